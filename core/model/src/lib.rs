@@ -1,0 +1,15 @@
+//! The nouns that every part of Deskreel shares. Pure: no files, no clock, no GStreamer.
+//!
+//! Wire types live here and nothing else in core is serialized: the [`manifest`] that lies beside the footage,
+//! and what the supervisor and its worker say to each other ([`worker`]).
+
+pub mod fault;
+pub mod ids;
+pub mod manifest;
+pub mod time;
+pub mod worker;
+
+pub use fault::{Failure, Fault};
+pub use ids::{PartNumber, RecordingId};
+pub use manifest::Manifest;
+pub use time::{MediaTime, Utc};

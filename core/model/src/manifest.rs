@@ -1,0 +1,208 @@
+//! The manifest: what a recording says of itself, written beside the footage as `manifest.json`.
+//!
+//! A recording has tracks, a track has parts, a part is one header (`init.mp4`) and fragments. Every frame that
+//! the source gave is accounted for: `captured = encoded + skipped + lost`. Paths are relative to the folder of
+//! the manifest. docs/recording-format.md is this file for people.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Failure, MediaTime, PartNumber, RecordingId, Utc};
+
+pub const MANIFEST_SCHEMA: u32 = 1;
+pub const MANIFEST_FILE: &str = "manifest.json";
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub schema: u32,
+    pub recording: RecordingId,
+    /// `name` of the pipeline file.
+    pub pipeline: String,
+    /// Program and version that wrote this.
+    pub writer: String,
+    /// Null while the recording runs, and after a crash until recovery has sealed it.
+    pub outcome: Option<Outcome>,
+    /// Where media time zero lies in the world. A later jump of the wall clock adds another.
+    pub anchors: Vec<Anchor>,
+    pub tracks: Vec<Track>,
+    /// What befell the recording, in the order of media time.
+    pub incidents: Vec<Incident>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Stopped when asked.
+    Finished,
+    /// Ended by itself; what there is, is playable.
+    Failed { failure: Failure },
+    /// Stopped before the first frame was on disk: there is no footage.
+    Abandoned,
+    /// The recorder itself died; sealed at a later start from what lay on disk.
+    Recovered,
+}
+
+/// Ties media time to the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Anchor {
+    pub media: MediaTime,
+    pub utc: Utc,
+    /// How far `utc` may be off against the machine's own clock: the time it took to read both.
+    pub uncertainty_ns: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    pub name: String,
+    pub parts: Vec<Part>,
+    pub gaps: Vec<Gap>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    pub number: PartNumber,
+    /// Why this part began.
+    pub cause: Cause,
+    pub source: PluginUse,
+    pub encoder: EncoderUse,
+    /// RFC 6381, as in `avc1.42c028`.
+    pub codec: String,
+    pub width: u32,
+    pub height: u32,
+    /// Ticks per second in the header and the fragments.
+    pub timescale: u32,
+    pub init: FileRef,
+    pub fragments: Vec<Fragment>,
+    pub frames: FrameCounts,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginUse {
+    pub plugin: String,
+    pub version: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderUse {
+    pub plugin: String,
+    pub version: String,
+    pub candidate: String,
+    /// Earlier candidates, in order, and why each was not taken.
+    pub refused: Vec<Refusal>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub plugin: String,
+    /// Null where the plugin itself could not be used.
+    pub candidate: Option<String>,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRef {
+    pub file: String,
+    /// Bytes.
+    pub size: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fragment {
+    /// From 1 within the part.
+    pub number: u32,
+    #[serde(flatten)]
+    pub file: FileRef,
+    pub start: MediaTime,
+    pub duration_ns: u64,
+    pub frames: u32,
+    /// The first frame is a keyframe.
+    pub starts_with_keyframe: bool,
+    /// Made after a crash from what the worker had put aside, not by the worker itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub salvaged: bool,
+}
+
+impl Fragment {
+    pub fn end(&self) -> MediaTime {
+        MediaTime(self.start.0 + self.duration_ns)
+    }
+}
+
+/// What became of the frames that a source gave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameCounts {
+    /// Frames that the source gave.
+    pub captured: u64,
+    /// Frames in fragments on disk.
+    pub encoded: u64,
+    /// Frames that showed what the frame before showed; not encoded, by design.
+    pub skipped: u64,
+    /// Frames that should be in the footage and are not.
+    pub lost: u64,
+}
+
+/// A stretch of media time without footage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    pub from: MediaTime,
+    pub to: MediaTime,
+    pub cause: Cause,
+}
+
+/// Why a part began or a gap is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The recording began.
+    Start,
+    /// The worker process ended without being asked.
+    WorkerDied,
+    /// The worker no longer answered, or its frames no longer grew, and it was killed.
+    WorkerHung,
+    /// The worker reported a failure of the source, the encoder or GStreamer.
+    WorkerFailed,
+    /// The screen changed its size or layout.
+    SourceChanged,
+    /// There was no room to write.
+    DiskFull,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    pub at: MediaTime,
+    pub cause: Cause,
+    pub detail: String,
+}
+
+impl Manifest {
+    pub fn new(recording: RecordingId, pipeline: String, tracks: &[String], anchor: Anchor) -> Self {
+        let track = |name: &String| Track { name: name.clone(), parts: Vec::new(), gaps: Vec::new() };
+        Manifest {
+            schema: MANIFEST_SCHEMA,
+            recording,
+            pipeline,
+            writer: concat!("deskreel ", env!("CARGO_PKG_VERSION")).to_owned(),
+            outcome: None,
+            anchors: vec![anchor],
+            tracks: tracks.iter().map(track).collect(),
+            incidents: Vec::new(),
+        }
+    }
+}
+
+impl Track {
+    /// End of the last frame on disk.
+    pub fn end(&self) -> Option<MediaTime> {
+        self.parts.iter().rev().find_map(|part| part.fragments.last()).map(Fragment::end)
+    }
+
+    pub fn frames(&self) -> FrameCounts {
+        self.parts.iter().fold(FrameCounts::default(), |sum, part| FrameCounts {
+            captured: sum.captured + part.frames.captured,
+            encoded: sum.encoded + part.frames.encoded,
+            skipped: sum.skipped + part.frames.skipped,
+            lost: sum.lost + part.frames.lost,
+        })
+    }
+}

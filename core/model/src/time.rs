@@ -1,0 +1,60 @@
+//! Two times that are never mixed: where on a recording's timeline, and when in the world.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds from the start of the recording: monotonic, shared by all its tracks and parts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MediaTime(pub u64);
+
+impl MediaTime {
+    pub const ZERO: MediaTime = MediaTime(0);
+
+    pub fn from_millis(ms: u64) -> Self {
+        MediaTime(ms * 1_000_000)
+    }
+
+    pub fn saturating_since(self, earlier: MediaTime) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for MediaTime {
+    type Output = MediaTime;
+
+    fn add(self, duration: Duration) -> MediaTime {
+        MediaTime(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub for MediaTime {
+    type Output = Duration;
+
+    /// Zero where `earlier` is later.
+    fn sub(self, earlier: MediaTime) -> Duration {
+        self.saturating_since(earlier)
+    }
+}
+
+/// `0:01:02.345`
+impl fmt::Display for MediaTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0 / 1_000_000;
+        write!(f, "{}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
+    }
+}
+
+/// A moment of the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Utc(pub jiff::Timestamp);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}

@@ -1,0 +1,156 @@
+//! What the supervisor and its worker say to each other: JSON over a socketpair, each message preceded by its
+//! length as a big-endian `u32`.
+
+use std::path::PathBuf;
+
+use deskreel_contract::{Codec, Device, Rate};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::manifest::{EncoderUse, FileRef, Fragment, FrameCounts, PluginUse};
+use crate::{Failure, MediaTime, PartNumber};
+
+/// Longest message either side accepts, in bytes. A job of a hundred tracks is under 100 KB.
+pub const MESSAGE_LIMIT: u32 = 4 << 20;
+
+/// Supervisor to worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Load these plugins now, so that a start is fast. Sent once, first.
+    Prepare { plugins: Vec<PluginFile> },
+    /// Record. Sent at most once.
+    Start(Job),
+    /// Drain and end: `Ended` answers, within the job's drain limit.
+    Stop,
+    /// List what the source plugins could capture.
+    Devices,
+    /// Decode this part in software and say what was in it. Answered by `Decoded`.
+    Decode { init: PathBuf, fragments: Vec<PathBuf> },
+}
+
+/// A plugin library that the supervisor has found and admitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginFile {
+    pub path: PathBuf,
+    /// Lower-case hexadecimal; the worker loads these bytes or none.
+    pub sha256: String,
+}
+
+/// One part of a recording, over all its tracks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The recording's folder.
+    pub directory: PathBuf,
+    pub part: PartNumber,
+    /// Media time zero on the machine's monotonic clock (CLOCK_MONOTONIC), in nanoseconds.
+    pub origin_ns: u64,
+    /// Aimed length of a fragment, in nanoseconds.
+    pub fragment_ns: u64,
+    /// How long the encoders may take to hand over their last frames after a stop, in milliseconds.
+    pub drain_limit_ms: u64,
+    pub tracks: Vec<TrackJob>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrackJob {
+    pub track: String,
+    pub source: PluginSettings,
+    pub max_fps: u32,
+    /// Null: as the source's recipe says.
+    pub changes_only: Option<bool>,
+    /// On a still screen, a frame at least this often, in nanoseconds.
+    pub keepalive_ns: u64,
+    /// In the order of preference.
+    pub encoders: Vec<PluginSettings>,
+    pub codec: Codec,
+    pub rate: Rate,
+    pub keyframe_interval_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginSettings {
+    pub plugin: String,
+    pub settings: Value,
+}
+
+/// Worker to supervisor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum Report {
+    /// Plugins are loaded; a job can start. Names those that could not be loaded.
+    Ready {
+        gstreamer: String,
+        refused: Vec<(PathBuf, String)>,
+    },
+    /// The header of a track's part is on disk.
+    PartOpened {
+        track: String,
+        part: OpenedPart,
+    },
+    /// A fragment is on disk, synced. The counts are the part's so far.
+    FragmentClosed {
+        track: String,
+        fragment: Fragment,
+        frames: FrameCounts,
+    },
+    /// Sent twice a second while a job runs, whatever happens: its absence means that the worker hangs.
+    Beat {
+        tracks: Vec<TrackBeat>,
+    },
+    /// Fragments are held in memory because there is no room.
+    DiskFull {
+        detail: String,
+    },
+    /// There is room again. `missing` is the media time that had to be let go, per track.
+    DiskBack {
+        missing: Vec<(String, MediaTime, MediaTime)>,
+    },
+    /// The source's picture has another size or layout now; the worker has drained and ends this part.
+    SourceChanged {
+        detail: String,
+    },
+    /// The job cannot go on. `Ended` follows if the worker could still write what it had.
+    Failed {
+        failure: Failure,
+    },
+    /// Everything that could be written is written. The worker is done.
+    Ended,
+    Devices {
+        devices: Vec<(String, Result<Vec<Device>, String>)>,
+    },
+    Decoded {
+        result: Result<DecodedPart, String>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenedPart {
+    pub source: PluginUse,
+    pub encoder: EncoderUse,
+    pub codec: String,
+    pub width: u32,
+    pub height: u32,
+    pub timescale: u32,
+    pub init: FileRef,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrackBeat {
+    pub track: String,
+    pub frames: FrameCounts,
+    /// The screen is known to have been still up to here.
+    pub still_until: MediaTime,
+    /// Bytes written to fragments so far.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecodedPart {
+    /// Presentation times of the decoded frames, in the order of the file.
+    pub times: Vec<MediaTime>,
+    pub width: u32,
+    pub height: u32,
+    /// The decoder that judged.
+    pub decoder: String,
+}

@@ -1,0 +1,107 @@
+//! What a plugin library says of itself before any of its code runs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the plugin contract: `major.minor`. A host loads plugins of its own major version only; minor
+/// versions are free in both directions, because the contract grows by optional things alone.
+pub const CONTRACT_VERSION: &str = "1.0";
+
+/// The content of `plugin.toml`, embedded in the library's `.deskreelmeta` section.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// Version of this format; 1.
+    pub schema: u32,
+    /// Name of the package that ships the plugin, as its users know it: `deskreel-source-x11`.
+    pub name: String,
+    pub version: String,
+    /// SPDX expression, of the plugin together with what it links.
+    pub license: String,
+    pub about: String,
+    /// The contract version that it was built for, as [`CONTRACT_VERSION`].
+    pub contract: String,
+    /// The plugins in this library; at least one.
+    pub provides: Vec<Provides>,
+}
+
+/// One plugin of a library.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provides {
+    /// `<kind>.<what>`, with the vendor's name in front if it is not ours: `acme.source.grabber`.
+    pub id: String,
+    pub interface: Interface,
+    pub about: String,
+    /// JSON Schema of the settings table, written as TOML. Absent means that there are no settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<serde_json::Value>,
+    /// For a plugin without code: its answer to `recipe` (source) or `candidates` (encoder). A string
+    /// `"{name}"` standing alone as a property's value is replaced by the setting of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<serde_json::Value>,
+}
+
+/// The five kinds of plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Source,
+    Encoder,
+    Sink,
+    Policy,
+    Feed,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 5] = [Kind::Source, Kind::Encoder, Kind::Sink, Kind::Policy, Kind::Feed];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Source => "source",
+            Kind::Encoder => "encoder",
+            Kind::Sink => "sink",
+            Kind::Policy => "policy",
+            Kind::Feed => "feed",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A kind and the revision of its methods, written `encoder/1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Interface {
+    pub kind: Kind,
+    pub revision: u32,
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.revision)
+    }
+}
+
+impl From<Interface> for String {
+    fn from(interface: Interface) -> String {
+        interface.to_string()
+    }
+}
+
+impl TryFrom<String> for Interface {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let parsed = text.split_once('/').and_then(|(kind, revision)| {
+            let kind = Kind::ALL.into_iter().find(|k| k.name() == kind)?;
+            Some(Interface { kind, revision: revision.parse().ok()? })
+        });
+        parsed.ok_or_else(|| {
+            format!("`{text}` is not an interface; expected a kind and a revision, as in `source/1`")
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! What the host wants encoded, and the ways in which an encoder plugin offers to do it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Element;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    H264,
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Codec::H264 => "h264",
+        })
+    }
+}
+
+/// Neutral rate control: what the deployer means, in no element's units.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase")]
+pub enum Rate {
+    /// Constant quality on H.264's quantiser scale, 0 (lossless) to 51 (worst).
+    Quality { quality: u32 },
+    /// An average, and optionally a ceiling; bits per second.
+    Bitrate { bitrate: u64, max: Option<u64> },
+}
+
+/// What the host asks an encoder plugin for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncodeRequest {
+    pub codec: Codec,
+    pub rate: Rate,
+    /// Milliseconds from one keyframe to the next, at most.
+    pub keyframe_interval_ms: u64,
+    /// Frames per second, at most.
+    pub max_fps: u32,
+}
+
+/// One way to encode: a chain of elements from raw video in system memory to the codec.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Unique within the plugin, stable over versions: it is written in manifests.
+    pub id: String,
+    pub tier: Tier,
+    /// Raw formats that the first element takes, as GStreamer names them, best first.
+    pub formats: Vec<String>,
+    pub elements: Vec<Element>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    Hardware,
+    Software,
+}

@@ -1,0 +1,28 @@
+//! The words that Deskreel and its plugins say to each other, as JSON.
+//!
+//! Everything slow or rich crosses the plugin boundary as JSON text, and these are its types: they may grow
+//! fields without breaking anybody, so a reader ignores fields that it does not know. Nothing here runs code,
+//! touches a file or knows how a library is loaded; that is `deskreel-sdk` (the plugin's side) and
+//! `deskreel-host` (ours).
+//!
+//! | a plugin of kind | answers the methods | with |
+//! |---|---|---|
+//! | source | `recipe`, `devices` | [`SourceRecipe`], `Vec<`[`Device`]`>` |
+//! | encoder | `candidates` | `Vec<`[`Candidate`]`>` for an [`EncodeRequest`] |
+//! | sink | `fragment`, `finish` | an [`Answer`] to a [`FragmentDelivery`] or a [`FinishedRecording`] |
+//! | policy | `decide` | a [`Decided`] for a [`Fact`] |
+//! | feed | `start`, `stop` | nothing; it emits [`Event`]s through the host |
+
+mod delivery;
+mod descriptor;
+mod encoder;
+mod event;
+mod recipe;
+
+pub use delivery::{Answer, FinishedRecording, FragmentDelivery};
+pub use descriptor::{CONTRACT_VERSION, Descriptor, Interface, Kind, Provides};
+pub use encoder::{Candidate, Codec, EncodeRequest, Rate, Tier};
+pub use event::{Decided, Decision, Event, Fact};
+pub use recipe::{
+    Device, Element, FrameFormat, PixelFormat, Producer, Property, SourceRecipe, SourceRequest,
+};

@@ -1,0 +1,121 @@
+//! How a source's media comes into being: elements by name with typed properties, or frames from a callback.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What the host asks a source for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceRequest {
+    /// Upper bound of frames per second that the host will take.
+    pub max_fps: u32,
+}
+
+/// A source's answer: where its frames come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceRecipe {
+    pub producer: Producer,
+    /// Caps between the producer and everything after it, as GStreamer writes them; empty for no constraint.
+    #[serde(default)]
+    pub caps: String,
+    /// Frames that look the same are dropped before conversion, if the pipeline file does not say otherwise.
+    /// True for screens.
+    #[serde(default)]
+    pub changes_only: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Producer {
+    /// GStreamer elements, linked in this order; the last one gives raw video. A vendor's own element is
+    /// registered when the plugin is loaded and named here like any other.
+    Elements(Vec<Element>),
+    /// The host calls the plugin for each frame.
+    Frames(FrameFormat),
+}
+
+/// A GStreamer element by factory name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Element {
+    pub factory: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<Property>,
+}
+
+impl Element {
+    pub fn new(factory: impl Into<String>) -> Self {
+        Element { factory: factory.into(), properties: Vec::new() }
+    }
+
+    /// Sets a property that the element must have.
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.properties.push(Property { name: name.into(), value: value.into(), if_present: false });
+        self
+    }
+
+    /// Sets a property if the element of this GStreamer version has it.
+    pub fn set_if_present(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.properties.push(Property { name: name.into(), value: value.into(), if_present: true });
+        self
+    }
+}
+
+/// A property with a typed value: a number, a boolean, or a text that is read by the property's own type (the
+/// nick of an enum, a fraction, caps).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Property {
+    pub name: String,
+    pub value: Value,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub if_present: bool,
+}
+
+/// Size, layout and rate of the frames that a plugin paints by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameFormat {
+    pub format: PixelFormat,
+    /// Pixels; even.
+    pub width: u32,
+    /// Pixels; even.
+    pub height: u32,
+    /// Frames per second.
+    pub fps: u32,
+}
+
+/// Raw formats that cross the frame callback; planes follow each other without padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PixelFormat {
+    /// 8-bit luma, then 2x2 subsampled U, then V.
+    I420,
+    /// Four bytes a pixel: blue, green, red, unused.
+    BGRx,
+}
+
+impl PixelFormat {
+    /// GStreamer's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            PixelFormat::I420 => "I420",
+            PixelFormat::BGRx => "BGRx",
+        }
+    }
+}
+
+impl FrameFormat {
+    /// Bytes of one frame.
+    pub fn frame_size(&self) -> usize {
+        let pixels = self.width as usize * self.height as usize;
+        match self.format {
+            PixelFormat::I420 => pixels * 3 / 2,
+            PixelFormat::BGRx => pixels * 4,
+        }
+    }
+}
+
+/// Something a source could capture on this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// A name for people: `monitor DP-1, 1920x1080`.
+    pub name: String,
+    /// The settings that choose it.
+    pub settings: Value,
+}
