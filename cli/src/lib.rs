@@ -1,1 +1,54 @@
+//! The `deskreel` command.
+//!
+//! `args.rs` is what can be typed, one file under `command/` does each of it, `plugins.rs` finds the plugins that
+//! they all need. Nothing here knows GStreamer: what needs media asks a worker.
 
+mod args;
+pub mod command;
+mod exit;
+mod plugins;
+mod progress;
+pub mod render;
+mod sinks;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command, PluginsCommand};
+
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    log_to_stderr();
+    match run(args.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            exit::code_of(&error)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    use command::{check, completions, devices, doctor, export, graph, record, schema, verify};
+    use plugins::catalog_for;
+    match command {
+        Command::Record(options) => record::run(&options),
+        Command::Check { file, json } => check::run(&file, json, catalog_for),
+        Command::Graph { file, format } => graph::run(&file, format, catalog_for),
+        Command::Plugins(PluginsCommand::List { json }) => command::plugins::list(json),
+        Command::Plugins(PluginsCommand::Show { plugin, json }) => command::plugins::show(&plugin, json),
+        Command::Devices { json } => devices::run(json),
+        Command::Verify { recording, json } => verify::run(&recording, json),
+        Command::Export { recording, output, overwrite } => export::run(&recording, &output, overwrite),
+        Command::Schema => schema::run(&catalog_for(&Default::default())),
+        Command::Doctor { file, json } => doctor::run(file.as_deref(), json),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DESKREEL_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,1 +1,7 @@
-fn main() {}
+//! The worker that `deskreel` starts for each recording.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    deskreel_engine::main()
+}

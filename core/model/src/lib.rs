@@ -5,6 +5,7 @@
 
 pub mod fault;
 pub mod ids;
+pub mod layout;
 pub mod manifest;
 pub mod time;
 pub mod worker;

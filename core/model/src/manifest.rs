@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::{Failure, MediaTime, PartNumber, RecordingId, Utc};
 
 pub const MANIFEST_SCHEMA: u32 = 1;
-pub const MANIFEST_FILE: &str = "manifest.json";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {

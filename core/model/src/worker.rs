@@ -1,9 +1,11 @@
 //! What the supervisor and its worker say to each other: JSON over a socketpair, each message preceded by its
 //! length as a big-endian `u32`.
 
+use std::io;
 use std::path::PathBuf;
 
 use deskreel_contract::{Codec, Device, Rate};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -153,4 +155,26 @@ pub struct DecodedPart {
     pub height: u32,
     /// The decoder that judged.
     pub decoder: String,
+}
+
+/// A message as it goes over the line.
+pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = u32::try_from(bytes.len() - 4).ok().filter(|length| *length <= MESSAGE_LIMIT);
+    let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "message too long"))?;
+    bytes[..4].copy_from_slice(&length.to_be_bytes());
+    Ok(bytes)
+}
+
+/// Bytes that follow the length, if the length can be true.
+pub fn body_length(prefix: [u8; 4]) -> io::Result<usize> {
+    match u32::from_be_bytes(prefix) {
+        length if length <= MESSAGE_LIMIT => Ok(length as usize),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "message too long")),
+    }
+}
+
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+    Ok(serde_json::from_slice(body)?)
 }

@@ -1,1 +1,52 @@
+//! One recording, from start to seal: its state, its workers, its parts, its manifest.
+//!
+//! It promises that a recording goes on whatever becomes of a worker, that a stop ends within its limit, and that
+//! the manifest says what happened. It does not touch a frame, link GStreamer, or deliver anything anywhere.
+//!
+//! [`session`] decides, purely; [`run`](record()) waits for what happens, asks the session, and does what it
+//! says; [`ledger`](mod@ledger) keeps the manifest; [`Pool`] has the worker processes.
 
+mod job;
+mod ledger;
+mod run;
+pub mod session;
+mod watchdog;
+mod worker;
+
+pub use job::job_of;
+pub use run::{Control, Finished, Notice, Setup, Status, record};
+pub use worker::{Pool, Worker, default_worker};
+
+use deskreel_model::{Failure, Fault};
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot start the worker {path}: {source}")]
+    Spawn { path: String, source: std::io::Error },
+    #[error("the worker is not beside this program: {0} is missing")]
+    NoWorker(String),
+    #[error(transparent)]
+    Spool(#[from] deskreel_spool::Error),
+    #[error("the worker was gone before it answered")]
+    WorkerGone,
+    #[error("the worker did not answer in time")]
+    WorkerSilent,
+}
+
+impl Error {
+    pub fn fault(&self) -> Fault {
+        match self {
+            Error::Spawn { .. } => Fault::Device,
+            Error::NoWorker(_) => Fault::Config,
+            Error::Spool(error) => error.fault(),
+            Error::WorkerGone | Error::WorkerSilent => Fault::Plugin,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::new(error.fault(), error.to_string())
+    }
+}

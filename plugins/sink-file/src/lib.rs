@@ -1,1 +1,78 @@
+//! `sink.file`: one ordinary MP4 a recording, written when the recording is sealed.
 
+mod entry;
+mod export;
+mod media;
+mod movie;
+mod recording;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use deskreel_sdk::prelude::*;
+
+use recording::Recording;
+
+export_plugin! { descriptor: "plugin.toml", sink "sink.file" => FileSink }
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// The file. Either this or `directory`.
+    path: Option<PathBuf>,
+    directory: Option<PathBuf>,
+    /// Of the file in `directory`.
+    #[serde(default = "default_name")]
+    name: String,
+    #[serde(default)]
+    overwrite: bool,
+}
+
+fn default_name() -> String {
+    "{recording}.mp4".to_owned()
+}
+
+struct FileSink {
+    /// May hold `{recording}` and `{pipeline}`.
+    path: PathBuf,
+    overwrite: bool,
+}
+
+impl Sink for FileSink {
+    type Settings = Settings;
+
+    fn open(settings: Settings, _host: Host) -> Result<Self> {
+        let Settings { path, directory, name, overwrite } = settings;
+        let path = match (path, directory) {
+            (Some(path), None) => path,
+            (None, Some(directory)) => directory.join(name),
+            _ => return Err(PluginError::settings("give either `path` or `directory`")),
+        };
+        Ok(FileSink { path, overwrite })
+    }
+
+    fn finish(&mut self, finished: &FinishedRecording) -> Result<Answer> {
+        let recording = Recording::load(&finished.directory)?;
+        let path = self.path_for(&recording);
+        match export::export(&finished.directory, &recording, &path, self.overwrite) {
+            Ok(()) => Ok(Answer::Acknowledged { place: path.display().to_string() }),
+            Err(error) if error.kind == ErrorKind::Unavailable => {
+                Ok(Answer::RetryAfter { seconds: 60, reason: error.message })
+            }
+            Err(error) => Ok(Answer::Refused { reason: error.message }),
+        }
+    }
+}
+
+impl FileSink {
+    fn path_for(&self, recording: &Recording) -> PathBuf {
+        // A name may not choose another folder.
+        let plain = |text: &str| text.replace(['/', '\\', '\0'], "_");
+        let Some(text) = self.path.to_str() else { return self.path.clone() };
+        PathBuf::from(
+            text.replace("{recording}", &plain(&recording.recording))
+                .replace("{pipeline}", &plain(&recording.pipeline)),
+        )
+    }
+}

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 /// Version of the plugin contract: `major.minor`. A host loads plugins of its own major version only; minor
 /// versions are free in both directions, because the contract grows by optional things alone.
 pub const CONTRACT_VERSION: &str = "1.0";
+pub const CONTRACT_MAJOR: u32 = 1;
+pub const CONTRACT_MINOR: u32 = 0;
 
 /// The content of `plugin.toml`, embedded in the library's `.deskreelmeta` section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 //!
 //! | a plugin of kind | answers the methods | with |
 //! |---|---|---|
-//! | source | `recipe`, `devices` | [`SourceRecipe`], `Vec<`[`Device`]`>` |
+//! | source | `recipe`, `devices` | a [`SourceRecipe`] for a [`SourceRequest`], `Vec<`[`Device`]`>`; it may emit a [`Notice`] |
 //! | encoder | `candidates` | `Vec<`[`Candidate`]`>` for an [`EncodeRequest`] |
 //! | sink | `fragment`, `finish` | an [`Answer`] to a [`FragmentDelivery`] or a [`FinishedRecording`] |
 //! | policy | `decide` | a [`Decided`] for a [`Fact`] |
@@ -17,12 +17,14 @@ mod delivery;
 mod descriptor;
 mod encoder;
 mod event;
+mod notice;
 mod recipe;
 
 pub use delivery::{Answer, FinishedRecording, FragmentDelivery};
-pub use descriptor::{CONTRACT_VERSION, Descriptor, Interface, Kind, Provides};
+pub use descriptor::{CONTRACT_MAJOR, CONTRACT_MINOR, CONTRACT_VERSION, Descriptor, Interface, Kind, Provides};
 pub use encoder::{Candidate, Codec, EncodeRequest, Rate, Tier};
 pub use event::{Decided, Decision, Event, Fact};
+pub use notice::Notice;
 pub use recipe::{
     Device, Element, FrameFormat, PixelFormat, Producer, Property, SourceRecipe, SourceRequest,
 };

@@ -33,6 +33,19 @@ pub enum Producer {
     Frames(FrameFormat),
 }
 
+impl SourceRecipe {
+    /// Elements without caps behind them, as they come.
+    pub fn elements(elements: impl IntoIterator<Item = Element>) -> Self {
+        let producer = Producer::Elements(elements.into_iter().collect());
+        SourceRecipe { producer, caps: String::new(), changes_only: false }
+    }
+
+    /// Frames that the plugin paints itself.
+    pub fn frames(format: FrameFormat) -> Self {
+        SourceRecipe { producer: Producer::Frames(format), caps: String::new(), changes_only: false }
+    }
+}
+
 /// A GStreamer element by factory name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Element {

@@ -1,0 +1,138 @@
+//! What can be typed, and the help to it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::command::graph::Format;
+
+/// Records what is on an agent's screen, by plugins and pipeline files.
+#[derive(Debug, Parser)]
+#[command(name = "deskreel", version, disable_help_subcommand = true, after_help = "\
+Exit codes: 0 done, 1 there is something to report (nothing recorded, findings), 2 the pipeline file or the
+command line, 3 a plugin, 4 the machine (screen, GPU, GStreamer), 5 the disk, 6 the network, 70 a bug of ours.
+DESKREEL_LOG=debug shows what happens inside; docs/errors.md explains every code.")]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record as a pipeline file says, until Ctrl-C
+    #[command(after_help = "\
+Examples:
+  deskreel record pipelines/agent-desktop.toml
+  deskreel record pipelines/synthetic.toml --duration 10s --output desk.mp4
+  deskreel record pipelines/agent-desktop.toml --json | jq .event")]
+    Record(RecordOptions),
+    /// Show every mistake in a pipeline file, at its line and column
+    #[command(after_help = "\
+Examples:
+  deskreel check pipelines/agent-desktop.toml
+  deskreel check --json pipelines/agent-desktop.toml | jq '.diagnostics[].code'")]
+    Check {
+        file: PathBuf,
+        /// Print the stable JSON form (docs/errors.md)
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw a pipeline file as DOT or SVG
+    #[command(after_help = "\
+Examples:
+  deskreel graph pipelines/agent-desktop.toml
+  deskreel graph pipelines/agent-desktop.toml --format svg > pipeline.svg")]
+    Graph {
+        file: PathBuf,
+        #[arg(long, value_enum, default_value = "dot")]
+        format: Format,
+    },
+    /// Show the plugins of this machine, without running any of them
+    #[command(subcommand, after_help = "\
+Examples:
+  deskreel plugins list
+  deskreel plugins show source.x11")]
+    Plugins(PluginsCommand),
+    /// List what could be captured on this machine
+    #[command(after_help = "Example:\n  deskreel devices --json")]
+    Devices {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a recording against its manifest, byte by byte and frame by frame
+    #[command(after_help = "\
+Examples:
+  deskreel verify recordings/20261123T071002Z-4f2a91
+  deskreel verify --json recordings/20261123T071002Z-4f2a91 | jq .findings")]
+    Verify {
+        /// The recording's folder
+        recording: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make one ordinary MP4 of a recording
+    #[command(after_help = "Example:\n  deskreel export recordings/20261123T071002Z-4f2a91 desk.mp4")]
+    Export {
+        /// The recording's folder
+        recording: PathBuf,
+        output: PathBuf,
+        /// Replace a file that is there already
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Print the JSON Schema of pipeline files, for editors
+    #[command(after_help = "Example:\n  deskreel schema > pipeline.schema.json")]
+    Schema,
+    /// Say what on this machine would stop a recording, and the cure
+    #[command(after_help = "\
+Examples:
+  deskreel doctor
+  deskreel doctor pipelines/agent-desktop.toml")]
+    Doctor {
+        /// Look at what this pipeline file needs
+        file: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  deskreel completions bash > ~/.local/share/bash-completion/completions/deskreel")]
+    Completions { shell: Shell },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RecordOptions {
+    /// The pipeline file
+    pub file: PathBuf,
+    /// Stop after so long, as in 90s, 10m or 4h
+    #[arg(long, value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Export one MP4 at the end
+    #[arg(long, value_name = "FILE.mp4")]
+    pub output: Option<PathBuf>,
+    /// Print one line of JSON for each event (docs/recording-format.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PluginsCommand {
+    /// One line a plugin, and why others are not used
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything that a plugin says of itself
+    Show {
+        /// Its id, as in source.x11
+        plugin: String,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = deskreel_pipeline::duration(text).filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "expected a number and a unit, as in 90s, 10m or 4h".to_owned())
+}

@@ -1,0 +1,73 @@
+//! `deskreel check FILE`: every mistake in a pipeline file, at its line and column. Runs nothing of a plugin.
+
+use std::fs;
+use std::io::stderr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use deskreel_model::Fault;
+use deskreel_pipeline::{Catalog, Diagnostic, Graph, PluginSearch, check_document, parse};
+use serde_json::json;
+
+use crate::render::{SourceFile, draw, to_json, wants_color};
+
+/// A pipeline file, read and checked.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub file: SourceFile,
+    /// `None` if there is an error among the diagnostics.
+    pub graph: Option<Graph>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Checked {
+    /// `find` lists the plugins, given where the file wants them looked for.
+    pub fn read(path: &Path, find: impl FnOnce(&PluginSearch) -> Catalog) -> Result<Checked> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let (document, syntax) = parse(&text);
+        let catalog = find(&document.plugin_search());
+        let (graph, diagnostics) = check_document(&text, &document, syntax, &catalog);
+        Ok(Checked { file: SourceFile { path: path.display().to_string(), text }, graph, diagnostics })
+    }
+
+    /// Shows the diagnostics, and gives the graph if there is one: what every command that takes a file begins
+    /// with.
+    pub fn show(self) -> Option<Graph> {
+        eprint!("{}", draw(&self.file, &self.diagnostics, wants_color(&stderr())));
+        self.graph
+    }
+}
+
+/// Exit code of every command that was given a file with errors.
+pub fn refused() -> ExitCode {
+    ExitCode::from(Fault::Config.exit_code())
+}
+
+pub fn run(path: &Path, json: bool, find: impl FnOnce(&PluginSearch) -> Catalog) -> Result<ExitCode> {
+    let checked = Checked::read(path, find)?;
+    let code = if checked.graph.is_some() { ExitCode::SUCCESS } else { refused() };
+    if json {
+        let ok = checked.graph.is_some();
+        let report = json!({ "ok": ok, "diagnostics": to_json(&checked.file, &checked.diagnostics) });
+        println!("{report:#}");
+        return Ok(code);
+    }
+    if let Some(graph) = checked.show() {
+        println!("{}: {}", path.display(), summary(&graph));
+    }
+    Ok(code)
+}
+
+fn summary(graph: &Graph) -> String {
+    let count = |number: usize, thing: &str| match number {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    };
+    let tracks = count(graph.recording.tracks.len(), "track");
+    let sinks = count(graph.sinks.len(), "sink");
+    let feeds = count(graph.feeds.len(), "feed");
+    let policies = graph.policies.len();
+    let policies = if policies == 1 { "1 policy".to_owned() } else { format!("{policies} policies") };
+    format!("no errors; {tracks}, {sinks}, {feeds}, {policies}")
+}

@@ -1,0 +1,59 @@
+//! `deskreel devices`: asks each source plugin, in a worker, what it could capture.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use deskreel_contract::{Device, Kind};
+use deskreel_host::Catalog;
+use deskreel_model::worker::{Command, Report};
+use deskreel_pipeline::PluginSearch;
+use deskreel_recorder::{Worker, default_worker};
+use serde_json::json;
+
+use crate::plugins::{files, find};
+
+/// A display server that does not answer is not waited for longer.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A source's id, and what it could capture or why it cannot say.
+pub type Devices = Vec<(String, std::result::Result<Vec<Device>, String>)>;
+
+pub fn run(as_json: bool) -> Result<ExitCode> {
+    let devices = ask(&find(&PluginSearch::default()))?;
+    if as_json {
+        let sources = devices.iter().map(|(source, found)| match found {
+            Ok(devices) => json!({ "source": source, "devices": devices }),
+            Err(error) => json!({ "source": source, "error": error }),
+        });
+        println!("{:#}", json!({ "sources": sources.collect::<Vec<_>>() }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (source, found) in devices {
+        match found {
+            Ok(devices) if devices.is_empty() => println!("{source}  (needs settings to say)"),
+            Ok(devices) => {
+                for device in devices {
+                    println!("{source}  {}  {}", device.name, device.settings);
+                }
+            }
+            Err(error) => println!("{source}  ({error})"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn ask(catalog: &Catalog) -> Result<Devices> {
+    let sources = catalog.plugins().filter(|(_, _, plugin)| plugin.interface.kind == Kind::Source);
+    let files = files(catalog, sources.map(|(_, _, plugin)| plugin.id.as_str()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let devices = runtime.block_on(async {
+        let mut worker = Worker::spawn(&default_worker()?, &files).await?;
+        let answer = |report| match report {
+            Report::Devices { devices } => Some(devices),
+            _ => None,
+        };
+        worker.ask(&Command::Devices, LIMIT, answer).await
+    })?;
+    Ok(devices)
+}

@@ -1,0 +1,195 @@
+//! `deskreel doctor`: what on this machine would stop a recording, one line each, with the cure.
+//!
+//! It does not ask whether a thing is there but whether it works: it makes a real recording of a second, with
+//! each encoder or as the pipeline file says, and throws it away.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use deskreel_contract::{Codec, Kind, Rate};
+use deskreel_host::Catalog;
+use deskreel_model::PartNumber;
+use deskreel_model::manifest::Outcome;
+use deskreel_model::worker::{Job, PluginSettings, TrackJob};
+use deskreel_pipeline::{Graph, PluginSearch};
+use deskreel_recorder::{Pool, Setup, default_worker, job_of};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::command::{check::refused, devices};
+use crate::{exit, plugins};
+
+/// Room for an hour of a busy screen.
+const ROOM: u64 = 1_000_000_000;
+const TRIAL: Duration = Duration::from_secs(1);
+
+/// One line. `cure` is empty where nothing is wrong.
+struct Line {
+    subject: String,
+    what: String,
+    cure: String,
+}
+
+pub fn run(file: Option<&Path>, as_json: bool) -> Result<ExitCode> {
+    let (graph, catalog) = match file {
+        None => (None, plugins::find(&PluginSearch::default())),
+        Some(file) => match plugins::pipeline(file)? {
+            Some((graph, catalog)) => (Some(graph), catalog),
+            None => return Ok(refused()),
+        },
+    };
+    let mut lines = refused_plugins(&catalog);
+    match &graph {
+        Some(graph) => {
+            lines.push(room(&graph.recording.directory));
+            lines.push(pipeline(graph, &catalog));
+        }
+        None => {
+            lines.extend(encoders(&catalog));
+            lines.extend(sources(&catalog));
+        }
+    }
+    show(&lines, as_json);
+    let well = lines.iter().all(|line| line.cure.is_empty());
+    Ok(if well { ExitCode::SUCCESS } else { exit::reported() })
+}
+
+fn show(lines: &[Line], as_json: bool) {
+    if as_json {
+        let row = |line: &Line| {
+            json!({ "ok": line.cure.is_empty(), "subject": line.subject, "what": line.what, "cure": line.cure })
+        };
+        println!("{:#}", json!({ "checks": lines.iter().map(row).collect::<Vec<_>>() }));
+        return;
+    }
+    for Line { subject, what, cure } in lines {
+        match cure.is_empty() {
+            true => println!("ok    {subject}: {what}"),
+            false => println!("FAIL  {subject}: {what}; {cure}"),
+        }
+    }
+}
+
+fn refused_plugins(catalog: &Catalog) -> Vec<Line> {
+    let refused = catalog.refused.iter().map(|(path, refused)| Line {
+        subject: path.display().to_string(),
+        what: refused.to_string(),
+        cure: "take it out of the plugin folder or mend it".to_owned(),
+    });
+    refused.collect()
+}
+
+fn room(directory: &Path) -> Line {
+    let subject = directory.display().to_string();
+    let there = directory.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    match rustix::fs::statvfs(there) {
+        Ok(disk) if disk.f_bavail * disk.f_frsize >= ROOM => {
+            let what = format!("{} free", crate::progress::size(disk.f_bavail * disk.f_frsize));
+            Line { subject, what, cure: String::new() }
+        }
+        Ok(disk) => Line {
+            subject,
+            what: format!("only {} free", crate::progress::size(disk.f_bavail * disk.f_frsize)),
+            cure: "make room, or name another `directory` in [recording]".to_owned(),
+        },
+        Err(error) => Line { subject, what: error.to_string(), cure: "name a `directory` that exists".to_owned() },
+    }
+}
+
+/// The file's own pipeline, for a second.
+fn pipeline(graph: &Graph, catalog: &Catalog) -> Line {
+    let files = plugins::worker_files(graph, catalog);
+    tried(format!("pipeline `{}`", graph.name), &job_of(graph), Pool::new(worker(), files, false))
+}
+
+/// Each encoder on a synthetic picture.
+fn encoders(catalog: &Catalog) -> Vec<Line> {
+    let encoders = catalog.plugins().filter(|(_, _, plugin)| plugin.interface.kind == Kind::Encoder);
+    let line = |id: &str| {
+        let files = plugins::files(catalog, ["source.synthetic", id].into_iter());
+        tried(id.to_owned(), &trial_job(id), Pool::new(worker(), files, false))
+    };
+    encoders.map(|(_, _, plugin)| line(&plugin.id)).collect()
+}
+
+fn trial_job(encoder: &str) -> Job {
+    let plugin = |id: &str, settings| PluginSettings { plugin: id.to_owned(), settings };
+    let source = json!({ "mode": "counter", "width": 640, "height": 480, "fps": 10 });
+    let track = TrackJob {
+        track: "trial".to_owned(),
+        source: plugin("source.synthetic", source),
+        max_fps: 10,
+        changes_only: None,
+        keepalive_ns: 1_000_000_000,
+        encoders: vec![plugin(encoder, json!({}))],
+        codec: Codec::H264,
+        rate: Rate::Quality { quality: 23 },
+        keyframe_interval_ms: 1000,
+    };
+    Job {
+        directory: PathBuf::new(),
+        part: PartNumber::FIRST,
+        origin_ns: 0,
+        fragment_ns: 500_000_000,
+        drain_limit_ms: 1000,
+        tracks: vec![track],
+    }
+}
+
+/// Makes a recording in a temporary folder, verifies it and throws it away.
+fn tried(subject: String, job: &Job, mut pool: Pool) -> Line {
+    let folder = std::env::temp_dir().join(format!("deskreel-doctor-{}", std::process::id()));
+    let setup = Setup {
+        pipeline: "doctor".to_owned(),
+        directory: folder.clone(),
+        job: job.clone(),
+        max_duration: Some(TRIAL),
+        limits: Default::default(),
+    };
+    let (_keep, mut control) = mpsc::channel(1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
+        let recorded = runtime.block_on(deskreel_recorder::record(setup, &mut pool, &mut control, |_| {}));
+        let finished = recorded.map_err(|error| error.to_string())?;
+        match finished.manifest.outcome {
+            Some(Outcome::Finished) => {}
+            Some(Outcome::Failed { failure }) => return Err(failure.to_string()),
+            _ => return Err("no frame was recorded within a second".to_owned()),
+        }
+        let report = deskreel_spool::verify_bytes(&finished.folder);
+        match report.findings.first() {
+            None => Ok(report.frames),
+            Some(finding) => Err(format!("{}: {}", finding.file, finding.sentence)),
+        }
+    });
+    // It is ours alone; what cannot be removed is a few kilobytes in a temporary folder.
+    let _ = std::fs::remove_dir_all(&folder);
+    match outcome {
+        Ok(frames) => Line { subject, what: format!("recorded {frames} frames"), cure: String::new() },
+        Err(what) => {
+            Line { subject, what, cure: "DESKREEL_LOG=debug shows more; docs/errors.md has the cures".to_owned() }
+        }
+    }
+}
+
+fn sources(catalog: &Catalog) -> Vec<Line> {
+    let found = match devices::ask(catalog) {
+        Ok(found) => found,
+        Err(error) => {
+            let cure = "see that deskreel-worker lies beside deskreel and starts".to_owned();
+            return vec![Line { subject: "worker".to_owned(), what: format!("{error:#}"), cure }];
+        }
+    };
+    let line = |(source, devices): (String, Result<Vec<_>, String>)| match devices {
+        Ok(devices) => Line { subject: source, what: format!("{} to capture", devices.len()), cure: String::new() },
+        Err(what) => Line { subject: source, what, cure: "see the plugin's README".to_owned() },
+    };
+    found.into_iter().map(line).collect()
+}
+
+/// A worker that is missing is told by the trial that needs it.
+fn worker() -> PathBuf {
+    default_worker().unwrap_or_else(|_| PathBuf::from("deskreel-worker"))
+}

@@ -1,0 +1,12 @@
+//! One file a command.
+
+pub mod check;
+pub mod completions;
+pub mod devices;
+pub mod doctor;
+pub mod export;
+pub mod graph;
+pub mod plugins;
+pub mod record;
+pub mod schema;
+pub mod verify;

@@ -1,0 +1,103 @@
+//! `deskreel plugins`: what there is on this machine, told by the descriptors alone.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use deskreel_contract::{Descriptor, Provides};
+use deskreel_host::{Catalog, Found};
+use deskreel_pipeline::PluginSearch;
+use serde_json::{Value, json};
+
+use crate::plugins::find;
+
+pub fn list(as_json: bool) -> Result<ExitCode> {
+    let catalog = find(&PluginSearch::default());
+    if as_json {
+        let plugins: Vec<Value> = catalog.plugins().map(|(found, library, plugin)| row(found, library, plugin)).collect();
+        let refused = catalog.refused.iter().map(|(path, why)| json!({ "path": path, "reason": why.to_string() }));
+        let duplicates = catalog.duplicates.iter();
+        let duplicates = duplicates.map(|d| json!({ "id": d.id, "used": d.used, "ignored": d.ignored }));
+        println!(
+            "{:#}",
+            json!({
+                "plugins": plugins,
+                "refused": refused.collect::<Vec<_>>(),
+                "duplicates": duplicates.collect::<Vec<_>>(),
+            })
+        );
+    } else {
+        table(&catalog);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(catalog: &Catalog) {
+    let width = catalog.plugins().map(|(_, _, plugin)| plugin.id.len()).max().unwrap_or(0);
+    for (_, library, plugin) in catalog.plugins() {
+        println!("{:width$}  {:7}  {}", plugin.id, library.version, plugin.about);
+    }
+    for (path, reason) in &catalog.refused {
+        eprintln!("not used: {}: {reason}", path.display());
+    }
+    for duplicate in &catalog.duplicates {
+        let (used, ignored) = (duplicate.used.display(), duplicate.ignored.display());
+        eprintln!("not used: `{}` of {ignored}: {used} comes first", duplicate.id);
+    }
+    if catalog.libraries.is_empty() {
+        eprintln!("no plugins were found; name their folder in DESKREEL_PLUGIN_PATH");
+    }
+}
+
+fn row(found: &Found, library: &Descriptor, plugin: &Provides) -> Value {
+    json!({
+        "id": plugin.id,
+        "interface": plugin.interface,
+        "about": plugin.about,
+        "package": library.name,
+        "version": library.version,
+        "license": library.license,
+        "contract": library.contract,
+        "path": found.path,
+        "sha256": found.sha256,
+    })
+}
+
+pub fn show(id: &str, as_json: bool) -> Result<ExitCode> {
+    let catalog = find(&PluginSearch::default());
+    let Some((found, library, plugin)) = catalog.plugins().find(|(_, _, plugin)| plugin.id == id) else {
+        bail!("there is no plugin `{id}`; `deskreel plugins list` shows those that there are");
+    };
+    if as_json {
+        let mut row = row(found, library, plugin);
+        row["settings"] = plugin.settings.clone().unwrap_or_default();
+        println!("{row:#}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}  {}", plugin.id, plugin.about);
+    println!("  package   {} {}", library.name, library.version);
+    println!("  license   {}", library.license);
+    println!("  interface {}, contract {}", plugin.interface, library.contract);
+    println!("  file      {}", found.path.display());
+    println!("  sha256    {}", found.sha256);
+    let settings = plugin.settings.as_ref().and_then(|settings| settings["properties"].as_object());
+    for (name, schema) in settings.into_iter().flatten() {
+        let about = schema["description"].as_str().unwrap_or_default();
+        println!("  {name}: {}  {about}", kind(schema));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `integer, 1 to 60, default 10`
+fn kind(schema: &Value) -> String {
+    let mut parts = vec![match &schema["enum"] {
+        Value::Array(values) => values.iter().map(Value::to_string).collect::<Vec<_>>().join(" or "),
+        _ => schema["format"].as_str().or(schema["type"].as_str()).unwrap_or("any").to_owned(),
+    }];
+    if let (Some(minimum), Some(maximum)) = (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+        parts.push(format!("{minimum} to {maximum}"));
+    }
+    if !schema["default"].is_null() {
+        parts.push(format!("default {}", schema["default"]));
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,164 @@
+//! `deskreel record FILE`: supervises one recording, and delivers it to the file's sinks.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use deskreel_contract::FinishedRecording;
+use deskreel_host::Catalog;
+use deskreel_model::manifest::{Outcome, Track};
+use deskreel_model::{Manifest, MediaTime};
+use deskreel_pipeline::Graph;
+use deskreel_recorder::{Control, Finished, Pool, Setup, default_worker, job_of};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::check::refused;
+use crate::args::RecordOptions;
+use crate::progress::{Progress, Style, size};
+use crate::{exit, plugins, sinks};
+
+pub fn run(options: &RecordOptions) -> Result<ExitCode> {
+    let Some((graph, catalog)) = plugins::pipeline(&options.file)? else { return Ok(refused()) };
+    let recovery = recover(graph.recording.directory.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let style = Style::choose(options.json);
+    let finished = runtime.block_on(record(&graph, &catalog, options.duration, style));
+    // It has had the whole recording's time; this only waits where there is a lot to recover.
+    let _ = recovery.join();
+    let finished = finished?;
+    let delivered = deliver(&graph, &catalog, options, &finished);
+    report(options.json, &finished, &delivered);
+    match &finished.manifest.outcome {
+        Some(Outcome::Failed { failure }) => Err(failure.clone().into()),
+        Some(Outcome::Abandoned) => Ok(exit::reported()),
+        _ => match delivered.into_iter().find_map(|(_, result)| result.err()) {
+            Some(error) => Err(error.context("the recording is kept, but was not delivered")),
+            None => Ok(ExitCode::SUCCESS),
+        },
+    }
+}
+
+async fn record(graph: &Graph, catalog: &Catalog, duration: Option<Duration>, style: Style) -> Result<Finished> {
+    let mut pool = Pool::new(default_worker()?, plugins::worker_files(graph, catalog), false);
+    let limit = graph.recording.max_duration;
+    let setup = Setup {
+        pipeline: graph.name.clone(),
+        directory: graph.recording.directory.clone(),
+        job: job_of(graph),
+        max_duration: duration.into_iter().chain(limit).min(),
+        limits: Default::default(),
+    };
+    let (stop, mut control) = mpsc::channel(1);
+    tokio::spawn(stop_on_signal(stop)?);
+    let mut progress = Progress::new(style);
+    let finished = deskreel_recorder::record(setup, &mut pool, &mut control, |notice| progress.show(&notice)).await;
+    progress.end();
+    Ok(finished?)
+}
+
+/// Ctrl-C and SIGTERM ask for a clean end. A second one does not wait for it; the next start recovers what there is.
+fn stop_on_signal(stop: mpsc::Sender<Control>) -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        for asked in 0.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if asked > 0 {
+                std::process::exit(130);
+            }
+            let _ = stop.send(Control::Stop).await;
+        }
+    })
+}
+
+/// Seals what an earlier run left, beside the new recording and without holding it up.
+fn recover(directory: std::path::PathBuf) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || match deskreel_spool::recover(&directory) {
+        Ok(recovered) => {
+            for recovered in recovered {
+                let folder = recovered.folder.display();
+                match recovered.result {
+                    Ok(summary) => eprintln!("recovered {folder}: {} frames", summary.frames),
+                    Err(error) => eprintln!("could not recover {folder}: {error}"),
+                }
+            }
+        }
+        // Nothing was recorded there yet.
+        Err(error) if error.is_not_found() => {}
+        Err(error) => eprintln!("could not look for unfinished recordings: {error}"),
+    })
+}
+
+/// Each sink's name, and where the recording went or why it did not.
+type Delivered = Vec<(String, Result<String>)>;
+
+fn deliver(graph: &Graph, catalog: &Catalog, options: &RecordOptions, finished: &Finished) -> Delivered {
+    if finished.manifest.tracks.iter().all(|track| track.end().is_none()) {
+        return Vec::new();
+    }
+    let id = finished.manifest.recording.to_string();
+    let directory = finished.folder.canonicalize().unwrap_or_else(|_| finished.folder.clone());
+    let recording = FinishedRecording { id, directory };
+    let output = options.output.as_deref().map(|path| ("--output".to_owned(), sinks::file(&absolute(path), true)));
+    let configured = graph.sinks.iter().map(|sink| (sink.name.clone(), sink.plugin.clone()));
+    let sinks = configured.chain(output);
+    sinks
+        .map(|(name, sink)| {
+            let result = sinks::finish(catalog, &sink, &recording);
+            let result = result.with_context(|| format!("sink `{name}`"));
+            (name, result)
+        })
+        .collect()
+}
+
+fn absolute(path: &Path) -> std::path::PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn report(as_json: bool, finished: &Finished, delivered: &Delivered) {
+    if as_json {
+        let places = delivered.iter().map(|(sink, result)| match result {
+            Ok(place) => json!({ "sink": sink, "place": place }),
+            Err(error) => json!({ "sink": sink, "error": format!("{error:#}") }),
+        });
+        let ended = json!({
+            "event": "ended",
+            "recording": finished.manifest.recording,
+            "folder": finished.folder,
+            "outcome": finished.manifest.outcome,
+            "delivered": places.collect::<Vec<_>>(),
+        });
+        println!("{ended}");
+        return;
+    }
+    println!("{}  {}", finished.folder.display(), summary(&finished.manifest));
+    for (sink, place) in delivered.iter().filter_map(|(sink, result)| Some((sink, result.as_ref().ok()?))) {
+        println!("{sink}: {place}");
+    }
+}
+
+fn summary(manifest: &Manifest) -> String {
+    let end = manifest.tracks.iter().filter_map(Track::end).max().unwrap_or(MediaTime::ZERO);
+    let fragments = manifest.tracks.iter().flat_map(|track| &track.parts).flat_map(|part| &part.fragments);
+    let bytes = fragments.map(|fragment| fragment.file.size).sum();
+    let tracks = manifest.tracks.iter().map(|track| {
+        let frames = track.frames();
+        let gaps = track.gaps.len();
+        format!(
+            "{}: {} frames, {} skipped, {} lost, {} gap{}",
+            track.name,
+            frames.encoded,
+            frames.skipped,
+            frames.lost,
+            gaps,
+            if gaps == 1 { "" } else { "s" }
+        )
+    });
+    format!("{end}  {}  {}", size(bytes), tracks.collect::<Vec<_>>().join("; "))
+}

@@ -1,0 +1,60 @@
+//! Finds the plugins that a pipeline file may use. Runs none of them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Result;
+use deskreel_host::{Allow, Catalog};
+use deskreel_model::worker::PluginFile;
+use deskreel_pipeline::{Graph, PluginSearch};
+
+use crate::command::check::Checked;
+
+/// For commands that need no more than the names.
+pub fn catalog_for(search: &PluginSearch) -> deskreel_pipeline::Catalog {
+    listed(&find(search))
+}
+
+/// Everything in the file's plugin folders and in the usual ones that the allow-list admits.
+pub fn find(search: &PluginSearch) -> Catalog {
+    let paths = deskreel_host::default_paths(&search.paths);
+    let found = deskreel_host::search(&paths);
+    let allow = match &search.allow {
+        None => Allow::shipped(),
+        Some(list) => Allow::listed(list).unwrap_or_else(|refused| {
+            tracing::error!(%refused, "only the shipped plugins are used");
+            Allow::shipped()
+        }),
+    };
+    Catalog::new(found, &allow)
+}
+
+pub fn listed(catalog: &Catalog) -> deskreel_pipeline::Catalog {
+    let descriptors = catalog.libraries.iter().filter_map(|found| found.what.as_ref().ok());
+    deskreel_pipeline::Catalog::new(descriptors.cloned())
+}
+
+/// A pipeline file without mistakes, and the plugins that there are for it. `None`: they were shown.
+pub fn pipeline(file: &Path) -> Result<Option<(Graph, Catalog)>> {
+    let mut catalog = Catalog::default();
+    let checked = Checked::read(file, |search| {
+        catalog = find(search);
+        listed(&catalog)
+    })?;
+    Ok(checked.show().map(|graph| (graph, catalog)))
+}
+
+/// The libraries that a worker has to load for a graph.
+pub fn worker_files(graph: &Graph, catalog: &Catalog) -> Vec<PluginFile> {
+    let tracks = graph.recording.tracks.iter();
+    let used = tracks.flat_map(|track| std::iter::once(&track.source.plugin).chain(&track.encoder.plugins));
+    files(catalog, used.map(|plugin| plugin.plugin.as_str()))
+}
+
+/// The libraries that have these plugins, each once.
+pub fn files<'a>(catalog: &Catalog, ids: impl Iterator<Item = &'a str>) -> Vec<PluginFile> {
+    let mut seen = BTreeSet::new();
+    let found = ids.filter_map(|id| catalog.find(id)).map(|(found, _)| found);
+    let files = found.filter(|found| seen.insert(found.path.clone()));
+    files.map(|found| PluginFile { path: found.path.clone(), sha256: found.sha256.clone() }).collect()
+}

@@ -1,0 +1,131 @@
+//! What `record` shows while it runs: one line that is drawn over and over on a terminal, plain lines for what
+//! happens, or JSON for programs.
+
+use std::collections::VecDeque;
+use std::io::{IsTerminal, Write, stderr};
+use std::time::{Duration, Instant};
+
+use deskreel_recorder::{Notice, Status};
+use serde_json::json;
+
+/// Frames per second are counted over so long.
+const WINDOW: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    Terminal,
+    Lines,
+    Json,
+}
+
+impl Style {
+    pub fn choose(json: bool) -> Style {
+        match json {
+            true => Style::Json,
+            false if stderr().is_terminal() => Style::Terminal,
+            false => Style::Lines,
+        }
+    }
+}
+
+pub struct Progress {
+    style: Style,
+    /// Encoded frames by time, the newest last.
+    frames: VecDeque<(Instant, u64)>,
+}
+
+impl Progress {
+    pub fn new(style: Style) -> Self {
+        Progress { style, frames: VecDeque::new() }
+    }
+
+    pub fn show(&mut self, notice: &Notice) {
+        match self.style {
+            Style::Json => println!("{}", to_json(notice)),
+            _ => match notice {
+                Notice::Status(status) => self.status(status),
+                Notice::Began { folder, .. } => self.line(&format!("recording to {}", folder.display())),
+                Notice::Part { .. } => {}
+                Notice::Recording { part } if part.0 == 1 => {}
+                Notice::Recording { part } => self.line(&format!("part {} goes on", part.0)),
+                Notice::Incident { at, detail, .. } => self.line(&format!("{at}  {detail}")),
+                Notice::DiskBack => self.line("there is room again"),
+            },
+        }
+    }
+
+    /// Ends the line that is drawn over.
+    pub fn end(&mut self) {
+        if self.style == Style::Terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.end();
+        eprintln!("{text}");
+    }
+
+    fn status(&mut self, status: &Status) {
+        if self.style != Style::Terminal {
+            return;
+        }
+        let now = Instant::now();
+        self.frames.push_back((now, status.frames.encoded));
+        while self.frames.front().is_some_and(|(at, _)| now - *at > WINDOW) {
+            self.frames.pop_front();
+        }
+        let fps = match (self.frames.front(), self.frames.back()) {
+            (Some((from, first)), Some((to, last))) if to > from => {
+                (last - first) as f64 / (*to - *from).as_secs_f64()
+            }
+            _ => 0.0,
+        };
+        let seconds = status.at.0 / 1_000_000_000;
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let full = if status.disk_full { "  DISK FULL" } else { "" };
+        let frames = status.frames;
+        eprint!(
+            "\r\x1b[K{hours}:{minutes:02}:{seconds:02}  {fps:.1} fps  {}  {} skipped  {} lost{full}",
+            size(status.bytes),
+            frames.skipped,
+            frames.lost,
+        );
+        let _ = stderr().flush();
+    }
+}
+
+/// `12.3 MB`; decimal, as disks are sold.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// docs/recording-format.md has this for people.
+fn to_json(notice: &Notice) -> serde_json::Value {
+    match notice {
+        Notice::Began { recording, folder } => {
+            json!({ "event": "began", "recording": recording, "folder": folder })
+        }
+        Notice::Part { part, cause, worker } => {
+            json!({ "event": "part", "part": part, "cause": cause, "worker": worker })
+        }
+        Notice::Recording { part } => json!({ "event": "recording", "part": part }),
+        Notice::Incident { at, cause, detail } => {
+            json!({ "event": "incident", "at_ns": at, "cause": cause, "detail": detail })
+        }
+        Notice::DiskBack => json!({ "event": "disk_back" }),
+        Notice::Status(status) => json!({
+            "event": "status",
+            "at_ns": status.at,
+            "frames": status.frames,
+            "bytes": status.bytes,
+            "parts": status.parts,
+            "disk_full": status.disk_full,
+        }),
+    }
+}

@@ -1,0 +1,144 @@
+//! Decodes a part in software, to judge what was written by somebody else's reading of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deskreel_contract::Element;
+use deskreel_model::worker::DecodedPart;
+use deskreel_model::{Failure, Fault, MediaTime};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
+
+use crate::build;
+use crate::error::Error;
+
+/// Software decoders of H.264, the stricter first.
+const DECODERS: [&str; 2] = ["avdec_h264", "openh264dec"];
+/// Without a decoded frame for so long, the decoder hangs.
+const SILENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
+/// How often the silence is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Every frame of a part, in the order of the file.
+pub fn part(init: &Path, fragments: &[PathBuf]) -> Result<DecodedPart, Failure> {
+    let decoder = DECODERS.into_iter().find(|name| gst::ElementFactory::find(name).is_some());
+    let decoder = decoder.ok_or_else(|| Error::NoElement {
+        factory: DECODERS[0].into(),
+        cure: " (Debian: gstreamer1.0-libav)".into(),
+    })?;
+    let pipeline = gst::Pipeline::new();
+    let chain = [
+        Element::new("appsrc").set("format", "bytes").set("max-bytes", 16 << 20).set("block", true),
+        Element::new("qtdemux"),
+        Element::new("h264parse"),
+        Element::new(decoder),
+        Element::new("appsink").set("sync", false).set("max-buffers", 4),
+    ];
+    let mut elements = Vec::new();
+    for step in &chain {
+        let element = build::element(step, &step.factory)?;
+        pipeline.add(&element).map_err(|error| Error::NoStart(error.to_string()))?;
+        elements.push(element);
+    }
+    let [source, demux, parse, decode, sink] = elements.as_slice() else { return Err(incomplete()) };
+    let link = |a: &gst::Element, b: &gst::Element| a.link(b).map_err(|e| Error::NoStart(e.to_string()));
+    link(source, demux)?;
+    link(parse, decode)?;
+    link(decode, sink)?;
+    let parse = parse.downgrade();
+    demux.connect_pad_added(move |_, pad| {
+        if let Some(sink) = parse.upgrade().and_then(|parse| parse.static_pad("sink")) {
+            let _ = pad.link(&sink);
+        }
+    });
+    let (Some(source), Some(sink)) = (source.downcast_ref::<AppSrc>(), sink.downcast_ref::<AppSink>()) else {
+        return Err(incomplete());
+    };
+
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let collect = seen.clone();
+    let new_sample = move |sink: &AppSink| {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        collect.lock().unwrap_or_else(PoisonError::into_inner).add(&sample);
+        Ok(gst::FlowSuccess::Ok)
+    };
+    sink.set_callbacks(AppSinkCallbacks::builder().new_sample(new_sample).build());
+    pipeline.set_state(gst::State::Playing).map_err(|error| Error::NoStart(error.to_string()))?;
+    let files: Vec<PathBuf> = std::iter::once(init.to_owned()).chain(fragments.iter().cloned()).collect();
+    let outcome = feed(source.clone(), files).and_then(|()| wait(&pipeline, &seen));
+    let _ = pipeline.set_state(gst::State::Null);
+    outcome?;
+
+    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let (width, height) = seen.size;
+    Ok(DecodedPart { times: std::mem::take(&mut seen.times), width, height, decoder: decoder.to_owned() })
+}
+
+#[derive(Default)]
+struct Seen {
+    times: Vec<MediaTime>,
+    size: (u32, u32),
+}
+
+impl Seen {
+    fn add(&mut self, sample: &gst::Sample) {
+        let time = sample.buffer().and_then(|buffer| buffer.pts()).map_or(0, gst::ClockTime::nseconds);
+        self.times.push(MediaTime(time));
+        let size = |field| sample.caps()?.structure(0)?.get::<i32>(field).ok()?.try_into().ok();
+        self.size = (size("width").unwrap_or(0), size("height").unwrap_or(0));
+    }
+}
+
+/// Files go in from a thread of their own: `appsrc` blocks while its queue is full.
+fn feed(source: AppSrc, files: Vec<PathBuf>) -> Result<(), Failure> {
+    let run = move || {
+        for path in files {
+            match std::fs::read(&path) {
+                Ok(bytes) => {
+                    if source.push_buffer(gst::Buffer::from_mut_slice(bytes)).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let text = format!("cannot read {}: {error}", path.display());
+                    gst::element_error!(source, gst::ResourceError::Read, ("{}", text));
+                    return;
+                }
+            }
+        }
+        let _ = source.end_of_stream();
+    };
+    std::thread::Builder::new().name("feeder".into()).spawn(run).map_err(Error::Thread)?;
+    Ok(())
+}
+
+fn wait(pipeline: &gst::Pipeline, seen: &Mutex<Seen>) -> Result<(), Failure> {
+    let bus = pipeline.bus().ok_or_else(incomplete)?;
+    let frames = || seen.lock().unwrap_or_else(PoisonError::into_inner).times.len();
+    let mut progress = (frames(), std::time::Instant::now());
+    let types = [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Warning];
+    loop {
+        let message = bus.timed_pop_filtered(gst::ClockTime::try_from(LOOK).ok(), &types);
+        match message.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Eos(_)) => return Ok(()),
+            // A decoder warns where it hides a damaged picture.
+            Some(gst::MessageView::Error(error)) => return Err(damaged(&error.error())),
+            Some(gst::MessageView::Warning(warning)) => return Err(damaged(&warning.error())),
+            _ if frames() != progress.0 => progress = (frames(), std::time::Instant::now()),
+            _ if progress.1.elapsed() > Duration::from(SILENCE) => {
+                return Err(Failure::new(Fault::Device, "the decoder gives no more frames"));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn damaged(error: &gst::glib::Error) -> Failure {
+    Failure::new(Fault::Device, format!("cannot be decoded: {error}"))
+}
+
+fn incomplete() -> Failure {
+    Failure::new(Fault::Bug, "the decoding pipeline is incomplete")
+}

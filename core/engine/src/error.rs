@@ -1,0 +1,55 @@
+//! What can go wrong in a worker.
+
+use deskreel_model::{Failure, Fault};
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("GStreamer does not start: {0}")]
+    Gstreamer(String),
+    #[error("no plugin is loaded that gives `{0}`")]
+    NoPlugin(String),
+    #[error("{plugin}: {message}")]
+    Plugin { plugin: String, message: String, fault: Fault },
+    #[error("the GStreamer element `{factory}` is not installed{cure}")]
+    NoElement { factory: String, cure: String },
+    #[error("the element `{factory}` has no property `{property}`")]
+    NoProperty { factory: String, property: String },
+    #[error("`{value}` does not fit the property `{property}` of `{factory}`, which takes {wanted}")]
+    BadProperty { factory: String, property: String, value: String, wanted: String },
+    #[error("`{from}` and `{to}` cannot be linked")]
+    NoLink { from: String, to: String },
+    #[error("no encoder can be used: {0}")]
+    NoEncoder(String),
+    #[error("the source does not follow real time; set `is-live = true` on its element")]
+    NotLive,
+    #[error("the pipeline does not start: {0}")]
+    NoStart(String),
+    #[error("cannot write {path}: {source}")]
+    Write { path: String, source: std::io::Error },
+    #[error("the encoder gave no configuration that can be written as MP4: {0}")]
+    Configuration(String),
+    #[error("the operating system gave no thread: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Error {
+    pub fn fault(&self) -> Fault {
+        match self {
+            Error::NoProperty { .. } | Error::BadProperty { .. } | Error::NotLive => Fault::Config,
+            Error::Plugin { fault, .. } => *fault,
+            Error::NoPlugin(_) | Error::Configuration(_) | Error::NoLink { .. } => Fault::Plugin,
+            Error::Gstreamer(_) | Error::NoElement { .. } | Error::NoEncoder(_) | Error::NoStart(_) => {
+                Fault::Device
+            }
+            Error::Write { .. } => Fault::Disk,
+            Error::Thread(_) => Fault::Device,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::new(error.fault(), error.to_string())
+    }
+}

@@ -1,0 +1,115 @@
+//! Files that are whole or not there, and the tail that is neither.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+
+use deskreel_fmp4::{Sample, tail_head, tail_record};
+use deskreel_model::layout;
+use deskreel_model::manifest::FileRef;
+use sha2::{Digest, Sha256};
+
+use crate::fragments::Frame;
+
+/// Writes a file under a temporary name, syncs it, gives it its name and syncs that. What is returned is on disk.
+pub fn write(folder: &Path, name: &str, slices: &[&[u8]]) -> io::Result<FileRef> {
+    let path = folder.join(name);
+    let unfinished = path.with_added_extension(layout::UNFINISHED);
+    match fill(&unfinished, slices) {
+        Ok((size, sha256)) => {
+            std::fs::rename(&unfinished, &path)?;
+            File::open(folder)?.sync_all()?;
+            Ok(FileRef { file: name.to_owned(), size, sha256 })
+        }
+        Err(error) => {
+            // It holds room that somebody else may need; where even this fails, recovery removes it.
+            let _ = std::fs::remove_file(&unfinished);
+            Err(error)
+        }
+    }
+}
+
+fn fill(path: &Path, slices: &[&[u8]]) -> io::Result<(u64, String)> {
+    let mut file = File::create(path)?;
+    let mut hash = Sha256::new();
+    let mut size = 0;
+    for slice in slices {
+        hash.update(slice);
+        file.write_all(slice)?;
+        size += slice.len() as u64;
+    }
+    file.sync_data()?;
+    let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((size, hash))
+}
+
+/// No room: the disk, the quota, or the largest file size.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
+/// The samples that are in no fragment yet (`deskreel_fmp4::tail`). It is a second chance: where it cannot be
+/// written, the recording goes on without it.
+pub struct Tail {
+    path: PathBuf,
+    /// Nanoseconds that a frame is taken to last, should the worker die before the next one comes.
+    period: u64,
+    file: Option<File>,
+    synced: bool,
+}
+
+impl Tail {
+    pub fn new(path: PathBuf, period: u64) -> Self {
+        Tail { path, period, file: None, synced: true }
+    }
+
+    /// Starts over for a fragment of this number, of which these frames are there already.
+    pub fn begin<D: AsRef<[u8]>>(&mut self, number: u32, frames: &[Frame<D>]) {
+        self.file = self.create(number).inspect_err(|error| tracing::debug!(%error, "no tail")).ok();
+        frames.iter().for_each(|frame| self.append(number, frame));
+    }
+
+    /// Appends a frame with one `write`, which a process that is killed leaves with the kernel.
+    pub fn append<D: AsRef<[u8]>>(&mut self, number: u32, frame: &Frame<D>) {
+        if self.file.is_none() {
+            self.file = self.create(number).ok();
+        }
+        let Some(file) = &mut self.file else { return };
+        let data = frame.data.as_ref();
+        let sample =
+            Sample { pts_ns: frame.pts, dts_ns: frame.dts, duration_ns: self.period, keyframe: frame.keyframe, data };
+        let record = tail_record(&sample);
+        let slices = [IoSlice::new(&record), IoSlice::new(data)];
+        let wanted = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        self.synced = false;
+        // A short write leaves a torn record, behind which nothing counts.
+        if !file.write_vectored(&slices).is_ok_and(|written| written == wanted) {
+            self.remove();
+        }
+    }
+
+    /// Puts it on disk, once for every time that it grew.
+    pub fn sync(&mut self) {
+        if let Some(file) = &self.file
+            && !self.synced
+        {
+            self.synced = file.sync_data().is_ok();
+        }
+    }
+
+    pub fn remove(&mut self) {
+        self.file = None;
+        let _ = std::fs::remove_file(&self.path);
+    }
+
+    /// The old tail stays until the new one has its head: truncated first, it would lose nothing either, since
+    /// its samples are in a fragment by now.
+    fn create(&self, number: u32) -> io::Result<File> {
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&self.path)?;
+        file.write_all(&tail_head(number))?;
+        Ok(file)
+    }
+}

@@ -1,0 +1,133 @@
+//! The plugins of this worker: loads what the supervisor admitted, and asks it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deskreel_contract::{Candidate, Device, EncodeRequest, Kind, SourceRecipe, SourceRequest};
+use deskreel_host::{FrameStatus, HostCallbacks, Library, Plugin, PluginFailure, Refused};
+use deskreel_model::manifest::PluginUse;
+use deskreel_model::worker::{PluginFile, PluginSettings};
+use serde_json::{Value, json};
+
+use crate::error::Error;
+
+/// A library that takes longer to load is done without. Loading one takes a millisecond.
+const LOAD_LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub struct Plugins {
+    libraries: Vec<Library>,
+}
+
+impl Plugins {
+    /// Loads what can be loaded, and says why the rest cannot.
+    pub fn load(files: &[PluginFile]) -> (Plugins, Vec<(PathBuf, String)>) {
+        let mut plugins = Plugins::default();
+        let mut refused = Vec::new();
+        for file in files {
+            match load(file) {
+                Ok(library) => plugins.libraries.push(library),
+                Err(reason) => refused.push((file.path.clone(), reason.to_string())),
+            }
+        }
+        (plugins, refused)
+    }
+
+    /// A source; `changed` is called when it says that its screen is another one now.
+    pub fn source(
+        &self,
+        wanted: &PluginSettings,
+        changed: impl Fn(String) + Send + Sync + 'static,
+    ) -> Result<SourcePlugin, Error> {
+        let on_emit = move |notice: Value| {
+            if notice["type"] == "source.changed" {
+                changed(notice["detail"].as_str().unwrap_or("the screen changed").to_owned());
+            }
+        };
+        let (plugin, used) = self.create(wanted, HostCallbacks { on_emit: Arc::new(on_emit) })?;
+        Ok(SourcePlugin { plugin, used })
+    }
+
+    /// What an encoder plugin offers, best first.
+    pub fn candidates(
+        &self,
+        wanted: &PluginSettings,
+        request: &EncodeRequest,
+    ) -> Result<(PluginUse, Vec<Candidate>), Error> {
+        let (mut plugin, used) = self.create(wanted, HostCallbacks::default())?;
+        let candidates = plugin.candidates(request).map_err(|failure| failed(&wanted.plugin, &failure))?;
+        Ok((used, candidates))
+    }
+
+    /// What each source could capture here. Sources that need settings to say so are left out.
+    pub fn devices(&self) -> Vec<(String, Result<Vec<Device>, String>)> {
+        let mut devices = Vec::new();
+        for library in &self.libraries {
+            let sources = library.descriptor().provides.iter().filter(|p| p.interface.kind == Kind::Source);
+            for source in sources {
+                let plugin = library.create(&source.id, &json!({}), HostCallbacks::default());
+                let found = match plugin {
+                    Ok(mut plugin) => plugin.devices().map_err(|failure| failure.message),
+                    Err(failure) => Err(failure.message),
+                };
+                devices.push((source.id.clone(), found));
+            }
+        }
+        devices
+    }
+
+    fn create(&self, wanted: &PluginSettings, host: HostCallbacks) -> Result<(Plugin, PluginUse), Error> {
+        let has = |library: &&Library| library.descriptor().provides.iter().any(|p| p.id == wanted.plugin);
+        let library = self.libraries.iter().find(has);
+        let library = library.ok_or_else(|| Error::NoPlugin(wanted.plugin.clone()))?;
+        let plugin = library
+            .create(&wanted.plugin, &wanted.settings, host)
+            .map_err(|failure| failed(&wanted.plugin, &failure))?;
+        let version = library.descriptor().version.clone();
+        Ok((plugin, PluginUse { plugin: wanted.plugin.clone(), version }))
+    }
+}
+
+fn load(file: &PluginFile) -> Result<Library, Refused> {
+    let found = deskreel_host::examine(&file.path);
+    if found.sha256 != file.sha256 {
+        return Err(Refused::Changed { expected: file.sha256.clone(), found: found.sha256 });
+    }
+    deskreel_host::load_with_deadline(&found, LOAD_LIMIT)
+}
+
+/// A source that was opened with its settings.
+pub struct SourcePlugin {
+    plugin: Plugin,
+    used: PluginUse,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Painted {
+    Yes,
+    /// The source has nothing more to show.
+    End,
+}
+
+impl SourcePlugin {
+    pub fn used(&self) -> PluginUse {
+        self.used.clone()
+    }
+
+    pub fn recipe(&mut self, request: &SourceRequest) -> Result<SourceRecipe, Error> {
+        self.plugin.recipe(request).map_err(|failure| failed(&self.used.plugin, &failure))
+    }
+
+    pub fn frame(&mut self, number: u64, time_ns: u64, pixels: &mut [u8]) -> Result<Painted, Error> {
+        let status = self.plugin.frame(number, time_ns, pixels);
+        match status.map_err(|failure| failed(&self.used.plugin, &failure))? {
+            FrameStatus::Painted => Ok(Painted::Yes),
+            _ => Ok(Painted::End),
+        }
+    }
+}
+
+fn failed(plugin: &str, failure: &PluginFailure) -> Error {
+    Error::Plugin { plugin: plugin.to_owned(), message: failure.message.clone(), fault: failure.fault() }
+}

@@ -1,0 +1,238 @@
+//! The worker process: commands in, reports out, at most one job.
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use deskreel_model::Failure;
+use deskreel_model::worker::{Command, Job, Report};
+use gstreamer as gst;
+
+use crate::error::Error;
+use crate::plugins::Plugins;
+use crate::session::Session;
+use crate::wire::{self, Reporter};
+use crate::{bus, decode};
+
+/// Between two beats. The supervisor takes four missing ones for a hang.
+const BEAT: Duration = Duration::from_millis(500);
+/// For the last fragments to be written, after the encoders were given up.
+const WRITE_LIMIT: Duration = Duration::from_millis(300);
+
+/// Everything that can happen to a worker.
+pub enum Input {
+    Command(Command),
+    /// Nobody wants what we record any more; what is there is still brought to disk.
+    SupervisorGone,
+    Bus(bus::Event),
+    Failed(Failure),
+    SourceChanged(String),
+    TrackDone(usize),
+}
+
+/// Serves the supervisor at the other end of standard input, which is a socket.
+pub fn main() -> ExitCode {
+    log_to_stderr();
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!(%failure, "worker ends");
+            ExitCode::from(failure.fault.exit_code())
+        }
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DESKREEL_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn serve() -> Result<(), Failure> {
+    let not_called = |error: std::io::Error| {
+        let text = format!("this program is started by `deskreel`, not by hand ({error})");
+        Failure::new(deskreel_model::Fault::Config, text)
+    };
+    let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(not_called)?);
+    socket.peer_addr().map_err(not_called)?;
+    let (tell, inputs) = channel();
+    listen(socket.try_clone().map_err(not_called)?, tell.clone())?;
+    gst::init().map_err(|error| Error::Gstreamer(error.to_string()))?;
+    let mut worker =
+        Worker { reporter: Reporter::new(socket), plugins: Plugins::default(), tell, phase: Phase::Idle };
+    worker.run(&inputs);
+    // The pipeline is not taken down: that is where drivers hang. The process ends, and takes it along.
+    std::mem::forget(worker);
+    Ok(())
+}
+
+fn listen(mut socket: UnixStream, tell: Sender<Input>) -> Result<(), Failure> {
+    let run = move || {
+        while let Ok(Some(command)) = wire::receive(&mut socket) {
+            if tell.send(Input::Command(command)).is_err() {
+                return;
+            }
+        }
+        let _ = tell.send(Input::SupervisorGone);
+    };
+    std::thread::Builder::new().name("commands".into()).spawn(run).map_err(Error::Thread)?;
+    Ok(())
+}
+
+// Idle:     no job yet; serves questions.
+// Running:  a job records.
+// Draining: the encoders hand over what they have, until the instant given.
+// Writing:  they were given up; the writers finish, until the instant given.
+enum Phase {
+    Idle,
+    Running(Session, Duration),
+    Draining(Session, Instant),
+    Writing(Session, Instant),
+}
+
+struct Worker {
+    reporter: Reporter,
+    plugins: Plugins,
+    tell: Sender<Input>,
+    phase: Phase,
+}
+
+impl Worker {
+    fn run(&mut self, inputs: &Receiver<Input>) {
+        let mut next_beat = Instant::now() + BEAT;
+        loop {
+            let wake = match &self.phase {
+                Phase::Idle | Phase::Running(..) => next_beat,
+                Phase::Draining(_, limit) | Phase::Writing(_, limit) => next_beat.min(*limit),
+            };
+            let over = match inputs.recv_timeout(wake.saturating_duration_since(Instant::now())) {
+                Ok(input) => self.input(input),
+                Err(RecvTimeoutError::Timeout) => self.expired(),
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            if over {
+                return self.end();
+            }
+            if next_beat <= Instant::now() {
+                self.session().inspect(|session| session.beat());
+                next_beat = Instant::now() + BEAT;
+            }
+        }
+    }
+
+    /// True when the worker is done.
+    fn input(&mut self, input: Input) -> bool {
+        match input {
+            Input::Command(command) => return self.command(command),
+            Input::SupervisorGone => return self.drain(),
+            Input::Bus(bus::Event::Latency) => {
+                self.session().inspect(|session| session.recalculate_latency());
+            }
+            Input::Bus(bus::Event::Failed(failure)) | Input::Failed(failure) => {
+                self.reporter.send(&Report::Failed { failure });
+                return self.drain();
+            }
+            Input::SourceChanged(detail) => {
+                // Said once: a second change is the next part's affair.
+                if matches!(self.phase, Phase::Running(..)) {
+                    self.reporter.send(&Report::SourceChanged { detail });
+                    return self.drain();
+                }
+            }
+            Input::TrackDone(index) => {
+                return match &mut self.phase {
+                    Phase::Idle => false,
+                    Phase::Running(session, _) | Phase::Draining(session, _) | Phase::Writing(session, _) => {
+                        session.track_done(index)
+                    }
+                };
+            }
+        }
+        false
+    }
+
+    fn command(&mut self, command: Command) -> bool {
+        match command {
+            Command::Prepare { plugins } => {
+                let (loaded, refused) = Plugins::load(&plugins);
+                self.plugins = loaded;
+                self.reporter.send(&Report::Ready { gstreamer: gst::version_string().to_string(), refused });
+                false
+            }
+            Command::Start(job) => self.start(&job),
+            Command::Stop => self.drain(),
+            Command::Devices => {
+                self.reporter.send(&Report::Devices { devices: self.plugins.devices() });
+                false
+            }
+            Command::Decode { init, fragments } => {
+                let result = decode::part(&init, &fragments).map_err(|failure| failure.to_string());
+                self.reporter.send(&Report::Decoded { result });
+                false
+            }
+        }
+    }
+
+    fn start(&mut self, job: &Job) -> bool {
+        match Session::start(job, &self.plugins, &self.tell, &self.reporter) {
+            Ok(session) => {
+                self.phase = Phase::Running(session, Duration::from_millis(job.drain_limit_ms));
+                false
+            }
+            Err(failure) => {
+                // What the pipeline said on its bus came before this, and says more.
+                let _ = self.tell.send(Input::Failed(failure));
+                false
+            }
+        }
+    }
+
+    /// True where there is nothing to drain.
+    fn drain(&mut self) -> bool {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Idle => return true,
+            Phase::Running(mut session, limit) => {
+                session.drain();
+                self.phase = Phase::Draining(session, Instant::now() + limit);
+            }
+            draining => self.phase = draining,
+        }
+        false
+    }
+
+    /// True where the last limit has run out.
+    fn expired(&mut self) -> bool {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Draining(session, limit) if limit <= Instant::now() => {
+                tracing::warn!("the encoders did not hand over their last frames in time");
+                session.give_up();
+                self.phase = Phase::Writing(session, Instant::now() + WRITE_LIMIT);
+                false
+            }
+            Phase::Writing(session, limit) if limit <= Instant::now() => {
+                tracing::warn!("the last fragment could not be written in time");
+                self.phase = Phase::Writing(session, limit);
+                true
+            }
+            phase => {
+                self.phase = phase;
+                false
+            }
+        }
+    }
+
+    /// Says the last word.
+    fn end(&self) {
+        self.session().inspect(|session| session.beat());
+        self.reporter.send(&Report::Ended);
+    }
+
+    fn session(&self) -> Option<&Session> {
+        match &self.phase {
+            Phase::Idle => None,
+            Phase::Running(session, _) | Phase::Draining(session, _) | Phase::Writing(session, _) => Some(session),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Reading back what this crate wrote. Strict: bytes that it would not have written are refused with the reason,
+//! and nothing that a file can hold makes it panic.
+
+use mp4_atom::{Atom, Codec as SampleEntry, Moof, Moov, TrunEntry};
+
+use crate::fragment::{BOX_HEADER, NON_SYNC, TRACK_ID};
+use crate::{Error, Sample, SampleInfo, nanos};
+
+/// What a fragment says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FragmentInfo {
+    pub sequence: u32,
+    /// When the first sample is decoded, on the recording's timeline.
+    pub start_ns: u64,
+    /// To the end of the last sample.
+    pub duration_ns: u64,
+    /// In the order of the file, which is the order of decoding.
+    pub samples: Vec<SampleInfo>,
+    /// Where the first sample's data begins; the others follow without holes.
+    pub payload: usize,
+}
+
+impl FragmentInfo {
+    /// The samples with their data; `bytes` are those that this was read from.
+    pub fn samples_in<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Sample<'a>> {
+        let mut at = self.payload;
+        self.samples.iter().map_while(move |info| {
+            let data = bytes.get(at..at.checked_add(info.size)?)?;
+            at += info.size;
+            let SampleInfo { pts_ns, dts_ns, duration_ns, keyframe, .. } = *info;
+            Some(Sample { pts_ns, dts_ns, duration_ns, keyframe, data })
+        })
+    }
+}
+
+/// What a header says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderInfo {
+    pub timescale: u32,
+    pub width: u32,
+    pub height: u32,
+    pub avcc: Vec<u8>,
+}
+
+pub fn read_header(bytes: &[u8]) -> Result<HeaderInfo, Error> {
+    let (_, at) = boxed(bytes, 0, "ftyp")?;
+    let (moov, end) = boxed(bytes, at, "moov")?;
+    if end != bytes.len() {
+        return Err(Error::NotOurs("there is something behind the header"));
+    }
+    let moov = Moov::decode_body(&mut &*moov).map_err(|source| Error::Read { name: "moov", source })?;
+    let [trak] = moov.trak.as_slice() else {
+        return Err(Error::NotOurs("header does not have exactly one track"));
+    };
+    let [SampleEntry::Avc1(entry)] = trak.mdia.minf.stbl.stsd.codecs.as_slice() else {
+        return Err(Error::NotOurs("header does not have exactly one avc1 sample entry"));
+    };
+    let mut avcc = Vec::new();
+    entry.avcc.encode_body(&mut avcc).map_err(Error::Config)?;
+    Ok(HeaderInfo {
+        timescale: trak.mdia.mdhd.timescale,
+        width: entry.visual.width.into(),
+        height: entry.visual.height.into(),
+        avcc,
+    })
+}
+
+pub fn read_fragment(bytes: &[u8]) -> Result<FragmentInfo, Error> {
+    let (moof, mdat_at) = boxed(bytes, 0, "moof")?;
+    let (mdat, end) = boxed(bytes, mdat_at, "mdat")?;
+    if end != bytes.len() {
+        return Err(Error::NotOurs("there is something behind the fragment"));
+    }
+    let moof = Moof::decode_body(&mut &*moof).map_err(|source| Error::Read { name: "moof", source })?;
+    let [traf] = moof.traf.as_slice() else {
+        return Err(Error::NotOurs("fragment does not have exactly one track"));
+    };
+    let (Some(tfdt), [run]) = (&traf.tfdt, traf.trun.as_slice()) else {
+        return Err(Error::NotOurs("fragment does not have one start time and one run of samples"));
+    };
+    if traf.tfhd.track_id != TRACK_ID || run.samples.is_empty() {
+        return Err(Error::NotOurs("fragment has another track or no samples"));
+    }
+    let payload = mdat_at + BOX_HEADER;
+    if run.data_offset.and_then(|offset| usize::try_from(offset).ok()) != Some(payload) {
+        return Err(Error::NotOurs("samples do not begin where the mdat begins"));
+    }
+
+    let start = tfdt.base_media_decode_time;
+    let mut decode = start;
+    // At most as many as the moof had room for: mp4-atom bounds explicit entries by the bytes that are there, and
+    // entries without a size of their own are refused at the first.
+    let mut samples = Vec::new();
+    for (index, entry) in run.samples.iter().enumerate() {
+        let (sample, next) = sample(index, decode, &entry)?;
+        samples.push(sample);
+        decode = next;
+    }
+    if samples.iter().map(|sample| sample.size).sum::<usize>() != mdat.len() {
+        return Err(Error::NotOurs("samples do not fill the mdat"));
+    }
+    Ok(FragmentInfo {
+        sequence: moof.mfhd.sequence_number,
+        start_ns: nanos(start),
+        duration_ns: nanos(decode) - nanos(start),
+        samples,
+        payload,
+    })
+}
+
+/// The sample that is decoded at tick `decode`, and the tick at which it ends.
+fn sample(index: usize, decode: u64, entry: &TrunEntry) -> Result<(SampleInfo, u64), Error> {
+    let (Some(duration), Some(size), Some(flags)) = (entry.duration, entry.size, entry.flags) else {
+        return Err(Error::NotOurs("sample without a duration, size and flags of its own"));
+    };
+    let range = || Error::TimeRange { index };
+    let end = decode.checked_add(duration.into()).ok_or_else(range)?;
+    let shown = decode.checked_add_signed(entry.cts.unwrap_or(0)).ok_or_else(range)?;
+    let info = SampleInfo {
+        pts_ns: nanos(shown),
+        dts_ns: nanos(decode),
+        duration_ns: nanos(end) - nanos(decode),
+        keyframe: flags & NON_SYNC == 0,
+        size: size as usize,
+    };
+    Ok((info, end))
+}
+
+/// The body of the box `name` at byte `at`, and where the box ends.
+fn boxed<'a>(bytes: &'a [u8], at: usize, name: &'static str) -> Result<(&'a [u8], usize), Error> {
+    let torn = || Error::Torn { name, at };
+    let head = bytes.get(at..).and_then(|rest| rest.first_chunk::<BOX_HEADER>()).ok_or_else(torn)?;
+    let [s0, s1, s2, s3, kind @ ..] = *head;
+    if kind != *name.as_bytes() {
+        let found = kind.escape_ascii().to_string();
+        return Err(Error::UnexpectedBox { expected: name, found, at });
+    }
+    let end = at.checked_add(u32::from_be_bytes([s0, s1, s2, s3]) as usize).ok_or_else(torn)?;
+    let body = bytes.get(at + BOX_HEADER..end).ok_or_else(torn)?;
+    Ok((body, end))
+}

@@ -1,0 +1,172 @@
+//! Our bytes against themselves: everything survives, nothing foreign passes, nothing panics.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use deskreel_fmp4::{
+    Codec, Error, Sample, VideoConfig, codec_string, fragment, fragment_header, header, nanos, read_fragment,
+    read_header, read_tail, tail_head, tail_record, ticks,
+};
+use proptest::prelude::*;
+
+/// Constrained baseline, level 4.2; the parameter sets are placeholders.
+const AVCC: [u8; 18] =
+    [1, 0x42, 0xc0, 0x2a, 0xff, 0xe1, 0, 4, 0x67, 0x42, 0xc0, 0x2a, 1, 0, 3, 0x68, 0xce, 0x3c];
+
+fn config() -> VideoConfig {
+    VideoConfig { codec: Codec::H264 { avcc: AVCC.to_vec() }, width: 1920, height: 1080 }
+}
+
+fn sample(at_ms: u64, keyframe: bool, data: &[u8]) -> Sample<'_> {
+    let ns = at_ms * 1_000_000;
+    Sample { pts_ns: ns, dts_ns: ns, duration_ns: 33_333_333, keyframe, data }
+}
+
+fn small_fragment() -> Vec<u8> {
+    fragment(3, &[sample(0, true, b"key"), sample(33, false, b"delta"), sample(67, false, b"x")]).unwrap()
+}
+
+fn small_tail() -> Vec<u8> {
+    let mut bytes = tail_head(12).to_vec();
+    for sample in [sample(0, true, b"first"), sample(40, false, b""), sample(80, false, b"third")] {
+        bytes.extend(tail_record(&sample));
+        bytes.extend(sample.data);
+    }
+    bytes
+}
+
+#[test]
+fn header_gives_back_what_it_was_made_of() {
+    let read = read_header(&header(&config()).unwrap()).unwrap();
+    assert_eq!((read.timescale, read.width, read.height), (90_000, 1920, 1080));
+    assert_eq!(read.avcc, AVCC);
+    assert_eq!(codec_string(&config()), "avc1.42c02a");
+}
+
+#[test]
+fn header_refuses_a_picture_that_mp4_cannot_name() {
+    let wide = VideoConfig { width: 70_000, ..config() };
+    assert!(matches!(header(&wide), Err(Error::PictureSize { width: 70_000, .. })));
+}
+
+#[test]
+fn header_refuses_a_torn_codec_configuration() {
+    let torn = VideoConfig { codec: Codec::H264 { avcc: AVCC[..9].to_vec() }, ..config() };
+    assert!(matches!(header(&torn), Err(Error::Config(_))));
+}
+
+#[test]
+fn fragment_header_and_payload_are_the_fragment() {
+    let samples = [sample(0, true, b"key"), sample(33, false, b"delta")];
+    let mut bytes = fragment_header(9, &samples.map(|sample| sample.info())).unwrap();
+    bytes.extend_from_slice(b"keydelta");
+    assert_eq!(bytes, fragment(9, &samples).unwrap());
+}
+
+#[test]
+fn a_sample_lasts_until_the_next_and_the_last_one_as_long_as_it_says() {
+    let info = read_fragment(&small_fragment()).unwrap();
+    let durations: Vec<u64> = info.samples.iter().map(|sample| ticks(sample.duration_ns)).collect();
+    assert_eq!(durations, [2970, 3060, 3000]);
+    assert_eq!(ticks(info.duration_ns), 2970 + 3060 + 3000);
+}
+
+#[test]
+fn reordered_frames_keep_both_times() {
+    let reordered: Vec<Sample<'_>> = [(0, 66), (33, 165), (66, 99), (99, 132)]
+        .map(|(dts, pts)| Sample { pts_ns: pts * 1_000_000, ..sample(dts, dts == 0, b"frame") })
+        .into();
+    let info = read_fragment(&fragment(1, &reordered).unwrap()).unwrap();
+    let times = info.samples.iter().map(|sample| (ticks(sample.dts_ns) / 90, ticks(sample.pts_ns) / 90));
+    assert_eq!(times.collect::<Vec<_>>(), [(0, 66), (33, 165), (66, 99), (99, 132)]);
+}
+
+#[test]
+fn frames_that_go_back_in_time_are_refused() {
+    let back = [sample(40, true, b"a"), sample(20, false, b"b")];
+    assert!(matches!(fragment(1, &back), Err(Error::Order { index: 1 })));
+    assert!(matches!(fragment(1, &[]), Err(Error::Empty)));
+}
+
+#[test]
+fn a_fragment_cut_anywhere_is_refused() {
+    let whole = small_fragment();
+    for length in 0..whole.len() {
+        assert!(read_fragment(&whole[..length]).is_err(), "{length} of {} bytes passed", whole.len());
+    }
+}
+
+#[test]
+fn a_fragment_with_something_behind_it_is_refused() {
+    let doubled = [small_fragment(), small_fragment()].concat();
+    assert!(matches!(read_fragment(&doubled), Err(Error::NotOurs(_))));
+}
+
+#[test]
+fn a_tail_cut_anywhere_gives_the_whole_records_before_the_cut() {
+    let whole = small_tail();
+    // Ends of the records: a head of 16 bytes, then 40 bytes and the data each.
+    let ends = [16 + 45, 16 + 45 + 40, 16 + 45 + 40 + 45];
+    for length in 0..=whole.len() {
+        let tail = read_tail(&whole[..length]);
+        let complete = ends.iter().filter(|end| **end <= length).count();
+        match tail {
+            None => assert!(length < 16),
+            Some(tail) => assert_eq!((tail.fragment, tail.samples.len()), (12, complete)),
+        }
+    }
+    assert_eq!(read_tail(&whole).unwrap().samples[2], sample(80, false, b"third"));
+}
+
+#[test]
+fn a_tail_with_a_flipped_byte_ends_before_it() {
+    let whole = small_tail();
+    for at in 16..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x40;
+        let whole_before = [61, 101, 146].iter().filter(|end| **end <= at).count();
+        assert_eq!(read_tail(&bytes).unwrap().samples.len(), whole_before, "byte {at}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn samples_survive_the_fragment(
+        start in 0..20_000_000_000_000u64,
+        frames in prop::collection::vec((0..3_000_000_000u64, any::<bool>(), prop::collection::vec(any::<u8>(), 0..50)), 1..40),
+    ) {
+        let mut at = start;
+        let samples: Vec<Sample<'_>> = frames.iter().map(|(duration_ns, keyframe, data)| {
+            let sample = Sample { pts_ns: at, dts_ns: at, duration_ns: *duration_ns, keyframe: *keyframe, data };
+            at += duration_ns;
+            sample
+        }).collect();
+        let bytes = fragment(1, &samples).unwrap();
+        let info = read_fragment(&bytes).unwrap();
+        prop_assert_eq!(info.start_ns, nanos(ticks(start)));
+        prop_assert_eq!(ticks(info.start_ns + info.duration_ns), ticks(at));
+        for (read, sample) in info.samples_in(&bytes).zip(&samples) {
+            prop_assert_eq!((read.data, read.keyframe), (sample.data, sample.keyframe));
+            prop_assert_eq!(read.pts_ns, nanos(ticks(sample.pts_ns)));
+        }
+    }
+
+    #[test]
+    fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..600)) {
+        let _ = read_fragment(&noise);
+        let _ = read_header(&noise);
+        let _ = read_tail(&noise);
+    }
+
+    // Damage inside valid boxes reaches further than noise does.
+    #[test]
+    fn damage_never_panics(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        for mut bytes in [small_fragment(), header(&config()).unwrap(), small_tail()] {
+            for (at, byte) in &flips {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            let _ = read_fragment(&bytes);
+            let _ = read_header(&bytes);
+            let _ = read_tail(&bytes);
+        }
+    }
+}

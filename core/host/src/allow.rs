@@ -1,0 +1,133 @@
+//! The allow-list: which files may be loaded.
+//!
+//! ```toml
+//! # plugins.lock
+//! [plugins]
+//! "/opt/acme/libacme_grabber.so" = { sha256 = "9f86d0...", key = "acme", signature = "5d41..." }
+//! "vendor/libother.so" = { sha256 = "60303a..." }
+//!
+//! [keys]
+//! acme = "d75a98..."
+//! ```
+//!
+//! Relative paths start at the list's folder. A signature is ed25519, over the 32 bytes of the SHA-256. The
+//! plugins that came with the program are always allowed: who can change those can change the program. A
+//! signature says where a plugin comes from, not that it is harmless: a loaded plugin may do what the host may.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::{Signature, VerifyingKey};
+use serde::Deserialize;
+
+use crate::error::Refused;
+use crate::search::{Found, shipped_folders};
+
+pub struct Allow {
+    shipped: Vec<PathBuf>,
+    list: Option<List>,
+}
+
+struct List {
+    file: PathBuf,
+    plugins: BTreeMap<PathBuf, Pin>,
+    keys: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListFile {
+    #[serde(default)]
+    plugins: BTreeMap<PathBuf, Pin>,
+    #[serde(default)]
+    keys: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pin {
+    sha256: String,
+    #[serde(flatten)]
+    signed: Option<Signed>,
+}
+
+#[derive(Deserialize)]
+struct Signed {
+    key: String,
+    signature: String,
+}
+
+impl Allow {
+    /// Only what came with this program.
+    pub fn shipped() -> Self {
+        Allow { shipped: shipped_folders(), list: None }
+    }
+
+    /// What came with this program, and what the list names.
+    pub fn listed(file: &Path) -> Result<Self, Refused> {
+        let unusable = |reason: String| Refused::AllowList { path: file.to_owned(), reason };
+        let text = fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
+        let read: ListFile = toml::from_str(&text).map_err(|error| unusable(error.message().to_owned()))?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let absolute = |path: &Path| {
+            let path = folder.join(path);
+            path.canonicalize().unwrap_or(path)
+        };
+        let plugins = read.plugins.into_iter().map(|(path, pin)| (absolute(&path), pin)).collect();
+        let list = List { file: file.to_owned(), plugins, keys: read.keys };
+        Ok(Allow { shipped: shipped_folders(), list: Some(list) })
+    }
+
+    /// Whether this file, with these bytes, may be loaded.
+    pub fn check(&self, found: &Found) -> Result<(), Refused> {
+        if self.shipped.iter().any(|folder| found.path.parent().is_some_and(|own| own.starts_with(folder))) {
+            return Ok(());
+        }
+        let pin = self.list.as_ref().and_then(|list| Some((list, list.plugins.get(&found.path)?)));
+        let Some((list, pin)) = pin else {
+            let list = match &self.list {
+                Some(list) => list.file.display().to_string(),
+                None => "the file that `allow` in the pipeline file names".into(),
+            };
+            let line = format!("\"{}\" = {{ sha256 = \"{}\" }}", found.path.display(), found.sha256);
+            return Err(Refused::NotAllowed { list, line });
+        };
+        if pin.sha256 != found.sha256 {
+            let (expected, found) = (pin.sha256.clone(), found.sha256.clone());
+            return Err(Refused::Changed { expected, found });
+        }
+        match &pin.signed {
+            Some(signed) => list.verify(signed, &found.sha256),
+            None => Ok(()),
+        }
+    }
+}
+
+impl List {
+    fn verify(&self, signed: &Signed, sha256: &str) -> Result<(), Refused> {
+        let wrong = || Refused::Signature { key: signed.key.clone() };
+        let key = self.keys.get(&signed.key).ok_or_else(|| Refused::AllowList {
+            path: self.file.clone(),
+            reason: format!("a plugin is signed by `{}`, which is not in [keys]", signed.key),
+        })?;
+        let key = unhex(key).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or_else(|| {
+            let reason = format!("the key `{}` is not 32 bytes of ed25519 in hexadecimal", signed.key);
+            Refused::AllowList { path: self.file.clone(), reason }
+        })?;
+        let signature = unhex(&signed.signature).ok_or_else(wrong)?;
+        let hash: [u8; 32] = unhex(sha256).ok_or_else(wrong)?;
+        key.verify_strict(&hash, &Signature::from_bytes(&signature)).map_err(|_| wrong())
+    }
+}
+
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}

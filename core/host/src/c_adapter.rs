@@ -1,0 +1,213 @@
+//! Makes a C plugin look like a Rust one, so that the rest of the host knows a single type.
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Arc;
+
+use deskreel_sdk::abi::{
+    FrameStatus, HostArc, InstanceBox, RErr, ROk, RResult, RSliceMut, RStr, RString, RawError, RawInstance,
+    RawInstance_TO, TD_Opaque,
+};
+use deskreel_sdk::c::{END, Entry, Host, Out, Provides, Status, Str};
+use deskreel_sdk::{ErrorKind, PluginError};
+
+use crate::error::Refused;
+
+/// A C library whose table has been checked.
+#[derive(Clone, Copy)]
+pub struct CLibrary {
+    entry: &'static Entry,
+}
+
+impl CLibrary {
+    /// # Safety
+    ///
+    /// `entry` is the address of a `deskreel_entry` of a library that is never unloaded.
+    pub unsafe fn new(entry: *const Entry) -> Result<Self, Refused> {
+        // SAFETY: the size comes first in every version of the table.
+        let size = unsafe { ptr::read(entry.cast::<u32>()) } as usize;
+        if size < size_of::<Entry>() {
+            let ours = size_of::<Entry>();
+            let summary = format!("deskreel_entry has {size} bytes, expected {ours}");
+            return Err(Refused::Layout { summary, report: None });
+        }
+        // SAFETY: it has at least the size of our struct, and lives as long as the process.
+        let entry = unsafe { &*entry };
+        if entry.create.is_none() || entry.call.is_none() || entry.destroy.is_none() {
+            let summary = "deskreel_entry lacks create, call or destroy".into();
+            return Err(Refused::Layout { summary, report: None });
+        }
+        Ok(CLibrary { entry })
+    }
+
+    pub fn contract_major(&self) -> u32 {
+        self.entry.contract_major
+    }
+
+    /// Kind and id of each plugin.
+    pub fn provides(&self) -> Vec<(String, String)> {
+        if self.entry.provides.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: the table says that there are so many.
+        let list: &[Provides] = unsafe {
+            std::slice::from_raw_parts(self.entry.provides, self.entry.provides_len as usize)
+        };
+        list.iter().map(|plugin| (text(plugin.kind), text(plugin.id))).collect()
+    }
+
+    pub fn init(&self, host: HostArc) -> Result<(), PluginError> {
+        let Some(init) = self.entry.init else { return Ok(()) };
+        // It may keep the host for ever.
+        let host = CHost::new(host);
+        std::mem::forget(host.clone());
+        let mut message = Collected::default();
+        let status = init(&host.table, &message.out());
+        message.result(status)
+    }
+
+    pub fn create(&self, id: &str, settings_json: &str, host: HostArc) -> Result<InstanceBox, PluginError> {
+        let create = self.entry.create.ok_or_else(|| PluginError::unsupported("create"))?;
+        let host = CHost::new(host);
+        let mut state = ptr::null_mut();
+        let mut message = Collected::default();
+        let status = create(borrowed(id), borrowed(settings_json), &host.table, &mut state, &message.out());
+        message.result(status)?;
+        let instance = CInstance { entry: self.entry, state, _host: host };
+        Ok(RawInstance_TO::from_value(instance, TD_Opaque))
+    }
+}
+
+// SAFETY: the table is constant, and its functions may be called from any thread.
+unsafe impl Send for CLibrary {}
+// SAFETY: as above.
+unsafe impl Sync for CLibrary {}
+
+struct CInstance {
+    entry: &'static Entry,
+    state: *mut c_void,
+    /// The plugin holds its address until `destroy` has returned.
+    _host: Arc<CHost>,
+}
+
+// SAFETY: the contract lets calls come from any thread, one at a time.
+unsafe impl Send for CInstance {}
+
+impl RawInstance for CInstance {
+    fn call(&mut self, method: RStr<'_>, json: RStr<'_>) -> RResult<RString, RawError> {
+        let Some(call) = self.entry.call else { return RErr(PluginError::unsupported("call").into()) };
+        let mut answer = Collected::default();
+        let status = call(self.state, borrowed(method.as_str()), borrowed(json.as_str()), &answer.out());
+        match answer.result(status) {
+            Ok(()) => ROk(answer.text().into()),
+            Err(error) => RErr(error.into()),
+        }
+    }
+
+    fn frame(
+        &mut self,
+        number: u64,
+        time_ns: u64,
+        mut out: RSliceMut<'_, u8>,
+    ) -> RResult<FrameStatus, RawError> {
+        let Some(frame) = self.entry.frame else { return RErr(PluginError::unsupported("frame").into()) };
+        let mut message = Collected::default();
+        let status = frame(self.state, number, time_ns, out.as_mut_ptr(), out.len(), &message.out());
+        match message.result(status) {
+            Ok(()) if status == END => ROk(FrameStatus::End),
+            Ok(()) => ROk(FrameStatus::Painted),
+            Err(error) => RErr(error.into()),
+        }
+    }
+}
+
+impl Drop for CInstance {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.entry.destroy {
+            destroy(self.state);
+        }
+    }
+}
+
+/// The host's functions as C sees them.
+struct CHost {
+    table: Host,
+    /// What the table's context points to.
+    _host: Arc<HostArc>,
+}
+
+impl CHost {
+    fn new(host: HostArc) -> Arc<CHost> {
+        let host = Arc::new(host);
+        let ctx = Arc::as_ptr(&host).cast_mut().cast();
+        let table = Host { size: size_of::<Host>() as u32, ctx, log, max_level, emit };
+        Arc::new(CHost { table, _host: host })
+    }
+}
+
+extern "C" fn log(ctx: *mut c_void, level: i32, target: Str, message: Str) {
+    let level = level.clamp(1, 5) as u8;
+    host(ctx).log(level, RStr::from_str(&text(target)), RStr::from_str(&text(message)));
+}
+
+extern "C" fn max_level(ctx: *mut c_void) -> i32 {
+    host(ctx).max_level().into()
+}
+
+extern "C" fn emit(ctx: *mut c_void, json: Str) {
+    host(ctx).emit(RStr::from_str(&text(json)));
+}
+
+fn host<'a>(ctx: *mut c_void) -> &'a HostArc {
+    // SAFETY: the context is the host of a `CHost`, which lives as long as the plugin may use it.
+    unsafe { &*ctx.cast::<HostArc>() }
+}
+
+/// What a plugin puts out during one call.
+#[derive(Default)]
+struct Collected(Vec<u8>);
+
+impl Collected {
+    fn out(&mut self) -> Out {
+        Out { ctx: ptr::from_mut(&mut self.0).cast(), put }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+
+    fn result(&self, status: Status) -> Result<(), PluginError> {
+        if status >= 0 {
+            return Ok(());
+        }
+        let message = match self.0.is_empty() {
+            true => format!("no reason given (status {status})"),
+            false => self.text(),
+        };
+        Err(PluginError::new(ErrorKind::from_number(status.unsigned_abs()), message))
+    }
+}
+
+extern "C" fn put(ctx: *mut c_void, ptr: *const u8, len: usize) {
+    // SAFETY: the context is the buffer of the call that is running, which only this function touches meanwhile.
+    let buffer = unsafe { &mut *ctx.cast::<Vec<u8>>() };
+    if !ptr.is_null() {
+        // SAFETY: the plugin lends so many bytes for this call.
+        buffer.extend_from_slice(unsafe { std::slice::from_raw_parts(ptr, len) });
+    }
+}
+
+fn borrowed(text: &str) -> Str {
+    Str { ptr: text.as_ptr(), len: text.len() }
+}
+
+fn text(borrowed: Str) -> String {
+    if borrowed.ptr.is_null() {
+        return String::new();
+    }
+    // SAFETY: the plugin lends so many bytes for this call.
+    let bytes = unsafe { std::slice::from_raw_parts(borrowed.ptr, borrowed.len) };
+    String::from_utf8_lossy(bytes).into_owned()
+}

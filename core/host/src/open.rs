@@ -1,0 +1,104 @@
+//! Loads a library's code. Everything unsafe of loading is here and in [`crate::c_adapter`].
+
+#![allow(unsafe_code)]
+
+use std::fs;
+use std::io::Write;
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::path::PathBuf;
+
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
+use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError, RootModuleError};
+use deskreel_sdk::abi::{PluginRoot_Ref, RUST_ENTRY};
+use deskreel_sdk::c::{C_ENTRY, Entry};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use crate::c_adapter::CLibrary;
+use crate::error::Refused;
+
+/// Never unloads. Rationale: vtables, threads and thread-locals of a plugin outlive every handle that we could
+/// count; unloading under them crashes (measured), and GStreamer does not do it either.
+const RTLD_NODELETE: i32 = 0x1000;
+
+/// Opens exactly these bytes, whatever becomes of the file that they were read from.
+///
+/// They go through a sealed file in memory. Its descriptor is never closed: the loader knows a library by its
+/// path, and a path below `/proc/self/fd` that is used again would give the earlier library.
+fn open(bytes: &[u8], name: &str) -> Result<&'static Library, Refused> {
+    let failed = |reason: String| Refused::CannotOpen { reason };
+    let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+        .map_err(|error| failed(error.to_string()))?;
+    let mut file = fs::File::from(file);
+    file.write_all(bytes).map_err(|error| failed(error.to_string()))?;
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
+        .map_err(|error| failed(error.to_string()))?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // SAFETY: the library's constructors run here. It is on the allow-list; more cannot be known of it.
+    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
+    let library = library.map_err(|error| failed(reason(&error, &path)))?;
+    let _stays_open = file.into_raw_fd();
+    Ok(Box::leak(Box::new(library)))
+}
+
+/// The root of a Rust plugin, after its layout has been compared with ours.
+pub fn rust(bytes: &[u8], name: &str) -> Result<PluginRoot_Ref, Refused> {
+    let library = open(bytes, name)?;
+    // SAFETY: the symbol is an abi_stable header by its name; `upgrade` checks its magic before anything else.
+    // The symbol's address is the reference, so that is the type to ask for.
+    let header = unsafe { library.get::<AbiHeaderRef>(RUST_ENTRY.as_bytes()) };
+    let header = *header.map_err(|_| Refused::NoEntry)?;
+    let header = header.upgrade().map_err(|error| layout(&error.to_string()))?;
+    check_layout(header)?;
+    // SAFETY: `check_layout` has compared the type with ours.
+    let root = unsafe { header.unchecked_layout::<PluginRoot_Ref>() };
+    root.map_err(|error| match error {
+        RootModuleError::Unwound => Refused::PanickedAtLoad { message: "in its entry function".into() },
+        other => Refused::FailedAtLoad { message: other.to_string() },
+    })
+}
+
+/// abi_stable's check goes one way, from an older program to a newer library: it takes every missing optional
+/// field for a mistake. A plugin that is older than this host lacks such fields rightly; then its layout must be
+/// contained in ours.
+fn check_layout(header: &'static LibHeader) -> Result<(), Refused> {
+    let theirs = header.layout().ok_or(Refused::Unchecked)?;
+    match header.ensure_layout::<PluginRoot_Ref>() {
+        Ok(()) => Ok(()),
+        Err(LibraryError::AbiInstability(report)) => {
+            match check_layout_compatibility(theirs, <PluginRoot_Ref as StableAbi>::LAYOUT) {
+                Ok(()) => Ok(()),
+                Err(_) => Err(layout(&report.to_string())),
+            }
+        }
+        Err(other) => Err(layout(&other.to_string())),
+    }
+}
+
+/// The table of a C plugin, after its size has been compared with ours.
+pub fn c(bytes: &[u8], name: &str) -> Result<CLibrary, Refused> {
+    let library = open(bytes, name)?;
+    // SAFETY: only the symbol's address is taken here.
+    let entry = unsafe { library.get::<*const Entry>(C_ENTRY.as_bytes()) };
+    // SAFETY: the symbol is a `deskreel_entry` by its name, and the library stays.
+    unsafe { CLibrary::new(*entry.map_err(|_| Refused::NoEntry)?) }
+}
+
+/// The reason lies in the error's source, and names the file as the loader saw it.
+fn reason(error: &libloading::Error, path: &str) -> String {
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    let text = source.unwrap_or_else(|| error.to_string());
+    text.strip_prefix(path).unwrap_or(&text).trim_start_matches(": ").to_owned()
+}
+
+/// abi_stable's report is up to 50 KB: one line of it is shown, the rest goes to a file.
+fn layout(report: &str) -> Refused {
+    let path = std::env::temp_dir().join(format!("deskreel-layout-{}.txt", std::process::id()));
+    let written = fs::write(&path, report).is_ok();
+    Refused::Layout { summary: summary(report), report: written.then_some(path).map(PathBuf::from) }
+}
+
+fn summary(report: &str) -> String {
+    report.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
+}

@@ -1,0 +1,87 @@
+//! A plugin without code: its descriptor holds the answer, and settings are put into it.
+
+use deskreel_contract::{Kind, Provides};
+use deskreel_sdk::PluginError;
+use deskreel_sdk::abi::{
+    FrameStatus, RErr, RResult, RSliceMut, RStr, RString, RawError, RawInstance,
+};
+use serde_json::{Map, Value};
+
+pub struct RecipeOnly {
+    plugin: Provides,
+    settings: Value,
+}
+
+impl RecipeOnly {
+    pub fn new(plugin: &Provides, settings: &Value) -> Self {
+        RecipeOnly { plugin: plugin.clone(), settings: settings.clone() }
+    }
+
+    fn answer(&self, method: &str, json: &str) -> Result<String, PluginError> {
+        match (self.plugin.interface.kind, method) {
+            (Kind::Source, "recipe") | (Kind::Encoder, "candidates") => {}
+            (Kind::Source, "devices") => return Ok("[]".into()),
+            _ => return Err(PluginError::unsupported(method)),
+        }
+        let recipe = self.plugin.recipe.as_ref().ok_or_else(|| PluginError::unsupported(method))?;
+        let request: Value = serde_json::from_str(json)?;
+        let values = Values { settings: &self.settings, schema: &self.plugin.settings, request: &request };
+        let filled = values.fill(recipe).ok_or_else(|| {
+            PluginError::settings("the recipe cannot be filled: a setting that it needs outside of properties is missing")
+        })?;
+        Ok(filled.to_string())
+    }
+}
+
+impl RawInstance for RecipeOnly {
+    fn call(&mut self, method: RStr<'_>, json: RStr<'_>) -> RResult<RString, RawError> {
+        self.answer(method.as_str(), json.as_str()).map(RString::from).map_err(RawError::from).into()
+    }
+
+    fn frame(&mut self, _: u64, _: u64, _: RSliceMut<'_, u8>) -> RResult<FrameStatus, RawError> {
+        RErr(PluginError::unsupported("frame").into())
+    }
+}
+
+/// What `"{name}"` may stand for: a setting, its default in the schema, or a field of the request
+/// (`"{rate.quality}"`), in this order.
+struct Values<'a> {
+    settings: &'a Value,
+    schema: &'a Option<Value>,
+    request: &'a Value,
+}
+
+impl Values<'_> {
+    /// The value with every `"{name}"` replaced, by type: a number stays a number. A property whose value is not
+    /// given is left out; anywhere else, what is not given makes the whole recipe unusable.
+    fn fill(&self, value: &Value) -> Option<Value> {
+        match value {
+            Value::String(text) => match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+                Some(name) => self.get(name).cloned(),
+                None => Some(value.clone()),
+            },
+            Value::Array(items) => {
+                let items = items.iter().filter_map(|item| match self.fill(item) {
+                    None if is_property(item) => None,
+                    filled => Some(filled),
+                });
+                items.collect::<Option<Vec<_>>>().map(Value::Array)
+            }
+            Value::Object(fields) => {
+                let fields = fields.iter().map(|(name, field)| Some((name.clone(), self.fill(field)?)));
+                fields.collect::<Option<Map<_, _>>>().map(Value::Object)
+            }
+            other => Some(other.clone()),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        let default = || self.schema.as_ref()?.get("properties")?.get(name)?.get("default");
+        let asked = || name.split('.').try_fold(self.request, |value, field| value.get(field));
+        self.settings.get(name).or_else(default).or_else(asked)
+    }
+}
+
+fn is_property(item: &Value) -> bool {
+    item.get("name").is_some() && item.get("value").is_some()
+}

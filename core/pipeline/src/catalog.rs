@@ -1,0 +1,75 @@
+//! The plugins that a file may name, as their descriptors tell.
+
+use std::collections::BTreeMap;
+
+use deskreel_contract::{Descriptor, Kind};
+use serde_json::Value as Json;
+
+/// Plugins by id.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalog {
+    plugins: BTreeMap<String, Listed>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    pub id: String,
+    pub kind: Kind,
+    pub about: String,
+    /// The package that ships it, and its version.
+    pub package: String,
+    pub version: String,
+    /// JSON Schema of its settings. Absent: it has none.
+    pub settings: Option<Json>,
+}
+
+impl Catalog {
+    /// Of plugins with the same id the first is listed, as the first is what the host loads.
+    pub fn new(descriptors: impl IntoIterator<Item = Descriptor>) -> Self {
+        let mut plugins = BTreeMap::new();
+        for descriptor in descriptors {
+            for provides in descriptor.provides {
+                let listed = Listed {
+                    id: provides.id.clone(),
+                    kind: provides.interface.kind,
+                    about: provides.about,
+                    package: descriptor.name.clone(),
+                    version: descriptor.version.clone(),
+                    settings: provides.settings,
+                };
+                plugins.entry(provides.id).or_insert(listed);
+            }
+        }
+        Catalog { plugins }
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Listed> {
+        self.plugins.get(id)
+    }
+
+    /// By id.
+    pub fn iter(&self) -> impl Iterator<Item = &Listed> {
+        self.plugins.values()
+    }
+
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Listed> {
+        self.iter().filter(move |listed| listed.kind == kind)
+    }
+}
+
+impl Listed {
+    /// The settings by name, with their schemas.
+    pub fn properties(&self) -> impl Iterator<Item = (&str, &Json)> {
+        let properties = self.settings.as_ref().and_then(|schema| schema.get("properties")?.as_object());
+        properties.into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
+    }
+
+    /// Whether the plugin takes a setting of this name. A schema that does not forbid further properties takes
+    /// them all.
+    pub fn knows(&self, name: &str) -> bool {
+        let Some(schema) = &self.settings else { return false };
+        let closed = schema.get("additionalProperties") == Some(&Json::Bool(false))
+            && schema.get("patternProperties").is_none();
+        !closed || self.properties().any(|(known, _)| known == name)
+    }
+}

@@ -1,0 +1,82 @@
+//! The codes of diagnostics. A code keeps its meaning for ever: people search for it, and tools match on it.
+//! docs/errors.md says more about each; a test compares the two.
+
+use std::fmt;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Code {
+    Syntax = 1,
+    DuplicateKey = 2,
+    MissingVersion = 3,
+    UnsupportedVersion = 4,
+    UnknownSection = 5,
+    UnknownKey = 6,
+    WrongType = 7,
+    MissingKey = 8,
+    BadUnit = 9,
+    OutOfRange = 10,
+    NotAChoice = 11,
+    BadName = 12,
+    UnknownPlugin = 13,
+    WrongKind = 14,
+    EmptyList = 15,
+    ListedTwice = 16,
+    UnknownSource = 17,
+    UnknownTrack = 18,
+    Unused = 19,
+    BadRate = 20,
+    DenseKeyframes = 21,
+    TimesClash = 22,
+    UnknownSetting = 23,
+    SettingType = 24,
+    SettingValue = 25,
+    MissingSetting = 26,
+    SecretLiteral = 27,
+    BrokenSchema = 28,
+}
+
+impl Code {
+    pub const ALL: [(Code, &str); 28] = [
+        (Code::Syntax, "the text is not TOML"),
+        (Code::DuplicateKey, "a key or table is defined twice"),
+        (Code::MissingVersion, "the file does not say which version of the format it is written in"),
+        (Code::UnsupportedVersion, "this program does not read that version of the format"),
+        (Code::UnknownSection, "there is no such section"),
+        (Code::UnknownKey, "there is no such key in this section"),
+        (Code::WrongType, "the value is of another type than the key takes"),
+        (Code::MissingKey, "a required key or section is missing"),
+        (Code::BadUnit, "a duration or bit rate is not written as a number with a unit"),
+        (Code::OutOfRange, "the value is smaller or larger than the key takes"),
+        (Code::NotAChoice, "the value is not one of those that the key takes"),
+        (Code::BadName, "a name has characters that names cannot have"),
+        (Code::UnknownPlugin, "no plugin has this id"),
+        (Code::WrongKind, "the plugin is of another kind than the section"),
+        (Code::EmptyList, "a list that needs an element has none"),
+        (Code::ListedTwice, "a list names the same thing twice"),
+        (Code::UnknownSource, "`from` names no source of this file"),
+        (Code::UnknownTrack, "`tracks` names no encoder of this file"),
+        (Code::Unused, "a source or encoder takes no part in the recording"),
+        (Code::BadRate, "the keys of `rate` do not go together"),
+        (Code::DenseKeyframes, "keyframes come more often than fragments"),
+        (Code::TimesClash, "two durations contradict each other"),
+        (Code::UnknownSetting, "the plugin has no such setting"),
+        (Code::SettingType, "a setting is of another type than the plugin takes"),
+        (Code::SettingValue, "the plugin does not take this value"),
+        (Code::MissingSetting, "the plugin needs a setting that is not there"),
+        (Code::SecretLiteral, "a secret is written into the file"),
+        (Code::BrokenSchema, "the plugin's own description of its settings is broken"),
+    ];
+
+    /// One line that explains the code without a file at hand.
+    pub fn meaning(self) -> &'static str {
+        Code::ALL.iter().find(|(code, _)| *code == self).map_or("", |(_, meaning)| meaning)
+    }
+}
+
+/// `P013`
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "P{:03}", *self as u16)
+    }
+}

@@ -1,0 +1,87 @@
+//! What a pipeline file means, once every name is resolved and every value is typed. Only a file without errors
+//! has a graph.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use deskreel_contract::{Codec, Rate};
+use deskreel_model::worker::{PluginSettings, TrackJob};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    pub name: String,
+    /// As written; relative to where the command runs.
+    pub plugin_paths: Vec<PathBuf>,
+    pub allow: Option<PathBuf>,
+    pub recording: Recording,
+    pub sinks: Vec<Node>,
+    pub feeds: Vec<Node>,
+    /// In the order in which they are asked.
+    pub policies: Vec<Node>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    pub directory: PathBuf,
+    pub fragment: Duration,
+    pub max_duration: Option<Duration>,
+    pub preroll: Option<Duration>,
+    /// In the order of `tracks`; at least one.
+    pub tracks: Vec<Track>,
+}
+
+/// One source through one encoder. A source that feeds two encoders stands in two tracks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// The encoder's name.
+    pub name: String,
+    pub source: SourceNode,
+    pub encoder: EncoderNode,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceNode {
+    pub name: String,
+    pub plugin: PluginSettings,
+    /// Frames per second, at most.
+    pub max_fps: u32,
+    /// `None`: as the plugin's recipe says.
+    pub changes_only: Option<bool>,
+    pub keepalive: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncoderNode {
+    pub name: String,
+    /// In the order of preference, each with the settings that it knows; at least one.
+    pub plugins: Vec<PluginSettings>,
+    pub codec: Codec,
+    pub rate: Rate,
+    pub keyframe_interval: Duration,
+}
+
+/// A sink, a feed or a policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// The name in its header; a policy has its plugin's id.
+    pub name: String,
+    pub plugin: PluginSettings,
+}
+
+impl Track {
+    /// What the worker is told about this track.
+    pub fn job(&self) -> TrackJob {
+        let Track { name, source, encoder } = self;
+        TrackJob {
+            track: name.clone(),
+            source: source.plugin.clone(),
+            max_fps: source.max_fps,
+            changes_only: source.changes_only,
+            keepalive_ns: u64::try_from(source.keepalive.as_nanos()).unwrap_or(u64::MAX),
+            encoders: encoder.plugins.clone(),
+            codec: encoder.codec,
+            rate: encoder.rate,
+            keyframe_interval_ms: u64::try_from(encoder.keyframe_interval.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Every key of the pipeline file that is not a plugin's own setting: the one table behind the checks, the
+//! suggestions, the published JSON Schema and docs/pipeline-format.md.
+
+use std::fmt;
+
+use deskreel_contract::Kind;
+
+/// The version of the format that this program reads.
+pub const FORMAT_VERSION: i64 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Key {
+    pub section: Section,
+    pub name: &'static str,
+    pub takes: Takes,
+    pub need: Need,
+    /// One line for the documentation and for editors.
+    pub about: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Before the first header.
+    Root,
+    Plugins,
+    Source,
+    Encoder,
+    /// The value of `rate` in an encoder.
+    Rate,
+    Recording,
+    Sink,
+    Feed,
+    Policy,
+}
+
+/// What may stand behind the equals sign.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Takes {
+    Version,
+    /// Lower-case letters, digits, `-` and `_`: it becomes the name of a folder.
+    Name,
+    Text,
+    Texts,
+    /// The name of a source of this file.
+    Source,
+    /// Names of encoders of this file; at least one, each once.
+    Encoders,
+    /// A plugin id.
+    Plugin,
+    /// One plugin id, or a list of them; at least one, each once.
+    Plugins,
+    Boolean,
+    /// Between the two, inclusive.
+    Integer(u32, u32),
+    /// Between the two, inclusive, both as they are written in a file.
+    Duration(&'static str, &'static str),
+    BitRate(&'static str, &'static str),
+    Choice(&'static [&'static str]),
+    Table(Section),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Need {
+    Required,
+    Optional,
+    /// What is used where the key is absent, as it would be written in the file.
+    Default(&'static str),
+}
+
+use Need::{Default, Optional, Required};
+use Takes::{
+    BitRate, Boolean, Choice, Duration, Encoders, Integer, Name, Plugin, Plugins, Table, Text, Texts, Version,
+};
+
+const fn key(section: Section, name: &'static str, takes: Takes, need: Need, about: &'static str) -> Key {
+    Key { section, name, takes, need, about }
+}
+
+/// In the order of the documentation.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key(Section::Root, "version", Version, Required, "Version of this format."),
+    key(Section::Root, "name", Name, Required, "Name of the pipeline; it is written in every manifest."),
+
+    key(Section::Plugins, "paths", Texts, Optional, "Folders to look for plugins in, before the usual ones."),
+    key(Section::Plugins, "allow", Text, Optional, "Allow-list of plugins; without it only the shipped ones load."),
+
+    key(Section::Source, "plugin", Plugin, Required, "Id of the source plugin."),
+    key(Section::Source, "max_fps", Integer(1, 120), Default("10"), "Frames per second, at most."),
+    key(Section::Source, "changes_only", Boolean, Optional, "Drop frames that show what the frame before showed; absent: as the plugin proposes."),
+    key(Section::Source, "keepalive", Duration("200ms", "10m"), Default("5s"), "On a still screen, a frame at least this often."),
+
+    key(Section::Encoder, "from", Takes::Source, Required, "Name of the source."),
+    key(Section::Encoder, "plugin", Plugins, Required, "Ids of encoder plugins; the first that proves itself is used."),
+    key(Section::Encoder, "codec", Choice(&["h264"]), Default("h264"), "What to encode to."),
+    key(Section::Encoder, "rate", Table(Section::Rate), Optional, "How much quality or bit rate; absent: quality 23."),
+    key(Section::Encoder, "keyframe_interval", Duration("200ms", "10m"), Default("4s"), "From one keyframe to the next, at most."),
+
+    key(Section::Rate, "mode", Choice(&["quality", "bitrate"]), Required, "Constant quality, or an average bit rate."),
+    key(Section::Rate, "quality", Integer(0, 51), Default("23"), "H.264's quantizer scale: 0 is lossless, 51 is worst; mode `quality`."),
+    key(Section::Rate, "bitrate", BitRate("10k", "1000M"), Optional, "Average; required by mode `bitrate`."),
+    key(Section::Rate, "max", BitRate("10k", "1000M"), Optional, "Ceiling; mode `bitrate`."),
+
+    key(Section::Recording, "tracks", Encoders, Required, "Names of the encoders to record, one track each."),
+    key(Section::Recording, "directory", Text, Default("recordings"), "Folder of the recordings."),
+    key(Section::Recording, "fragment", Duration("200ms", "10s"), Default("1s"), "Length of a fragment: what a crash may cost."),
+    key(Section::Recording, "max_duration", Duration("1s", "168h"), Optional, "A recording that runs longer is ended."),
+    key(Section::Recording, "preroll", Duration("1s", "5m"), Optional, "Footage kept from before the start command."),
+
+    key(Section::Sink, "plugin", Plugin, Required, "Id of the sink plugin."),
+
+    key(Section::Feed, "plugin", Plugin, Required, "Id of the feed plugin."),
+
+    key(Section::Policy, "plugin", Plugins, Required, "Ids of policy plugins; all are asked, in this order."),
+];
+
+/// The sections that a file may have, with how they are written.
+pub const SECTIONS: [(&str, Section); 7] = [
+    ("plugins", Section::Plugins),
+    ("source", Section::Source),
+    ("encoder", Section::Encoder),
+    ("recording", Section::Recording),
+    ("sink", Section::Sink),
+    ("feed", Section::Feed),
+    ("policy", Section::Policy),
+];
+
+impl Section {
+    pub const ALL: [Section; 9] = [
+        Section::Root,
+        Section::Plugins,
+        Section::Source,
+        Section::Encoder,
+        Section::Rate,
+        Section::Recording,
+        Section::Sink,
+        Section::Feed,
+        Section::Policy,
+    ];
+
+    pub fn keys(self) -> impl Iterator<Item = &'static Key> {
+        KEYS.iter().filter(move |key| key.section == self)
+    }
+
+    pub fn key(self, name: &str) -> Option<&'static Key> {
+        self.keys().find(|key| key.name == name)
+    }
+
+    /// The kind of plugin that the section configures; keys that are not in the table are its settings.
+    pub fn kind(self) -> Option<Kind> {
+        match self {
+            Section::Source => Some(Kind::Source),
+            Section::Encoder => Some(Kind::Encoder),
+            Section::Sink => Some(Kind::Sink),
+            Section::Feed => Some(Kind::Feed),
+            Section::Policy => Some(Kind::Policy),
+            Section::Root | Section::Plugins | Section::Rate | Section::Recording => None,
+        }
+    }
+
+    /// `in [source.*]`, for messages and headings.
+    pub fn place(self) -> &'static str {
+        match self {
+            Section::Root => "at the top of the file",
+            Section::Plugins => "in [plugins]",
+            Section::Source => "in [source.*]",
+            Section::Encoder => "in [encoder.*]",
+            Section::Rate => "in `rate`",
+            Section::Recording => "in [recording]",
+            Section::Sink => "in [sink.*]",
+            Section::Feed => "in [feed.*]",
+            Section::Policy => "in [policy]",
+        }
+    }
+
+    /// Whether a file may have several, each with a name: `[source.screen]`.
+    pub fn is_named(self) -> bool {
+        matches!(self, Section::Source | Section::Encoder | Section::Sink | Section::Feed)
+    }
+}
+
+/// What the key takes, for messages and tables: `an integer from 1 to 120`.
+impl fmt::Display for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Takes::Version => write!(f, "the integer {FORMAT_VERSION}"),
+            Takes::Name => f.write_str("a name"),
+            Takes::Text => f.write_str("a text"),
+            Takes::Texts => f.write_str("a list of texts"),
+            Takes::Source => f.write_str("the name of a source"),
+            Takes::Encoders => f.write_str("a list of encoder names"),
+            Takes::Plugin => f.write_str("a plugin id"),
+            Takes::Plugins => f.write_str("a plugin id or a list of them"),
+            Takes::Boolean => f.write_str("a boolean"),
+            Takes::Integer(min, max) => write!(f, "an integer from {min} to {max}"),
+            Takes::Duration(min, max) => write!(f, "a duration from {min} to {max}"),
+            Takes::BitRate(min, max) => write!(f, "a bit rate from {min} to {max}"),
+            Takes::Choice(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                f.write_str(&words.join(" or "))
+            }
+            Takes::Table(_) => f.write_str("a table"),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Text to [`Document`], past as many syntax errors as the TOML parser can get over.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Error};
+
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::document::{Data, Document, Entry, Span, Table, Value};
+
+/// Where the parser gives up after an error, the broken line is blanked and the rest read again, at most this
+/// often: beyond that, the text is hardly a pipeline file.
+const ROUNDS: usize = 32;
+
+pub fn parse(text: &str) -> (Document, Vec<Diagnostic>) {
+    let mut readable = text.to_owned();
+    let mut diagnostics: Vec<Diagnostic> = Vec::new();
+    for _ in 0..ROUNDS {
+        let (_, errors) = DeTable::parse_recoverable(&readable);
+        let Some(error) = errors.iter().find(|error| gives_up(error)) else { break };
+        diagnostics.push(syntax(text, error));
+        blank_line(&mut readable, error.span().unwrap_or_default().start);
+    }
+    let (table, errors) = DeTable::parse_recoverable(&readable);
+    diagnostics.extend(errors.iter().map(|error| syntax(text, error)));
+    // The second error on a line is mostly about what the first one left over.
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span().start);
+    diagnostics.dedup_by_key(|diagnostic| line_at(text, diagnostic.span().start));
+
+    let mut root = walk_table(table.into_inner(), &mut diagnostics);
+    // The root has no header: what it lacks is shown at the beginning of the file.
+    root.span = root.entries.first().map_or(0..0, |first| first.key_span.clone());
+    (Document { root }, diagnostics)
+}
+
+/// The line that a byte stands on, without its end.
+pub(crate) fn line_at(text: &str, at: usize) -> Span {
+    let (before, after) = text.as_bytes().split_at(at.min(text.len()));
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let end = after.iter().position(|byte| *byte == b'\n').map_or(text.len(), |newline| at + newline);
+    start..end
+}
+
+/// The one error after which toml 1.2 reads no further lines.
+fn gives_up(error: &Error) -> bool {
+    error.message().starts_with("key with no value")
+}
+
+/// Spaces instead of a line: every other byte keeps its place.
+fn blank_line(text: &mut String, at: usize) {
+    let line = line_at(text, at);
+    let blank = " ".repeat(line.len());
+    text.replace_range(line, &blank);
+}
+
+fn syntax(text: &str, error: &Error) -> Diagnostic {
+    let span = error.span().unwrap_or_default();
+    let span = span.start.min(text.len())..span.end.min(text.len());
+    let found = text.get(span.clone()).unwrap_or_default();
+    if error.message() == "duplicate key" {
+        return Diagnostic::error(Code::DuplicateKey, &span, format!("`{found}` is defined twice"));
+    }
+    let is_value = text.get(..span.start).is_some_and(|before| before.trim_end().ends_with(['=', ',', '[']));
+    if is_value && found.trim().is_empty() {
+        return Diagnostic::error(Code::Syntax, &span, "the value is missing");
+    }
+    if is_value && found.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        let problem = Diagnostic::error(Code::Syntax, &span, format!("`{found}` is not a value"));
+        return problem.help(format!("texts stand in quotes: \"{found}\""));
+    }
+    Diagnostic::error(Code::Syntax, &span, error.message())
+}
+
+fn walk_table(table: DeTable<'_>, diagnostics: &mut Vec<Diagnostic>) -> Table {
+    let mut entries: Vec<Entry> = table
+        .into_iter()
+        .map(|(key, value)| Entry {
+            key_span: key.span(),
+            key: key.into_inner().into_owned(),
+            value: walk_value(value, diagnostics),
+        })
+        .collect();
+    // The parser sorts by name.
+    entries.sort_by_key(|entry| entry.key_span.start);
+    Table { span: 0..0, entries }
+}
+
+fn walk_value(value: Spanned<DeValue<'_>>, diagnostics: &mut Vec<Diagnostic>) -> Value {
+    let span = value.span();
+    let data = match value.into_inner() {
+        DeValue::String(text) => Data::Text(text.into_owned()),
+        DeValue::Integer(number) => {
+            Data::Integer(i64::from_str_radix(number.as_str(), number.radix()).unwrap_or_else(|_| {
+                diagnostics.push(Diagnostic::error(
+                    Code::Syntax,
+                    &span,
+                    "this integer needs more than 64 bits",
+                ));
+                0
+            }))
+        }
+        // The parser has checked the form; whatever it lets through that Rust does not read is no number.
+        DeValue::Float(number) => Data::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(yes) => Data::Boolean(yes),
+        DeValue::Datetime(date) => Data::Date(date.to_string()),
+        DeValue::Array(list) => {
+            Data::List(list.into_iter().map(|value| walk_value(value, diagnostics)).collect())
+        }
+        DeValue::Table(table) => Data::Table(Table { span: span.clone(), ..walk_table(table, diagnostics) }),
+    };
+    Value { span, data }
+}

@@ -1,0 +1,285 @@
+//! [`Document`] to [`Graph`]: names to what they name, plugin ids to the catalog, texts to values.
+//!
+//! Nothing here stops at the first mistake. What a wrong part would have given is `None`, and whoever needs it
+//! gives `None` too, so that one mistake is reported once.
+
+use std::path::PathBuf;
+
+use deskreel_contract::{Codec, Rate};
+
+use crate::catalog::Catalog;
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, Severity, did_you_mean, quoted};
+use crate::document::{Data, Document, Entry, Span, Table};
+use crate::fields::Fields;
+use crate::graph::{EncoderNode, Graph, Node, Recording, SourceNode, Track};
+use crate::keys::{SECTIONS, Section};
+use crate::value::{Word, name};
+use crate::{clash, plugins};
+
+pub fn resolve(document: &Document, catalog: &Catalog) -> (Option<Graph>, Vec<Diagnostic>) {
+    let mut resolver = Resolver { catalog, diagnostics: Vec::new() };
+    let graph = resolver.graph(&document.root);
+    let diagnostics = resolver.diagnostics;
+    let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    (graph.filter(|_| !failed), diagnostics)
+}
+
+struct Resolver<'a> {
+    catalog: &'a Catalog,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// `[source.screen]`: a table with a name of its own.
+#[derive(Clone, Copy)]
+struct Named<'d> {
+    name: Word<'d>,
+    table: &'d Table,
+}
+
+/// What resolved, beside the name that others use for it even if it did not resolve.
+struct Resolved<'d, T> {
+    name: Word<'d>,
+    node: Option<T>,
+}
+
+struct Encoder<'d> {
+    node: EncoderNode,
+    /// Index of its source.
+    source: usize,
+    /// Where its keyframe interval is written.
+    interval: Option<&'d Span>,
+}
+
+impl<'d> Resolver<'_> {
+    fn graph(&mut self, root: &'d Table) -> Option<Graph> {
+        let is_section = |entry: &&Entry| SECTIONS.iter().any(|(name, _)| *name == entry.key);
+        let is_table = |entry: &&Entry| match &entry.value.data {
+            Data::Table(_) => true,
+            Data::List(list) => list.iter().any(|value| matches!(value.data, Data::Table(_))),
+            _ => false,
+        };
+        let keys = root.entries.iter().filter(|entry| !is_section(entry) && !is_table(entry));
+        let top = Fields::read_entries(Section::Root, &root.span, keys, &mut self.diagnostics);
+        for entry in root.entries.iter().filter(|entry| !is_section(entry)).filter(is_table) {
+            let message = format!("there is no section `{}`", entry.key);
+            let names = SECTIONS.map(|(name, _)| name);
+            let help = did_you_mean(&entry.key, names)
+                .unwrap_or_else(|| format!("the sections are {}", quoted(names)));
+            self.diagnostics
+                .push(Diagnostic::error(Code::UnknownSection, &entry.key_span, message).help(help));
+        }
+
+        let plugins = self.single(root, Section::Plugins).map(|table| self.read(Section::Plugins, table));
+        let sources = self.each(root, Section::Source, Self::source);
+        let names: Vec<_> = sources.iter().map(|source| source.name).collect();
+        let mut used = vec![false; sources.len()];
+        let encoders =
+            self.each(root, Section::Encoder, |resolver, named| resolver.encoder(named, &names, &mut used));
+        let recording = self.recording(root, &sources, &encoders);
+        // An encoder that did not resolve may have meant it.
+        let lost = encoders.iter().any(|encoder| encoder.node.is_none());
+        for (source, _) in sources.iter().zip(used).filter(|(_, used)| !used && !lost) {
+            self.unused(source.name, "no encoder takes it: add an encoder with `from`, or remove the source");
+        }
+
+        let sinks = self.each(root, Section::Sink, |resolver, named| resolver.node(Section::Sink, named));
+        let feeds = self.each(root, Section::Feed, |resolver, named| resolver.node(Section::Feed, named));
+        let policies = match self.single(root, Section::Policy) {
+            Some(table) => self.policies(table),
+            None => Some(Vec::new()),
+        };
+
+        let search = |key| plugins.iter().flat_map(move |plugins| plugins.words(key));
+        Some(Graph {
+            name: top.text("name")?.to_owned(),
+            plugin_paths: search("paths").map(|word| PathBuf::from(word.text)).collect(),
+            allow: search("allow").map(|word| PathBuf::from(word.text)).next(),
+            recording: recording?,
+            sinks: sinks.into_iter().map(|sink| sink.node).collect::<Option<_>>()?,
+            feeds: feeds.into_iter().map(|feed| feed.node).collect::<Option<_>>()?,
+            policies: policies?,
+        })
+    }
+
+    fn read(&mut self, section: Section, table: &'d Table) -> Fields<'d> {
+        Fields::read(section, table, &mut self.diagnostics)
+    }
+
+    /// The table of a section, if the file has it and it is one.
+    fn single(&mut self, root: &'d Table, section: Section) -> Option<&'d Table> {
+        let (name, _) = SECTIONS.iter().find(|(_, known)| *known == section)?;
+        let entry = root.get(name)?;
+        if entry.table().is_none() {
+            let message = format!("`{name}` is a section, not {}", entry.value.type_name());
+            let example = if section.is_named() { format!("[{name}.main]") } else { format!("[{name}]") };
+            let problem = Diagnostic::error(Code::WrongType, &entry.key_span, message);
+            self.diagnostics.push(problem.help(format!("write a header: `{example}`")));
+        }
+        entry.table()
+    }
+
+    /// Resolves every table of a section with named tables.
+    fn each<T>(
+        &mut self,
+        root: &'d Table,
+        section: Section,
+        mut resolve: impl FnMut(&mut Self, Named<'d>) -> Option<T>,
+    ) -> Vec<Resolved<'d, T>> {
+        let entries = self.single(root, section).map(|table| table.entries.iter());
+        let mut resolved = Vec::new();
+        for entry in entries.into_iter().flatten() {
+            let Some(table) = entry.table() else {
+                let kind = section.kind().map_or("", |kind| kind.name());
+                let message = format!("`{}` belongs into a named table of `{kind}`", entry.key);
+                let help = format!("give the {kind} a name: `[{kind}.main]`");
+                self.diagnostics
+                    .push(Diagnostic::error(Code::WrongType, &entry.key_span, message).help(help));
+                continue;
+            };
+            let word = Word { text: &entry.key, span: &entry.key_span };
+            self.diagnostics.extend(name(word).err());
+            let node = resolve(self, Named { name: word, table });
+            resolved.push(Resolved { name: word, node });
+        }
+        resolved
+    }
+
+    fn source(&mut self, named: Named<'d>) -> Option<SourceNode> {
+        let fields = self.read(Section::Source, named.table);
+        let plugin = plugins::resolve(Section::Source, &fields, self.catalog, &mut self.diagnostics);
+        Some(SourceNode {
+            name: named.name.text.to_owned(),
+            plugin: plugin?.into_iter().next()?,
+            max_fps: fields.integer("max_fps")?,
+            changes_only: fields.boolean("changes_only"),
+            keepalive: fields.duration("keepalive")?,
+        })
+    }
+
+    fn encoder(&mut self, named: Named<'d>, sources: &[Word<'d>], used: &mut [bool]) -> Option<Encoder<'d>> {
+        let fields = self.read(Section::Encoder, named.table);
+        let plugins = plugins::resolve(Section::Encoder, &fields, self.catalog, &mut self.diagnostics);
+        let rate = self.rate(&fields);
+        let from = fields.word("from").and_then(|from| self.lookup_source(from, sources));
+        if let Some(index) = from {
+            used[index] = true;
+        }
+        // The only choice that the key table offers.
+        let codec = Codec::H264;
+        let keyframe_interval = fields.duration("keyframe_interval")?;
+        let name = named.name.text.to_owned();
+        let node = EncoderNode { name, plugins: plugins?, codec, rate: rate?, keyframe_interval };
+        Some(Encoder { node, source: from?, interval: fields.span("keyframe_interval") })
+    }
+
+    fn lookup_source(&mut self, from: Word<'d>, sources: &[Word<'d>]) -> Option<usize> {
+        let index = sources.iter().position(|source| source.text == from.text);
+        if index.is_none() {
+            let message = format!("there is no source `{}`", from.text);
+            let names: Vec<_> = sources.iter().map(|source| source.text).collect();
+            let help =
+                did_you_mean(from.text, names.iter().copied()).unwrap_or_else(|| match names.is_empty() {
+                    true => "the file has no sources: add one as `[source.screen]`".to_owned(),
+                    false => format!("the sources are {}", quoted(names)),
+                });
+            self.diagnostics.push(Diagnostic::error(Code::UnknownSource, from.span, message).help(help));
+        }
+        index
+    }
+
+    fn rate(&mut self, encoder: &Fields<'d>) -> Option<Rate> {
+        let Some(table) = encoder.table("rate") else { return Some(Rate::Quality { quality: 23 }) };
+        let fields = self.read(Section::Rate, table);
+        clash::rate(&fields, &mut self.diagnostics);
+        match fields.text("mode")? {
+            "quality" => Some(Rate::Quality { quality: fields.integer("quality")? }),
+            _ => Some(Rate::Bitrate { bitrate: fields.bit_rate("bitrate")?, max: fields.bit_rate("max") }),
+        }
+    }
+
+    fn recording(
+        &mut self,
+        root: &'d Table,
+        sources: &[Resolved<'d, SourceNode>],
+        encoders: &[Resolved<'d, Encoder<'d>>],
+    ) -> Option<Recording> {
+        if root.get("recording").is_none() {
+            let problem =
+                Diagnostic::error(Code::MissingKey, &root.span, "the section `[recording]` is missing");
+            self.diagnostics
+                .push(problem.help("it needs at least `tracks`: the names of the encoders to record"));
+        }
+        let fields =
+            self.single(root, Section::Recording).map(|table| self.read(Section::Recording, table))?;
+        clash::times(&fields, &mut self.diagnostics);
+        for encoder in encoders.iter().filter_map(|encoder| encoder.node.as_ref()) {
+            let problem = clash::keyframes(encoder.node.keyframe_interval, encoder.interval, &fields);
+            self.diagnostics.extend(problem);
+        }
+
+        let tracks = fields.words("tracks");
+        let chosen: Vec<_> =
+            tracks.iter().map(|track| self.lookup_track(*track, sources, encoders)).collect();
+        if !tracks.is_empty() {
+            for encoder in encoders.iter().filter(|e| tracks.iter().all(|track| track.text != e.name.text)) {
+                self.unused(encoder.name, "add it to `tracks` of `[recording]`, or remove the encoder");
+            }
+        }
+        let track = |encoder: &Encoder<'_>| {
+            let source = sources.get(encoder.source)?.node.clone()?;
+            Some(Track { name: encoder.node.name.clone(), source, encoder: encoder.node.clone() })
+        };
+        Some(Recording {
+            directory: PathBuf::from(fields.text("directory")?),
+            fragment: fields.duration("fragment")?,
+            max_duration: fields.duration("max_duration"),
+            preroll: fields.duration("preroll"),
+            tracks: chosen.into_iter().map(|chosen| chosen.and_then(track)).collect::<Option<_>>()?,
+        })
+    }
+
+    fn lookup_track<'e>(
+        &mut self,
+        track: Word<'d>,
+        sources: &[Resolved<'d, SourceNode>],
+        encoders: &'e [Resolved<'d, Encoder<'d>>],
+    ) -> Option<&'e Encoder<'d>> {
+        let found = encoders.iter().find(|encoder| encoder.name.text == track.text);
+        if found.is_none() {
+            let message = format!("there is no encoder `{}`", track.text);
+            let names: Vec<_> = encoders.iter().map(|encoder| encoder.name.text).collect();
+            let is_source = sources.iter().any(|source| source.name.text == track.text);
+            let help =
+                did_you_mean(track.text, names.iter().copied()).unwrap_or_else(|| match names.is_empty() {
+                    true => "the file has no encoders: add one as `[encoder.video]`".to_owned(),
+                    false => format!("the encoders are {}", quoted(names)),
+                });
+            let help = match is_source {
+                true => {
+                    format!("`{}` is a source, and a track is named after its encoder; {help}", track.text)
+                }
+                false => help,
+            };
+            self.diagnostics.push(Diagnostic::error(Code::UnknownTrack, track.span, message).help(help));
+        }
+        found?.node.as_ref()
+    }
+
+    fn node(&mut self, section: Section, named: Named<'d>) -> Option<Node> {
+        let fields = self.read(section, named.table);
+        let plugin = plugins::resolve(section, &fields, self.catalog, &mut self.diagnostics);
+        Some(Node { name: named.name.text.to_owned(), plugin: plugin?.into_iter().next()? })
+    }
+
+    fn policies(&mut self, table: &'d Table) -> Option<Vec<Node>> {
+        let fields = self.read(Section::Policy, table);
+        let plugins = plugins::resolve(Section::Policy, &fields, self.catalog, &mut self.diagnostics)?;
+        Some(plugins.into_iter().map(|plugin| Node { name: plugin.plugin.clone(), plugin }).collect())
+    }
+
+    fn unused(&mut self, name: Word<'_>, help: &str) {
+        let message = format!("`{}` takes no part in the recording", name.text);
+        self.diagnostics.push(Diagnostic::warning(Code::Unused, name.span, message).help(help));
+    }
+}

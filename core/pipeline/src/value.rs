@@ -1,0 +1,193 @@
+//! One value, read as its key demands.
+
+use std::time::Duration;
+
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::document::{Data, Span, Table, Value};
+use crate::keys::{FORMAT_VERSION, Key, Section, Takes};
+use crate::units;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Typed<'d> {
+    Text(Word<'d>),
+    Words(Vec<Word<'d>>),
+    Integer(u32),
+    Boolean(bool),
+    Duration(Duration),
+    /// Bits per second.
+    BitRate(u64),
+    Table(&'d Table),
+}
+
+/// A text and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Word<'d> {
+    pub text: &'d str,
+    pub span: &'d Span,
+}
+
+pub(crate) fn read<'d>(key: &Key, value: &'d Value, diagnostics: &mut Vec<Diagnostic>) -> Option<Typed<'d>> {
+    let typed = match key.takes {
+        Takes::Version => version(key, value),
+        Takes::Name => text(key, value).and_then(|word| name(word).map(Typed::Text)),
+        Takes::Text | Takes::Source | Takes::Plugin => text(key, value).map(Typed::Text),
+        Takes::Texts => words(key, value, diagnostics).map(Typed::Words),
+        Takes::Encoders => words(key, value, diagnostics).and_then(|words| distinct(key, value, words)),
+        Takes::Plugins => match text(key, value) {
+            Ok(word) => Ok(Typed::Words(vec![word])),
+            Err(_) => words(key, value, diagnostics).and_then(|words| distinct(key, value, words)),
+        },
+        Takes::Boolean => match value.data {
+            Data::Boolean(yes) => Ok(Typed::Boolean(yes)),
+            _ => Err(wrong_type(key, value)),
+        },
+        Takes::Integer(min, max) => match value.data {
+            Data::Integer(number) => match u32::try_from(number) {
+                Ok(number) if (min..=max).contains(&number) => Ok(Typed::Integer(number)),
+                _ => Err(out_of_range(key, value)),
+            },
+            _ => Err(wrong_type(key, value)),
+        },
+        Takes::Duration(min, max) => quantity(key, value, units::duration, min, max).map(Typed::Duration),
+        Takes::BitRate(min, max) => quantity(key, value, units::rate, min, max).map(Typed::BitRate),
+        Takes::Choice(choices) => text(key, value).and_then(|word| choice(key, word, choices)),
+        Takes::Table(_) => match &value.data {
+            Data::Table(table) => Ok(Typed::Table(table)),
+            _ => Err(wrong_type(key, value)),
+        },
+    };
+    typed.map_err(|diagnostic| diagnostics.push(diagnostic)).ok()
+}
+
+/// Names become folders and file names on every system, hence the narrow alphabet.
+pub(crate) fn name(word: Word<'_>) -> Result<Word<'_>, Diagnostic> {
+    let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    let begins = word.text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if begins && word.text.chars().all(letters) && word.text.len() <= 64 {
+        return Ok(word);
+    }
+    let problem = Diagnostic::error(Code::BadName, word.span, format!("`{}` cannot be a name", word.text));
+    Err(problem.help(
+        "names have lower-case letters, digits, `-` and `_`, begin with a letter or digit, and are at most 64 long",
+    ))
+}
+
+fn version<'d>(key: &Key, value: &'d Value) -> Result<Typed<'d>, Diagnostic> {
+    match value.data {
+        Data::Integer(FORMAT_VERSION) => Ok(Typed::Integer(FORMAT_VERSION as u32)),
+        Data::Integer(other) => {
+            let message = format!("this program reads version {FORMAT_VERSION} of the format, not {other}");
+            let problem = Diagnostic::error(Code::UnsupportedVersion, &value.span, message);
+            Err(problem.help(if other > FORMAT_VERSION {
+                "update Deskreel on this machine, or write the file in the older version"
+            } else {
+                "versions begin with 1"
+            }))
+        }
+        _ => Err(wrong_type(key, value)),
+    }
+}
+
+fn text<'d>(key: &Key, value: &'d Value) -> Result<Word<'d>, Diagnostic> {
+    match &value.data {
+        Data::Text(text) => Ok(Word { text, span: &value.span }),
+        _ => Err(wrong_type(key, value)),
+    }
+}
+
+fn words<'d>(
+    key: &Key,
+    value: &'d Value,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Vec<Word<'d>>, Diagnostic> {
+    let Data::List(list) = &value.data else { return Err(wrong_type(key, value)) };
+    let mut words = Vec::new();
+    for element in list {
+        match text(key, element) {
+            Ok(word) => words.push(word),
+            Err(_) => {
+                let is = element.type_name();
+                let message = format!("`{}` takes {}, and this element is {is}", key.name, key.takes);
+                diagnostics.push(Diagnostic::error(Code::WrongType, &element.span, message));
+            }
+        }
+    }
+    Ok(words)
+}
+
+fn distinct<'d>(key: &Key, value: &Value, words: Vec<Word<'d>>) -> Result<Typed<'d>, Diagnostic> {
+    if matches!(&value.data, Data::List(list) if list.is_empty()) {
+        let message = format!("`{}` needs at least one element", key.name);
+        return Err(Diagnostic::error(Code::EmptyList, &value.span, message));
+    }
+    for (index, word) in words.iter().enumerate() {
+        if let Some(first) = words[..index].iter().find(|earlier| earlier.text == word.text) {
+            let message = format!("`{}` is listed twice", word.text);
+            let problem = Diagnostic::error(Code::ListedTwice, word.span, message);
+            return Err(problem.label(first.span, "first here"));
+        }
+    }
+    Ok(Typed::Words(words))
+}
+
+fn quantity<'d, T: PartialOrd>(
+    key: &Key,
+    value: &'d Value,
+    parse: fn(&str) -> Option<T>,
+    min: &str,
+    max: &str,
+) -> Result<T, Diagnostic> {
+    let word = text(key, value)?;
+    let Some(quantity) = parse(word.text) else {
+        let (what, how) = match key.takes {
+            Takes::BitRate(..) => ("bit rate", "k or M bits per second, as in \"800k\" or \"2M\""),
+            _ => ("duration", "ms, s, m or h, as in \"500ms\" or \"4s\""),
+        };
+        let message = format!("`{}` is not a {what}", word.text);
+        let help = format!("write a whole number and a unit: {how}");
+        return Err(Diagnostic::error(Code::BadUnit, word.span, message).help(help));
+    };
+    let inside = parse(min).is_none_or(|min| min <= quantity) && parse(max).is_none_or(|max| quantity <= max);
+    if inside { Ok(quantity) } else { Err(out_of_range(key, value)) }
+}
+
+fn choice<'d>(key: &Key, word: Word<'d>, choices: &[&'static str]) -> Result<Typed<'d>, Diagnostic> {
+    if choices.contains(&word.text) {
+        return Ok(Typed::Text(word));
+    }
+    let message = format!("`{}` takes {}, not \"{}\"", key.name, key.takes, word.text);
+    let help = did_you_mean(word.text, choices.iter().copied());
+    Err(Diagnostic::error(Code::NotAChoice, word.span, message).maybe_help(help))
+}
+
+fn wrong_type(key: &Key, value: &Value) -> Diagnostic {
+    let message = format!("`{}` takes {}, not {}", key.name, key.takes, value.type_name());
+    let help = match (key.takes, &value.data) {
+        (Takes::Integer(..) | Takes::Version, Data::Text(text)) if text.parse::<u32>().is_ok() => {
+            Some("write the number without quotes".to_owned())
+        }
+        (Takes::Boolean, Data::Text(text)) if text == "true" || text == "false" => {
+            Some(format!("write {text} without quotes"))
+        }
+        (Takes::Duration(..), Data::Integer(number)) => {
+            Some(format!("write a text with a unit (ms, s, m or h): \"{number}s\""))
+        }
+        (Takes::BitRate(..), Data::Integer(_)) => {
+            Some("write a text with a unit (k or M bits per second): \"800k\"".to_owned())
+        }
+        (Takes::Plugin, Data::List(_)) => {
+            Some("name one plugin: only encoders and policies take several".to_owned())
+        }
+        (Takes::Table(Section::Rate), Data::Integer(number)) => {
+            Some(format!("write {{ mode = \"quality\", quality = {number} }}"))
+        }
+        (Takes::Texts | Takes::Encoders, Data::Text(text)) => Some(format!("write a list: [\"{text}\"]")),
+        _ => None,
+    };
+    Diagnostic::error(Code::WrongType, &value.span, message).maybe_help(help)
+}
+
+fn out_of_range(key: &Key, value: &Value) -> Diagnostic {
+    Diagnostic::error(Code::OutOfRange, &value.span, format!("`{}` takes {}", key.name, key.takes))
+}

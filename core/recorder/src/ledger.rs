@@ -1,0 +1,159 @@
+//! Keeps the manifest of a recording that runs, and decides when it is worth saving.
+//!
+//! Fragments describe themselves, so the manifest need not be saved for each: what it does not name yet is taken
+//! in after a crash. It is saved whenever something happens that no fragment tells, and when fragments have grown
+//! by a sixteenth, which bounds what saving costs over hours: a manifest of n fragments is written 16 ln n times.
+
+use std::collections::HashMap;
+
+use deskreel_model::manifest::{Anchor, Cause, Fragment, FrameCounts, Gap, Incident, Outcome, Part, Track};
+use deskreel_model::worker::{OpenedPart, TrackBeat};
+use deskreel_model::{Manifest, MediaTime, PartNumber};
+use deskreel_spool::RecordingDir;
+
+pub struct Ledger {
+    folder: RecordingDir,
+    manifest: Manifest,
+    part: PartNumber,
+    /// Why the present part began.
+    cause: Cause,
+    /// Media time up to which the screen is known to have stood still, by track.
+    still_until: HashMap<String, MediaTime>,
+    bytes: u64,
+    fragments: usize,
+    saved_fragments: usize,
+    changed: bool,
+}
+
+impl Ledger {
+    pub fn new(folder: RecordingDir, manifest: Manifest) -> Self {
+        Ledger {
+            folder,
+            manifest,
+            part: PartNumber::FIRST,
+            cause: Cause::Start,
+            still_until: HashMap::new(),
+            bytes: 0,
+            fragments: 0,
+            saved_fragments: 0,
+            changed: false,
+        }
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Bytes of footage on disk.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Frames of all tracks together.
+    pub fn frames(&self) -> FrameCounts {
+        self.manifest.tracks.iter().map(Track::frames).fold(FrameCounts::default(), |a, b| FrameCounts {
+            captured: a.captured + b.captured,
+            encoded: a.encoded + b.encoded,
+            skipped: a.skipped + b.skipped,
+            lost: a.lost + b.lost,
+        })
+    }
+
+    pub fn begin_part(&mut self, part: PartNumber, cause: Cause) {
+        (self.part, self.cause) = (part, cause);
+        self.still_until.clear();
+    }
+
+    pub fn part_opened(&mut self, track: &str, opened: OpenedPart) {
+        let part = Part {
+            number: self.part,
+            cause: self.cause,
+            source: opened.source,
+            encoder: opened.encoder,
+            codec: opened.codec,
+            width: opened.width,
+            height: opened.height,
+            timescale: opened.timescale,
+            init: opened.init,
+            fragments: Vec::new(),
+            frames: FrameCounts::default(),
+        };
+        if let Some(track) = self.track(track) {
+            track.parts.push(part);
+            self.changed = true;
+        }
+    }
+
+    /// Where footage is missing before the fragment, that is a gap: by the part's cause if the fragment is the
+    /// part's first, else for want of room, the only thing that interrupts a part.
+    pub fn fragment_closed(&mut self, track: &str, fragment: Fragment, frames: FrameCounts) {
+        let (number, cause) = (self.part, self.cause);
+        self.bytes += fragment.file.size;
+        self.fragments += 1;
+        let Some(track) = self.track(track) else { return };
+        let before = track.end();
+        let Some(part) = track.parts.iter_mut().find(|part| part.number == number) else { return };
+        let cause = if part.fragments.is_empty() { cause } else { Cause::DiskFull };
+        let start = fragment.start;
+        part.fragments.push(fragment);
+        part.frames = frames;
+        if let Some(from) = before.filter(|end| deskreel_spool::is_jump(*end, start)) {
+            track.gaps.push(Gap { from, to: start, cause });
+            self.changed = true;
+        }
+    }
+
+    pub fn beat(&mut self, beat: &TrackBeat) {
+        self.still_until.insert(beat.track.clone(), beat.still_until);
+        let number = self.part;
+        let Some(track) = self.track(&beat.track) else { return };
+        if let Some(part) = track.parts.iter_mut().find(|part| part.number == number) {
+            part.frames = beat.frames;
+        }
+    }
+
+    /// The part's worker is gone: what it left on disk and did not report is taken in.
+    pub fn end_part(&mut self) {
+        let folder = self.folder.path();
+        for track in &mut self.manifest.tracks {
+            let still_until = self.still_until.get(&track.name).copied().unwrap_or_default();
+            if let Err(error) = deskreel_spool::reconcile(folder, track, still_until) {
+                tracing::warn!(%error, track = track.name, "what the worker left could not be taken in");
+            }
+        }
+        self.changed = true;
+    }
+
+    pub fn anchor(&mut self, anchor: Anchor) {
+        self.manifest.anchors.push(anchor);
+        self.changed = true;
+    }
+
+    pub fn note(&mut self, at: MediaTime, cause: Cause, detail: String) {
+        self.manifest.incidents.push(Incident { at, cause, detail });
+        self.changed = true;
+    }
+
+    /// Saves if it is worth it. A manifest that cannot be saved now is saved later: nothing is lost but time at a
+    /// recovery.
+    pub fn save_if_due(&mut self) {
+        let due = self.fragments > self.saved_fragments + self.saved_fragments / 16;
+        if !self.changed && !due {
+            return;
+        }
+        match self.folder.save(&self.manifest) {
+            Ok(()) => (self.changed, self.saved_fragments) = (false, self.fragments),
+            Err(error) => tracing::debug!(%error, "manifest not saved"),
+        }
+    }
+
+    /// The last save.
+    pub fn seal(&mut self, outcome: Outcome) -> Result<(), deskreel_spool::Error> {
+        self.manifest.outcome = Some(outcome);
+        self.folder.save(&self.manifest)
+    }
+
+    fn track(&mut self, name: &str) -> Option<&mut Track> {
+        self.manifest.tracks.iter_mut().find(|track| track.name == name)
+    }
+}

@@ -1,0 +1,342 @@
+//! The loop: waits for what happens, asks the session what to do, and does it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use deskreel_model::manifest::{Anchor, Cause, FrameCounts, Outcome};
+use deskreel_model::worker::{Command, Job, Report};
+use deskreel_model::{Failure, Fault, Manifest, MediaTime, PartNumber, RecordingId, Utc};
+use deskreel_spool::RecordingDir;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use crate::Error;
+use crate::job::DRAIN_LIMIT;
+use crate::ledger::Ledger;
+use crate::session::{Effect, Event, Phase, State, step};
+use crate::watchdog::{Limits, Watchdog};
+use crate::worker::{Pool, Worker};
+
+/// From asking a worker to end until it is killed. The worker gives its encoders `DRAIN_LIMIT` and its writers
+/// 300 ms of this.
+const END_LIMIT: Duration = DRAIN_LIMIT.saturating_add(Duration::from_millis(600));
+/// How often the watchdog and the clocks are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// A wall clock that is off by more than this against media time has been set, and gets a new anchor.
+const CLOCK_JUMP_NS: i128 = 500_000_000;
+
+/// What a recording needs.
+pub struct Setup {
+    /// `name` of the pipeline file.
+    pub pipeline: String,
+    /// Where recordings are kept.
+    pub directory: PathBuf,
+    /// As `job_of` gives it.
+    pub job: Job,
+    pub max_duration: Option<Duration>,
+    pub limits: Limits,
+}
+
+pub enum Control {
+    Stop,
+}
+
+/// What a recording tells while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// The folder exists; frames follow.
+    Began { recording: RecordingId, folder: PathBuf },
+    /// A worker serves this part.
+    Part { part: PartNumber, cause: Cause, worker: Option<u32> },
+    /// The first frame of a part is on disk.
+    Recording { part: PartNumber },
+    Incident { at: MediaTime, cause: Cause, detail: String },
+    /// There is room again.
+    DiskBack,
+    Status(Status),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    pub at: MediaTime,
+    /// All tracks together.
+    pub frames: FrameCounts,
+    pub bytes: u64,
+    pub parts: u32,
+    pub disk_full: bool,
+}
+
+#[derive(Debug)]
+pub struct Finished {
+    pub folder: PathBuf,
+    pub manifest: Manifest,
+}
+
+/// Records until it is told to stop or cannot go on. Whatever happens, what was recorded is sealed and playable;
+/// an error means that there is no recording at all.
+pub async fn record(
+    setup: Setup,
+    pool: &mut Pool,
+    control: &mut mpsc::Receiver<Control>,
+    tell: impl FnMut(Notice),
+) -> Result<Finished, Error> {
+    // First of all, so that it loads while we prepare.
+    pool.warm().await?;
+    let (origin_ns, anchor) = clocks(0);
+    let recording = RecordingId::new(anchor.utc, salt(origin_ns));
+    let tracks: Vec<String> = setup.job.tracks.iter().map(|track| track.track.clone()).collect();
+    let manifest = Manifest::new(recording.clone(), setup.pipeline.clone(), &tracks, anchor);
+    let folder = RecordingDir::create(&setup.directory, &manifest)?;
+    let path = folder.path().to_owned();
+
+    let job = Job { directory: path.clone(), origin_ns, ..setup.job };
+    let deadline = setup.max_duration.map(|duration| Instant::now() + duration);
+    let (state, effects) = State::start();
+    let mut run = Run {
+        state,
+        ledger: Ledger::new(folder, manifest),
+        job,
+        pool,
+        tell,
+        limits: setup.limits,
+        worker: None,
+        watchdog: Watchdog::new(setup.limits, Instant::now()),
+        wake: None,
+        in_part: false,
+    };
+    (run.tell)(Notice::Began { recording, folder: path.clone() });
+    run.perform(effects).await;
+    run.run(control, deadline).await;
+    let manifest = run.ledger.manifest().clone();
+    Ok(Finished { folder: path, manifest })
+}
+
+struct Run<'a, T> {
+    state: State,
+    ledger: Ledger,
+    job: Job,
+    pool: &'a mut Pool,
+    tell: T,
+    limits: Limits,
+    worker: Option<Worker>,
+    watchdog: Watchdog,
+    /// The one thing that the session waits for, and when.
+    wake: Option<(Instant, Event)>,
+    /// The present part has a frame on disk.
+    in_part: bool,
+}
+
+impl<T: FnMut(Notice)> Run<'_, T> {
+    async fn run(&mut self, control: &mut mpsc::Receiver<Control>, deadline: Option<Instant>) {
+        let mut tick = tokio::time::interval(TICK);
+        let mut control_open = true;
+        let far = Instant::now() + Duration::from_secs(u64::from(u32::MAX));
+        while !self.state.is_ended() {
+            let wake = self.wake.as_ref().map_or(far, |(at, _)| *at);
+            let stop_at = deadline.filter(|_| self.stoppable()).unwrap_or(far);
+            tokio::select! {
+                report = next(&mut self.worker) => match report {
+                    Some(report) => self.report(report).await,
+                    None => self.worker_gone().await,
+                },
+                command = control.recv(), if control_open => match command {
+                    Some(Control::Stop) => self.event(Event::StopAsked).await,
+                    None => control_open = false,
+                },
+                () = sleep_until(wake.into()) => {
+                    if let Some((_, event)) = self.wake.take() {
+                        self.event(event).await;
+                    }
+                }
+                () = sleep_until(stop_at.into()) => self.event(Event::StopAsked).await,
+                _ = tick.tick() => self.tick().await,
+            }
+            self.ledger.save_if_due();
+        }
+    }
+
+    fn stoppable(&self) -> bool {
+        !matches!(self.state.phase, Phase::Draining | Phase::Closing | Phase::Ended)
+    }
+
+    async fn report(&mut self, report: Report) {
+        let now = Instant::now();
+        self.watchdog.heard(now);
+        match report {
+            Report::PartOpened { track, part } => self.ledger.part_opened(&track, part),
+            Report::FragmentClosed { track, fragment, frames } => {
+                self.ledger.fragment_closed(&track, fragment, frames);
+                if !std::mem::replace(&mut self.in_part, true) {
+                    (self.tell)(Notice::Recording { part: self.state.part });
+                    if let Err(error) = self.pool.refill().await {
+                        tracing::warn!(%error, "no spare worker");
+                    }
+                }
+                self.event(Event::FrameOnDisk).await;
+            }
+            Report::Beat { tracks } => {
+                self.watchdog.beat(&tracks, now);
+                tracks.iter().for_each(|beat| self.ledger.beat(beat));
+            }
+            Report::DiskFull { detail } => {
+                self.watchdog.disk_full = true;
+                self.note(Cause::DiskFull, detail);
+            }
+            Report::DiskBack { .. } => {
+                self.watchdog.disk_full = false;
+                (self.tell)(Notice::DiskBack);
+            }
+            Report::SourceChanged { detail } => self.event(Event::SourceChanged(detail)).await,
+            Report::Failed { failure } => self.event(Event::WorkerFailed(failure)).await,
+            Report::Ready { refused, .. } => {
+                for (path, reason) in refused {
+                    tracing::warn!(path = %path.display(), reason, "plugin not loaded");
+                }
+            }
+            Report::Ended | Report::Devices { .. } | Report::Decoded { .. } => {}
+        }
+    }
+
+    async fn worker_gone(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            worker.reap().await;
+        }
+        let had_frames = self.ledger.frames().encoded;
+        self.ledger.end_part();
+        if self.ledger.frames().encoded > had_frames {
+            self.event(Event::FrameOnDisk).await;
+        }
+        self.wake = None;
+        self.event(Event::WorkerGone).await;
+    }
+
+    async fn tick(&mut self) {
+        if self.worker.is_some()
+            && matches!(self.state.phase, Phase::Preparing | Phase::Recording)
+            && let Some(why) = self.watchdog.verdict(Instant::now())
+        {
+            self.event(Event::WorkerSilent(why)).await;
+        }
+        self.follow_wall_clock();
+        let status = Status {
+            at: self.now(),
+            frames: self.ledger.frames(),
+            bytes: self.ledger.bytes(),
+            parts: self.state.part.0,
+            disk_full: self.watchdog.disk_full,
+        };
+        (self.tell)(Notice::Status(status));
+    }
+
+    async fn event(&mut self, event: Event) {
+        let (state, effects) = step(self.state.clone(), event);
+        self.state = state;
+        self.perform(effects).await;
+    }
+
+    /// Does what the session says. What that brings about comes back as events of its own.
+    async fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::StartPart(part, cause) => self.start_part(part, cause).await,
+                Effect::Retry(pause) => self.wake = Some((Instant::now() + pause, Event::RetryDue)),
+                Effect::AskStop => {
+                    if let Some(worker) = &mut self.worker {
+                        worker.send(&Command::Stop).await;
+                    }
+                    self.wake = Some((Instant::now() + END_LIMIT, Event::DrainExpired));
+                }
+                Effect::AwaitEnd => self.wake = Some((Instant::now() + END_LIMIT, Event::DrainExpired)),
+                Effect::Kill => {
+                    if let Some(worker) = &mut self.worker {
+                        worker.kill();
+                    }
+                }
+                Effect::Note(cause, detail) => self.note(cause, detail),
+                Effect::Seal(outcome) => self.seal(outcome),
+            }
+        }
+    }
+
+    async fn start_part(&mut self, part: PartNumber, cause: Cause) {
+        self.ledger.begin_part(part, cause);
+        self.in_part = false;
+        self.watchdog = Watchdog::new(self.limits, Instant::now());
+        self.job.part = part;
+        match self.pool.take().await {
+            Ok(mut worker) => {
+                worker.send(&Command::Start(self.job.clone())).await;
+                (self.tell)(Notice::Part { part, cause, worker: worker.pid() });
+                self.worker = Some(worker);
+            }
+            // As if it had been there and died: the session decides whether to try again.
+            Err(error) => {
+                let failure = Failure::new(error.fault(), error.to_string());
+                let (state, mut effects) = step(self.state.clone(), Event::WorkerFailed(failure));
+                let (state, more) = step(state, Event::WorkerGone);
+                self.state = state;
+                effects.extend(more);
+                effects.retain(|effect| *effect != Effect::AwaitEnd);
+                Box::pin(self.perform(effects)).await;
+            }
+        }
+    }
+
+    fn note(&mut self, cause: Cause, detail: String) {
+        let at = self.now();
+        self.ledger.note(at, cause, detail.clone());
+        (self.tell)(Notice::Incident { at, cause, detail });
+    }
+
+    /// A seal that cannot be written now is written by the next start's recovery, so it does not hold up the end.
+    fn seal(&mut self, outcome: Outcome) {
+        if let Err(error) = self.ledger.seal(outcome) {
+            let fault: Fault = error.fault();
+            tracing::error!(%error, %fault, "the recording is not sealed; recovery will do it at the next start");
+        }
+        let (state, _) = step(self.state.clone(), Event::Sealed);
+        self.state = state;
+    }
+
+    fn now(&self) -> MediaTime {
+        MediaTime(monotonic_ns().saturating_sub(self.job.origin_ns))
+    }
+
+    fn follow_wall_clock(&mut self) {
+        let (_, anchor) = clocks(self.job.origin_ns);
+        let Some(last) = self.ledger.manifest().anchors.last() else { return };
+        let world = anchor.utc.0.as_nanosecond() - last.utc.0.as_nanosecond();
+        let media = i128::from(anchor.media.0) - i128::from(last.media.0);
+        if (world - media).abs() > CLOCK_JUMP_NS {
+            self.ledger.anchor(anchor);
+        }
+    }
+}
+
+async fn next(worker: &mut Option<Worker>) -> Option<Report> {
+    match worker {
+        Some(worker) => worker.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// CLOCK_MONOTONIC: what GStreamer's system clock counts too.
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// Monotonic time, and the wall clock tied to it. The wall clock is read between two readings of the other.
+fn clocks(origin_ns: u64) -> (u64, Anchor) {
+    let before = monotonic_ns();
+    let utc = Utc(jiff::Timestamp::now());
+    let uncertainty_ns = monotonic_ns() - before;
+    let origin_ns = if origin_ns == 0 { before } else { origin_ns };
+    (before, Anchor { media: MediaTime(before - origin_ns), utc, uncertainty_ns })
+}
+
+/// Tells apart recordings of the same second: of one process by the clock, of several by the process.
+fn salt(origin_ns: u64) -> u32 {
+    (origin_ns / 1_000) as u32 ^ std::process::id().rotate_left(12)
+}

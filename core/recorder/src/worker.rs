@@ -1,0 +1,170 @@
+//! Worker processes: starting, talking to, and ending them.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use deskreel_model::worker::{self, Command, PluginFile, Report};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::Child;
+use tokio::sync::mpsc;
+
+use crate::Error;
+
+/// Reports that may wait for us. A worker that fills it waits too.
+const BACKLOG: usize = 64;
+
+/// A worker process. Dropping it kills it.
+pub struct Worker {
+    child: Child,
+    commands: OwnedWriteHalf,
+    reports: mpsc::Receiver<Report>,
+}
+
+/// The worker that was installed beside this program.
+pub fn default_worker() -> Result<PathBuf, Error> {
+    let name = "deskreel-worker";
+    let here = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(name)));
+    match here {
+        Some(path) if path.is_file() => Ok(path),
+        Some(path) => Err(Error::NoWorker(path.display().to_string())),
+        None => Err(Error::NoWorker(name.to_owned())),
+    }
+}
+
+impl Worker {
+    /// Starts the process and lets it load its plugins; it takes commands right away.
+    pub async fn spawn(program: &Path, plugins: &[PluginFile]) -> Result<Worker, Error> {
+        let failed = |source| Error::Spawn { path: program.display().to_string(), source };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
+        ours.set_nonblocking(true).map_err(failed)?;
+        let child = tokio::process::Command::new(program)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            // A Ctrl-C on the terminal is for us: the worker has to outlive it by a few frames.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        let (read, commands) = UnixStream::from_std(ours).map_err(failed)?.into_split();
+        let (tell, reports) = mpsc::channel(BACKLOG);
+        tokio::spawn(listen(read, tell));
+        let mut worker = Worker { child, commands, reports };
+        worker.send(&Command::Prepare { plugins: plugins.to_vec() }).await;
+        Ok(worker)
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// A worker that is gone is noticed where its reports end, so nobody has to care here.
+    pub async fn send(&mut self, command: &Command) {
+        let sent = match worker::encode(command) {
+            Ok(message) => self.commands.write_all(&message).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, "command not sent");
+        }
+    }
+
+    /// The next report; `None` when the worker has ended, whichever way. Cancel safe.
+    pub async fn next(&mut self) -> Option<Report> {
+        self.reports.recv().await
+    }
+
+    /// SIGKILL; the reports end soon after.
+    pub fn kill(&mut self) {
+        let _ = self.child.start_kill();
+    }
+
+    /// Waits for the process itself; kills it if it outlives its line to us.
+    pub async fn reap(mut self) {
+        let limit = Duration::from_millis(200);
+        if tokio::time::timeout(limit, self.child.wait()).await.is_err() {
+            let _ = self.child.kill().await;
+        }
+    }
+
+    /// Sends a question and gives the first report that `answer` recognises.
+    pub async fn ask<T>(
+        &mut self,
+        question: &Command,
+        limit: Duration,
+        mut answer: impl FnMut(Report) -> Option<T>,
+    ) -> Result<T, Error> {
+        self.send(question).await;
+        let wait = async {
+            while let Some(report) = self.next().await {
+                if let Some(answer) = answer(report) {
+                    return Ok(answer);
+                }
+            }
+            Err(Error::WorkerGone)
+        };
+        tokio::time::timeout(limit, wait).await.unwrap_or(Err(Error::WorkerSilent))
+    }
+}
+
+async fn listen(mut read: OwnedReadHalf, tell: mpsc::Sender<Report>) {
+    loop {
+        match receive(&mut read).await {
+            Ok(report) => {
+                if tell.send(report).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => return tracing::debug!(%error, "the worker's line ended"),
+        }
+    }
+}
+
+async fn receive(read: &mut OwnedReadHalf) -> io::Result<Report> {
+    let mut length = [0; 4];
+    read.read_exact(&mut length).await?;
+    let mut body = vec![0; worker::body_length(length)?];
+    read.read_exact(&mut body).await?;
+    worker::decode(&body)
+}
+
+/// Workers for the parts to come. With a spare, a start does not wait for GStreamer and the plugins to load.
+pub struct Pool {
+    program: PathBuf,
+    plugins: Vec<PluginFile>,
+    keep_spare: bool,
+    spare: Option<Worker>,
+}
+
+impl Pool {
+    pub fn new(program: PathBuf, plugins: Vec<PluginFile>, keep_spare: bool) -> Self {
+        Pool { program, plugins, keep_spare, spare: None }
+    }
+
+    /// Starts a worker ahead of its use.
+    pub async fn warm(&mut self) -> Result<(), Error> {
+        if self.spare.is_none() {
+            self.spare = Some(Worker::spawn(&self.program, &self.plugins).await?);
+        }
+        Ok(())
+    }
+
+    /// The spare if it lives, else a new one.
+    pub async fn take(&mut self) -> Result<Worker, Error> {
+        if let Some(mut spare) = self.spare.take()
+            && matches!(spare.child.try_wait(), Ok(None))
+        {
+            return Ok(spare);
+        }
+        Worker::spawn(&self.program, &self.plugins).await
+    }
+
+    /// Replaces the spare that was taken, if one is to be kept. Apart from `take`, so that it costs no start.
+    pub async fn refill(&mut self) -> Result<(), Error> {
+        if self.keep_spare { self.warm().await } else { Ok(()) }
+    }
+}

@@ -1,0 +1,93 @@
+//! A recording's folder, its owner, and the manifest in it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use deskreel_model::layout;
+use deskreel_model::manifest::MANIFEST_SCHEMA;
+use deskreel_model::{Manifest, manifest::FileRef};
+use rustix::fs::FlockOperation;
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::disk::{Disk, sync_parent};
+
+/// A recording that this process owns, until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct RecordingDir {
+    path: PathBuf,
+    /// The open folder; closing it gives up the lock.
+    _lock: File,
+}
+
+impl RecordingDir {
+    /// Makes the folder for a new recording in `directory` and saves its first manifest.
+    pub fn create(directory: &Path, manifest: &Manifest) -> Result<RecordingDir, Error> {
+        let path = directory.join(manifest.recording.as_str());
+        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+        fs::create_dir(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::Exists { path: path.clone() },
+            _ => Error::io("create", &path)(source),
+        })?;
+        sync_parent(&path)?;
+        // A recovery that runs right now may have opened the empty folder; it leaves it alone and is done at once.
+        let recording = RecordingDir::lock(&path, FlockOperation::LockExclusive)?;
+        recording.save(manifest)?;
+        Ok(recording)
+    }
+
+    /// Takes a recording that nobody owns.
+    pub fn open(path: &Path) -> Result<RecordingDir, Error> {
+        RecordingDir::lock(path, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn lock(path: &Path, how: FlockOperation) -> Result<RecordingDir, Error> {
+        let folder = File::open(path).map_err(Error::io("open", path))?;
+        rustix::fs::flock(&folder, how).map_err(|error| match error {
+            rustix::io::Errno::WOULDBLOCK => Error::Busy { path: path.to_owned() },
+            _ => Error::io("lock", path)(error.into()),
+        })?;
+        Ok(RecordingDir { path: path.to_owned(), _lock: folder })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn load(&self) -> Result<Manifest, Error> {
+        load(&self.path)
+    }
+
+    /// Replaces the manifest, atomically and synced.
+    pub fn save(&self, manifest: &Manifest) -> Result<(), Error> {
+        self.save_with(&Disk::new(), manifest)
+    }
+
+    pub(crate) fn save_with(&self, disk: &Disk, manifest: &Manifest) -> Result<(), Error> {
+        let path = self.path.join(layout::MANIFEST);
+        let bytes = serde_json::to_vec_pretty(manifest)
+            .map_err(|source| Error::Manifest { path: path.clone(), source })?;
+        disk.write_atomic(&path, &bytes)
+    }
+}
+
+/// Reads a recording's manifest; needs no ownership.
+pub fn load(recording_dir: &Path) -> Result<Manifest, Error> {
+    let path = recording_dir.join(layout::MANIFEST);
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&bytes).map_err(|source| Error::Manifest { path: path.clone(), source })?;
+    match manifest.schema {
+        MANIFEST_SCHEMA => Ok(manifest),
+        found => Err(Error::Schema { path, found, expected: MANIFEST_SCHEMA }),
+    }
+}
+
+/// As the manifest has it: lower-case hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn file_ref(file: String, bytes: &[u8]) -> FileRef {
+    FileRef { file, size: bytes.len() as u64, sha256: sha256_hex(bytes) }
+}

@@ -1,0 +1,213 @@
+//! One track: fragments against files, in both directions.
+
+use std::fs;
+use std::path::Path;
+
+use deskreel_fmp4::{Codec, HeaderInfo, VideoConfig, codec_string, read_fragment, read_header, ticks};
+use deskreel_model::manifest::{Cause, EncoderUse, Fragment, FrameCounts, Gap, Part, PluginUse, Track};
+use deskreel_model::{MediaTime, PartNumber, layout};
+
+use super::Summary;
+use crate::Error;
+use crate::disk::{Disk, has_suffix, names};
+use crate::folder::file_ref;
+use crate::salvage::salvage_with;
+use crate::timeline::jumps;
+
+/// The tail's last frame stands until `still_until` at least.
+pub(crate) fn recover_track(
+    disk: &Disk,
+    folder: &Path,
+    track: &mut Track,
+    still_until: MediaTime,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    drop_missing(disk, folder, track, summary)?;
+    let track_dir = folder.join(&track.name);
+    for number in names(&track_dir)?.unwrap_or_default().iter().filter_map(|name| layout::part_number(name)) {
+        let known = track.parts.iter().position(|part| part.number == number);
+        let part = match known {
+            Some(at) => track.parts.get_mut(at),
+            None => match new_part(folder, &track.name, number)? {
+                Some(part) => {
+                    track.parts.push(part);
+                    track.parts.last_mut()
+                }
+                None => {
+                    discard_part(disk, folder, &track.name, number, summary)?;
+                    None
+                }
+            },
+        };
+        if let Some(part) = part {
+            take_in(disk, folder, &track.name, part, still_until, summary)?;
+        }
+    }
+    track.parts.sort_by_key(|part| part.number);
+    track.parts.iter_mut().for_each(count);
+    track.gaps = gaps(track);
+    Ok(())
+}
+
+/// A fragment that is not on disk as the manifest has it leaves the manifest. Hashes are not compared here: that
+/// would read every byte of the recording while the recorder starts; `verify` does.
+fn drop_missing(disk: &Disk, folder: &Path, track: &mut Track, summary: &mut Summary) -> Result<(), Error> {
+    for part in &mut track.parts {
+        let mut kept = Vec::with_capacity(part.fragments.len());
+        for fragment in part.fragments.drain(..) {
+            let path = folder.join(layout::fragment_file(&track.name, part.number, fragment.number));
+            match fs::metadata(&path) {
+                Ok(found) if found.is_file() && found.len() == fragment.file.size => kept.push(fragment),
+                Ok(_) => {
+                    set_aside(disk, &path, fragment.file.file.clone(), summary)?;
+                    summary.missing.push(fragment.file.file);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    summary.missing.push(fragment.file.file);
+                }
+                Err(error) => return Err(Error::io("look at", &path)(error)),
+            }
+        }
+        part.fragments = kept;
+    }
+    Ok(())
+}
+
+/// A part that the manifest does not know, if its header can be read.
+fn new_part(folder: &Path, track: &str, number: PartNumber) -> Result<Option<Part>, Error> {
+    let file = layout::init_file(track, number);
+    let path = folder.join(&file);
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.map_err(Error::io("read", &path))?,
+    };
+    let Ok(header) = read_header(&bytes) else { return Ok(None) };
+    let unknown = || "unknown".to_owned();
+    let HeaderInfo { timescale, width, height, avcc } = header;
+    Ok(Some(Part {
+        number,
+        cause: if number == PartNumber::FIRST { Cause::Start } else { Cause::WorkerDied },
+        source: PluginUse { plugin: unknown(), version: unknown() },
+        encoder: EncoderUse {
+            plugin: unknown(),
+            version: unknown(),
+            candidate: unknown(),
+            refused: Vec::new(),
+        },
+        codec: codec_string(&VideoConfig { codec: Codec::H264 { avcc }, width, height }),
+        width,
+        height,
+        timescale,
+        init: file_ref(file, &bytes),
+        fragments: Vec::new(),
+        frames: FrameCounts::default(),
+    }))
+}
+
+/// Fragments without a header tell nobody anything. An empty folder is what a worker leaves that died early.
+fn discard_part(
+    disk: &Disk,
+    folder: &Path,
+    track: &str,
+    number: PartNumber,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    let part_folder = layout::part_folder(track, number);
+    let names = names(&folder.join(&part_folder))?.unwrap_or_default();
+    if names.is_empty() {
+        return disk.remove_dir(&folder.join(part_folder));
+    }
+    for name in names.iter().filter(|name| !has_suffix(name, layout::TORN)) {
+        let file = part_folder.join(name);
+        set_aside(disk, &folder.join(&file), layout::in_manifest(&file), summary)?;
+    }
+    Ok(())
+}
+
+/// Complete fragments that the manifest does not know, then the tail.
+fn take_in(
+    disk: &Disk,
+    folder: &Path,
+    track: &str,
+    part: &mut Part,
+    still_until: MediaTime,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    let on_disk = names(&folder.join(layout::part_folder(track, part.number)))?.unwrap_or_default();
+    let mut torn = Vec::new();
+    for number in on_disk.iter().filter_map(|name| layout::fragment_number(name)) {
+        if part.fragments.iter().any(|fragment| fragment.number == number) {
+            continue;
+        }
+        let file = layout::fragment_file(track, part.number, number);
+        let path = folder.join(&file);
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        match complete(number, file.clone(), &bytes) {
+            Some(fragment) if fits(&part.fragments, &fragment) => {
+                let at = part.fragments.partition_point(|known| known.number < number);
+                part.fragments.insert(at, fragment);
+                summary.taken_in += 1;
+            }
+            _ => torn.push((path, file)),
+        }
+    }
+    for (path, file) in torn {
+        set_aside(disk, &path, file, summary)?;
+    }
+    let next = part.fragments.last().map_or(1, |last| last.number + 1);
+    if let Some(fragment) = salvage_with(disk, folder, track, part.number, next, still_until)? {
+        part.fragments.push(fragment);
+        summary.salvaged += 1;
+    }
+    Ok(())
+}
+
+fn complete(number: u32, file: String, bytes: &[u8]) -> Option<Fragment> {
+    let info = read_fragment(bytes).ok()?;
+    Some(Fragment {
+        number,
+        file: file_ref(file, bytes),
+        start: MediaTime(info.start_ns),
+        duration_ns: info.duration_ns,
+        frames: u32::try_from(info.samples.len()).ok()?,
+        starts_with_keyframe: info.samples.first()?.keyframe,
+        salvaged: false,
+    })
+}
+
+/// Number and time agree on the fragment's place among the others.
+fn fits(known: &[Fragment], fragment: &Fragment) -> bool {
+    let (before, after) = known.split_at(known.partition_point(|known| known.number < fragment.number));
+    let begins = before.last().is_none_or(|before| ticks(before.end().0) <= ticks(fragment.start.0) + 1);
+    let ends = after.first().is_none_or(|after| ticks(fragment.end().0) <= ticks(after.start.0) + 1);
+    begins && ends
+}
+
+fn set_aside(disk: &Disk, path: &Path, file: String, summary: &mut Summary) -> Result<(), Error> {
+    disk.rename(path, &path.with_added_extension(layout::TORN))?;
+    summary.set_aside.push(file);
+    Ok(())
+}
+
+/// What is on disk is encoded; what the source is known to have given beyond that, and was not skipped, is lost.
+/// Frames that died inside the worker before it reported them are in no count.
+fn count(part: &mut Part) {
+    let FrameCounts { captured, skipped, lost, .. } = part.frames;
+    let encoded = part.fragments.iter().map(|fragment| u64::from(fragment.frames)).sum();
+    let captured = captured.max(encoded + skipped + lost);
+    part.frames = FrameCounts { captured, encoded, skipped, lost: captured - encoded - skipped };
+}
+
+/// Known gaps where there still are some, and the new ones.
+fn gaps(track: &Track) -> Vec<Gap> {
+    let gap = |jump: crate::Jump| {
+        let known = track.gaps.iter().find(|gap| jump.matches(gap)).map(|gap| gap.cause);
+        // The first fragment of a part comes after what began that part.
+        let part = track.parts.iter().find(|part| part.number == jump.part);
+        let first =
+            part.is_some_and(|part| part.fragments.first().is_some_and(|f| f.number == jump.fragment));
+        let begun = part.filter(|_| first).map(|part| part.cause);
+        Gap { from: jump.from, to: jump.to, cause: known.or(begun).unwrap_or(Cause::WorkerDied) }
+    };
+    jumps(track).into_iter().map(gap).collect()
+}

@@ -1,0 +1,48 @@
+//! Where a track's footage is not continuous.
+
+use deskreel_fmp4::ticks;
+use deskreel_model::manifest::{Fragment, Gap, Part, Track};
+use deskreel_model::{MediaTime, PartNumber};
+
+/// A stretch between two fragments that neither covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jump {
+    pub from: MediaTime,
+    pub to: MediaTime,
+    /// The part and the number of the fragment behind it.
+    pub part: PartNumber,
+    pub fragment: u32,
+}
+
+impl Jump {
+    pub fn matches(&self, gap: &Gap) -> bool {
+        meets(self.from, gap.from) && meets(self.to, gap.to)
+    }
+}
+
+/// Every jump of a track, in the order of time. The footage's start is none: it begins when the first frame comes.
+pub fn jumps(track: &Track) -> Vec<Jump> {
+    let fragments: Vec<(&Part, &Fragment)> = track
+        .parts
+        .iter()
+        .flat_map(|part| part.fragments.iter().map(move |fragment| (part, fragment)))
+        .collect();
+    let jump = |pair: &[(&Part, &Fragment)]| match pair {
+        [(_, before), (part, after)] if is_jump(before.end(), after.start) => {
+            let (from, to) = (before.end(), after.start);
+            Some(Jump { from, to, part: part.number, fragment: after.number })
+        }
+        _ => None,
+    };
+    fragments.windows(2).filter_map(jump).collect()
+}
+
+/// Whether nothing covers the time from one fragment's end to the next one's start.
+pub fn is_jump(end: MediaTime, start: MediaTime) -> bool {
+    start > end && !meets(end, start)
+}
+
+/// Both times are the same to one tick, which is as exact as the files are.
+pub(crate) fn meets(one: MediaTime, other: MediaTime) -> bool {
+    ticks(one.0).abs_diff(ticks(other.0)) <= 1
+}

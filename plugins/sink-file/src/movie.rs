@@ -1,0 +1,185 @@
+//! The `moov` of the export: the recording's samples as the tables of an ordinary MP4.
+//!
+//! Time zero is the recording's. A track that begins later says so with an empty edit; a hole in the footage is
+//! the last frame before it, lasting until footage goes on. So every frame has the time that the recording gives
+//! it. A new codec configuration is another sample entry (docs/decisions/0005-export-sample-entries.md).
+
+use deskreel_sdk::prelude::*;
+use mp4_atom::{
+    Co64, Ctts, CttsEntry, Edts, Elst, ElstEntry, Hdlr, Ilst, Mdhd, Mdia, Meta, Minf, Moov, Mvhd, Stbl, Stco,
+    Stsc, StscEntry, Stsd, Stss, Stsz, StszSamples, Stts, SttsEntry, Tkhd, Tool, Trak, Udta,
+};
+
+use crate::media::Media;
+
+/// Ticks per second of the movie itself, in which edits are written.
+const TIMESCALE: u32 = 90_000;
+
+/// `offsets` are, for each track, where its chunks lie in the file.
+pub fn moov(recording: &str, tracks: &[Media], offsets: &[Vec<u64>]) -> Result<Moov> {
+    let traks = (1..).zip(tracks.iter().zip(offsets)).map(|(id, (media, offsets))| trak(id, media, offsets));
+    let trak = traks.collect::<Result<Vec<_>>>()?;
+    Ok(Moov {
+        mvhd: Mvhd {
+            timescale: TIMESCALE,
+            duration: trak.iter().map(|trak| trak.tkhd.duration).max().unwrap_or(0),
+            rate: 1.into(),
+            volume: 1.into(),
+            next_track_id: trak.len() as u32 + 1,
+            ..Default::default()
+        },
+        udta: Some(label(recording)),
+        trak,
+        ..Default::default()
+    })
+}
+
+fn trak(id: u32, media: &Media, offsets: &[u64]) -> Result<Trak> {
+    let times = Times::of(media)?;
+    let template = &media.template;
+    let edits = edits(media, &times);
+    let tkhd = Tkhd {
+        track_id: id,
+        duration: edits.iter().map(|edit| edit.segment_duration).sum(),
+        enabled: true,
+        in_movie: true,
+        ..template.tkhd.clone()
+    };
+    let mdhd = Mdhd {
+        timescale: media.timescale,
+        duration: times.total,
+        language: template.mdia.mdhd.language.clone(),
+        ..Default::default()
+    };
+    Ok(Trak {
+        tkhd,
+        edts: Some(Edts { elst: Some(Elst { entries: edits }) }),
+        mdia: Mdia {
+            mdhd,
+            hdlr: template.mdia.hdlr.clone(),
+            minf: Minf { stbl: stbl(media, times, offsets), ..template.mdia.minf.clone() },
+        },
+        ..Default::default()
+    })
+}
+
+/// Decode durations, and what they add up to.
+struct Times {
+    deltas: Vec<u32>,
+    total: u64,
+}
+
+impl Times {
+    /// A frame lasts until the next one. Where a part begins before the last frame of the one before has ended, its
+    /// duration was an estimate and is cut; time never goes back.
+    fn of(media: &Media) -> Result<Times> {
+        let mut deltas = Vec::with_capacity(media.samples.len());
+        let start = media.samples.first().map_or(0, |first| first.decode);
+        let mut total = 0u64;
+        for (index, sample) in media.samples.iter().enumerate() {
+            let end = match media.samples.get(index + 1) {
+                Some(next) => next.decode,
+                None => sample.decode + u64::from(sample.duration),
+            };
+            let delta = end.saturating_sub(start).saturating_sub(total);
+            deltas.push(
+                u32::try_from(delta).map_err(|_| PluginError::failed("a gap is longer than 13 hours"))?,
+            );
+            total += delta;
+        }
+        Ok(Times { deltas, total })
+    }
+}
+
+/// Nothing until the first frame is shown, then everything.
+fn edits(media: &Media, times: &Times) -> Vec<ElstEntry> {
+    let decode = media.samples.first().map_or(0, |first| first.decode);
+    let shown = |sample: &crate::media::Sample| sample.decode.saturating_add_signed(sample.offset.into());
+    // Frames are reordered within a few frames of the start; the first to be shown is among those of one chunk.
+    let first = media.chunks.first().map_or(&[][..], |chunk| &media.samples[chunk.samples.clone()]);
+    let begin = first.iter().map(shown).min().unwrap_or(0);
+    let movie = |ticks: u64| {
+        let scaled = u128::from(ticks) * u128::from(TIMESCALE) / u128::from(media.timescale.max(1));
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    };
+    let footage = ElstEntry {
+        segment_duration: movie((decode + times.total).saturating_sub(begin)),
+        media_time: Some(begin.saturating_sub(decode)),
+        media_rate: 1.into(),
+    };
+    let wait = ElstEntry { segment_duration: movie(begin), media_time: None, media_rate: 1.into() };
+    if begin == 0 { vec![footage] } else { vec![wait, footage] }
+}
+
+fn stbl(media: &Media, times: Times, offsets: &[u64]) -> Stbl {
+    let samples = &media.samples;
+    let numbered = (1..).zip(samples);
+    let keyframes: Vec<u32> =
+        numbered.filter(|(_, sample)| sample.keyframe).map(|(number, _)| number).collect();
+    let reordered = samples.iter().any(|sample| sample.offset != 0);
+    let stts =
+        runs(times.deltas).map(|(sample_count, sample_delta)| SttsEntry { sample_count, sample_delta });
+    let ctts = runs(samples.iter().map(|sample| sample.offset.into()))
+        .map(|(sample_count, sample_offset)| CttsEntry { sample_count, sample_offset });
+    let sizes = media.chunks.iter().flat_map(|chunk| media.samples_of(chunk)).map(|(_, size)| size).collect();
+    // 32-bit offsets are read by more players and are enough for most.
+    let narrow: Option<Vec<u32>> = offsets.iter().map(|at| u32::try_from(*at).ok()).collect();
+    Stbl {
+        stsd: Stsd { codecs: media.entries.iter().map(|entry| entry.codec.clone()).collect() },
+        stts: Stts { entries: stts.collect() },
+        ctts: reordered.then(|| Ctts { entries: ctts.collect() }),
+        // Without the box, every sample is a keyframe.
+        stss: (keyframes.len() < samples.len()).then_some(Stss { entries: keyframes }),
+        stsc: Stsc { entries: chunk_runs(media) },
+        stsz: Stsz { samples: StszSamples::Different { sizes } },
+        co64: narrow.is_none().then(|| Co64 { entries: offsets.to_vec() }),
+        stco: narrow.map(|entries| Stco { entries }),
+        ..Default::default()
+    }
+}
+
+/// An entry wherever the number of samples or the codec configuration changes.
+fn chunk_runs(media: &Media) -> Vec<StscEntry> {
+    let mut entries: Vec<StscEntry> = Vec::new();
+    for (first_chunk, chunk) in (1..).zip(&media.chunks) {
+        let samples_per_chunk = chunk.samples.len() as u32;
+        let sample_description_index = chunk.entry as u32 + 1;
+        let same = entries.last().is_some_and(|last| {
+            last.samples_per_chunk == samples_per_chunk
+                && last.sample_description_index == sample_description_index
+        });
+        if !same {
+            entries.push(StscEntry { first_chunk, samples_per_chunk, sample_description_index });
+        }
+    }
+    entries
+}
+
+/// Equal neighbors with their count.
+fn runs<T: PartialEq + Copy>(values: impl IntoIterator<Item = T>) -> impl Iterator<Item = (u32, T)> {
+    let mut values = values.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let value = values.next()?;
+        let mut count = 1;
+        while values.next_if(|next| *next == value).is_some() {
+            count += 1;
+        }
+        Some((count, value))
+    })
+}
+
+/// Says whose recording this is, to people and to the next export.
+fn label(recording: &str) -> Udta {
+    let mut meta = Meta { hdlr: Hdlr { handler: b"mdir".into(), name: String::new() }, items: Vec::new() };
+    let tool = Tool { country_indicator: 0, language_indicator: 0, text: format!("{LABEL}{recording}") };
+    meta.push(Ilst { ctoo: Some(tool), ..Default::default() });
+    Udta { meta: Some(meta), ..Default::default() }
+}
+
+const LABEL: &str = "Deskreel recording ";
+
+/// The recording that a movie says it is.
+pub fn recording_of(moov: &Moov) -> Option<&str> {
+    let ilst = moov.udta.as_ref()?.meta.as_ref()?.get::<Ilst>()?;
+    ilst.ctoo.as_ref()?.text.strip_prefix(LABEL)
+}

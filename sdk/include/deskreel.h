@@ -1,0 +1,134 @@
+/* deskreel.h - the contract between Deskreel and a plugin written in C. Version 1.0.
+ *
+ * A plugin is a shared library with two things in it:
+ *   - its descriptor, the text of plugin.toml, in the section ".deskreelmeta" (see DESKREEL_DESCRIPTOR below);
+ *   - one exported symbol, the constant table `deskreel_entry`. Hide everything else (-fvisibility=hidden).
+ * The host reads the descriptor without loading the library, so `deskreel plugins` and `deskreel check` run none
+ * of its code. docs/plugin-contract.md lists the methods of each kind of plugin and their JSON.
+ *
+ * What holds everywhere:
+ *   - Text is a pointer and a length, UTF-8, without a terminating zero, and only borrowed: it is valid until the
+ *     function returns. Whoever wants to keep it, copies it. Nothing that one side allocated is freed by the other.
+ *   - A result goes through the `deskreel_out` that came with the call, in as many pieces as you like.
+ *   - Functions return 0 (DESKREEL_OK) or one of the negative DESKREEL_ERROR_* numbers; with an error, the text
+ *     that was put out is its message: one sentence for people, lower case, without a full stop.
+ *   - Structs that may grow begin with their size. A field that lies beyond it does not exist.
+ *   - Never let a C++ exception or a longjmp leave one of these functions.
+ *   - The library is never unloaded.
+ *
+ * Brackets say from which thread and in which state a function is called:
+ *   [any thread]   any thread of the host, but never two calls at once on one instance
+ *   [thread-safe]  any thread, at any time, also concurrently
+ */
+#ifndef DESKREEL_H
+#define DESKREEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DESKREEL_CONTRACT_MAJOR 1
+#define DESKREEL_CONTRACT_MINOR 0
+
+/* Borrowed text. */
+typedef struct deskreel_str {
+    const char *ptr;
+    size_t len;
+} deskreel_str;
+
+/* A string literal as an initializer of a deskreel_str. */
+#define DESKREEL_STR(literal) { (literal), sizeof(literal) - 1 }
+
+/* Where a result or an error message goes. Valid until the call returns. */
+typedef struct deskreel_out {
+    void *ctx;
+    /* Appends bytes. [any thread; only during the call that it came with] */
+    void (*put)(void *ctx, const char *ptr, size_t len);
+} deskreel_out;
+
+typedef int32_t deskreel_status;
+enum {
+    DESKREEL_OK = 0,
+    DESKREEL_END = 1,                /* from `frame` only: there are no more frames */
+    DESKREEL_ERROR_SETTINGS = -1,    /* the deployer can mend it: the settings are wrong */
+    DESKREEL_ERROR_UNAVAILABLE = -2, /* the machine lacks what the plugin needs */
+    DESKREEL_ERROR_FAILED = -3,      /* anything else */
+    DESKREEL_ERROR_UNSUPPORTED = -5  /* there is no such method */
+};
+
+/* What the host does for a plugin. Given to `init` it is valid for ever; given to `create`, until `destroy` of that
+ * instance has returned. */
+typedef struct deskreel_host {
+    uint32_t size; /* sizeof(deskreel_host) of the host */
+    void *ctx;     /* first argument of the functions below */
+    /* Writes to the host's log. `level` is 1 (error), 2 (warning), 3 (information), 4 (debug) or 5 (trace);
+     * `target` says which part of the plugin speaks. [thread-safe] */
+    void (*log)(void *ctx, int32_t level, deskreel_str target, deskreel_str message);
+    /* The highest level that the log takes now; ask before you format something dear. [thread-safe] */
+    int32_t (*max_level)(void *ctx);
+    /* A feed's event, or a source's notice, as JSON. [thread-safe] */
+    void (*emit)(void *ctx, deskreel_str json);
+} deskreel_host;
+
+/* One plugin of the library: its kind ("source") and its id ("acme.source.grabber"). Both as in the descriptor;
+ * the host refuses the library otherwise. */
+typedef struct deskreel_provides {
+    deskreel_str kind;
+    deskreel_str id;
+} deskreel_provides;
+
+typedef struct deskreel_entry_table {
+    uint32_t size;           /* sizeof(deskreel_entry_table) */
+    uint32_t contract_major; /* DESKREEL_CONTRACT_MAJOR */
+    uint32_t contract_minor; /* DESKREEL_CONTRACT_MINOR */
+    uint32_t provides_len;   /* number of plugins in `provides` */
+    const deskreel_provides *provides;
+
+    /* Called once, after loading and before everything else: register GStreamer elements here. May be NULL.
+     * [any thread; once] */
+    deskreel_status (*init)(const deskreel_host *host, const deskreel_out *error);
+
+    /* Makes an instance of the plugin `id` with its settings, a JSON object, and stores it in `*instance`, which
+     * belongs to the plugin until `destroy`. Must be cheap and touch no device: `deskreel check` comes here too.
+     * [any thread; concurrently with calls on other instances] */
+    deskreel_status (*create)(deskreel_str id, deskreel_str settings_json, const deskreel_host *host,
+                              void **instance, const deskreel_out *error);
+
+    /* Calls a method of the plugin's kind. `json` is its argument, and the answer is put out as JSON.
+     * [any thread; between create and destroy] */
+    deskreel_status (*call)(void *instance, deskreel_str method, deskreel_str json,
+                            const deskreel_out *answer_or_error);
+
+    /* Paints frame `number` (from 0, without holes), which will be shown `time_ns` nanoseconds after the first.
+     * `pixels` has `len` bytes, the size of one frame in the recipe's format, planes without padding; it belongs
+     * to the host. Returns DESKREEL_OK or DESKREEL_END. May be NULL if no recipe says `frames`.
+     * [any thread; between create and destroy, after a call of `recipe`] */
+    deskreel_status (*frame)(void *instance, uint64_t number, uint64_t time_ns, uint8_t *pixels, size_t len,
+                             const deskreel_out *error);
+
+    /* Ends the instance. Afterwards none of its threads may use its host. [any thread; last] */
+    void (*destroy)(void *instance);
+} deskreel_entry_table;
+
+#if defined(_WIN32)
+#define DESKREEL_EXPORT __declspec(dllexport)
+#else
+#define DESKREEL_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* The exported table; define it once:
+ *     const deskreel_entry_table deskreel_entry = { sizeof deskreel_entry, ... }; */
+extern DESKREEL_EXPORT const deskreel_entry_table deskreel_entry;
+
+/* Embeds the descriptor: put it before the array that holds the text of plugin.toml:
+ *     DESKREEL_DESCRIPTOR static const char descriptor[] = "schema = 1\n" ...; */
+#define DESKREEL_DESCRIPTOR __attribute__((used, section(".deskreelmeta")))
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

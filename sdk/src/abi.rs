@@ -1,0 +1,117 @@
+//! What crosses between a Rust plugin and the host, byte for byte. Vendors never see it.
+//!
+//! One root a library, one instance type for all five kinds: whatever is slow or rich is a method call with JSON
+//! (deskreel-contract holds the types), and only frames have a function of their own. How this may grow:
+//!
+//! - the root and the traits grow after `last_prefix_field`, with optional fields and default bodies;
+//! - plain structs and enums never change; another meaning is another method or another interface revision;
+//! - the version of this crate is the version of this module, and starts at 1.0: abi_stable refuses any other
+//!   minor version of a 0.x crate. There is one line of versions and no fork of it.
+//!
+//! A call may come from any thread, but never two at once on one instance. Nothing unwinds through here: the
+//! plugin's side catches every panic ([`crate::guard`]).
+
+// What abi_stable's macros write; nothing in this file is unsafe by hand.
+#![allow(unsafe_code, non_camel_case_types, non_local_definitions, unused_braces)]
+
+use abi_stable::StableAbi;
+use abi_stable::library::RootModule;
+pub use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult, __call_root_module_loader};
+use abi_stable::package_version_strings;
+use abi_stable::sabi_trait;
+pub use abi_stable::sabi_trait::TD_Opaque;
+use abi_stable::sabi_types::VersionStrings;
+pub use abi_stable::std_types::{RArc, RBox, RErr, ROk, RResult, RSlice, RSliceMut, RStr, RString};
+
+/// The symbol under which the root is exported, as abi_stable spells it.
+pub const RUST_ENTRY: &str = abi_stable::library::ROOT_MODULE_LOADER_NAME;
+
+/// The one thing that a library exports.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = PluginRoot_Ref)))]
+#[sabi(missing_field(option))]
+pub struct PluginRoot {
+    /// The contract that the library was compiled against.
+    pub contract_major: u32,
+    pub contract_minor: u32,
+    /// False if the library was built with `panic = "abort"`: then a panic of the plugin ends the process.
+    pub contains_panics: bool,
+    /// The plugins that [`create`](Self::create) knows.
+    pub provides: RSlice<'static, RawProvides>,
+    /// Called once, after loading and before everything else. The host given here takes what the library logs
+    /// outside of any instance.
+    pub init: extern "C" fn(host: HostArc) -> RResult<(), RawError>,
+    #[sabi(last_prefix_field)]
+    pub create: extern "C" fn(
+        id: RStr<'_>,
+        settings_json: RStr<'_>,
+        host: HostArc,
+    ) -> RResult<InstanceBox, RawError>,
+}
+
+impl RootModule for PluginRoot_Ref {
+    abi_stable::declare_root_module_statics! {PluginRoot_Ref}
+    const BASE_NAME: &'static str = "deskreel_plugin";
+    const NAME: &'static str = "deskreel_plugin";
+    const VERSION_STRINGS: VersionStrings = package_version_strings!();
+}
+
+/// A plugin of this library: its kind (`source`) and its id (`source.x11`).
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct RawProvides {
+    pub kind: RStr<'static>,
+    pub id: RStr<'static>,
+}
+
+/// Why a call failed. `kind` is a number of [`crate::ErrorKind`]; an unknown one is a plain failure.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug)]
+pub struct RawError {
+    pub kind: u32,
+    pub message: RString,
+}
+
+/// What became of a frame.
+#[repr(u8)]
+#[derive(StableAbi, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameStatus {
+    Painted,
+    /// There are no more frames; this one was not painted.
+    End,
+}
+
+/// One instance of one plugin with its settings.
+#[sabi_trait]
+pub trait RawInstance: Send {
+    /// A method of the plugin's kind, its argument and its answer as JSON.
+    fn call(&mut self, method: RStr<'_>, json: RStr<'_>) -> RResult<RString, RawError>;
+
+    /// Paints one frame of a source whose recipe says `frames`. `out` has the size of the frame format.
+    #[sabi(last_prefix_field)]
+    fn frame(
+        &mut self,
+        number: u64,
+        time_ns: u64,
+        out: RSliceMut<'_, u8>,
+    ) -> RResult<FrameStatus, RawError>;
+}
+
+pub type InstanceBox = RawInstance_TO<'static, RBox<()>>;
+
+/// What the host does for a plugin. Callable from any thread, at any time, also after the instance is gone.
+#[sabi_trait]
+pub trait RawHost: Send + Sync + Clone {
+    /// `level` is 1 (error) to 5 (trace).
+    fn log(&self, level: u8, target: RStr<'_>, message: RStr<'_>);
+
+    /// The highest level that the host will write; asked before a message is formatted.
+    fn max_level(&self) -> u8;
+
+    /// An event of a feed, or a notice of a source.
+    #[sabi(last_prefix_field)]
+    fn emit(&self, json: RStr<'_>);
+}
+
+pub type HostArc = RawHost_TO<'static, RArc<()>>;

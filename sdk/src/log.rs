@@ -1,0 +1,110 @@
+//! Carries what the plugin logs into the host's log.
+//!
+//! A plugin has its own copy of `tracing`, which nobody listens to. When the library is loaded, a subscriber is
+//! set there that hands events to the host: to the host handle of the instance that is being called on this
+//! thread, or else (threads of the plugin's own) to the library's. The host's level is asked before anything is
+//! formatted. Spans are not carried.
+
+use std::cell::RefCell;
+use std::fmt::{self, Write};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::abi::{HostArc, RStr};
+use crate::host::Host;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Host>> = const { RefCell::new(None) };
+}
+
+/// Runs `call`; what it logs on this thread goes to `host`.
+pub fn within<T>(host: &Host, call: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Host>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0.take());
+        }
+    }
+    let _restore = Restore(CURRENT.replace(Some(host.clone())));
+    call()
+}
+
+/// Sends the library's log, and the messages of its panics, to the host. A second call changes nothing.
+pub fn bridge(library: HostArc) {
+    if tracing::subscriber::set_global_default(Bridge { library }).is_ok() {
+        std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    }
+}
+
+struct Bridge {
+    library: HostArc,
+}
+
+impl Bridge {
+    fn with_host<T>(&self, ask: impl Fn(&HostArc) -> T) -> T {
+        let current = CURRENT.try_with(|current| match &*current.borrow() {
+            Some(host) => ask(&host.raw),
+            None => ask(&self.library),
+        });
+        // On a thread that is ending there is no current host any more.
+        current.unwrap_or_else(|_| ask(&self.library))
+    }
+}
+
+impl Subscriber for Bridge {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && number(metadata.level()) <= self.with_host(|host| host.max_level())
+    }
+
+    /// The host's level may change at any time, so no answer may be remembered.
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> tracing::subscriber::Interest {
+        tracing::subscriber::Interest::sometimes()
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        let text = line.message + &line.fields;
+        let metadata = event.metadata();
+        let level = number(metadata.level());
+        self.with_host(|host| host.log(level, RStr::from_str(metadata.target()), RStr::from_str(&text)));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// 1 (error) to 5 (trace).
+fn number(level: &Level) -> u8 {
+    match *level {
+        Level::ERROR => 1,
+        Level::WARN => 2,
+        Level::INFO => 3,
+        Level::DEBUG => 4,
+        Level::TRACE => 5,
+    }
+}
+
+/// The message, and behind it the fields as ` key=value`.
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing into a string cannot fail; a `Debug` of the vendor's that does only loses its own text.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}={value:?}"),
+        };
+    }
+}

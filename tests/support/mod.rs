@@ -1,0 +1,3 @@
+//! What the tests of the system share.
+
+pub mod counter;
