@@ -16,7 +16,7 @@
 
 use abi_stable::StableAbi;
 use abi_stable::library::RootModule;
-pub use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult, __call_root_module_loader};
+pub use abi_stable::library::{__call_root_module_loader, CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::package_version_strings;
 use abi_stable::sabi_trait;
 pub use abi_stable::sabi_trait::TD_Opaque;
@@ -43,11 +43,8 @@ pub struct PluginRoot {
     /// outside of any instance.
     pub init: extern "C" fn(host: HostArc) -> RResult<(), RawError>,
     #[sabi(last_prefix_field)]
-    pub create: extern "C" fn(
-        id: RStr<'_>,
-        settings_json: RStr<'_>,
-        host: HostArc,
-    ) -> RResult<InstanceBox, RawError>,
+    pub create:
+        extern "C" fn(id: RStr<'_>, settings_json: RStr<'_>, host: HostArc) -> RResult<InstanceBox, RawError>,
 }
 
 impl RootModule for PluginRoot_Ref {
@@ -90,12 +87,7 @@ pub trait RawInstance: Send {
 
     /// Paints one frame of a source whose recipe says `frames`. `out` has the size of the frame format.
     #[sabi(last_prefix_field)]
-    fn frame(
-        &mut self,
-        number: u64,
-        time_ns: u64,
-        out: RSliceMut<'_, u8>,
-    ) -> RResult<FrameStatus, RawError>;
+    fn frame(&mut self, number: u64, time_ns: u64, out: RSliceMut<'_, u8>) -> RResult<FrameStatus, RawError>;
 }
 
 pub type InstanceBox = RawInstance_TO<'static, RBox<()>>;

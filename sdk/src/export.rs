@@ -2,14 +2,16 @@
 
 use deskreel_contract::{CONTRACT_MAJOR, CONTRACT_MINOR};
 
-use crate::abi::{HostArc, InstanceBox, PluginRoot, PluginRoot_Ref, RResult, RSlice, RStr, RawError, RawProvides};
+use crate::abi::{
+    HostArc, InstanceBox, PluginRoot, PluginRoot_Ref, RResult, RSlice, RStr, RawError, RawProvides,
+};
 use crate::error::{PluginError, Result};
 use crate::guard::{contained, open};
 use crate::{encoder, feed, log, policy, sink, source};
 
 /// Exports the plugins of this library, once a crate:
 ///
-/// ```ignore
+/// ```text
 /// export_plugin! {
 ///     descriptor: "plugin.toml",              // beside Cargo.toml; embedded in the library
 ///     init: register_elements,                // optional: fn() -> Result<()>, once, when the library is loaded
@@ -89,11 +91,7 @@ pub fn root(
     provides: &'static [RawProvides],
     contains_panics: bool,
     init: extern "C" fn(HostArc) -> RResult<(), RawError>,
-    create: extern "C" fn(
-        RStr<'_>,
-        RStr<'_>,
-        HostArc,
-    ) -> RResult<InstanceBox, RawError>,
+    create: extern "C" fn(RStr<'_>, RStr<'_>, HostArc) -> RResult<InstanceBox, RawError>,
 ) -> PluginRoot_Ref {
     use abi_stable::prefix_type::PrefixTypeTrait;
     PluginRoot {

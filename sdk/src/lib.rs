@@ -3,7 +3,7 @@
 //! Implement the trait of your kind, describe the plugin in `plugin.toml`, export it with [`export_plugin!`] and
 //! build a `cdylib`. A whole source:
 //!
-//! ```ignore
+//! ```text
 //! use deskreel_sdk::prelude::*;
 //!
 //! #[derive(Deserialize)]

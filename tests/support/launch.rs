@@ -1,4 +1,5 @@
-//! Runs an encoder's elements as they are, without any of our own media code, and says what came out.
+//! Runs an encoder's elements as they are, without any of our own media code, and says what came out. For the
+//! tests of the encoder plugins.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,13 +30,14 @@ pub fn encode(elements: &[Element], pattern: &str, frames: usize, fps: usize) ->
         }));
     }
     launch.args(["!", "h264parse", "!", "matroskamux", "!", "fdsink"]);
-    let coded = launch.stdout(Stdio::piped()).spawn().expect_tool("gst-launch-1.0");
+    let mut encoder = launch.stdout(Stdio::piped()).spawn().expect_tool("gst-launch-1.0");
 
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-show_entries", "packet=size,flags", "-of", "csv=print_section=0", "-"])
-        .stdin(coded.stdout.unwrap())
+        .stdin(encoder.stdout.take().unwrap())
         .output()
         .expect_tool("ffprobe");
+    assert!(encoder.wait().unwrap().success(), "the elements do not run");
     let text = String::from_utf8(output.stdout).unwrap();
     let packets: Vec<(usize, bool)> = text
         .lines()

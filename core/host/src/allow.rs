@@ -3,7 +3,7 @@
 //! ```toml
 //! # plugins.lock
 //! [plugins]
-//! "/opt/acme/libacme_grabber.so" = { sha256 = "9f86d0...", key = "acme", signature = "5d41..." }
+//! "/opt/acme/libacme_grabber.so" = { sha256 = "9f86d0...", signature = { key = "acme", ed25519 = "5d41..." } }
 //! "vendor/libother.so" = { sha256 = "60303a..." }
 //!
 //! [keys]
@@ -48,14 +48,15 @@ struct ListFile {
 #[serde(deny_unknown_fields)]
 struct Pin {
     sha256: String,
-    #[serde(flatten)]
-    signed: Option<Signed>,
+    signature: Option<Signed>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Signed {
+    /// Its name in `[keys]`.
     key: String,
-    signature: String,
+    ed25519: String,
 }
 
 impl Allow {
@@ -97,7 +98,7 @@ impl Allow {
             let (expected, found) = (pin.sha256.clone(), found.sha256.clone());
             return Err(Refused::Changed { expected, found });
         }
-        match &pin.signed {
+        match &pin.signature {
             Some(signed) => list.verify(signed, &found.sha256),
             None => Ok(()),
         }
@@ -115,7 +116,7 @@ impl List {
             let reason = format!("the key `{}` is not 32 bytes of ed25519 in hexadecimal", signed.key);
             Refused::AllowList { path: self.file.clone(), reason }
         })?;
-        let signature = unhex(&signed.signature).ok_or_else(wrong)?;
+        let signature = unhex(&signed.ed25519).ok_or_else(wrong)?;
         let hash: [u8; 32] = unhex(sha256).ok_or_else(wrong)?;
         key.verify_strict(&hash, &Signature::from_bytes(&signature)).map_err(|_| wrong())
     }
@@ -130,4 +131,56 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
         *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use ed25519_dalek::{Signer, SigningKey};
+
+    use super::*;
+    use crate::descriptor::Entry;
+
+    const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    /// What is said of a plugin with this hash, signed by `signer`, where the list knows the key of [`acme`].
+    fn check(signer: &SigningKey, signed_hash: &str) -> Result<(), Refused> {
+        let hash: [u8; 32] = unhex(signed_hash).unwrap();
+        let signature = hex(&signer.sign(&hash).to_bytes());
+        let key = hex(acme().verifying_key().as_bytes());
+        let text = format!(
+            "[plugins]\n\"/x.so\" = {{ sha256 = \"{SHA256}\", signature = {{ key = \"acme\", ed25519 = \"{signature}\" }} }}\n\
+             [keys]\nacme = \"{key}\"\n"
+        );
+        let read: ListFile = toml::from_str(&text).unwrap();
+        let list = List { file: "plugins.lock".into(), plugins: read.plugins, keys: read.keys };
+        let allow = Allow { shipped: Vec::new(), list: Some(list) };
+        let what = Err(Refused::NoDescriptor);
+        allow.check(&Found { path: "/x.so".into(), sha256: SHA256.into(), entry: Entry::Rust, what })
+    }
+
+    fn acme() -> SigningKey {
+        SigningKey::from_bytes(&[7; 32])
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn a_signature_must_be_by_that_key_over_that_hash() {
+        let wrong = Err(Refused::Signature { key: "acme".into() });
+        assert_eq!(check(&acme(), SHA256), Ok(()));
+        assert_eq!(check(&SigningKey::from_bytes(&[8; 32]), SHA256), wrong);
+        assert_eq!(check(&acme(), &SHA256.replace('9', "8")), wrong);
+    }
+
+    #[test]
+    fn half_a_signature_is_a_mistake() {
+        let text = format!(
+            "[plugins]\n\"/x.so\" = {{ sha256 = \"{SHA256}\", signature = {{ ed25519 = \"00\" }} }}\n"
+        );
+        assert!(toml::from_str::<ListFile>(&text).is_err());
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use deskreel_sdk::abi::{
     FrameStatus, HostArc, InstanceBox, RErr, ROk, RResult, RSliceMut, RStr, RString, RawError, RawInstance,
@@ -52,9 +52,8 @@ impl CLibrary {
             return Vec::new();
         }
         // SAFETY: the table says that there are so many.
-        let list: &[Provides] = unsafe {
-            std::slice::from_raw_parts(self.entry.provides, self.entry.provides_len as usize)
-        };
+        let list: &[Provides] =
+            unsafe { std::slice::from_raw_parts(self.entry.provides, self.entry.provides_len as usize) };
         list.iter().map(|plugin| (text(plugin.kind), text(plugin.id))).collect()
     }
 
@@ -89,10 +88,10 @@ struct CInstance {
     entry: &'static Entry,
     state: *mut c_void,
     /// The plugin holds its address until `destroy` has returned.
-    _host: Arc<CHost>,
+    _host: Rc<CHost>,
 }
 
-// SAFETY: the contract lets calls come from any thread, one at a time.
+// SAFETY: the contract lets calls come from any thread, one at a time; nobody else has a share of `_host`.
 unsafe impl Send for CInstance {}
 
 impl RawInstance for CInstance {
@@ -131,19 +130,20 @@ impl Drop for CInstance {
     }
 }
 
-/// The host's functions as C sees them.
+/// The host's functions as C sees them. In an `Rc` and not a `Box`, because a box may not be moved while the plugin
+/// holds a pointer into it.
 struct CHost {
     table: Host,
     /// What the table's context points to.
-    _host: Arc<HostArc>,
+    _host: Rc<HostArc>,
 }
 
 impl CHost {
-    fn new(host: HostArc) -> Arc<CHost> {
-        let host = Arc::new(host);
-        let ctx = Arc::as_ptr(&host).cast_mut().cast();
+    fn new(host: HostArc) -> Rc<CHost> {
+        let host = Rc::new(host);
+        let ctx = Rc::as_ptr(&host).cast_mut().cast();
         let table = Host { size: size_of::<Host>() as u32, ctx, log, max_level, emit };
-        Arc::new(CHost { table, _host: host })
+        Rc::new(CHost { table, _host: host })
     }
 }
 

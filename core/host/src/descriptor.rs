@@ -38,9 +38,8 @@ pub fn of_library(bytes: &[u8]) -> Result<(Descriptor, Entry), Refused> {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let descriptor = of_text(text)?;
 
-    let exported = |name: &str| {
-        file.dynamic_symbols().any(|symbol| symbol.is_definition() && symbol.name() == Ok(name))
-    };
+    let exported =
+        |name: &str| file.dynamic_symbols().any(|symbol| symbol.is_definition() && symbol.name() == Ok(name));
     let entry = match (exported(RUST_ENTRY), exported(C_ENTRY)) {
         (true, _) => Entry::Rust,
         (false, true) => Entry::C,

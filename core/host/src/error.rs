@@ -32,7 +32,9 @@ pub enum Refused {
     #[error("{name} has a descriptor of schema {theirs}, this Deskreel reads schema 1; update Deskreel")]
     Schema { name: String, theirs: u32 },
 
-    #[error("{name} is built for plugin contract {theirs}, this Deskreel has {CONTRACT_VERSION}; update {older}")]
+    #[error(
+        "{name} is built for plugin contract {theirs}, this Deskreel has {CONTRACT_VERSION}; update {older}"
+    )]
     Contract { name: String, theirs: String, older: String },
 
     #[error("{id} speaks {theirs}, this Deskreel speaks {ours}; update Deskreel or use an older {name}")]
@@ -50,19 +52,26 @@ pub enum Refused {
     #[error("its signature by `{key}` does not fit; get the file again from its vendor")]
     Signature { key: String },
 
-    #[error("exports neither the Rust nor the C entry of a plugin; build it with export_plugin! or deskreel.h")]
+    #[error(
+        "exports neither the Rust nor the C entry of a plugin; build it with export_plugin! or deskreel.h"
+    )]
     NoEntry,
 
     #[error("cannot be opened: {reason}; install what it needs, or get another build")]
     CannotOpen { reason: String },
 
-    #[error("was built with a changed plugin interface: {summary}{}; rebuild it with deskreel-sdk {CONTRACT_VERSION}", details(report))]
+    #[error(
+        "was built with a changed plugin interface: {summary}{}; rebuild it with deskreel-sdk {CONTRACT_VERSION}",
+        details(report)
+    )]
     Layout { summary: String, report: Option<PathBuf> },
 
     #[error("hides the layout of its interface, so it cannot be checked; rebuild it with export_plugin!")]
     Unchecked,
 
-    #[error("its descriptor promises {promised}, its code has {registered}; ask its vendor for a mended build")]
+    #[error(
+        "its descriptor promises {promised}, its code has {registered}; ask its vendor for a mended build"
+    )]
     Lies { promised: String, registered: String },
 
     #[error("panicked while it was loaded: {message}; report it to its vendor")]
@@ -71,7 +80,9 @@ pub enum Refused {
     #[error("failed while it was loaded: {message}")]
     FailedAtLoad { message: String },
 
-    #[error("did not return from loading within {limit_ms} ms; take it out of the plugin folder and tell its vendor")]
+    #[error(
+        "did not return from loading within {limit_ms} ms; take it out of the plugin folder and tell its vendor"
+    )]
     NeverReturned { limit_ms: u128 },
 
     #[error("cannot be loaded in this process, because {} hangs in the loader; take that one away", by.display())]

@@ -59,9 +59,7 @@ impl Library {
                 made.into_result().map_err(PluginError::from)
             }
             Code::C(library) => library.create(id, &json, host),
-            Code::None => {
-                Ok(RawInstance_TO::from_value(RecipeOnly::new(described, settings), TD_Opaque))
-            }
+            Code::None => Ok(RawInstance_TO::from_value(RecipeOnly::new(described, settings), TD_Opaque)),
         };
         Ok(Plugin { id: id.to_owned(), instance: instance.map_err(failure)? })
     }
@@ -116,7 +114,12 @@ impl Plugin {
     }
 
     /// Paints one frame of a source whose recipe says `frames`; `pixels` has the size of the recipe's format.
-    pub fn frame(&mut self, number: u64, time_ns: u64, pixels: &mut [u8]) -> Result<FrameStatus, PluginFailure> {
+    pub fn frame(
+        &mut self,
+        number: u64,
+        time_ns: u64,
+        pixels: &mut [u8],
+    ) -> Result<FrameStatus, PluginFailure> {
         let painted = self.instance.frame(number, time_ns, RSliceMut::from_mut_slice(pixels));
         painted.into_result().map_err(|error| PluginFailure::new(&self.id, error.into()))
     }
@@ -132,7 +135,9 @@ impl Plugin {
         let answer = self.instance.call(RStr::from_str(method), RStr::from_str(&json));
         let answer = answer.into_result().map_err(|error| failure(error.into()))?;
         serde_json::from_str(&answer).map_err(|error| {
-            failure(PluginError::failed(format!("its answer to `{method}` is not what it should be: {error}")))
+            failure(PluginError::failed(format!(
+                "its answer to `{method}` is not what it should be: {error}"
+            )))
         })
     }
 }

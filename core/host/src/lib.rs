@@ -7,18 +7,18 @@
 //!
 //! What is not done here: keeping a plugin's crash away from this process. That is what workers are for.
 
-mod search;
-mod descriptor;
-mod negotiate;
 mod allow;
-mod catalog;
-mod load;
-mod open;
 mod c_adapter;
-mod instance;
 mod callbacks;
-mod recipe_only;
+mod catalog;
+mod descriptor;
 mod error;
+mod instance;
+mod load;
+mod negotiate;
+mod open;
+mod recipe_only;
+mod search;
 
 pub use allow::Allow;
 pub use callbacks::HostCallbacks;

@@ -66,7 +66,10 @@ fn load_noting(found: &Found, is_open: &AtomicBool) -> Result<Library, Refused> 
             let registered = provides.iter().map(|plugin| (plugin.kind.to_string(), plugin.id.to_string()));
             compare(&descriptor, root.contract_major(), registered.collect())?;
             if !root.contains_panics() {
-                tracing::warn!(plugin = descriptor.name, "built with panic = \"abort\": a panic ends this process");
+                tracing::warn!(
+                    plugin = descriptor.name,
+                    "built with panic = \"abort\": a panic ends this process"
+                );
             }
             initialized(root.init()(host()).into_result().map_err(PluginError::from))?;
         }
@@ -88,7 +91,11 @@ fn verified_bytes(found: &Found) -> Result<Vec<u8>, Refused> {
 }
 
 /// What the code registers must be what the descriptor promised: everything else was decided by the latter.
-fn compare(descriptor: &Descriptor, major: u32, mut registered: Vec<(String, String)>) -> Result<(), Refused> {
+fn compare(
+    descriptor: &Descriptor,
+    major: u32,
+    mut registered: Vec<(String, String)>,
+) -> Result<(), Refused> {
     if major != CONTRACT_MAJOR {
         let promised = format!("contract {}", descriptor.contract);
         return Err(Refused::Lies { promised, registered: format!("contract {major}") });

@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::Write;
 use std::os::fd::{AsRawFd, IntoRawFd};
-use std::path::PathBuf;
 
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
@@ -49,8 +48,8 @@ pub fn rust(bytes: &[u8], name: &str) -> Result<PluginRoot_Ref, Refused> {
     // The symbol's address is the reference, so that is the type to ask for.
     let header = unsafe { library.get::<AbiHeaderRef>(RUST_ENTRY.as_bytes()) };
     let header = *header.map_err(|_| Refused::NoEntry)?;
-    let header = header.upgrade().map_err(|error| layout(&error.to_string()))?;
-    check_layout(header)?;
+    let header = header.upgrade().map_err(|error| layout(&error.to_string(), name))?;
+    check_layout(header, name)?;
     // SAFETY: `check_layout` has compared the type with ours.
     let root = unsafe { header.unchecked_layout::<PluginRoot_Ref>() };
     root.map_err(|error| match error {
@@ -62,17 +61,17 @@ pub fn rust(bytes: &[u8], name: &str) -> Result<PluginRoot_Ref, Refused> {
 /// abi_stable's check goes one way, from an older program to a newer library: it takes every missing optional
 /// field for a mistake. A plugin that is older than this host lacks such fields rightly; then its layout must be
 /// contained in ours.
-fn check_layout(header: &'static LibHeader) -> Result<(), Refused> {
+fn check_layout(header: &'static LibHeader, name: &str) -> Result<(), Refused> {
     let theirs = header.layout().ok_or(Refused::Unchecked)?;
     match header.ensure_layout::<PluginRoot_Ref>() {
         Ok(()) => Ok(()),
         Err(LibraryError::AbiInstability(report)) => {
             match check_layout_compatibility(theirs, <PluginRoot_Ref as StableAbi>::LAYOUT) {
                 Ok(()) => Ok(()),
-                Err(_) => Err(layout(&report.to_string())),
+                Err(_) => Err(layout(&report.to_string(), name)),
             }
         }
-        Err(other) => Err(layout(&other.to_string())),
+        Err(other) => Err(layout(&other.to_string(), name)),
     }
 }
 
@@ -93,12 +92,30 @@ fn reason(error: &libloading::Error, path: &str) -> String {
 }
 
 /// abi_stable's report is up to 50 KB: one line of it is shown, the rest goes to a file.
-fn layout(report: &str) -> Refused {
-    let path = std::env::temp_dir().join(format!("deskreel-layout-{}.txt", std::process::id()));
+fn layout(report: &str, name: &str) -> Refused {
+    let file = format!("deskreel-layout-{name}-{}.txt", std::process::id());
+    let path = std::env::temp_dir().join(file);
     let written = fs::write(&path, report).is_ok();
-    Refused::Layout { summary: summary(report), report: written.then_some(path).map(PathBuf::from) }
+    Refused::Layout { summary: summary(report), report: written.then_some(path) }
 }
 
+/// The first error of the report and the field that it is about: `contract_minor: mismatched type, expected u32,
+/// found u64`.
 fn summary(report: &str) -> String {
-    report.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
+    let Some((before, error)) = report.split_once("\nError:") else {
+        return report.lines().next().unwrap_or("unknown").to_owned();
+    };
+    // Before the error stands the way to the field, outermost first, and then the two types in full.
+    let (_, way) = before.rsplit_once("error(s)inside:").unwrap_or_default();
+    let (way, _) = way.split_once("Layout of expected type").unwrap_or((way, ""));
+    let field = way.rsplit_once("field_name:").and_then(|(_, rest)| rest.lines().next());
+    let mut lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
+    let what = lines.next().unwrap_or("changed").to_lowercase();
+    let mut after = |label: &str| lines.find(|line| *line == label).and_then(|_| lines.next());
+    let types = match (after("Expected:"), after("Found:")) {
+        (Some(expected), Some(found)) => format!(", expected {expected}, found {found}"),
+        _ => String::new(),
+    };
+    let field = field.map_or_else(String::new, |field| format!("{field}: "));
+    format!("{field}{what}{types}")
 }

@@ -2,9 +2,7 @@
 
 use deskreel_contract::{Kind, Provides};
 use deskreel_sdk::PluginError;
-use deskreel_sdk::abi::{
-    FrameStatus, RErr, RResult, RSliceMut, RStr, RString, RawError, RawInstance,
-};
+use deskreel_sdk::abi::{FrameStatus, RErr, RResult, RSliceMut, RStr, RString, RawError, RawInstance};
 use serde_json::{Map, Value};
 
 pub struct RecipeOnly {
@@ -27,7 +25,9 @@ impl RecipeOnly {
         let request: Value = serde_json::from_str(json)?;
         let values = Values { settings: &self.settings, schema: &self.plugin.settings, request: &request };
         let filled = values.fill(recipe).ok_or_else(|| {
-            PluginError::settings("the recipe cannot be filled: a setting that it needs outside of properties is missing")
+            PluginError::settings(
+                "the recipe cannot be filled: a setting that it needs outside of properties is missing",
+            )
         })?;
         Ok(filled.to_string())
     }
@@ -56,7 +56,7 @@ impl Values<'_> {
     /// given is left out; anywhere else, what is not given makes the whole recipe unusable.
     fn fill(&self, value: &Value) -> Option<Value> {
         match value {
-            Value::String(text) => match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Value::String(text) => match placeholder(text) {
                 Some(name) => self.get(name).cloned(),
                 None => Some(value.clone()),
             },
@@ -80,6 +80,12 @@ impl Values<'_> {
         let asked = || name.split('.').try_fold(self.request, |value, field| value.get(field));
         self.settings.get(name).or_else(default).or_else(asked)
     }
+}
+
+/// The name in `"{name}"`. Other braces are GStreamer's: `"{ NV12, I420 }"` is a list.
+fn placeholder(text: &str) -> Option<&str> {
+    let name = text.strip_prefix('{')?.strip_suffix('}')?;
+    name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)).then_some(name)
 }
 
 fn is_property(item: &Value) -> bool {

@@ -19,23 +19,33 @@
 //! assert_eq!(diagnostics[0].message, "the section `[recording]` is missing");
 //! ```
 
-mod catalog;
-mod clash;
-mod code;
-mod diagnostic;
+// The file as written.
 mod document;
-mod dot;
-mod fields;
-mod graph;
-mod keys;
 mod parse;
-pub mod plan;
-mod plugins;
-mod resolve;
-mod schema;
-mod settings;
+
+// One table of it, by the table of keys.
+mod fields;
+mod keys;
 mod units;
 mod value;
+
+// The plugins that it names, and their settings.
+mod catalog;
+mod plugins;
+mod settings;
+
+// What it means.
+mod clash;
+mod graph;
+mod resolve;
+
+pub mod plan;
+
+// What is told about it.
+mod code;
+mod diagnostic;
+mod dot;
+mod schema;
 
 pub use catalog::{Catalog, Listed};
 pub use code::Code;

@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use crate::code::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Label};
 use crate::document::{Data, Document, Entry, Span, Table, Value};
 
 /// Where the parser gives up after an error, the broken line is blanked and the rest read again, at most this
@@ -29,7 +29,24 @@ pub fn parse(text: &str) -> (Document, Vec<Diagnostic>) {
     let mut root = walk_table(table.into_inner(), &mut diagnostics);
     // The root has no header: what it lacks is shown at the beginning of the file.
     root.span = root.entries.first().map_or(0..0, |first| first.key_span.clone());
+    for duplicate in diagnostics.iter_mut().filter(|diagnostic| diagnostic.code == Code::DuplicateKey) {
+        let span = duplicate.span();
+        let key = text.get(span.clone()).unwrap_or_default();
+        if let Some(first) = last_before(&root, key, span.start) {
+            duplicate.labels.push(Label { span: first.clone(), text: "first here".to_owned() });
+        }
+    }
     (Document { root }, diagnostics)
+}
+
+/// Where a key stands for the last time before a place. The parser does not say with which one a key clashes.
+fn last_before<'t>(table: &'t Table, key: &str, place: usize) -> Option<&'t Span> {
+    let earlier = table.entries.iter().filter(|entry| entry.key_span.start < place);
+    let found = earlier.filter_map(|entry| {
+        let inside = entry.table().and_then(|table| last_before(table, key, place));
+        inside.or((entry.key == key).then_some(&entry.key_span))
+    });
+    found.max_by_key(|span| span.start)
 }
 
 /// The line that a byte stands on, without its end.

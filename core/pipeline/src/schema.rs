@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::catalog::{Catalog, Listed};
 use crate::keys::{FORMAT_VERSION, Key, Need, SECTIONS, Section, Takes};
+use crate::settings;
 
 pub fn json_schema(catalog: &Catalog) -> Json {
     let mut root = table(Section::Root, catalog);
@@ -49,15 +50,25 @@ fn table(section: Section, catalog: &Catalog) -> Json {
 
 /// The settings of a plugin, for tables that name it.
 fn when_used(plugin: &Listed) -> Option<Json> {
-    let mut settings = plugin.settings.clone()?;
-    let object = settings.as_object_mut()?;
-    // The host's own keys stand in the same table; `unevaluatedProperties` of the whole table takes its place.
-    object.remove("additionalProperties");
-    // A resource of its own, so that references within it keep working.
-    object.insert("$id".to_owned(), json!(format!("urn:deskreel:plugin:{}", plugin.id)));
-    let names =
-        json!({ "anyOf": [{ "const": plugin.id }, { "type": "array", "contains": { "const": plugin.id } }] });
-    Some(json!({ "if": { "properties": { "plugin": names }, "required": ["plugin"] }, "then": settings }))
+    let mut schema = plugin.settings.clone()?;
+    let then = match settings::validator(&schema) {
+        // One broken schema must not break the whole: of this plugin, editors take everything.
+        Err(_) => json!({ "additionalProperties": true }),
+        Ok(_) => {
+            let object = schema.as_object_mut()?;
+            // The host's own keys stand in the same table; `unevaluatedProperties` of the whole table takes its
+            // place. A schema that forbids nothing takes every key, and must say so.
+            if object.remove("additionalProperties").is_none_or(|more| more != Json::Bool(false)) {
+                object.insert("additionalProperties".to_owned(), Json::Bool(true));
+            }
+            // A resource of its own, so that references within it keep working.
+            object.insert("$id".to_owned(), json!(format!("urn:deskreel:plugin:{}", plugin.id)));
+            schema
+        }
+    };
+    let id = &plugin.id;
+    let named = json!({ "anyOf": [{ "const": id }, { "type": "array", "contains": { "const": id } }] });
+    Some(json!({ "if": { "properties": { "plugin": named }, "required": ["plugin"] }, "then": then }))
 }
 
 fn key_schema(key: &Key, catalog: &Catalog) -> Json {

@@ -142,7 +142,7 @@ pub fn tail(number: u32, start_ms: u64, frames: u64) -> Vec<u8> {
 fn samples(start_ms: u64, data: &[Vec<u8>]) -> Vec<Sample<'_>> {
     let sample = |(frame, data): (u64, _)| {
         let ns = (start_ms + frame * 100) * 1_000_000;
-        let keyframe = (start_ms + frame * 100) % FRAGMENT_MS == 0;
+        let keyframe = (start_ms + frame * 100).is_multiple_of(FRAGMENT_MS);
         Sample { pts_ns: ns, dts_ns: ns, duration_ns: 100_000_000, keyframe, data }
     };
     (0..).zip(data.iter().map(Vec::as_slice)).map(sample).collect()

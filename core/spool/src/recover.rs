@@ -5,13 +5,14 @@ mod tests;
 mod track;
 
 pub(crate) use track::recover_track;
+use track::remove_temporary;
 
 use std::path::{Path, PathBuf};
 
 use deskreel_model::manifest::{Anchor, Cause, Incident, Outcome, Track};
 use deskreel_model::{Manifest, MediaTime, RecordingId, Utc, layout};
 
-use crate::disk::{Disk, has_suffix, names};
+use crate::disk::{Disk, names};
 use crate::{Error, RecordingDir};
 
 /// One recording that was found without an outcome.
@@ -131,20 +132,6 @@ fn tracks_on_disk(folder: &Path) -> Result<Vec<String>, Error> {
         }
     }
     Ok(tracks)
-}
-
-fn remove_temporary(disk: &Disk, folder: &Path) -> Result<(), Error> {
-    for name in names(folder)?.unwrap_or_default() {
-        let path = folder.join(&name);
-        if path.is_symlink() {
-            continue;
-        } else if path.is_dir() {
-            remove_temporary(disk, &path)?;
-        } else if has_suffix(&name, layout::UNFINISHED) {
-            disk.remove_file(&path)?;
-        }
-    }
-    Ok(())
 }
 
 impl Summary {

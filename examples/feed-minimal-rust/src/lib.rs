@@ -31,7 +31,8 @@ impl Feed for Minimal {
         // What can fail now fails now; what takes long happens on a thread of our own.
         let text = std::fs::read_to_string(&self.file)
             .map_err(|error| PluginError::settings(format!("{}: {error}", self.file.display())))?;
-        let events = text.lines().map(deskreel_sdk::serde_json::from_str).collect::<Result<Vec<Event>, _>>()?;
+        let events =
+            text.lines().map(deskreel_sdk::serde_json::from_str).collect::<Result<Vec<Event>, _>>()?;
         let (host, stopping) = (self.host.clone(), self.stopping.clone());
         self.reader = Some(std::thread::spawn(move || {
             let going_on = |_: &&Event| !stopping.load(Ordering::Relaxed);

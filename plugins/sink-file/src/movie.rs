@@ -10,7 +10,7 @@ use mp4_atom::{
     Stsc, StscEntry, Stsd, Stss, Stsz, StszSamples, Stts, SttsEntry, Tkhd, Tool, Trak, Udta,
 };
 
-use crate::media::Media;
+use crate::media::{Media, Sample};
 
 /// Ticks per second of the movie itself, in which edits are written.
 const TIMESCALE: u32 = 90_000;
@@ -70,8 +70,8 @@ struct Times {
 }
 
 impl Times {
-    /// A frame lasts until the next one. Where a part begins before the last frame of the one before has ended, its
-    /// duration was an estimate and is cut; time never goes back.
+    /// A frame lasts until the next one. Where a part begins before the last frame of the one before has ended, that
+    /// one's duration was an estimate and is cut. A frame lasts a tick at least: players dislike two at one time.
     fn of(media: &Media) -> Result<Times> {
         let mut deltas = Vec::with_capacity(media.samples.len());
         let start = media.samples.first().map_or(0, |first| first.decode);
@@ -81,7 +81,7 @@ impl Times {
                 Some(next) => next.decode,
                 None => sample.decode + u64::from(sample.duration),
             };
-            let delta = end.saturating_sub(start).saturating_sub(total);
+            let delta = end.saturating_sub(start).saturating_sub(total).max(1);
             deltas.push(
                 u32::try_from(delta).map_err(|_| PluginError::failed("a gap is longer than 13 hours"))?,
             );
@@ -94,16 +94,16 @@ impl Times {
 /// Nothing until the first frame is shown, then everything.
 fn edits(media: &Media, times: &Times) -> Vec<ElstEntry> {
     let decode = media.samples.first().map_or(0, |first| first.decode);
-    let shown = |sample: &crate::media::Sample| sample.decode.saturating_add_signed(sample.offset.into());
-    // Frames are reordered within a few frames of the start; the first to be shown is among those of one chunk.
-    let first = media.chunks.first().map_or(&[][..], |chunk| &media.samples[chunk.samples.clone()]);
-    let begin = first.iter().map(shown).min().unwrap_or(0);
+    let shown = |sample: &Sample| sample.decode.saturating_add_signed(sample.offset.into());
+    let begin = media.samples.iter().map(shown).min().unwrap_or(0);
+    let gone = |(sample, delta): (&Sample, &u32)| shown(sample) + u64::from(*delta);
+    let end = media.samples.iter().zip(&times.deltas).map(gone).max().unwrap_or(0);
     let movie = |ticks: u64| {
         let scaled = u128::from(ticks) * u128::from(TIMESCALE) / u128::from(media.timescale.max(1));
         u64::try_from(scaled).unwrap_or(u64::MAX)
     };
     let footage = ElstEntry {
-        segment_duration: movie((decode + times.total).saturating_sub(begin)),
+        segment_duration: movie(end - begin),
         media_time: Some(begin.saturating_sub(decode)),
         media_rate: 1.into(),
     };

@@ -244,7 +244,9 @@ mod tests {
         for number in 0..400 {
             let walked = walked.paint(number).to_vec();
             if number % 37 == 0 {
-                assert!(walked == office(1).paint(number), "frame {number} differs when jumped to");
+                let mut jumped = office(1);
+                jumped.shown = None;
+                assert!(walked == jumped.paint(number), "frame {number} differs when jumped to");
             }
         }
         assert!(office(1).paint(0) != office(2).paint(0), "the seed changes nothing");

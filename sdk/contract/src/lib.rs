@@ -21,7 +21,9 @@ mod notice;
 mod recipe;
 
 pub use delivery::{Answer, FinishedRecording, FragmentDelivery};
-pub use descriptor::{CONTRACT_MAJOR, CONTRACT_MINOR, CONTRACT_VERSION, Descriptor, Interface, Kind, Provides};
+pub use descriptor::{
+    CONTRACT_MAJOR, CONTRACT_MINOR, CONTRACT_VERSION, Descriptor, Interface, Kind, Provides,
+};
 pub use encoder::{Candidate, Codec, EncodeRequest, Rate, Tier};
 pub use event::{Decided, Decision, Event, Fact};
 pub use notice::Notice;

@@ -161,6 +161,15 @@ fn a_fragment_cut_anywhere_is_set_aside_and_its_tail_takes_its_place() {
 }
 
 #[test]
+fn a_fragment_that_begins_before_its_predecessor_ends_is_set_aside() {
+    let fixture = Fixture::unsealed();
+    let part = fixture.manifest.tracks[0].parts[1].number;
+    write_fragment(&fixture.folder, part, 3, 2500);
+    let (summary, _) = recovered(fixture.root.path());
+    assert_eq!(summary.set_aside, ["video/part-0002/000003.m4s"]);
+}
+
+#[test]
 fn without_a_manifest_one_is_rebuilt_from_the_files() {
     let fixture = Fixture::unsealed();
     fs::remove_file(fixture.path("manifest.json")).unwrap();

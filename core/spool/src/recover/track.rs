@@ -22,8 +22,9 @@ pub(crate) fn recover_track(
     still_until: MediaTime,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    drop_missing(disk, folder, track, summary)?;
     let track_dir = folder.join(&track.name);
+    remove_temporary(disk, &track_dir)?;
+    drop_missing(disk, folder, track, summary)?;
     for number in names(&track_dir)?.unwrap_or_default().iter().filter_map(|name| layout::part_number(name)) {
         let known = track.parts.iter().position(|part| part.number == number);
         let part = match known {
@@ -46,6 +47,21 @@ pub(crate) fn recover_track(
     track.parts.sort_by_key(|part| part.number);
     track.parts.iter_mut().for_each(count);
     track.gaps = gaps(track);
+    Ok(())
+}
+
+/// Nobody writes here any more, so what has no name yet will never have one.
+pub(super) fn remove_temporary(disk: &Disk, folder: &Path) -> Result<(), Error> {
+    for name in names(folder)?.unwrap_or_default() {
+        let path = folder.join(&name);
+        if path.is_symlink() {
+            continue;
+        } else if path.is_dir() {
+            remove_temporary(disk, &path)?;
+        } else if has_suffix(&name, layout::UNFINISHED) {
+            disk.remove_file(&path)?;
+        }
+    }
     Ok(())
 }
 

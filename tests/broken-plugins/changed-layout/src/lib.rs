@@ -22,10 +22,8 @@ pub static DESKREEL_DESCRIPTOR: [u8; TEXT.len()] = {
     text
 };
 
-static PROVIDES: &[RawProvides] = &[RawProvides {
-    kind: RStr::from_str("source"),
-    id: RStr::from_str("broken.source.changed-layout"),
-}];
+static PROVIDES: &[RawProvides] =
+    &[RawProvides { kind: RStr::from_str("source"), id: RStr::from_str("broken.source.changed-layout") }];
 
 extern "C" fn init(_: HostArc) -> RResult<(), RawError> {
     ROk(())

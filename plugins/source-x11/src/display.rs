@@ -1,0 +1,115 @@
+//! What we ask an X server, and nothing of why.
+
+use deskreel_sdk::prelude::*;
+use x11rb::connection::Connection;
+use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
+use x11rb::protocol::randr::ConnectionExt as _;
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, MapState, Window};
+use x11rb::rust_connection::RustConnection;
+
+pub struct Display {
+    pub connection: RustConnection,
+    pub root: Window,
+}
+
+pub struct Monitor {
+    pub name: String,
+    pub x: i16,
+    pub y: i16,
+    pub width: u16,
+    pub height: u16,
+}
+
+pub struct TopLevel {
+    pub id: Window,
+    pub title: String,
+}
+
+impl Display {
+    pub fn open(name: &str) -> Result<Display> {
+        let (connection, screen) = x11rb::connect(Some(name)).map_err(|error| {
+            PluginError::unavailable(format!("the X display `{name}` cannot be opened: {error}"))
+        })?;
+        let root = connection.setup().roots.get(screen).map(|screen| screen.root);
+        let root =
+            root.ok_or_else(|| PluginError::unavailable(format!("`{name}` has no screen {screen}")))?;
+        Ok(Display { connection, root })
+    }
+
+    /// Width and height of a window as they are now; none if it is gone.
+    pub fn size(&self, window: Window) -> Result<Option<(u16, u16)>> {
+        match self.connection.get_geometry(window).map_err(lost)?.reply() {
+            Ok(geometry) => Ok(Some((geometry.width, geometry.height))),
+            Err(ReplyError::X11Error(_)) => Ok(None),
+            Err(ReplyError::ConnectionError(error)) => Err(lost(error)),
+        }
+    }
+
+    pub fn monitors(&self) -> Result<Vec<Monitor>> {
+        let reply = self.connection.randr_get_monitors(self.root, true).map_err(lost)?.reply();
+        let reply = reply.map_err(|error| {
+            PluginError::unavailable(format!("the X server does not list its monitors (RandR 1.5): {error}"))
+        })?;
+        let monitor = |info: x11rb::protocol::randr::MonitorInfo| -> Result<Monitor> {
+            let name = self.connection.get_atom_name(info.name).map_err(lost)?.reply().map_err(failed)?;
+            let name = String::from_utf8_lossy(&name.name).into_owned();
+            Ok(Monitor { name, x: info.x, y: info.y, width: info.width, height: info.height })
+        };
+        reply.monitors.into_iter().map(monitor).collect()
+    }
+
+    /// The windows that a window manager lists; without one, the root's visible children. Those without a title
+    /// are left out.
+    pub fn windows(&self) -> Result<Vec<TopLevel>> {
+        let managed = self.property(self.root, b"_NET_CLIENT_LIST")?;
+        let mut windows: Vec<Window> =
+            managed.chunks_exact(4).map(|id| u32::from_ne_bytes([id[0], id[1], id[2], id[3]])).collect();
+        if windows.is_empty() {
+            let tree = self.connection.query_tree(self.root).map_err(lost)?.reply().map_err(failed)?;
+            windows = tree.children;
+            windows.retain(|&window| self.is_visible(window));
+        }
+        let titled = |id| Ok(self.title(id)?.map(|title| TopLevel { id, title }));
+        windows.into_iter().filter_map(|id| titled(id).transpose()).collect()
+    }
+
+    pub fn title(&self, window: Window) -> Result<Option<String>> {
+        let mut title = self.property(window, b"_NET_WM_NAME")?;
+        if title.is_empty() {
+            title = self.property_of(window, AtomEnum::WM_NAME.into())?;
+        }
+        Ok((!title.is_empty()).then(|| String::from_utf8_lossy(&title).into_owned()))
+    }
+
+    fn is_visible(&self, window: Window) -> bool {
+        let attributes =
+            self.connection.get_window_attributes(window).ok().and_then(|cookie| cookie.reply().ok());
+        attributes.is_some_and(|attributes| attributes.map_state == MapState::VIEWABLE)
+    }
+
+    fn property(&self, window: Window, name: &[u8]) -> Result<Vec<u8>> {
+        let atom = self.connection.intern_atom(true, name).map_err(lost)?.reply().map_err(failed)?.atom;
+        if atom == x11rb::NONE { Ok(Vec::new()) } else { self.property_of(window, atom) }
+    }
+
+    /// Empty if there is no such property, or no such window any more.
+    fn property_of(&self, window: Window, atom: u32) -> Result<Vec<u8>> {
+        /// In units of four bytes: room for 16384 windows, or a very long title.
+        const MOST: u32 = 16_384;
+        let cookie =
+            self.connection.get_property(false, window, atom, AtomEnum::ANY, 0, MOST).map_err(lost)?;
+        match cookie.reply() {
+            Ok(reply) => Ok(reply.value),
+            Err(ReplyError::X11Error(_)) => Ok(Vec::new()),
+            Err(ReplyError::ConnectionError(error)) => Err(lost(error)),
+        }
+    }
+}
+
+pub fn lost(error: ConnectionError) -> PluginError {
+    PluginError::unavailable(format!("the X server does not answer: {error}"))
+}
+
+pub fn failed(error: impl Into<ReplyOrIdError>) -> PluginError {
+    PluginError::failed(format!("the X server refused a request: {}", error.into()))
+}

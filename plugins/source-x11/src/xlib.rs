@@ -1,0 +1,77 @@
+//! Keeps Xlib from ending the process.
+//!
+//! `ximagesrc` speaks to the X server through Xlib, whose answer to any refused request is `exit(1)`. A captured
+//! window that is closed or minimized, or a screen that shrinks, makes such requests. With a handler of our own
+//! the element goes on with the picture that it had, and the watch tells the host what happened.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deskreel_sdk::prelude::tracing;
+
+type Handler = extern "C" fn(display: *mut c_void, event: *mut c_void) -> c_int;
+type SetErrorHandler = unsafe extern "C" fn(handler: Handler) -> *mut c_void;
+
+/// Sets the handler, which is one for the whole process. If there is no Xlib, there is no `ximagesrc` either.
+pub fn outlive_errors() {
+    static SET: Once = Once::new();
+    SET.call_once(|| {
+        // SAFETY: Xlib's initializers have no conditions. The library is not unloaded: ximagesrc uses it too.
+        let Ok(xlib) = (unsafe { libloading::Library::new("libX11.so.6") }) else { return };
+        // SAFETY: XSetErrorHandler(3) has this type.
+        if let Ok(set) = unsafe { xlib.get::<SetErrorHandler>(b"XSetErrorHandler\0") } {
+            // SAFETY: the handler lives as long as the process, since plugins are never unloaded.
+            unsafe { set(log_first) };
+        }
+        std::mem::forget(xlib);
+    });
+}
+
+/// Once, as the next hundred would come with the next hundred frames.
+extern "C" fn log_first(_display: *mut c_void, _event: *mut c_void) -> c_int {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    if !LOGGED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "the X server refused a capture; the last picture stands until the source is set up again"
+        );
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::ffi::{CString, c_char, c_ulong};
+
+    use super::*;
+    use crate::xvfb::Xvfb;
+
+    type Open = unsafe extern "C" fn(*const c_char) -> *mut c_void;
+    type Map = unsafe extern "C" fn(*mut c_void, c_ulong) -> c_int;
+    type Sync = unsafe extern "C" fn(*mut c_void, c_int) -> c_int;
+
+    /// Without the handler the whole test program ends here.
+    #[test]
+    fn refused_request_does_not_end_the_process() {
+        let xvfb = Xvfb::start(320, 240);
+        outlive_errors();
+        let name = CString::new(xvfb.name.as_str()).unwrap();
+        // SAFETY: the types are those of Xlib's manual pages, and the display is the one that was opened.
+        let answer = unsafe {
+            let xlib = libloading::Library::new("libX11.so.6").unwrap();
+            let open = xlib.get::<Open>(b"XOpenDisplay\0").unwrap();
+            let map = xlib.get::<Map>(b"XMapWindow\0").unwrap();
+            let sync = xlib.get::<Sync>(b"XSync\0").unwrap();
+            let display = open(name.as_ptr());
+            assert!(!display.is_null());
+            map(display, 0x00de_adde);
+            let answer = sync(display, 0);
+            std::mem::forget(xlib);
+            answer
+        };
+        assert_eq!(answer, 1);
+    }
+}

@@ -1,0 +1,146 @@
+//! Workers and supervisors are killed at random moments; what a recording may lose by that is bounded, and it says
+//! so itself.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use deskreel_model::manifest::{Cause, Outcome};
+use rustix::process::Signal;
+use support::random::Random;
+use support::recorder::{Desk, Recording, send};
+
+const KILLS: usize = 20;
+const FPS: u64 = 30;
+const PERIOD_NS: u64 = 1_000_000_000 / FPS;
+/// What a kill may cost.
+const LIMIT_NS: u64 = 1_000_000_000;
+
+fn counter() -> Desk {
+    let source = format!(
+        "plugin = \"source.synthetic\"\nmode = \"counter\"\nwidth = 640\nheight = 480\nfps = {FPS}\nmax_fps = {FPS}\n\
+         changes_only = false"
+    );
+    Desk::new(&source, "plugin = [\"encoder.x264\", \"encoder.openh264\"]")
+}
+
+#[test]
+fn killed_worker_costs_at_most_a_second() {
+    let random = Random::new();
+    let desk = counter();
+    let mut running = desk.record();
+    let mut part = running.wait_for_event("part");
+    for _ in 0..KILLS {
+        running.wait_for_event("recording");
+        // Up to three fragments: at the start, in the middle and at the end of one.
+        running.run_for(Duration::from_millis(random.below(3000)));
+        send(part["worker"].as_u64().unwrap() as u32, Signal::KILL);
+        part = running.wait_for_event("part");
+    }
+    running.wait_for_event("recording");
+    let recording = running.stop();
+    assert!(recording.status.success());
+    assert_eq!(recording.manifest.outcome, Some(Outcome::Finished));
+    recording.assert_verified();
+
+    // What the pixels say, and not what we think: from the last frame before each kill to the first one after it.
+    let track = recording.track();
+    let parts = recording.frames();
+    assert_eq!(parts.len(), KILLS + 1, "each kill begins one part");
+    let mut worst = 0;
+    for (number, pair) in parts.windows(2).enumerate() {
+        assert_counts_up(&pair[0]);
+        let (last, next) = (pair[0].last().unwrap().pts_ns + PERIOD_NS, pair[1][0].pts_ns);
+        let missing = next.saturating_sub(last);
+        assert!(missing <= LIMIT_NS, "kill {number} cost {} ms", missing / 1_000_000);
+        worst = worst.max(missing);
+        let gap = track.gaps.iter().find(|gap| gap.to.0.abs_diff(next) < PERIOD_NS);
+        let gap = gap.unwrap_or_else(|| panic!("the manifest has no gap before {next} ns"));
+        assert_eq!(gap.cause, Cause::WorkerDied);
+        assert!(gap.from.0.abs_diff(last) <= PERIOD_NS, "the gap begins at {:?}, not {last}", gap.from);
+    }
+    println!("{KILLS} kills, the worst cost {} ms", worst / 1_000_000);
+}
+
+#[test]
+fn killed_supervisor_and_worker_leave_a_recording_that_the_next_start_seals() {
+    let random = Random::new();
+    for _ in 0..5 {
+        let desk = counter();
+        let mut running = desk.record();
+        let folder = running.wait_for_event("began")["folder"].as_str().unwrap().to_owned();
+        let worker = running.wait_for_event("part")["worker"].as_u64().unwrap() as u32;
+        running.wait_for_event("recording");
+        running.run_for(Duration::from_millis(random.below(2500)));
+        let status = running.wait_for_event("status");
+        let heard = Instant::now();
+        send(running.child.id(), Signal::KILL);
+        send(worker, Signal::KILL);
+        let killed_at = status["at_ns"].as_u64().unwrap() + heard.elapsed().as_nanos() as u64;
+        drop(running);
+
+        desk.record_for(1);
+        let recovered = Recording::open(std::path::Path::new(&folder));
+        assert_eq!(recovered.manifest.outcome, Some(Outcome::Recovered));
+        recovered.assert_verified();
+        let parts = recovered.frames();
+        assert_counts_up(&parts[0]);
+        let end = parts[0].last().unwrap().pts_ns + PERIOD_NS;
+        let short = killed_at.saturating_sub(end);
+        assert!(short <= LIMIT_NS, "{} ms are missing at the end", short / 1_000_000);
+    }
+}
+
+#[test]
+fn orphaned_worker_brings_what_it_has_to_disk_and_ends() {
+    let desk = counter();
+    let mut running = desk.record();
+    let folder = running.wait_for_event("began")["folder"].as_str().unwrap().to_owned();
+    let worker = running.wait_for_event("part")["worker"].as_u64().unwrap() as u32;
+    running.wait_for_event("recording");
+    running.run_for(Duration::from_millis(1500));
+    send(running.child.id(), Signal::KILL);
+    let gone = support::wait_until(Duration::from_secs(2), || !std::path::Path::new(&format!("/proc/{worker}")).exists());
+    assert!(gone, "the worker outlives its supervisor");
+    desk.record_for(1);
+    let recovered = Recording::open(std::path::Path::new(&folder));
+    recovered.assert_verified();
+    assert_counts_up(&recovered.frames()[0]);
+}
+
+#[test]
+fn hung_worker_is_replaced() {
+    let desk = counter();
+    let mut running = desk.record();
+    let worker = running.wait_for_event("part")["worker"].as_u64().unwrap() as u32;
+    running.wait_for_event("recording");
+    send(worker, Signal::STOP);
+    running.wait_for("second part", |event| event["event"] == "part");
+    running.wait_for_event("recording");
+    let recording = running.stop();
+    recording.assert_verified();
+    assert_eq!(recording.track().parts.len(), 2);
+    assert_eq!(recording.track().parts[1].cause, Cause::WorkerHung);
+    assert_eq!(recording.track().gaps.len(), 1);
+}
+
+#[test]
+fn hung_worker_does_not_hold_up_a_stop() {
+    let desk = counter();
+    let mut running = desk.record();
+    let worker = running.wait_for_event("part")["worker"].as_u64().unwrap() as u32;
+    running.wait_for_event("recording");
+    send(worker, Signal::STOP);
+    let asked = Instant::now();
+    let recording = running.stop();
+    assert!(asked.elapsed() < Duration::from_secs(2), "took {:?}", asked.elapsed());
+    recording.assert_verified();
+}
+
+fn assert_counts_up(frames: &[support::counter::Frame]) {
+    for (expected, frame) in frames.iter().enumerate() {
+        assert_eq!(frame.reading.map(|reading| reading.number as usize), Some(expected));
+    }
+}
