@@ -71,7 +71,7 @@ fn rated(openh264enc: Element, rate: Rate) -> Element {
                 .set("rate-control", "bitrate")
                 .set("bitrate", bits(bitrate))
                 .set("qp-min", FINEST)
-                .set("qp-max", 35);
+                .set("qp-max", COARSEST);
             max.map_or(bounded.clone(), |max| bounded.set("max-bitrate", bits(max)))
         }
     }

@@ -7,6 +7,8 @@ use serde_json::Map;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
+    /// Without any there is nothing to capture, but the plugin can be asked for its devices.
+    #[serde(default)]
     elements: Vec<Named>,
     #[serde(default)]
     caps: String,
@@ -29,12 +31,12 @@ impl Source for Gst {
     type Settings = Settings;
 
     fn open(settings: Settings, _host: Host) -> Result<Self> {
-        settings.check()?;
         Ok(Gst(settings))
     }
 
     /// Whether frames that look the same are dropped is for the pipeline file to say: it may be a camera.
     fn recipe(&mut self, _request: &SourceRequest) -> Result<SourceRecipe> {
+        self.0.check()?;
         let elements = self.0.elements.iter().map(Named::element);
         Ok(SourceRecipe { caps: self.0.caps.clone(), ..SourceRecipe::elements(elements) })
     }

@@ -58,8 +58,8 @@ fn recipe(display: &str, target: &Target, cursor: bool, max_fps: u32) -> SourceR
         ximagesrc = ximagesrc.set("xid", window);
     }
     let mut caps = format!("video/x-raw,framerate={max_fps}/1");
-    // Corners are inclusive. When the screen changes its size, ximagesrc forgets them and gives the whole screen:
-    // the caps then end the capture before a pixel passes that nobody asked for.
+    // Corners are inclusive. On a screen that has become too small for them, ximagesrc forgets them and gives the
+    // whole screen: the caps then end the capture before a pixel passes that nobody asked for.
     if target.is_cut {
         let (right, bottom) = (x + width - 1, y + height - 1);
         ximagesrc = ximagesrc.set("startx", x).set("starty", y).set("endx", right).set("endy", bottom);

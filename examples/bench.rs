@@ -1,0 +1,177 @@
+//! What `script/bench` can only measure from inside; docs/benchmarks.md says what the numbers mean.
+//!
+//! ```text
+//! bench launch-line FILE    what `deskreel record FILE` builds, as the arguments of gst-launch-1.0
+//! bench warm-start FILE N   N starts with a warm worker, each in milliseconds until its first frame was on disk
+//! bench load-plugins N      loads N libraries, each in milliseconds to examine and to load it
+//! ```
+//!
+//! Everything is printed as JSON. It has to lie where cargo puts it: below the folder of what it measures.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use deskreel_contract::{Candidate, EncodeRequest, Producer, SourceRecipe, SourceRequest};
+use deskreel_host::{Found, HostCallbacks, Plugin};
+use deskreel_model::worker::{PluginFile, PluginSettings, TrackJob};
+use deskreel_pipeline::Graph;
+use deskreel_pipeline::plan::{Plan, Role};
+use deskreel_recorder::{Control, Notice, Pool, Setup, job_of};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Between two warm starts: for the spare worker to load. GStreamer and the plugins take a tenth of it.
+const SPARE_LOADS: Duration = Duration::from_secs(1);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["launch-line", file] => launch_line(Path::new(file)),
+        ["warm-start", file, count] => warm_start(Path::new(file), count.parse()?).await,
+        ["load-plugins", count] => load_plugins(count.parse()?),
+        _ => Err("expected launch-line FILE, warm-start FILE N or load-plugins N".into()),
+    }
+}
+
+/// Asks the plugins as a worker does, so that what is compared cannot drift apart. `appsink` is left out.
+fn launch_line(file: &Path) -> Result<()> {
+    let built = built()?;
+    let graph = graph(file, &built)?;
+    let track = graph.recording.tracks.first().ok_or("no track")?.job();
+    let recipe: SourceRecipe =
+        open(&built, &track.source)?.recipe(&SourceRequest { max_fps: track.max_fps })?;
+    let plan = Plan::new(&track, &recipe, &candidate(&built, &track, &recipe)?);
+    let mut line: Vec<String> = Vec::new();
+    for step in plan.steps.iter().filter(|step| step.role != Role::Output) {
+        if !line.is_empty() {
+            line.push("!".to_owned());
+        }
+        line.push(step.element.factory.clone());
+        let properties = step.element.properties.iter();
+        line.extend(properties.map(|p| match p.value.as_str() {
+            Some(text) => format!("{}={text}", p.name),
+            None => format!("{}={}", p.name, p.value),
+        }));
+    }
+    println!("{}", json!(line));
+    Ok(())
+}
+
+fn candidate(built: &[Found], track: &TrackJob, recipe: &SourceRecipe) -> Result<Candidate> {
+    let fps = match recipe.producer {
+        Producer::Frames(format) => format.fps.min(track.max_fps),
+        Producer::Elements(_) => track.max_fps,
+    };
+    let request = EncodeRequest {
+        codec: track.codec,
+        rate: track.rate,
+        keyframe_interval_ms: track.keyframe_interval_ms,
+        max_fps: fps,
+    };
+    let encoder = track.encoders.first().ok_or("no encoder")?;
+    let candidates = open(built, encoder)?.candidates(&request)?;
+    Ok(candidates.into_iter().next().ok_or("no candidate")?)
+}
+
+fn open(built: &[Found], wanted: &PluginSettings) -> Result<Plugin> {
+    let library = deskreel_host::load(find(built, &wanted.plugin)?)?;
+    Ok(library.create(&wanted.plugin, &wanted.settings, HostCallbacks::default())?)
+}
+
+/// From the call to the report that a frame is on disk, as a daemon sees it.
+async fn warm_start(file: &Path, count: usize) -> Result<()> {
+    let built = built()?;
+    let graph = graph(file, &built)?;
+    let mut pool = Pool::new(build_folder()?.join("deskreel-worker"), files(&built, &graph)?, true);
+    pool.warm().await?;
+    let mut times = Vec::new();
+    for _ in 0..count {
+        tokio::time::sleep(SPARE_LOADS).await;
+        let (stop, mut control) = mpsc::channel(1);
+        let start = Instant::now();
+        let mut on_disk = None;
+        let tell = |notice| {
+            if matches!(notice, Notice::Recording { .. }) {
+                on_disk.get_or_insert_with(|| start.elapsed());
+                // Full only if it was sent before.
+                let _ = stop.try_send(Control::Stop);
+            }
+        };
+        deskreel_recorder::record(setup(&graph), &mut pool, &mut control, tell).await?;
+        times.push(milliseconds(on_disk.ok_or("a recording without a frame")?));
+    }
+    println!("{}", json!(times));
+    Ok(())
+}
+
+fn setup(graph: &Graph) -> Setup {
+    Setup {
+        pipeline: graph.name.clone(),
+        directory: graph.recording.directory.clone(),
+        job: job_of(graph),
+        max_duration: graph.recording.max_duration,
+        limits: Default::default(),
+    }
+}
+
+/// Copies of the shipped libraries, because the loader knows a file that it has loaded before.
+fn load_plugins(count: usize) -> Result<()> {
+    let built = built()?;
+    let folder = tempfile::tempdir()?;
+    let mut times = Vec::new();
+    for (number, library) in built.iter().cycle().take(count).enumerate() {
+        let copy = folder.path().join(format!("libcopy_{number}.so"));
+        std::fs::copy(&library.path, &copy)?;
+        let start = Instant::now();
+        let found = deskreel_host::examine(&copy);
+        let examined = start.elapsed();
+        deskreel_host::load(&found)?;
+        times.push([milliseconds(examined), milliseconds(start.elapsed() - examined)]);
+    }
+    println!("{}", json!(times));
+    Ok(())
+}
+
+fn graph(file: &Path, built: &[Found]) -> Result<Graph> {
+    let descriptors = built.iter().filter_map(|found| found.what.clone().ok());
+    let catalog = deskreel_pipeline::Catalog::new(descriptors);
+    let (graph, diagnostics) = deskreel_pipeline::check(&std::fs::read_to_string(file)?, &catalog);
+    graph.ok_or_else(|| format!("{}: {diagnostics:?}", file.display()).into())
+}
+
+/// The libraries that a worker has to load for a graph.
+fn files(built: &[Found], graph: &Graph) -> Result<Vec<PluginFile>> {
+    let tracks = graph.recording.tracks.iter();
+    let used = tracks.flat_map(|track| std::iter::once(&track.source.plugin).chain(&track.encoder.plugins));
+    let found = used.map(|plugin| find(built, &plugin.plugin));
+    found.map(|found| found.map(|f| PluginFile { path: f.path.clone(), sha256: f.sha256.clone() })).collect()
+}
+
+fn find<'a>(built: &'a [Found], id: &str) -> Result<&'a Found> {
+    let has = |found: &&Found| {
+        found.what.as_ref().is_ok_and(|descriptor| descriptor.provides.iter().any(|p| p.id == id))
+    };
+    built.iter().find(has).ok_or_else(|| format!("{id} is not built").into())
+}
+
+fn built() -> Result<Vec<Found>> {
+    match deskreel_host::search(&[build_folder()?]) {
+        found if found.is_empty() => Err("no plugins beside this program; build the workspace first".into()),
+        found => Ok(found),
+    }
+}
+
+/// Cargo puts examples one folder below everything else.
+fn build_folder() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.ancestors().nth(2).ok_or("this program lies in no folder")?.to_owned())
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

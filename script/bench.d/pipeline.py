@@ -1,0 +1,58 @@
+"""The pipeline files that are measured, and the recordings that come of them."""
+
+import json
+
+# 1080p30 at full motion. The color bars and the noise in them are pushed 4 pixels to the left with every frame, so
+# that every pixel changes; painting them costs a tenth of encoding them, so that the source hides little of what is
+# compared. I420 is what x264 takes: nothing is converted.
+MOTION = """
+plugin = "source.gst"
+elements = [{ factory = "videotestsrc", properties = { is-live = true, pattern = "smpte", horizontal-speed = 4 } }]
+caps = "video/x-raw,format=I420,width=1920,height=1080,framerate=30/1"
+max_fps = 30
+changes_only = false
+"""
+
+# A screen of 1080p that does not change, looked at 10 times a second.
+STILL = """
+plugin = "source.synthetic"
+mode = "still"
+width = 1920
+height = 1080
+fps = 10
+max_fps = 10
+changes_only = {changes_only}
+"""
+
+
+def write(folder, source):
+    """Writes a pipeline file into the folder that it records below; gives its path."""
+    file = folder / "pipeline.toml"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"""
+version = 1
+name = "bench"
+[source.screen]
+{source}
+[encoder.video]
+from = "screen"
+plugin = "encoder.x264"
+rate = {{ mode = "quality", quality = 23 }}
+keyframe_interval = "4s"
+[recording]
+tracks = ["video"]
+fragment = "1s"
+directory = "{recordings(folder)}"
+""")
+    return file
+
+
+def recordings(folder):
+    return folder / "recordings"
+
+
+def frames(folder):
+    """Counts of the one recording that was made in the folder."""
+    (manifest,) = recordings(folder).glob("*/manifest.json")
+    parts = [part for track in json.loads(manifest.read_text())["tracks"] for part in track["parts"]]
+    return {kind: sum(part["frames"][kind] for part in parts) for kind in ("captured", "encoded", "skipped", "lost")}

@@ -1,0 +1,61 @@
+//! Events, one a line, into `deskreel_recorder::session::step`; effects out, and the phase where it changed.
+//!
+//! start | frame | failed <fault> <text> | source_changed <text> | silent <text> | gone | stop | drain_expired |
+//! retry_due | sealed
+
+use deskreel_model::{Failure, Fault};
+use deskreel_recorder::session::{Effect, Event, State, step};
+
+pub fn run(blocks: &[String]) -> Vec<String> {
+    let mut state = None;
+    blocks.iter().map(|block| block.lines().map(|line| one(&mut state, line)).collect()).collect()
+}
+
+fn one(state: &mut Option<State>, line: &str) -> String {
+    let (next, effects) = match state.take() {
+        None => {
+            assert_eq!(line, "start", "a scenario begins with `start`");
+            State::start()
+        }
+        Some(before) => step(before, event(line)),
+    };
+    let effects: String = effects.iter().map(|effect| format!("{}\n", show(effect))).collect();
+    let text = format!("{effects}-> {:?}\n", next.phase);
+    *state = Some(next);
+    text
+}
+
+fn event(line: &str) -> Event {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "frame" => Event::FrameOnDisk,
+        "failed" => {
+            let (fault, text) = rest.split_once(' ').expect("a fault and a text");
+            Event::WorkerFailed(Failure::new(fault_of(fault), text))
+        }
+        "source_changed" => Event::SourceChanged(rest.to_owned()),
+        "silent" => Event::WorkerSilent(rest.to_owned()),
+        "gone" => Event::WorkerGone,
+        "stop" => Event::StopAsked,
+        "drain_expired" => Event::DrainExpired,
+        "retry_due" => Event::RetryDue,
+        "sealed" => Event::Sealed,
+        _ => panic!("no such event: {line}"),
+    }
+}
+
+fn fault_of(word: &str) -> Fault {
+    serde_json::from_value(word.into()).unwrap_or_else(|_| panic!("no such fault: {word}"))
+}
+
+fn show(effect: &Effect) -> String {
+    match effect {
+        Effect::StartPart(part, cause) => format!("start part {} because of {cause:?}", part.0),
+        Effect::Retry(pause) => format!("retry in {pause:?}"),
+        Effect::AskStop => "ask the worker to stop".to_owned(),
+        Effect::AwaitEnd => "await the worker's end".to_owned(),
+        Effect::Kill => "kill the worker".to_owned(),
+        Effect::Note(cause, detail) => format!("note {cause:?}: {detail}"),
+        Effect::Seal(outcome) => format!("seal as {outcome:?}"),
+    }
+}
