@@ -99,7 +99,8 @@ fn plugins() -> Vec<PluginFile> {
 
 fn job() -> Job {
     let plugin = |id: &str, settings| PluginSettings { plugin: id.to_owned(), settings };
-    let source = plugin("source.synthetic", json!({ "mode": "counter", "width": 640, "height": 480, "fps": 30 }));
+    let source =
+        plugin("source.synthetic", json!({ "mode": "counter", "width": 640, "height": 480, "fps": 30 }));
     let track = TrackJob {
         track: "video".to_owned(),
         source,

@@ -42,7 +42,8 @@ fn check(topic: &str, run: impl Fn(&[String]) -> Vec<String>) {
 /// The comment at the top, and the commands of each block.
 fn parse(text: &str) -> (String, Vec<String>) {
     let lines: Vec<&str> = text.lines().collect();
-    let head = lines.iter().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let head =
+        lines.iter().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
     let mut blocks = Vec::new();
     let mut commands = String::new();
     let mut in_outcome = false;

@@ -10,10 +10,15 @@ use crate::command::graph::Format;
 
 /// Records what is on an agent's screen, by plugins and pipeline files.
 #[derive(Debug, Parser)]
-#[command(name = "deskreel", version, disable_help_subcommand = true, after_help = "\
+#[command(
+    name = "deskreel",
+    version,
+    disable_help_subcommand = true,
+    after_help = "\
 Exit codes: 0 done, 1 there is something to report (nothing recorded, findings), 2 the pipeline file or the
 command line, 3 a plugin, 4 the machine (screen, GPU, GStreamer), 5 the disk, 6 the network, 70 a bug of ours.
-DESKREEL_LOG=debug shows what happens inside; docs/errors.md explains every code.")]
+DESKREEL_LOG=debug shows what happens inside; docs/errors.md explains every code."
+)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
@@ -50,10 +55,13 @@ Examples:
         format: Format,
     },
     /// Show the plugins of this machine, without running any of them
-    #[command(subcommand, after_help = "\
+    #[command(
+        subcommand,
+        after_help = "\
 Examples:
   deskreel plugins list
-  deskreel plugins show source.x11")]
+  deskreel plugins show source.x11"
+    )]
     Plugins(PluginsCommand),
     /// List what could be captured on this machine
     #[command(after_help = "Example:\n  deskreel devices --json")]
@@ -97,7 +105,9 @@ Examples:
         json: bool,
     },
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  deskreel completions bash > ~/.local/share/bash-completion/completions/deskreel")]
+    #[command(
+        after_help = "Example:\n  deskreel completions bash > ~/.local/share/bash-completion/completions/deskreel"
+    )]
     Completions { shell: Shell },
 }
 

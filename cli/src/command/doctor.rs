@@ -58,9 +58,7 @@ pub fn run(file: Option<&Path>, as_json: bool) -> Result<ExitCode> {
 
 fn show(lines: &[Line], as_json: bool) {
     if as_json {
-        let row = |line: &Line| {
-            json!({ "ok": line.cure.is_empty(), "subject": line.subject, "what": line.what, "cure": line.cure })
-        };
+        let row = |line: &Line| json!({ "ok": line.cure.is_empty(), "subject": line.subject, "what": line.what, "cure": line.cure });
         println!("{:#}", json!({ "checks": lines.iter().map(row).collect::<Vec<_>>() }));
         return;
     }
@@ -94,7 +92,9 @@ fn room(directory: &Path) -> Line {
             what: format!("only {} free", crate::progress::size(disk.f_bavail * disk.f_frsize)),
             cure: "make room, or name another `directory` in [recording]".to_owned(),
         },
-        Err(error) => Line { subject, what: error.to_string(), cure: "name a `directory` that exists".to_owned() },
+        Err(error) => {
+            Line { subject, what: error.to_string(), cure: "name a `directory` that exists".to_owned() }
+        }
     }
 }
 
@@ -168,9 +168,11 @@ fn tried(subject: String, job: &Job, mut pool: Pool) -> Line {
     let _ = std::fs::remove_dir_all(&folder);
     match outcome {
         Ok(frames) => Line { subject, what: format!("recorded {frames} frames"), cure: String::new() },
-        Err(what) => {
-            Line { subject, what, cure: "DESKREEL_LOG=debug shows more; docs/errors.md has the cures".to_owned() }
-        }
+        Err(what) => Line {
+            subject,
+            what,
+            cure: "DESKREEL_LOG=debug shows more; docs/errors.md has the cures".to_owned(),
+        },
     }
 }
 
@@ -183,7 +185,9 @@ fn sources(catalog: &Catalog) -> Vec<Line> {
         }
     };
     let line = |(source, devices): (String, Result<Vec<_>, String>)| match devices {
-        Ok(devices) => Line { subject: source, what: format!("{} to capture", devices.len()), cure: String::new() },
+        Ok(devices) => {
+            Line { subject: source, what: format!("{} to capture", devices.len()), cure: String::new() }
+        }
         Err(what) => Line { subject: source, what, cure: "see the plugin's README".to_owned() },
     };
     found.into_iter().map(line).collect()

@@ -12,10 +12,13 @@ use crate::{plugins, sinks};
 pub fn run(recording: &Path, output: &Path, overwrite: bool) -> Result<ExitCode> {
     let manifest = deskreel_spool::load(recording)?;
     if manifest.outcome.is_none() {
-        bail!("the recording is not finished: wait for its recorder, or let `deskreel record` recover it at its next start");
+        bail!(
+            "the recording is not finished: wait for its recorder, or let `deskreel record` recover it at its next start"
+        );
     }
     let catalog = plugins::find(&PluginSearch::default());
-    let finished = FinishedRecording { id: manifest.recording.to_string(), directory: recording.canonicalize()? };
+    let finished =
+        FinishedRecording { id: manifest.recording.to_string(), directory: recording.canonicalize()? };
     let place = sinks::finish(&catalog, &sinks::file(output, overwrite), &finished)?;
     println!("{place}");
     Ok(ExitCode::SUCCESS)

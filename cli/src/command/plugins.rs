@@ -13,8 +13,10 @@ use crate::plugins::find;
 pub fn list(as_json: bool) -> Result<ExitCode> {
     let catalog = find(&PluginSearch::default());
     if as_json {
-        let plugins: Vec<Value> = catalog.plugins().map(|(found, library, plugin)| row(found, library, plugin)).collect();
-        let refused = catalog.refused.iter().map(|(path, why)| json!({ "path": path, "reason": why.to_string() }));
+        let plugins: Vec<Value> =
+            catalog.plugins().map(|(found, library, plugin)| row(found, library, plugin)).collect();
+        let refused =
+            catalog.refused.iter().map(|(path, why)| json!({ "path": path, "reason": why.to_string() }));
         let duplicates = catalog.duplicates.iter();
         let duplicates = duplicates.map(|d| json!({ "id": d.id, "used": d.used, "ignored": d.ignored }));
         println!(

@@ -22,6 +22,9 @@ use crate::{exit, plugins, sinks};
 
 pub fn run(options: &RecordOptions) -> Result<ExitCode> {
     let Some((graph, catalog)) = plugins::pipeline(&options.file)? else { return Ok(refused()) };
+    if graph.recording.preroll.is_some() {
+        eprintln!("note: `preroll` has no effect here: `record` begins when it is started");
+    }
     let recovery = recover(graph.recording.directory.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let style = Style::choose(options.json);
@@ -41,7 +44,12 @@ pub fn run(options: &RecordOptions) -> Result<ExitCode> {
     }
 }
 
-async fn record(graph: &Graph, catalog: &Catalog, duration: Option<Duration>, style: Style) -> Result<Finished> {
+async fn record(
+    graph: &Graph,
+    catalog: &Catalog,
+    duration: Option<Duration>,
+    style: Style,
+) -> Result<Finished> {
     let mut pool = Pool::new(default_worker()?, plugins::worker_files(graph, catalog), false);
     let limit = graph.recording.max_duration;
     let setup = Setup {
@@ -52,18 +60,23 @@ async fn record(graph: &Graph, catalog: &Catalog, duration: Option<Duration>, st
         limits: Default::default(),
     };
     let (stop, mut control) = mpsc::channel(1);
-    tokio::spawn(stop_on_signal(stop)?);
+    stop_on_signal(stop)?;
     let mut progress = Progress::new(style);
-    let finished = deskreel_recorder::record(setup, &mut pool, &mut control, |notice| progress.show(&notice)).await;
+    let finished =
+        deskreel_recorder::record(setup, &mut pool, &mut control, |notice| progress.show(&notice)).await;
     progress.end();
     Ok(finished?)
 }
 
 /// Ctrl-C and SIGTERM ask for a clean end. A second one does not wait for it; the next start recovers what there is.
-fn stop_on_signal(stop: mpsc::Sender<Control>) -> Result<impl Future<Output = ()>> {
+/// On a thread of its own, so that it is heard even where the disk hangs.
+fn stop_on_signal(stop: mpsc::Sender<Control>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let entered = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
+    drop(entered);
+    let wait = async move {
         for asked in 0.. {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -74,7 +87,9 @@ fn stop_on_signal(stop: mpsc::Sender<Control>) -> Result<impl Future<Output = ()
             }
             let _ = stop.send(Control::Stop).await;
         }
-    })
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
+    Ok(())
 }
 
 /// Seals what an earlier run left, beside the new recording and without holding it up.
@@ -105,7 +120,8 @@ fn deliver(graph: &Graph, catalog: &Catalog, options: &RecordOptions, finished: 
     let id = finished.manifest.recording.to_string();
     let directory = finished.folder.canonicalize().unwrap_or_else(|_| finished.folder.clone());
     let recording = FinishedRecording { id, directory };
-    let output = options.output.as_deref().map(|path| ("--output".to_owned(), sinks::file(&absolute(path), true)));
+    let output =
+        options.output.as_deref().map(|path| ("--output".to_owned(), sinks::file(&absolute(path), true)));
     let configured = graph.sinks.iter().map(|sink| (sink.name.clone(), sink.plugin.clone()));
     let sinks = configured.chain(output);
     sinks

@@ -15,6 +15,8 @@ use serde_json::json;
 use crate::exit;
 use crate::progress::size;
 
+/// How far a frame may be shown from where its fragment lies: one frame at 10 frames per second.
+const TIME_LIMIT: Duration = Duration::from_millis(100);
 /// For one part; four hours of footage decode in minutes.
 const DECODE_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -49,7 +51,8 @@ pub fn run(recording: &Path, as_json: bool) -> Result<ExitCode> {
         for finding in &report.findings {
             println!("{}: {}", finding.file, finding.sentence);
         }
-        let verdict = if report.is_clean() { "the recording is what its manifest says" } else { "not as it should be" };
+        let verdict =
+            if report.is_clean() { "the recording is what its manifest says" } else { "not as it should be" };
         println!(
             "{verdict}: {} fragments, {}, {} frames, {decoded} decoded",
             report.fragments,
@@ -87,6 +90,14 @@ fn judge(track: &Track, part: &Part, decoded: &DecodedPart) -> Vec<Finding> {
     }
     if !decoded.times.is_sorted_by(|a, b| a < b) {
         findings.push(finding(track, part, "frames are not in the order of time".to_owned()));
+    }
+    // Frames of a fragment may jitter against its times, by less than a frame lasts.
+    let (from, to) = match (part.fragments.first(), part.fragments.last()) {
+        (Some(first), Some(last)) => (first.start, last.end()),
+        _ => return findings,
+    };
+    if decoded.times.iter().any(|time| *time + TIME_LIMIT < from || *time > to + TIME_LIMIT) {
+        findings.push(finding(track, part, format!("frames are shown outside of {from} to {to}")));
     }
     if (decoded.width, decoded.height) != (part.width, part.height) {
         let (width, height) = (decoded.width, decoded.height);

@@ -171,7 +171,8 @@ impl Capture {
     /// The first caps are the part's; others end it.
     fn caps(&self, caps: &gst::CapsRef) -> gst::PadProbeReturn {
         let Some(structure) = caps.structure(0) else { return gst::PadProbeReturn::Ok };
-        let picture = (structure.get("format").ok(), structure.get("width").ok(), structure.get("height").ok());
+        let picture =
+            (structure.get("format").ok(), structure.get("width").ok(), structure.get("height").ok());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.picture.get_or_insert_with(|| picture.clone());
         if *before == picture {

@@ -11,6 +11,19 @@ use sha2::{Digest, Sha256};
 
 use crate::fragments::Frame;
 
+/// Makes a part's folder in the recording's, synced, and locks it for as long as what is returned is open: a
+/// recovery waits for a worker that outlived its supervisor.
+pub fn own_folder(recording: &Path, part: &Path) -> io::Result<File> {
+    let path = recording.join(part);
+    std::fs::create_dir_all(&path)?;
+    for folder in path.ancestors().skip(1).take(part.components().count()) {
+        File::open(folder)?.sync_all()?;
+    }
+    let folder = File::open(&path)?;
+    rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    Ok(folder)
+}
+
 /// Writes a file under a temporary name, syncs it, gives it its name and syncs that. What is returned is on disk.
 pub fn write(folder: &Path, name: &str, slices: &[&[u8]]) -> io::Result<FileRef> {
     let path = folder.join(name);
@@ -79,8 +92,13 @@ impl Tail {
         }
         let Some(file) = &mut self.file else { return };
         let data = frame.data.as_ref();
-        let sample =
-            Sample { pts_ns: frame.pts, dts_ns: frame.dts, duration_ns: self.period, keyframe: frame.keyframe, data };
+        let sample = Sample {
+            pts_ns: frame.pts,
+            dts_ns: frame.dts,
+            duration_ns: self.period,
+            keyframe: frame.keyframe,
+            data,
+        };
         let record = tail_record(&sample);
         let slices = [IoSlice::new(&record), IoSlice::new(data)];
         let wanted = slices.iter().map(|slice| slice.len()).sum::<usize>();

@@ -67,7 +67,9 @@ fn frame(
 ) -> Result<Option<gst::Buffer>, Failure> {
     let no_memory = |_| Failure::new(Fault::Device, "no memory for a frame");
     let mut buffer = pool.acquire_buffer(None).map_err(no_memory)?;
-    let Some(writable) = buffer.get_mut() else { return Err(Failure::new(Fault::Bug, "a pooled frame is shared")) };
+    let Some(writable) = buffer.get_mut() else {
+        return Err(Failure::new(Fault::Bug, "a pooled frame is shared"));
+    };
     writable.set_pts(pts);
     let mut pixels =
         writable.map_writable().map_err(|_| Failure::new(Fault::Device, "a frame cannot be written to"))?;

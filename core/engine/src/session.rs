@@ -65,17 +65,34 @@ impl Session {
         bus::watch(&pipeline, move |event| drop(tell.send(Input::Bus(event))));
 
         let mut session = Session { pipeline, tracks: Vec::new(), reporter: reporter.clone() };
-        for (index, track) in job.tracks.iter().enumerate() {
-            let track = session.track(index, track, job, offset, plugins, inputs)?;
-            session.tracks.push(track);
+        match session.play(job, offset, plugins, inputs) {
+            Ok(()) => Ok(session),
+            Err(failure) => {
+                // The process ends next, and takes it along.
+                std::mem::forget(session);
+                Err(failure)
+            }
         }
-        match session.change_state(gst::State::Paused)? {
+    }
+
+    fn play(
+        &mut self,
+        job: &Job,
+        offset: u64,
+        plugins: &Plugins,
+        inputs: &Sender<Input>,
+    ) -> Result<(), Failure> {
+        for (index, track) in job.tracks.iter().enumerate() {
+            let track = self.track(index, track, job, offset, plugins, inputs)?;
+            self.tracks.push(track);
+        }
+        match self.change_state(gst::State::Paused)? {
             gst::StateChangeSuccess::NoPreroll => {}
             // Without a live source everything would run as fast as it can.
             _ => return Err(Error::NotLive.into()),
         }
-        session.change_state(gst::State::Playing)?;
-        Ok(session)
+        self.change_state(gst::State::Playing)?;
+        Ok(())
     }
 
     fn change_state(&self, to: gst::State) -> Result<gst::StateChangeSuccess, Error> {

@@ -1,5 +1,6 @@
 //! The worker process: commands in, reports out, at most one job.
 
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -47,7 +48,8 @@ pub fn main() -> ExitCode {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("DESKREEL_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let color = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color).with_writer(std::io::stderr).init();
 }
 
 fn serve() -> Result<(), Failure> {
@@ -232,7 +234,9 @@ impl Worker {
     fn session(&self) -> Option<&Session> {
         match &self.phase {
             Phase::Idle => None,
-            Phase::Running(session, _) | Phase::Draining(session, _) | Phase::Writing(session, _) => Some(session),
+            Phase::Running(session, _) | Phase::Draining(session, _) | Phase::Writing(session, _) => {
+                Some(session)
+            }
         }
     }
 }

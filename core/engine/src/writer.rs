@@ -9,6 +9,7 @@
 //! limit the oldest are let go, in whole runs from one keyframe to the next, and counted as lost.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,7 +65,8 @@ pub fn start<D: AsRef<[u8]> + Send + 'static>(
     done: impl FnOnce() + Send + 'static,
 ) -> Result<SyncSender<Input<D>>, Error> {
     let path = setup.directory.join(&setup.folder);
-    std::fs::create_dir_all(&path).map_err(|source| Error::Write { path: path.display().to_string(), source })?;
+    let lock = files::own_folder(&setup.directory, &setup.folder)
+        .map_err(|source| Error::Write { path: path.display().to_string(), source })?;
     let (sender, inputs) = sync_channel(BACKLOG);
     let mut writer = Writer {
         cutter: Cutter::new(setup.fragment_ns, setup.period_ns),
@@ -77,6 +79,7 @@ pub fn start<D: AsRef<[u8]> + Send + 'static>(
         await_keyframe: false,
         failed: false,
         setup,
+        _lock: lock,
     };
     let run = move || {
         writer.run(&inputs);
@@ -102,6 +105,7 @@ struct Writer<D> {
     await_keyframe: bool,
     /// Reported; nothing is written any more.
     failed: bool,
+    _lock: File,
 }
 
 enum Item<D> {

@@ -101,6 +101,15 @@ fn a_fragment_with_something_behind_it_is_refused() {
 }
 
 #[test]
+fn a_fragment_with_bytes_that_no_sample_owns_is_refused() {
+    let mut bytes = small_fragment();
+    let mdat = bytes.windows(4).position(|name| name == b"mdat").unwrap() - 4;
+    bytes[mdat + 3] += 1;
+    bytes.push(0);
+    assert!(matches!(read_fragment(&bytes), Err(Error::NotOurs("samples do not fill the mdat"))));
+}
+
+#[test]
 fn a_tail_cut_anywhere_gives_the_whole_records_before_the_cut() {
     let whole = small_tail();
     // Ends of the records: a head of 16 bytes, then 40 bytes and the data each.

@@ -20,6 +20,8 @@ pub struct Manifest {
     pub writer: String,
     /// Null while the recording runs, and after a crash until recovery has sealed it.
     pub outcome: Option<Outcome>,
+    /// When it was asked to stop, or gave up. Null where nobody lived to tell.
+    pub ended: Option<MediaTime>,
     /// Where media time zero lies in the world. A later jump of the wall clock adds another.
     pub anchors: Vec<Anchor>,
     pub tracks: Vec<Track>,
@@ -141,7 +143,7 @@ pub struct FrameCounts {
     pub lost: u64,
 }
 
-/// A stretch of media time without footage.
+/// A stretch of media time without footage: between two fragments, or from the last one to the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     pub from: MediaTime,
@@ -183,6 +185,7 @@ impl Manifest {
             pipeline,
             writer: concat!("deskreel ", env!("CARGO_PKG_VERSION")).to_owned(),
             outcome: None,
+            ended: None,
             anchors: vec![anchor],
             tracks: tracks.iter().map(track).collect(),
             incidents: Vec::new(),

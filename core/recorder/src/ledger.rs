@@ -147,9 +147,19 @@ impl Ledger {
         }
     }
 
+    /// No footage was made any more when the recording ended.
+    pub fn gap_at_end(&mut self, ended: MediaTime) {
+        for track in &mut self.manifest.tracks {
+            if let Some(from) = track.end().filter(|end| deskreel_spool::is_jump(*end, ended)) {
+                track.gaps.push(Gap { from, to: ended, cause: self.cause });
+            }
+        }
+    }
+
     /// The last save.
-    pub fn seal(&mut self, outcome: Outcome) -> Result<(), deskreel_spool::Error> {
+    pub fn seal(&mut self, outcome: Outcome, ended: MediaTime) -> Result<(), deskreel_spool::Error> {
         self.manifest.outcome = Some(outcome);
+        self.manifest.ended = Some(ended);
         self.folder.save(&self.manifest)
     }
 

@@ -46,12 +46,25 @@ pub enum Control {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
     /// The folder exists; frames follow.
-    Began { recording: RecordingId, folder: PathBuf },
+    Began {
+        recording: RecordingId,
+        folder: PathBuf,
+    },
     /// A worker serves this part.
-    Part { part: PartNumber, cause: Cause, worker: Option<u32> },
+    Part {
+        part: PartNumber,
+        cause: Cause,
+        worker: Option<u32>,
+    },
     /// The first frame of a part is on disk.
-    Recording { part: PartNumber },
-    Incident { at: MediaTime, cause: Cause, detail: String },
+    Recording {
+        part: PartNumber,
+    },
+    Incident {
+        at: MediaTime,
+        cause: Cause,
+        detail: String,
+    },
     /// There is room again.
     DiskBack,
     Status(Status),
@@ -104,6 +117,8 @@ pub async fn record(
         watchdog: Watchdog::new(setup.limits, Instant::now()),
         wake: None,
         in_part: false,
+        ended_well: false,
+        stopped_at: None,
     };
     (run.tell)(Notice::Began { recording, folder: path.clone() });
     run.perform(effects).await;
@@ -125,6 +140,10 @@ struct Run<'a, T> {
     wake: Option<(Instant, Event)>,
     /// The present part has a frame on disk.
     in_part: bool,
+    /// The worker of the present part has ended as it should: there is nothing that it could not write.
+    ended_well: bool,
+    /// When a stop was asked for.
+    stopped_at: Option<MediaTime>,
 }
 
 impl<T: FnMut(Notice)> Run<'_, T> {
@@ -194,13 +213,19 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                     tracing::warn!(path = %path.display(), reason, "plugin not loaded");
                 }
             }
-            Report::Ended | Report::Devices { .. } | Report::Decoded { .. } => {}
+            Report::Ended => self.ended_well = true,
+            Report::Devices { .. } | Report::Decoded { .. } => {}
         }
     }
 
     async fn worker_gone(&mut self) {
         if let Some(worker) = self.worker.take() {
             worker.reap().await;
+        }
+        // The next part's worker loads while this part's remains are taken in. Where none can be started, the
+        // start of the part says so.
+        if self.stoppable() {
+            let _ = self.pool.warm().await;
         }
         let had_frames = self.ledger.frames().encoded;
         self.ledger.end_part();
@@ -230,6 +255,9 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     async fn event(&mut self, event: Event) {
+        if event == Event::StopAsked && self.stopped_at.is_none() {
+            self.stopped_at = Some(self.now());
+        }
         let (state, effects) = step(self.state.clone(), event);
         self.state = state;
         self.perform(effects).await;
@@ -261,7 +289,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
 
     async fn start_part(&mut self, part: PartNumber, cause: Cause) {
         self.ledger.begin_part(part, cause);
-        self.in_part = false;
+        (self.in_part, self.ended_well) = (false, false);
         self.watchdog = Watchdog::new(self.limits, Instant::now());
         self.job.part = part;
         match self.pool.take().await {
@@ -291,7 +319,11 @@ impl<T: FnMut(Notice)> Run<'_, T> {
 
     /// A seal that cannot be written now is written by the next start's recovery, so it does not hold up the end.
     fn seal(&mut self, outcome: Outcome) {
-        if let Err(error) = self.ledger.seal(outcome) {
+        let ended = self.stopped_at.unwrap_or_else(|| self.now());
+        if !self.ended_well {
+            self.ledger.gap_at_end(ended);
+        }
+        if let Err(error) = self.ledger.seal(outcome, ended) {
             let fault: Fault = error.fault();
             tracing::error!(%error, %fault, "the recording is not sealed; recovery will do it at the next start");
         }

@@ -90,7 +90,10 @@ impl Watchdog {
             }
             let behind = watch.behind.filter(|_| !self.disk_full)?;
             (now - behind > self.limits.written).then(|| {
-                format!("track `{track}`: frames are captured and none is written for {} s", seconds(self.limits.written))
+                format!(
+                    "track `{track}`: frames are captured and none is written for {} s",
+                    seconds(self.limits.written)
+                )
             })
         })
     }

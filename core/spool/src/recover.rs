@@ -8,12 +8,17 @@ pub(crate) use track::recover_track;
 use track::remove_temporary;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use deskreel_model::manifest::{Anchor, Cause, Incident, Outcome, Track};
 use deskreel_model::{Manifest, MediaTime, RecordingId, Utc, layout};
 
 use crate::disk::{Disk, names};
 use crate::{Error, RecordingDir};
+
+/// A worker ends within 1.3 s once it is alone; one that takes longer hangs, and is left to the next start.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(3);
+const ORPHAN_LOOK: Duration = Duration::from_millis(20);
 
 /// One recording that was found without an outcome.
 #[derive(Debug)]
@@ -78,6 +83,7 @@ fn recover_folder(disk: &Disk, folder: &Path, name: &str) -> Result<Option<Summa
         },
         Err(error) => return Err(error),
     };
+    await_writers(folder)?;
 
     remove_temporary(disk, folder)?;
     for name in tracks_on_disk(folder)? {
@@ -94,6 +100,24 @@ fn recover_folder(disk: &Disk, folder: &Path, name: &str) -> Result<Option<Summa
     manifest.outcome = Some(Outcome::Recovered);
     owned.save_with(disk, &manifest)?;
     Ok(Some(summary))
+}
+
+/// A worker that lost its supervisor brings what it has to disk and ends; it locks the folder of its part until
+/// then.
+fn await_writers(folder: &Path) -> Result<(), Error> {
+    let limit = Instant::now() + ORPHAN_LIMIT;
+    for track in tracks_on_disk(folder)? {
+        let path = folder.join(track);
+        for part in names(&path)?.unwrap_or_default() {
+            while let Err(busy @ Error::Busy { .. }) = RecordingDir::open(&path.join(&part)) {
+                if Instant::now() > limit {
+                    return Err(busy);
+                }
+                std::thread::sleep(ORPHAN_LOOK);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A manifest for a folder that has none, if its name and content say that it is a recording.

@@ -1,0 +1,128 @@
+//! Rules about Rust files, each with the places where it does not hold.
+
+use super::{File, assert_none, files, words};
+
+/// Files of more than 600 lines, each with the reason why it is not two.
+const LONG: [(&str, &str); 0] = [];
+
+/// `unsafe` may occur below `sdk/` and here.
+const UNSAFE: [&str; 6] = [
+    "sdk/",
+    "core/host/src/c_adapter.rs",
+    "core/host/src/open.rs",
+    "plugins/source-x11/src/xlib.rs",
+    "tests/broken-plugins/changed-layout/",
+    "tests/broken-plugins/no-entry/",
+];
+
+#[test]
+fn files_are_short() {
+    let files = files("rs");
+    let mut lines: Vec<usize> = files.iter().map(|file| file.text.lines().count()).collect();
+    lines.sort_unstable();
+    let (median, p90) = (lines[lines.len() / 2], lines[lines.len() * 9 / 10]);
+    println!("{} files, median {median} lines, nine of ten at most {p90}", lines.len());
+    assert!(p90 <= 400, "nine of ten files have at most {p90} lines, 400 are aimed at");
+    let long = files.iter().filter(|file| file.text.lines().count() > 600);
+    let unexplained = long.filter(|file| !LONG.iter().any(|(path, _)| *path == file.path));
+    let unexplained: Vec<String> = unexplained.map(|file| file.path.clone()).collect();
+    assert_none(&unexplained, "over 600 lines, and no reason in this test");
+}
+
+#[test]
+fn unsafe_stays_where_it_must_be() {
+    let mut wrong = Vec::new();
+    for file in files("rs").iter().filter(|file| !file.is_in(&UNSAFE)) {
+        wrong.extend(found(file, |line| words(line).any(|word| word == "unsafe")));
+    }
+    assert_none(&wrong, "`unsafe` outside of the places that tests/tidy/sources.rs names");
+}
+
+#[test]
+fn each_unsafe_block_says_why_it_is_safe() {
+    let mut wrong = Vec::new();
+    for file in files("rs") {
+        let lines: Vec<&str> = file.text.lines().collect();
+        for (number, line) in
+            file.code().filter(|(_, line)| line.contains("unsafe {") || line.contains("unsafe impl"))
+        {
+            // A comment of a few lines, then the start of a statement that may span lines itself.
+            let before = &lines[number.saturating_sub(7)..number];
+            if !before.iter().any(|line| line.contains("SAFETY:")) {
+                wrong.push(format!("{}:{number}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    assert_none(&wrong, "`unsafe` without `SAFETY:`");
+}
+
+#[test]
+fn only_build_makes_elements() {
+    let makes = [
+        "ElementFactory::make",
+        "ElementFactory::create",
+        "factory.create(",
+        "gst::parse",
+        "AppSrc::builder()",
+    ];
+    only_in(&["core/engine/src/build.rs"], &makes, "an element is made");
+}
+
+#[test]
+fn only_bus_and_decode_read_a_bus() {
+    let reads = [".bus()", "BusSyncReply", "timed_pop", "add_watch", "iter_timed"];
+    only_in(&["core/engine/src/bus.rs", "core/engine/src/decode.rs"], &reads, "a bus is read");
+}
+
+#[test]
+fn only_render_draws_diagnostics() {
+    only_in(&["cli/src/render.rs"], &["annotate_snippets"], "diagnostics are drawn");
+}
+
+/// A test that sleeps is slow on a fast machine and wrong on a slow one.
+#[test]
+fn tests_wait_for_events_and_not_for_time() {
+    only_in(&[], &["thread::sleep", "time::sleep(", "sleep_ms"], "something sleeps");
+}
+
+#[test]
+fn no_test_is_left_out() {
+    only_in(&[], &["#[ignore", "should_panic"], "a test is left out or cannot say why it fails");
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let marks = ["TODO", "FIXME", "XXX", "HACK"].map(|mark| format!("{mark}:"));
+    let mut wrong = Vec::new();
+    for file in ["rs", "md", "toml", "c", "h"].iter().flat_map(|extension| files(extension)) {
+        let lines = file.text.lines().enumerate();
+        let marked = lines.filter(|(_, line)| marks.iter().any(|mark| line.contains(mark)));
+        wrong.extend(marked.map(|(index, line)| format!("{}:{}: {}", file.path, index + 1, line.trim())));
+    }
+    assert_none(&wrong, "finish it, or write it into an issue");
+}
+
+/// No file but those named has code with one of these texts.
+fn only_in(places: &[&str], texts: &[&str], rule: &str) {
+    let sources = files("rs");
+    let mut wrong = Vec::new();
+    for file in &sources {
+        if !file.is_in(places) {
+            wrong.extend(found(file, |line| texts.iter().any(|text| line.contains(text))));
+        }
+    }
+    assert_none(&wrong, &format!("{rule} outside of {places:?}"));
+    for place in places {
+        let there =
+            |file: &File| !found(file, |line| texts.iter().any(|text| line.contains(text))).is_empty();
+        assert!(
+            sources.iter().any(|file| file.path == *place && there(file)),
+            "{rule}: not in {place} any more"
+        );
+    }
+}
+
+fn found(file: &File, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let lines = file.code().filter(|(_, line)| wanted(line));
+    lines.map(|(number, line)| format!("{}:{number}: {}", file.path, line.trim())).collect()
+}
