@@ -118,6 +118,7 @@ pub async fn record(
         wake: None,
         in_part: false,
         ended_well: false,
+        stop_sent: false,
         stopped_at: None,
     };
     (run.tell)(Notice::Began { recording, folder: path.clone() });
@@ -140,8 +141,9 @@ struct Run<'a, T> {
     wake: Option<(Instant, Event)>,
     /// The present part has a frame on disk.
     in_part: bool,
-    /// The worker of the present part has ended as it should: there is nothing that it could not write.
+    /// The present part recorded until it was asked to stop, and has written everything.
     ended_well: bool,
+    stop_sent: bool,
     /// When a stop was asked for.
     stopped_at: Option<MediaTime>,
 }
@@ -213,7 +215,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                     tracing::warn!(path = %path.display(), reason, "plugin not loaded");
                 }
             }
-            Report::Ended => self.ended_well = true,
+            Report::Ended => self.ended_well = self.stop_sent && self.in_part,
             Report::Devices { .. } | Report::Decoded { .. } => {}
         }
     }
@@ -270,6 +272,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 Effect::StartPart(part, cause) => self.start_part(part, cause).await,
                 Effect::Retry(pause) => self.wake = Some((Instant::now() + pause, Event::RetryDue)),
                 Effect::AskStop => {
+                    self.stop_sent = true;
                     if let Some(worker) = &mut self.worker {
                         worker.send(&Command::Stop).await;
                     }
