@@ -121,7 +121,7 @@ pub struct RecordOptions {
     /// Export one MP4 at the end
     #[arg(long, value_name = "FILE.mp4")]
     pub output: Option<PathBuf>,
-    /// Print one line of JSON for each event (docs/recording-format.md)
+    /// Print one line of JSON for each event (docs/command-line.md)
     #[arg(long)]
     pub json: bool,
 }

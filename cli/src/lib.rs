@@ -8,6 +8,7 @@ pub mod command;
 mod exit;
 mod plugins;
 mod progress;
+mod recording;
 pub mod render;
 mod sinks;
 

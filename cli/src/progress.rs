@@ -105,7 +105,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// docs/recording-format.md has this for people.
+/// docs/command-line.md has this for people.
 fn to_json(notice: &Notice) -> serde_json::Value {
     match notice {
         Notice::Began { recording, folder } => {

@@ -7,10 +7,11 @@ use anyhow::{Result, bail};
 use deskreel_contract::FinishedRecording;
 use deskreel_pipeline::PluginSearch;
 
+use crate::recording::manifest;
 use crate::{plugins, sinks};
 
 pub fn run(recording: &Path, output: &Path, overwrite: bool) -> Result<ExitCode> {
-    let manifest = deskreel_spool::load(recording)?;
+    let manifest = manifest(recording)?;
     if manifest.outcome.is_none() {
         bail!(
             "the recording is not finished: wait for its recorder, or let `deskreel record` recover it at its next start"

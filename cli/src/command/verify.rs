@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::exit;
 use crate::progress::size;
+use crate::recording::manifest;
 
 /// How far a frame may be shown from where its fragment lies: one frame at 10 frames per second.
 const TIME_LIMIT: Duration = Duration::from_millis(100);
@@ -21,13 +22,17 @@ const TIME_LIMIT: Duration = Duration::from_millis(100);
 const DECODE_LIMIT: Duration = Duration::from_secs(3600);
 
 pub fn run(recording: &Path, as_json: bool) -> Result<ExitCode> {
+    let manifest = match manifest(recording) {
+        Ok(manifest) => Some(manifest),
+        // A manifest that cannot be read is a finding.
+        Err(error) if error.is::<deskreel_spool::Error>() => None,
+        Err(error) => return Err(error),
+    };
     let mut report = deskreel_spool::verify_bytes(recording);
-    // A manifest that cannot be read is a finding already.
-    let manifest = deskreel_spool::load(recording).ok();
     let mut decoded = 0;
     for track in manifest.iter().flat_map(|manifest| &manifest.tracks) {
         for part in track.parts.iter().filter(|part| !part.fragments.is_empty()) {
-            match decode(recording, track, part) {
+            match decode(recording, part) {
                 Ok(frames) => {
                     decoded += frames.times.len();
                     report.findings.extend(judge(track, part, &frames));
@@ -64,7 +69,7 @@ pub fn run(recording: &Path, as_json: bool) -> Result<ExitCode> {
 }
 
 /// A worker a part: what cannot be decoded may take the decoder with it.
-fn decode(recording: &Path, _track: &Track, part: &Part) -> Result<DecodedPart, String> {
+fn decode(recording: &Path, part: &Part) -> Result<DecodedPart, String> {
     let path = |file: &str| recording.join(file);
     let fragments: Vec<PathBuf> = part.fragments.iter().map(|fragment| path(&fragment.file.file)).collect();
     let question = Command::Decode { init: path(&part.init.file), fragments };
