@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use deskreel_model::manifest::{Cause, Outcome};
 use rustix::process::Signal;
 use support::random::Random;
-use support::recorder::{Desk, Recording, send};
+use support::recorder::{Desk, Recording, assert_ffmpeg_accepts, send};
 
 const KILLS: usize = 20;
 const FPS: u64 = 30;
@@ -61,6 +61,10 @@ fn killed_worker_costs_at_most_a_second() {
         assert_eq!(gap.cause, Cause::WorkerDied);
         assert!(gap.from.0.abs_diff(last) <= PERIOD_NS, "the gap begins at {:?}, not {last}", gap.from);
     }
+    let exported = recording.export();
+    assert_ffmpeg_accepts(&exported);
+    let frames: usize = parts.iter().map(Vec::len).sum();
+    assert_eq!(support::counter::read_file(&exported).len(), frames, "the export has every frame of every part");
     println!("{KILLS} kills, the worst cost {} ms", worst / 1_000_000);
 }
 

@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::recorder::{Desk, Recording, assert_ffmpeg_accepts, deskreel, mediainfo_duration_ms};
+use support::recorder::{Desk, assert_ffmpeg_accepts, mediainfo_duration_ms};
 
 const SECONDS: u32 = 20;
 const FPS: u64 = 30;
@@ -51,7 +51,7 @@ fn every_frame_is_kept(encoder: &str) {
 
     let part = &recording.track().parts[0];
     assert_ffmpeg_accepts(&recording.joined(part));
-    let exported = export(&desk, &recording);
+    let exported = recording.export();
     assert_ffmpeg_accepts(&exported);
     let length = parts[0].len() as f64 * 1000.0 / FPS as f64;
     let off = mediainfo_duration_ms(&exported) - length;
@@ -60,11 +60,4 @@ fn every_frame_is_kept(encoder: &str) {
     let frames = support::counter::read_file(&exported);
     let numbers: Vec<_> = frames.iter().map(|frame| frame.reading.unwrap().number).collect();
     assert_eq!(numbers, (0..parts[0].len() as u32).collect::<Vec<_>>(), "the export has the same frames");
-}
-
-fn export(desk: &Desk, recording: &Recording) -> std::path::PathBuf {
-    let path = desk.folder.path().join("export.mp4");
-    let status = deskreel().arg("export").arg(&recording.folder).arg(&path).status().unwrap();
-    assert!(status.success());
-    path
 }

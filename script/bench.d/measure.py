@@ -54,8 +54,8 @@ def table(machine, rows):
     for row in rows:
         digits = 3 if row.unit == "x" else 1
         numbers = "".join(f" {number:8.{digits}f}" for number in (row.value(), min(row.values), max(row.values)))
-        verdict = {None: "", True: f"  at most {row.aim:g}", False: f"  MISSED: at most {row.aim:g}"}[row.is_met()]
-        lines.append(f"{row.name:{width}}  {row.unit:>2}{numbers} {len(row.values):5}{verdict}".rstrip())
+        aim = "" if row.aim is None else f"  {'' if row.is_met() else 'MISSED: '}at most {row.aim:g}"
+        lines.append(f"{row.name:{width}}  {row.unit:>2}{numbers} {len(row.values):5}{aim}")
     return "\n".join(lines)
 
 

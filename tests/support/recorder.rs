@@ -187,6 +187,14 @@ impl Recording {
         parts.map(read).collect()
     }
 
+    /// One MP4 of it, beside its folder.
+    pub fn export(&self) -> PathBuf {
+        let path = self.folder.with_extension("mp4");
+        let output = deskreel().arg("export").arg(&self.folder).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        path
+    }
+
     /// `deskreel verify`, which decodes everything, has nothing to say.
     pub fn assert_verified(&self) {
         let output = deskreel().arg("verify").arg(&self.folder).output().unwrap();
