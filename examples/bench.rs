@@ -87,7 +87,7 @@ fn open(built: &[Found], wanted: &PluginSettings) -> Result<Plugin> {
 async fn warm_start(file: &Path, count: usize) -> Result<()> {
     let built = built()?;
     let graph = graph(file, &built)?;
-    let mut pool = Pool::new(build_folder()?.join("deskreel-worker"), files(&built, &graph)?, true);
+    let mut pool = Pool::new(build_folder()?.join("deskreel-worker"), files(&built, &graph)?, &job_of(&graph), true);
     pool.warm().await?;
     let mut times = Vec::new();
     for _ in 0..count {
@@ -149,7 +149,7 @@ fn files(built: &[Found], graph: &Graph) -> Result<Vec<PluginFile>> {
     let tracks = graph.recording.tracks.iter();
     let used = tracks.flat_map(|track| std::iter::once(&track.source.plugin).chain(&track.encoder.plugins));
     let found = used.map(|plugin| find(built, &plugin.plugin));
-    found.map(|found| found.map(|f| PluginFile { path: f.path.clone(), sha256: f.sha256.clone() })).collect()
+    found.map(|found| found.map(|f| PluginFile { path: f.path.clone(), sha256: f.sha256.clone(), unusable: None })).collect()
 }
 
 fn find<'a>(built: &'a [Found], id: &str) -> Result<&'a Found> {

@@ -38,7 +38,7 @@ async fn run(cycles: usize) {
     let random = Random::new();
     let folder = tempfile::tempdir().unwrap();
     let worker = PathBuf::from(env!("CARGO_BIN_EXE_deskreel-worker"));
-    let mut pool = Pool::new(worker, plugins(), true);
+    let mut pool = Pool::new(worker, plugins(), &job(), true);
     let (mut settled, mut files) = (0, 0);
     let (mut abandoned, mut slowest) = (0, Duration::ZERO);
     for cycle in 0..cycles {
@@ -92,7 +92,7 @@ fn plugins() -> Vec<PluginFile> {
     let file = |name: &str| {
         let found = deskreel_host::examine(&folder.join(name));
         assert!(found.what.is_ok(), "{name}: build the workspace first: {:?}", found.what);
-        PluginFile { path: found.path, sha256: found.sha256 }
+        PluginFile { path: found.path, sha256: found.sha256, unusable: None }
     };
     ["libdeskreel_source_synthetic.so", "libdeskreel_encoder_x264.so"].map(file).to_vec()
 }

@@ -307,6 +307,27 @@ fn bad_ones_do_not_keep_good_ones_from_loading() {
     assert_eq!(ids, ["example.feed.minimal", "example.source.minimal"]);
 }
 
+/// Built by nightly with randomized layouts, so that nothing but the contract can be what both sides agree on.
+#[test]
+fn a_plugin_of_another_compiler_loads() {
+    let compiler = |command: &str| {
+        let mut cargo = Command::new("rustup");
+        cargo.args(["run", "nightly", "cargo", command]).env_remove("RUSTUP_TOOLCHAIN");
+        cargo
+    };
+    if !compiler("--version").output().is_ok_and(|output| output.status.success()) {
+        println!("skipped: there is no nightly toolchain (rustup toolchain install nightly)");
+        return;
+    }
+    let mut build = compiler("build");
+    build.args(["--quiet", "-p", "example-source-minimal", "--target-dir", "target/nightly-plugin"]);
+    assert!(build.env("RUSTFLAGS", "-Zrandomize-layout").status().unwrap().success());
+    let library = load(Path::new("target/nightly-plugin/debug/libexample_source_minimal.so"));
+    let settings = json!({ "pattern": "snow" });
+    let mut source = library.create("example.source.minimal", &settings, HostCallbacks::default()).unwrap();
+    assert!(source.recipe(&SourceRequest { max_fps: 5 }).is_ok());
+}
+
 /// The dynamic loader holds its lock while a library's constructors run, so this one needs a process of its own:
 /// the test runs itself again.
 #[test]

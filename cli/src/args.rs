@@ -135,7 +135,7 @@ pub enum PluginsCommand {
     },
     /// Everything that a plugin says of itself
     Show {
-        /// Its id, as in source.x11
+        /// Its id, as in source.x11, or a library's file
         plugin: String,
         #[arg(long)]
         json: bool,

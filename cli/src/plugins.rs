@@ -12,7 +12,9 @@ use crate::command::check::Checked;
 
 /// For commands that need no more than the names.
 pub fn catalog_for(search: &PluginSearch) -> deskreel_pipeline::Catalog {
-    listed(&find(search))
+    let catalog = find(search);
+    tell_refused(&catalog);
+    listed(&catalog)
 }
 
 /// Everything in the file's plugin folders and in the usual ones that the allow-list admits.
@@ -29,6 +31,13 @@ pub fn find(search: &PluginSearch) -> Catalog {
     Catalog::new(found, &allow)
 }
 
+/// A library that is not used may be why a plugin is missed.
+fn tell_refused(catalog: &Catalog) {
+    for (path, refused) in &catalog.refused {
+        eprintln!("note: {} is not used: {refused}", path.display());
+    }
+}
+
 pub fn listed(catalog: &Catalog) -> deskreel_pipeline::Catalog {
     let descriptors = catalog.libraries.iter().filter_map(|found| found.what.as_ref().ok());
     deskreel_pipeline::Catalog::new(descriptors.cloned())
@@ -39,6 +48,7 @@ pub fn pipeline(file: &Path) -> Result<Option<(Graph, Catalog)>> {
     let mut catalog = Catalog::default();
     let checked = Checked::read(file, |search| {
         catalog = find(search);
+        tell_refused(&catalog);
         listed(&catalog)
     })?;
     Ok(checked.show().map(|graph| (graph, catalog)))
@@ -56,5 +66,5 @@ pub fn files<'a>(catalog: &Catalog, ids: impl Iterator<Item = &'a str>) -> Vec<P
     let mut seen = BTreeSet::new();
     let found = ids.filter_map(|id| catalog.find(id)).map(|(found, _)| found);
     let files = found.filter(|found| seen.insert(found.path.clone()));
-    files.map(|found| PluginFile { path: found.path.clone(), sha256: found.sha256.clone() }).collect()
+    files.map(|found| PluginFile { path: found.path.clone(), sha256: found.sha256.clone(), unusable: None }).collect()
 }

@@ -5,7 +5,7 @@ from measure import Row, cost, ratios
 
 
 def run(binaries, folder, quick):
-    seconds, rounds = (5, 2) if quick else (15, 3)
+    seconds, rounds = (5, 2) if quick else (20, 3)
     economic, full = [], []
     for number in range(rounds):
         for changes_only, percents in ((True, economic), (False, full)):

@@ -154,7 +154,7 @@ fn uses(file: &File, word: &str, texts: &[&str]) -> Vec<String> {
     if file.path.contains("/tests") || file.path.ends_with("/fixture.rs") {
         return Vec::new();
     }
-    let code = file.code().take_while(|(_, line)| !line.starts_with("#[cfg(test)]"));
+    let code = file.code().take_while(|(_, line)| line != "mod tests {");
     let found = code.filter(|(_, line)| texts.iter().any(|text| line.contains(text)));
     found.map(|(number, line)| format!("{}:{number}: {word}: {}", file.path, line.trim())).collect()
 }

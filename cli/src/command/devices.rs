@@ -48,7 +48,7 @@ pub fn ask(catalog: &Catalog) -> Result<Devices> {
     let files = files(catalog, sources.map(|(_, _, plugin)| plugin.id.as_str()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let devices = runtime.block_on(async {
-        let mut worker = Worker::spawn(&default_worker()?, &files).await?;
+        let mut worker = Worker::spawn(&default_worker()?, &files, &[]).await?;
         let answer = |report| match report {
             Report::Devices { devices } => Some(devices),
             _ => None,

@@ -12,7 +12,7 @@ use deskreel_contract::{Codec, Kind, Rate};
 use deskreel_host::Catalog;
 use deskreel_model::PartNumber;
 use deskreel_model::manifest::Outcome;
-use deskreel_model::worker::{Job, PluginSettings, TrackJob};
+use deskreel_model::worker::{Job, PluginFile, PluginSettings, TrackJob};
 use deskreel_pipeline::{Graph, PluginSearch};
 use deskreel_recorder::{Pool, Setup, default_worker, job_of};
 use serde_json::json;
@@ -101,7 +101,7 @@ fn room(directory: &Path) -> Line {
 /// The file's own pipeline, for a second.
 fn pipeline(graph: &Graph, catalog: &Catalog) -> Line {
     let files = plugins::worker_files(graph, catalog);
-    tried(format!("pipeline `{}`", graph.name), &job_of(graph), Pool::new(worker(), files, false))
+    tried(format!("pipeline `{}`", graph.name), &job_of(graph), files)
 }
 
 /// Each encoder on a synthetic picture.
@@ -109,7 +109,7 @@ fn encoders(catalog: &Catalog) -> Vec<Line> {
     let encoders = catalog.plugins().filter(|(_, _, plugin)| plugin.interface.kind == Kind::Encoder);
     let line = |id: &str| {
         let files = plugins::files(catalog, ["source.synthetic", id].into_iter());
-        tried(id.to_owned(), &trial_job(id), Pool::new(worker(), files, false))
+        tried(id.to_owned(), &trial_job(id), files)
     };
     encoders.map(|(_, _, plugin)| line(&plugin.id)).collect()
 }
@@ -139,7 +139,8 @@ fn trial_job(encoder: &str) -> Job {
 }
 
 /// Makes a recording in a temporary folder, verifies it and throws it away.
-fn tried(subject: String, job: &Job, mut pool: Pool) -> Line {
+fn tried(subject: String, job: &Job, plugins: Vec<PluginFile>) -> Line {
+    let mut pool = Pool::new(worker(), plugins, job, false);
     let folder = std::env::temp_dir().join(format!("deskreel-doctor-{}", std::process::id()));
     let setup = Setup {
         pipeline: "doctor".to_owned(),

@@ -1,5 +1,6 @@
 //! `deskreel plugins`: what there is on this machine, told by the descriptors alone.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -64,16 +65,37 @@ fn row(found: &Found, library: &Descriptor, plugin: &Provides) -> Value {
     })
 }
 
-pub fn show(id: &str, as_json: bool) -> Result<ExitCode> {
-    let catalog = find(&PluginSearch::default());
-    let Some((found, library, plugin)) = catalog.plugins().find(|(_, _, plugin)| plugin.id == id) else {
-        bail!("there is no plugin `{id}`; `deskreel plugins list` shows those that there are");
-    };
+/// `wanted` is an id, or a file that need not be in any plugin folder nor be allowed: nothing of it is run.
+pub fn show(wanted: &str, as_json: bool) -> Result<ExitCode> {
+    let path = Path::new(wanted);
+    let found = if path.is_file() { vec![examine(path)?] } else { find(&PluginSearch::default()).libraries };
+    let described = found.iter().filter_map(|found| Some((found, found.what.as_ref().ok()?)));
+    let plugins = described.flat_map(|(found, library)| library.provides.iter().map(move |p| (found, library, p)));
+    let mut shown = 0;
+    for (found, library, plugin) in plugins.filter(|(_, _, plugin)| path.is_file() || plugin.id == wanted) {
+        show_one(found, library, plugin, as_json);
+        shown += 1;
+    }
+    if shown == 0 {
+        bail!("there is no plugin `{wanted}`; `deskreel plugins list` shows those that there are");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn examine(path: &Path) -> Result<Found> {
+    let found = deskreel_host::examine(path);
+    match &found.what {
+        Ok(_) => Ok(found),
+        Err(refused) => Err(anyhow::Error::from(refused.clone()).context(path.display().to_string())),
+    }
+}
+
+fn show_one(found: &Found, library: &Descriptor, plugin: &Provides, as_json: bool) {
     if as_json {
         let mut row = row(found, library, plugin);
         row["settings"] = plugin.settings.clone().unwrap_or_default();
         println!("{row:#}");
-        return Ok(ExitCode::SUCCESS);
+        return;
     }
     println!("{}  {}", plugin.id, plugin.about);
     println!("  package   {} {}", library.name, library.version);
@@ -86,7 +108,6 @@ pub fn show(id: &str, as_json: bool) -> Result<ExitCode> {
         let about = schema["description"].as_str().unwrap_or_default();
         println!("  {name}: {}  {about}", kind(schema));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// `integer, 1 to 60, default 10`

@@ -50,12 +50,13 @@ async fn record(
     duration: Option<Duration>,
     style: Style,
 ) -> Result<Finished> {
-    let mut pool = Pool::new(default_worker()?, plugins::worker_files(graph, catalog), false);
+    let job = job_of(graph);
+    let mut pool = Pool::new(default_worker()?, plugins::worker_files(graph, catalog), &job, false);
     let limit = graph.recording.max_duration;
     let setup = Setup {
         pipeline: graph.name.clone(),
         directory: graph.recording.directory.clone(),
-        job: job_of(graph),
+        job,
         max_duration: duration.into_iter().chain(limit).min(),
         limits: Default::default(),
     };

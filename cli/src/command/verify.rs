@@ -75,7 +75,7 @@ fn decode(recording: &Path, part: &Part) -> Result<DecodedPart, String> {
     let question = Command::Decode { init: path(&part.init.file), fragments };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let decoded = runtime.map_err(|error| error.to_string())?.block_on(async {
-        let mut worker = Worker::spawn(&default_worker()?, &[]).await?;
+        let mut worker = Worker::spawn(&default_worker()?, &[], &[]).await?;
         let answer = |report| match report {
             Report::Decoded { result } => Some(result),
             _ => None,

@@ -26,12 +26,18 @@ pub fn own_folder(recording: &Path, part: &Path) -> io::Result<File> {
 
 /// Writes a file under a temporary name, syncs it, gives it its name and syncs that. What is returned is on disk.
 pub fn write(folder: &Path, name: &str, slices: &[&[u8]]) -> io::Result<FileRef> {
+    let file = write_unnamed(folder, name, slices)?;
+    File::open(folder)?.sync_all()?;
+    Ok(file)
+}
+
+/// The same, but its name is on disk only when the folder is synced next.
+pub fn write_unnamed(folder: &Path, name: &str, slices: &[&[u8]]) -> io::Result<FileRef> {
     let path = folder.join(name);
     let unfinished = path.with_added_extension(layout::UNFINISHED);
     match fill(&unfinished, slices) {
         Ok((size, sha256)) => {
             std::fs::rename(&unfinished, &path)?;
-            File::open(folder)?.sync_all()?;
             Ok(FileRef { file: name.to_owned(), size, sha256 })
         }
         Err(error) => {

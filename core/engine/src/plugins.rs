@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deskreel_contract::{Candidate, Device, EncodeRequest, Kind, SourceRecipe, SourceRequest};
-use deskreel_host::{FrameStatus, HostCallbacks, Library, Plugin, PluginFailure, Refused};
+use deskreel_host::{Found, FrameStatus, HostCallbacks, Library, Plugin, PluginFailure, Refused};
+use deskreel_model::Fault;
 use deskreel_model::manifest::PluginUse;
 use deskreel_model::worker::{PluginFile, PluginSettings};
 use serde_json::{Value, json};
@@ -18,20 +19,45 @@ const LOAD_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct Plugins {
     libraries: Vec<Library>,
+    unusable: Vec<Unusable>,
+}
+
+/// A library that was not loaded.
+struct Unusable {
+    path: PathBuf,
+    /// The plugins that it would have given, as far as that is known.
+    ids: Vec<String>,
+    reason: String,
 }
 
 impl Plugins {
-    /// Loads what can be loaded, and says why the rest cannot.
-    pub fn load(files: &[PluginFile]) -> (Plugins, Vec<(PathBuf, String)>) {
+    /// Loads what can be loaded. An error names the library that hangs.
+    pub fn load(files: &[PluginFile]) -> Result<Plugins, (PathBuf, Refused)> {
         let mut plugins = Plugins::default();
-        let mut refused = Vec::new();
         for file in files {
-            match load(file) {
+            let found = deskreel_host::examine(&file.path);
+            let loaded = match &file.unusable {
+                Some(reason) => Err(reason.clone()),
+                None => match load(&found, &file.sha256) {
+                    Err(hangs @ Refused::NeverReturned { .. }) => return Err((found.path, hangs)),
+                    loaded => loaded.map_err(|refused| refused.to_string()),
+                },
+            };
+            match loaded {
                 Ok(library) => plugins.libraries.push(library),
-                Err(reason) => refused.push((file.path.clone(), reason.to_string())),
+                Err(reason) => {
+                    let provides = found.what.iter().flat_map(|what| &what.provides);
+                    let ids = provides.map(|plugin| plugin.id.clone()).collect();
+                    plugins.unusable.push(Unusable { path: found.path, ids, reason });
+                }
             }
         }
-        (plugins, refused)
+        Ok(plugins)
+    }
+
+    /// The libraries that were not loaded, and why.
+    pub fn refused(&self) -> Vec<(PathBuf, String)> {
+        self.unusable.iter().map(|library| (library.path.clone(), library.reason.clone())).collect()
     }
 
     /// A source; `changed` is called when it says that its screen is another one now.
@@ -80,21 +106,31 @@ impl Plugins {
     fn create(&self, wanted: &PluginSettings, host: HostCallbacks) -> Result<(Plugin, PluginUse), Error> {
         let has = |library: &&Library| library.descriptor().provides.iter().any(|p| p.id == wanted.plugin);
         let library = self.libraries.iter().find(has);
-        let library = library.ok_or_else(|| Error::NoPlugin(wanted.plugin.clone()))?;
+        let library = library.ok_or_else(|| self.missing(&wanted.plugin))?;
         let plugin = library
             .create(&wanted.plugin, &wanted.settings, host)
             .map_err(|failure| failed(&wanted.plugin, &failure))?;
         let version = library.descriptor().version.clone();
         Ok((plugin, PluginUse { plugin: wanted.plugin.clone(), version }))
     }
+
+    fn missing(&self, id: &str) -> Error {
+        match self.unusable.iter().find(|library| library.ids.iter().any(|had| had == id)) {
+            Some(Unusable { path, reason, .. }) => Error::Plugin {
+                plugin: id.to_owned(),
+                message: format!("{}: {reason}", path.display()),
+                fault: Fault::Plugin,
+            },
+            None => Error::NoPlugin(id.to_owned()),
+        }
+    }
 }
 
-fn load(file: &PluginFile) -> Result<Library, Refused> {
-    let found = deskreel_host::examine(&file.path);
-    if found.sha256 != file.sha256 {
-        return Err(Refused::Changed { expected: file.sha256.clone(), found: found.sha256 });
+fn load(found: &Found, admitted: &str) -> Result<Library, Refused> {
+    if found.sha256 != admitted {
+        return Err(Refused::Changed { expected: admitted.to_owned(), found: found.sha256.clone() });
     }
-    deskreel_host::load_with_deadline(&found, LOAD_LIMIT)
+    deskreel_host::load_with_deadline(found, LOAD_LIMIT)
 }
 
 /// A source that was opened with its settings.

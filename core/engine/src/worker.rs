@@ -13,7 +13,7 @@ use gstreamer as gst;
 
 use crate::error::Error;
 use crate::plugins::Plugins;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::wire::{self, Reporter};
 use crate::{bus, decode};
 
@@ -157,10 +157,18 @@ impl Worker {
 
     fn command(&mut self, command: Command) -> bool {
         match command {
-            Command::Prepare { plugins } => {
-                let (loaded, refused) = Plugins::load(&plugins);
-                self.plugins = loaded;
-                self.reporter.send(&Report::Ready { gstreamer: gst::version_string().to_string(), refused });
+            Command::Prepare { plugins, tracks } => {
+                match Plugins::load(&plugins) {
+                    Ok(loaded) => self.plugins = loaded,
+                    Err((path, refused)) => {
+                        self.reporter.send(&Report::PluginHangs { path, reason: refused.to_string() });
+                        // It holds the dynamic loader's lock, which an ordinary exit needs.
+                        std::process::abort();
+                    }
+                }
+                let (gstreamer, refused) = (gst::version_string().to_string(), self.plugins.refused());
+                self.reporter.send(&Report::Ready { gstreamer, refused });
+                session::preload(&tracks, &self.plugins);
                 false
             }
             Command::Start(job) => self.start(&job),

@@ -256,7 +256,8 @@ impl<D: AsRef<[u8]>> Writer<D> {
         let (track, folder) = (self.setup.track.clone(), &self.setup.folder);
         match item {
             Item::Header(bytes, opened) => {
-                let init = files::write(&self.path, layout::INIT, &[bytes])?;
+                // Without a fragment it is of no use, and the first fragment syncs its name.
+                let init = files::write_unnamed(&self.path, layout::INIT, &[bytes])?;
                 let mut part = OpenedPart::clone(opened);
                 part.init = in_folder(folder, init);
                 self.setup.reporter.send(&Report::PartOpened { track, part });

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use deskreel_contract::{CONTRACT_MAJOR, Descriptor};
@@ -16,31 +16,53 @@ use crate::instance::{Code, Library};
 use crate::open;
 use crate::search::{Found, sha256};
 
-/// The library whose constructors have not returned. The dynamic loader holds its lock meanwhile, so nothing
-/// else can be loaded in this process.
+/// The library whose constructors have not returned.
 static HANGING: OnceLock<PathBuf> = OnceLock::new();
 
-/// Loads a library and gives up on it after `limit`. The thread that loads it is left behind then: the process
-/// still works, but where it can (a worker), it should end and do without that plugin.
+/// Loads a library and gives up on it after `limit`; the thread that loads it is left behind then.
+///
+/// If it hangs in code that we call, the process goes on without it. If it hangs in its constructors, the dynamic
+/// loader holds its lock for ever: nothing can be loaded any more, `exit` does not end, and a thread stops where it
+/// first registers a destructor of a thread-local (glibc takes the same lock for that). Then a worker should say
+/// so and abort; the next one does without that library.
 pub fn load_with_deadline(found: &Found, limit: Duration) -> Result<Library, Refused> {
     if let Some(by) = HANGING.get()
         && found.entry != Entry::None
     {
         return Err(Refused::Blocked { by: by.clone() });
     }
-    let is_open = Arc::new(AtomicBool::new(false));
-    let (sender, result) = mpsc::sync_channel(1);
-    let (ours, open_now) = (found.clone(), is_open.clone());
-    std::thread::spawn(move || {
-        // Nobody listens any more if it took too long.
-        let _ = sender.send(load_noting(&ours, &open_now));
-    });
-    result.recv_timeout(limit).unwrap_or_else(|_| {
-        if !is_open.load(Ordering::Relaxed) {
+    let loading = Arc::new(Loading::default());
+    let (ours, theirs) = (found.clone(), loading.clone());
+    std::thread::spawn(move || theirs.finish(load_noting(&ours, &theirs.is_open)));
+    loading.wait(limit).unwrap_or_else(|| {
+        if !loading.is_open.load(Ordering::Relaxed) {
             let _ = HANGING.set(found.path.clone());
         }
         Err(Refused::NeverReturned { limit_ms: limit.as_millis() })
     })
+}
+
+/// What the loading thread tells. Not a channel: waiting on one registers the destructor of a thread-local, which
+/// a hanging constructor would block for ever.
+#[derive(Default)]
+struct Loading {
+    result: Mutex<Option<Result<Library, Refused>>>,
+    finished: Condvar,
+    /// The dynamic loader has returned.
+    is_open: AtomicBool,
+}
+
+impl Loading {
+    fn finish(&self, result: Result<Library, Refused>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.finished.notify_one();
+    }
+
+    fn wait(&self, limit: Duration) -> Option<Result<Library, Refused>> {
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.finished.wait_timeout_while(result, limit, |result| result.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
+    }
 }
 
 /// Loads a library: the bytes that `found` was found with, or none.

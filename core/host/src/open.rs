@@ -31,7 +31,9 @@ fn open(bytes: &[u8], name: &str) -> Result<&'static Library, Refused> {
         .map_err(|error| failed(error.to_string()))?;
     let mut file = fs::File::from(file);
     file.write_all(bytes).map_err(|error| failed(error.to_string()))?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
+    // `FUTURE_WRITE` instead of `WRITE`: the latter is refused with EBUSY while the kernel still holds one of the
+    // pages that were just written, as happens under load. There is no mapping yet that it would let write.
+    fcntl_add_seals(&file, SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
         .map_err(|error| failed(error.to_string()))?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // SAFETY: the library's constructors run here. It is on the allow-list; more cannot be known of it.

@@ -19,8 +19,9 @@ pub const MESSAGE_LIMIT: u32 = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// Load these plugins now, so that a start is fast. Sent once, first.
-    Prepare { plugins: Vec<PluginFile> },
+    /// Load these plugins now, and what the encoders of these tracks need, so that a start is fast. Sent once,
+    /// first.
+    Prepare { plugins: Vec<PluginFile>, tracks: Vec<TrackJob> },
     /// Record. Sent at most once.
     Start(Job),
     /// Drain and end: `Ended` answers, within the job's drain limit.
@@ -37,6 +38,8 @@ pub struct PluginFile {
     pub path: PathBuf,
     /// Lower-case hexadecimal; the worker loads these bytes or none.
     pub sha256: String,
+    /// An earlier worker could not load it, for this reason; it is not tried again.
+    pub unusable: Option<String>,
 }
 
 /// One part of a recording, over all its tracks.
@@ -85,6 +88,9 @@ pub enum Report {
         gstreamer: String,
         refused: Vec<(PathBuf, String)>,
     },
+    /// A library does not come back from being loaded, and nothing else can be loaded beside it. The worker is no
+    /// good any more and ends.
+    PluginHangs { path: PathBuf, reason: String },
     /// The header of a track's part is on disk.
     PartOpened {
         track: String,

@@ -23,6 +23,7 @@ pub struct Ledger {
     fragments: usize,
     saved_fragments: usize,
     changed: bool,
+    published: bool,
 }
 
 impl Ledger {
@@ -36,7 +37,8 @@ impl Ledger {
             bytes: 0,
             fragments: 0,
             saved_fragments: 0,
-            changed: false,
+            changed: true,
+            published: false,
         }
     }
 
@@ -141,10 +143,19 @@ impl Ledger {
         if !self.changed && !due {
             return;
         }
-        match self.folder.save(&self.manifest) {
+        match self.save() {
             Ok(()) => (self.changed, self.saved_fragments) = (false, self.fragments),
             Err(error) => tracing::debug!(%error, "manifest not saved"),
         }
+    }
+
+    fn save(&mut self) -> Result<(), deskreel_spool::Error> {
+        match self.published {
+            true => self.folder.save(&self.manifest)?,
+            false => self.folder.publish(&self.manifest)?,
+        }
+        self.published = true;
+        Ok(())
     }
 
     /// No footage was made any more when the recording ended.
@@ -160,7 +171,7 @@ impl Ledger {
     pub fn seal(&mut self, outcome: Outcome, ended: MediaTime) -> Result<(), deskreel_spool::Error> {
         self.manifest.outcome = Some(outcome);
         self.manifest.ended = Some(ended);
-        self.folder.save(&self.manifest)
+        self.save()
     }
 
     fn track(&mut self, name: &str) -> Option<&mut Track> {

@@ -100,7 +100,7 @@ pub async fn record(
     let recording = RecordingId::new(anchor.utc, salt(origin_ns));
     let tracks: Vec<String> = setup.job.tracks.iter().map(|track| track.track.clone()).collect();
     let manifest = Manifest::new(recording.clone(), setup.pipeline.clone(), &tracks, anchor);
-    let folder = RecordingDir::create(&setup.directory, &manifest)?;
+    let folder = RecordingDir::create(&setup.directory, &recording)?;
     let path = folder.path().to_owned();
 
     let job = Job { directory: path.clone(), origin_ns, ..setup.job };
@@ -215,7 +215,15 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                     tracing::warn!(path = %path.display(), reason, "plugin not loaded");
                 }
             }
-            Report::Ended => self.ended_well = self.stop_sent && self.in_part,
+            Report::PluginHangs { path, reason } => {
+                tracing::warn!(path = %path.display(), reason, "plugin not loaded");
+                self.pool.exclude(&path, &reason);
+            }
+            Report::Ended => {
+                self.ended_well = self.stop_sent && self.in_part;
+                // Its last word. A plugin or a driver may keep the process itself from ending.
+                self.worker_gone().await;
+            }
             Report::Devices { .. } | Report::Decoded { .. } => {}
         }
     }

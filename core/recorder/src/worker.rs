@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use deskreel_model::worker::{self, Command, PluginFile, Report};
+use deskreel_model::worker::{self, Command, Job, PluginFile, Report, TrackJob};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -37,8 +37,9 @@ pub fn default_worker() -> Result<PathBuf, Error> {
 }
 
 impl Worker {
-    /// Starts the process and lets it load its plugins; it takes commands right away.
-    pub async fn spawn(program: &Path, plugins: &[PluginFile]) -> Result<Worker, Error> {
+    /// Starts the process and lets it load its plugins and what it needs for `tracks`; it takes commands right
+    /// away.
+    pub async fn spawn(program: &Path, plugins: &[PluginFile], tracks: &[TrackJob]) -> Result<Worker, Error> {
         let failed = |source| Error::Spawn { path: program.display().to_string(), source };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
@@ -54,7 +55,7 @@ impl Worker {
         let (tell, reports) = mpsc::channel(BACKLOG);
         tokio::spawn(listen(read, tell));
         let mut worker = Worker { child, commands, reports };
-        worker.send(&Command::Prepare { plugins: plugins.to_vec() }).await;
+        worker.send(&Command::Prepare { plugins: plugins.to_vec(), tracks: tracks.to_vec() }).await;
         Ok(worker)
     }
 
@@ -136,19 +137,21 @@ async fn receive(read: &mut OwnedReadHalf) -> io::Result<Report> {
 pub struct Pool {
     program: PathBuf,
     plugins: Vec<PluginFile>,
+    tracks: Vec<TrackJob>,
     keep_spare: bool,
     spare: Option<Worker>,
 }
 
 impl Pool {
-    pub fn new(program: PathBuf, plugins: Vec<PluginFile>, keep_spare: bool) -> Self {
-        Pool { program, plugins, keep_spare, spare: None }
+    /// `job` is what the workers will be asked to do.
+    pub fn new(program: PathBuf, plugins: Vec<PluginFile>, job: &Job, keep_spare: bool) -> Self {
+        Pool { program, plugins, tracks: job.tracks.clone(), keep_spare, spare: None }
     }
 
     /// Starts a worker ahead of its use.
     pub async fn warm(&mut self) -> Result<(), Error> {
         if self.spare.is_none() {
-            self.spare = Some(Worker::spawn(&self.program, &self.plugins).await?);
+            self.spare = Some(Worker::spawn(&self.program, &self.plugins, &self.tracks).await?);
         }
         Ok(())
     }
@@ -160,7 +163,15 @@ impl Pool {
         {
             return Ok(spare);
         }
-        Worker::spawn(&self.program, &self.plugins).await
+        Worker::spawn(&self.program, &self.plugins, &self.tracks).await
+    }
+
+    /// Workers to come do without this library.
+    pub fn exclude(&mut self, path: &Path, reason: &str) {
+        for plugin in self.plugins.iter_mut().filter(|plugin| plugin.path == path) {
+            plugin.unusable = Some(reason.to_owned());
+        }
+        self.spare = None;
     }
 
     /// Replaces the spare that was taken, if one is to be kept. Apart from `take`, so that it costs no start.

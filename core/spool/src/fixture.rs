@@ -34,7 +34,8 @@ impl Fixture {
     pub fn finished() -> Fixture {
         let root = tempfile::tempdir().unwrap();
         let mut manifest = blank();
-        let owned = RecordingDir::create(root.path(), &manifest).unwrap();
+        let owned = RecordingDir::create(root.path(), &manifest.recording).unwrap();
+        owned.publish(&manifest).unwrap();
         let folder = owned.path().to_owned();
         let mut second = part(&folder, 2, 2000, 2);
         second.cause = Cause::WorkerDied;

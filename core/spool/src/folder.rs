@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use deskreel_model::layout;
 use deskreel_model::manifest::MANIFEST_SCHEMA;
-use deskreel_model::{Manifest, manifest::FileRef};
+use deskreel_model::{Manifest, RecordingId, manifest::FileRef};
 use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
@@ -21,19 +21,23 @@ pub struct RecordingDir {
 }
 
 impl RecordingDir {
-    /// Makes the folder for a new recording in `directory` and saves its first manifest.
-    pub fn create(directory: &Path, manifest: &Manifest) -> Result<RecordingDir, Error> {
-        let path = directory.join(manifest.recording.as_str());
+    /// Makes the folder for a new recording in `directory`, and owns it. It is on disk, and a recording, once
+    /// [`publish`](Self::publish) has returned; until then a crash leaves what recovery makes of the fragments.
+    pub fn create(directory: &Path, recording: &RecordingId) -> Result<RecordingDir, Error> {
+        let path = directory.join(recording.as_str());
         fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
         fs::create_dir(&path).map_err(|source| match source.kind() {
             std::io::ErrorKind::AlreadyExists => Error::Exists { path: path.clone() },
             _ => Error::io("create", &path)(source),
         })?;
-        sync_parent(&path)?;
         // A recovery that runs right now may have opened the empty folder; it leaves it alone and is done at once.
-        let recording = RecordingDir::lock(&path, FlockOperation::LockExclusive)?;
-        recording.save(manifest)?;
-        Ok(recording)
+        RecordingDir::lock(&path, FlockOperation::LockExclusive)
+    }
+
+    /// Saves the first manifest.
+    pub fn publish(&self, manifest: &Manifest) -> Result<(), Error> {
+        sync_parent(&self.path)?;
+        self.save(manifest)
     }
 
     /// Takes a recording that nobody owns.

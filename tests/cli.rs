@@ -1,0 +1,227 @@
+//! What the command prints and how it ends: `tests/cli/*.txt`. A file is a comment and commands; each is followed by what
+//! it wrote to standard output, then behind `[stderr]` what it wrote there, then by its exit code.
+//!
+//! They run in one folder, in the order of their names. It has the pipeline files of [`pipelines`], a short recording in
+//! `recordings/`, a damaged copy of it in `damaged/` and `notes.txt`, which is no video. What differs from run to run is
+//! masked, and the names of the masks stand in the commands too. `UPDATE=1` writes what came out instead: read the diff
+//! before you commit it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use support::recorder::deskreel;
+use tempfile::TempDir;
+
+const GOOD: &str = r#"version = 1
+name = "desk"
+
+[source.screen]
+plugin = "source.synthetic"
+width = 320
+height = 240
+
+[encoder.video]
+from = "screen"
+plugin = ["encoder.x264", "encoder.openh264"]
+
+[recording]
+tracks = ["video"]
+"#;
+
+/// Name and content of each pipeline file.
+fn pipelines() -> [(&'static str, String); 3] {
+    let mistakes = GOOD.replace("\"screen\"", "\"sceen\"").replace("width = 320", "widht = 320");
+    let warning = GOOD.replace("[encoder", "[source.camera]\nplugin = \"source.synthetic\"\n\n[encoder");
+    [("desk.toml", GOOD.to_owned()), ("mistakes.toml", mistakes), ("warning.toml", warning)]
+}
+
+struct Desk {
+    folder: TempDir,
+    /// Id of the recording.
+    recording: String,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in pipelines() {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        fs::write(folder.path().join("notes.txt"), "no video\n").unwrap();
+        let recorded =
+            deskreel().args(["record", "desk.toml", "--duration", "2s"]).current_dir(&folder).output();
+        let recorded = recorded.unwrap();
+        assert!(recorded.status.success(), "{}", String::from_utf8_lossy(&recorded.stderr));
+        let recording = fs::read_dir(folder.path().join("recordings")).unwrap().next().unwrap().unwrap();
+        let recording = recording.file_name().into_string().unwrap();
+        damage(folder.path(), &recording);
+        Desk { folder, recording }
+    }
+
+    /// What a command prints, and how it ends, masked.
+    fn run(&self, line: &str) -> String {
+        let line = line.replace("<recording>", &self.recording);
+        let mut words = line.split(' ');
+        assert_eq!(words.next(), Some("deskreel"), "{line}");
+        let mut command = deskreel();
+        command
+            .args(words)
+            .current_dir(&self.folder)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap());
+        let output = command.output().unwrap();
+        let mut text = String::from_utf8(output.stdout).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        if !stderr.is_empty() {
+            text += &format!("[stderr]\n{stderr}");
+        }
+        self.mask(&text) + &format!("[exit {}]\n", output.status.code().expect("it ends by itself"))
+    }
+
+    fn mask(&self, text: &str) -> String {
+        let built = Path::new(env!("CARGO_BIN_EXE_deskreel")).parent().unwrap();
+        let here = self.folder.path().canonicalize().unwrap();
+        let text = text.replace(&self.recording, "<recording>");
+        let text = text.replace(here.to_str().unwrap(), "<here>").replace(built.to_str().unwrap(), "<built>");
+        let version = env!("CARGO_PKG_VERSION");
+        let text = text.replace(&format!(" {version}\n"), " <version>\n");
+        let text = text.replace(&format!("\"{version}\""), "\"<version>\"");
+        text.split_inclusive('\n').map(mask_numbers).collect()
+    }
+}
+
+/// A copy in which one bit of a fragment's number is another one: the hash shows it, and a decoder does not mind.
+fn damage(folder: &Path, recording: &str) {
+    let copied = Command::new("cp").args(["-r", "recordings", "damaged"]).current_dir(folder).status();
+    assert!(copied.unwrap().success());
+    let fragment = folder.join("damaged").join(recording).join("video/part-0001/000002.m4s");
+    let mut bytes = fs::read(&fragment).unwrap();
+    // `moof` has 8 bytes before `mfhd`, which has 12 before its number.
+    bytes[23] ^= 0x40;
+    fs::write(&fragment, bytes).unwrap();
+}
+
+/// Sizes, counts of frames and hashes depend on the machine: `12.3 kB`, `"frames": 30`, 64 hexadecimal digits.
+fn mask_numbers(line: &str) -> String {
+    const COUNTED: [&str; 7] = ["B", "kB", "MB", "bytes", "decoded", "fragments", "frames"];
+    let words: Vec<&str> = line.split(' ').collect();
+    let bare =
+        |word: Option<&&str>| word.map_or("", |word| word.trim_matches(['"', ',', ':', '\n'])).to_owned();
+    let masked = words.iter().enumerate().map(|(index, word)| {
+        let (before, own, after) = (index.checked_sub(1), bare(Some(word)), bare(words.get(index + 1)));
+        let before = bare(before.and_then(|index| words.get(index)));
+        let counts = [before, after].iter().any(|word| COUNTED.contains(&word.as_str()));
+        if counts && own.parse::<f64>().is_ok() {
+            word.replace(&own, "<n>")
+        } else if own.len() == 64 && own.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            word.replace(&own, "<sha256>")
+        } else {
+            (*word).to_owned()
+        }
+    });
+    masked.collect::<Vec<_>>().join(" ")
+}
+
+/// The comment and the commands of a transcript.
+fn commands(text: &str) -> (String, Vec<&str>) {
+    let comment = text.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n"));
+    (comment.collect(), text.lines().filter_map(|line| line.strip_prefix("$ ")).collect())
+}
+
+#[test]
+fn transcripts_are_what_the_command_prints() {
+    let desk = Desk::new();
+    let mut wrong = Vec::new();
+    for file in transcripts() {
+        let expected = fs::read_to_string(&file).unwrap();
+        let (comment, commands) = commands(&expected);
+        assert!(!comment.is_empty() && !commands.is_empty(), "{}", file.display());
+        let blocks = commands.iter().map(|command| format!("\n$ {command}\n{}", desk.run(command)));
+        let actual = comment + &blocks.collect::<String>();
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&file, &actual).unwrap();
+        } else if actual != expected {
+            wrong.push(format!("--- {} is now:\n{actual}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn transcripts() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 6, "{files:?}");
+    files
+}
+
+/// Every command has help, and the help has an example: whoever adds a command adds its transcript.
+#[test]
+fn help_of_every_command_is_in_a_transcript_and_has_an_example() {
+    let help = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/help.txt")).unwrap();
+    let (_, all) = help.split_once("\nCommands:\n").unwrap();
+    let listed: Vec<&str> = all
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.split_whitespace().next().unwrap())
+        .collect();
+    assert!(listed.len() >= 10, "{listed:?}");
+    for command in listed {
+        let shown = help.split_once(&format!("$ deskreel {command} --help\n"));
+        let (_, shown) = shown.unwrap_or_else(|| panic!("`deskreel {command} --help` is in no transcript"));
+        let (shown, _) = shown.split_once("[exit").unwrap();
+        assert!(shown.contains("Example"), "`deskreel {command} --help` has no example");
+    }
+}
+
+#[test]
+fn completions_name_the_commands() {
+    for (shell, first) in
+        [("bash", "_deskreel() {"), ("zsh", "#compdef deskreel"), ("fish", "# Print an optspec")]
+    {
+        let script = stdout(&["completions", shell]);
+        assert!(script.starts_with(first), "{shell}: {:?}", script.lines().next());
+        assert!(script.contains("verify"), "{shell}");
+    }
+}
+
+#[test]
+fn schema_is_one_that_validators_take_and_knows_the_plugins() {
+    let schema: Value = serde_json::from_str(&stdout(&["schema"])).unwrap();
+    let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
+    for (name, text) in pipelines() {
+        let document: Value = toml::from_str(&text).unwrap();
+        assert_eq!(validator.is_valid(&document), name != "mistakes.toml", "{name}");
+    }
+}
+
+#[test]
+fn plugin_list_as_json_is_stable() {
+    let list: Value = serde_json::from_str(&stdout(&["plugins", "list", "--json"])).unwrap();
+    let plugins = list["plugins"].as_array().unwrap();
+    let ids: Vec<&str> = plugins.iter().map(|plugin| plugin["id"].as_str().unwrap()).collect();
+    for id in
+        ["encoder.openh264", "encoder.x264", "sink.file", "source.gst", "source.synthetic", "source.x11"]
+    {
+        assert!(ids.contains(&id), "{id} is missing in {ids:?}");
+    }
+    for plugin in plugins {
+        for key in ["about", "contract", "id", "interface", "license", "package", "path", "sha256", "version"]
+        {
+            assert!(plugin[key].is_string(), "{key} of {plugin}");
+        }
+    }
+    assert_eq!((&list["refused"], &list["duplicates"]), (&Value::Array(vec![]), &Value::Array(vec![])));
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = deskreel().args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
