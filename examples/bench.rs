@@ -23,9 +23,6 @@ use tokio::sync::mpsc;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Between two warm starts: for the spare worker to load. GStreamer and the plugins take a tenth of it.
-const SPARE_LOADS: Duration = Duration::from_secs(1);
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -87,11 +84,11 @@ fn open(built: &[Found], wanted: &PluginSettings) -> Result<Plugin> {
 async fn warm_start(file: &Path, count: usize) -> Result<()> {
     let built = built()?;
     let graph = graph(file, &built)?;
-    let mut pool = Pool::new(build_folder()?.join("deskreel-worker"), files(&built, &graph)?, &job_of(&graph), true);
-    pool.warm().await?;
+    let mut pool =
+        Pool::new(build_folder()?.join("deskreel-worker"), files(&built, &graph)?, &job_of(&graph), true);
     let mut times = Vec::new();
     for _ in 0..count {
-        tokio::time::sleep(SPARE_LOADS).await;
+        pool.settle().await?;
         let (stop, mut control) = mpsc::channel(1);
         let start = Instant::now();
         let mut on_disk = None;
@@ -149,7 +146,11 @@ fn files(built: &[Found], graph: &Graph) -> Result<Vec<PluginFile>> {
     let tracks = graph.recording.tracks.iter();
     let used = tracks.flat_map(|track| std::iter::once(&track.source.plugin).chain(&track.encoder.plugins));
     let found = used.map(|plugin| find(built, &plugin.plugin));
-    found.map(|found| found.map(|f| PluginFile { path: f.path.clone(), sha256: f.sha256.clone(), unusable: None })).collect()
+    found
+        .map(|found| {
+            found.map(|f| PluginFile { path: f.path.clone(), sha256: f.sha256.clone(), unusable: None })
+        })
+        .collect()
 }
 
 fn find<'a>(built: &'a [Found], id: &str) -> Result<&'a Found> {

@@ -64,7 +64,11 @@ fn killed_worker_costs_at_most_a_second() {
     let exported = recording.export();
     assert_ffmpeg_accepts(&exported);
     let frames: usize = parts.iter().map(Vec::len).sum();
-    assert_eq!(support::counter::read_file(&exported).len(), frames, "the export has every frame of every part");
+    assert_eq!(
+        support::counter::read_file(&exported).len(),
+        frames,
+        "the export has every frame of every part"
+    );
     println!("{KILLS} kills, the worst cost {} ms", worst / 1_000_000);
 }
 

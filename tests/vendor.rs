@@ -105,5 +105,9 @@ fn encoder_that_hangs_while_loading_is_done_without() {
     let encoder = &recording.track().parts[0].encoder;
     assert_eq!(encoder.plugin, "encoder.x264");
     assert_eq!(encoder.refused[0].plugin, "broken.encoder.hanging");
-    assert!(encoder.refused[0].reason.contains("did not return from loading"), "{}", encoder.refused[0].reason);
+    assert!(
+        encoder.refused[0].reason.contains("did not return from loading"),
+        "{}",
+        encoder.refused[0].reason
+    );
 }

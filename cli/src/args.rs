@@ -39,8 +39,9 @@ Examples:
   deskreel check pipelines/agent-desktop.toml
   deskreel check --json pipelines/agent-desktop.toml | jq '.diagnostics[].code'")]
     Check {
+        /// The pipeline file
         file: PathBuf,
-        /// Print the stable JSON form (docs/errors.md)
+        /// Print JSON (docs/errors.md)
         #[arg(long)]
         json: bool,
     },
@@ -50,7 +51,9 @@ Examples:
   deskreel graph pipelines/agent-desktop.toml
   deskreel graph pipelines/agent-desktop.toml --format svg > pipeline.svg")]
     Graph {
+        /// The pipeline file
         file: PathBuf,
+        /// SVG needs Graphviz
         #[arg(long, value_enum, default_value = "dot")]
         format: Format,
     },
@@ -66,6 +69,7 @@ Examples:
     /// List what could be captured on this machine
     #[command(after_help = "Example:\n  deskreel devices --json")]
     Devices {
+        /// Print JSON (docs/command-line.md)
         #[arg(long)]
         json: bool,
     },
@@ -77,6 +81,7 @@ Examples:
     Verify {
         /// The recording's folder
         recording: PathBuf,
+        /// Print JSON (docs/command-line.md)
         #[arg(long)]
         json: bool,
     },
@@ -85,6 +90,7 @@ Examples:
     Export {
         /// The recording's folder
         recording: PathBuf,
+        /// The file to write
         output: PathBuf,
         /// Replace a file that is there already
         #[arg(long)]
@@ -101,6 +107,7 @@ Examples:
     Doctor {
         /// Look at what this pipeline file needs
         file: Option<PathBuf>,
+        /// Print JSON (docs/command-line.md)
         #[arg(long)]
         json: bool,
     },
@@ -130,6 +137,7 @@ pub struct RecordOptions {
 pub enum PluginsCommand {
     /// One line a plugin, and why others are not used
     List {
+        /// Print JSON (docs/command-line.md)
         #[arg(long)]
         json: bool,
     },
@@ -137,12 +145,16 @@ pub enum PluginsCommand {
     Show {
         /// Its id, as in source.x11, or a library's file
         plugin: String,
+        /// Print JSON (docs/command-line.md)
         #[arg(long)]
         json: bool,
     },
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = deskreel_pipeline::duration(text).filter(|duration| !duration.is_zero());
-    duration.ok_or_else(|| "expected a number and a unit, as in 90s, 10m or 4h".to_owned())
+    match deskreel_pipeline::duration(text) {
+        Some(duration) if !duration.is_zero() => Ok(duration),
+        Some(_) => Err("nothing can be recorded in no time".to_owned()),
+        None => Err("expected a number and a unit, as in 90s, 10m or 4h".to_owned()),
+    }
 }

@@ -66,5 +66,7 @@ pub fn files<'a>(catalog: &Catalog, ids: impl Iterator<Item = &'a str>) -> Vec<P
     let mut seen = BTreeSet::new();
     let found = ids.filter_map(|id| catalog.find(id)).map(|(found, _)| found);
     let files = found.filter(|found| seen.insert(found.path.clone()));
-    files.map(|found| PluginFile { path: found.path.clone(), sha256: found.sha256.clone(), unusable: None }).collect()
+    files
+        .map(|found| PluginFile { path: found.path.clone(), sha256: found.sha256.clone(), unusable: None })
+        .collect()
 }

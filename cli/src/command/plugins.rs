@@ -70,7 +70,8 @@ pub fn show(wanted: &str, as_json: bool) -> Result<ExitCode> {
     let path = Path::new(wanted);
     let found = if path.is_file() { vec![examine(path)?] } else { find(&PluginSearch::default()).libraries };
     let described = found.iter().filter_map(|found| Some((found, found.what.as_ref().ok()?)));
-    let plugins = described.flat_map(|(found, library)| library.provides.iter().map(move |p| (found, library, p)));
+    let plugins =
+        described.flat_map(|(found, library)| library.provides.iter().map(move |p| (found, library, p)));
     let mut shown = 0;
     for (found, library, plugin) in plugins.filter(|(_, _, plugin)| path.is_file() || plugin.id == wanted) {
         show_one(found, library, plugin, as_json);

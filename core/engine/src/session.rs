@@ -52,7 +52,8 @@ pub fn preload(tracks: &[TrackJob], plugins: &Plugins) {
         let request = encode_request(track, track.max_fps);
         let candidates = track.encoders.iter().filter_map(|wanted| plugins.candidates(wanted, &request).ok());
         let Some(candidate) = candidates.flat_map(|(_, candidates)| candidates).next() else { continue };
-        let recipe = SourceRecipe { producer: Producer::Elements(vec![]), caps: String::new(), changes_only: false };
+        let recipe =
+            SourceRecipe { producer: Producer::Elements(vec![]), caps: String::new(), changes_only: false };
         for step in Plan::new(track, &recipe, &candidate).steps {
             let _ = build::element(&step.element, "preload");
         }

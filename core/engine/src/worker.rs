@@ -166,9 +166,9 @@ impl Worker {
                         std::process::abort();
                     }
                 }
+                session::preload(&tracks, &self.plugins);
                 let (gstreamer, refused) = (gst::version_string().to_string(), self.plugins.refused());
                 self.reporter.send(&Report::Ready { gstreamer, refused });
-                session::preload(&tracks, &self.plugins);
                 false
             }
             Command::Start(job) => self.start(&job),

@@ -90,7 +90,10 @@ pub enum Report {
     },
     /// A library does not come back from being loaded, and nothing else can be loaded beside it. The worker is no
     /// good any more and ends.
-    PluginHangs { path: PathBuf, reason: String },
+    PluginHangs {
+        path: PathBuf,
+        reason: String,
+    },
     /// The header of a track's part is on disk.
     PartOpened {
         track: String,

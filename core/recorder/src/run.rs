@@ -16,7 +16,7 @@ use crate::job::DRAIN_LIMIT;
 use crate::ledger::Ledger;
 use crate::session::{Effect, Event, Phase, State, step};
 use crate::watchdog::{Limits, Watchdog};
-use crate::worker::{Pool, Worker};
+use crate::worker::{Pool, Worker, tell_refused};
 
 /// From asking a worker to end until it is killed. The worker gives its encoders `DRAIN_LIMIT` and its writers
 /// 300 ms of this.
@@ -210,15 +210,8 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             }
             Report::SourceChanged { detail } => self.event(Event::SourceChanged(detail)).await,
             Report::Failed { failure } => self.event(Event::WorkerFailed(failure)).await,
-            Report::Ready { refused, .. } => {
-                for (path, reason) in refused {
-                    tracing::warn!(path = %path.display(), reason, "plugin not loaded");
-                }
-            }
-            Report::PluginHangs { path, reason } => {
-                tracing::warn!(path = %path.display(), reason, "plugin not loaded");
-                self.pool.exclude(&path, &reason);
-            }
+            Report::Ready { refused, .. } => tell_refused(&refused),
+            Report::PluginHangs { path, reason } => self.pool.exclude(&path, &reason),
             Report::Ended => {
                 self.ended_well = self.stop_sent && self.in_part;
                 // Its last word. A plugin or a driver may keep the process itself from ending.

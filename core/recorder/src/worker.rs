@@ -23,6 +23,8 @@ pub struct Worker {
     child: Child,
     commands: OwnedWriteHalf,
     reports: mpsc::Receiver<Report>,
+    /// Has said so, before it was given a job.
+    is_ready: bool,
 }
 
 /// The worker that was installed beside this program.
@@ -54,7 +56,7 @@ impl Worker {
         let (read, commands) = UnixStream::from_std(ours).map_err(failed)?.into_split();
         let (tell, reports) = mpsc::channel(BACKLOG);
         tokio::spawn(listen(read, tell));
-        let mut worker = Worker { child, commands, reports };
+        let mut worker = Worker { child, commands, reports, is_ready: false };
         worker.send(&Command::Prepare { plugins: plugins.to_vec(), tracks: tracks.to_vec() }).await;
         Ok(worker)
     }
@@ -112,6 +114,12 @@ impl Worker {
     }
 }
 
+pub(crate) fn tell_refused(refused: &[(PathBuf, String)]) {
+    for (path, reason) in refused {
+        tracing::warn!(path = %path.display(), reason, "plugin not loaded");
+    }
+}
+
 async fn listen(mut read: OwnedReadHalf, tell: mpsc::Sender<Report>) {
     loop {
         match receive(&mut read).await {
@@ -156,6 +164,26 @@ impl Pool {
         Ok(())
     }
 
+    /// Waits until there is a spare that has loaded everything. A start then costs no more than its pipeline's.
+    pub async fn settle(&mut self) -> Result<(), Error> {
+        loop {
+            self.warm().await?;
+            let Some(spare) = &mut self.spare else { return Err(Error::WorkerGone) };
+            if spare.is_ready {
+                return Ok(());
+            }
+            match spare.next().await {
+                Some(Report::Ready { refused, .. }) => {
+                    spare.is_ready = true;
+                    tell_refused(&refused);
+                }
+                Some(Report::PluginHangs { path, reason }) => self.exclude(&path, &reason),
+                Some(_) => {}
+                None => return Err(Error::WorkerGone),
+            }
+        }
+    }
+
     /// The spare if it lives, else a new one.
     pub async fn take(&mut self) -> Result<Worker, Error> {
         if let Some(mut spare) = self.spare.take()
@@ -168,6 +196,7 @@ impl Pool {
 
     /// Workers to come do without this library.
     pub fn exclude(&mut self, path: &Path, reason: &str) {
+        tracing::warn!(path = %path.display(), reason, "plugin not loaded");
         for plugin in self.plugins.iter_mut().filter(|plugin| plugin.path == path) {
             plugin.unusable = Some(reason.to_owned());
         }
