@@ -5,12 +5,15 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use deskreel_model::manifest::{Cause, Outcome};
 use rustix::process::Signal;
 use support::random::Random;
-use support::recorder::{Desk, Recording, assert_ffmpeg_accepts, send};
+use support::recorder::{Desk, Recording, assert_ffmpeg_accepts, deskreel, send};
 
 const KILLS: usize = 20;
 const FPS: u64 = 30;
@@ -90,7 +93,7 @@ fn killed_supervisor_and_worker_leave_a_recording_that_the_next_start_seals() {
         drop(running);
 
         desk.record_for(1);
-        let recovered = Recording::open(std::path::Path::new(&folder));
+        let recovered = Recording::open(Path::new(&folder));
         assert_eq!(recovered.manifest.outcome, Some(Outcome::Recovered));
         recovered.assert_verified();
         let parts = recovered.frames();
@@ -111,7 +114,7 @@ fn orphaned_worker_brings_what_it_has_to_disk_and_ends() {
     send(running.child.id(), Signal::KILL);
     // The worker still writes when the next start finds the recording.
     desk.record_for(1);
-    let recovered = Recording::open(std::path::Path::new(&folder));
+    let recovered = Recording::open(Path::new(&folder));
     recovered.assert_verified();
     assert_counts_up(&recovered.frames()[0]);
 }
@@ -139,9 +142,46 @@ fn hung_worker_does_not_hold_up_a_stop() {
     let worker = running.wait_for_event("part")["worker"].as_u64().unwrap() as u32;
     running.wait_for_event("recording");
     send(worker, Signal::STOP);
+    // Not for so long that it would be taken for hung before the stop.
+    running.run_for(Duration::from_secs(1));
     let asked = Instant::now();
     let recording = running.stop();
     assert!(asked.elapsed() < Duration::from_secs(2), "took {:?}", asked.elapsed());
+    recording.assert_verified();
+    let gap = recording.track().gaps.last().expect("what the hung worker did not record is a gap");
+    assert_eq!((Some(gap.to), gap.cause), (recording.manifest.ended, Cause::WorkerHung));
+}
+
+#[test]
+fn reader_of_the_events_that_goes_away_does_not_end_the_recording() {
+    let desk = counter();
+    let mut child = deskreel()
+        .arg("record")
+        .arg(desk.pipeline())
+        .args(["--json", "--duration", "2s"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut began = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut began).unwrap();
+    // Its end of the pipe is closed by now.
+    assert!(child.wait().unwrap().success());
+    let began: serde_json::Value = serde_json::from_str(&began).unwrap();
+    let recording = Recording::open(Path::new(began["folder"].as_str().unwrap()));
+    assert_eq!(recording.manifest.outcome, Some(Outcome::Finished));
+    recording.assert_verified();
+}
+
+#[test]
+fn source_that_ends_ends_the_recording() {
+    let source = "plugin = \"source.gst\"\nmax_fps = 30\n\
+                  caps = \"video/x-raw,width=320,height=240,framerate=30/1\"\n\
+                  elements = [{ factory = \"videotestsrc\", properties = { is-live = true, num-buffers = 45 } }]";
+    let desk = Desk::new(source, "plugin = [\"encoder.x264\", \"encoder.openh264\"]");
+    let recording = desk.record().end();
+    assert_eq!(recording.manifest.outcome, Some(Outcome::Finished));
+    assert_eq!(recording.track().frames().encoded, 45);
+    assert_eq!(recording.track().parts.len(), 1);
     recording.assert_verified();
 }
 

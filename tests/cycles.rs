@@ -43,7 +43,7 @@ async fn run(cycles: usize) {
     let (mut abandoned, mut slowest) = (0, Duration::ZERO);
     for cycle in 0..cycles {
         if cycle == SETTLED.min(cycles / 2) {
-            (settled, files) = (resident_kb(), open_files());
+            (settled, files) = (resident_kb(), open_files(&mut pool).await);
         }
         // Every second one is stopped about when its first frame comes.
         let length = Duration::from_millis(1 + random.below(if cycle % 2 == 0 { 40 } else { 400 }));
@@ -57,7 +57,7 @@ async fn run(cycles: usize) {
         }
         std::fs::remove_dir_all(&finished.folder).unwrap();
     }
-    let (grown, open) = (resident_kb().saturating_sub(settled), open_files());
+    let (grown, open) = (resident_kb().saturating_sub(settled), open_files(&mut pool).await);
     println!(
         "{cycles} cycles, {abandoned} stopped before a frame; slowest stop {slowest:?}; resident memory {settled} kB \
          before, {} kB after",
@@ -135,6 +135,8 @@ fn resident_kb() -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-fn open_files() -> usize {
+/// With one spare worker that has said that it is ready, and none that is only half gone.
+async fn open_files(pool: &mut Pool) -> usize {
+    pool.settle().await.unwrap();
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }

@@ -99,6 +99,10 @@ fn disk_that_stays_full_leaves_what_was_written_playable() {
     }
     let recording = support::recorder::Recording::open(&recording.folder);
     recording.assert_verified();
+    if sealed {
+        let gap = recording.track().gaps.last().expect("time that was not recorded is a gap");
+        assert_eq!((Some(gap.to), gap.cause), (recording.manifest.ended, Cause::DiskFull));
+    }
     assert!(recording.track().frames().encoded > 30, "{:?}", recording.track().frames());
     assert!(recording.manifest.incidents.iter().any(|incident| incident.cause == Cause::DiskFull));
 }

@@ -8,7 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use deskreel_model::manifest::{Cause, Outcome};
-use support::recorder::{Desk, Recording, Running};
+use rustix::process::Signal;
+use support::random::Random;
+use support::recorder::{Desk, Recording, Running, send};
 use support::xvfb::Xvfb;
 
 type Color = [u8; 3];
@@ -104,6 +106,27 @@ fn recording_goes_on_when_the_display_server_is_back() {
     assert_eq!(track.parts.len(), 2, "tries that gave nothing are no parts");
     assert_eq!(track.gaps.len(), 1);
     assert_shows(*colors(&recording, 1).last().unwrap(), BLUE);
+}
+
+#[test]
+fn killed_worker_of_a_real_screen_leaves_fragments_that_meet() {
+    // A real screen's second frame does not come exactly a period after its first.
+    let random = Random::new();
+    let screen = Xvfb::start(640, 480);
+    let desk = desk(&screen, "changes_only = false");
+    let mut running = desk.record();
+    let mut part = running.wait_for_event("part");
+    for _ in 0..4 {
+        running.wait_for_event("recording");
+        running.run_for(Duration::from_millis(random.below(1000)));
+        send(part["worker"].as_u64().unwrap() as u32, Signal::KILL);
+        part = running.wait_for_event("part");
+    }
+    running.wait_for_event("recording");
+    let recording = running.stop();
+    recording.assert_verified();
+    assert_eq!(recording.track().parts.len(), 5);
+    assert!(recording.track().parts.iter().all(|part| !part.fragments.is_empty()));
 }
 
 #[test]

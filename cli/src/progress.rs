@@ -2,7 +2,7 @@
 //! happens, or JSON for programs.
 
 use std::collections::VecDeque;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
 use deskreel_recorder::{Notice, Status};
@@ -41,7 +41,7 @@ impl Progress {
 
     pub fn show(&mut self, notice: &Notice) {
         match self.style {
-            Style::Json => println!("{}", to_json(notice)),
+            Style::Json => say(&to_json(notice).to_string()),
             _ => match notice {
                 Notice::Status(status) => self.status(status),
                 Notice::Began { folder, .. } => self.line(&format!("recording to {}", folder.display())),
@@ -57,13 +57,13 @@ impl Progress {
     /// Ends the line that is drawn over.
     pub fn end(&mut self) {
         if self.style == Style::Terminal {
-            eprint!("\r\x1b[K");
+            let _ = write!(stderr(), "\r\x1b[K");
         }
     }
 
     fn line(&mut self, text: &str) {
         self.end();
-        eprintln!("{text}");
+        tell(text);
     }
 
     fn status(&mut self, status: &Status) {
@@ -77,7 +77,7 @@ impl Progress {
         }
         let fps = match (self.frames.front(), self.frames.back()) {
             (Some((from, first)), Some((to, last))) if to > from => {
-                (last - first) as f64 / (*to - *from).as_secs_f64()
+                last.saturating_sub(*first) as f64 / (*to - *from).as_secs_f64()
             }
             _ => 0.0,
         };
@@ -85,7 +85,8 @@ impl Progress {
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         let full = if status.disk_full { "  DISK FULL" } else { "" };
         let frames = status.frames;
-        eprint!(
+        let _ = write!(
+            stderr(),
             "\r\x1b[K{hours}:{minutes:02}:{seconds:02}  {fps:.1} fps  {}  {} skipped  {} lost{full}",
             size(status.bytes),
             frames.skipped,
@@ -93,6 +94,16 @@ impl Progress {
         );
         let _ = stderr().flush();
     }
+}
+
+/// A line on standard output. Whoever reads it may have gone; the recording goes on.
+pub fn say(line: &str) {
+    let _ = writeln!(stdout(), "{line}");
+}
+
+/// The same on standard error.
+pub fn tell(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
 }
 
 /// `12.3 MB`; decimal, as disks are sold.

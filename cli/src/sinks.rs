@@ -1,22 +1,18 @@
 //! Hands finished recordings to sinks, in this process.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use deskreel_contract::{Answer, FinishedRecording};
 use deskreel_host::{Catalog, HostCallbacks};
 use deskreel_model::worker::PluginSettings;
 
-/// A library that takes longer to load is done without.
-const LOAD_LIMIT: Duration = Duration::from_secs(5);
-
 /// Gives a recording to a sink; says where it went. Sinks that ask for more time are asked again by whoever keeps
 /// the recording: it stays where it is.
 pub fn finish(catalog: &Catalog, sink: &PluginSettings, recording: &FinishedRecording) -> Result<String> {
     let id = &sink.plugin;
     let (found, _) = catalog.find(id).with_context(|| format!("there is no plugin `{id}`"))?;
-    let library = deskreel_host::load_with_deadline(found, LOAD_LIMIT)
+    let library = deskreel_host::load_with_deadline(found, deskreel_host::LOAD_LIMIT)
         .with_context(|| format!("{} cannot be used", found.path.display()))?;
     let mut plugin = library.create(id, &sink.settings, HostCallbacks::default())?;
     match plugin.finish(recording)? {

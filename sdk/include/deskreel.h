@@ -3,15 +3,16 @@
  * A plugin is a shared library with two things in it:
  *   - its descriptor, the text of plugin.toml, in the section ".deskreelmeta" (see DESKREEL_DESCRIPTOR below);
  *   - one exported symbol, the constant table `deskreel_entry`. Hide everything else (-fvisibility=hidden).
- * The host reads the descriptor without loading the library, so `deskreel plugins` and `deskreel check` run none
- * of its code. docs/plugin-contract.md lists the methods of each kind of plugin and their JSON.
+ * The host reads the descriptor without loading the library: `deskreel plugins` and `deskreel check` run none of
+ * its code. docs/plugin-contract.md lists the methods of each kind of plugin and their JSON.
  *
  * What holds everywhere:
  *   - Text is a pointer and a length, UTF-8, without a terminating zero, and only borrowed: it is valid until the
  *     function returns. Whoever wants to keep it, copies it. Nothing that one side allocated is freed by the other.
  *   - A result goes through the `deskreel_out` that came with the call, in as many pieces as you like.
  *   - Functions return 0 (DESKREEL_OK) or one of the negative DESKREEL_ERROR_* numbers; with an error, the text
- *     that was put out is its message: one sentence for people, lower case, without a full stop.
+ *     that was put out is its message: one sentence for people, lower case, without a full stop. A positive number
+ *     (but DESKREEL_END from `frame`) is reported as a mistake of the plugin.
  *   - Structs that may grow begin with their size. A field that lies beyond it does not exist.
  *   - Never let a C++ exception or a longjmp leave one of these functions.
  *   - The library is never unloaded.
@@ -92,7 +93,8 @@ typedef struct deskreel_entry_table {
     deskreel_status (*init)(const deskreel_host *host, const deskreel_out *error);
 
     /* Makes an instance of the plugin `id` with its settings, a JSON object, and stores it in `*instance`, which
-     * belongs to the plugin until `destroy`. Must be cheap and touch no device: `deskreel check` comes here too.
+     * belongs to the plugin until `destroy`. Must be cheap and touch no device: it runs before each part of a
+     * recording, and for a source whenever `deskreel devices` or `deskreel doctor` is run; never for `check`.
      * [any thread; concurrently with calls on other instances] */
     deskreel_status (*create)(deskreel_str id, deskreel_str settings_json, const deskreel_host *host,
                               void **instance, const deskreel_out *error);
@@ -123,9 +125,19 @@ typedef struct deskreel_entry_table {
  *     const deskreel_entry_table deskreel_entry = { sizeof deskreel_entry, ... }; */
 extern DESKREEL_EXPORT const deskreel_entry_table deskreel_entry;
 
+/* Nothing refers to the descriptor, so a linker told to drop what is unused (--gc-sections) drops it, unless the
+ * compiler can say that it stays: GCC from 11 on and clang from 13 on. With older ones leave that option out. */
+#define DESKREEL_RETAIN
+#if defined(__has_attribute)
+#if __has_attribute(retain)
+#undef DESKREEL_RETAIN
+#define DESKREEL_RETAIN retain,
+#endif
+#endif
+
 /* Embeds the descriptor: put it before the array that holds the text of plugin.toml:
  *     DESKREEL_DESCRIPTOR static const char descriptor[] = "schema = 1\n" ...; */
-#define DESKREEL_DESCRIPTOR __attribute__((used, section(".deskreelmeta")))
+#define DESKREEL_DESCRIPTOR __attribute__((used, DESKREEL_RETAIN section(".deskreelmeta")))
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,7 @@ pub trait Encoder: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
 
-    /// Must be cheap and touch no device: `check` opens encoders too.
+    /// Must be cheap and touch no device: it runs before each part of a recording.
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
     /// Every way to do what is asked, best first. The host tries them out; a candidate need not work on this

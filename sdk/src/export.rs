@@ -32,18 +32,16 @@ macro_rules! export_plugin {
     (@export $descriptor:literal, $init:path, $($kind:ident $id:literal => $plugin:ty),+) => {
         const _: () = {
             // The vendor's names are visible here and must not be hidden, hence the prefixes.
-            const DESKREEL_TEXT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $descriptor));
+            const DESKREEL_LENGTH: usize =
+                include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $descriptor)).len();
 
             // Both attributes, so that no linker and no `strip` drops it.
             #[used]
             #[unsafe(no_mangle)]
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".deskreelmeta"))]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__deskreelmeta"))]
-            pub static DESKREEL_DESCRIPTOR: [u8; DESKREEL_TEXT.len()] = {
-                let mut text = [0; DESKREEL_TEXT.len()];
-                text.copy_from_slice(DESKREEL_TEXT);
-                text
-            };
+            pub static DESKREEL_DESCRIPTOR: [u8; DESKREEL_LENGTH] =
+                *include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $descriptor));
 
             static DESKREEL_PROVIDES: &[$crate::abi::RawProvides] = &[$($crate::abi::RawProvides {
                 kind: $crate::abi::RStr::from_str(stringify!($kind)),

@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::abi::{HostArc, RStr};
 use crate::error::Result;
 
-/// What an instance may ask of the host. Cheap to clone, usable from any thread, also after the instance is gone
-/// (then nobody listens). To log, use `tracing`: its events reach the host's log by themselves.
+/// What an instance may ask of the host. Cheap to clone, usable from any thread, also after the instance is gone:
+/// what is emitted then goes nowhere. To log, use `tracing`: its events reach the host's log by themselves.
 #[derive(Clone)]
 pub struct Host {
     pub(crate) raw: HostArc,

@@ -11,7 +11,8 @@ pub trait Source: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
 
-    /// Must be cheap and touch no device: `check` opens sources too.
+    /// Must be cheap and touch no device: it runs before each part of a recording, and whenever somebody asks for
+    /// the devices.
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
     /// How the frames come into being. Called before each part of a recording.

@@ -1,7 +1,7 @@
 //! Events, one a line, into `deskreel_recorder::session::step`; effects out, and the phase where it changed.
 //!
-//! start | frame | failed <fault> <text> | source_changed <text> | silent <text> | gone | stop | drain_expired |
-//! retry_due | sealed
+//! start | frame | failed <fault> <text> | source_changed <text> | source_ended | silent <text> | gone [<how>] | stop |
+//! drain_expired | retry_due | sealed
 
 use deskreel_model::{Failure, Fault};
 use deskreel_recorder::session::{Effect, Event, State, step};
@@ -35,7 +35,10 @@ fn event(line: &str) -> Event {
         }
         "source_changed" => Event::SourceChanged(rest.to_owned()),
         "silent" => Event::WorkerSilent(rest.to_owned()),
-        "gone" => Event::WorkerGone,
+        "source_ended" => Event::SourceEnded,
+        "gone" => {
+            Event::WorkerGone(if rest.is_empty() { "ended by signal 9".to_owned() } else { rest.to_owned() })
+        }
         "stop" => Event::StopAsked,
         "drain_expired" => Event::DrainExpired,
         "retry_due" => Event::RetryDue,

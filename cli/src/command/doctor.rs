@@ -14,7 +14,7 @@ use deskreel_model::PartNumber;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{Job, PluginFile, PluginSettings, TrackJob};
 use deskreel_pipeline::{Graph, PluginSearch};
-use deskreel_recorder::{Pool, Setup, default_worker, job_of};
+use deskreel_recorder::{Control, Notice, Pool, Setup, default_worker, job_of};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -23,7 +23,10 @@ use crate::{exit, plugins};
 
 /// Room for an hour of a busy screen.
 const ROOM: u64 = 1_000_000_000;
+/// Footage of a trial.
 const TRIAL: Duration = Duration::from_secs(1);
+/// For the trial's first frame; the first GStreamer on a machine looks at all its plugins.
+const TRIAL_LIMIT: Duration = Duration::from_secs(15);
 
 /// One line. `cure` is empty where nothing is wrong.
 struct Line {
@@ -146,18 +149,29 @@ fn tried(subject: String, job: &Job, plugins: Vec<PluginFile>) -> Line {
         pipeline: "doctor".to_owned(),
         directory: folder.clone(),
         job: job.clone(),
-        max_duration: Some(TRIAL),
+        max_duration: Some(TRIAL_LIMIT),
         limits: Default::default(),
     };
-    let (_keep, mut control) = mpsc::channel(1);
+    let (stop, mut control) = mpsc::channel(1);
+    let mut first = None;
+    let stop_after_trial = |notice| match notice {
+        Notice::Status(status) if status.frames.encoded > 0 => {
+            if status.at - *first.get_or_insert(status.at) >= TRIAL {
+                // Full only if it was sent before.
+                let _ = stop.try_send(Control::Stop);
+            }
+        }
+        _ => {}
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
-        let recorded = runtime.block_on(deskreel_recorder::record(setup, &mut pool, &mut control, |_| {}));
+        let recorded =
+            runtime.block_on(deskreel_recorder::record(setup, &mut pool, &mut control, stop_after_trial));
         let finished = recorded.map_err(|error| error.to_string())?;
         match finished.manifest.outcome {
             Some(Outcome::Finished) => {}
             Some(Outcome::Failed { failure }) => return Err(failure.to_string()),
-            _ => return Err("no frame was recorded within a second".to_owned()),
+            _ => return Err(format!("no frame was recorded within {} s", TRIAL_LIMIT.as_secs())),
         }
         let report = deskreel_spool::verify_bytes(&finished.folder);
         match report.findings.first() {

@@ -1,7 +1,8 @@
 //! `deskreel record FILE`: supervises one recording, and delivers it to the file's sinks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,29 +12,35 @@ use deskreel_model::manifest::{Outcome, Track};
 use deskreel_model::{Manifest, MediaTime};
 use deskreel_pipeline::Graph;
 use deskreel_recorder::{Control, Finished, Pool, Setup, default_worker, job_of};
+use deskreel_spool::Recovered;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::check::refused;
 use crate::args::RecordOptions;
-use crate::progress::{Progress, Style, size};
+use crate::progress::{Progress, Style, say, size, tell};
 use crate::{exit, plugins, sinks};
+
+/// How long recovery may hold up the end of the command.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(1);
 
 pub fn run(options: &RecordOptions) -> Result<ExitCode> {
     let Some((graph, catalog)) = plugins::pipeline(&options.file)? else { return Ok(refused()) };
-    if graph.recording.preroll.is_some() {
-        eprintln!("note: `preroll` has no effect here: `record` begins when it is started");
-    }
-    let recovery = recover(graph.recording.directory.clone());
+    tell_ignored(&graph);
+    let recovered = recover(graph.recording.directory.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let style = Style::choose(options.json);
-    let finished = runtime.block_on(record(&graph, &catalog, options.duration, style));
-    // It has had the whole recording's time; this only waits where there is a lot to recover.
-    let _ = recovery.join();
-    let finished = finished?;
+    let finished = runtime.block_on(record(&graph, &catalog, options.duration, style))?;
     let delivered = deliver(&graph, &catalog, options, &finished);
     report(options.json, &finished, &delivered);
+    // It has had the whole recording's time. What it has not done by now, the next start does.
+    let _ = recovered.recv_timeout(RECOVERY_LIMIT);
+    if let Some(error) = finished.unsealed {
+        return Err(
+            anyhow::Error::from(error).context("the recording is not sealed; the next start will do it")
+        );
+    }
     match &finished.manifest.outcome {
         Some(Outcome::Failed { failure }) => Err(failure.clone().into()),
         Some(Outcome::Abandoned) => Ok(exit::reported()),
@@ -41,6 +48,18 @@ pub fn run(options: &RecordOptions) -> Result<ExitCode> {
             Some(error) => Err(error.context("the recording is kept, but was not delivered")),
             None => Ok(ExitCode::SUCCESS),
         },
+    }
+}
+
+/// What a daemon would obey and this command does not. Nobody may believe that a policy holds where it does not.
+fn tell_ignored(graph: &Graph) {
+    if graph.recording.preroll.is_some() {
+        eprintln!("note: `preroll` has no effect here: `record` begins when it is started");
+    }
+    if !graph.policies.is_empty() || !graph.feeds.is_empty() {
+        eprintln!(
+            "note: `[policy]` and `[feed]` have no effect here: `record` records from its start to its stop"
+        );
     }
 }
 
@@ -69,19 +88,21 @@ async fn record(
     Ok(finished?)
 }
 
-/// Ctrl-C and SIGTERM ask for a clean end. A second one does not wait for it; the next start recovers what there is.
+/// Ctrl-C, SIGTERM and a terminal that goes away ask for a clean end. A second one does not wait for it; the next start recovers what there is.
 /// On a thread of its own, so that it is heard even where the disk hangs.
 fn stop_on_signal(stop: mpsc::Sender<Control>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let entered = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     drop(entered);
     let wait = async move {
         for asked in 0.. {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
             }
             if asked > 0 {
                 std::process::exit(130);
@@ -93,29 +114,35 @@ fn stop_on_signal(stop: mpsc::Sender<Control>) -> Result<()> {
     Ok(())
 }
 
-/// Seals what an earlier run left, beside the new recording and without holding it up.
-fn recover(directory: std::path::PathBuf) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || match deskreel_spool::recover(&directory) {
-        Ok(recovered) => {
-            for recovered in recovered {
-                let folder = recovered.folder.display();
-                match recovered.result {
-                    Ok(summary) => eprintln!("recovered {folder}: {} frames", summary.frames),
-                    Err(error) => eprintln!("could not recover {folder}: {error}"),
-                }
-            }
+/// Seals what an earlier run left, beside the new recording and without holding it up. Says when it is done.
+fn recover(directory: PathBuf) -> Receiver<()> {
+    let (done, recovered) = channel();
+    std::thread::spawn(move || {
+        match deskreel_spool::recover(&directory) {
+            Ok(recovered) => recovered.iter().for_each(tell_recovered),
+            // Nothing was recorded there yet.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => tell(&format!("could not look for unfinished recordings: {error}")),
         }
-        // Nothing was recorded there yet.
-        Err(error) if error.is_not_found() => {}
-        Err(error) => eprintln!("could not look for unfinished recordings: {error}"),
-    })
+        let _ = done.send(());
+    });
+    recovered
+}
+
+fn tell_recovered(recovered: &Recovered) {
+    let folder = recovered.folder.display();
+    match &recovered.result {
+        Ok(summary) => tell(&format!("recovered {folder}: {} frames", summary.frames)),
+        Err(error) => tell(&format!("could not recover {folder}: {error}")),
+    }
 }
 
 /// Each sink's name, and where the recording went or why it did not.
 type Delivered = Vec<(String, Result<String>)>;
 
 fn deliver(graph: &Graph, catalog: &Catalog, options: &RecordOptions, finished: &Finished) -> Delivered {
-    if finished.manifest.tracks.iter().all(|track| track.end().is_none()) {
+    let empty = finished.manifest.tracks.iter().all(|track| track.end().is_none());
+    if empty || finished.unsealed.is_some() {
         return Vec::new();
     }
     let id = finished.manifest.recording.to_string();
@@ -134,7 +161,7 @@ fn deliver(graph: &Graph, catalog: &Catalog, options: &RecordOptions, finished: 
         .collect()
 }
 
-fn absolute(path: &Path) -> std::path::PathBuf {
+fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
@@ -151,12 +178,12 @@ fn report(as_json: bool, finished: &Finished, delivered: &Delivered) {
             "outcome": finished.manifest.outcome,
             "delivered": places.collect::<Vec<_>>(),
         });
-        println!("{ended}");
+        say(&ended.to_string());
         return;
     }
-    println!("{}  {}", finished.folder.display(), summary(&finished.manifest));
+    say(&format!("{}  {}", finished.folder.display(), summary(&finished.manifest)));
     for (sink, place) in delivered.iter().filter_map(|(sink, result)| Some((sink, result.as_ref().ok()?))) {
-        println!("{sink}: {place}");
+        say(&format!("{sink}: {place}"));
     }
 }
 

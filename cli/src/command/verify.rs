@@ -34,7 +34,7 @@ pub fn run(recording: &Path, as_json: bool) -> Result<ExitCode> {
         for part in track.parts.iter().filter(|part| !part.fragments.is_empty()) {
             match decode(recording, part) {
                 Ok(frames) => {
-                    decoded += frames.times.len();
+                    decoded += frames.frames;
                     report.findings.extend(judge(track, part, &frames));
                 }
                 Err(sentence) => report.findings.push(finding(track, part, sentence)),
@@ -88,12 +88,12 @@ fn decode(recording: &Path, part: &Part) -> Result<DecodedPart, String> {
 /// What the decoder saw against what the manifest says.
 fn judge(track: &Track, part: &Part, decoded: &DecodedPart) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let frames: usize = part.fragments.iter().map(|fragment| fragment.frames as usize).sum();
-    if decoded.times.len() != frames {
-        let sentence = format!("{} frames can be decoded of {frames}", decoded.times.len());
+    let frames: u64 = part.fragments.iter().map(|fragment| u64::from(fragment.frames)).sum();
+    if decoded.frames != frames {
+        let sentence = format!("{} frames can be decoded of {frames}", decoded.frames);
         findings.push(finding(track, part, sentence));
     }
-    if !decoded.times.is_sorted_by(|a, b| a < b) {
+    if !decoded.in_order {
         findings.push(finding(track, part, "frames are not in the order of time".to_owned()));
     }
     // Frames of a fragment may jitter against its times, by less than a frame lasts.
@@ -101,7 +101,7 @@ fn judge(track: &Track, part: &Part, decoded: &DecodedPart) -> Vec<Finding> {
         (Some(first), Some(last)) => (first.start, last.end()),
         _ => return findings,
     };
-    if decoded.times.iter().any(|time| *time + TIME_LIMIT < from || *time > to + TIME_LIMIT) {
+    if decoded.first + TIME_LIMIT < from || decoded.last > to + TIME_LIMIT {
         findings.push(finding(track, part, format!("frames are shown outside of {from} to {to}")));
     }
     if (decoded.width, decoded.height) != (part.width, part.height) {

@@ -63,7 +63,10 @@ fn set(element: &gst::Element, factory: &str, property: &Property) -> Result<(),
         wanted: wanted(&spec),
     };
     let value = glib::Value::deserialize_with_pspec(&text(&property.value), &spec).map_err(|_| bad())?;
-    if !spec.flags().contains(glib::ParamFlags::WRITABLE) || out_of_range(&spec, &value) {
+    let flags = spec.flags();
+    let settable =
+        flags.contains(glib::ParamFlags::WRITABLE) && !flags.contains(glib::ParamFlags::CONSTRUCT_ONLY);
+    if !settable || out_of_range(&spec, &value) {
         return Err(bad());
     }
     element.set_property_from_value(&property.name, &value);

@@ -131,6 +131,10 @@ impl Capture {
         let State { gate, before, segment, asked, .. } = &mut *guard;
         let running = segment.to_running_time(buffer.pts()).map_or(0, gst::ClockTime::nseconds);
         let verdict = gate.judge(running, || before.as_ref().is_some_and(|before| same(before, buffer)));
+        // A stop may have come while two frames were compared.
+        if self.counters.closed.load(Relaxed) {
+            return (Verdict::TooSoon, false);
+        }
         let media = running + self.counters.offset.load(Relaxed);
         match verdict {
             Verdict::TooSoon => return (verdict, false),

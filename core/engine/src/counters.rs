@@ -12,9 +12,11 @@ pub struct Counters {
     pub captured: AtomicU64,
     /// Capture: unchanged frames that went no further.
     pub skipped: AtomicU64,
-    /// Queue: frames in and out. What is neither inside nor out was let go.
+    /// Queue: frames in and out.
     pub queued: AtomicU64,
     pub dequeued: AtomicU64,
+    /// Queue: what was neither inside nor out at the last look.
+    pub dropped: AtomicU64,
     /// Writer: frames in fragments on disk, and the bytes of those.
     pub written: AtomicU64,
     pub bytes: AtomicU64,
@@ -34,10 +36,14 @@ pub struct Counters {
 
 impl Counters {
     /// While the part runs: frames between capture and disk are in none of the counts but `captured`.
-    pub fn running(&self, waiting: u64) -> FrameCounts {
-        let dequeued = self.dequeued.load(Relaxed);
-        let dropped = self.queued.load(Relaxed).saturating_sub(dequeued + waiting);
-        self.counts(dropped + self.let_go.load(Relaxed))
+    pub fn running(&self) -> FrameCounts {
+        self.counts(self.dropped.load(Relaxed) + self.let_go.load(Relaxed))
+    }
+
+    /// Looks at the queue, in which so many frames wait.
+    pub fn look(&self, waiting: u64) {
+        let passed = self.dequeued.load(Relaxed) + waiting;
+        self.dropped.fetch_max(self.queued.load(Relaxed).saturating_sub(passed), Relaxed);
     }
 
     /// Once everything has been drained: what is not on disk was lost.

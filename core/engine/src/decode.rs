@@ -57,11 +57,11 @@ pub fn part(init: &Path, fragments: &[PathBuf]) -> Result<DecodedPart, Failure> 
         return Err(incomplete());
     };
 
-    let seen = Arc::new(Mutex::new(Seen::default()));
+    let seen = Arc::new(Mutex::new(DecodedPart::default()));
     let collect = seen.clone();
     let new_sample = move |sink: &AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        collect.lock().unwrap_or_else(PoisonError::into_inner).add(&sample);
+        add(&mut collect.lock().unwrap_or_else(PoisonError::into_inner), &sample);
         Ok(gst::FlowSuccess::Ok)
     };
     sink.set_callbacks(AppSinkCallbacks::builder().new_sample(new_sample).build());
@@ -72,23 +72,21 @@ pub fn part(init: &Path, fragments: &[PathBuf]) -> Result<DecodedPart, Failure> 
     outcome?;
 
     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    let (width, height) = seen.size;
-    Ok(DecodedPart { times: std::mem::take(&mut seen.times), width, height, decoder: decoder.to_owned() })
+    seen.decoder = decoder.to_owned();
+    Ok(seen.clone())
 }
 
-#[derive(Default)]
-struct Seen {
-    times: Vec<MediaTime>,
-    size: (u32, u32),
-}
-
-impl Seen {
-    fn add(&mut self, sample: &gst::Sample) {
-        let time = sample.buffer().and_then(|buffer| buffer.pts()).map_or(0, gst::ClockTime::nseconds);
-        self.times.push(MediaTime(time));
-        let size = |field| sample.caps()?.structure(0)?.get::<i32>(field).ok()?.try_into().ok();
-        self.size = (size("width").unwrap_or(0), size("height").unwrap_or(0));
+fn add(seen: &mut DecodedPart, sample: &gst::Sample) {
+    let time = MediaTime(sample.buffer().and_then(|buffer| buffer.pts()).map_or(0, gst::ClockTime::nseconds));
+    if seen.frames == 0 {
+        (seen.first, seen.last, seen.in_order) = (time, time, true);
+    } else {
+        seen.in_order &= time > seen.last;
+        (seen.first, seen.last) = (seen.first.min(time), seen.last.max(time));
     }
+    seen.frames += 1;
+    let size = |field| sample.caps()?.structure(0)?.get::<i32>(field).ok()?.try_into().ok();
+    (seen.width, seen.height) = (size("width").unwrap_or(0), size("height").unwrap_or(0));
 }
 
 /// Files go in from a thread of their own: `appsrc` blocks while its queue is full.
@@ -114,9 +112,9 @@ fn feed(source: AppSrc, files: Vec<PathBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn wait(pipeline: &gst::Pipeline, seen: &Mutex<Seen>) -> Result<(), Failure> {
+fn wait(pipeline: &gst::Pipeline, seen: &Mutex<DecodedPart>) -> Result<(), Failure> {
     let bus = pipeline.bus().ok_or_else(incomplete)?;
-    let frames = || seen.lock().unwrap_or_else(PoisonError::into_inner).times.len();
+    let frames = || seen.lock().unwrap_or_else(PoisonError::into_inner).frames;
     let mut progress = (frames(), std::time::Instant::now());
     let types = [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Warning];
     loop {

@@ -88,14 +88,11 @@ impl Tail {
     /// Starts over for a fragment of this number, of which these frames are there already.
     pub fn begin<D: AsRef<[u8]>>(&mut self, number: u32, frames: &[Frame<D>]) {
         self.file = self.create(number).inspect_err(|error| tracing::debug!(%error, "no tail")).ok();
-        frames.iter().for_each(|frame| self.append(number, frame));
+        frames.iter().for_each(|frame| self.append(frame));
     }
 
     /// Appends a frame with one `write`, which a process that is killed leaves with the kernel.
-    pub fn append<D: AsRef<[u8]>>(&mut self, number: u32, frame: &Frame<D>) {
-        if self.file.is_none() {
-            self.file = self.create(number).ok();
-        }
+    pub fn append<D: AsRef<[u8]>>(&mut self, frame: &Frame<D>) {
         let Some(file) = &mut self.file else { return };
         let data = frame.data.as_ref();
         let sample = Sample {

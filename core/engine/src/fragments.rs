@@ -54,7 +54,9 @@ impl<D: AsRef<[u8]>> Cutter<D> {
     /// The fragment that `frame` closes, if it does. `frame` itself is the next one's first.
     pub fn cut(&mut self, frame: &Frame<D>) -> Option<Closed<D>> {
         let first = self.open.first()?;
-        if frame.dts.saturating_sub(first.dts) < self.length {
+        // Early at a keyframe, so that what can be decoded by itself begins with a fragment.
+        let enough = if frame.keyframe { self.length / 2 } else { self.length };
+        if frame.dts.saturating_sub(first.dts) < enough {
             return None;
         }
         let last = self.open.last()?.dts;
@@ -165,6 +167,17 @@ mod tests {
     #[test]
     fn a_second_frame_that_jitters_begins_where_the_first_fragment_ended() {
         assert_eq!(fragments(&[0, 90, 200], 0), [(1, 0, 100), (2, 100, 300)]);
+    }
+
+    #[test]
+    fn a_keyframe_begins_a_fragment_where_one_is_half_full() {
+        let mut cutter = Cutter::new(1000 * MS, 100 * MS);
+        let keyframe = |ms| Frame { keyframe: true, ..frame(ms) };
+        let _ = cutter.push(frame(0));
+        let _ = cutter.push(frame(100));
+        assert!(cutter.cut(&keyframe(500)).is_none());
+        assert!(cutter.cut(&frame(700)).is_none());
+        assert!(cutter.cut(&keyframe(700)).is_some());
     }
 
     #[test]

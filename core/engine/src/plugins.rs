@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use deskreel_contract::{Candidate, Device, EncodeRequest, Kind, SourceRecipe, SourceRequest};
 use deskreel_host::{Found, FrameStatus, HostCallbacks, Library, Plugin, PluginFailure, Refused};
@@ -12,9 +11,6 @@ use deskreel_model::worker::{PluginFile, PluginSettings};
 use serde_json::{Value, json};
 
 use crate::error::Error;
-
-/// A library that takes longer to load is done without. Loading one takes a millisecond.
-const LOAD_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub struct Plugins {
@@ -130,7 +126,7 @@ fn load(found: &Found, admitted: &str) -> Result<Library, Refused> {
     if found.sha256 != admitted {
         return Err(Refused::Changed { expected: admitted.to_owned(), found: found.sha256.clone() });
     }
-    deskreel_host::load_with_deadline(found, LOAD_LIMIT)
+    deskreel_host::load_with_deadline(found, deskreel_host::LOAD_LIMIT)
 }
 
 /// A source that was opened with its settings.

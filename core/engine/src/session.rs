@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, SyncSender};
 
 use deskreel_contract::{EncodeRequest, Producer, SourceRecipe, SourceRequest};
 use deskreel_fmp4::{Codec, VideoConfig};
-use deskreel_model::manifest::{EncoderUse, FileRef, PluginUse, Refusal};
+use deskreel_model::manifest::{EncoderUse, FileRef, FrameCounts, PluginUse, Refusal};
 use deskreel_model::worker::{Job, OpenedPart, Report, TrackBeat, TrackJob};
 use deskreel_model::{Failure, MediaTime, layout};
 use deskreel_pipeline::plan::Plan;
@@ -57,6 +57,16 @@ pub fn preload(tracks: &[TrackJob], plugins: &Plugins) {
         for step in Plan::new(track, &recipe, &candidate).steps {
             let _ = build::element(&step.element, "preload");
         }
+    }
+}
+
+impl Track {
+    fn frames(&self) -> FrameCounts {
+        if self.done {
+            return self.counters.drained();
+        }
+        self.counters.look(u64::from(self.queue.property::<u32>("current-level-buffers")));
+        self.counters.running()
     }
 }
 
@@ -243,11 +253,7 @@ impl Session {
     pub fn beat(&self) {
         let tracks = self.tracks.iter().map(|track| TrackBeat {
             track: track.name.clone(),
-            frames: if track.done {
-                track.counters.drained()
-            } else {
-                track.counters.running(u64::from(track.queue.property::<u32>("current-level-buffers")))
-            },
+            frames: track.frames(),
             still_until: MediaTime(track.counters.still_until.load(Relaxed)),
             bytes: track.counters.bytes.load(Relaxed),
         });

@@ -22,6 +22,9 @@ const BEAT: Duration = Duration::from_millis(500);
 /// For the last fragments to be written, after the encoders were given up.
 const WRITE_LIMIT: Duration = Duration::from_millis(300);
 
+/// A worker that lost its supervisor has the drain limit and the one above to bring things to disk.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(2);
+
 /// Everything that can happen to a worker.
 pub enum Input {
     Command(Command),
@@ -49,7 +52,12 @@ fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("DESKREEL_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     let color = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .with_ansi(color)
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 fn serve() -> Result<(), Failure> {
@@ -65,9 +73,14 @@ fn serve() -> Result<(), Failure> {
     let mut worker =
         Worker { reporter: Reporter::new(socket), plugins: Plugins::default(), tell, phase: Phase::Idle };
     worker.run(&inputs);
-    // The pipeline is not taken down: that is where drivers hang. The process ends, and takes it along.
-    std::mem::forget(worker);
+    die();
     Ok(())
+}
+
+/// Ends the process without taking anything down: that is where drivers hang, and exit handlers meet threads that
+/// still run. What had to be written has been.
+fn die() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }
 
 fn listen(mut socket: UnixStream, tell: Sender<Input>) -> Result<(), Failure> {
@@ -78,6 +91,9 @@ fn listen(mut socket: UnixStream, tell: Sender<Input>) -> Result<(), Failure> {
             }
         }
         let _ = tell.send(Input::SupervisorGone);
+        // Where the other threads hang there is nobody left to kill us.
+        std::thread::sleep(ORPHAN_LIMIT);
+        die();
     };
     std::thread::Builder::new().name("commands".into()).spawn(run).map_err(Error::Thread)?;
     Ok(())
@@ -143,6 +159,12 @@ impl Worker {
                     return self.drain();
                 }
             }
+            Input::TrackDone(index) if matches!(self.phase, Phase::Running(..)) => {
+                // Its source has nothing more to give: nobody asked for an end.
+                self.reporter.send(&Report::SourceEnded);
+                self.drain();
+                return self.input(Input::TrackDone(index));
+            }
             Input::TrackDone(index) => {
                 return match &mut self.phase {
                     Phase::Idle => false,
@@ -162,8 +184,7 @@ impl Worker {
                     Ok(loaded) => self.plugins = loaded,
                     Err((path, refused)) => {
                         self.reporter.send(&Report::PluginHangs { path, reason: refused.to_string() });
-                        // It holds the dynamic loader's lock, which an ordinary exit needs.
-                        std::process::abort();
+                        return true;
                     }
                 }
                 session::preload(&tracks, &self.plugins);

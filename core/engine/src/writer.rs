@@ -75,7 +75,6 @@ pub fn start<D: AsRef<[u8]> + Send + 'static>(
         held: VecDeque::new(),
         held_bytes: 0,
         full: false,
-        missing: None,
         await_keyframe: false,
         failed: false,
         setup,
@@ -99,8 +98,6 @@ struct Writer<D> {
     held_bytes: usize,
     /// No room was left at the last try.
     full: bool,
-    /// Media time that was let go since there is no room.
-    missing: Option<(u64, u64)>,
     /// Frames are of no use until the next keyframe.
     await_keyframe: bool,
     /// Reported; nothing is written any more.
@@ -148,17 +145,24 @@ impl<D: AsRef<[u8]>> Writer<D> {
 
     fn frame(&mut self, frame: Frame<D>) {
         if self.await_keyframe && !frame.keyframe {
-            self.let_go(1, (frame.dts, frame.dts + self.setup.period_ns));
+            self.let_go(1);
             return;
         }
         self.await_keyframe = false;
         if let Some(closed) = self.cutter.cut(&frame) {
             self.hold(closed);
         }
-        if !self.full {
-            self.tail.append(self.cutter.number(), &frame);
+        let closed = self.cutter.push(frame);
+        // As the fragment will have it: the cutter may have moved its decoding time. While a fragment waits to be
+        // written the tail is that one's, and starts over behind it.
+        if self.held.is_empty() {
+            match self.cutter.open() {
+                [] => {}
+                [first] => self.tail.begin(self.cutter.number(), std::slice::from_ref(first)),
+                [.., last] => self.tail.append(last),
+            }
         }
-        if let Some(closed) = self.cutter.push(frame) {
+        if let Some(closed) = closed {
             self.hold(closed);
         }
     }
@@ -170,12 +174,11 @@ impl<D: AsRef<[u8]>> Writer<D> {
         self.flush();
         while let Some(item) = self.held.pop_front() {
             if let Item::Fragment(closed) = item {
-                self.let_go(closed.frames.len(), closed.span());
+                self.let_go(closed.frames.len());
             }
         }
-        if self.full {
-            self.report_back();
-        } else {
+        // What could not be written is still in the tail.
+        if !self.full && !self.failed {
             self.tail.remove();
         }
     }
@@ -197,11 +200,11 @@ impl<D: AsRef<[u8]>> Writer<D> {
             let gone = if over { self.held.pop_front() } else { self.held.pop_front_if(useless) };
             let Some(Item::Fragment(closed)) = gone else { break };
             self.held_bytes -= closed.size();
-            self.let_go(closed.frames.len(), closed.span());
+            self.let_go(closed.frames.len());
         }
         if self.held.is_empty() {
             if let Some(open) = self.cutter.abandon() {
-                self.let_go(open.frames.len(), open.span());
+                self.let_go(open.frames.len());
             }
             self.await_keyframe = true;
             self.setup.counters.want_keyframe.store(true, Relaxed);
@@ -209,10 +212,8 @@ impl<D: AsRef<[u8]>> Writer<D> {
         self.held.extend(header);
     }
 
-    fn let_go(&mut self, frames: usize, span: (u64, u64)) {
+    fn let_go(&self, frames: usize) {
         self.setup.counters.let_go.fetch_add(frames as u64, Relaxed);
-        let (from, _) = self.missing.unwrap_or(span);
-        self.missing = Some((from, span.1));
     }
 
     /// Writes what is held, oldest first, until nothing is left or there is no room.
@@ -247,9 +248,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
 
     fn report_back(&mut self) {
         self.full = false;
-        let span = self.missing.take().map(|(from, to)| (MediaTime(from), MediaTime(to)));
-        let missing = span.map(|(from, to)| (self.setup.track.clone(), from, to)).into_iter().collect();
-        self.setup.reporter.send(&Report::DiskBack { missing });
+        self.setup.reporter.send(&Report::DiskBack);
     }
 
     fn write(&mut self, item: &Item<D>) -> std::io::Result<()> {
@@ -281,7 +280,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
                     starts_with_keyframe: closed.starts_with_keyframe(),
                     salvaged: false,
                 };
-                let frames = counters.running(0);
+                let frames = counters.running();
                 self.setup.reporter.send(&Report::FragmentClosed { track, fragment, frames });
             }
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{env, error, fs};
 
-use deskreel_host::{load_with_deadline, search};
+use deskreel_host::{LOAD_LIMIT, load_with_deadline, search};
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     let library = env::args_os().nth(1).map(PathBuf::from).ok_or("usage: load_time LIBRARY [COPIES]")?;
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let mut times = Vec::new();
     for found in &found {
         let begun = Instant::now();
-        load_with_deadline(found, Duration::from_secs(2))?;
+        load_with_deadline(found, LOAD_LIMIT)?;
         times.push(begun.elapsed());
     }
     fs::remove_dir_all(&folder)?;

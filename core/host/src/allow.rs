@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::Deserialize;
 
-use crate::error::Refused;
+use crate::error::{Refused, toml_reason};
 use crate::search::{Found, shipped_folders};
 
 pub struct Allow {
@@ -69,7 +69,7 @@ impl Allow {
     pub fn listed(file: &Path) -> Result<Self, Refused> {
         let unusable = |reason: String| Refused::AllowList { path: file.to_owned(), reason };
         let text = fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
-        let read: ListFile = toml::from_str(&text).map_err(|error| unusable(error.message().to_owned()))?;
+        let read: ListFile = toml::from_str(&text).map_err(|error| unusable(toml_reason(&text, &error)))?;
         let folder = file.parent().unwrap_or(Path::new("."));
         let absolute = |path: &Path| {
             let path = folder.join(path);

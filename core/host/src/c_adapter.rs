@@ -114,8 +114,10 @@ impl RawInstance for CInstance {
         let Some(frame) = self.entry.frame else { return RErr(PluginError::unsupported("frame").into()) };
         let mut message = Collected::default();
         let status = frame(self.state, number, time_ns, out.as_mut_ptr(), out.len(), &message.out());
+        if status == END {
+            return ROk(FrameStatus::End);
+        }
         match message.result(status) {
-            Ok(()) if status == END => ROk(FrameStatus::End),
             Ok(()) => ROk(FrameStatus::Painted),
             Err(error) => RErr(error.into()),
         }
@@ -179,12 +181,15 @@ impl Collected {
     }
 
     fn result(&self, status: Status) -> Result<(), PluginError> {
-        if status >= 0 {
-            return Ok(());
-        }
-        let message = match self.0.is_empty() {
-            true => format!("no reason given (status {status})"),
-            false => self.text(),
+        let message = match (status, self.0.is_empty()) {
+            (0, _) => return Ok(()),
+            (1.., _) => {
+                // Nobody knows whether this is meant as a success, so nothing of it is used.
+                let message = format!("returned status {status}, which the contract does not have");
+                return Err(PluginError::failed(message));
+            }
+            (_, true) => format!("no reason given (status {status})"),
+            (_, false) => self.text(),
         };
         Err(PluginError::new(ErrorKind::from_number(status.unsigned_abs()), message))
     }

@@ -1,6 +1,6 @@
 //! What a plugin may ask of us.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use deskreel_sdk::abi::{HostArc, RArc, RStr, RawHost, RawHost_TO, TD_Opaque};
 use serde_json::Value;
@@ -20,14 +20,32 @@ impl Default for HostCallbacks {
     }
 }
 
-pub(crate) fn host_for(plugin: &str, callbacks: HostCallbacks) -> HostArc {
-    RawHost_TO::from_ptr(RArc::new(Callbacks { plugin: plugin.into(), callbacks }), TD_Opaque)
+/// The host as `plugin` sees it, and what keeps it listening.
+pub(crate) fn host_for(plugin: &str, callbacks: HostCallbacks) -> (HostArc, Listening) {
+    let listener = Listener::new(Mutex::new(Some(callbacks)));
+    let callbacks = Callbacks { plugin: plugin.into(), listener: listener.clone() };
+    (RawHost_TO::from_ptr(RArc::new(callbacks), TD_Opaque), Listening(listener))
+}
+
+type Listener = Arc<Mutex<Option<HostCallbacks>>>;
+
+/// While it lives, somebody listens. A plugin's threads may keep their host for longer than their instance: what
+/// they emit then goes nowhere, and what `on_emit` holds is free.
+pub(crate) struct Listening(Listener);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Taken out first: what it holds may do anything when it is dropped, and must not do it under the lock.
+        let gone = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(gone);
+    }
 }
 
 #[derive(Clone)]
 struct Callbacks {
     plugin: Arc<str>,
-    callbacks: HostCallbacks,
+    /// Never locked while somebody else's code runs.
+    listener: Listener,
 }
 
 impl RawHost for Callbacks {
@@ -55,11 +73,36 @@ impl RawHost for Callbacks {
     }
 
     fn emit(&self, json: RStr<'_>) {
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(listener) = listener else { return };
         match serde_json::from_str(json.as_str()) {
-            Ok(value) => (self.callbacks.on_emit)(value),
+            Ok(value) => (listener.on_emit)(value),
             Err(error) => {
                 tracing::warn!(target: "plugin", plugin = &*self.plugin, %error, "emitted something that is not JSON");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Threads of a plugin may live on, and would otherwise bring events into a recorder that has done with it.
+    #[test]
+    fn nobody_listens_to_an_instance_that_is_gone() {
+        let (sender, heard) = mpsc::channel();
+        let on_emit = Arc::new(move |value| sender.send(value).unwrap());
+        let (host, listening) = host_for("feed.test", HostCallbacks { on_emit });
+        let kept_by_a_thread = host.clone();
+        kept_by_a_thread.emit(RStr::from_str("1"));
+        drop((host, listening));
+        kept_by_a_thread.emit(RStr::from_str("2"));
+        let rest: Vec<Value> = heard.into_iter().collect();
+        assert_eq!(rest, [1], "and what `on_emit` holds is free, or this would not end");
     }
 }

@@ -7,7 +7,7 @@ use object::read::{Object, ObjectSection, ObjectSymbol};
 use object::{Architecture, ObjectKind};
 use serde::Deserialize;
 
-use crate::error::Refused;
+use crate::error::{Refused, toml_reason};
 use crate::negotiate;
 
 /// How a library is entered.
@@ -53,9 +53,9 @@ fn of_text(text: &[u8]) -> Result<Descriptor, Refused> {
     let bad = |reason: String| Refused::BadDescriptor { reason };
     let text = str::from_utf8(text).map_err(|_| bad("not UTF-8".into()))?;
     // Versions first: everything else may look different in another version.
-    let versions: Versions = toml::from_str(text).map_err(|error| bad(error.message().into()))?;
+    let versions: Versions = toml::from_str(text).map_err(|error| bad(toml_reason(text, &error)))?;
     negotiate::versions(&versions.name, versions.schema, &versions.contract)?;
-    let descriptor: Descriptor = toml::from_str(text).map_err(|error| bad(error.message().into()))?;
+    let descriptor: Descriptor = toml::from_str(text).map_err(|error| bad(toml_reason(text, &error)))?;
     if descriptor.provides.is_empty() {
         return Err(bad("it provides no plugin".into()));
     }

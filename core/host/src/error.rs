@@ -22,7 +22,7 @@ pub enum Refused {
     Architecture { theirs: String, ours: &'static str },
 
     #[error(
-        "has no descriptor (section .deskreelmeta), so it is no Deskreel plugin; take it out of the plugin folder"
+        "has no descriptor (section .deskreelmeta), so it is no Deskreel plugin; take it out of the plugin folder, or link it without --gc-sections if it is yours"
     )]
     NoDescriptor,
 
@@ -91,6 +91,15 @@ pub enum Refused {
 
 fn details(report: &Option<PathBuf>) -> String {
     report.as_ref().map_or_else(String::new, |path| format!(" (details in {})", path.display()))
+}
+
+/// What is wrong with a TOML text, and in which line: `line 17: missing field `sha256``.
+pub(crate) fn toml_reason(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!("line {}: {}", before.matches('\n').count() + 1, error.message()),
+        None => error.message().to_owned(),
+    }
 }
 
 impl Refused {

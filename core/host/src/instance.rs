@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::c_adapter::CLibrary;
-use crate::callbacks::{HostCallbacks, host_for};
+use crate::callbacks::{HostCallbacks, Listening, host_for};
 use crate::error::PluginFailure;
 use crate::recipe_only::RecipeOnly;
 
@@ -52,7 +52,7 @@ impl Library {
             return Err(failure(PluginError::failed("not in this library")));
         };
         let json = settings.to_string();
-        let host = host_for(id, host);
+        let (host, listening) = host_for(id, host);
         let instance = match &self.code {
             Code::Rust(root) => {
                 let made = root.create()(RStr::from_str(id), RStr::from_str(&json), host);
@@ -61,7 +61,8 @@ impl Library {
             Code::C(library) => library.create(id, &json, host),
             Code::None => Ok(RawInstance_TO::from_value(RecipeOnly::new(described, settings), TD_Opaque)),
         };
-        Ok(Plugin { id: id.to_owned(), instance: instance.map_err(failure)? })
+        let instance = instance.map_err(failure)?;
+        Ok(Plugin { id: id.to_owned(), instance, _listening: listening })
     }
 }
 
@@ -69,6 +70,8 @@ impl Library {
 pub struct Plugin {
     id: String,
     instance: InstanceBox,
+    /// Behind the instance, so that it is dropped after it.
+    _listening: Listening,
 }
 
 impl Plugin {

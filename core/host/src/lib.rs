@@ -26,7 +26,7 @@ pub use catalog::{Catalog, Duplicate};
 pub use descriptor::Entry;
 pub use error::{PluginFailure, Refused};
 pub use instance::{Library, Plugin};
-pub use load::{load, load_with_deadline};
+pub use load::{LOAD_LIMIT, load, load_with_deadline};
 pub use search::{Found, default_paths, examine, search, shipped_folders};
 
 pub use deskreel_sdk::ErrorKind;

@@ -16,6 +16,10 @@ use crate::instance::{Code, Library};
 use crate::open;
 use crate::search::{Found, sha256};
 
+/// How long a library may take to load (ALL-02 of the contract); one loads in a millisecond. Long, because a vendor's
+/// driver may come along from a cold disk, and a false refusal costs more than a late start.
+pub const LOAD_LIMIT: Duration = Duration::from_secs(5);
+
 /// The library whose constructors have not returned.
 static HANGING: OnceLock<PathBuf> = OnceLock::new();
 
@@ -80,7 +84,8 @@ fn load_noting(found: &Found, is_open: &AtomicBool) -> Result<Library, Refused> 
         Entry::C => Code::C(open::c(&verified_bytes(found)?, &name)?),
     };
     is_open.store(true, Ordering::Relaxed);
-    let host = || host_for(&descriptor.name, HostCallbacks::default());
+    // Nobody listens to a library outside of its instances; it only logs.
+    let host = || host_for(&descriptor.name, HostCallbacks::default()).0;
     match &code {
         Code::None => {}
         Code::Rust(root) => {

@@ -165,6 +165,8 @@ pub enum Cause {
     WorkerFailed,
     /// The screen changed its size or layout.
     SourceChanged,
+    /// The source has nothing more to give.
+    SourceEnded,
     /// There was no room to write.
     DiskFull,
 }

@@ -113,14 +113,14 @@ pub enum Report {
     DiskFull {
         detail: String,
     },
-    /// There is room again. `missing` is the media time that had to be let go, per track.
-    DiskBack {
-        missing: Vec<(String, MediaTime, MediaTime)>,
-    },
+    /// There is room again.
+    DiskBack,
     /// The source's picture has another size or layout now; the worker has drained and ends this part.
     SourceChanged {
         detail: String,
     },
+    /// A source has nothing more to give; the worker has drained and ends.
+    SourceEnded,
     /// The job cannot go on. `Ended` follows if the worker could still write what it had.
     Failed {
         failure: Failure,
@@ -156,10 +156,14 @@ pub struct TrackBeat {
     pub bytes: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DecodedPart {
-    /// Presentation times of the decoded frames, in the order of the file.
-    pub times: Vec<MediaTime>,
+    pub frames: u64,
+    /// Each frame is shown after the one before.
+    pub in_order: bool,
+    /// Presentation times of the earliest and the latest frame.
+    pub first: MediaTime,
+    pub last: MediaTime,
     pub width: u32,
     pub height: u32,
     /// The decoder that judged.

@@ -72,6 +72,9 @@ pub(crate) fn keyframes(
         show_duration(fragment)
     );
     let span = written.or(recording.span("fragment"))?;
-    let help = "keyframes are dear on screens: \"4s\" is a good value";
+    let help = match written {
+        Some(_) => "keyframes are dear on screens: \"4s\" is a good value",
+        None => "shorten `fragment`, or set the encoder's `keyframe_interval` to at least as much",
+    };
     Some(Diagnostic::warning(Code::DenseKeyframes, span, message).help(help))
 }

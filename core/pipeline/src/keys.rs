@@ -91,7 +91,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Source, "keepalive", Duration("200ms", "10m"), Default("5s"), "On a still screen, a frame at least this often."),
 
     key(Section::Encoder, "from", Takes::Source, Required, "Name of the source."),
-    key(Section::Encoder, "plugin", Plugins, Required, "Ids of encoder plugins; the first that proves itself is used."),
+    key(Section::Encoder, "plugin", Plugins, Required, "Ids of encoder plugins; the first whose elements exist here is used."),
     key(Section::Encoder, "codec", Choice(&["h264"]), Default("h264"), "What to encode to."),
     key(Section::Encoder, "rate", Table(Section::Rate), Optional, "How much quality or bit rate; absent: quality 23."),
     key(Section::Encoder, "keyframe_interval", Duration("200ms", "10m"), Default("4s"), "From one keyframe to the next, at most."),

@@ -5,6 +5,7 @@
 //! by a sixteenth, which bounds what saving costs over hours: a manifest of n fragments is written 16 ln n times.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use deskreel_model::manifest::{Anchor, Cause, Fragment, FrameCounts, Gap, Incident, Outcome, Part, Track};
 use deskreel_model::worker::{OpenedPart, TrackBeat};
@@ -114,16 +115,23 @@ impl Ledger {
         }
     }
 
-    /// The part's worker is gone: what it left on disk and did not report is taken in.
-    pub fn end_part(&mut self) {
+    /// The part's worker is gone: what it left on disk and did not report is taken in. Gives what could not be, for
+    /// people.
+    pub fn end_part(&mut self) -> Vec<String> {
         let folder = self.folder.path();
+        let mut problems = Vec::new();
         for track in &mut self.manifest.tracks {
             let still_until = self.still_until.get(&track.name).copied().unwrap_or_default();
-            if let Err(error) = deskreel_spool::reconcile(folder, track, still_until) {
-                tracing::warn!(%error, track = track.name, "what the worker left could not be taken in");
+            match deskreel_spool::reconcile(folder, track, still_until) {
+                Ok(summary) => {
+                    let lost = summary.set_aside.iter().chain(&summary.missing);
+                    problems.extend(lost.map(|file| format!("{file} is not whole and was set aside")));
+                }
+                Err(error) => problems.push(format!("what the worker left could not be taken in: {error}")),
             }
         }
         self.changed = true;
+        problems
     }
 
     pub fn anchor(&mut self, anchor: Anchor) {
@@ -158,20 +166,31 @@ impl Ledger {
         Ok(())
     }
 
-    /// No footage was made any more when the recording ended.
-    pub fn gap_at_end(&mut self, ended: MediaTime) {
+    /// Footage that ended before the recording did, by more than `slack`.
+    pub fn gap_at_end(&mut self, ended: MediaTime, slack: Duration, cause: Cause) {
         for track in &mut self.manifest.tracks {
-            if let Some(from) = track.end().filter(|end| deskreel_spool::is_jump(*end, ended)) {
-                track.gaps.push(Gap { from, to: ended, cause: self.cause });
+            if let Some(from) = track.end().filter(|end| deskreel_spool::is_jump(*end + slack, ended)) {
+                track.gaps.push(Gap { from, to: ended, cause });
             }
         }
+    }
+
+    /// Why the present part began.
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// Parts that have footage.
+    pub fn parts(&self) -> u32 {
+        let parts = self.manifest.tracks.iter().map(|track| track.parts.len()).max().unwrap_or(0);
+        u32::try_from(parts).unwrap_or(u32::MAX)
     }
 
     /// The last save.
     pub fn seal(&mut self, outcome: Outcome, ended: MediaTime) -> Result<(), deskreel_spool::Error> {
         self.manifest.outcome = Some(outcome);
         self.manifest.ended = Some(ended);
-        self.save()
+        self.save().inspect_err(|_| self.manifest.outcome = None)
     }
 
     fn track(&mut self, name: &str) -> Option<&mut Track> {

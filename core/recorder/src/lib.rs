@@ -32,6 +32,8 @@ pub enum Error {
     WorkerGone,
     #[error("the worker did not answer in time")]
     WorkerSilent,
+    #[error("the worker cannot be asked: {0}")]
+    Question(std::io::Error),
 }
 
 impl Error {
@@ -41,6 +43,7 @@ impl Error {
             Error::NoWorker(_) => Fault::Config,
             Error::Spool(error) => error.fault(),
             Error::WorkerGone | Error::WorkerSilent => Fault::Plugin,
+            Error::Question(_) => Fault::Bug,
         }
     }
 }

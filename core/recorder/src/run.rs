@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use deskreel_model::manifest::{Anchor, Cause, FrameCounts, Outcome};
 use deskreel_model::worker::{Command, Job, Report};
-use deskreel_model::{Failure, Fault, Manifest, MediaTime, PartNumber, RecordingId, Utc};
+use deskreel_model::{Failure, Manifest, MediaTime, PartNumber, RecordingId, Utc};
 use deskreel_spool::RecordingDir;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
@@ -21,6 +21,10 @@ use crate::worker::{Pool, Worker, tell_refused};
 /// From asking a worker to end until it is killed. The worker gives its encoders `DRAIN_LIMIT` and its writers
 /// 300 ms of this.
 const END_LIMIT: Duration = DRAIN_LIMIT.saturating_add(Duration::from_millis(600));
+/// For a process to be gone after SIGKILL.
+const KILL_LIMIT: Duration = Duration::from_millis(300);
+/// The last frame of a recording lies before its end by a frame's time and what encoding takes.
+const END_SLACK: Duration = Duration::from_millis(500);
 /// How often the watchdog and the clocks are looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// A wall clock that is off by more than this against media time has been set, and gets a new anchor.
@@ -84,6 +88,8 @@ pub struct Status {
 pub struct Finished {
     pub folder: PathBuf,
     pub manifest: Manifest,
+    /// Why the last manifest could not be written. The next start's recovery seals what is on disk.
+    pub unsealed: Option<deskreel_spool::Error>,
 }
 
 /// Records until it is told to stop or cannot go on. Whatever happens, what was recorded is sealed and playable;
@@ -104,6 +110,7 @@ pub async fn record(
     let path = folder.path().to_owned();
 
     let job = Job { directory: path.clone(), origin_ns, ..setup.job };
+    let watchdog = Watchdog::new(setup.limits, longest_wait(&job), Instant::now());
     let deadline = setup.max_duration.map(|duration| Instant::now() + duration);
     let (state, effects) = State::start();
     let mut run = Run {
@@ -114,18 +121,20 @@ pub async fn record(
         tell,
         limits: setup.limits,
         worker: None,
-        watchdog: Watchdog::new(setup.limits, Instant::now()),
+        watchdog,
         wake: None,
         in_part: false,
         ended_well: false,
         stop_sent: false,
         stopped_at: None,
+        last_cause: None,
+        unsealed: None,
     };
     (run.tell)(Notice::Began { recording, folder: path.clone() });
     run.perform(effects).await;
     run.run(control, deadline).await;
     let manifest = run.ledger.manifest().clone();
-    Ok(Finished { folder: path, manifest })
+    Ok(Finished { folder: path, manifest, unsealed: run.unsealed })
 }
 
 struct Run<'a, T> {
@@ -146,6 +155,9 @@ struct Run<'a, T> {
     stop_sent: bool,
     /// When a stop was asked for.
     stopped_at: Option<MediaTime>,
+    /// Of the newest incident of the present part that is not over.
+    last_cause: Option<Cause>,
+    unsealed: Option<deskreel_spool::Error>,
 }
 
 impl<T: FnMut(Notice)> Run<'_, T> {
@@ -166,8 +178,11 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                     None => control_open = false,
                 },
                 () = sleep_until(wake.into()) => {
-                    if let Some((_, event)) = self.wake.take() {
-                        self.event(event).await;
+                    match self.wake.take() {
+                        // It does not even obey SIGKILL: a driver holds it. We go on without its last words.
+                        Some((_, Event::WorkerGone(_))) => self.worker_gone().await,
+                        Some((_, event)) => self.event(event).await,
+                        None => {}
                     }
                 }
                 () = sleep_until(stop_at.into()) => self.event(Event::StopAsked).await,
@@ -204,9 +219,15 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 self.watchdog.disk_full = true;
                 self.note(Cause::DiskFull, detail);
             }
-            Report::DiskBack { .. } => {
+            Report::DiskBack => {
                 self.watchdog.disk_full = false;
+                self.last_cause = None;
                 (self.tell)(Notice::DiskBack);
+            }
+            Report::SourceEnded => {
+                self.stop_sent = true;
+                self.stopped_at = Some(self.now());
+                self.event(Event::SourceEnded).await;
             }
             Report::SourceChanged { detail } => self.event(Event::SourceChanged(detail)).await,
             Report::Failed { failure } => self.event(Event::WorkerFailed(failure)).await,
@@ -222,21 +243,24 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     async fn worker_gone(&mut self) {
-        if let Some(worker) = self.worker.take() {
-            worker.reap().await;
-        }
+        let how = match self.worker.take() {
+            Some(worker) => worker.reap().await,
+            None => return,
+        };
         // The next part's worker loads while this part's remains are taken in. Where none can be started, the
         // start of the part says so.
         if self.stoppable() {
             let _ = self.pool.warm().await;
         }
         let had_frames = self.ledger.frames().encoded;
-        self.ledger.end_part();
+        for problem in self.ledger.end_part() {
+            self.note(Cause::WorkerDied, problem);
+        }
         if self.ledger.frames().encoded > had_frames {
             self.event(Event::FrameOnDisk).await;
         }
         self.wake = None;
-        self.event(Event::WorkerGone).await;
+        self.event(Event::WorkerGone(how)).await;
     }
 
     async fn tick(&mut self) {
@@ -251,7 +275,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             at: self.now(),
             frames: self.ledger.frames(),
             bytes: self.ledger.bytes(),
-            parts: self.state.part.0,
+            parts: self.ledger.parts(),
             disk_full: self.watchdog.disk_full,
         };
         (self.tell)(Notice::Status(status));
@@ -284,6 +308,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                     if let Some(worker) = &mut self.worker {
                         worker.kill();
                     }
+                    self.wake = Some((Instant::now() + KILL_LIMIT, Event::WorkerGone(String::new())));
                 }
                 Effect::Note(cause, detail) => self.note(cause, detail),
                 Effect::Seal(outcome) => self.seal(outcome),
@@ -294,7 +319,8 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     async fn start_part(&mut self, part: PartNumber, cause: Cause) {
         self.ledger.begin_part(part, cause);
         (self.in_part, self.ended_well) = (false, false);
-        self.watchdog = Watchdog::new(self.limits, Instant::now());
+        self.last_cause = None;
+        self.watchdog = Watchdog::new(self.limits, longest_wait(&self.job), Instant::now());
         self.job.part = part;
         match self.pool.take().await {
             Ok(mut worker) => {
@@ -306,7 +332,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             Err(error) => {
                 let failure = Failure::new(error.fault(), error.to_string());
                 let (state, mut effects) = step(self.state.clone(), Event::WorkerFailed(failure));
-                let (state, more) = step(state, Event::WorkerGone);
+                let (state, more) = step(state, Event::WorkerGone("could not be started".to_owned()));
                 self.state = state;
                 effects.extend(more);
                 effects.retain(|effect| *effect != Effect::AwaitEnd);
@@ -317,20 +343,18 @@ impl<T: FnMut(Notice)> Run<'_, T> {
 
     fn note(&mut self, cause: Cause, detail: String) {
         let at = self.now();
+        self.last_cause = Some(cause);
         self.ledger.note(at, cause, detail.clone());
         (self.tell)(Notice::Incident { at, cause, detail });
     }
 
-    /// A seal that cannot be written now is written by the next start's recovery, so it does not hold up the end.
     fn seal(&mut self, outcome: Outcome) {
         let ended = self.stopped_at.unwrap_or_else(|| self.now());
-        if !self.ended_well {
-            self.ledger.gap_at_end(ended);
-        }
-        if let Err(error) = self.ledger.seal(outcome, ended) {
-            let fault: Fault = error.fault();
-            tracing::error!(%error, %fault, "the recording is not sealed; recovery will do it at the next start");
-        }
+        let slack = if self.ended_well { END_SLACK } else { Duration::ZERO };
+        // A part without a frame has not ended what began it.
+        let begun = if self.in_part { Cause::WorkerDied } else { self.ledger.cause() };
+        self.ledger.gap_at_end(ended, slack, self.last_cause.unwrap_or(begun));
+        self.unsealed = self.ledger.seal(outcome, ended).err();
         let (state, _) = step(self.state.clone(), Event::Sealed);
         self.state = state;
     }
@@ -348,6 +372,12 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             self.ledger.anchor(anchor);
         }
     }
+}
+
+/// See [`Watchdog::new`].
+fn longest_wait(job: &Job) -> Duration {
+    let keepalive = job.tracks.iter().map(|track| track.keepalive_ns).max().unwrap_or(0);
+    Duration::from_nanos(keepalive.max(job.fragment_ns))
 }
 
 async fn next(worker: &mut Option<Worker>) -> Option<Report> {

@@ -33,6 +33,8 @@ pub struct State {
     pub fruitless: u32,
     /// What the worker of this part said last.
     pub failure: Option<Failure>,
+    /// Why the last part that gave nothing ended, as far as it is known.
+    pub reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +47,10 @@ pub enum Event {
     SourceChanged(String),
     /// The worker said nothing for too long, or its frames no longer grow.
     WorkerSilent(String),
-    /// The worker's process is gone, and everything that it said has been heard.
-    WorkerGone,
+    /// A source has nothing more to give; the worker writes what it has and ends.
+    SourceEnded,
+    /// The worker's process is gone, and everything that it said has been heard. How it ended, for people.
+    WorkerGone(String),
     StopAsked,
     /// The limit that `AskStop` or `AwaitEnd` set has run out.
     DrainExpired,
@@ -65,7 +69,7 @@ pub enum Effect {
     AskStop,
     /// The worker ends by itself; come back with `DrainExpired` if it has not.
     AwaitEnd,
-    /// `WorkerGone` follows.
+    /// `WorkerGone` follows, whether the process obeys or not.
     Kill,
     Note(Cause, String),
     /// Write the last manifest; `Sealed` follows.
@@ -81,7 +85,14 @@ const PAUSES_MS: [u64; 6] = [0, 250, 500, 1000, 2000, 5000];
 impl State {
     pub fn start() -> (State, Vec<Effect>) {
         let part = PartNumber::FIRST;
-        let state = State { phase: Phase::Preparing, part, footage: false, fruitless: 0, failure: None };
+        let state = State {
+            phase: Phase::Preparing,
+            part,
+            footage: false,
+            fruitless: 0,
+            failure: None,
+            reason: String::new(),
+        };
         (state, vec![Effect::StartPart(part, Cause::Start)])
     }
 
@@ -116,16 +127,24 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         }
         (Preparing | Recording, Event::WorkerSilent(detail)) => {
             state.phase = Renewing(Cause::WorkerHung);
+            state.reason.clone_from(&detail);
             vec![Note(Cause::WorkerHung, detail), Kill]
         }
-        (Preparing | Recording, Event::WorkerGone) => {
-            let note = Note(Cause::WorkerDied, format!("the worker of part {} is gone", state.part));
-            let mut effects = vec![note];
+        (Preparing | Recording, Event::SourceEnded) => {
+            state.phase = Draining;
+            vec![Note(Cause::SourceEnded, "the source has nothing more to give".to_owned()), AwaitEnd]
+        }
+        (Preparing | Recording, Event::WorkerGone(how)) => {
+            let detail = format!("the worker of part {} {how}", state.part.0);
+            state.reason.clone_from(&detail);
+            let mut effects = vec![Note(Cause::WorkerDied, detail)];
             effects.extend(next_part(&mut state, Cause::WorkerDied));
             effects
         }
-        (Renewing(cause), Event::WorkerGone) => next_part(&mut state, cause),
-        (Renewing(_) | Draining, Event::DrainExpired) => vec![Kill],
+        (Renewing(cause), Event::WorkerGone(_)) => next_part(&mut state, cause),
+        (Renewing(_) | Draining, Event::DrainExpired) => {
+            vec![Note(Cause::WorkerHung, "the worker did not end in time".to_owned()), Kill]
+        }
         (Waiting(cause), Event::RetryDue) => {
             state.phase = Preparing;
             vec![StartPart(state.part, cause)]
@@ -134,12 +153,12 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.phase = Draining;
             vec![AskStop]
         }
-        // Its limit runs already.
+        // Its end is under way, and has a limit.
         (Renewing(_), Event::StopAsked) => {
             state.phase = Draining;
             vec![]
         }
-        (Waiting(_), Event::StopAsked) | (Draining, Event::WorkerGone) => {
+        (Waiting(_), Event::StopAsked) | (Draining, Event::WorkerGone(_)) => {
             state.phase = Closing;
             vec![Seal(if state.footage { Outcome::Finished } else { Outcome::Abandoned })]
         }
@@ -182,7 +201,10 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         if state.footage || (failure.is_none() && state.fruitless < FRUITLESS_LIMIT) {
             return None;
         }
-        let silent = || Failure::new(Fault::Plugin, "no worker lived long enough to record a frame");
+        let silent = || {
+            let text = format!("{FRUITLESS_LIMIT} workers recorded no frame; the last one: {}", state.reason);
+            Failure::new(Fault::Plugin, text)
+        };
         Some(Outcome::Failed { failure: failure.unwrap_or_else(silent) })
     }
 }

@@ -9,13 +9,15 @@ use deskreel_model::worker::TrackBeat;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// From the start of a part to its first fragment. Generous: a driver may take seconds to open.
+    /// From the start of a part to its first sign of life, and from there to its first frame. Generous: a driver
+    /// may take seconds to open.
     pub first_fragment: Duration,
     /// Between two beats; they come twice a second.
     pub beat: Duration,
-    /// Without a captured frame: the source is dead. A still screen still gives frames.
+    /// Without a captured frame: the source is dead. A still screen still gives frames, from sources that look at
+    /// it; one that waits for changes must be told to repeat the last (`keepalive-time` of `pipewiresrc`).
     pub capture: Duration,
-    /// With frames captured and none written: the encoder or the disk is dead.
+    /// With frames captured and none written, beyond what a fragment takes: the encoder or the disk is dead.
     pub written: Duration,
 }
 
@@ -33,6 +35,8 @@ impl Default for Limits {
 /// Watches the worker of one part.
 pub struct Watchdog {
     limits: Limits,
+    /// A frame may wait for so long until its fragment is complete.
+    longest_wait: Duration,
     started: Instant,
     heard: Option<Instant>,
     tracks: Vec<TrackWatch>,
@@ -48,8 +52,10 @@ struct TrackWatch {
 }
 
 impl Watchdog {
-    pub fn new(limits: Limits, now: Instant) -> Self {
-        Watchdog { limits, started: now, heard: None, tracks: Vec::new(), disk_full: false }
+    /// `longest_wait` is the longest time that a frame may be in a fragment which is not complete: the length of
+    /// one, or on a still screen the keepalive.
+    pub fn new(limits: Limits, longest_wait: Duration, now: Instant) -> Self {
+        Watchdog { limits, longest_wait, started: now, heard: None, tracks: Vec::new(), disk_full: false }
     }
 
     /// The worker said something.
@@ -84,16 +90,17 @@ impl Watchdog {
         }
         self.tracks.iter().find_map(|watch| {
             let track = &watch.beat.track;
-            if now - watch.captured > self.limits.capture {
-                let limit = seconds(self.limits.capture);
+            let none_yet = watch.beat.frames.captured == 0;
+            let limit = if none_yet { self.limits.first_fragment } else { self.limits.capture };
+            if now - watch.captured > limit {
+                let limit = seconds(limit);
                 return Some(format!("track `{track}`: the source gave no frame for {limit} s"));
             }
             let behind = watch.behind.filter(|_| !self.disk_full)?;
-            (now - behind > self.limits.written).then(|| {
-                format!(
-                    "track `{track}`: frames are captured and none is written for {} s",
-                    seconds(self.limits.written)
-                )
+            let limit = self.limits.written + self.longest_wait;
+            (now - behind > limit).then(|| {
+                let limit = seconds(limit);
+                format!("track `{track}`: frames are captured and none is written for {limit} s")
             })
         })
     }
@@ -123,15 +130,17 @@ mod tests {
 
     use super::*;
 
+    const KEEPALIVE: Duration = Duration::from_secs(30);
+
     fn beat(captured: u64, encoded: u64, skipped: u64) -> TrackBeat {
         let frames = FrameCounts { captured, encoded, skipped, lost: 0 };
         TrackBeat { track: "video".into(), frames, still_until: MediaTime::ZERO, bytes: 0 }
     }
 
     /// Beats of captured, encoded and skipped frames, one each half second; the verdict after the last.
-    fn verdict(beats: &[(u64, u64, u64)]) -> Option<String> {
+    fn verdict(longest_wait: Duration, beats: &[(u64, u64, u64)]) -> Option<String> {
         let start = Instant::now();
-        let mut dog = Watchdog::new(Limits::default(), start);
+        let mut dog = Watchdog::new(Limits::default(), longest_wait, start);
         let mut now = start;
         for (captured, encoded, skipped) in beats {
             now += Duration::from_millis(500);
@@ -142,25 +151,26 @@ mod tests {
 
     #[test]
     fn a_still_screen_is_no_hang() {
-        let still: Vec<_> = (0..100).map(|n| (5 * n, 1, 5 * n - n.min(1))).collect();
-        assert_eq!(verdict(&still), None);
+        // A frame waits in the fragment that is open, until the next keepalive.
+        let still: Vec<_> = (1..100).map(|n| (5 * n + 2, 1 + n / 60, 5 * n - n / 60)).collect();
+        assert_eq!(verdict(KEEPALIVE, &still), None);
     }
 
     #[test]
     fn a_source_that_gives_nothing_is_dead() {
-        assert!(verdict(&[(5, 5, 0); 12]).is_some_and(|why| why.contains("no frame for 5 s")));
+        assert!(verdict(KEEPALIVE, &[(5, 5, 0); 12]).is_some_and(|why| why.contains("no frame for 5 s")));
     }
 
     #[test]
     fn an_encoder_that_gives_nothing_is_dead() {
-        let stuck: Vec<_> = (0..20).map(|n| (5 * n + 5, 5, 0)).collect();
-        assert!(verdict(&stuck).is_some_and(|why| why.contains("none is written for 8 s")));
+        let stuck: Vec<_> = (0..90).map(|n| (5 * n + 5, 5, 0)).collect();
+        assert!(verdict(KEEPALIVE, &stuck).is_some_and(|why| why.contains("none is written for 38 s")));
     }
 
     #[test]
     fn silence_is_a_hang() {
         let start = Instant::now();
-        let mut dog = Watchdog::new(Limits::default(), start);
+        let mut dog = Watchdog::new(Limits::default(), Duration::ZERO, start);
         assert_eq!(dog.verdict(start + Duration::from_secs(9)), None);
         assert!(dog.verdict(start + Duration::from_secs(11)).is_some());
         dog.beat(&[beat(1, 0, 0)], start);

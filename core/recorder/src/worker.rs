@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,6 +18,9 @@ use crate::Error;
 
 /// Reports that may wait for us. A worker that fills it waits too.
 const BACKLOG: usize = 64;
+
+/// For a worker to load what it needs. The first one on a machine waits for GStreamer to look at all its plugins.
+const READY_LIMIT: Duration = Duration::from_secs(15);
 
 /// A worker process. Dropping it kills it.
 pub struct Worker {
@@ -86,11 +90,21 @@ impl Worker {
         let _ = self.child.start_kill();
     }
 
-    /// Waits for the process itself; kills it if it outlives its line to us.
-    pub async fn reap(mut self) {
+    /// Says how the process ended; kills it if it outlives its line to us, and waits for that elsewhere: a process
+    /// that hangs in a driver may outlive even SIGKILL.
+    pub async fn reap(mut self) -> String {
         let limit = Duration::from_millis(200);
-        if tokio::time::timeout(limit, self.child.wait()).await.is_err() {
-            let _ = self.child.kill().await;
+        match tokio::time::timeout(limit, self.child.wait()).await {
+            Ok(Ok(status)) => match (status.signal(), status.code()) {
+                (Some(signal), _) => format!("ended by signal {signal}"),
+                (None, Some(code)) => format!("ended with code {code}"),
+                (None, None) => "ended".to_owned(),
+            },
+            _ => {
+                let _ = self.child.start_kill();
+                tokio::spawn(async move { self.child.wait().await });
+                "did not end".to_owned()
+            }
         }
     }
 
@@ -101,6 +115,7 @@ impl Worker {
         limit: Duration,
         mut answer: impl FnMut(Report) -> Option<T>,
     ) -> Result<T, Error> {
+        worker::encode(question).map_err(Error::Question)?;
         self.send(question).await;
         let wait = async {
             while let Some(report) = self.next().await {
@@ -172,7 +187,8 @@ impl Pool {
             if spare.is_ready {
                 return Ok(());
             }
-            match spare.next().await {
+            let report = tokio::time::timeout(READY_LIMIT, spare.next());
+            match report.await.map_err(|_| Error::WorkerSilent)? {
                 Some(Report::Ready { refused, .. }) => {
                     spare.is_ready = true;
                     tell_refused(&refused);

@@ -29,15 +29,22 @@ impl Disk {
 
     pub fn write_atomic(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let temp = path.with_added_extension(layout::UNFINISHED);
+        let written = self.write_synced(&temp, bytes).and_then(|()| self.rename(&temp, path));
+        if written.is_err() {
+            // Where there was no room, half a file must not take what is left. The first error is the one to tell.
+            let _ = self.remove_file(&temp);
+        }
+        written
+    }
 
-        self.step(&temp)?;
-        let mut file = File::create(&temp).map_err(Error::io("create", &temp))?;
+    fn write_synced(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        self.step(path)?;
+        let mut file = File::create(path).map_err(Error::io("create", path))?;
         let (early, late) = bytes.split_at(bytes.len() / 2);
-        file.write_all(early).map_err(Error::io("write", &temp))?;
-        self.step(&temp)?;
-        file.write_all(late).map_err(Error::io("write", &temp))?;
-        file.sync_all().map_err(Error::io("sync", &temp))?;
-        self.rename(&temp, path)
+        file.write_all(early).map_err(Error::io("write", path))?;
+        self.step(path)?;
+        file.write_all(late).map_err(Error::io("write", path))?;
+        file.sync_all().map_err(Error::io("sync", path))
     }
 
     pub fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
@@ -97,4 +104,22 @@ pub(crate) fn names(folder: &Path) -> Result<Option<Vec<String>>, Error> {
 
 pub(crate) fn has_suffix(name: &str, suffix: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::{names, write_atomic};
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.json");
+        fs::create_dir(&path).unwrap();
+        assert!(write_atomic(&path, b"{}").is_err());
+        assert_eq!(names(folder.path()).unwrap().unwrap(), ["manifest.json"]);
+    }
 }

@@ -7,6 +7,7 @@ use deskreel_model::layout;
 use deskreel_model::manifest::MANIFEST_SCHEMA;
 use deskreel_model::{Manifest, RecordingId, manifest::FileRef};
 use rustix::fs::FlockOperation;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::Error;
@@ -79,12 +80,18 @@ impl RecordingDir {
 pub fn load(recording_dir: &Path) -> Result<Manifest, Error> {
     let path = recording_dir.join(layout::MANIFEST);
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|source| Error::Manifest { path: path.clone(), source })?;
-    match manifest.schema {
-        MANIFEST_SCHEMA => Ok(manifest),
+    let wrong = |source| Error::Manifest { path: path.clone(), source };
+    // First of all: in a later schema, whatever else is there may have another shape.
+    let Schema { schema } = serde_json::from_slice(&bytes).map_err(wrong)?;
+    match schema {
+        MANIFEST_SCHEMA => serde_json::from_slice(&bytes).map_err(wrong),
         found => Err(Error::Schema { path, found, expected: MANIFEST_SCHEMA }),
     }
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    schema: u32,
 }
 
 /// As the manifest has it: lower-case hexadecimal.
@@ -94,4 +101,22 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 
 pub(crate) fn file_ref(file: String, bytes: &[u8]) -> FileRef {
     FileRef { file, size: bytes.len() as u64, sha256: sha256_hex(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::load;
+
+    #[test]
+    fn a_manifest_of_a_later_schema_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = r#"{ "schema": 2, "tracks": "told elsewhere" }"#;
+        fs::write(folder.path().join("manifest.json"), manifest).unwrap();
+        let sentence = load(folder.path()).unwrap_err().to_string();
+        assert!(sentence.ends_with("has schema 2; this program reads schema 1"), "{sentence}");
+    }
 }

@@ -27,11 +27,15 @@
 //! 2. A fragment of the manifest that is not there, or has another size, leaves the manifest.
 //! 3. A part that the manifest does not know is taken in if its header reads; a fragment, if it reads and does not
 //!    begin before its predecessor ends. What cannot be read is set aside as `*.torn`.
-//! 4. A tail whose number follows the last fragment becomes that fragment; any other tail is removed.
+//! 4. A tail whose number follows the last fragment becomes that fragment and begins no earlier than that one ends;
+//!    any other tail is removed, and one that makes no fragment is set aside.
 //! 5. Frame counts, gaps and an incident are written down, and the manifest is sealed with `recovered`.
 //!
 //! Only the last step names the recording sealed, and every step before it leads to the same place when it is done
-//! twice. So a crash in the middle of recovery costs nothing but another recovery.
+//! twice. So a crash in the middle of recovery costs nothing but another recovery. An error there is told at the
+//! end, when everything else has been taken in; the manifest is not sealed then.
+//!
+//! While a recording goes on, [`reconcile`] does the same for what the worker that died has left, and for that alone.
 
 mod disk;
 mod error;
@@ -50,6 +54,5 @@ pub use error::Error;
 pub use folder::{RecordingDir, load, sha256_hex};
 pub use reconcile::reconcile;
 pub use recover::{Recovered, Summary, recover};
-pub use salvage::salvage;
 pub use timeline::{Jump, is_jump, jumps};
 pub use verify::{Finding, Report, verify_bytes};

@@ -4,8 +4,8 @@
 mod tests;
 mod track;
 
-pub(crate) use track::recover_track;
 use track::remove_temporary;
+pub(crate) use track::{Scope, recover_track};
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -52,16 +52,24 @@ pub fn recover(directory: &Path) -> Result<Vec<Recovered>, Error> {
 
 fn recover_with(disk: &Disk, directory: &Path) -> Result<Vec<Recovered>, Error> {
     let mut recovered = Vec::new();
-    for name in names(directory)?.unwrap_or_default() {
+    for name in candidates(directory)? {
         let folder = directory.join(&name);
-        if !folder.is_dir() {
-            continue;
-        }
         if let Some(result) = recover_folder(disk, &folder, &name).transpose() {
             recovered.push(Recovered { folder, result });
         }
     }
     Ok(recovered)
+}
+
+/// Folders that may be recordings, by name. Whatever else lies there (`lost+found`) is not even opened: it need not
+/// be ours to open, and a lock would be in somebody's way.
+fn candidates(directory: &Path) -> Result<Vec<String>, Error> {
+    let mut names = names(directory)?.unwrap_or_default();
+    names.retain(|name| {
+        let folder = directory.join(name);
+        folder.is_dir() && (parse_id(name).is_some() || folder.join(layout::MANIFEST).exists())
+    });
+    Ok(names)
 }
 
 /// None if there is nothing to recover.
@@ -92,7 +100,7 @@ fn recover_folder(disk: &Disk, folder: &Path, name: &str) -> Result<Option<Summa
         }
     }
     for track in &mut manifest.tracks {
-        recover_track(disk, folder, track, MediaTime::ZERO, &mut summary)?;
+        recover_track(disk, folder, track, Scope::All, &mut summary)?;
     }
     summary.frames = manifest.tracks.iter().map(|track| track.frames().encoded).sum();
     let at = manifest.tracks.iter().filter_map(Track::end).max().unwrap_or(MediaTime::ZERO);

@@ -3,52 +3,43 @@
 use std::fs;
 use std::path::Path;
 
-use deskreel_fmp4::{fragment, read_fragment, read_tail};
-use deskreel_model::manifest::Fragment;
-use deskreel_model::{MediaTime, PartNumber, layout};
+use deskreel_fmp4::{Sample, fragment, nanos, read_fragment, read_tail, ticks};
+use deskreel_model::manifest::{Fragment, Part};
+use deskreel_model::{MediaTime, layout};
 
 use crate::Error;
 use crate::disk::Disk;
 use crate::folder::file_ref;
 
-/// Turns the tail in a part's folder into fragment `next`, synced, if that is what the tail was for; any other
-/// tail is a left-over of a fragment that is already complete. Afterwards there is no tail.
+/// Turns the tail in a part's folder into the part's next fragment, synced, if that is what the tail was for; any
+/// other tail is a left-over of a fragment that is already complete. Afterwards there is no tail. Its last frame
+/// stands until `still_until` at least.
 ///
 /// Call it when the worker is gone for sure. If this process dies between the fragment and the tail's removal, the
 /// fragment is found by recovery like any other and is not marked as salvaged; its frames are the same.
-pub fn salvage(
-    recording_dir: &Path,
-    track: &str,
-    part: PartNumber,
-    next: u32,
-) -> Result<Option<Fragment>, Error> {
-    salvage_with(&Disk::new(), recording_dir, track, part, next, MediaTime::ZERO)
-}
-
-pub(crate) fn salvage_with(
+pub(crate) fn salvage(
     disk: &Disk,
     recording_dir: &Path,
     track: &str,
-    part: PartNumber,
-    next: u32,
+    part: &Part,
     still_until: MediaTime,
 ) -> Result<Option<Fragment>, Error> {
-    let tail_path = recording_dir.join(layout::part_folder(track, part)).join(layout::TAIL);
+    let tail_path = recording_dir.join(layout::part_folder(track, part.number)).join(layout::TAIL);
     let tail_bytes = match fs::read(&tail_path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         bytes => bytes.map_err(Error::io("read", &tail_path))?,
     };
+    let last = part.fragments.last();
+    let next = last.map_or(1, |last| last.number + 1);
     let mut samples = match read_tail(&tail_bytes) {
         Some(tail) if tail.fragment == next => tail.samples,
         _ => Vec::new(),
     };
-    if let Some(last) = samples.last_mut() {
-        last.duration_ns = last.duration_ns.max(still_until.0.saturating_sub(last.dts_ns));
-    }
+    put_in_order(&mut samples, last.map(Fragment::end), still_until);
     let salvaged = match samples.first() {
         None => None,
         Some(first) => {
-            let file = layout::fragment_file(track, part, next);
+            let file = layout::fragment_file(track, part.number, next);
             let path = recording_dir.join(&file);
             let media = |source| Error::Media { path: path.clone(), source };
             let bytes = fragment(next, &samples).map_err(media)?;
@@ -67,4 +58,21 @@ pub(crate) fn salvage_with(
     };
     disk.remove_file(&tail_path)?;
     Ok(salvaged)
+}
+
+/// Decoding begins where the fragment before ended, which may have been a guess, and goes on by a tick a frame at
+/// least. Presentation times stay as they are.
+fn put_in_order(samples: &mut [Sample<'_>], begins: Option<MediaTime>, still_until: MediaTime) {
+    let stands = samples.last().map_or(0, |last| last.dts_ns.saturating_add(last.duration_ns));
+    let mut earliest = ticks(begins.unwrap_or_default().0);
+    for sample in samples.iter_mut() {
+        if ticks(sample.dts_ns) < earliest {
+            sample.dts_ns = nanos(earliest);
+        }
+        earliest = ticks(sample.dts_ns).saturating_add(1);
+    }
+    if let Some(last) = samples.last_mut() {
+        let ends = stands.max(still_until.0).max(nanos(earliest));
+        last.duration_ns = ends.saturating_sub(last.dts_ns);
+    }
 }

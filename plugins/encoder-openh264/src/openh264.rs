@@ -40,7 +40,7 @@ fn candidate(settings: &Settings, request: &EncodeRequest) -> Candidate {
         .set("multi-thread", settings.threads)
         .set("slice-mode", "n-slices")
         .set("num-slices", settings.threads)
-        .set("gop-size", keyframe_distance(request))
+        .set("gop-size", request.keyframe_distance())
         // It would keep the bit rate by dropping frames: of 60 frames of noise at 800 kbit/s it left 2.
         .set("enable-frame-skip", false);
     Candidate {
@@ -49,11 +49,6 @@ fn candidate(settings: &Settings, request: &EncodeRequest) -> Candidate {
         formats: vec!["I420".to_owned()],
         elements: vec![rated(openh264enc, request.rate)],
     }
-}
-
-/// In frames.
-fn keyframe_distance(request: &EncodeRequest) -> u64 {
-    (request.keyframe_interval_ms * u64::from(request.max_fps) / 1000).max(1)
 }
 
 fn rated(openh264enc: Element, rate: Rate) -> Element {

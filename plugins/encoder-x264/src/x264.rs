@@ -43,7 +43,7 @@ fn candidate(settings: &Settings, request: &EncodeRequest) -> Candidate {
         .set("speed-preset", settings.preset.as_str())
         .set("threads", settings.threads)
         .set("bframes", 0)
-        .set("key-int-max", keyframe_distance(request))
+        .set("key-int-max", request.keyframe_distance())
         // MP4 has no use for access unit delimiters.
         .set("aud", false);
     Candidate {
@@ -52,11 +52,6 @@ fn candidate(settings: &Settings, request: &EncodeRequest) -> Candidate {
         formats: vec!["I420".to_owned(), "NV12".to_owned()],
         elements: vec![rated(x264enc, request.rate)],
     }
-}
-
-/// In frames.
-fn keyframe_distance(request: &EncodeRequest) -> u64 {
-    (request.keyframe_interval_ms * u64::from(request.max_fps) / 1000).max(1)
 }
 
 fn rated(x264enc: Element, rate: Rate) -> Element {
@@ -114,15 +109,6 @@ mod tests {
         assert_eq!((&average["bitrate"], &average["vbv-buf-capacity"]), (&json!(800), &json!(0)));
         let bounded = properties(Rate::Bitrate { bitrate: 800_000, max: Some(2_000_000) });
         assert_eq!((&bounded["bitrate"], &bounded["vbv-buf-capacity"]), (&json!(800), &json!(1500)));
-    }
-
-    #[test]
-    fn keyframes_come_at_least_once_an_interval() {
-        let distance = |keyframe_interval_ms, max_fps| {
-            let rate = Rate::Quality { quality: 23 };
-            keyframe_distance(&EncodeRequest { codec: Codec::H264, rate, keyframe_interval_ms, max_fps })
-        };
-        assert_eq!([distance(4000, 10), distance(1500, 25), distance(10, 1)], [40, 37, 1]);
     }
 
     #[test]

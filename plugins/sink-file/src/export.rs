@@ -7,15 +7,20 @@ use std::path::{Path, PathBuf};
 use deskreel_sdk::prelude::*;
 use mp4_atom::{Encode, Ftyp, Moov, ReadFrom};
 
+use crate::files::{Comparing, Hashing, kind_of};
 use crate::media::{self, Chunk, Media};
 use crate::movie::{moov, recording_of};
-use crate::recording::Recording;
+use crate::recording::{OTHER_HASH, Recording};
+
+/// Bytes that are read or written at a time.
+const BUFFER: usize = 1 << 16;
 
 /// Size, name and 64-bit size.
 const MDAT_HEADER: u64 = 16;
 
 /// Writes the recording to `path`, atomically. What lies there already is replaced only if it is an earlier export of
-/// the same recording, or if `overwrite` says so.
+/// the same recording, or if `overwrite` says so. Returns once every byte of the recording was found to be what the
+/// manifest says.
 pub fn export(directory: &Path, recording: &Recording, path: &Path, overwrite: bool) -> Result<()> {
     let mut tracks = Vec::new();
     for track in &recording.tracks {
@@ -25,11 +30,12 @@ pub fn export(directory: &Path, recording: &Recording, path: &Path, overwrite: b
         return Err(PluginError::failed("the recording has no footage"));
     }
     let plan = Plan::new(&recording.recording, &tracks)?;
-    match existing(path) {
+    let wrong = |error: io::Error| PluginError::new(kind_of(&error), format!("{}: {error}", path.display()));
+    match existing(path).map_err(wrong)? {
         Existing::None => {}
         Existing::Recording(id) if id == recording.recording => {
-            // The same recording gives the same bytes, so equal tables and length mean that it is here already.
-            if plan.is_in(path) {
+            // The same recording gives the same bytes.
+            if plan.is_in(path).map_err(wrong)? {
                 return Ok(());
             }
         }
@@ -46,16 +52,7 @@ pub fn export(directory: &Path, recording: &Recording, path: &Path, overwrite: b
             return Err(PluginError::settings(message));
         }
     }
-    plan.write(path)
-        .map_err(|error| PluginError::new(kind_of(&error), format!("{}: {error}", path.display())))
-}
-
-/// No room may be there later; what else can go wrong with a file is for people.
-fn kind_of(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Unavailable,
-        _ => ErrorKind::Failed,
-    }
+    plan.write(path).map_err(wrong)
 }
 
 enum Existing {
@@ -64,16 +61,18 @@ enum Existing {
     Foreign,
 }
 
-fn existing(path: &Path) -> Existing {
-    let Ok(file) = File::open(path) else {
-        return if path.exists() { Existing::Foreign } else { Existing::None };
+fn existing(path: &Path) -> io::Result<Existing> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Existing::None),
+        file => BufReader::new(file?),
     };
-    let mut file = BufReader::new(file);
     let label = Ftyp::read_from(&mut file)
         .and_then(|_| Moov::read_from(&mut file))
-        .ok()
-        .and_then(|moov| recording_of(&moov).map(str::to_owned));
-    label.map_or(Existing::Foreign, Existing::Recording)
+        .map(|moov| recording_of(&moov).map(str::to_owned));
+    match label {
+        Err(mp4_atom::Error::Io(error)) if kind_of(&error) == ErrorKind::Unavailable => Err(error),
+        label => Ok(label.ok().flatten().map_or(Existing::Foreign, Existing::Recording)),
+    }
 }
 
 /// Everything but the payload, and where that comes from.
@@ -123,15 +122,17 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn is_in(&self, path: &Path) -> bool {
-        let length = self.head.len() as u64 + self.payload;
-        let same = |file: File| -> io::Result<bool> {
-            let mut found = Vec::with_capacity(self.head.len());
-            let right_length = file.metadata()?.len() == length;
-            file.take(self.head.len() as u64).read_to_end(&mut found)?;
-            Ok(right_length && found == self.head)
-        };
-        File::open(path).and_then(same).unwrap_or(false)
+    /// Reads both, for a file may have the right tables and length and nothing behind them.
+    fn is_in(&self, path: &Path) -> io::Result<bool> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() != self.head.len() as u64 + self.payload {
+            return Ok(false);
+        }
+        let mut found = Comparing::new(BufReader::with_capacity(BUFFER, file));
+        match self.pour(&mut found) {
+            Err(_) if !found.same => Ok(false),
+            poured => poured.map(|()| true),
+        }
     }
 
     fn write(&self, path: &Path) -> io::Result<()> {
@@ -151,27 +152,43 @@ impl<'a> Plan<'a> {
     }
 
     fn write_to(&self, temp: &Path) -> io::Result<()> {
-        let mut file = BufWriter::with_capacity(1 << 16, File::create(temp)?);
-        file.write_all(&self.head)?;
-        for (media, chunk) in &self.chunks {
-            copy(media, chunk, &mut file)?;
-        }
+        let mut file = BufWriter::with_capacity(BUFFER, File::create(temp)?);
+        self.pour(&mut file)?;
         file.into_inner()?.sync_all()
+    }
+
+    fn pour(&self, to: &mut impl Write) -> io::Result<()> {
+        to.write_all(&self.head)?;
+        for (media, chunk) in &self.chunks {
+            copy(media, chunk, to)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", chunk.file.file)))?;
+        }
+        Ok(())
     }
 }
 
-/// The payload of one fragment, never more of it in memory than a buffer.
+/// The payload of one fragment, never more of it in memory than a buffer. Its hash is that of the whole file, so all
+/// of the file is read.
 fn copy(media: &Media, chunk: &Chunk, to: &mut impl Write) -> io::Result<()> {
-    let mut from = media::open(chunk)?;
+    let mut file = Hashing::new(File::open(&chunk.path)?);
+    io::copy(&mut file.by_ref().take(chunk.at), &mut io::sink())?;
+    copy_payload(media, chunk, &mut file.by_ref().take(chunk.bytes), to)?;
+    match file.finish()? == chunk.file.sha256 {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, OTHER_HASH)),
+    }
+}
+
+fn copy_payload(media: &Media, chunk: &Chunk, from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     let entry = media.entries.get(chunk.entry).filter(|entry| !entry.in_band.is_empty());
     let Some(entry) = entry else {
-        return whole(io::copy(&mut from, to)?, chunk.bytes);
+        return whole(io::copy(from, to)?, chunk.bytes);
     };
     for (sample, size) in media.samples_of(chunk) {
         let copied = if sample.keyframe {
-            entry.copy_keyframe(&mut from, sample.size, to)?
+            entry.copy_keyframe(from, sample.size, to)?
         } else {
-            io::copy(&mut (&mut from).take(size.into()), to)?
+            io::copy(&mut from.by_ref().take(size.into()), to)?
         };
         whole(copied, size.into())?;
     }
@@ -182,7 +199,7 @@ fn copy(media: &Media, chunk: &Chunk, to: &mut impl Write) -> io::Result<()> {
 fn whole(copied: u64, due: u64) -> io::Result<()> {
     match copied == due {
         true => Ok(()),
-        false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a fragment became shorter")),
+        false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "became shorter")),
     }
 }
 

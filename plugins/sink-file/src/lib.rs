@@ -2,13 +2,14 @@
 
 mod entry;
 mod export;
+mod files;
 mod media;
 mod movie;
 mod recording;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use deskreel_sdk::prelude::*;
 
@@ -53,10 +54,8 @@ impl Sink for FileSink {
     }
 
     fn finish(&mut self, finished: &FinishedRecording) -> Result<Answer> {
-        let recording = Recording::load(&finished.directory)?;
-        let path = self.path_for(&recording);
-        match export::export(&finished.directory, &recording, &path, self.overwrite) {
-            Ok(()) => Ok(Answer::Acknowledged { place: path.display().to_string() }),
+        match self.export(&finished.directory) {
+            Ok(path) => Ok(Answer::Acknowledged { place: path.display().to_string() }),
             Err(error) if error.kind == ErrorKind::Unavailable => {
                 Ok(Answer::RetryAfter { seconds: 60, reason: error.message })
             }
@@ -66,6 +65,13 @@ impl Sink for FileSink {
 }
 
 impl FileSink {
+    fn export(&self, directory: &Path) -> Result<PathBuf> {
+        let recording = Recording::load(directory)?;
+        let path = self.path_for(&recording);
+        export::export(directory, &recording, &path, self.overwrite)?;
+        Ok(path)
+    }
+
     fn path_for(&self, recording: &Recording) -> PathBuf {
         // A name may not choose another folder.
         let plain = |text: &str| text.replace(['/', '\\', '\0'], "_");

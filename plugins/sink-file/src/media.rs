@@ -2,7 +2,6 @@
 //! memory are 24 bytes, 10 MB for four hours at 30 frames per second.
 
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -39,10 +38,13 @@ pub struct Sample {
     pub keyframe: bool,
 }
 
-/// Samples that lie one behind the other in a fragment file, and will in the export.
+/// The samples of a fragment, which lie one behind the other in its file, and will in the export.
 #[derive(Debug)]
 pub struct Chunk {
     pub path: PathBuf,
+    /// What the manifest says of the whole file.
+    pub file: File,
+    /// Where the payload begins.
     pub at: u64,
     pub bytes: u64,
     /// Which of the track's samples.
@@ -57,7 +59,7 @@ pub struct Chunk {
 pub fn read(directory: &Path, parts: &[Part]) -> Result<Option<Media>> {
     let mut media: Option<Media> = None;
     for part in parts.iter().filter(|part| !part.fragments.is_empty()) {
-        let header = read_header(&part.init.path(directory)?)?;
+        let header = read_header(directory, &part.init)?;
         let timescale = header.trak.mdia.mdhd.timescale;
         let media = media.get_or_insert_with(|| Media {
             template: header.trak.clone(),
@@ -67,7 +69,7 @@ pub fn read(directory: &Path, parts: &[Part]) -> Result<Option<Media>> {
             chunks: Vec::new(),
         });
         if media.timescale != timescale {
-            return Err(unreadable(&part.init, "its timescale is not that of the parts before"));
+            return Err(part.init.wrong("has another timescale than the parts before"));
         }
         let known = media.entries.iter().position(|entry| entry.codec == header.codec);
         let entry = known.unwrap_or(media.entries.len());
@@ -92,14 +94,14 @@ struct PartHeader {
     defaults: Trex,
 }
 
-fn read_header(path: &Path) -> Result<PartHeader> {
-    let wrong = |what: &dyn std::fmt::Display| PluginError::failed(format!("{}: {what}", path.display()));
-    let mut file = fs::File::open(path).map_err(|error| wrong(&error))?;
-    Ftyp::read_from(&mut file).map_err(|error| wrong(&error))?;
-    let moov = Moov::read_from(&mut file).map_err(|error| wrong(&error))?;
-    let [trak] = moov.trak.as_slice() else { return Err(wrong(&"does not have exactly one track")) };
+fn read_header(directory: &Path, init: &File) -> Result<PartHeader> {
+    let bytes = init.read(directory)?;
+    let mut boxes = bytes.as_slice();
+    Ftyp::read_from(&mut boxes).map_err(|error| unreadable(init, error))?;
+    let moov = Moov::read_from(&mut boxes).map_err(|error| unreadable(init, error))?;
+    let [trak] = moov.trak.as_slice() else { return Err(init.wrong("does not have exactly one track")) };
     let [codec] = trak.mdia.minf.stbl.stsd.codecs.as_slice() else {
-        return Err(wrong(&"does not have exactly one codec configuration"));
+        return Err(init.wrong("does not have exactly one codec configuration"));
     };
     let defaults = moov.mvex.as_ref().and_then(|mvex| mvex.trex.first()).cloned().unwrap_or_default();
     Ok(PartHeader { trak: trak.clone(), codec: codec.clone(), defaults })
@@ -115,42 +117,41 @@ impl Media {
 
     fn fragment(&mut self, directory: &Path, name: &File, defaults: &Trex, entry: usize) -> Result<()> {
         let path = name.path(directory)?;
-        let wrong = |what: &dyn std::fmt::Display| unreadable(name, what);
-        let mut file = fs::File::open(&path).map_err(|error| wrong(&error))?;
-        let length = file.metadata().map_err(|error| wrong(&error))?.len();
+        let mut file = fs::File::open(&path).map_err(|error| name.unreadable(&error))?;
+        let length = file.metadata().map_err(|error| name.unreadable(&error))?.len();
 
-        let moof = read_moof(&mut file).map_err(|error| wrong(&error))?;
-        let [traf] = moof.traf.as_slice() else { return Err(wrong(&"does not have exactly one track")) };
-        let Some(tfdt) = &traf.tfdt else { return Err(wrong(&"has no time")) };
+        let moof = read_moof(&mut file).map_err(|error| unreadable(name, error))?;
+        let [traf] = moof.traf.as_slice() else { return Err(name.wrong("does not have exactly one track")) };
+        let [run] = traf.trun.as_slice() else {
+            return Err(name.wrong("does not have exactly one run of samples"));
+        };
+        let Some(tfdt) = &traf.tfdt else { return Err(name.wrong("has no time")) };
         if traf.tfhd.base_data_offset.is_some() {
-            return Err(wrong(&"counts its offsets from elsewhere"));
+            return Err(name.wrong("counts its offsets from elsewhere"));
         }
-        let mut decode = tfdt.base_media_decode_time;
+        let decode = tfdt.base_media_decode_time;
         // Offsets count from the moof, which is the first byte of the file.
-        let mut at = 0;
-        for run in &traf.trun {
-            at = run.data_offset.map_or(Some(at), |offset| u64::try_from(offset).ok()).unwrap_or(u64::MAX);
-            // A run without values of its own may claim any number of samples.
-            if length < at || run.samples.len() as u64 > length {
-                return Err(wrong(&"ends before its samples"));
-            }
-            let first = self.samples.len();
-            let mut chunk = Chunk { path: path.clone(), at, bytes: 0, samples: first..first, decode, entry };
-            for entry in &run.samples {
-                let sample =
-                    sample(decode, &entry, traf, defaults).ok_or_else(|| wrong(&"has no such time"))?;
-                decode =
-                    decode.checked_add(sample.duration.into()).ok_or_else(|| wrong(&"has no such time"))?;
-                chunk.bytes += u64::from(sample.size);
-                self.samples.push(sample);
-            }
-            chunk.samples.end = self.samples.len();
-            at = at.saturating_add(chunk.bytes);
-            if length < at {
-                return Err(wrong(&"ends before its samples"));
-            }
-            self.chunks.push(chunk);
+        let at = run.data_offset.and_then(|offset| u64::try_from(offset).ok());
+        let at = at.ok_or_else(|| name.wrong("does not say where its samples are"))?;
+        // A run without values of its own may claim any number of samples.
+        if length < at || run.samples.len() as u64 > length {
+            return Err(name.wrong("ends before its samples"));
         }
+        let first = self.samples.len();
+        let (mut bytes, mut time) = (0, decode);
+        for own in &run.samples {
+            let next = sample(time, &own, traf, defaults)
+                .and_then(|sample| Some((sample, time.checked_add(sample.duration.into())?)));
+            let Some((sample, end)) = next else { return Err(name.wrong("has no such time")) };
+            time = end;
+            bytes += u64::from(sample.size);
+            self.samples.push(sample);
+        }
+        if length < at.saturating_add(bytes) {
+            return Err(name.wrong("ends before its samples"));
+        }
+        let samples = first..self.samples.len();
+        self.chunks.push(Chunk { path, file: name.clone(), at, bytes, samples, decode, entry });
         Ok(())
     }
 }
@@ -178,13 +179,10 @@ fn sample(decode: u64, own: &mp4_atom::TrunEntry, traf: &Traf, header: &Trex) ->
     Some(Sample { decode, offset, duration, size, keyframe: flags & NON_SYNC == 0 })
 }
 
-/// Positions a chunk's file at its payload.
-pub fn open(chunk: &Chunk) -> io::Result<impl Read + use<>> {
-    let mut file = fs::File::open(&chunk.path)?;
-    file.seek(SeekFrom::Start(chunk.at))?;
-    Ok(file.take(chunk.bytes))
-}
-
-fn unreadable(file: &File, what: impl std::fmt::Display) -> PluginError {
-    PluginError::failed(format!("{} {what}", file.file))
+/// What does not parse stays so; what could not be read may be read later.
+fn unreadable(file: &File, error: mp4_atom::Error) -> PluginError {
+    match error {
+        mp4_atom::Error::Io(error) => file.unreadable(&error),
+        other => file.wrong(format_args!("cannot be read: {other}")),
+    }
 }

@@ -1,8 +1,14 @@
 //! The part of a recording's `manifest.json` that an export needs (docs/recording-format.md).
 
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use deskreel_sdk::prelude::*;
+
+use crate::files::{kind_of_reading, sha256_hex};
+
+/// Of a file, behind its name.
+pub const OTHER_HASH: &str = "does not have the hash that the manifest says";
 
 #[derive(Debug, Deserialize)]
 pub struct Recording {
@@ -23,22 +29,42 @@ pub struct Part {
     pub fragments: Vec<File>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct File {
     pub file: String,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
 }
 
 impl Recording {
     pub fn load(directory: &Path) -> Result<Recording> {
         let path = directory.join("manifest.json");
-        let explain =
-            |error: &dyn std::fmt::Display| PluginError::failed(format!("{}: {error}", path.display()));
-        let text = std::fs::read(&path).map_err(|error| explain(&error))?;
-        serde_json::from_slice(&text).map_err(|error| explain(&error))
+        let text = std::fs::read(&path).map_err(|error| {
+            PluginError::new(kind_of_reading(&error), format!("{}: {error}", path.display()))
+        })?;
+        serde_json::from_slice(&text)
+            .map_err(|error| PluginError::failed(format!("{}: {error}", path.display())))
     }
 }
 
 impl File {
+    /// The whole of it, if it is what the manifest says.
+    pub fn read(&self, directory: &Path) -> Result<Vec<u8>> {
+        let bytes = std::fs::read(self.path(directory)?).map_err(|error| self.unreadable(&error))?;
+        match sha256_hex(&bytes) == self.sha256 {
+            true => Ok(bytes),
+            false => Err(self.wrong(OTHER_HASH)),
+        }
+    }
+
+    pub fn unreadable(&self, error: &io::Error) -> PluginError {
+        PluginError::new(kind_of_reading(error), format!("{}: {error}", self.file))
+    }
+
+    pub fn wrong(&self, what: impl std::fmt::Display) -> PluginError {
+        PluginError::failed(format!("{}: {what}", self.file))
+    }
+
     /// Where the file lies. A name that leads out of the recording's folder is refused.
     pub fn path(&self, directory: &Path) -> Result<PathBuf> {
         let relative = Path::new(&self.file);

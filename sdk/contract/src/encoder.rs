@@ -41,6 +41,13 @@ pub struct EncodeRequest {
     pub max_fps: u32,
 }
 
+impl EncodeRequest {
+    /// Frames from one keyframe to the next, at most: what encoders count in. At least 1.
+    pub fn keyframe_distance(&self) -> u64 {
+        (self.keyframe_interval_ms.saturating_mul(u64::from(self.max_fps)) / 1000).max(1)
+    }
+}
+
 /// One way to encode: a chain of elements from raw video in system memory to the codec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
@@ -57,4 +64,18 @@ pub struct Candidate {
 pub enum Tier {
     Hardware,
     Software,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keyframes_come_at_least_once_an_interval() {
+        let distance = |keyframe_interval_ms, max_fps| {
+            let rate = Rate::Quality { quality: 23 };
+            EncodeRequest { codec: Codec::H264, rate, keyframe_interval_ms, max_fps }.keyframe_distance()
+        };
+        assert_eq!([distance(4000, 10), distance(1500, 25), distance(10, 1)], [40, 37, 1]);
+    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A normalised interaction event (docs/plugin-contract.md lists the types and their fields).
+/// A normalised interaction event. docs/plugin-contract.md lists the types and their fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// `call.established`, `agent.state`, ...
@@ -37,7 +37,7 @@ pub struct Decision {
     pub action: String,
     /// The reason, for people.
     pub why: String,
-    /// The fields of this action.
+    /// The fields of this action, which docs/plugin-contract.md lists.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
 }

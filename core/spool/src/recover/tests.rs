@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use deskreel_fmp4::tail::HEAD;
+use deskreel_fmp4::{read_fragment, ticks};
 use deskreel_model::Manifest;
 use deskreel_model::manifest::{Cause, FrameCounts, Outcome};
 
-use super::{Recovered, Summary, recover, recover_with};
+use super::{Recovered, Summary, candidates, recover, recover_with};
 use crate::disk::Disk;
 use crate::fixture::{FRAMES, Fixture, ID, part, tail, write_fragment};
 use crate::{RecordingDir, load, verify_bytes};
@@ -133,6 +135,45 @@ fn the_last_tail_becomes_a_fragment_and_older_ones_go() {
 }
 
 #[test]
+fn a_tail_that_begins_before_the_last_fragment_ends_goes_on_where_that_ended() {
+    // The frames of the tail are shown at `begins`, 100 ms each; the fragment before ends at 3.000.
+    for (begins, frames, ends) in [(2950, 4, "0:00:03.350"), (2990, 1, "0:00:03.090")] {
+        let fixture = Fixture::unsealed();
+        fs::write(fixture.path("video/part-0002/tail"), tail(3, begins, frames)).unwrap();
+        let (_, manifest) = recovered(fixture.root.path());
+        let last = manifest.tracks[0].parts[1].fragments.last().unwrap();
+        assert_eq!((last.start.to_string(), last.end().to_string()), ("0:00:03.000".into(), ends.into()));
+        let read = read_fragment(&fs::read(fixture.path(&last.file.file)).unwrap()).unwrap();
+        let shown: Vec<u64> = read.samples.iter().map(|sample| sample.pts_ns / 1_000_000).collect();
+        assert_eq!(shown, (0..frames).map(|frame| begins + frame * 100).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn frames_of_a_tail_that_are_all_too_early_follow_each_other_by_a_tick() {
+    let fixture = Fixture::unsealed();
+    fs::write(fixture.path("video/part-0002/tail"), tail(3, 2500, 3)).unwrap();
+    let (_, manifest) = recovered(fixture.root.path());
+    let last = manifest.tracks[0].parts[1].fragments.last().unwrap();
+    let read = read_fragment(&fs::read(fixture.path(&last.file.file)).unwrap()).unwrap();
+    let decoded: Vec<u64> = read.samples.iter().map(|sample| ticks(sample.dts_ns)).collect();
+    assert_eq!(decoded, [270_000, 270_001, 270_002]);
+    assert_eq!(ticks(last.end().0), 270_003);
+}
+
+#[test]
+fn a_tail_that_makes_no_fragment_is_set_aside() {
+    let fixture = Fixture::unsealed();
+    // The second frame comes 14 hours after the first, which no field holds.
+    let hours = tail(3, 3000 + 14 * 3_600_000, 1).split_off(HEAD);
+    fs::write(fixture.path("video/part-0002/tail"), [tail(3, 3000, 1), hours].concat()).unwrap();
+    let (summary, manifest) = recovered(fixture.root.path());
+    assert_eq!((summary.salvaged, summary.set_aside), (0, vec!["video/part-0002/tail".to_owned()]));
+    assert_eq!(manifest.tracks, fixture.manifest.tracks);
+    assert!(fixture.path("video/part-0002/tail.torn").exists());
+}
+
+#[test]
 fn a_tail_cut_anywhere_gives_its_whole_frames() {
     let whole = tail(3, 3000, 4);
     let record = (whole.len() - 16) / 4;
@@ -187,6 +228,17 @@ fn folders_that_are_no_recordings_are_left_alone() {
     fs::write(root.path().join("pipeline.toml"), "version = 1").unwrap();
     assert!(recover(root.path()).unwrap().is_empty());
     assert!(recover(&root.path().join("nowhere")).unwrap().is_empty());
+}
+
+#[test]
+fn folders_of_others_are_not_even_opened() {
+    let fixture = Fixture::unsealed();
+    let root = fixture.root.path();
+    fs::create_dir(root.join("lost+found")).unwrap();
+    // Called otherwise by its owner, but a recording all the same.
+    fs::create_dir(root.join("kept")).unwrap();
+    fs::write(root.join("kept/manifest.json"), "{").unwrap();
+    assert_eq!(candidates(root).unwrap(), [ID, "kept"]);
 }
 
 #[test]

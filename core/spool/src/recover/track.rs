@@ -1,5 +1,6 @@
 //! One track: fragments against files, in both directions.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -11,43 +12,82 @@ use super::Summary;
 use crate::Error;
 use crate::disk::{Disk, has_suffix, names};
 use crate::folder::file_ref;
-use crate::salvage::salvage_with;
+use crate::salvage::salvage;
 use crate::timeline::jumps;
 
-/// The tail's last frame stands until `still_until` at least.
+/// Which of a track's parts are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope {
+    /// Every part, for nobody knows what happened.
+    All,
+    /// What the worker that is gone may have left: the newest part, and parts that have not been taken in whole. The
+    /// newest part's last picture stood until `still_until`.
+    LeftBehind { still_until: MediaTime },
+}
+
+/// An error spares what it does not touch: the rest is taken in, what was known stays known, counts and gaps are
+/// right. The first one is told; done again, this goes on with what is left.
 pub(crate) fn recover_track(
     disk: &Disk,
     folder: &Path,
     track: &mut Track,
-    still_until: MediaTime,
+    scope: Scope,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let track_dir = folder.join(&track.name);
-    remove_temporary(disk, &track_dir)?;
-    drop_missing(disk, folder, track, summary)?;
-    for number in names(&track_dir)?.unwrap_or_default().iter().filter_map(|name| layout::part_number(name)) {
-        let known = track.parts.iter().position(|part| part.number == number);
-        let part = match known {
-            Some(at) => track.parts.get_mut(at),
-            None => match new_part(folder, &track.name, number)? {
-                Some(part) => {
-                    track.parts.push(part);
-                    track.parts.last_mut()
-                }
-                None => {
-                    discard_part(disk, folder, &track.name, number, summary)?;
-                    None
-                }
-            },
+    let on_disk = names(&folder.join(&track.name))?.unwrap_or_default();
+    let known: BTreeSet<PartNumber> = track.parts.iter().map(|part| part.number).collect();
+    let mut numbers = known.clone();
+    numbers.extend(on_disk.iter().filter_map(|name| layout::part_number(name)));
+    let newest = numbers.last().copied();
+
+    let mut first_error = None;
+    for number in numbers {
+        let still_until = match scope {
+            Scope::LeftBehind { still_until } if newest == Some(number) => still_until,
+            Scope::LeftBehind { .. } if known.contains(&number) && !has_tail(folder, &track.name, number) => {
+                continue;
+            }
+            _ => MediaTime::ZERO,
         };
-        if let Some(part) = part {
-            take_in(disk, folder, &track.name, part, still_until, summary)?;
+        if let Err(error) = recover_part(disk, folder, track, number, still_until, summary) {
+            first_error.get_or_insert(error);
         }
     }
     track.parts.sort_by_key(|part| part.number);
     track.parts.iter_mut().for_each(count);
     track.gaps = gaps(track);
-    Ok(())
+    first_error.map_or(Ok(()), Err)
+}
+
+fn has_tail(folder: &Path, track: &str, part: PartNumber) -> bool {
+    folder.join(layout::part_folder(track, part)).join(layout::TAIL).exists()
+}
+
+/// The tail's last frame stands until `still_until` at least.
+fn recover_part(
+    disk: &Disk,
+    folder: &Path,
+    track: &mut Track,
+    number: PartNumber,
+    still_until: MediaTime,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    let Track { name: track, parts, .. } = track;
+    let tidied = remove_temporary(disk, &folder.join(layout::part_folder(track, number)));
+    let part = match parts.iter().position(|part| part.number == number) {
+        Some(at) => parts.get_mut(at),
+        None => match new_part(folder, track, number)? {
+            Some(part) => {
+                parts.push(part);
+                parts.last_mut()
+            }
+            None => return discard_part(disk, folder, track, number, summary),
+        },
+    };
+    let Some(part) = part else { return Ok(()) };
+    let dropped = drop_missing(disk, folder, track, part, summary);
+    let taken_in = take_in(disk, folder, track, part, still_until, summary);
+    tidied.and(dropped).and(taken_in)
 }
 
 /// Nobody writes here any more, so what has no name yet will never have one.
@@ -67,26 +107,32 @@ pub(super) fn remove_temporary(disk: &Disk, folder: &Path) -> Result<(), Error> 
 
 /// A fragment that is not on disk as the manifest has it leaves the manifest. Hashes are not compared here: that
 /// would read every byte of the recording while the recorder starts; `verify` does.
-fn drop_missing(disk: &Disk, folder: &Path, track: &mut Track, summary: &mut Summary) -> Result<(), Error> {
-    for part in &mut track.parts {
-        let mut kept = Vec::with_capacity(part.fragments.len());
-        for fragment in part.fragments.drain(..) {
-            let path = folder.join(layout::fragment_file(&track.name, part.number, fragment.number));
-            match fs::metadata(&path) {
-                Ok(found) if found.is_file() && found.len() == fragment.file.size => kept.push(fragment),
-                Ok(_) => {
-                    set_aside(disk, &path, fragment.file.file.clone(), summary)?;
-                    summary.missing.push(fragment.file.file);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    summary.missing.push(fragment.file.file);
-                }
-                Err(error) => return Err(Error::io("look at", &path)(error)),
+fn drop_missing(
+    disk: &Disk,
+    folder: &Path,
+    track: &str,
+    part: &mut Part,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    let mut first_error = None;
+    part.fragments.retain(|fragment| {
+        let path = folder.join(layout::fragment_file(track, part.number, fragment.number));
+        let dropped = match fs::metadata(&path) {
+            Ok(found) if found.is_file() && found.len() == fragment.file.size => return true,
+            Ok(_) => set_aside(disk, &path, fragment.file.file.clone(), summary),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io("look at", &path)(error)),
+        };
+        match dropped {
+            Ok(()) => summary.missing.push(fragment.file.file.clone()),
+            Err(error) => {
+                first_error.get_or_insert(error);
+                return true;
             }
         }
-        part.fragments = kept;
-    }
-    Ok(())
+        false
+    });
+    first_error.map_or(Ok(()), Err)
 }
 
 /// A part that the manifest does not know, if its header can be read.
@@ -149,33 +195,44 @@ fn take_in(
     still_until: MediaTime,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let on_disk = names(&folder.join(layout::part_folder(track, part.number)))?.unwrap_or_default();
-    let mut torn = Vec::new();
-    for number in on_disk.iter().filter_map(|name| layout::fragment_number(name)) {
-        if part.fragments.iter().any(|fragment| fragment.number == number) {
-            continue;
-        }
+    let part_folder = layout::part_folder(track, part.number);
+    let on_disk = names(&folder.join(&part_folder))?.unwrap_or_default();
+    let known: HashSet<u32> = part.fragments.iter().map(|fragment| fragment.number).collect();
+    let unknown = on_disk.iter().filter_map(|name| layout::fragment_number(name));
+    let mut first_error = None;
+    for number in unknown.filter(|number| !known.contains(number)) {
         let file = layout::fragment_file(track, part.number, number);
         let path = folder.join(&file);
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        match complete(number, file.clone(), &bytes) {
-            Some(fragment) if fits(&part.fragments, &fragment) => {
-                let at = part.fragments.partition_point(|known| known.number < number);
-                part.fragments.insert(at, fragment);
-                summary.taken_in += 1;
+        let taken = fs::read(&path).map_err(Error::io("read", &path)).and_then(|bytes| {
+            match complete(number, file.clone(), &bytes) {
+                Some(fragment) if fits(&part.fragments, &fragment) => {
+                    let at = part.fragments.partition_point(|known| known.number < number);
+                    part.fragments.insert(at, fragment);
+                    summary.taken_in += 1;
+                    Ok(())
+                }
+                _ => set_aside(disk, &path, file, summary),
             }
-            _ => torn.push((path, file)),
+        });
+        if let Err(error) = taken {
+            first_error.get_or_insert(error);
         }
     }
-    for (path, file) in torn {
-        set_aside(disk, &path, file, summary)?;
+    // Which fragment the tail continues is not known before all of them are.
+    first_error.map_or(Ok(()), Err)?;
+    match salvage(disk, folder, track, part, still_until) {
+        Ok(salvaged) => {
+            summary.salvaged += u32::from(salvaged.is_some());
+            part.fragments.extend(salvaged);
+            Ok(())
+        }
+        // It would be the same the next time.
+        Err(Error::Media { .. }) => {
+            let tail = part_folder.join(layout::TAIL);
+            set_aside(disk, &folder.join(&tail), layout::in_manifest(&tail), summary)
+        }
+        Err(error) => Err(error),
     }
-    let next = part.fragments.last().map_or(1, |last| last.number + 1);
-    if let Some(fragment) = salvage_with(disk, folder, track, part.number, next, still_until)? {
-        part.fragments.push(fragment);
-        summary.salvaged += 1;
-    }
-    Ok(())
 }
 
 fn complete(number: u32, file: String, bytes: &[u8]) -> Option<Fragment> {

@@ -7,6 +7,8 @@ use std::process::Command;
 use deskreel_sdk::prelude::*;
 use tempfile::TempDir;
 
+use crate::files::sha256_hex;
+
 pub const ID: &str = "20261123T071002Z-4f2a91";
 
 /// Thirty frames a second, a keyframe every half second, a fragment a second.
@@ -79,7 +81,9 @@ fn write_part(folder: &Path, track: u32, part: u32, clip: &Clip) -> Value {
         }
     }
     files.iter().for_each(|(file, bytes)| fs::write(folder.join(file), bytes).unwrap());
-    let mut named = files.iter().map(|(file, bytes)| json!({ "file": file, "size": bytes.len() }));
+    let mut named = files
+        .iter()
+        .map(|(file, bytes)| json!({ "file": file, "size": bytes.len(), "sha256": sha256_hex(bytes) }));
     let init = named.next().unwrap();
     json!({ "number": part, "init": init, "fragments": named.collect::<Vec<_>>() })
 }

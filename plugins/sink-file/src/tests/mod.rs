@@ -4,6 +4,7 @@
 mod footage;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -225,6 +226,76 @@ fn damage_is_refused_and_leaves_no_file() {
         cut("track1/part-0001/000002.m4s", length);
         cut("track1/part-0001/init.mp4", length);
     }
+}
+
+#[test]
+fn a_byte_that_the_manifest_does_not_vouch_for_is_refused() {
+    for name in ["track1/part-0001/000002.m4s", "track1/part-0001/init.mp4"] {
+        let footage = Footage::new(&[&[SMALL]]);
+        flip_last_byte(&footage.folder.join(name));
+        let Answer::Refused { reason } = finish(&footage, &footage.path("out.mp4"), false) else {
+            panic!("{name} was taken")
+        };
+        assert!(
+            reason.ends_with(&format!("{name}: does not have the hash that the manifest says")),
+            "{reason}"
+        );
+        assert_eq!(fs::read_dir(footage.root.path()).unwrap().count(), 1, "something was left");
+    }
+}
+
+#[test]
+fn an_earlier_export_is_compared_to_its_last_byte() {
+    let footage = Footage::new(&[&[SMALL]]);
+    let out = export(&footage);
+    let whole = fs::read(&out).unwrap();
+    flip_last_byte(&out);
+    export(&footage);
+    assert!(fs::read(&out).unwrap() == whole, "the damaged export was acknowledged");
+}
+
+#[test]
+fn footage_is_compared_though_its_export_is_there() {
+    let footage = Footage::new(&[&[SMALL]]);
+    let out = export(&footage);
+    flip_last_byte(&footage.folder.join("track1/part-0001/000002.m4s"));
+    assert!(matches!(finish(&footage, &out, false), Answer::Refused { .. }));
+}
+
+#[test]
+fn what_can_be_mended_is_asked_for_again() {
+    let footage = Footage::new(&[&[SMALL]]);
+    // A link that leads to itself stands for every error that says nothing of the recording or the name.
+    let answer = |out: &str| finish(&footage, &footage.path(out), false);
+    symlink("loop", footage.path("loop")).unwrap();
+    for out in ["loop", "loop/out.mp4"] {
+        assert!(matches!(answer(out), Answer::RetryAfter { .. }), "{:?}", answer(out));
+    }
+    let fragment = footage.folder.join("track1/part-0001/000002.m4s");
+    fs::remove_file(&fragment).unwrap();
+    symlink(footage.path("loop"), &fragment).unwrap();
+    assert!(matches!(answer("out.mp4"), Answer::RetryAfter { .. }), "{:?}", answer("out.mp4"));
+}
+
+#[test]
+fn what_stays_so_is_refused() {
+    let footage = Footage::new(&[&[SMALL]]);
+    fs::write(footage.path("file"), "").unwrap();
+    for out in ["file/out.mp4", &"long".repeat(100)] {
+        let answer = finish(&footage, &footage.path(out), false);
+        assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+    }
+    fs::remove_file(footage.folder.join("manifest.json")).unwrap();
+    let Answer::Refused { reason } = finish(&footage, &footage.path("out.mp4"), false) else {
+        panic!("no recording was taken")
+    };
+    assert!(reason.contains("manifest.json"), "{reason}");
+}
+
+fn flip_last_byte(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(file, bytes).unwrap();
 }
 
 #[test]

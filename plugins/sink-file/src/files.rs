@@ -1,0 +1,89 @@
+//! Files whose bytes are compared with what is said of them, and what their errors mean.
+
+use std::io::{self, Read, Write};
+
+use deskreel_sdk::prelude::*;
+use sha2::{Digest, Sha256};
+
+/// Lower-case hexadecimal, as the manifest has it.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(Sha256::new_with_prefix(bytes))
+}
+
+/// Hashes what is read through it.
+pub struct Hashing<R> {
+    from: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Hashing<R> {
+    pub fn new(from: R) -> Self {
+        Hashing { from, hash: Sha256::new() }
+    }
+
+    /// Reads what is left. The hash is that of the whole file.
+    pub fn finish(mut self) -> io::Result<String> {
+        io::copy(&mut self, &mut io::sink())?;
+        Ok(hex(self.hash))
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(buffer)?;
+        self.hash.update(buffer.get(..length).unwrap_or_default());
+        Ok(length)
+    }
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Takes what is written only as long as a file already holds the same.
+pub struct Comparing<R> {
+    with: R,
+    there: Vec<u8>,
+    pub same: bool,
+}
+
+impl<R: Read> Comparing<R> {
+    pub fn new(with: R) -> Self {
+        Comparing { with, there: Vec::new(), same: true }
+    }
+}
+
+impl<R: Read> Write for Comparing<R> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.there.resize(bytes.len(), 0);
+        self.same = self.same && self.with.read_exact(&mut self.there).is_ok() && self.there == bytes;
+        match self.same {
+            true => Ok(bytes.len()),
+            false => Err(io::Error::other("another file")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A name that cannot be, and footage that is not what the manifest says, stay so. All else (no room, no rights, a
+/// share that is away, a disk that fails) may be mended before the next try.
+pub fn kind_of(error: &io::Error) -> ErrorKind {
+    use io::ErrorKind::*;
+    match error.kind() {
+        InvalidFilename | InvalidInput | IsADirectory | NotADirectory | InvalidData | UnexpectedEof => {
+            ErrorKind::Failed
+        }
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+/// Of what is read: what is not there will not come back.
+pub fn kind_of_reading(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::NotFound => ErrorKind::Failed,
+        _ => kind_of(error),
+    }
+}
