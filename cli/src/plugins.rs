@@ -19,12 +19,15 @@ pub fn catalog_for(search: &PluginSearch) -> deskreel_pipeline::Catalog {
 
 /// Everything in the file's plugin folders and in the usual ones that the allow-list admits.
 pub fn find(search: &PluginSearch) -> Catalog {
+    for path in search.paths.iter().filter(|path| !path.exists()) {
+        eprintln!("note: {} in `paths` of [plugins] does not exist", path.display());
+    }
     let paths = deskreel_host::default_paths(&search.paths);
     let found = deskreel_host::search(&paths);
     let allow = match &search.allow {
         None => Allow::shipped(),
         Some(list) => Allow::listed(list).unwrap_or_else(|refused| {
-            tracing::error!(%refused, "only the shipped plugins are used");
+            eprintln!("note: only the shipped plugins are used: {refused}");
             Allow::shipped()
         }),
     };

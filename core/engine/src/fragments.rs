@@ -2,6 +2,9 @@
 
 use deskreel_fmp4::SampleInfo;
 
+/// The smallest step of decoding time that a file can tell, rounded up; nanoseconds.
+const TICK: u64 = 1_000_000_000 / deskreel_fmp4::TIMESCALE as u64 + 1;
+
 /// A coded frame on the recording's timeline; times in nanoseconds.
 #[derive(Debug)]
 pub struct Frame<D> {
@@ -67,8 +70,11 @@ impl<D: AsRef<[u8]>> Cutter<D> {
     pub fn push(&mut self, mut frame: Frame<D>) -> Option<Closed<D>> {
         // The first fragment guessed how long its frame lasts. Decoding goes on where it ended; the presentation
         // time stays as it is.
-        if let Some(end) = self.end.take() {
-            frame.dts = end;
+        // Where it guessed too long, that may go for more than one.
+        match (self.end.take(), self.open.last()) {
+            (Some(end), _) => frame.dts = end,
+            (None, Some(before)) => frame.dts = frame.dts.max(before.dts + TICK),
+            (None, None) => {}
         }
         self.open.push(frame);
         if self.number == 1 { self.close(self.period) } else { None }
@@ -167,6 +173,14 @@ mod tests {
     #[test]
     fn a_second_frame_that_jitters_begins_where_the_first_fragment_ended() {
         assert_eq!(fragments(&[0, 90, 200], 0), [(1, 0, 100), (2, 100, 300)]);
+    }
+
+    #[test]
+    fn frames_that_come_faster_than_guessed_are_still_decoded_one_after_the_other() {
+        let mut cutter = Cutter::new(1000 * MS, 100 * MS);
+        let _ = [0, 30, 60, 200].map(|ms| cutter.push(frame(ms)));
+        let times: Vec<u64> = cutter.open().iter().map(|frame| frame.dts / 1000).collect();
+        assert_eq!(times, [100_000, 100_011, 200_000]);
     }
 
     #[test]
