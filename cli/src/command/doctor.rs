@@ -154,14 +154,14 @@ fn tried(subject: String, job: &Job, plugins: Vec<PluginFile>) -> Line {
     };
     let (stop, mut control) = mpsc::channel(1);
     let mut first = None;
-    let stop_after_trial = |notice| match notice {
-        Notice::Status(status) if status.frames.encoded > 0 => {
-            if status.at - *first.get_or_insert(status.at) >= TRIAL {
-                // Full only if it was sent before.
-                let _ = stop.try_send(Control::Stop);
-            }
+    let stop_after_trial = |notice| {
+        if let Notice::Status(status) = notice
+            && status.frames.encoded > 0
+            && status.at - *first.get_or_insert(status.at) >= TRIAL
+        {
+            // Full only if it was sent before.
+            let _ = stop.try_send(Control::Stop);
         }
-        _ => {}
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
