@@ -13,6 +13,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::Error;
 
@@ -27,6 +28,7 @@ pub struct Worker {
     child: Child,
     commands: OwnedWriteHalf,
     reports: mpsc::Receiver<Report>,
+    listener: AbortOnDrop,
     /// Has said so, before it was given a job.
     is_ready: bool,
 }
@@ -59,8 +61,8 @@ impl Worker {
             .map_err(failed)?;
         let (read, commands) = UnixStream::from_std(ours).map_err(failed)?.into_split();
         let (tell, reports) = mpsc::channel(BACKLOG);
-        tokio::spawn(listen(read, tell));
-        let mut worker = Worker { child, commands, reports, is_ready: false };
+        let listener = AbortOnDrop(tokio::spawn(listen(read, tell)));
+        let mut worker = Worker { child, commands, reports, listener, is_ready: false };
         worker.send(&Command::Prepare { plugins: plugins.to_vec(), tracks: tracks.to_vec() }).await;
         Ok(worker)
     }
@@ -91,8 +93,10 @@ impl Worker {
     }
 
     /// Says how the process ended; kills it if it outlives its line to us, and waits for that elsewhere: a process
-    /// that hangs in a driver may outlive even SIGKILL.
+    /// that hangs in a driver may outlive even SIGKILL. Our end of the line is closed when this returns.
     pub async fn reap(mut self) -> String {
+        self.listener.0.abort();
+        let _ = (&mut self.listener.0).await;
         let limit = Duration::from_millis(200);
         match tokio::time::timeout(limit, self.child.wait()).await {
             Ok(Ok(status)) => match (status.signal(), status.code()) {
@@ -126,6 +130,14 @@ impl Worker {
             Err(Error::WorkerGone)
         };
         tokio::time::timeout(limit, wait).await.unwrap_or(Err(Error::WorkerSilent))
+    }
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
