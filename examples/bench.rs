@@ -64,12 +64,7 @@ fn candidate(built: &[Found], track: &TrackJob, recipe: &SourceRecipe) -> Result
         Producer::Frames(format) => format.fps.min(track.max_fps),
         Producer::Elements(_) => track.max_fps,
     };
-    let request = EncodeRequest {
-        codec: track.codec,
-        rate: track.rate,
-        keyframe_interval_ms: track.keyframe_interval_ms,
-        max_fps: fps,
-    };
+    let request = EncodeRequest { max_fps: fps, ..track.encode.clone() };
     let encoder = track.encoders.first().ok_or("no encoder")?;
     let candidates = open(built, encoder)?.candidates(&request)?;
     Ok(candidates.into_iter().next().ok_or("no candidate")?)

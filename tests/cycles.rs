@@ -8,7 +8,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use deskreel_contract::{Codec, Rate};
+use deskreel_contract::{Codec, EncodeRequest};
 use deskreel_model::PartNumber;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{Job, PluginFile, PluginSettings, TrackJob};
@@ -101,17 +101,8 @@ fn job() -> Job {
     let plugin = |id: &str, settings| PluginSettings { plugin: id.to_owned(), settings };
     let source =
         plugin("source.synthetic", json!({ "mode": "counter", "width": 640, "height": 480, "fps": 30 }));
-    let track = TrackJob {
-        track: "video".to_owned(),
-        source,
-        max_fps: 30,
-        changes_only: None,
-        keepalive_ns: 5_000_000_000,
-        encoders: vec![plugin("encoder.x264", json!({}))],
-        codec: Codec::H264,
-        rate: Rate::Quality { quality: 23 },
-        keyframe_interval_ms: 4000,
-    };
+    let encode = EncodeRequest { max_fps: 30, ..EncodeRequest::new(Codec::H264) };
+    let track = TrackJob::new("video", source, vec![plugin("encoder.x264", json!({}))], encode);
     Job {
         directory: PathBuf::new(),
         part: PartNumber::FIRST,

@@ -13,8 +13,7 @@ use std::sync::{Arc, Mutex, Once, mpsc};
 use std::time::Duration;
 
 use deskreel_contract::{
-    Answer, Codec, EncodeRequest, Event, Fact, FinishedRecording, FragmentDelivery, Producer, Rate,
-    SourceRequest,
+    Answer, Codec, EncodeRequest, Event, Fact, FinishedRecording, FragmentDelivery, Producer, SourceRequest,
 };
 use deskreel_host::{
     Allow, Catalog, Entry, ErrorKind, FrameStatus, HostCallbacks, LOAD_LIMIT, Library, Plugin, examine,
@@ -107,8 +106,7 @@ const deskreel_entry_table deskreel_entry = {{
 }
 
 fn encode_request() -> EncodeRequest {
-    let rate = Rate::Quality { quality: 23 };
-    EncodeRequest { codec: Codec::H264, rate, keyframe_interval_ms: 4000, max_fps: 10 }
+    EncodeRequest::new(Codec::H264)
 }
 
 /// Everything that this process logs, from now on.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use deskreel_contract::{Codec, Kind, Rate};
+use deskreel_contract::{Codec, EncodeRequest, Kind};
 use deskreel_host::Catalog;
 use deskreel_model::PartNumber;
 use deskreel_model::manifest::Outcome;
@@ -120,17 +120,9 @@ fn encoders(catalog: &Catalog) -> Vec<Line> {
 fn trial_job(encoder: &str) -> Job {
     let plugin = |id: &str, settings| PluginSettings { plugin: id.to_owned(), settings };
     let source = json!({ "mode": "counter", "width": 640, "height": 480, "fps": 10 });
-    let track = TrackJob {
-        track: "trial".to_owned(),
-        source: plugin("source.synthetic", source),
-        max_fps: 10,
-        changes_only: None,
-        keepalive_ns: 1_000_000_000,
-        encoders: vec![plugin(encoder, json!({}))],
-        codec: Codec::H264,
-        rate: Rate::Quality { quality: 23 },
-        keyframe_interval_ms: 1000,
-    };
+    let source = plugin("source.synthetic", source);
+    let track =
+        TrackJob::new("trial", source, vec![plugin(encoder, json!({}))], EncodeRequest::new(Codec::H264));
     Job {
         directory: PathBuf::new(),
         part: PartNumber::FIRST,

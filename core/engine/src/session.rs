@@ -6,9 +6,9 @@ use std::sync::mpsc::{Sender, SyncSender};
 
 use deskreel_contract::{EncodeRequest, Producer, SourceRecipe, SourceRequest};
 use deskreel_fmp4::{Codec, VideoConfig};
-use deskreel_model::manifest::{EncoderUse, FileRef, FrameCounts, PluginUse, Refusal};
+use deskreel_model::manifest::{Cause, EncoderUse, FileRef, FrameCounts, PluginUse, Refusal};
 use deskreel_model::worker::{Job, OpenedPart, Report, TrackBeat, TrackJob};
-use deskreel_model::{Failure, MediaTime, layout};
+use deskreel_model::{Failure, MediaTime, PartNumber, layout};
 use deskreel_pipeline::plan::Plan;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -36,6 +36,7 @@ pub struct Session {
 
 struct Track {
     name: String,
+    part: PartNumber,
     counters: Arc<Counters>,
     queue: gst::Element,
     writer: SyncSender<WriterInput>,
@@ -152,7 +153,7 @@ impl Session {
             keepalive: job.keepalive_ns,
             settle: part.fragment_ns,
         };
-        let interval = job.keyframe_interval_ms * 1_000_000;
+        let interval = job.encode.keyframe_interval_ms * 1_000_000;
         let capture = Capture::new(Gate::new(rules), interval, counters.clone(), Box::new(changed.clone()));
         if let Some(pad) = chain.capture.static_pad("src") {
             capture.watch(&pad);
@@ -165,7 +166,7 @@ impl Session {
             folder: layout::part_folder(&job.track, part.part),
             fragment_ns: part.fragment_ns,
             period_ns: period,
-            opened: unopened(source.used(), encoder),
+            opened: unopened(part.part, fps, source.used(), encoder),
             counters: counters.clone(),
             reporter: self.reporter.clone(),
         };
@@ -182,7 +183,16 @@ impl Session {
             _ => (None, Some(source)),
         };
         let name = job.track.clone();
-        Ok(Track { name, counters, queue: chain.queue, writer, done: false, painter, _source: source })
+        Ok(Track {
+            name,
+            part: part.part,
+            counters,
+            queue: chain.queue,
+            writer,
+            done: false,
+            painter,
+            _source: source,
+        })
     }
 
     /// The first candidate whose elements can be made.
@@ -211,7 +221,16 @@ impl Session {
                 let plan = Plan::new(job, recipe, &candidate);
                 let chain = build::chain(&self.pipeline, &plan)?;
                 let PluginUse { plugin, version } = used;
-                return Ok((chain, plan, EncoderUse { plugin, version, candidate: candidate.id, refused }));
+                let used = EncoderUse {
+                    plugin,
+                    version,
+                    candidate: candidate.id,
+                    memory: candidate.memory,
+                    gpu: None,
+                    cannot: Vec::new(),
+                    refused,
+                };
+                return Ok((chain, plan, used));
             }
         }
         let reasons: Vec<_> = refused.iter().map(|r| format!("{}: {}", r.plugin, r.reason)).collect();
@@ -253,6 +272,7 @@ impl Session {
     pub fn beat(&self) {
         let tracks = self.tracks.iter().map(|track| TrackBeat {
             track: track.name.clone(),
+            part: track.part,
             frames: track.frames(),
             still_until: MediaTime(track.counters.still_until.load(Relaxed)),
             bytes: track.counters.bytes.load(Relaxed),
@@ -262,8 +282,7 @@ impl Session {
 }
 
 fn encode_request(job: &TrackJob, max_fps: u32) -> EncodeRequest {
-    let TrackJob { codec, rate, keyframe_interval_ms, .. } = *job;
-    EncodeRequest { codec, rate, keyframe_interval_ms, max_fps }
+    EncodeRequest { max_fps, ..job.encode.clone() }
 }
 
 /// Frames per second that a source gives at most.
@@ -275,9 +294,20 @@ fn fps(recipe: &SourceRecipe, max_fps: u32) -> u32 {
     .max(1)
 }
 
-fn unopened(source: PluginUse, encoder: EncoderUse) -> OpenedPart {
+fn unopened(number: PartNumber, fps: u32, source: PluginUse, encoder: EncoderUse) -> OpenedPart {
     let init = FileRef { file: String::new(), size: 0, sha256: String::new() };
-    OpenedPart { source, encoder, codec: String::new(), width: 0, height: 0, timescale: 0, init }
+    OpenedPart {
+        number,
+        cause: Cause::Start,
+        source,
+        encoder,
+        codec: String::new(),
+        width: 0,
+        height: 0,
+        fps,
+        timescale: 0,
+        init,
+    }
 }
 
 fn refusal(plugin: &str, candidate: Option<String>, error: &Error) -> Refusal {

@@ -194,6 +194,8 @@ impl Worker {
             }
             Command::Start(job) => self.start(&job),
             Command::Stop => self.drain(),
+            // Not served yet: the worker ends, which the supervisor notices.
+            Command::Survey { .. } | Command::Probe { .. } => true,
             Command::Devices => {
                 self.reporter.send(&Report::Devices { devices: self.plugins.devices() });
                 false

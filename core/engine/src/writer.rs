@@ -281,7 +281,12 @@ impl<D: AsRef<[u8]>> Writer<D> {
                     salvaged: false,
                 };
                 let frames = counters.running();
-                self.setup.reporter.send(&Report::FragmentClosed { track, fragment, frames });
+                self.setup.reporter.send(&Report::FragmentClosed {
+                    track,
+                    part: self.setup.opened.number,
+                    fragment,
+                    frames,
+                });
             }
         }
         Ok(())

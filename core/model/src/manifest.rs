@@ -4,6 +4,7 @@
 //! the source gave is accounted for: `captured = encoded + skipped + lost`. Paths are relative to the folder of
 //! the manifest. docs/recording-format.md is this file for people.
 
+pub use deskreel_contract::{Meaning, Memory};
 use serde::{Deserialize, Serialize};
 
 use crate::{Failure, MediaTime, PartNumber, RecordingId, Utc};
@@ -69,6 +70,9 @@ pub struct Part {
     pub codec: String,
     pub width: u32,
     pub height: u32,
+    /// Frames per second that the source gives at most; 0 where that is not known.
+    #[serde(default)]
+    pub fps: u32,
     /// Ticks per second in the header and the fragments.
     pub timescale: u32,
     pub init: FileRef,
@@ -87,6 +91,15 @@ pub struct EncoderUse {
     pub plugin: String,
     pub version: String,
     pub candidate: String,
+    /// Where it took its pictures from.
+    #[serde(default)]
+    pub memory: Memory,
+    /// PCI address of the GPU, where one is used and known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
+    /// What was asked for and the element cannot do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cannot: Vec<Meaning>,
     /// Earlier candidates, in order, and why each was not taken.
     pub refused: Vec<Refusal>,
 }
@@ -148,6 +161,9 @@ pub struct FrameCounts {
 pub struct Gap {
     pub from: MediaTime,
     pub to: MediaTime,
+    /// Frames that the source would have given in that time at its highest rate.
+    #[serde(default)]
+    pub frames: u64,
     pub cause: Cause,
 }
 
@@ -163,6 +179,10 @@ pub enum Cause {
     WorkerHung,
     /// The worker reported a failure of the source, the encoder or GStreamer.
     WorkerFailed,
+    /// An encoder reported a failure, and another candidate took over.
+    EncoderFailed,
+    /// An encoder no longer gave frames, and another candidate took over.
+    EncoderHung,
     /// The screen changed its size or layout.
     SourceChanged,
     /// The source has nothing more to give.
@@ -192,6 +212,13 @@ impl Manifest {
             tracks: tracks.iter().map(track).collect(),
             incidents: Vec::new(),
         }
+    }
+}
+
+impl Part {
+    /// Frames that the source would have given in a time at its highest rate.
+    pub fn frames_in(&self, time_ns: u64) -> u64 {
+        (time_ns.saturating_mul(u64::from(self.fps)) + 500_000_000) / 1_000_000_000
     }
 }
 

@@ -4,12 +4,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use deskreel_contract::{Codec, Device, Rate};
+use deskreel_contract::{Device, EncodeRequest, Meaning, Memory, Tier};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::manifest::{EncoderUse, FileRef, Fragment, FrameCounts, PluginUse};
+use crate::manifest::{Cause, EncoderUse, FileRef, Fragment, FrameCounts, PluginUse, Refusal};
 use crate::{Failure, MediaTime, PartNumber};
 
 /// Longest message either side accepts, in bytes. A job of a hundred tracks is under 100 KB.
@@ -22,6 +22,11 @@ pub enum Command {
     /// Load these plugins now, and what the encoders of these tracks need, so that a start is fast. Sent once,
     /// first.
     Prepare { plugins: Vec<PluginFile>, tracks: Vec<TrackJob> },
+    /// Open the sources of these tracks, look at a picture of each, and list what could encode it. Answered by
+    /// `Surveyed`.
+    Survey { tracks: Vec<TrackJob> },
+    /// Try one candidate out on pictures of this kind. Answered by `Probed`, if the candidate lets the process live.
+    Probe { track: TrackJob, plugin: PluginSettings, candidate: String, picture: Picture },
     /// Record. Sent at most once.
     Start(Job),
     /// Drain and end: `Ended` answers, within the job's drain limit.
@@ -68,9 +73,84 @@ pub struct TrackJob {
     pub keepalive_ns: u64,
     /// In the order of preference.
     pub encoders: Vec<PluginSettings>,
-    pub codec: Codec,
-    pub rate: Rate,
-    pub keyframe_interval_ms: u64,
+    /// `max_fps` as above; a source that gives fewer frames lowers it.
+    pub encode: EncodeRequest,
+    pub gpu: Option<GpuChoice>,
+    /// A frame that has been in an encoder for so long, with as many behind it as the encoder ever holds, means that
+    /// the encoder hangs; milliseconds.
+    pub frame_deadline_ms: u64,
+    /// The candidates that have proven themselves, best first. Whoever starts a job fills it in.
+    pub ranking: Vec<Ranked>,
+    /// Those that have not, in the order of preference.
+    pub refused: Vec<Refusal>,
+}
+
+impl TrackJob {
+    /// How long an encoder may keep a frame, if nobody says otherwise.
+    pub const FRAME_DEADLINE_MS: u64 = 2000;
+
+    /// As a pipeline file gives it that says nothing else.
+    pub fn new(
+        track: impl Into<String>,
+        source: PluginSettings,
+        encoders: Vec<PluginSettings>,
+        encode: EncodeRequest,
+    ) -> Self {
+        TrackJob {
+            track: track.into(),
+            source,
+            max_fps: encode.max_fps,
+            changes_only: None,
+            keepalive_ns: 5_000_000_000,
+            encoders,
+            encode,
+            gpu: None,
+            frame_deadline_ms: TrackJob::FRAME_DEADLINE_MS,
+            ranking: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+}
+
+/// A candidate that has proven itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ranked {
+    pub plugin: PluginSettings,
+    pub candidate: String,
+    /// Frames that it keeps before it gives the first one.
+    pub holds_frames: u32,
+}
+
+/// Which GPU is to encode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuChoice {
+    /// A PCI address (`0000:65:00.0`), a UUID (`GPU-...`) or a render node (`renderD129`): names that outlive a
+    /// reboot, where a number does not.
+    pub gpu: String,
+    pub gone: Gone,
+}
+
+/// What to do where the GPU is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gone {
+    /// Take any other.
+    Any,
+    /// Use no GPU.
+    None,
+}
+
+/// What a source gives.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Picture {
+    /// GStreamer's name of the raw format.
+    pub format: String,
+    /// Pixels; may be odd.
+    pub width: u32,
+    /// Pixels; may be odd.
+    pub height: u32,
+    /// Frames per second, at most.
+    pub fps: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,6 +182,7 @@ pub enum Report {
     /// A fragment is on disk, synced. The counts are the part's so far.
     FragmentClosed {
         track: String,
+        part: PartNumber,
         fragment: Fragment,
         frames: FrameCounts,
     },
@@ -127,6 +208,25 @@ pub enum Report {
     },
     /// Everything that could be written is written. The worker is done.
     Ended,
+    /// An encoder died or hangs, and the next candidate has taken over, in the part `next`; or none is left, and
+    /// `Failed` follows.
+    EncoderFailed {
+        track: String,
+        plugin: String,
+        candidate: String,
+        /// `EncoderFailed` or `EncoderHung`.
+        cause: Cause,
+        detail: String,
+        next: Option<PartNumber>,
+    },
+    /// In the order of the tracks asked for.
+    Surveyed {
+        tracks: Vec<Result<TrackSurvey, Failure>>,
+    },
+    /// An error is the reason why the candidate is refused, for people.
+    Probed {
+        result: Result<Proof, String>,
+    },
     Devices {
         devices: Vec<(String, Result<Vec<Device>, String>)>,
     },
@@ -137,11 +237,15 @@ pub enum Report {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenedPart {
+    pub number: PartNumber,
+    /// `Start` where the worker began the job with it: why the job began is the supervisor's to know.
+    pub cause: Cause,
     pub source: PluginUse,
     pub encoder: EncoderUse,
     pub codec: String,
     pub width: u32,
     pub height: u32,
+    pub fps: u32,
     pub timescale: u32,
     pub init: FileRef,
 }
@@ -149,11 +253,50 @@ pub struct OpenedPart {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrackBeat {
     pub track: String,
+    pub part: PartNumber,
     pub frames: FrameCounts,
     /// The screen is known to have been still up to here.
     pub still_until: MediaTime,
     /// Bytes written to fragments so far.
     pub bytes: u64,
+}
+
+/// What a track's source shows, and what could encode it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrackSurvey {
+    pub picture: Picture,
+    /// Of every plugin in the order of preference; a plugin that could not be asked has one without a candidate.
+    pub candidates: Vec<Surveyed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Surveyed {
+    pub plugin: PluginSettings,
+    pub version: String,
+    /// Empty where the plugin itself could not be used.
+    pub candidate: String,
+    pub tier: Tier,
+    pub memory: Memory,
+    /// The GPU that it would use, where that is known: PCI address.
+    pub gpu: Option<String>,
+    /// Everything that would be set, element by element, as GStreamer writes a launch line. Part of what a verdict
+    /// is kept under.
+    pub recipe: String,
+    /// What was asked for and the element cannot do; it would be done without.
+    pub cannot: Vec<Meaning>,
+    /// Why it need not even be tried.
+    pub refused: Option<String>,
+}
+
+/// What a probe saw.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Frames that the encoder keeps before it gives the first one.
+    pub holds_frames: u32,
+    /// From the first frame in to the first one out, opening the device included; milliseconds.
+    pub first_frame_ms: u32,
+    /// Mean difference of a decoded pixel from what was encoded, of 255.
+    pub picture_error: f32,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deskreel_contract::{Codec, Rate};
+use deskreel_contract::{Codec, EncodeRequest, Rate};
 use deskreel_model::worker::{PluginSettings, TrackJob};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -72,16 +72,17 @@ impl Track {
     /// What the worker is told about this track.
     pub fn job(&self) -> TrackJob {
         let Track { name, source, encoder } = self;
-        TrackJob {
-            track: name.clone(),
-            source: source.plugin.clone(),
+        let keyframe_interval_ms = u64::try_from(encoder.keyframe_interval.as_millis()).unwrap_or(u64::MAX);
+        let encode = EncodeRequest {
+            rate: encoder.rate,
+            keyframe_interval_ms,
             max_fps: source.max_fps,
+            ..EncodeRequest::new(encoder.codec)
+        };
+        TrackJob {
             changes_only: source.changes_only,
             keepalive_ns: u64::try_from(source.keepalive.as_nanos()).unwrap_or(u64::MAX),
-            encoders: encoder.plugins.clone(),
-            codec: encoder.codec,
-            rate: encoder.rate,
-            keyframe_interval_ms: u64::try_from(encoder.keyframe_interval.as_millis()).unwrap_or(u64::MAX),
+            ..TrackJob::new(name, source.plugin.clone(), encoder.plugins.clone(), encode)
         }
     }
 }

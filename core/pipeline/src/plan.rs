@@ -3,7 +3,7 @@
 //! A plan is one chain a track, from capture to coded access units. It is made in the worker, since recipes come
 //! out of plugins, but making it is pure: same job and recipes, same plan.
 
-use deskreel_contract::{Candidate, Codec, Element, FrameFormat, Producer, Property, SourceRecipe};
+use deskreel_contract::{Candidate, Codec, Element, FrameFormat, Producer, SourceRecipe};
 use deskreel_model::worker::TrackJob;
 
 /// Raw frames that wait for the encoder: at most this long, and then the oldest is let go and counted as lost.
@@ -53,7 +53,7 @@ impl Plan {
         steps.push(Step { role: Role::Plain, element: caps_filter(&raw_caps(&candidate.formats)) });
         let encoder = candidate.elements.iter().cloned();
         steps.extend(encoder.map(|element| Step { role: Role::Encoder, element }));
-        steps.extend(coded(job.codec).map(|element| Step { role: Role::Plain, element }));
+        steps.extend(coded(job.encode.codec).map(|element| Step { role: Role::Plain, element }));
         let output = Element::new("appsink").set("sync", false).set("async", false);
         steps.push(Step { role: Role::Output, element: output });
         Plan {
@@ -110,15 +110,14 @@ fn raw_caps(formats: &[String]) -> String {
 
 /// From the encoder's output to access units as MP4 wants them: length-prefixed, parameter sets in the caps.
 fn coded(codec: Codec) -> impl Iterator<Item = Element> {
-    match codec {
-        Codec::H264 => {
-            [Element::new("h264parse"), caps_filter("video/x-h264,stream-format=avc,alignment=au")]
-                .into_iter()
-        }
-    }
+    let (parser, caps) = match codec {
+        Codec::H264 => ("h264parse", "video/x-h264,stream-format=avc,alignment=au"),
+        Codec::H265 => ("h265parse", "video/x-h265,stream-format=hvc1,alignment=au"),
+        Codec::Av1 => ("av1parse", "video/x-av1,stream-format=obu-stream,alignment=tu"),
+    };
+    [Element::new(parser), caps_filter(caps)].into_iter()
 }
 
 fn caps_filter(caps: &str) -> Element {
-    let caps = Property { name: "caps".into(), value: caps.into(), if_present: false };
-    Element { factory: "capsfilter".into(), properties: vec![caps] }
+    Element::new("capsfilter").set("caps", caps)
 }

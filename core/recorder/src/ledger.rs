@@ -76,6 +76,7 @@ impl Ledger {
             codec: opened.codec,
             width: opened.width,
             height: opened.height,
+            fps: opened.fps,
             timescale: opened.timescale,
             init: opened.init,
             fragments: Vec::new(),
@@ -99,9 +100,10 @@ impl Ledger {
         let cause = if part.fragments.is_empty() { cause } else { Cause::DiskFull };
         let start = fragment.start;
         part.fragments.push(fragment);
+        let missing = before.map_or(0, |end| part.frames_in(start.0.saturating_sub(end.0)));
         part.frames = frames;
         if let Some(from) = before.filter(|end| deskreel_spool::is_jump(*end, start)) {
-            track.gaps.push(Gap { from, to: start, cause });
+            track.gaps.push(Gap { from, to: start, frames: missing, cause });
             self.changed = true;
         }
     }
@@ -170,7 +172,9 @@ impl Ledger {
     pub fn gap_at_end(&mut self, ended: MediaTime, slack: Duration, cause: Cause) {
         for track in &mut self.manifest.tracks {
             if let Some(from) = track.end().filter(|end| deskreel_spool::is_jump(*end + slack, ended)) {
-                track.gaps.push(Gap { from, to: ended, cause });
+                let missing = ended.0.saturating_sub(from.0);
+                let frames = track.parts.last().map_or(0, |part| part.frames_in(missing));
+                track.gaps.push(Gap { from, to: ended, frames, cause });
             }
         }
     }

@@ -201,7 +201,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         self.watchdog.heard(now);
         match report {
             Report::PartOpened { track, part } => self.ledger.part_opened(&track, part),
-            Report::FragmentClosed { track, fragment, frames } => {
+            Report::FragmentClosed { track, fragment, frames, .. } => {
                 self.ledger.fragment_closed(&track, fragment, frames);
                 if !std::mem::replace(&mut self.in_part, true) {
                     (self.tell)(Notice::Recording { part: self.state.part });
@@ -238,7 +238,11 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 // Its last word. A plugin or a driver may keep the process itself from ending.
                 self.worker_gone().await;
             }
-            Report::Devices { .. } | Report::Decoded { .. } => {}
+            Report::EncoderFailed { .. }
+            | Report::Surveyed { .. }
+            | Report::Probed { .. }
+            | Report::Devices { .. }
+            | Report::Decoded { .. } => {}
         }
     }
 

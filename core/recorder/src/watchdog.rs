@@ -134,7 +134,8 @@ mod tests {
 
     fn beat(captured: u64, encoded: u64, skipped: u64) -> TrackBeat {
         let frames = FrameCounts { captured, encoded, skipped, lost: 0 };
-        TrackBeat { track: "video".into(), frames, still_until: MediaTime::ZERO, bytes: 0 }
+        let part = deskreel_model::PartNumber::FIRST;
+        TrackBeat { track: "video".into(), part, frames, still_until: MediaTime::ZERO, bytes: 0 }
     }
 
     /// Beats of captured, encoded and skipped frames, one each half second; the verdict after the last.

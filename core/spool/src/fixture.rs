@@ -42,6 +42,7 @@ impl Fixture {
         let gap = Gap {
             from: MediaTime::from_millis(1500),
             to: MediaTime::from_millis(2000),
+            frames: 5,
             cause: Cause::WorkerDied,
         };
         manifest.tracks =
@@ -101,11 +102,15 @@ pub fn part(folder: &Path, number: u32, start_ms: u64, fragments: u32) -> Part {
             plugin: "encoder.x264".into(),
             version: "1.0.0".into(),
             candidate: "x264".into(),
+            memory: Default::default(),
+            gpu: None,
+            cannot: Vec::new(),
             refused: Vec::new(),
         },
         codec: codec_string(&config),
         width: 640,
         height: 360,
+        fps: 10,
         timescale: TIMESCALE,
         init: file_ref(init, &bytes),
         fragments,

@@ -29,6 +29,7 @@ impl Encoder for OpenH264 {
     fn candidates(&mut self, request: &EncodeRequest) -> Result<Vec<Candidate>> {
         Ok(match request.codec {
             Codec::H264 => vec![candidate(&self.0, request)],
+            Codec::H265 | Codec::Av1 => vec![],
         })
     }
 }
@@ -46,15 +47,18 @@ fn candidate(settings: &Settings, request: &EncodeRequest) -> Candidate {
     Candidate {
         id: "openh264enc".to_owned(),
         tier: Tier::Software,
+        memory: Memory::System,
         formats: vec!["I420".to_owned()],
         elements: vec![rated(openh264enc, request.rate)],
+        needs: vec![],
+        siblings: None,
     }
 }
 
 fn rated(openh264enc: Element, rate: Rate) -> Element {
     match rate {
         // Equal bounds pin the quantiser. `rate-control=off` looks right and is not: it ignores the bounds.
-        Rate::Quality { quality } => {
+        Rate::Quality { quality } | Rate::Constrained { quality, .. } => {
             let quality = quality.clamp(FINEST, COARSEST);
             openh264enc.set("rate-control", "quality").set("qp-min", quality).set("qp-max", quality)
         }
@@ -81,7 +85,12 @@ mod tests {
     use super::*;
 
     fn elements(rate: Rate) -> Vec<Element> {
-        let request = EncodeRequest { codec: Codec::H264, rate, keyframe_interval_ms: 1500, max_fps: 20 };
+        let request = EncodeRequest {
+            rate,
+            keyframe_interval_ms: 1500,
+            max_fps: 20,
+            ..EncodeRequest::new(Codec::H264)
+        };
         candidate(&Settings::default(), &request).elements
     }
 

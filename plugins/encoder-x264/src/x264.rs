@@ -32,6 +32,7 @@ impl Encoder for X264 {
     fn candidates(&mut self, request: &EncodeRequest) -> Result<Vec<Candidate>> {
         Ok(match request.codec {
             Codec::H264 => vec![candidate(&self.0, request)],
+            Codec::H265 | Codec::Av1 => vec![],
         })
     }
 }
@@ -49,15 +50,18 @@ fn candidate(settings: &Settings, request: &EncodeRequest) -> Candidate {
     Candidate {
         id: "x264enc".to_owned(),
         tier: Tier::Software,
+        memory: Memory::System,
         formats: vec!["I420".to_owned(), "NV12".to_owned()],
         elements: vec![rated(x264enc, request.rate)],
+        needs: vec![],
+        siblings: None,
     }
 }
 
 fn rated(x264enc: Element, rate: Rate) -> Element {
     match rate {
         // Without `vbv-buf-capacity=0`, `bitrate` (2048 kbit/s if nobody sets it) is a ceiling here too.
-        Rate::Quality { quality } => {
+        Rate::Quality { quality } | Rate::Constrained { quality, .. } => {
             x264enc.set("pass", "qual").set("quantizer", quality.min(50)).set("vbv-buf-capacity", 0)
         }
         // `pass=cbr` without a buffer is an average bit rate.
@@ -89,7 +93,7 @@ mod tests {
     use super::*;
 
     fn request(rate: Rate) -> EncodeRequest {
-        EncodeRequest { codec: Codec::H264, rate, keyframe_interval_ms: 1500, max_fps: 20 }
+        EncodeRequest { rate, keyframe_interval_ms: 1500, max_fps: 20, ..EncodeRequest::new(Codec::H264) }
     }
 
     fn elements(rate: Rate) -> Vec<Element> {

@@ -4,33 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Element;
+use crate::{Element, Property};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Codec {
-    H264,
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Codec::H264 => "h264",
-        })
-    }
-}
-
-/// Neutral rate control: what the deployer means, in no element's units.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "mode", rename_all = "lowercase")]
-pub enum Rate {
-    /// Constant quality on H.264's quantiser scale, 0 (lossless) to 51 (worst).
-    Quality { quality: u32 },
-    /// An average, and optionally a ceiling; bits per second.
-    Bitrate { bitrate: u64, max: Option<u64> },
-}
-
-/// What the host asks an encoder plugin for.
+/// What the host asks an encoder plugin for: what the deployer means, in no element's words or units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EncodeRequest {
     pub codec: Codec,
@@ -39,31 +15,201 @@ pub struct EncodeRequest {
     pub keyframe_interval_ms: u64,
     /// Frames per second, at most.
     pub max_fps: u32,
+    #[serde(default)]
+    pub speed: Speed,
+    #[serde(default)]
+    pub latency: Latency,
+    #[serde(default)]
+    pub content: Content,
+    #[serde(default)]
+    pub chroma: Chroma,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    H264,
+    H265,
+    Av1,
+}
+
+/// Rate control.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase")]
+pub enum Rate {
+    /// Constant quality on H.264's quantiser scale, 0 (lossless) to 51 (worst), whatever the codec.
+    Quality { quality: u32 },
+    /// An average, and optionally a ceiling; bits per second.
+    Bitrate { bitrate: u64, max: Option<u64> },
+    /// Constant quality, but never more than `max` bits per second.
+    Constrained { quality: u32, max: u64 },
+}
+
+/// What to give for a smaller file of the same quality.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Speed {
+    /// As little of the machine as possible.
+    #[default]
+    Fast,
+    Balanced,
+    /// As small as possible.
+    Small,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Latency {
+    /// A frame goes in and comes out: no reordering, no lookahead.
+    #[default]
+    Low,
+    /// The encoder may hold frames back where that makes the file smaller.
+    Normal,
+}
+
+/// What the pictures show: many encoders have tools for text and sharp edges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    #[default]
+    Screen,
+    Camera,
+}
+
+/// Resolution of color against that of brightness.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Chroma {
+    /// Half, in both directions: what every player takes.
+    #[default]
+    #[serde(rename = "4:2:0")]
+    Yuv420,
+    /// Full: colored text stays sharp.
+    #[serde(rename = "4:4:4")]
+    Yuv444,
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Codec::H264 => "h264",
+            Codec::H265 => "h265",
+            Codec::Av1 => "av1",
+        })
+    }
 }
 
 impl EncodeRequest {
+    /// Quality 23 at 10 frames per second, with a keyframe every four seconds.
+    pub fn new(codec: Codec) -> Self {
+        EncodeRequest {
+            codec,
+            rate: Rate::Quality { quality: 23 },
+            keyframe_interval_ms: 4000,
+            max_fps: 10,
+            speed: Speed::default(),
+            latency: Latency::default(),
+            content: Content::default(),
+            chroma: Chroma::default(),
+        }
+    }
+
     /// Frames from one keyframe to the next, at most: what encoders count in. At least 1.
     pub fn keyframe_distance(&self) -> u64 {
         (self.keyframe_interval_ms.saturating_mul(u64::from(self.max_fps)) / 1000).max(1)
     }
 }
 
-/// One way to encode: a chain of elements from raw video in system memory to the codec.
+/// One way to encode: a chain of elements from raw video to the codec. It need not work on this machine, or even
+/// be there: the host tries it out before it uses it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Unique within the plugin, stable over versions: it is written in manifests.
     pub id: String,
     pub tier: Tier,
+    /// Where the encoder wants its pictures.
+    #[serde(default)]
+    pub memory: Memory,
     /// Raw formats that the first element takes, as GStreamer names them, best first.
     pub formats: Vec<String>,
+    /// From raw video in system memory on; the last one encodes.
     pub elements: Vec<Element>,
+    /// What the elements need to be there. Looked at only to say why they are not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
+    /// The same element for a machine's other GPUs: a factory name with one `*`, as in `varender*h264enc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub siblings: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     Hardware,
     Software,
+}
+
+/// Where pictures lie for the encoder. The chain that brings them there is part of the candidate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Memory {
+    #[default]
+    System,
+    Cuda,
+    Va,
+    D3d11,
+}
+
+/// Something that a driver brings along.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Need {
+    /// A library by its name, as in `libcuda.so.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<String>,
+    /// A path whose last part may have one `*`, as in `/dev/dri/renderD*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What it means if it is not there, for people: `no NVIDIA driver`.
+    pub otherwise: String,
+}
+
+/// One thing that is wanted of an element, and the ways to say it in the properties of the element's versions.
+/// The host takes the first way that fits the element which is there: every property exists, and takes the value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wish {
+    pub means: Meaning,
+    /// Best first; an empty way means that nothing need be set. None at all: the element cannot do it.
+    pub ways: Vec<Vec<Property>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meaning {
+    Rate,
+    KeyframeInterval,
+    Speed,
+    Latency,
+    Content,
+    Chroma,
+}
+
+impl Meaning {
+    /// Without it the candidate is refused. What else cannot be done is said, and done without.
+    pub fn is_required(self) -> bool {
+        matches!(self, Meaning::Rate | Meaning::KeyframeInterval | Meaning::Chroma)
+    }
+}
+
+impl fmt::Display for Meaning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Meaning::Rate => "rate",
+            Meaning::KeyframeInterval => "keyframe interval",
+            Meaning::Speed => "speed",
+            Meaning::Latency => "latency",
+            Meaning::Content => "content",
+            Meaning::Chroma => "chroma",
+        })
+    }
 }
 
 #[cfg(test)]
@@ -73,8 +219,8 @@ mod tests {
     #[test]
     fn keyframes_come_at_least_once_an_interval() {
         let distance = |keyframe_interval_ms, max_fps| {
-            let rate = Rate::Quality { quality: 23 };
-            EncodeRequest { codec: Codec::H264, rate, keyframe_interval_ms, max_fps }.keyframe_distance()
+            EncodeRequest { keyframe_interval_ms, max_fps, ..EncodeRequest::new(Codec::H264) }
+                .keyframe_distance()
         };
         assert_eq!([distance(4000, 10), distance(1500, 25), distance(10, 1)], [40, 37, 1]);
     }

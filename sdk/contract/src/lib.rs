@@ -24,7 +24,9 @@ pub use delivery::{Answer, FinishedRecording, FragmentDelivery};
 pub use descriptor::{
     CONTRACT_MAJOR, CONTRACT_MINOR, CONTRACT_VERSION, Descriptor, Interface, Kind, Provides,
 };
-pub use encoder::{Candidate, Codec, EncodeRequest, Rate, Tier};
+pub use encoder::{
+    Candidate, Chroma, Codec, Content, EncodeRequest, Latency, Meaning, Memory, Need, Rate, Speed, Tier, Wish,
+};
 pub use event::{Decided, Decision, Event, Fact};
 pub use notice::Notice;
 pub use recipe::{

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::{Meaning, Wish};
+
 /// What the host asks a source for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRequest {
@@ -52,22 +54,31 @@ pub struct Element {
     pub factory: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<Property>,
+    /// What is said in one of several ways, whichever the element of this GStreamer version takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wishes: Vec<Wish>,
 }
 
 impl Element {
     pub fn new(factory: impl Into<String>) -> Self {
-        Element { factory: factory.into(), properties: Vec::new() }
+        Element { factory: factory.into(), properties: Vec::new(), wishes: Vec::new() }
     }
 
     /// Sets a property that the element must have.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.properties.push(Property { name: name.into(), value: value.into(), if_present: false });
+        self.properties.push(Property::new(name, value));
         self
     }
 
     /// Sets a property if the element of this GStreamer version has it.
     pub fn set_if_present(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.properties.push(Property { name: name.into(), value: value.into(), if_present: true });
+        self.properties.push(Property { if_present: true, ..Property::new(name, value) });
+        self
+    }
+
+    /// Asks for something in the first of these ways that the element takes.
+    pub fn wish(mut self, means: Meaning, ways: impl IntoIterator<Item = Vec<Property>>) -> Self {
+        self.wishes.push(Wish { means, ways: ways.into_iter().collect() });
         self
     }
 }
@@ -80,6 +91,20 @@ pub struct Property {
     pub value: Value,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub if_present: bool,
+    /// A number above the property's range is taken down to its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_most: bool,
+}
+
+impl Property {
+    pub fn new(name: impl Into<String>, value: impl Into<Value>) -> Self {
+        Property { name: name.into(), value: value.into(), if_present: false, at_most: false }
+    }
+
+    /// As [`new`](Self::new), but a number above the property's range is taken down to its end.
+    pub fn at_most(name: impl Into<String>, value: impl Into<Value>) -> Self {
+        Property { at_most: true, ..Property::new(name, value) }
+    }
 }
 
 /// Size, layout and rate of the frames that a plugin paints by itself.

@@ -154,11 +154,15 @@ fn new_part(folder: &Path, track: &str, number: PartNumber) -> Result<Option<Par
             plugin: unknown(),
             version: unknown(),
             candidate: unknown(),
+            memory: Default::default(),
+            gpu: None,
+            cannot: Vec::new(),
             refused: Vec::new(),
         },
         codec: codec_string(&VideoConfig { codec: Codec::H264 { avcc }, width, height }),
         width,
         height,
+        fps: 0,
         timescale,
         init: file_ref(file, &bytes),
         fragments: Vec::new(),
@@ -280,7 +284,8 @@ fn gaps(track: &Track) -> Vec<Gap> {
         let first =
             part.is_some_and(|part| part.fragments.first().is_some_and(|f| f.number == jump.fragment));
         let begun = part.filter(|_| first).map(|part| part.cause);
-        Gap { from: jump.from, to: jump.to, cause: known.or(begun).unwrap_or(Cause::WorkerDied) }
+        let cause = known.or(begun).unwrap_or(Cause::WorkerDied);
+        Gap { from: jump.from, to: jump.to, frames: 0, cause }
     };
     jumps(track).into_iter().map(gap).collect()
 }
