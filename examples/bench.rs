@@ -1,7 +1,7 @@
 //! What `script/bench` can only measure from inside; docs/benchmarks.md says what the numbers mean.
 //!
 //! ```text
-//! bench launch-line FILE    what `deskreel record FILE` builds, as the arguments of gst-launch-1.0
+//! bench launch-line FILE    what `deskreel record FILE` builds, as a line for gst-launch-1.0
 //! bench warm-start FILE N   N starts with a warm worker, each in milliseconds until its first frame was on disk
 //! bench load-plugins N      loads N libraries, each in milliseconds to examine and to load it
 //! ```
@@ -12,11 +12,11 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use deskreel_contract::{Candidate, EncodeRequest, Producer, SourceRecipe, SourceRequest};
+use deskreel_contract::SourceRequest;
 use deskreel_host::{Found, HostCallbacks, Plugin};
-use deskreel_model::worker::{PluginFile, PluginSettings, TrackJob};
+use deskreel_model::worker::{PluginFile, PluginSettings};
 use deskreel_pipeline::Graph;
-use deskreel_pipeline::plan::{Plan, Role};
+use deskreel_pipeline::plan;
 use deskreel_recorder::{Control, Notice, Pool, Setup, job_of};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -28,46 +28,38 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["launch-line", file] => launch_line(Path::new(file)),
+        ["launch-line", file] => launch_line(Path::new(file)).await,
         ["warm-start", file, count] => warm_start(Path::new(file), count.parse()?).await,
         ["load-plugins", count] => load_plugins(count.parse()?),
         _ => Err("expected launch-line FILE, warm-start FILE N or load-plugins N".into()),
     }
 }
 
-/// Asks the plugins as a worker does, so that what is compared cannot drift apart. `appsink` is left out.
-fn launch_line(file: &Path) -> Result<()> {
+/// As `gst-launch-1.0` takes it, up to the access units: what the best encoder of the first track was proven with, so
+/// that what is compared cannot drift apart.
+async fn launch_line(file: &Path) -> Result<()> {
     let built = built()?;
     let graph = graph(file, &built)?;
     let track = graph.recording.tracks.first().ok_or("no track")?.job();
-    let recipe: SourceRecipe =
-        open(&built, &track.source)?.recipe(&SourceRequest { max_fps: track.max_fps })?;
-    let plan = Plan::new(&track, &recipe, &candidate(&built, &track, &recipe)?);
+    let recipe = open(&built, &track.source)?.recipe(&SourceRequest { max_fps: track.max_fps })?;
     let mut line: Vec<String> = Vec::new();
-    for step in plan.steps.iter().filter(|step| step.role != Role::Output) {
-        if !line.is_empty() {
-            line.push("!".to_owned());
-        }
-        line.push(step.element.factory.clone());
-        let properties = step.element.properties.iter();
-        line.extend(properties.map(|p| match p.value.as_str() {
-            Some(text) => format!("{}={text}", p.name),
-            None => format!("{}={}", p.name, p.value),
-        }));
+    for step in plan::capture(&recipe).steps {
+        let properties = step.element.properties.iter().map(|p| match p.value.as_str() {
+            Some(text) => format!(" {}={text:?}", p.name),
+            None => format!(" {}={}", p.name, p.value),
+        });
+        line.push(std::iter::once(step.element.factory.clone()).chain(properties).collect());
     }
-    println!("{}", json!(line));
+    line.push("queue".to_owned());
+    let tracks = deskreel_recorder::encoders(&mut pool(&built, &graph)?, false, |_| ()).await?;
+    let chosen = tracks.first().and_then(|track| track.tried.iter().find(|tried| tried.works()));
+    line.push(chosen.ok_or("no encoder works")?.candidate.recipe.clone());
+    println!("{}", json!(line.join(" ! ")));
     Ok(())
 }
 
-fn candidate(built: &[Found], track: &TrackJob, recipe: &SourceRecipe) -> Result<Candidate> {
-    let fps = match recipe.producer {
-        Producer::Frames(format) => format.fps.min(track.max_fps),
-        Producer::Elements(_) => track.max_fps,
-    };
-    let request = EncodeRequest { max_fps: fps, ..track.encode.clone() };
-    let encoder = track.encoders.first().ok_or("no encoder")?;
-    let candidates = open(built, encoder)?.candidates(&request)?;
-    Ok(candidates.into_iter().next().ok_or("no candidate")?)
+fn pool(built: &[Found], graph: &Graph) -> Result<Pool> {
+    Ok(Pool::new(build_folder()?.join("deskreel-worker"), files(built, graph)?, &job_of(graph), true))
 }
 
 fn open(built: &[Found], wanted: &PluginSettings) -> Result<Plugin> {
@@ -79,8 +71,7 @@ fn open(built: &[Found], wanted: &PluginSettings) -> Result<Plugin> {
 async fn warm_start(file: &Path, count: usize) -> Result<()> {
     let built = built()?;
     let graph = graph(file, &built)?;
-    let mut pool =
-        Pool::new(build_folder()?.join("deskreel-worker"), files(&built, &graph)?, &job_of(&graph), true);
+    let mut pool = pool(&built, &graph)?;
     let mut times = Vec::new();
     for _ in 0..count {
         pool.settle().await?;

@@ -89,6 +89,7 @@ impl Desk {
         let here = self.folder.path().canonicalize().unwrap();
         let text = text.replace(&self.recording, "<recording>");
         let text = text.replace(here.to_str().unwrap(), "<here>").replace(built.to_str().unwrap(), "<built>");
+        let text = text.replace(env!("CARGO_MANIFEST_DIR"), "<source>");
         let version = env!("CARGO_PKG_VERSION");
         let text = text.replace(&format!(" {version}\n"), " <version>\n");
         let text = text.replace(&format!("\"{version}\""), "\"<version>\"");
@@ -218,6 +219,43 @@ fn plugin_list_as_json_is_stable() {
         }
     }
     assert_eq!((&list["refused"], &list["duplicates"]), (&Value::Array(vec![]), &Value::Array(vec![])));
+}
+
+#[test]
+fn encoders_of_a_file_are_tried_once_and_then_known_until_it_is_asked_afresh() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("desk.toml"), GOOD).unwrap();
+    let encoders = |further: &[&str]| -> Value {
+        let mut command = deskreel();
+        command.args(["encoders", "desk.toml", "--json"]).args(further).current_dir(&folder);
+        let output = command.env("DESKREEL_CACHE", folder.path().join("cache")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let first = encoders(&[]);
+    let track = &first["tracks"][0];
+    assert_eq!((&track["track"], &track["picture"]["width"]), (&"video".into(), &320.into()));
+    let candidates = track["candidates"].as_array().unwrap();
+    let standing = |index: usize| (&candidates[index]["plugin"], &candidates[index]["standing"]);
+    assert_eq!(standing(0), (&"encoder.x264".into(), &"chosen".into()));
+    assert_eq!(standing(1), (&"encoder.openh264".into(), &"works".into()));
+    for key in ["cannot", "gpu", "memory", "proof", "reason", "recipe", "tier", "tried", "version"] {
+        assert!(candidates.iter().all(|one| one.get(key).is_some()), "{key} is missing in {candidates:?}");
+    }
+    assert_eq!(encoders(&[]), first);
+    let tried = |answer: &Value| answer["tracks"][0]["candidates"][0]["tried"].clone();
+    assert_ne!(tried(&encoders(&["--fresh"])), tried(&first));
+}
+
+#[test]
+fn check_with_probe_tries_the_machine_and_tells_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("desk.toml"), GOOD).unwrap();
+    let output = deskreel().args(["check", "--probe", "--json", "desk.toml"]).current_dir(&folder).output();
+    let output = output.unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success() && report["ok"] == true, "{report}");
+    assert_eq!(report["tracks"][0]["candidates"][0]["standing"], "chosen");
 }
 
 fn stdout(arguments: &[&str]) -> String {

@@ -19,6 +19,7 @@ use support::recorder::{Desk, Recording, assert_ffmpeg_accepts, deskreel, send};
 const KILLS: usize = 20;
 const FPS: u64 = 30;
 const PERIOD_NS: u64 = 1_000_000_000 / FPS;
+const TICK_NS: u64 = 1_000_000_000 / 90_000;
 /// What a kill may cost.
 const LIMIT_NS: u64 = 1_000_000_000;
 
@@ -61,6 +62,10 @@ fn killed_worker_costs_at_most_a_second() {
         let missing = next.saturating_sub(last);
         assert!(missing <= LIMIT_NS, "kill {number} cost {} ms", missing / 1_000_000);
         worst = worst.max(missing);
+        // The spare worker may have a frame before the next one was due. Files are as exact as two ticks.
+        if missing <= 2 * TICK_NS {
+            continue;
+        }
         let gap = track.gaps.iter().find(|gap| gap.to.0.abs_diff(next) < PERIOD_NS);
         let gap = gap.unwrap_or_else(|| panic!("the manifest has no gap before {next} ns"));
         assert_eq!(gap.cause, Cause::WorkerDied);

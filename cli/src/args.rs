@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use deskreel_contract::Codec;
 
 use crate::command::graph::Format;
 
@@ -37,10 +38,14 @@ Examples:
     #[command(after_help = "\
 Examples:
   deskreel check pipelines/agent-desktop.toml
+  deskreel check --probe pipelines/agent-desktop.toml
   deskreel check --json pipelines/agent-desktop.toml | jq '.diagnostics[].code'")]
     Check {
         /// The pipeline file
         file: PathBuf,
+        /// Also open its sources, and try its encoders on what they show
+        #[arg(long)]
+        probe: bool,
         /// Print JSON (docs/errors.md)
         #[arg(long)]
         json: bool,
@@ -73,6 +78,14 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Try the encoders of this machine: which one is chosen, and why others are refused
+    #[command(after_help = "\
+Examples:
+  deskreel encoders
+  deskreel encoders pipelines/agent-desktop.toml
+  deskreel encoders --codec h265 --fresh
+  deskreel encoders --json | jq '.tracks[].candidates[] | {candidate, standing, reason}'")]
+    Encoders(EncodersOptions),
     /// Check a recording against its manifest, byte by byte and frame by frame
     #[command(after_help = "\
 Examples:
@@ -131,6 +144,38 @@ pub struct RecordOptions {
     /// Print one line of JSON for each event (docs/command-line.md)
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct EncodersOptions {
+    /// The tracks and encoders of this pipeline file; without it, every encoder plugin on a screen of 1920x1080
+    pub file: Option<PathBuf>,
+    /// What the encoders are to give, where there is no file
+    #[arg(long, value_enum, default_value = "h264", conflicts_with = "file")]
+    pub codec: CodecName,
+    /// Forget what earlier tries have found, and try everything again
+    #[arg(long)]
+    pub fresh: bool,
+    /// Print JSON (docs/command-line.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CodecName {
+    H264,
+    H265,
+    Av1,
+}
+
+impl From<CodecName> for Codec {
+    fn from(name: CodecName) -> Codec {
+        match name {
+            CodecName::H264 => Codec::H264,
+            CodecName::H265 => Codec::H265,
+            CodecName::Av1 => Codec::Av1,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

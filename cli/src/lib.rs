@@ -31,15 +31,17 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    use command::{check, completions, devices, doctor, export, graph, record, schema, verify};
+    use command::{check, completions, devices, doctor, encoders, export, graph, record, schema, verify};
     use plugins::catalog_for;
     match command {
         Command::Record(options) => record::run(&options),
-        Command::Check { file, json } => check::run(&file, json, catalog_for),
+        Command::Check { file, probe: true, json } => check::probe(&file, json),
+        Command::Check { file, probe: false, json } => check::run(&file, json, catalog_for),
         Command::Graph { file, format } => graph::run(&file, format, catalog_for),
         Command::Plugins(PluginsCommand::List { json }) => command::plugins::list(json),
         Command::Plugins(PluginsCommand::Show { plugin, json }) => command::plugins::show(&plugin, json),
         Command::Devices { json } => devices::run(json),
+        Command::Encoders(options) => encoders::run(&options),
         Command::Verify { recording, json } => verify::run(&recording, json),
         Command::Export { recording, output, overwrite } => export::run(&recording, &output, overwrite),
         Command::Schema => schema::run(&catalog_for(&Default::default())),

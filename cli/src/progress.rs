@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
+use deskreel_model::PartNumber;
+use deskreel_model::manifest::{EncoderUse, Refusal};
 use deskreel_recorder::{Notice, Status};
 use serde_json::json;
 
@@ -45,12 +47,35 @@ impl Progress {
             _ => match notice {
                 Notice::Status(status) => self.status(status),
                 Notice::Began { folder, .. } => self.line(&format!("recording to {}", folder.display())),
+                Notice::Trying(trying) => self.trying(&format!("{} ({})", trying.candidate, trying.plugin)),
+                Notice::Encoder { track, part, encoder } => self.encoder(track, *part, encoder),
                 Notice::Part { .. } => {}
                 Notice::Recording { part } if part.0 == 1 => {}
                 Notice::Recording { part } => self.line(&format!("part {} goes on", part.0)),
                 Notice::Incident { at, detail, .. } => self.line(&format!("{at}  {detail}")),
                 Notice::DiskBack => self.line("there is room again"),
             },
+        }
+    }
+
+    /// What is tried takes a moment, so it is shown where it can be drawn over.
+    fn trying(&mut self, name: &str) {
+        if self.style == Style::Terminal {
+            let _ = write!(stderr(), "\r\x1b[Ktrying {name}");
+            let _ = stderr().flush();
+        }
+    }
+
+    fn encoder(&mut self, track: &str, part: PartNumber, encoder: &EncoderUse) {
+        let (candidate, plugin) = (&encoder.candidate, &encoder.plugin);
+        self.line(&format!("{track}: encoded by {candidate} ({plugin})"));
+        // Later parts say why they have begun.
+        if part == PartNumber::FIRST {
+            for Refusal { plugin, candidate, reason } in &encoder.refused {
+                let candidate =
+                    candidate.as_deref().map_or(String::new(), |candidate| format!("{candidate} "));
+                self.line(&format!("  not {candidate}({plugin}): {reason}"));
+            }
         }
     }
 
@@ -121,6 +146,15 @@ fn to_json(notice: &Notice) -> serde_json::Value {
     match notice {
         Notice::Began { recording, folder } => {
             json!({ "event": "began", "recording": recording, "folder": folder })
+        }
+        Notice::Trying(trying) => json!({
+            "event": "trying",
+            "track": trying.track,
+            "plugin": trying.plugin,
+            "candidate": trying.candidate,
+        }),
+        Notice::Encoder { track, part, encoder } => {
+            json!({ "event": "encoder", "track": track, "part": part, "encoder": encoder })
         }
         Notice::Part { part, cause, worker } => {
             json!({ "event": "part", "part": part, "cause": cause, "worker": worker })

@@ -2,6 +2,7 @@
 synced and hashed fragments, once by gst-launch-1.0 into a fragmented MP4."""
 
 import json
+import shlex
 import subprocess
 
 import pipeline
@@ -55,5 +56,5 @@ def record(binaries, folder, seconds):
 def launch_line(binaries, file, frames):
     """The elements that the recording is made of, as the plugins give them, ending after so many frames."""
     bench = subprocess.run([binaries / "examples/bench", "launch-line", file], check=True, capture_output=True)
-    first, *rest = json.loads(bench.stdout)
+    first, *rest = shlex.split(json.loads(bench.stdout))
     return [first, f"num-buffers={frames}", *rest]

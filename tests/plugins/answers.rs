@@ -70,9 +70,12 @@ fn a_c_plugin_keeps_its_descriptor_where_unused_sections_are_dropped() {
 
 #[test]
 fn an_encoder_offers_candidates() {
-    let mut encoder = open("deskreel_encoder_x264", "encoder.x264", json!({}));
+    let library = load(Path::new("plugins/encoder-x264/plugin.toml"));
+    let mut encoder = library.create("encoder.x264", &json!({}), HostCallbacks::default()).unwrap();
     let candidates = encoder.candidates(&encode_request()).unwrap();
     assert_eq!(candidates[0].elements[0].factory, "x264enc");
+    let h265 = EncodeRequest { codec: Codec::H265, ..encode_request() };
+    assert_eq!(encoder.candidates(&h265).unwrap(), []);
 }
 
 #[test]

@@ -31,6 +31,17 @@ fn in_a_development_tree_only_our_own_plugins_are_found() {
 }
 
 #[test]
+fn an_encoder_without_code_is_found_in_the_tree_and_a_librarys_descriptor_is_not() {
+    let found = search(&["plugins".into()]);
+    let folders: Vec<_> = found
+        .iter()
+        .map(|found| found.path.parent().unwrap().file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert!(folders.contains(&"encoder-x264"), "{folders:?}");
+    assert!(folders.iter().all(|folder| folder.starts_with("encoder-")), "{folders:?}");
+}
+
+#[test]
 fn a_description_is_read_without_running_code() {
     let found = examine(&built("broken_never_returns"));
     assert_eq!(found.entry, Entry::Rust);

@@ -166,6 +166,11 @@ fn a_mistake_in_a_list_or_a_descriptor_has_its_line() {
         message.starts_with("its descriptor cannot be read: line 11: `screen/1` is not an interface"),
         "{message}"
     );
+    let table = fs::read_to_string("plugins/encoder-x264/plugin.toml").unwrap();
+    let table = table.replacen("map = [\"x264\"]", "map = [\"x265\"]", 1);
+    let message = examine(&write(&folder, "plugin.toml", &table)).what.unwrap_err().to_string();
+    let reason = "the recipe of `encoder.x264`: `x264enc` names the map `x265`, which is not there";
+    assert!(message.contains(reason), "{message}");
     let broken = RECIPES.replacen("license = \"MIT\"", "license = MIT", 1);
     let message = examine(&write(&folder, "plugin.toml", &broken)).what.unwrap_err().to_string();
     assert!(message.starts_with("its descriptor cannot be read: line 5: "), "{message}");

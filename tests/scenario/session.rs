@@ -1,9 +1,12 @@
 //! Events, one a line, into `deskreel_recorder::session::step`; effects out, and the phase where it changed.
 //!
-//! start | frame | failed <fault> <text> | source_changed <text> | source_ended | silent <text> | gone [<how>] | stop |
-//! drain_expired | retry_due | sealed
+//! start [unknown] | selected | frame | failed <fault> <text> | encoder_failed <text> [-> <part>] | source_changed <text> |
+//! source_ended | silent <text> | gone [<how>] | stop | drain_expired | retry_due | sealed
+//!
+//! `start` begins with encoders that are known to work, `start unknown` has to find out.
 
-use deskreel_model::{Failure, Fault};
+use deskreel_model::manifest::Cause;
+use deskreel_model::{Failure, Fault, PartNumber};
 use deskreel_recorder::session::{Effect, Event, State, step};
 
 pub fn run(blocks: &[String]) -> Vec<String> {
@@ -14,8 +17,8 @@ pub fn run(blocks: &[String]) -> Vec<String> {
 fn one(state: &mut Option<State>, line: &str) -> String {
     let (next, effects) = match state.take() {
         None => {
-            assert_eq!(line, "start", "a scenario begins with `start`");
-            State::start()
+            assert!(["start", "start unknown"].contains(&line), "a scenario begins with `start`");
+            State::start(line == "start")
         }
         Some(before) => step(before, event(line)),
     };
@@ -28,6 +31,14 @@ fn one(state: &mut Option<State>, line: &str) -> String {
 fn event(line: &str) -> Event {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
+        "selected" => Event::Selected,
+        "encoder_failed" => {
+            let (text, next) = match rest.split_once(" -> ") {
+                Some((text, next)) => (text, Some(PartNumber(next.parse().expect("a part")))),
+                None => (rest, None),
+            };
+            Event::EncoderFailed(Cause::EncoderFailed, text.to_owned(), next)
+        }
         "frame" => Event::FrameOnDisk,
         "failed" => {
             let (fault, text) = rest.split_once(' ').expect("a fault and a text");
@@ -53,6 +64,8 @@ fn fault_of(word: &str) -> Fault {
 
 fn show(effect: &Effect) -> String {
     match effect {
+        Effect::Select => "select the encoders".to_owned(),
+        Effect::StopSelecting => "stop selecting".to_owned(),
         Effect::StartPart(part, cause) => format!("start part {} because of {cause:?}", part.0),
         Effect::Retry(pause) => format!("retry in {pause:?}"),
         Effect::AskStop => "ask the worker to stop".to_owned(),

@@ -18,8 +18,11 @@ use super::counter::{self, Frame};
 /// Nothing in these tests takes longer; what does, hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What is found out of encoders is kept among the tests, and apart from the user's own.
 pub fn deskreel() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_deskreel"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_deskreel"));
+    command.env("DESKREEL_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
+    command
 }
 
 /// A folder with a pipeline file that records into it.
@@ -208,8 +211,9 @@ pub fn assert_ffmpeg_accepts(path: &Path) {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-xerror", "-err_detect", "explode", "-i"])
         .arg(path)
-        // As it is: a guessed frame rate would double and drop frames, and complain of times.
-        .args(["-fps_mode", "passthrough", "-f", "null", "-"])
+        // As it is: a guessed frame rate would double and drop frames, and complain of times; so would times that are
+        // counted in frames, where a part begins less than a frame after the one before.
+        .args(["-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "null", "-"])
         .output()
         .expect("ffmpeg runs (script/test installs it)");
     let said = String::from_utf8_lossy(&output.stderr);

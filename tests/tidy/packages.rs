@@ -28,7 +28,7 @@ const PROGRAMS: [(&str, Option<&str>); 16] = [
 
 /// GStreamer elements that the code names, and the Debian package of each. `None`: GStreamer's core, which the
 /// headers bring along.
-const ELEMENTS: [(&str, Option<&str>); 21] = [
+const ELEMENTS: [(&str, Option<&str>); 26] = [
     ("appsink", Some("gstreamer1.0-plugins-base")),
     ("appsrc", Some("gstreamer1.0-plugins-base")),
     ("avdec_h264", Some("gstreamer1.0-libav")),
@@ -38,6 +38,7 @@ const ELEMENTS: [(&str, Option<&str>); 21] = [
     ("fdsink", None),
     ("filesink", None),
     ("h264parse", Some("gstreamer1.0-plugins-bad")),
+    ("identity", None),
     ("matroskamux", Some("gstreamer1.0-plugins-good")),
     ("mp4mux", Some("gstreamer1.0-plugins-good")),
     ("openh264dec", Some("gstreamer1.0-plugins-bad")),
@@ -46,7 +47,11 @@ const ELEMENTS: [(&str, Option<&str>); 21] = [
     ("queue", None),
     ("rawvideoparse", Some("gstreamer1.0-plugins-base")),
     ("v4l2src", Some("gstreamer1.0-plugins-good")),
+    ("videobalance", Some("gstreamer1.0-plugins-good")),
+    ("videobox", Some("gstreamer1.0-plugins-good")),
     ("videoconvert", Some("gstreamer1.0-plugins-base")),
+    ("videorate", Some("gstreamer1.0-plugins-base")),
+    ("videoscale", Some("gstreamer1.0-plugins-base")),
     ("videotestsrc", Some("gstreamer1.0-plugins-base")),
     ("x264enc", Some("gstreamer1.0-plugins-ugly")),
     ("ximagesrc", Some("gstreamer1.0-plugins-good")),

@@ -1,4 +1,5 @@
-//! `deskreel check FILE`: every mistake in a pipeline file, at its line and column. Runs nothing of a plugin.
+//! `deskreel check FILE`: every mistake in a pipeline file, at its line and column. Runs nothing of a plugin, unless it is
+//! asked with `--probe` whether this machine can do what the file says.
 
 use std::fs;
 use std::io::stderr;
@@ -8,8 +9,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use deskreel_model::Fault;
 use deskreel_pipeline::{Catalog, Diagnostic, Graph, PluginSearch, check_document, parse};
-use serde_json::json;
+use deskreel_recorder::job_of;
+use serde_json::{Value, json};
 
+use crate::command::encoders;
+use crate::plugins;
 use crate::render::{SourceFile, draw, to_json, wants_color};
 
 /// A pipeline file, read and checked.
@@ -55,6 +59,34 @@ pub fn run(path: &Path, json: bool, find: impl FnOnce(&PluginSearch) -> Catalog)
     }
     if let Some(graph) = checked.show() {
         println!("{}: {}", path.display(), summary(&graph));
+    }
+    Ok(code)
+}
+
+/// The file, and then the machine: one line a track, or its candidates where none works.
+pub fn probe(path: &Path, as_json: bool) -> Result<ExitCode> {
+    let mut found = deskreel_host::Catalog::default();
+    let checked = Checked::read(path, |search| {
+        found = plugins::find(search);
+        plugins::listed(&found)
+    })?;
+    let diagnostics = to_json(&checked.file, &checked.diagnostics);
+    let graph = if as_json { checked.graph } else { checked.show() };
+    let tracks = match &graph {
+        Some(graph) => Some(encoders::ask(&job_of(graph), &found, false)?),
+        None => None,
+    };
+    let code = tracks.as_deref().map_or_else(refused, encoders::code);
+    if as_json {
+        let ok = code == ExitCode::SUCCESS;
+        let mut report = json!({ "ok": ok, "diagnostics": diagnostics });
+        if let (Some(tracks), Value::Object(report)) = (&tracks, &mut report) {
+            report.extend(encoders::to_json(tracks).as_object().cloned().unwrap_or_default());
+        }
+        println!("{report:#}");
+    } else if let (Some(graph), Some(tracks)) = (&graph, &tracks) {
+        println!("{}: {}", path.display(), summary(graph));
+        tracks.iter().for_each(encoders::show);
     }
     Ok(code)
 }

@@ -1,24 +1,23 @@
 //! `deskreel doctor`: what on this machine would stop a recording, one line each, with the cure.
 //!
-//! It does not ask whether a thing is there but whether it works: it makes a real recording of a second, with
-//! each encoder or as the pipeline file says, and throws it away.
+//! It does not ask whether a thing is there but whether it works: it tries the encoders, or makes a real recording of a
+//! second as the pipeline file says and throws it away.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use deskreel_contract::{Codec, EncodeRequest, Kind};
+use deskreel_contract::Codec;
 use deskreel_host::Catalog;
-use deskreel_model::PartNumber;
 use deskreel_model::manifest::Outcome;
-use deskreel_model::worker::{Job, PluginFile, PluginSettings, TrackJob};
+use deskreel_model::worker::{Job, PluginFile};
 use deskreel_pipeline::{Graph, PluginSearch};
 use deskreel_recorder::{Control, Notice, Pool, Setup, default_worker, job_of};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::command::{check::refused, devices};
+use crate::command::{check::refused, devices, encoders};
 use crate::{exit, plugins};
 
 /// Room for an hour of a busy screen.
@@ -50,7 +49,7 @@ pub fn run(file: Option<&Path>, as_json: bool) -> Result<ExitCode> {
             lines.push(pipeline(graph, &catalog));
         }
         None => {
-            lines.extend(encoders(&catalog));
+            lines.push(encoders(&catalog));
             lines.extend(sources(&catalog));
         }
     }
@@ -107,29 +106,24 @@ fn pipeline(graph: &Graph, catalog: &Catalog) -> Line {
     tried(format!("pipeline `{}`", graph.name), &job_of(graph), files)
 }
 
-/// Each encoder on a synthetic picture.
-fn encoders(catalog: &Catalog) -> Vec<Line> {
-    let encoders = catalog.plugins().filter(|(_, _, plugin)| plugin.interface.kind == Kind::Encoder);
-    let line = |id: &str| {
-        let files = plugins::files(catalog, ["source.synthetic", id].into_iter());
-        tried(id.to_owned(), &trial_job(id), files)
+/// Whether there is one that works. That most machines lack most encoders is nothing to report.
+fn encoders(catalog: &Catalog) -> Line {
+    let subject = "encoders".to_owned();
+    let cure = "`deskreel encoders` says why each one is refused".to_owned();
+    let tracks = match encoders::ask(&encoders::any_job(catalog, Codec::H264), catalog, false) {
+        Ok(tracks) => tracks,
+        Err(error) => return Line { subject, what: format!("{error:#}"), cure },
     };
-    encoders.map(|(_, _, plugin)| line(&plugin.id)).collect()
-}
-
-fn trial_job(encoder: &str) -> Job {
-    let plugin = |id: &str, settings| PluginSettings { plugin: id.to_owned(), settings };
-    let source = json!({ "mode": "counter", "width": 640, "height": 480, "fps": 10 });
-    let source = plugin("source.synthetic", source);
-    let track =
-        TrackJob::new("trial", source, vec![plugin(encoder, json!({}))], EncodeRequest::new(Codec::H264));
-    Job {
-        directory: PathBuf::new(),
-        part: PartNumber::FIRST,
-        origin_ns: 0,
-        fragment_ns: 500_000_000,
-        drain_limit_ms: 1000,
-        tracks: vec![track],
+    let tried = || tracks.iter().flat_map(|track| &track.tried);
+    let works: Vec<_> =
+        tried().filter(|one| one.works()).map(|one| one.candidate.candidate.as_str()).collect();
+    match works.is_empty() {
+        true => Line { subject, what: format!("none of {} works", tried().count()), cure },
+        false => Line {
+            subject,
+            what: format!("{} of {}", works.join(", "), tried().count()),
+            cure: String::new(),
+        },
     }
 }
 

@@ -4,6 +4,7 @@ pub mod check;
 pub mod completions;
 pub mod devices;
 pub mod doctor;
+pub mod encoders;
 pub mod export;
 pub mod graph;
 pub mod plugins;

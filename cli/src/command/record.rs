@@ -70,7 +70,7 @@ async fn record(
     style: Style,
 ) -> Result<Finished> {
     let job = job_of(graph);
-    let mut pool = Pool::new(default_worker()?, plugins::worker_files(graph, catalog), &job, false);
+    let mut pool = Pool::new(default_worker()?, plugins::worker_files(graph, catalog), &job, true);
     let limit = graph.recording.max_duration;
     let setup = Setup {
         pipeline: graph.name.clone(),

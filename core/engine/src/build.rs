@@ -1,7 +1,7 @@
-//! Plan -> GStreamer elements. The only place that makes elements for a recording.
+//! Planned elements -> GStreamer's. The only place that makes elements for a recording.
 
 use deskreel_contract::{Element, Property};
-use deskreel_pipeline::plan::{Plan, Role};
+use deskreel_pipeline::plan::{CapturePlan, Role};
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
@@ -9,44 +9,64 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// The elements of a track that somebody has to hold on to.
-pub struct Chain {
+/// The elements of a capture chain that somebody has to hold on to.
+pub struct CaptureChain {
+    /// The last one: what comes out of it was captured.
     pub capture: gst::Element,
     pub frames: Option<gstreamer_app::AppSrc>,
-    pub queue: gst::Element,
-    pub output: gstreamer_app::AppSink,
 }
 
-/// Makes the plan's elements, adds them to the pipeline and links them in order.
-pub fn chain(pipeline: &gst::Pipeline, plan: &Plan) -> Result<Chain, Error> {
-    let mut made: Vec<(Role, gst::Element)> = Vec::with_capacity(plan.steps.len());
-    for (index, step) in plan.steps.iter().enumerate() {
-        let element = element(&step.element, &format!("{}-{index}-{}", plan.track, step.element.factory))?;
+/// Makes the source's elements, adds them to the pipeline and links them in order.
+pub fn capture_chain(
+    pipeline: &gst::Pipeline,
+    name: &str,
+    plan: &CapturePlan,
+) -> Result<CaptureChain, Error> {
+    let elements: Vec<Element> = plan.steps.iter().map(|step| step.element.clone()).collect();
+    let made = linked(pipeline, name, &elements)?;
+    let find =
+        |role| plan.steps.iter().position(|step| step.role == role).and_then(|at| made.get(at)).cloned();
+    let incomplete = || Error::NoStart(format!("the source of track `{name}` names no element"));
+    Ok(CaptureChain {
+        capture: find(Role::Capture).ok_or_else(incomplete)?,
+        frames: made
+            .first()
+            .filter(|_| plan.frames.is_some())
+            .and_then(|first| first.clone().downcast().ok()),
+    })
+}
+
+/// Makes elements, adds them to the pipeline and links them in this order.
+pub fn linked(pipeline: &gst::Pipeline, name: &str, wanted: &[Element]) -> Result<Vec<gst::Element>, Error> {
+    let mut made: Vec<gst::Element> = Vec::with_capacity(wanted.len());
+    for (index, wanted) in wanted.iter().enumerate() {
+        let element = element(wanted, &format!("{name}-{index}-{}", wanted.factory))?;
         pipeline.add(&element).map_err(|error| Error::NoStart(error.to_string()))?;
-        if let Some((_, before)) = made.last() {
+        if let Some(before) = made.last() {
             before.link(&element).map_err(|_| no_link(before, &element))?;
         }
-        made.push((step.role, element));
+        made.push(element);
     }
-    let find = |role| made.iter().find(|(r, _)| *r == role).map(|(_, element)| element.clone());
-    let incomplete = || Error::NoStart(format!("track `{}` has no complete chain", plan.track));
-    Ok(Chain {
-        capture: find(Role::Capture).ok_or_else(incomplete)?,
-        frames: find(Role::Frames).and_then(|element| element.downcast().ok()),
-        queue: find(Role::Queue).ok_or_else(incomplete)?,
-        output: find(Role::Output).and_then(|element| element.downcast().ok()).ok_or_else(incomplete)?,
-    })
+    Ok(made)
 }
 
 /// Makes one element with its properties.
 pub fn element(wanted: &Element, name: &str) -> Result<gst::Element, Error> {
-    let factory = gst::ElementFactory::find(&wanted.factory)
-        .ok_or_else(|| Error::NoElement { factory: wanted.factory.clone(), cure: cure(&wanted.factory) })?;
-    let element = factory.create().name(name).build().map_err(|error| Error::NoStart(error.to_string()))?;
+    let element = make(&wanted.factory, name)?;
     for property in &wanted.properties {
         set(&element, &wanted.factory, property)?;
     }
     Ok(element)
+}
+
+/// Makes one element as it comes.
+pub fn make(factory: &str, name: &str) -> Result<gst::Element, Error> {
+    let found = gst::ElementFactory::find(factory).ok_or_else(|| not_installed(factory))?;
+    found.create().name(name).build().map_err(|error| Error::NoStart(error.to_string()))
+}
+
+pub fn not_installed(factory: &str) -> Error {
+    Error::NoElement { factory: factory.to_owned(), cure: cure(factory) }
 }
 
 fn set(element: &gst::Element, factory: &str, property: &Property) -> Result<(), Error> {
@@ -120,9 +140,10 @@ fn no_link(from: &gst::Element, to: &gst::Element) -> Error {
 fn cure(factory: &str) -> String {
     let package = match factory {
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "openh264enc" | "h264parse" => "gstreamer1.0-plugins-bad",
-        "ximagesrc" | "qtdemux" => "gstreamer1.0-plugins-good",
-        "avdec_h264" => "gstreamer1.0-libav",
+        "openh264enc" | "openh264dec" | "libde265dec" | "av1dec" | "x265enc" | "av1enc" | "h264parse"
+        | "h265parse" | "av1parse" => "gstreamer1.0-plugins-bad",
+        "ximagesrc" | "qtdemux" | "videobox" => "gstreamer1.0-plugins-good",
+        "avdec_h264" | "avdec_h265" => "gstreamer1.0-libav",
         "videoconvert" | "videotestsrc" | "appsrc" | "appsink" => "gstreamer1.0-plugins-base",
         _ => return String::new(),
     };

@@ -15,15 +15,29 @@ pub enum Event {
 
 /// Hands the bus's events to `tell`, from whatever thread posts them, in their order.
 pub fn watch(pipeline: &gst::Pipeline, tell: impl Fn(Event) + Send + Sync + 'static) -> Option<()> {
-    pipeline.bus()?.set_sync_handler(move |_, message| {
+    pipeline.bus()?.set_sync_handler(handler(tell));
+    Some(())
+}
+
+/// The same for an element that is in no pipeline.
+pub fn watch_alone(element: &gst::Element, tell: impl Fn(Event) + Send + Sync + 'static) {
+    let bus = gst::Bus::new();
+    bus.set_sync_handler(handler(tell));
+    element.set_bus(Some(&bus));
+}
+
+fn handler(
+    tell: impl Fn(Event) + Send + Sync + 'static,
+) -> impl Fn(&gst::Bus, &gst::Message) -> gst::BusSyncReply + Send + Sync + 'static {
+    move |_, message| {
         if let Some(event) = translate(message) {
             tell(event);
         }
         gst::BusSyncReply::Drop
-    });
-    Some(())
+    }
 }
 
+/// None for what is not an event of ours.
 fn translate(message: &gst::Message) -> Option<Event> {
     match message.view() {
         gst::MessageView::Error(error) => {

@@ -1,16 +1,15 @@
-//! Where captured frames are counted, and those that show nothing new are dropped before they cost anything.
+//! Where frames are captured, and those that show nothing new are dropped before they cost anything.
 //!
 //! Comparing two frames reads both from memory and stops at the first difference: on a still 1080p screen at
 //! 10 frames per second that is 160 MB/s, about one percent of a core; converting and encoding the same frames
 //! would cost twenty times that.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use crate::counters::Counters;
+use crate::bridge::{Bridge, Wanted};
 
 /// Decides frame by frame what goes on to the encoder. Pure: times in, verdicts out.
 pub struct Gate {
@@ -48,6 +47,11 @@ impl Gate {
         Gate { rules, next_due: 0, passed: 0, last_passed: 0, last_was_new: false }
     }
 
+    /// As at the start: two frames pass, whatever they show.
+    pub fn open(&mut self) {
+        self.passed = 0;
+    }
+
     /// `pts` in nanoseconds; `unchanged` is only asked where it matters.
     pub fn judge(&mut self, pts: u64, unchanged: impl FnOnce() -> bool) -> Verdict {
         let Rules { changes_only, period, keepalive, settle } = self.rules;
@@ -70,92 +74,69 @@ impl Gate {
     }
 }
 
-/// What the capture point tells the session: the picture has another size or format than at the part's start.
-pub type TellChanged = Box<dyn Fn(String) + Send + Sync>;
+/// What the capture point tells the session.
+pub enum Event {
+    /// The layout of the pictures is known; pictures follow.
+    Picture(gst::Caps),
+    /// They have another size or format than at the start.
+    Changed(String),
+}
 
-/// The probe on the source's last pad. It counts frames, drops those that the gate does not let pass, and asks
-/// for keyframes by time: encoders count frames, and a still screen has few.
-pub struct Capture {
+/// The probe on the source's last pad. It drops frames that the gate does not let pass, and hands the others to the
+/// track's bridge: from here on they belong to the encoder, and nothing behind this pad gets a frame.
+pub struct Capture<T> {
     state: Mutex<State>,
-    counters: Arc<Counters>,
-    /// Nanoseconds from one keyframe to the next, at most.
-    keyframe_interval: u64,
-    tell: TellChanged,
+    bridge: Arc<Bridge>,
+    tell: T,
 }
 
 struct State {
     gate: Gate,
     before: Option<gst::Buffer>,
-    /// Format, width and height of this part.
+    /// Format, width and height.
     picture: Option<Picture>,
     segment: gst::FormattedSegment<gst::ClockTime>,
-    /// Media time of the newest frame that was asked to be a keyframe.
-    asked: u64,
 }
 
 type Picture = (Option<String>, Option<i32>, Option<i32>);
 
-impl Capture {
-    pub fn new(gate: Gate, keyframe_interval: u64, counters: Arc<Counters>, tell: TellChanged) -> Self {
-        let segment = gst::FormattedSegment::new();
-        let state = State { gate, before: None, picture: None, segment, asked: 0 };
-        Capture { state: Mutex::new(state), counters, keyframe_interval, tell }
+impl<T: Fn(Event) + Send + Sync + 'static> Capture<T> {
+    pub fn new(gate: Gate, bridge: Arc<Bridge>, tell: T) -> Self {
+        let state = State { gate, before: None, picture: None, segment: gst::FormattedSegment::new() };
+        Capture { state: Mutex::new(state), bridge, tell }
     }
 
     pub fn watch(self, pad: &gst::Pad) {
         let types = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-        pad.add_probe(types, move |pad, info| match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => self.frame(pad, buffer),
+        pad.add_probe(types, move |_, info| match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                self.frame(buffer);
+                gst::PadProbeReturn::Drop
+            }
             Some(gst::PadProbeData::Event(event)) => self.event(event),
             _ => gst::PadProbeReturn::Ok,
         });
     }
 
-    fn frame(&self, pad: &gst::Pad, buffer: &gst::Buffer) -> gst::PadProbeReturn {
-        if self.counters.closed.load(Relaxed) {
-            return gst::PadProbeReturn::Drop;
+    fn frame(&self, buffer: &gst::Buffer) {
+        let wanted = self.bridge.wanted();
+        if wanted == Wanted::Nothing {
+            return;
         }
-        let (verdict, wants_keyframe) = self.judge(buffer);
-        if wants_keyframe {
-            // Outside the lock: the event comes by here too.
-            pad.push_event(gstreamer_video::DownstreamForceKeyUnitEvent::builder().all_headers(true).build());
-        }
-        match verdict {
-            Verdict::Pass => gst::PadProbeReturn::Ok,
-            Verdict::Skip | Verdict::TooSoon => gst::PadProbeReturn::Drop,
-        }
-    }
-
-    fn judge(&self, buffer: &gst::Buffer) -> (Verdict, bool) {
         let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { gate, before, segment, asked, .. } = &mut *guard;
+        let State { gate, before, segment, .. } = &mut *guard;
+        if wanted == Wanted::Picture {
+            gate.open();
+        }
         let running = segment.to_running_time(buffer.pts()).map_or(0, gst::ClockTime::nseconds);
-        let verdict = gate.judge(running, || before.as_ref().is_some_and(|before| same(before, buffer)));
-        // A stop may have come while two frames were compared.
-        if self.counters.closed.load(Relaxed) {
-            return (Verdict::TooSoon, false);
-        }
-        let media = running + self.counters.offset.load(Relaxed);
-        match verdict {
-            Verdict::TooSoon => return (verdict, false),
-            Verdict::Skip => {
-                self.counters.skipped.fetch_add(1, Relaxed);
-                self.counters.still_until.store(media + gate.rules.period, Relaxed);
+        match gate.judge(running, || before.as_ref().is_some_and(|before| same(before, buffer))) {
+            Verdict::TooSoon => {}
+            Verdict::Skip => self.bridge.skipped(running),
+            Verdict::Pass => {
+                *before = gate.rules.changes_only.then(|| buffer.clone());
+                self.bridge.captured(buffer, running);
             }
-            Verdict::Pass => *before = gate.rules.changes_only.then(|| buffer.clone()),
         }
-        self.counters.captured.fetch_add(1, Relaxed);
-        if verdict != Verdict::Pass {
-            return (verdict, false);
-        }
-        let newest = self.counters.keyframe_at.load(Relaxed).max(*asked);
-        // Half a period of grace, so that an encoder that counts frames itself is not asked a frame too early.
-        let due = newest > 0 && media >= newest + self.keyframe_interval + gate.rules.period / 2;
-        let wanted = due || self.counters.want_keyframe.swap(false, Relaxed);
-        if wanted {
-            *asked = media;
-        }
-        (verdict, wanted)
     }
 
     fn event(&self, event: &gst::Event) -> gst::PadProbeReturn {
@@ -165,28 +146,34 @@ impl Capture {
                 if let Some(segment) = segment.segment().downcast_ref::<gst::ClockTime>() {
                     state.segment = segment.clone();
                 }
-                gst::PadProbeReturn::Ok
             }
-            gst::EventView::Caps(caps) => self.caps(caps.caps()),
-            _ => gst::PadProbeReturn::Ok,
+            gst::EventView::Caps(caps) => return self.caps(caps.caps_owned()),
+            gst::EventView::Eos(_) => self.bridge.close(),
+            _ => {}
         }
+        gst::PadProbeReturn::Ok
     }
 
-    /// The first caps are the part's; others end it.
-    fn caps(&self, caps: &gst::CapsRef) -> gst::PadProbeReturn {
+    /// The first caps are the track's; with others it ends.
+    fn caps(&self, caps: gst::Caps) -> gst::PadProbeReturn {
         let Some(structure) = caps.structure(0) else { return gst::PadProbeReturn::Ok };
         let picture =
             (structure.get("format").ok(), structure.get("width").ok(), structure.get("height").ok());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state.picture.get_or_insert_with(|| picture.clone());
-        if *before == picture {
-            return gst::PadProbeReturn::Ok;
-        }
+        let before = state.picture.replace(picture.clone());
         drop(state);
-        self.counters.closed.store(true, Relaxed);
-        let (_, width, height) = picture;
-        (self.tell)(format!("the picture is now {}x{}", width.unwrap_or(0), height.unwrap_or(0)));
-        gst::PadProbeReturn::Drop
+        match before {
+            None => (self.tell)(Event::Picture(caps)),
+            Some(before) if before == picture => {}
+            Some(_) => {
+                self.bridge.close();
+                let (_, width, height) = picture;
+                let (width, height) = (width.unwrap_or(0), height.unwrap_or(0));
+                (self.tell)(Event::Changed(format!("the picture is now {width}x{height}")));
+                return gst::PadProbeReturn::Drop;
+            }
+        }
+        gst::PadProbeReturn::Ok
     }
 }
 
@@ -220,6 +207,20 @@ mod tests {
     #[test]
     fn a_change_passes_at_once_and_one_frame_settles_it() {
         assert_eq!(passing(RULES, 100, 6000, &[3000, 3100]), [0, 100, 1100, 3000, 3100, 4100]);
+    }
+
+    #[test]
+    fn another_encoder_gets_two_frames_of_a_still_screen_at_once() {
+        let mut gate = Gate::new(RULES);
+        let mut passing = |from: u64, to: u64| -> Vec<u64> {
+            (from..to).step_by(100).filter(|ms| gate.judge(ms * MS, || true) == Verdict::Pass).collect()
+        };
+        assert_eq!(passing(0, 2000), [0, 100, 1100]);
+        gate.open();
+        let mut passing = |from: u64, to: u64| -> Vec<u64> {
+            (from..to).step_by(100).filter(|ms| gate.judge(ms * MS, || true) == Verdict::Pass).collect()
+        };
+        assert_eq!(passing(2000, 5000), [2000, 2100, 3100]);
     }
 
     #[test]

@@ -4,19 +4,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use deskreel_model::manifest::FrameCounts;
 
-/// Counts of one track in one part. Each is written by one thread and read by any; they need no order among
-/// each other, since a reader only ever reports them.
+/// Counts of one track in one part. They need no order among each other, since a reader only ever reports them.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Capture: frames that the source gave.
+    /// Frames that the source gave. Those that the next part takes over count there.
     pub captured: AtomicU64,
-    /// Capture: unchanged frames that went no further.
+    /// Unchanged frames that went no further.
     pub skipped: AtomicU64,
-    /// Queue: frames in and out.
-    pub queued: AtomicU64,
-    pub dequeued: AtomicU64,
-    /// Queue: what was neither inside nor out at the last look.
-    pub dropped: AtomicU64,
+    /// Frames that waited for the encoder for too long, or never came out of it.
+    pub lost: AtomicU64,
     /// Writer: frames in fragments on disk, and the bytes of those.
     pub written: AtomicU64,
     pub bytes: AtomicU64,
@@ -24,12 +20,6 @@ pub struct Counters {
     pub let_go: AtomicU64,
     /// Media time up to which the screen is known to have stood still.
     pub still_until: AtomicU64,
-    /// Media time of the newest keyframe that left the encoder; plus one, so that zero means none.
-    pub keyframe_at: AtomicU64,
-    /// Media time minus running time; known once the pipeline plays.
-    pub offset: AtomicU64,
-    /// No more frames are taken from the source: the track drains.
-    pub closed: AtomicBool,
     /// The writer wants the next frame to be a keyframe.
     pub want_keyframe: AtomicBool,
 }
@@ -37,13 +27,7 @@ pub struct Counters {
 impl Counters {
     /// While the part runs: frames between capture and disk are in none of the counts but `captured`.
     pub fn running(&self) -> FrameCounts {
-        self.counts(self.dropped.load(Relaxed) + self.let_go.load(Relaxed))
-    }
-
-    /// Looks at the queue, in which so many frames wait.
-    pub fn look(&self, waiting: u64) {
-        let passed = self.dequeued.load(Relaxed) + waiting;
-        self.dropped.fetch_max(self.queued.load(Relaxed).saturating_sub(passed), Relaxed);
+        self.counts(self.lost.load(Relaxed) + self.let_go.load(Relaxed))
     }
 
     /// Once everything has been drained: what is not on disk was lost.

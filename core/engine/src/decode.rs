@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deskreel_contract::Element;
+use deskreel_contract::{Codec, Element};
+use deskreel_fmp4::Codec as Coded;
 use deskreel_model::worker::DecodedPart;
 use deskreel_model::{Failure, Fault, MediaTime};
 use gstreamer as gst;
@@ -14,8 +15,6 @@ use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use crate::build;
 use crate::error::Error;
 
-/// Software decoders of H.264, the stricter first.
-const DECODERS: [&str; 2] = ["avdec_h264", "openh264dec"];
 /// Without a decoded frame for so long, the decoder hangs.
 const SILENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
 /// How often the silence is looked at.
@@ -23,16 +22,13 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Every frame of a part, in the order of the file.
 pub fn part(init: &Path, fragments: &[PathBuf]) -> Result<DecodedPart, Failure> {
-    let decoder = DECODERS.into_iter().find(|name| gst::ElementFactory::find(name).is_some());
-    let decoder = decoder.ok_or_else(|| Error::NoElement {
-        factory: DECODERS[0].into(),
-        cure: " (Debian: gstreamer1.0-libav)".into(),
-    })?;
+    let codec = codec(init)?;
+    let decoder = decoder(codec)?;
     let pipeline = gst::Pipeline::new();
     let chain = [
         Element::new("appsrc").set("format", "bytes").set("max-bytes", 16 << 20).set("block", true),
         Element::new("qtdemux"),
-        Element::new("h264parse"),
+        Element::new(parser(codec)),
         Element::new(decoder),
         Element::new("appsink").set("sync", false).set("max-buffers", 4),
     ];
@@ -74,6 +70,37 @@ pub fn part(init: &Path, fragments: &[PathBuf]) -> Result<DecodedPart, Failure> 
     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     seen.decoder = decoder.to_owned();
     Ok(seen.clone())
+}
+
+/// A software decoder that is here, the stricter first.
+pub fn decoder(codec: Codec) -> Result<&'static str, Error> {
+    let decoders: &[&'static str] = match codec {
+        Codec::H264 => &["avdec_h264", "openh264dec"],
+        Codec::H265 => &["avdec_h265", "libde265dec"],
+        Codec::Av1 => &["dav1ddec", "av1dec"],
+    };
+    let here = decoders.iter().find(|name| gst::ElementFactory::find(name).is_some());
+    here.copied().ok_or_else(|| build::not_installed(decoders.last().copied().unwrap_or_default()))
+}
+
+pub fn parser(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "h264parse",
+        Codec::H265 => "h265parse",
+        Codec::Av1 => "av1parse",
+    }
+}
+
+fn codec(init: &Path) -> Result<Codec, Failure> {
+    let text = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", init.display());
+    let bytes = std::fs::read(init).map_err(|error| Failure::new(Fault::Disk, text(&error)))?;
+    let header =
+        deskreel_fmp4::read_header(&bytes).map_err(|error| Failure::new(Fault::Device, text(&error)))?;
+    Ok(match header.config.codec {
+        Coded::H265 { .. } => Codec::H265,
+        Coded::Av1 { .. } => Codec::Av1,
+        _ => Codec::H264,
+    })
 }
 
 fn add(seen: &mut DecodedPart, sample: &gst::Sample) {

@@ -1,6 +1,8 @@
 //! What can go wrong in a worker.
 
+use deskreel_contract::Codec;
 use deskreel_model::{Failure, Fault};
+use deskreel_pipeline::fit::Misfit;
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +23,14 @@ pub enum Error {
     NoLink { from: String, to: String },
     #[error("no encoder can be used: {0}")]
     NoEncoder(String),
+    #[error("{plugin} offers no candidate `{candidate}` any more")]
+    NoCandidate { plugin: String, candidate: String },
+    #[error("it offers no encoder for {0}")]
+    NoCandidates(Codec),
+    #[error("the candidate `{0}` names no element")]
+    NoElements(String),
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     #[error("the source does not follow real time; set `is-live = true` on its element")]
     NotLive,
     #[error("the pipeline does not start: {0}")]
@@ -38,10 +48,17 @@ impl Error {
         match self {
             Error::NoProperty { .. } | Error::BadProperty { .. } | Error::NotLive => Fault::Config,
             Error::Plugin { fault, .. } => *fault,
-            Error::NoPlugin(_) | Error::Configuration(_) | Error::NoLink { .. } => Fault::Plugin,
-            Error::Gstreamer(_) | Error::NoElement { .. } | Error::NoEncoder(_) | Error::NoStart(_) => {
-                Fault::Device
-            }
+            Error::NoPlugin(_)
+            | Error::Configuration(_)
+            | Error::NoLink { .. }
+            | Error::NoCandidate { .. }
+            | Error::NoElements(_)
+            | Error::NoCandidates(_) => Fault::Plugin,
+            Error::Misfit(_)
+            | Error::Gstreamer(_)
+            | Error::NoElement { .. }
+            | Error::NoEncoder(_)
+            | Error::NoStart(_) => Fault::Device,
             Error::Write { .. } => Fault::Disk,
             Error::Thread(_) => Fault::Device,
         }

@@ -6,25 +6,43 @@
 //! socketpair.
 //!
 //! ```text
-//! capture -> [capture.rs: counts, drops unchanged frames] -> queue -> convert -> encode -> parse -> appsink
-//!                                                                                                    |
-//!            supervisor <- reports - worker.rs <- bus.rs                     writer.rs (a thread a track)
-//!                                                                            fragments, tail, fdatasync
+//! source -> capture.rs: drops unchanged frames -> bridge.rs: holds frames until they are coded
+//!                                                   |                             ^
+//!                                                   v                             | access units
+//!                                                 encode.rs, a pipeline of its own: convert -> encode -> parse
+//!                                                                                 |
+//! supervisor <- reports - worker.rs <- bus.rs          writer.rs (a thread a track): fragments, tail, fdatasync
 //! ```
 //!
+//! An encoder that fails or hangs is replaced by the next one (`track.rs`), which is given what the last one kept.
 //! A worker runs at most one job, and leaves by ending its process: nothing waits for a driver to let go.
 
+mod bridge;
 mod build;
 mod bus;
+mod candidates;
 mod capture;
+mod close;
 mod counters;
 mod decode;
+mod encode;
+mod encoder;
 mod error;
 mod files;
 mod fragments;
 mod frames;
+mod inspect;
+mod judge;
+mod pattern;
 mod plugins;
+mod probe;
+mod refusal;
 mod session;
+mod survey;
+mod track;
+mod trial;
+mod units;
+mod window;
 mod wire;
 mod worker;
 mod writer;

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::plugins::Plugins;
 use crate::session::{self, Session};
 use crate::wire::{self, Reporter};
-use crate::{bus, decode};
+use crate::{bus, decode, encoder, probe, survey};
 
 /// Between two beats. The supervisor takes four missing ones for a hang.
 const BEAT: Duration = Duration::from_millis(500);
@@ -32,6 +32,10 @@ pub enum Input {
     SupervisorGone,
     Bus(bus::Event),
     Failed(Failure),
+    /// The layout of a track's pictures.
+    Picture(usize, gst::Caps),
+    /// What the encoder of a track's generation tells.
+    Encoder(usize, u32, encoder::Event),
     SourceChanged(String),
     TrackDone(usize),
 }
@@ -121,22 +125,28 @@ impl Worker {
     fn run(&mut self, inputs: &Receiver<Input>) {
         let mut next_beat = Instant::now() + BEAT;
         loop {
-            let wake = match &self.phase {
-                Phase::Idle | Phase::Running(..) => next_beat,
-                Phase::Draining(_, limit) | Phase::Writing(_, limit) => next_beat.min(*limit),
-            };
-            let over = match inputs.recv_timeout(wake.saturating_duration_since(Instant::now())) {
+            let now = Instant::now();
+            let over = match inputs.recv_timeout(self.wake(next_beat, now).saturating_duration_since(now)) {
                 Ok(input) => self.input(input),
                 Err(RecvTimeoutError::Timeout) => self.expired(),
                 Err(RecvTimeoutError::Disconnected) => true,
             };
-            if over {
+            if over || self.in_session(Session::look) {
                 return self.end();
             }
             if next_beat <= Instant::now() {
                 self.session().inspect(|session| session.beat());
                 next_beat = Instant::now() + BEAT;
             }
+        }
+    }
+
+    /// When something is due, though nothing happens.
+    fn wake(&self, next_beat: Instant, now: Instant) -> Instant {
+        let look = self.session().and_then(|session| session.look_at(now)).unwrap_or(next_beat);
+        match &self.phase {
+            Phase::Idle | Phase::Running(..) => next_beat.min(look),
+            Phase::Draining(_, limit) | Phase::Writing(_, limit) => next_beat.min(look).min(*limit),
         }
     }
 
@@ -149,8 +159,14 @@ impl Worker {
                 self.session().inspect(|session| session.recalculate_latency());
             }
             Input::Bus(bus::Event::Failed(failure)) | Input::Failed(failure) => {
-                self.reporter.send(&Report::Failed { failure });
-                return self.drain();
+                return self.fail(failure);
+            }
+            Input::Picture(track, caps) => {
+                return self.in_session(|session, _| session.picture(track, caps));
+            }
+            Input::Encoder(track, generation, event) => {
+                return self
+                    .in_session(|session, plugins| session.encoder(track, generation, event, plugins));
             }
             Input::SourceChanged(detail) => {
                 // Said once: a second change is the next part's affair.
@@ -194,8 +210,15 @@ impl Worker {
             }
             Command::Start(job) => self.start(&job),
             Command::Stop => self.drain(),
-            // Not served yet: the worker ends, which the supervisor notices.
-            Command::Survey { .. } | Command::Probe { .. } => true,
+            Command::Survey { tracks } => {
+                self.reporter.send(&Report::Surveyed { tracks: survey::tracks(&tracks, &self.plugins) });
+                false
+            }
+            Command::Probe { track, plugin, candidate, picture } => {
+                let result = probe::candidate(&track, &plugin, &candidate, &picture, &self.plugins);
+                self.reporter.send(&Report::Probed { result });
+                false
+            }
             Command::Devices => {
                 self.reporter.send(&Report::Devices { devices: self.plugins.devices() });
                 false
@@ -220,6 +243,22 @@ impl Worker {
                 false
             }
         }
+    }
+
+    /// Has the session do something without which it cannot go on. True where it could not, and there is nothing
+    /// to drain.
+    fn in_session(&mut self, act: impl FnOnce(&mut Session, &Plugins) -> Result<(), Failure>) -> bool {
+        let done = match &mut self.phase {
+            Phase::Running(session, _) | Phase::Draining(session, _) => act(session, &self.plugins),
+            Phase::Idle | Phase::Writing(..) => Ok(()),
+        };
+        done.is_err_and(|failure| self.fail(failure))
+    }
+
+    /// True where there is nothing to drain.
+    fn fail(&mut self, failure: Failure) -> bool {
+        self.reporter.send(&Report::Failed { failure });
+        self.drain()
     }
 
     /// True where there is nothing to drain.
@@ -271,3 +310,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

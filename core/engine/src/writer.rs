@@ -3,7 +3,8 @@
 //! Order of a fragment's way: its frames are appended to the tail as they come, written again as one file under a
 //! temporary name when the fragment is complete, synced, renamed, the folder synced, reported; then the tail
 //! starts over. Whatever moment the process dies at, each frame is in the tail or in a fragment. Where a fragment
-//! stays open for long, since the screen is still, the tail is synced in its place.
+//! stays open for long, since the screen is still, the tail is synced in its place. A part is done with before the
+//! next one's first fragment is written.
 //!
 //! Where there is no room, complete fragments wait in memory up to a limit and the encoder runs on. Beyond the
 //! limit the oldest are let go, in whole runs from one keyframe to the next, and counted as lost.
@@ -12,14 +13,14 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use deskreel_fmp4::VideoConfig;
 use deskreel_model::manifest::{FileRef, Fragment};
-use deskreel_model::worker::{OpenedPart, Report};
-use deskreel_model::{Failure, Fault, MediaTime, layout};
+use deskreel_model::worker::{OpenedPart, Report, TrackBeat};
+use deskreel_model::{Failure, Fault, MediaTime, PartNumber, layout};
 
 use crate::counters::Counters;
 use crate::error::Error;
@@ -27,7 +28,7 @@ use crate::files::{self, Tail};
 use crate::fragments::{Closed, Cutter, Frame};
 use crate::wire::Reporter;
 
-/// Frames that may wait for the thread. When they are this many the encoder waits, the raw queue fills, and what
+/// Frames that may wait for the thread. When they are this many the encoder gets no more, raw frames wait, and what
 /// is lost then is counted there.
 const BACKLOG: usize = 256;
 /// Bytes of fragments that are held while there is no room: half a minute of a busy screen at 8 Mbit/s.
@@ -35,62 +36,81 @@ const HELD_LIMIT: usize = 32 << 20;
 /// Between two tries to write what is held.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What the encoder's end of the pipeline hands over.
+/// What the encoder's end hands over.
 pub enum Input<D> {
-    Configured(VideoConfig),
+    /// What follows is coded like this. Comes before a part's first frame.
+    Configured(VideoConfig, Box<OpenedPart>),
     Frame(Frame<D>),
+    /// What follows belongs to another part.
+    Next(PartNumber, Arc<Counters>),
     /// Nothing follows.
     Finish,
 }
 
-/// What a writer must know of its track and part.
+/// The way to a writer. Sending never waits.
+pub struct Link<D> {
+    inputs: Sender<Input<D>>,
+    backlog: Arc<AtomicUsize>,
+}
+
+impl<D> Link<D> {
+    /// A writer that has ended needs nothing any more.
+    pub fn send(&self, input: Input<D>) {
+        self.backlog.fetch_add(1, Relaxed);
+        let _ = self.inputs.send(input);
+    }
+
+    /// As much waits for it as may.
+    pub fn is_full(&self) -> bool {
+        self.backlog.load(Relaxed) >= BACKLOG
+    }
+}
+
+/// What a writer must know of its track.
 pub struct Setup {
     pub track: String,
     /// The recording's folder.
     pub directory: PathBuf,
-    /// The part's folder in it.
-    pub folder: PathBuf,
     pub fragment_ns: u64,
     /// Nanoseconds that a frame lasts which nothing follows.
     pub period_ns: u64,
-    /// `init`, `codec` and the picture's size are filled in when the encoder has told them.
-    pub opened: OpenedPart,
-    pub counters: Arc<Counters>,
     pub reporter: Reporter,
 }
 
-/// Starts the thread; `done` is called when everything is on disk or given up.
+/// Starts the thread with its first part; `done` is called when everything is on disk or given up.
 pub fn start<D: AsRef<[u8]> + Send + 'static>(
     setup: Setup,
+    number: PartNumber,
+    counters: Arc<Counters>,
     done: impl FnOnce() + Send + 'static,
-) -> Result<SyncSender<Input<D>>, Error> {
-    let path = setup.directory.join(&setup.folder);
-    let lock = files::own_folder(&setup.directory, &setup.folder)
-        .map_err(|source| Error::Write { path: path.display().to_string(), source })?;
-    let (sender, inputs) = sync_channel(BACKLOG);
+) -> Result<Link<D>, Error> {
+    let part = Part::new(&setup, number, counters)?;
+    let (sender, inputs) = channel();
+    let backlog = Arc::new(AtomicUsize::new(0));
+    let link = Link { inputs: sender, backlog: backlog.clone() };
     let mut writer = Writer {
         cutter: Cutter::new(setup.fragment_ns, setup.period_ns),
-        tail: Tail::new(path.join(layout::TAIL), setup.period_ns),
-        path,
+        tail: part.tail(&setup),
+        part: Arc::new(part),
         held: VecDeque::new(),
         held_bytes: 0,
         full: false,
         await_keyframe: false,
         failed: false,
         setup,
-        _lock: lock,
     };
     let run = move || {
-        writer.run(&inputs);
+        writer.run(&inputs, &backlog);
         done();
     };
     std::thread::Builder::new().name("writer".into()).spawn(run).map_err(Error::Thread)?;
-    Ok(sender)
+    Ok(link)
 }
 
 struct Writer<D> {
     setup: Setup,
-    path: PathBuf,
+    /// The one that frames belong to now.
+    part: Arc<Part>,
     cutter: Cutter<D>,
     tail: Tail,
     /// Complete and not on disk, oldest first.
@@ -102,23 +122,60 @@ struct Writer<D> {
     await_keyframe: bool,
     /// Reported; nothing is written any more.
     failed: bool,
+}
+
+struct Part {
+    number: PartNumber,
+    /// In the recording's folder.
+    folder: PathBuf,
+    path: PathBuf,
+    counters: Arc<Counters>,
     _lock: File,
 }
 
-enum Item<D> {
+struct Item<D> {
+    part: Arc<Part>,
+    what: What<D>,
+}
+
+enum What<D> {
     Header(Vec<u8>, Box<OpenedPart>),
     Fragment(Closed<D>),
+    /// All of the part is on disk, and its tail is of no use any more.
+    End(Tail),
+}
+
+impl Part {
+    fn new(setup: &Setup, number: PartNumber, counters: Arc<Counters>) -> Result<Part, Error> {
+        let folder = layout::part_folder(&setup.track, number);
+        let path = setup.directory.join(&folder);
+        let lock = files::own_folder(&setup.directory, &folder)
+            .map_err(|source| Error::Write { path: path.display().to_string(), source })?;
+        Ok(Part { number, folder, path, counters, _lock: lock })
+    }
+
+    fn tail(&self, setup: &Setup) -> Tail {
+        Tail::new(self.path.join(layout::TAIL), setup.period_ns)
+    }
+
+    fn let_go(&self, frames: usize) {
+        self.counters.let_go.fetch_add(frames as u64, Relaxed);
+    }
 }
 
 impl<D: AsRef<[u8]>> Writer<D> {
-    fn run(&mut self, inputs: &Receiver<Input<D>>) {
+    fn run(&mut self, inputs: &Receiver<Input<D>>, backlog: &AtomicUsize) {
         let fragment = Duration::from_nanos(self.setup.fragment_ns);
         let mut retry = Instant::now();
         loop {
-            let wait = if self.full { RETRY } else { fragment };
-            match inputs.recv_timeout(wait) {
-                Ok(Input::Configured(config)) => self.configured(&config),
+            let input = inputs.recv_timeout(if self.full { RETRY } else { fragment });
+            if input.is_ok() {
+                backlog.fetch_sub(1, Relaxed);
+            }
+            match input {
+                Ok(Input::Configured(config, opened)) => self.configured(&config, opened),
                 Ok(Input::Frame(frame)) => self.frame(frame),
+                Ok(Input::Next(number, counters)) => self.next(number, counters),
                 Ok(Input::Finish) | Err(RecvTimeoutError::Disconnected) => return self.finish(),
                 Err(RecvTimeoutError::Timeout) if !self.full => self.tail.sync(),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -130,14 +187,13 @@ impl<D: AsRef<[u8]>> Writer<D> {
         }
     }
 
-    fn configured(&mut self, config: &VideoConfig) {
+    fn configured(&mut self, config: &VideoConfig, mut opened: Box<OpenedPart>) {
         match deskreel_fmp4::header(config) {
             Ok(header) => {
-                let mut opened = self.setup.opened.clone();
                 opened.codec = deskreel_fmp4::codec_string(config);
                 (opened.width, opened.height) = (config.width, config.height);
                 opened.timescale = deskreel_fmp4::TIMESCALE;
-                self.held.push_back(Item::Header(header, Box::new(opened)));
+                self.hold(What::Header(header, opened));
             }
             Err(error) => self.fail(Error::Configuration(error.to_string()).into()),
         }
@@ -145,12 +201,12 @@ impl<D: AsRef<[u8]>> Writer<D> {
 
     fn frame(&mut self, frame: Frame<D>) {
         if self.await_keyframe && !frame.keyframe {
-            self.let_go(1);
+            self.part.let_go(1);
             return;
         }
         self.await_keyframe = false;
         if let Some(closed) = self.cutter.cut(&frame) {
-            self.hold(closed);
+            self.hold(What::Fragment(closed));
         }
         let closed = self.cutter.push(frame);
         // As the fragment will have it: the cutter may have moved its decoding time. While a fragment waits to be
@@ -163,18 +219,36 @@ impl<D: AsRef<[u8]>> Writer<D> {
             }
         }
         if let Some(closed) = closed {
-            self.hold(closed);
+            self.hold(What::Fragment(closed));
+        }
+    }
+
+    /// The present part gets its last fragment, and frames belong to the next one from here on.
+    fn next(&mut self, number: PartNumber, counters: Arc<Counters>) {
+        self.close();
+        match Part::new(&self.setup, number, counters) {
+            Ok(part) => {
+                let tail = std::mem::replace(&mut self.tail, part.tail(&self.setup));
+                self.hold(What::End(tail));
+                self.part = Arc::new(part);
+                self.cutter = Cutter::new(self.setup.fragment_ns, self.setup.period_ns);
+                self.await_keyframe = false;
+            }
+            Err(error) => {
+                self.flush();
+                self.fail(error.into());
+            }
         }
     }
 
     fn finish(&mut self) {
-        if let Some(closed) = self.cutter.finish(self.setup.counters.still_until.load(Relaxed)) {
-            self.hold(closed);
-        }
+        self.close();
         self.flush();
-        while let Some(item) = self.held.pop_front() {
-            if let Item::Fragment(closed) = item {
-                self.let_go(closed.frames.len());
+        for item in std::mem::take(&mut self.held) {
+            match item.what {
+                What::Header(..) => {}
+                What::Fragment(closed) => item.part.let_go(closed.frames.len()),
+                What::End(_) => self.report_end(&item.part),
             }
         }
         // What could not be written is still in the tail.
@@ -183,9 +257,16 @@ impl<D: AsRef<[u8]>> Writer<D> {
         }
     }
 
-    fn hold(&mut self, closed: Closed<D>) {
-        self.held_bytes += closed.size();
-        self.held.push_back(Item::Fragment(closed));
+    /// Completes the fragment that is open.
+    fn close(&mut self) {
+        if let Some(closed) = self.cutter.finish(self.part.counters.still_until.load(Relaxed)) {
+            self.hold(What::Fragment(closed));
+        }
+    }
+
+    fn hold(&mut self, what: What<D>) {
+        self.held_bytes += what.size();
+        self.held.push_back(Item { part: self.part.clone(), what });
         if self.full && self.held_bytes > HELD_LIMIT {
             self.shed();
         }
@@ -193,27 +274,20 @@ impl<D: AsRef<[u8]>> Writer<D> {
 
     /// Lets the oldest fragments go, and with them those that cannot be decoded without them.
     fn shed(&mut self) {
-        let header = self.held.pop_front_if(|item| matches!(item, Item::Header(..)));
-        loop {
-            let useless = |item: &mut Item<D>| matches!(item, Item::Fragment(f) if !f.starts_with_keyframe());
-            let over = self.held_bytes > HELD_LIMIT;
-            let gone = if over { self.held.pop_front() } else { self.held.pop_front_if(useless) };
-            let Some(Item::Fragment(closed)) = gone else { break };
-            self.held_bytes -= closed.size();
-            self.let_go(closed.frames.len());
-        }
-        if self.held.is_empty() {
-            if let Some(open) = self.cutter.abandon() {
-                self.let_go(open.frames.len());
+        while let Some(at) = self.held.iter().position(|item| matches!(item.what, What::Fragment(_))) {
+            let useless = self.held.get(at).is_some_and(|item| item.what.needs_the_one_before());
+            if self.held_bytes <= HELD_LIMIT && !useless {
+                return;
             }
-            self.await_keyframe = true;
-            self.setup.counters.want_keyframe.store(true, Relaxed);
+            let Some(Item { part, what }) = self.held.remove(at) else { return };
+            self.held_bytes -= what.size();
+            part.let_go(what.frames());
         }
-        self.held.extend(header);
-    }
-
-    fn let_go(&self, frames: usize) {
-        self.setup.counters.let_go.fetch_add(frames as u64, Relaxed);
+        if let Some(open) = self.cutter.abandon() {
+            self.part.let_go(open.frames.len());
+        }
+        self.await_keyframe = true;
+        self.part.counters.want_keyframe.store(true, Relaxed);
     }
 
     /// Writes what is held, oldest first, until nothing is left or there is no room.
@@ -229,7 +303,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
                 }
                 Err(source) => {
                     self.held.push_front(item);
-                    let path = self.path.display().to_string();
+                    let path = self.part.path.display().to_string();
                     self.fail(Error::Write { path, source }.into());
                 }
             }
@@ -241,7 +315,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
         self.tail.remove();
         if !self.full {
             self.full = true;
-            let detail = format!("{}: {error}", self.path.display());
+            let detail = format!("{}: {error}", self.part.path.display());
             self.setup.reporter.send(&Report::DiskFull { detail });
         }
     }
@@ -251,62 +325,96 @@ impl<D: AsRef<[u8]>> Writer<D> {
         self.setup.reporter.send(&Report::DiskBack);
     }
 
-    fn write(&mut self, item: &Item<D>) -> std::io::Result<()> {
-        let (track, folder) = (self.setup.track.clone(), &self.setup.folder);
-        match item {
-            Item::Header(bytes, opened) => {
+    fn write(&self, item: &Item<D>) -> std::io::Result<()> {
+        let (track, part) = (self.setup.track.clone(), &item.part);
+        match &item.what {
+            What::Header(bytes, opened) => {
                 // Without a fragment it is of no use, and the first fragment syncs its name.
-                let init = files::write_unnamed(&self.path, layout::INIT, &[bytes])?;
-                let mut part = OpenedPart::clone(opened);
-                part.init = in_folder(folder, init);
-                self.setup.reporter.send(&Report::PartOpened { track, part });
+                let init = files::write_unnamed(&part.path, layout::INIT, &[bytes])?;
+                let mut opened = OpenedPart::clone(opened);
+                opened.init = in_folder(&part.folder, init);
+                self.setup.reporter.send(&Report::PartOpened { track, part: opened });
             }
-            Item::Fragment(closed) => {
+            What::Fragment(closed) => {
                 let header = deskreel_fmp4::fragment_header(closed.number, &closed.samples())
                     .map_err(|error| std::io::Error::other(error.to_string()))?;
                 let payload = closed.frames.iter().map(|frame| frame.data.as_ref());
                 let slices: Vec<&[u8]> = std::iter::once(header.as_slice()).chain(payload).collect();
-                let file = files::write(&self.path, &layout::fragment_name(closed.number), &slices)?;
+                let file = files::write(&part.path, &layout::fragment_name(closed.number), &slices)?;
                 let (start, end) = closed.span();
-                let counters = &self.setup.counters;
-                counters.written.fetch_add(closed.frames.len() as u64, Relaxed);
-                counters.bytes.fetch_add(file.size, Relaxed);
+                part.counters.written.fetch_add(closed.frames.len() as u64, Relaxed);
+                part.counters.bytes.fetch_add(file.size, Relaxed);
                 let fragment = Fragment {
                     number: closed.number,
-                    file: in_folder(folder, file),
+                    file: in_folder(&part.folder, file),
                     start: MediaTime(start),
                     duration_ns: end - start,
                     frames: u32::try_from(closed.frames.len()).unwrap_or(u32::MAX),
                     starts_with_keyframe: closed.starts_with_keyframe(),
                     salvaged: false,
                 };
-                let frames = counters.running();
-                self.setup.reporter.send(&Report::FragmentClosed {
-                    track,
-                    part: self.setup.opened.number,
-                    fragment,
-                    frames,
-                });
+                let (part, frames) = (part.number, part.counters.running());
+                self.setup.reporter.send(&Report::FragmentClosed { track, part, fragment, frames });
             }
+            What::End(_) => self.report_end(part),
         }
         Ok(())
     }
 
+    /// A part's last word: frames that the next one took over count there, which no fragment has told yet.
+    fn report_end(&self, part: &Part) {
+        let beat = TrackBeat {
+            track: self.setup.track.clone(),
+            part: part.number,
+            frames: part.counters.drained(),
+            still_until: MediaTime(part.counters.still_until.load(Relaxed)),
+            bytes: part.counters.bytes.load(Relaxed),
+        };
+        self.setup.reporter.send(&Report::Beat { tracks: vec![beat] });
+    }
+
     fn written(&mut self, item: Item<D>) {
-        if let Item::Fragment(closed) = item {
-            self.held_bytes -= closed.size();
-            let number = self.cutter.number();
-            self.tail.begin(number, self.cutter.open());
+        self.held_bytes -= item.what.size();
+        match item.what {
+            What::Header(..) => {}
+            What::Fragment(_) if !Arc::ptr_eq(&item.part, &self.part) => {}
+            What::Fragment(_) => self.begin_tail(),
+            What::End(mut tail) => {
+                tail.remove();
+                if self.held.is_empty() {
+                    self.begin_tail();
+                }
+            }
         }
         if self.full {
             self.report_back();
         }
     }
 
+    /// Of the frames that are in no fragment yet.
+    fn begin_tail(&mut self) {
+        self.tail.begin(self.cutter.number(), self.cutter.open());
+    }
+
     fn fail(&mut self, failure: Failure) {
         self.failed = true;
         debug_assert!(matches!(failure.fault, Fault::Disk | Fault::Plugin));
         self.setup.reporter.send(&Report::Failed { failure });
+    }
+}
+
+impl<D: AsRef<[u8]>> What<D> {
+    /// Bytes of payload.
+    fn size(&self) -> usize {
+        if let What::Fragment(closed) = self { closed.size() } else { 0 }
+    }
+
+    fn frames(&self) -> usize {
+        if let What::Fragment(closed) = self { closed.frames.len() } else { 0 }
+    }
+
+    fn needs_the_one_before(&self) -> bool {
+        matches!(self, What::Fragment(closed) if !closed.starts_with_keyframe())
     }
 }
 

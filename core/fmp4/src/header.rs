@@ -1,29 +1,13 @@
 //! `ftyp` + `moov`: what a decoder must know before the first fragment.
 
 use mp4_atom::{
-    Atom, Avc1, Avcc, Codec as SampleEntry, Dinf, Dref, Encode, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mvex,
-    Mvhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
+    Dinf, Dref, Encode, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex,
+    Url, Vmhd,
 };
 
+use crate::codec::entry;
 use crate::fragment::TRACK_ID;
-use crate::{Error, TIMESCALE};
-
-/// What the fragments of one part are coded with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VideoConfig {
-    pub codec: Codec,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Codec {
-    /// `avcc` is the AVCDecoderConfigurationRecord: what GStreamer calls `codec_data`.
-    H264 { avcc: Vec<u8> },
-}
+use crate::{Error, TIMESCALE, VideoConfig};
 
 /// The header of one part: a movie of one video track without samples of its own.
 pub fn header(config: &VideoConfig) -> Result<Vec<u8>, Error> {
@@ -31,15 +15,6 @@ pub fn header(config: &VideoConfig) -> Result<Vec<u8>, Error> {
     ftyp().encode(&mut bytes).map_err(Error::Write)?;
     moov(config)?.encode(&mut bytes).map_err(Error::Write)?;
     Ok(bytes)
-}
-
-/// RFC 6381: `avc1.` and profile, constraints and level in hexadecimal. Empty for a record too short to have them.
-pub fn codec_string(config: &VideoConfig) -> String {
-    let Codec::H264 { avcc } = &config.codec;
-    match avcc.as_slice() {
-        [_, profile, constraints, level, ..] => format!("avc1.{profile:02x}{constraints:02x}{level:02x}"),
-        _ => String::new(),
-    }
 }
 
 /// `iso6` is the oldest brand that has `default-base-is-moof` and `tfdt`, and the one that HLS asks for.
@@ -52,18 +27,10 @@ fn ftyp() -> Ftyp {
 }
 
 fn moov(config: &VideoConfig) -> Result<Moov, Error> {
-    let Codec::H264 { avcc } = &config.codec;
-    let avcc = Avcc::decode_body(&mut avcc.as_slice()).map_err(Error::Config)?;
-    let size_error = || Error::PictureSize { width: config.width, height: config.height };
-    let width = u16::try_from(config.width).map_err(|_| size_error())?;
-    let height = u16::try_from(config.height).map_err(|_| size_error())?;
-    let visual = Visual { data_reference_index: 1, width, height, ..Default::default() };
-
-    let stbl = Stbl {
-        stsd: Stsd { codecs: vec![SampleEntry::Avc1(Avc1 { visual, avcc, ..Default::default() })] },
-        stco: Some(Stco::default()),
-        ..Default::default()
-    };
+    let entry = entry(config)?;
+    // Both fit, or there would be no entry.
+    let size = |value: u32| u16::try_from(value).unwrap_or(u16::MAX).into();
+    let stbl = Stbl { stsd: Stsd { codecs: vec![entry] }, stco: Some(Stco::default()), ..Default::default() };
     let minf = Minf {
         vmhd: Some(Vmhd::default()),
         dinf: Dinf { dref: Dref { entries: vec![Url::default().into()] } },
@@ -75,8 +42,8 @@ fn moov(config: &VideoConfig) -> Result<Moov, Error> {
             track_id: TRACK_ID,
             enabled: true,
             in_movie: true,
-            width: width.into(),
-            height: height.into(),
+            width: size(config.width),
+            height: size(config.height),
             ..Default::default()
         },
         mdia: Mdia {

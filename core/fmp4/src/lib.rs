@@ -12,14 +12,18 @@
 //! The samples of the fragment that is still growing are kept in a [tail](mod@tail), so that a killed worker costs
 //! frames and not a second.
 
+mod av1;
+mod codec;
 mod fragment;
 mod header;
 mod read;
 pub mod tail;
 mod time;
 
+pub use av1::av1c;
+pub use codec::{Codec, VideoConfig, codec_string};
 pub use fragment::{Sample, SampleInfo, fragment, fragment_header};
-pub use header::{Codec, VideoConfig, codec_string, header};
+pub use header::header;
 pub use read::{FragmentInfo, HeaderInfo, read_fragment, read_header};
 pub use tail::{Tail, read_tail, tail_head, tail_record};
 pub use time::{TIMESCALE, nanos, ticks};

@@ -1,10 +1,11 @@
 //! Reading back what this crate wrote. Strict: bytes that it would not have written are refused with the reason,
 //! and nothing that a file can hold makes it panic.
 
-use mp4_atom::{Atom, Codec as SampleEntry, Moof, Moov, TrunEntry};
+use mp4_atom::{Atom, Moof, Moov, TrunEntry};
 
+use crate::codec::read_entry;
 use crate::fragment::{BOX_HEADER, NON_SYNC, TRACK_ID};
-use crate::{Error, Sample, SampleInfo, nanos};
+use crate::{Error, Sample, SampleInfo, VideoConfig, nanos};
 
 /// What a fragment says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +38,7 @@ impl FragmentInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderInfo {
     pub timescale: u32,
-    pub width: u32,
-    pub height: u32,
-    pub avcc: Vec<u8>,
+    pub config: VideoConfig,
 }
 
 pub fn read_header(bytes: &[u8]) -> Result<HeaderInfo, Error> {
@@ -52,17 +51,10 @@ pub fn read_header(bytes: &[u8]) -> Result<HeaderInfo, Error> {
     let [trak] = moov.trak.as_slice() else {
         return Err(Error::NotOurs("header does not have exactly one track"));
     };
-    let [SampleEntry::Avc1(entry)] = trak.mdia.minf.stbl.stsd.codecs.as_slice() else {
-        return Err(Error::NotOurs("header does not have exactly one avc1 sample entry"));
+    let [entry] = trak.mdia.minf.stbl.stsd.codecs.as_slice() else {
+        return Err(Error::NotOurs("header does not have exactly one sample entry"));
     };
-    let mut avcc = Vec::new();
-    entry.avcc.encode_body(&mut avcc).map_err(Error::Config)?;
-    Ok(HeaderInfo {
-        timescale: trak.mdia.mdhd.timescale,
-        width: entry.visual.width.into(),
-        height: entry.visual.height.into(),
-        avcc,
-    })
+    Ok(HeaderInfo { timescale: trak.mdia.mdhd.timescale, config: read_entry(entry)? })
 }
 
 pub fn read_fragment(bytes: &[u8]) -> Result<FragmentInfo, Error> {

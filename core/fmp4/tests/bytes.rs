@@ -33,12 +33,40 @@ fn small_tail() -> Vec<u8> {
     bytes
 }
 
+/// Main profile, main tier, level 3.1, as x265 writes it; one parameter set that is a placeholder.
+const HVCC: [u8; 30] = [
+    1, 1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 1, 0xa0, 0, 1,
+    0, 2, 0x40, 1,
+];
+/// Main profile, level 3.0, 8 bits, 4:2:0; a placeholder for the sequence header.
+const AV1C: [u8; 7] = [0x81, 0x04, 0x0c, 0, 0x0a, 1, 0];
+
 #[test]
 fn header_gives_back_what_it_was_made_of() {
-    let read = read_header(&header(&config()).unwrap()).unwrap();
-    assert_eq!((read.timescale, read.width, read.height), (90_000, 1920, 1080));
-    assert_eq!(read.avcc, AVCC);
-    assert_eq!(codec_string(&config()), "avc1.42c02a");
+    let h265 = Codec::H265 { hvcc: HVCC.to_vec() };
+    let av1 = Codec::Av1 { av1c: AV1C.to_vec() };
+    let cases = [(config().codec, "avc1.42c02a"), (h265, "hvc1.1.6.L93.90"), (av1, "av01.0.04M.08")];
+    for (codec, name) in cases {
+        let config = VideoConfig { codec, ..config() };
+        let read = read_header(&header(&config).unwrap()).unwrap();
+        assert_eq!((read.timescale, &read.config), (90_000, &config));
+        assert_eq!(codec_string(&config), name);
+    }
+}
+
+#[test]
+fn a_codec_is_named_by_profile_tier_level_and_depth() {
+    let name = |codec| codec_string(&VideoConfig { codec, ..config() });
+    // Main 10, high tier, level 5.1, progressive and no other constraint: as in ISO/IEC 14496-15, annex E.
+    let mut hvcc = HVCC.to_vec();
+    (hvcc[1], hvcc[2], hvcc[6], hvcc[12]) = (0x22, 0x20, 0xb0, 153);
+    assert_eq!(name(Codec::H265 { hvcc: hvcc.clone() }), "hvc1.2.4.H153.b0");
+    (hvcc[1], hvcc[6]) = (0x41, 0);
+    assert_eq!(name(Codec::H265 { hvcc }), "hvc1.A1.4.L153");
+    // High profile, tier and level 5.1 (13), 10 bits.
+    assert_eq!(name(Codec::Av1 { av1c: vec![0x81, 0x2d, 0xc0, 0] }), "av01.1.13H.10");
+    assert_eq!(name(Codec::Av1 { av1c: vec![0x81] }), "");
+    assert_eq!(name(Codec::H265 { hvcc: HVCC[..12].to_vec() }), "");
 }
 
 #[test]

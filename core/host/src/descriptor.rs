@@ -7,6 +7,7 @@ use object::read::{Object, ObjectSection, ObjectSymbol};
 use object::{Architecture, ObjectKind};
 use serde::Deserialize;
 
+use crate::encoder_recipe::EncoderRecipe;
 use crate::error::{Refused, toml_reason};
 use crate::negotiate;
 
@@ -69,6 +70,12 @@ pub fn of_recipes(text: &[u8]) -> Result<Descriptor, Refused> {
     for plugin in &descriptor.provides {
         let kind = plugin.interface.kind;
         let reason = match (&plugin.recipe, kind) {
+            (Some(recipe), Kind::Encoder) if recipe.is_object() => {
+                match EncoderRecipe::read(recipe, &plugin.settings) {
+                    Ok(_) => continue,
+                    Err(reason) => format!("the recipe of `{}`: {reason}", plugin.id),
+                }
+            }
             (Some(_), Kind::Source | Kind::Encoder) => continue,
             (Some(_), _) => format!("`{}` has a recipe, but a {kind} needs code", plugin.id),
             (None, _) => format!("`{}` has neither code nor a recipe", plugin.id),

@@ -12,6 +12,7 @@ mod c_adapter;
 mod callbacks;
 mod catalog;
 mod descriptor;
+mod encoder_recipe;
 mod error;
 mod instance;
 mod load;

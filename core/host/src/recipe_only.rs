@@ -1,9 +1,12 @@
-//! A plugin without code: its descriptor holds the answer, and settings are put into it.
+//! A plugin without code: its descriptor holds the answer, and settings are put into it. An encoder's may be a table
+//! of what its elements are able to do instead ([`EncoderRecipe`]).
 
-use deskreel_contract::{Kind, Provides};
+use deskreel_contract::{EncodeRequest, Kind, Provides};
 use deskreel_sdk::PluginError;
 use deskreel_sdk::abi::{FrameStatus, RErr, RResult, RSliceMut, RStr, RString, RawError, RawInstance};
 use serde_json::{Map, Value};
+
+use crate::encoder_recipe::EncoderRecipe;
 
 pub struct RecipeOnly {
     plugin: Provides,
@@ -22,6 +25,12 @@ impl RecipeOnly {
             _ => return Err(PluginError::unsupported(method)),
         }
         let recipe = self.plugin.recipe.as_ref().ok_or_else(|| PluginError::unsupported(method))?;
+        if self.plugin.interface.kind == Kind::Encoder && recipe.is_object() {
+            let (settings, schema) = (&self.settings, &self.plugin.settings);
+            let recipe = EncoderRecipe::read(recipe, schema).map_err(PluginError::settings)?;
+            let request: EncodeRequest = serde_json::from_str(json)?;
+            return Ok(serde_json::to_string(&recipe.candidates(&request, settings, schema))?);
+        }
         let request: Value = serde_json::from_str(json)?;
         let values = Values { settings: &self.settings, schema: &self.plugin.settings, request: &request };
         let filled = values.fill(recipe).ok_or_else(|| {

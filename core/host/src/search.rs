@@ -29,17 +29,20 @@ pub fn default_paths(explicit: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// The folders of the plugins that came with this program: `../lib/deskreel/plugins`, seen from the folder of the
-/// executable, and in a development tree that folder itself, where cargo puts what it builds.
+/// executable, and in a development tree that folder itself, where cargo puts what it builds, with the tree's
+/// `plugins/`, where those lie that need no building.
 pub fn shipped_folders() -> Vec<PathBuf> {
     let Some(folder) = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned())) else {
         return Vec::new();
     };
     let installed = folder.join("../lib/deskreel/plugins").canonicalize().ok();
+    let sources = is_cargo_output(&folder).then(|| sources_of(&folder)).flatten();
     let built = is_cargo_output(&folder).then_some(folder);
-    installed.into_iter().chain(built).collect()
+    installed.into_iter().chain(built).chain(sources).collect()
 }
 
-/// Every plugin in these folders and in their subfolders (one level), in order. A path may also be a file.
+/// Every plugin in these folders and in their subfolders (one level), in order. A path may also be a file. A
+/// `plugin.toml` beside a `Cargo.toml` goes into a library, and is no plugin by itself.
 ///
 /// In a folder that cargo builds into, only `libdeskreel_*.so` counts: libraries for tests and examples are put
 /// there too, and some of those are broken on purpose.
@@ -105,8 +108,17 @@ fn is_candidate(file: &Path, ours_only: bool) -> bool {
     };
     match ours_only {
         true => name.starts_with("libdeskreel_") && name.ends_with(".so"),
-        false => name.ends_with(".so") || name == "plugin.toml",
+        false => {
+            name.ends_with(".so") || (name == "plugin.toml" && !file.with_file_name("Cargo.toml").exists())
+        }
     }
+}
+
+/// `plugins/` of the tree that cargo has built into this folder, wherever in the tree that is. A tree that is built
+/// to somewhere else has its plugins named in `DESKREEL_PLUGIN_PATH`.
+fn sources_of(output: &Path) -> Option<PathBuf> {
+    let tree = output.ancestors().find(|folder| folder.join("Cargo.lock").is_file())?;
+    tree.join("plugins").canonicalize().ok()
 }
 
 /// Cargo keeps its fingerprints beside what it builds.

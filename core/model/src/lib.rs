@@ -4,6 +4,7 @@
 //! and what the supervisor and its worker say to each other ([`worker`]).
 
 pub mod fault;
+pub mod gpu;
 pub mod ids;
 pub mod layout;
 pub mod manifest;

@@ -26,7 +26,7 @@ pub enum Command {
     /// `Surveyed`.
     Survey { tracks: Vec<TrackJob> },
     /// Try one candidate out on pictures of this kind. Answered by `Probed`, if the candidate lets the process live.
-    Probe { track: TrackJob, plugin: PluginSettings, candidate: String, picture: Picture },
+    Probe { track: Box<TrackJob>, plugin: PluginSettings, candidate: String, picture: Picture },
     /// Record. Sent at most once.
     Start(Job),
     /// Drain and end: `Ended` answers, within the job's drain limit.
@@ -85,6 +85,14 @@ pub struct TrackJob {
     pub refused: Vec<Refusal>,
 }
 
+impl Picture {
+    /// How many times as many pixels as 1920x1080, rounded up: what takes long takes as many times as long.
+    pub fn times_full_hd(&self) -> u32 {
+        let pixels = u64::from(self.width) * u64::from(self.height);
+        u32::try_from(pixels.div_ceil(1920 * 1080)).unwrap_or(u32::MAX).max(1)
+    }
+}
+
 impl TrackJob {
     /// How long an encoder may keep a frame, if nobody says otherwise.
     pub const FRAME_DEADLINE_MS: u64 = 2000;
@@ -119,6 +127,8 @@ pub struct Ranked {
     pub candidate: String,
     /// Frames that it keeps before it gives the first one.
     pub holds_frames: u32,
+    /// So many of the job's refusals are of candidates that are preferred to it.
+    pub refused_before: usize,
 }
 
 /// Which GPU is to encode.

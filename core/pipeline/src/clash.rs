@@ -11,10 +11,18 @@ use crate::units::{show_duration, show_rate};
 /// The keys of `rate` against its mode.
 pub(crate) fn rate(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
     let Some(mode) = fields.word("mode") else { return };
-    let foreign: &[&str] = if mode.text == "quality" { &["bitrate", "max"] } else { &["quality"] };
+    let foreign: &[&str] = match mode.text {
+        "quality" => &["bitrate", "max"],
+        "bitrate" => &["quality"],
+        _ => &["bitrate"],
+    };
     for (key, span) in foreign.iter().filter_map(|key| Some((*key, fields.span(key)?))) {
         let message = format!("`{key}` does not go with mode `{}`", mode.text);
         diagnostics.push(Diagnostic::error(Code::BadRate, span, message).label(mode.span, "the mode"));
+    }
+    if mode.text == "constrained" && !fields.is_written("max") {
+        let problem = Diagnostic::error(Code::BadRate, fields.header, "mode `constrained` needs `max`");
+        diagnostics.push(problem.help("add a ceiling: `max = \"2M\"`"));
     }
     if mode.text != "bitrate" {
         return;
@@ -34,6 +42,13 @@ pub(crate) fn rate(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
         }
         _ => {}
     }
+}
+
+/// What to do where the GPU is not there says nothing where none is named.
+pub(crate) fn gpu_gone(encoder: &Fields<'_>) -> Option<Diagnostic> {
+    let span = encoder.span("gpu_gone").filter(|_| !encoder.is_written("gpu"))?;
+    let problem = Diagnostic::error(Code::MissingKey, span, "`gpu_gone` needs `gpu`");
+    Some(problem.help("name the GPU that is meant as `gpu`, or leave `gpu_gone` out: any GPU will do"))
 }
 
 /// The durations of `[recording]` against each other.

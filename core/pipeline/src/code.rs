@@ -34,10 +34,11 @@ pub enum Code {
     MissingSetting = 26,
     SecretLiteral = 27,
     BrokenSchema = 28,
+    BadGpu = 29,
 }
 
 impl Code {
-    pub const ALL: [(Code, &str); 28] = [
+    pub const ALL: [(Code, &str); 29] = [
         (Code::Syntax, "the text is not TOML"),
         (Code::DuplicateKey, "a key or table is defined twice"),
         (Code::MissingVersion, "the file does not say which version of the format it is written in"),
@@ -66,6 +67,7 @@ impl Code {
         (Code::MissingSetting, "the plugin needs a setting that is not there"),
         (Code::SecretLiteral, "a secret is written into the file"),
         (Code::BrokenSchema, "the plugin's own description of its settings is broken"),
+        (Code::BadGpu, "`gpu` is not a name that means the same GPU after a reboot"),
     ];
 
     /// One line that explains the code without a file at hand.

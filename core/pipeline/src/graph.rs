@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deskreel_contract::{Codec, EncodeRequest, Rate};
-use deskreel_model::worker::{PluginSettings, TrackJob};
+use deskreel_contract::{Chroma, Codec, Content, EncodeRequest, Latency, Rate, Speed};
+use deskreel_model::worker::{GpuChoice, PluginSettings, TrackJob};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
@@ -58,6 +58,14 @@ pub struct EncoderNode {
     pub codec: Codec,
     pub rate: Rate,
     pub keyframe_interval: Duration,
+    pub speed: Speed,
+    pub latency: Latency,
+    pub content: Content,
+    pub chroma: Chroma,
+    /// `None`: whichever proves itself.
+    pub gpu: Option<GpuChoice>,
+    /// An encoder that keeps a frame for longer hangs.
+    pub frame_deadline: Duration,
 }
 
 /// A sink, a feed or a policy.
@@ -72,17 +80,26 @@ impl Track {
     /// What the worker is told about this track.
     pub fn job(&self) -> TrackJob {
         let Track { name, source, encoder } = self;
-        let keyframe_interval_ms = u64::try_from(encoder.keyframe_interval.as_millis()).unwrap_or(u64::MAX);
         let encode = EncodeRequest {
+            codec: encoder.codec,
             rate: encoder.rate,
-            keyframe_interval_ms,
+            keyframe_interval_ms: milliseconds(encoder.keyframe_interval),
             max_fps: source.max_fps,
-            ..EncodeRequest::new(encoder.codec)
+            speed: encoder.speed,
+            latency: encoder.latency,
+            content: encoder.content,
+            chroma: encoder.chroma,
         };
         TrackJob {
             changes_only: source.changes_only,
             keepalive_ns: u64::try_from(source.keepalive.as_nanos()).unwrap_or(u64::MAX),
+            gpu: encoder.gpu.clone(),
+            frame_deadline_ms: milliseconds(encoder.frame_deadline),
             ..TrackJob::new(name, source.plugin.clone(), encoder.plugins.clone(), encode)
         }
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -56,6 +56,8 @@ pub enum Takes {
     Duration(&'static str, &'static str),
     BitRate(&'static str, &'static str),
     Choice(&'static [&'static str]),
+    /// A GPU by a name that outlives a reboot.
+    Gpu,
     Table(Section),
 }
 
@@ -69,7 +71,8 @@ pub enum Need {
 
 use Need::{Default, Optional, Required};
 use Takes::{
-    BitRate, Boolean, Choice, Duration, Encoders, Integer, Name, Plugin, Plugins, Table, Text, Texts, Version,
+    BitRate, Boolean, Choice, Duration, Encoders, Gpu, Integer, Name, Plugin, Plugins, Table, Text, Texts,
+    Version,
 };
 
 const fn key(section: Section, name: &'static str, takes: Takes, need: Need, about: &'static str) -> Key {
@@ -91,15 +94,22 @@ pub const KEYS: &[Key] = &[
     key(Section::Source, "keepalive", Duration("200ms", "10m"), Default("5s"), "On a still screen, a frame at least this often."),
 
     key(Section::Encoder, "from", Takes::Source, Required, "Name of the source."),
-    key(Section::Encoder, "plugin", Plugins, Required, "Ids of encoder plugins; the first whose elements exist here is used."),
-    key(Section::Encoder, "codec", Choice(&["h264"]), Default("h264"), "What to encode to."),
+    key(Section::Encoder, "plugin", Plugins, Required, "Ids of encoder plugins, in the order of preference; the first that proves itself is used."),
+    key(Section::Encoder, "codec", Choice(&["h264", "h265", "av1"]), Default("h264"), "What to encode to."),
     key(Section::Encoder, "rate", Table(Section::Rate), Optional, "How much quality or bit rate; absent: quality 23."),
     key(Section::Encoder, "keyframe_interval", Duration("200ms", "10m"), Default("4s"), "From one keyframe to the next, at most."),
+    key(Section::Encoder, "speed", Choice(&["fast", "balanced", "small"]), Default("fast"), "As little of the machine as possible, or a smaller file of the same quality."),
+    key(Section::Encoder, "latency", Choice(&["low", "normal"]), Default("low"), "Whether each frame comes out at once, or may be held back where that makes the file smaller."),
+    key(Section::Encoder, "content", Choice(&["screen", "camera"]), Default("screen"), "What the pictures show."),
+    key(Section::Encoder, "chroma", Choice(&["4:2:0", "4:4:4"]), Default("4:2:0"), "Color at half resolution, as every player takes it, or in full, which keeps colored text sharp."),
+    key(Section::Encoder, "gpu", Gpu, Optional, "The GPU that is to encode; absent: whichever proves itself."),
+    key(Section::Encoder, "gpu_gone", Choice(&["any", "none"]), Default("any"), "Where `gpu` is not there: take any other GPU, or none and encode in software."),
+    key(Section::Encoder, "frame_deadline", Duration("200ms", "30s"), Default("2s"), "An encoder that keeps a frame for longer hangs, and the next one takes over."),
 
-    key(Section::Rate, "mode", Choice(&["quality", "bitrate"]), Required, "Constant quality, or an average bit rate."),
-    key(Section::Rate, "quality", Integer(0, 51), Default("23"), "H.264's quantizer scale: 0 is lossless, 51 is worst; mode `quality`."),
+    key(Section::Rate, "mode", Choice(&["quality", "bitrate", "constrained"]), Required, "Constant quality, an average bit rate, or constant quality with a ceiling."),
+    key(Section::Rate, "quality", Integer(0, 51), Default("23"), "H.264's quantizer scale, for every codec: 0 is lossless, 51 is worst; modes `quality` and `constrained`."),
     key(Section::Rate, "bitrate", BitRate("10k", "1000M"), Optional, "Average; required by mode `bitrate`."),
-    key(Section::Rate, "max", BitRate("10k", "1000M"), Optional, "Ceiling; mode `bitrate`."),
+    key(Section::Rate, "max", BitRate("10k", "1000M"), Optional, "Ceiling; mode `bitrate`, and required by mode `constrained`."),
 
     key(Section::Recording, "tracks", Encoders, Required, "Names of the encoders to record, one track each."),
     key(Section::Recording, "directory", Text, Default("recordings"), "Folder of the recordings."),
@@ -197,8 +207,12 @@ impl fmt::Display for Takes {
             Takes::BitRate(min, max) => write!(f, "a bit rate from {min} to {max}"),
             Takes::Choice(words) => {
                 let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                f.write_str(&words.join(" or "))
+                match words.split_last() {
+                    Some((last, rest)) if !rest.is_empty() => write!(f, "{} or {last}", rest.join(", ")),
+                    _ => f.write_str(&words.join("")),
+                }
             }
+            Takes::Gpu => f.write_str("a PCI address, a UUID or a render node"),
             Takes::Table(_) => f.write_str("a table"),
         }
     }

@@ -41,6 +41,9 @@ mod resolve;
 
 pub mod plan;
 
+// Which of its recipes' properties an element of this machine takes.
+pub mod fit;
+
 // What is told about it.
 mod code;
 mod diagnostic;

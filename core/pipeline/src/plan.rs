@@ -1,26 +1,9 @@
-//! Graph and recipes -> Plan: which elements, with which properties, linked in which order.
+//! Recipes -> which elements, with which properties, linked in which order.
 //!
-//! A plan is one chain a track, from capture to coded access units. It is made in the worker, since recipes come
-//! out of plugins, but making it is pure: same job and recipes, same plan.
+//! A track has two chains: one captures, and one encodes what was captured. They are planned in the worker, since
+//! recipes come out of plugins, but planning is pure: the same recipes give the same elements.
 
 use deskreel_contract::{Candidate, Codec, Element, FrameFormat, Producer, SourceRecipe};
-use deskreel_model::worker::TrackJob;
-
-/// Raw frames that wait for the encoder: at most this long, and then the oldest is let go and counted as lost.
-/// Two seconds ride out an encoder's hiccup; the queue is empty in ordinary times and costs nothing then.
-const RAW_QUEUE_NS: u64 = 2_000_000_000;
-/// The same in bytes: a quarter of a gigabyte is 30 frames of 1080p BGRx.
-const RAW_QUEUE_BYTES: u32 = 256 << 20;
-
-/// One track's elements, in the order in which they are made and linked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    pub track: String,
-    pub steps: Vec<Step>,
-    /// Set where the host paints frames through the plugin's callback.
-    pub frames: Option<FrameFormat>,
-    pub changes_only: bool,
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
@@ -35,41 +18,58 @@ pub enum Role {
     Plain,
     /// The `appsrc` that the frame callback feeds.
     Frames,
-    /// Its output is what was captured: frames are counted here, and unchanged ones dropped.
+    /// What comes out of it was captured: frames are counted there, and unchanged ones dropped.
     Capture,
-    /// Frames wait here for the encoder; what it lets go is counted as lost.
-    Queue,
-    /// Its properties come from the encoder plugin.
-    Encoder,
-    /// The `appsink` that gives access units to the fragment writer.
-    Output,
 }
 
-impl Plan {
-    pub fn new(job: &TrackJob, recipe: &SourceRecipe, candidate: &Candidate) -> Plan {
-        let mut steps = capture(recipe);
-        steps.push(Step { role: Role::Queue, element: raw_queue() });
-        steps.push(Step { role: Role::Plain, element: Element::new("videoconvert") });
-        steps.push(Step { role: Role::Plain, element: caps_filter(&raw_caps(&candidate.formats)) });
-        let encoder = candidate.elements.iter().cloned();
-        steps.extend(encoder.map(|element| Step { role: Role::Encoder, element }));
-        steps.extend(coded(job.encode.codec).map(|element| Step { role: Role::Plain, element }));
-        let output = Element::new("appsink").set("sync", false).set("async", false);
-        steps.push(Step { role: Role::Output, element: output });
-        Plan {
-            track: job.track.clone(),
-            steps,
-            frames: match recipe.producer {
-                Producer::Frames(format) => Some(format),
-                Producer::Elements(_) => None,
-            },
-            changes_only: job.changes_only.unwrap_or(recipe.changes_only),
-        }
+/// What captures: the source's own elements, in the order in which they are made and linked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CapturePlan {
+    /// The last one has the role `Capture`.
+    pub steps: Vec<Step>,
+    /// Set where the host paints frames through the plugin's callback.
+    pub frames: Option<FrameFormat>,
+}
+
+pub fn capture(recipe: &SourceRecipe) -> CapturePlan {
+    let frames = match recipe.producer {
+        Producer::Frames(format) => Some(format),
+        Producer::Elements(_) => None,
+    };
+    CapturePlan { steps: capture_steps(recipe), frames }
+}
+
+/// Frames per second that a source gives at most.
+pub fn fps(recipe: &SourceRecipe, max_fps: u32) -> u32 {
+    let most = match recipe.producer {
+        Producer::Frames(format) => format.fps.min(max_fps),
+        Producer::Elements(_) => max_fps,
+    };
+    most.max(1)
+}
+
+/// What encodes: raw pictures of this size in, access units as MP4 wants them out.
+pub fn encode(codec: Codec, candidate: &Candidate, width: u32, height: u32) -> Vec<Element> {
+    let mut elements = Vec::new();
+    if width % 2 == 1 || height % 2 == 1 {
+        elements.extend(even(width, height));
     }
+    elements.push(Element::new("videoconvert"));
+    elements.push(caps_filter(&raw_caps(&candidate.formats)));
+    elements.extend(candidate.elements.iter().cloned());
+    elements.extend(coded(codec));
+    elements
 }
 
-/// The source's own elements; the last one has the role `Capture`.
-fn capture(recipe: &SourceRecipe) -> Vec<Step> {
+/// With color at half resolution a size is even: a black column to the right and a black row below make it so.
+/// `videobox` takes fewer formats than `videoconvert`, which does nothing where the format is one of them.
+fn even(width: u32, height: u32) -> [Element; 2] {
+    let boxed =
+        Element::new("videobox").set("right", -i64::from(width % 2)).set("bottom", -i64::from(height % 2));
+    [Element::new("videoconvert"), boxed]
+}
+
+fn capture_steps(recipe: &SourceRecipe) -> Vec<Step> {
     let mut steps: Vec<Step> = match &recipe.producer {
         Producer::Elements(elements) => {
             elements.iter().cloned().map(|element| Step { role: Role::Plain, element }).collect()
@@ -91,14 +91,6 @@ fn frame_source(format: &FrameFormat) -> Element {
     let caps =
         format!("video/x-raw,format={},width={width},height={height},framerate={fps}/1", format.name());
     Element::new("appsrc").set("caps", caps).set("format", "time").set("is-live", true)
-}
-
-fn raw_queue() -> Element {
-    Element::new("queue")
-        .set("leaky", "downstream")
-        .set("max-size-buffers", 0)
-        .set("max-size-bytes", RAW_QUEUE_BYTES)
-        .set("max-size-time", RAW_QUEUE_NS)
 }
 
 fn raw_caps(formats: &[String]) -> String {

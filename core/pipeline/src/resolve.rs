@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use deskreel_contract::{Codec, Rate};
+use deskreel_contract::{Chroma, Codec, Content, Latency, Rate, Speed};
+use deskreel_model::worker::{Gone, GpuChoice};
 
 use crate::catalog::Catalog;
 use crate::code::Code;
@@ -165,11 +166,28 @@ impl<'d> Resolver<'_> {
         if let Some(index) = from {
             used[index] = true;
         }
-        // The only choice that the key table offers.
-        let codec = Codec::H264;
-        let keyframe_interval = fields.duration("keyframe_interval")?;
-        let name = named.name.text.to_owned();
-        let node = EncoderNode { name, plugins: plugins?, codec, rate: rate?, keyframe_interval };
+        self.diagnostics.extend(clash::gpu_gone(&fields));
+        let node = EncoderNode {
+            name: named.name.text.to_owned(),
+            plugins: plugins?,
+            codec: match fields.text("codec")? {
+                "h265" => Codec::H265,
+                "av1" => Codec::Av1,
+                _ => Codec::H264,
+            },
+            rate: rate?,
+            keyframe_interval: fields.duration("keyframe_interval")?,
+            speed: match fields.text("speed")? {
+                "balanced" => Speed::Balanced,
+                "small" => Speed::Small,
+                _ => Speed::Fast,
+            },
+            latency: if fields.text("latency")? == "normal" { Latency::Normal } else { Latency::Low },
+            content: if fields.text("content")? == "camera" { Content::Camera } else { Content::Screen },
+            chroma: if fields.text("chroma")? == "4:4:4" { Chroma::Yuv444 } else { Chroma::Yuv420 },
+            gpu: gpu(&fields),
+            frame_deadline: fields.duration("frame_deadline")?,
+        };
         Some(Encoder { node, source: from?, interval: fields.span("keyframe_interval") })
     }
 
@@ -194,6 +212,9 @@ impl<'d> Resolver<'_> {
         clash::rate(&fields, &mut self.diagnostics);
         match fields.text("mode")? {
             "quality" => Some(Rate::Quality { quality: fields.integer("quality")? }),
+            "constrained" => {
+                Some(Rate::Constrained { quality: fields.integer("quality")?, max: fields.bit_rate("max")? })
+            }
             _ => Some(Rate::Bitrate { bitrate: fields.bit_rate("bitrate")?, max: fields.bit_rate("max") }),
         }
     }
@@ -282,4 +303,10 @@ impl<'d> Resolver<'_> {
         let message = format!("`{}` takes no part in the recording", name.text);
         self.diagnostics.push(Diagnostic::warning(Code::Unused, name.span, message).help(help));
     }
+}
+
+fn gpu(encoder: &Fields<'_>) -> Option<GpuChoice> {
+    let gpu = encoder.text("gpu")?.to_owned();
+    let gone = if encoder.text("gpu_gone")? == "none" { Gone::None } else { Gone::Any };
+    Some(GpuChoice { gpu, gone })
 }

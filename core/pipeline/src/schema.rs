@@ -88,6 +88,8 @@ fn key_schema(key: &Key, catalog: &Catalog) -> Json {
         Takes::Duration(..) => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" }),
         Takes::BitRate(..) => json!({ "type": "string", "pattern": "^[0-9]+[kM]$" }),
         Takes::Choice(words) => json!({ "enum": words }),
+        // Not the whole truth, but no bare number.
+        Takes::Gpu => json!({ "type": "string", "pattern": "[:-]|renderD" }),
         Takes::Table(section) => table(section, catalog),
     };
     extend(&mut schema, "description", json!(format!("{} Takes {}.", key.about, key.takes)));

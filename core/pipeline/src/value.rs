@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use deskreel_model::gpu::GpuName;
+
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::document::{Data, Span, Table, Value};
@@ -52,6 +54,7 @@ pub(crate) fn read<'d>(key: &Key, value: &'d Value, diagnostics: &mut Vec<Diagno
         Takes::Duration(min, max) => quantity(key, value, units::duration, min, max).map(Typed::Duration),
         Takes::BitRate(min, max) => quantity(key, value, units::rate, min, max).map(Typed::BitRate),
         Takes::Choice(choices) => text(key, value).and_then(|word| choice(key, word, choices)),
+        Takes::Gpu => text(key, value).and_then(gpu),
         Takes::Table(_) => match &value.data {
             Data::Table(table) => Ok(Typed::Table(table)),
             _ => Err(wrong_type(key, value)),
@@ -161,6 +164,20 @@ fn choice<'d>(key: &Key, word: Word<'d>, choices: &[&'static str]) -> Result<Typ
     Err(Diagnostic::error(Code::NotAChoice, word.span, message).maybe_help(help))
 }
 
+fn gpu(word: Word<'_>) -> Result<Typed<'_>, Diagnostic> {
+    if GpuName::parse(word.text).is_some() {
+        return Ok(Typed::Text(word));
+    }
+    let message = format!("`{}` does not name a GPU", word.text);
+    let is_number = !word.text.is_empty() && word.text.bytes().all(|byte| byte.is_ascii_digit());
+    let help = if is_number { format!("{GPU_NUMBERS}; {GPU_NAMES}") } else { GPU_NAMES.to_owned() };
+    Err(Diagnostic::error(Code::BadGpu, word.span, message).help(help))
+}
+
+const GPU_NUMBERS: &str = "numbers change at a reboot, and the same number is another GPU on the next PC";
+const GPU_NAMES: &str = "write a PCI address as in \"0000:65:00.0\", a whole UUID as in \"GPU-01234567-89ab-...\", \
+                         or a render node as in \"renderD128\"";
+
 fn wrong_type(key: &Key, value: &Value) -> Diagnostic {
     let message = format!("`{}` takes {}, not {}", key.name, key.takes, value.type_name());
     let help = match (key.takes, &value.data) {
@@ -182,6 +199,7 @@ fn wrong_type(key: &Key, value: &Value) -> Diagnostic {
         (Takes::Table(Section::Rate), Data::Integer(number)) => {
             Some(format!("write {{ mode = \"quality\", quality = {number} }}"))
         }
+        (Takes::Gpu, Data::Integer(_)) => Some(format!("{GPU_NUMBERS}; {GPU_NAMES}")),
         (Takes::Texts | Takes::Encoders, Data::Text(text)) => Some(format!("write a list: [\"{text}\"]")),
         _ => None,
     };

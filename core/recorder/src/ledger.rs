@@ -15,8 +15,7 @@ use deskreel_spool::RecordingDir;
 pub struct Ledger {
     folder: RecordingDir,
     manifest: Manifest,
-    part: PartNumber,
-    /// Why the present part began.
+    /// Why the present worker began.
     cause: Cause,
     /// Media time up to which the screen is known to have stood still, by track.
     still_until: HashMap<String, MediaTime>,
@@ -32,7 +31,6 @@ impl Ledger {
         Ledger {
             folder,
             manifest,
-            part: PartNumber::FIRST,
             cause: Cause::Start,
             still_until: HashMap::new(),
             bytes: 0,
@@ -62,15 +60,15 @@ impl Ledger {
         })
     }
 
-    pub fn begin_part(&mut self, part: PartNumber, cause: Cause) {
-        (self.part, self.cause) = (part, cause);
+    pub fn begin_part(&mut self, cause: Cause) {
+        self.cause = cause;
         self.still_until.clear();
     }
 
     pub fn part_opened(&mut self, track: &str, opened: OpenedPart) {
         let part = Part {
-            number: self.part,
-            cause: self.cause,
+            number: opened.number,
+            cause: if opened.cause == Cause::Start { self.cause } else { opened.cause },
             source: opened.source,
             encoder: opened.encoder,
             codec: opened.codec,
@@ -90,27 +88,40 @@ impl Ledger {
 
     /// Where footage is missing before the fragment, that is a gap: by the part's cause if the fragment is the
     /// part's first, else for want of room, the only thing that interrupts a part.
-    pub fn fragment_closed(&mut self, track: &str, fragment: Fragment, frames: FrameCounts) {
-        let (number, cause) = (self.part, self.cause);
+    pub fn fragment_closed(
+        &mut self,
+        track: &str,
+        number: PartNumber,
+        fragment: Fragment,
+        frames: FrameCounts,
+    ) {
         self.bytes += fragment.file.size;
         self.fragments += 1;
         let Some(track) = self.track(track) else { return };
-        let before = track.end();
-        let Some(part) = track.parts.iter_mut().find(|part| part.number == number) else { return };
-        let cause = if part.fragments.is_empty() { cause } else { Cause::DiskFull };
+        let Some(at) = track.parts.iter().position(|part| part.number == number) else { return };
+        // An encoder that was given up may still have had a fragment to write when the next one had begun.
+        let is_late = track.parts.iter().skip(at + 1).any(|part| !part.fragments.is_empty());
+        let before = track.parts.iter().rposition(|part| !part.fragments.is_empty());
+        let end = track.end();
+        let Some(part) = track.parts.get_mut(at) else { return };
+        let cause = if part.fragments.is_empty() { part.cause } else { Cause::DiskFull };
         let start = fragment.start;
         part.fragments.push(fragment);
-        let missing = before.map_or(0, |end| part.frames_in(start.0.saturating_sub(end.0)));
         part.frames = frames;
-        if let Some(from) = before.filter(|end| deskreel_spool::is_jump(*end, start)) {
-            track.gaps.push(Gap { from, to: start, frames: missing, cause });
+        if is_late {
+            track.gaps = deskreel_spool::gaps(track);
+            self.changed = true;
+        } else if let Some(from) = end.filter(|end| deskreel_spool::is_jump(*end, start)) {
+            let before = before.and_then(|before| track.parts.get(before));
+            let frames = before.map_or(0, |part| part.frames_in(start.0 - from.0));
+            track.gaps.push(Gap { from, to: start, frames, cause });
             self.changed = true;
         }
     }
 
     pub fn beat(&mut self, beat: &TrackBeat) {
         self.still_until.insert(beat.track.clone(), beat.still_until);
-        let number = self.part;
+        let number = beat.part;
         let Some(track) = self.track(&beat.track) else { return };
         if let Some(part) = track.parts.iter_mut().find(|part| part.number == number) {
             part.frames = beat.frames;
@@ -134,6 +145,12 @@ impl Ledger {
         }
         self.changed = true;
         problems
+    }
+
+    /// Media time zero is here, and not where the recording was asked for.
+    pub fn time_begins(&mut self, anchor: Anchor) {
+        self.manifest.anchors = vec![anchor];
+        self.changed = true;
     }
 
     pub fn anchor(&mut self, anchor: Anchor) {
@@ -173,13 +190,19 @@ impl Ledger {
         for track in &mut self.manifest.tracks {
             if let Some(from) = track.end().filter(|end| deskreel_spool::is_jump(*end + slack, ended)) {
                 let missing = ended.0.saturating_sub(from.0);
-                let frames = track.parts.last().map_or(0, |part| part.frames_in(missing));
+                let before = track.parts.iter().rfind(|part| !part.fragments.is_empty());
+                let frames = before.map_or(0, |part| part.frames_in(missing));
                 track.gaps.push(Gap { from, to: ended, frames, cause });
             }
         }
     }
 
-    /// Why the present part began.
+    /// The newest part that any track has.
+    pub fn newest_part(&self) -> Option<PartNumber> {
+        self.manifest.tracks.iter().flat_map(|track| &track.parts).map(|part| part.number).max()
+    }
+
+    /// Why the present worker began.
     pub fn cause(&self) -> Cause {
         self.cause
     }
@@ -199,5 +222,104 @@ impl Ledger {
 
     fn track(&mut self, name: &str) -> Option<&mut Track> {
         self.manifest.tracks.iter_mut().find(|track| track.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use deskreel_model::manifest::{EncoderUse, FileRef, PluginUse};
+    use deskreel_model::{RecordingId, Utc};
+
+    use super::*;
+
+    const FPS: u32 = 10;
+
+    fn ledger(folder: &tempfile::TempDir) -> Ledger {
+        let utc = Utc(jiff::Timestamp::UNIX_EPOCH);
+        let recording = RecordingId::new(utc, 1);
+        let anchor = Anchor { media: MediaTime::ZERO, utc, uncertainty_ns: 0 };
+        let manifest = Manifest::new(recording.clone(), "test".to_owned(), &["video".to_owned()], anchor);
+        Ledger::new(RecordingDir::create(folder.path(), &recording).unwrap(), manifest)
+    }
+
+    fn file() -> FileRef {
+        FileRef { file: String::new(), size: 1, sha256: String::new() }
+    }
+
+    fn open(ledger: &mut Ledger, number: u32, cause: Cause) {
+        let plugin = || "test".to_owned();
+        let encoder = EncoderUse {
+            plugin: plugin(),
+            version: plugin(),
+            candidate: plugin(),
+            memory: Default::default(),
+            gpu: None,
+            cannot: Vec::new(),
+            refused: Vec::new(),
+        };
+        let part = OpenedPart {
+            number: PartNumber(number),
+            cause,
+            source: PluginUse { plugin: plugin(), version: plugin() },
+            encoder,
+            codec: String::new(),
+            width: 64,
+            height: 48,
+            fps: FPS,
+            timescale: 90_000,
+            init: file(),
+        };
+        ledger.part_opened("video", part);
+    }
+
+    /// A fragment from and to these milliseconds.
+    fn close(ledger: &mut Ledger, part: u32, number: u32, from: u64, to: u64) {
+        let fragment = Fragment {
+            number,
+            file: file(),
+            start: MediaTime::from_millis(from),
+            duration_ns: (to - from) * 1_000_000,
+            frames: 1,
+            starts_with_keyframe: true,
+            salvaged: false,
+        };
+        ledger.fragment_closed("video", PartNumber(part), fragment, FrameCounts::default());
+    }
+
+    fn gaps(ledger: &Ledger) -> Vec<(u64, u64, u64, Cause)> {
+        let gaps = ledger.manifest().tracks[0].gaps.iter();
+        gaps.map(|gap| (gap.from.0 / 1_000_000, gap.to.0 / 1_000_000, gap.frames, gap.cause)).collect()
+    }
+
+    #[test]
+    fn a_gap_has_the_cause_of_the_part_behind_it_and_is_counted_in_frames() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(&folder);
+        open(&mut ledger, 1, Cause::Start);
+        close(&mut ledger, 1, 1, 0, 1000);
+        open(&mut ledger, 2, Cause::EncoderHung);
+        close(&mut ledger, 2, 1, 3100, 4000);
+        ledger.begin_part(Cause::WorkerDied);
+        open(&mut ledger, 3, Cause::Start);
+        close(&mut ledger, 3, 1, 4200, 5000);
+        assert_eq!(gaps(&ledger), [(1000, 3100, 21, Cause::EncoderHung), (4000, 4200, 2, Cause::WorkerDied)]);
+        assert_eq!(ledger.newest_part(), Some(PartNumber(3)));
+    }
+
+    #[test]
+    fn what_the_encoder_before_still_had_to_write_fills_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(&folder);
+        open(&mut ledger, 1, Cause::Start);
+        close(&mut ledger, 1, 1, 0, 1000);
+        open(&mut ledger, 2, Cause::EncoderFailed);
+        close(&mut ledger, 2, 1, 1500, 2000);
+        assert_eq!(gaps(&ledger), [(1000, 1500, 5, Cause::EncoderFailed)]);
+        close(&mut ledger, 1, 2, 1000, 1500);
+        assert_eq!(gaps(&ledger), []);
+        close(&mut ledger, 2, 2, 2000, 2500);
+        assert_eq!(gaps(&ledger), []);
     }
 }

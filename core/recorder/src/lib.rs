@@ -4,18 +4,30 @@
 //! the manifest says what happened. It does not touch a frame, link GStreamer, or deliver anything anywhere.
 //!
 //! [`session`] decides, purely; [`run`](record()) waits for what happens, asks the session, and does what it
-//! says; [`ledger`](mod@ledger) keeps the manifest; [`Pool`] has the worker processes.
+//! says; [`ledger`](mod@ledger) keeps the manifest; [`Pool`] has the worker processes. Which encoders are used is found
+//! out by `select`, by the rules of `ranking`, with what `verdicts` remembers; `choice` has the outcome.
 
+mod choice;
 mod job;
+mod kept;
 mod ledger;
+mod pool;
+mod ranking;
 mod run;
+mod select;
 pub mod session;
+mod survey;
+mod verdicts;
 mod watchdog;
 mod worker;
 
 pub use job::job_of;
+pub use pool::Pool;
+pub use ranking::{Standing, Tried};
 pub use run::{Control, Finished, Notice, Setup, Status, record};
-pub use worker::{Pool, Worker, default_worker};
+pub use select::Trying;
+pub use survey::{TrackEncoders, encoders};
+pub use worker::{Worker, default_worker};
 
 use deskreel_model::{Failure, Fault};
 
@@ -34,6 +46,13 @@ pub enum Error {
     WorkerSilent,
     #[error("the worker cannot be asked: {0}")]
     Question(std::io::Error),
+    #[error("cannot write in {path}: {source}")]
+    Cache { path: String, source: std::io::Error },
+    /// While it was found out which encoders work.
+    #[error("{}", .0.message)]
+    Selection(Failure),
+    #[error("the plugin library {path} hangs: {reason}", path = .path.display())]
+    PluginHangs { path: std::path::PathBuf, reason: String },
 }
 
 impl Error {
@@ -42,8 +61,10 @@ impl Error {
             Error::Spawn { .. } => Fault::Device,
             Error::NoWorker(_) => Fault::Config,
             Error::Spool(error) => error.fault(),
-            Error::WorkerGone | Error::WorkerSilent => Fault::Plugin,
+            Error::WorkerGone | Error::WorkerSilent | Error::PluginHangs { .. } => Fault::Plugin,
             Error::Question(_) => Fault::Bug,
+            Error::Cache { .. } => Fault::Disk,
+            Error::Selection(failure) => failure.fault,
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use deskreel_model::manifest::{Anchor, Cause, FrameCounts, Outcome};
-use deskreel_model::worker::{Command, Job, Report};
+use deskreel_model::manifest::{Anchor, Cause, EncoderUse, FrameCounts, Outcome};
+use deskreel_model::worker::{Command, Job, OpenedPart, Report, TrackJob};
 use deskreel_model::{Failure, Manifest, MediaTime, PartNumber, RecordingId, Utc};
 use deskreel_spool::RecordingDir;
 use rustix::time::{ClockId, clock_gettime};
@@ -12,11 +12,15 @@ use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use crate::Error;
+use crate::choice::Choice;
 use crate::job::DRAIN_LIMIT;
 use crate::ledger::Ledger;
+use crate::pool::Pool;
+use crate::ranking::Extent;
+use crate::select::{NotSelected, Selected, Selection, Step, Trying};
 use crate::session::{Effect, Event, Phase, State, step};
 use crate::watchdog::{Limits, Watchdog};
-use crate::worker::{Pool, Worker, tell_refused};
+use crate::worker::{Worker, tell_refused};
 
 /// From asking a worker to end until it is killed. The worker gives its encoders `DRAIN_LIMIT` and its writers
 /// 300 ms of this.
@@ -53,6 +57,14 @@ pub enum Notice {
     Began {
         recording: RecordingId,
         folder: PathBuf,
+    },
+    /// An encoder is tried out, before the first part or for a picture that has changed.
+    Trying(Trying),
+    /// What a track is encoded with from this part on.
+    Encoder {
+        track: String,
+        part: PartNumber,
+        encoder: EncoderUse,
     },
     /// A worker serves this part.
     Part {
@@ -109,21 +121,29 @@ pub async fn record(
     let folder = RecordingDir::create(&setup.directory, &recording)?;
     let path = folder.path().to_owned();
 
-    let job = Job { directory: path.clone(), origin_ns, ..setup.job };
+    // Time begins with the first part.
+    let job = Job { directory: path.clone(), origin_ns: 0, ..setup.job };
     let watchdog = Watchdog::new(setup.limits, longest_wait(&job), Instant::now());
-    let deadline = setup.max_duration.map(|duration| Instant::now() + duration);
-    let (state, effects) = State::start();
+    let mut choice = Choice::new(&job.tracks);
+    let known = pool.recall(&job.tracks).is_some_and(|tried| choice.select(tried).is_ok());
+    let (state, effects) = State::start(known);
     let mut run = Run {
         state,
+        tracks: job.tracks.clone(),
+        choice,
+        selection: None,
         ledger: Ledger::new(folder, manifest),
         job,
         pool,
         tell,
         limits: setup.limits,
+        max_duration: setup.max_duration,
+        deadline: None,
         worker: None,
         watchdog,
         wake: None,
-        in_part: false,
+        in_part: None,
+        suspect: false,
         ended_well: false,
         stop_sent: false,
         stopped_at: None,
@@ -132,25 +152,34 @@ pub async fn record(
     };
     (run.tell)(Notice::Began { recording, folder: path.clone() });
     run.perform(effects).await;
-    run.run(control, deadline).await;
+    run.run(control).await;
     let manifest = run.ledger.manifest().clone();
     Ok(Finished { folder: path, manifest, unsealed: run.unsealed })
 }
 
 struct Run<'a, T> {
     state: State,
+    /// As they were asked for, without encoders.
+    tracks: Vec<TrackJob>,
+    choice: Choice,
+    selection: Option<Selection>,
     ledger: Ledger,
     job: Job,
     pool: &'a mut Pool,
     tell: T,
     limits: Limits,
+    /// From the start of the first part: trying encoders takes nothing from it.
+    max_duration: Option<Duration>,
+    deadline: Option<Instant>,
     worker: Option<Worker>,
     watchdog: Watchdog,
     /// The one thing that the session waits for, and when.
     wake: Option<(Instant, Event)>,
-    /// The present part has a frame on disk.
-    in_part: bool,
-    /// The present part recorded until it was asked to stop, and has written everything.
+    /// The newest part of the present worker that has a frame on disk.
+    in_part: Option<PartNumber>,
+    /// If the worker dies now, its encoders may be why.
+    suspect: bool,
+    /// The present worker recorded until it was asked to stop, and has written everything.
     ended_well: bool,
     stop_sent: bool,
     /// When a stop was asked for.
@@ -161,17 +190,21 @@ struct Run<'a, T> {
 }
 
 impl<T: FnMut(Notice)> Run<'_, T> {
-    async fn run(&mut self, control: &mut mpsc::Receiver<Control>, deadline: Option<Instant>) {
+    async fn run(&mut self, control: &mut mpsc::Receiver<Control>) {
         let mut tick = tokio::time::interval(TICK);
         let mut control_open = true;
         let far = Instant::now() + Duration::from_secs(u64::from(u32::MAX));
         while !self.state.is_ended() {
             let wake = self.wake.as_ref().map_or(far, |(at, _)| *at);
-            let stop_at = deadline.filter(|_| self.stoppable()).unwrap_or(far);
+            let stop_at = self.deadline.filter(|_| self.stoppable()).unwrap_or(far);
             tokio::select! {
                 report = next(&mut self.worker) => match report {
                     Some(report) => self.report(report).await,
                     None => self.worker_gone().await,
+                },
+                step = next_step(&mut self.selection) => match step {
+                    Step::Trying(trying) => (self.tell)(Notice::Trying(trying)),
+                    Step::Done(done) => self.selected(*done).await,
                 },
                 command = control.recv(), if control_open => match command {
                     Some(Control::Stop) => self.event(Event::StopAsked).await,
@@ -200,16 +233,16 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         let now = Instant::now();
         self.watchdog.heard(now);
         match report {
-            Report::PartOpened { track, part } => self.ledger.part_opened(&track, part),
-            Report::FragmentClosed { track, fragment, frames, .. } => {
-                self.ledger.fragment_closed(&track, fragment, frames);
-                if !std::mem::replace(&mut self.in_part, true) {
-                    (self.tell)(Notice::Recording { part: self.state.part });
-                    if let Err(error) = self.pool.refill().await {
-                        tracing::warn!(%error, "no spare worker");
-                    }
-                }
-                self.event(Event::FrameOnDisk).await;
+            Report::PartOpened { track, part } => self.part_opened(track, part).await,
+            Report::FragmentClosed { track, part, fragment, frames } => {
+                self.ledger.fragment_closed(&track, part, fragment, frames);
+                self.frame_on_disk(part).await;
+            }
+            Report::EncoderFailed { track, plugin, candidate, cause, detail, next } => {
+                self.choice.encoder_failed(&track, &plugin, &candidate, &detail);
+                self.pool.strike(&plugin, &candidate);
+                let detail = format!("track `{track}`: {plugin} ({candidate}): {detail}");
+                self.event(Event::EncoderFailed(cause, detail, next)).await;
             }
             Report::Beat { tracks } => {
                 self.watchdog.beat(&tracks, now);
@@ -229,20 +262,93 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 self.stopped_at = Some(self.now());
                 self.event(Event::SourceEnded).await;
             }
-            Report::SourceChanged { detail } => self.event(Event::SourceChanged(detail)).await,
-            Report::Failed { failure } => self.event(Event::WorkerFailed(failure)).await,
+            Report::SourceChanged { detail } => {
+                self.pool.forget_survey();
+                self.event(Event::SourceChanged(detail)).await;
+            }
+            Report::Failed { failure } => {
+                self.pool.forget_survey();
+                self.event(Event::WorkerFailed(failure)).await;
+            }
             Report::Ready { refused, .. } => tell_refused(&refused),
-            Report::PluginHangs { path, reason } => self.pool.exclude(&path, &reason),
+            Report::PluginHangs { path, reason } => {
+                self.suspect = false;
+                self.pool.exclude(&path, &reason);
+            }
             Report::Ended => {
-                self.ended_well = self.stop_sent && self.in_part;
+                self.ended_well = self.stop_sent && self.in_part.is_some();
                 // Its last word. A plugin or a driver may keep the process itself from ending.
                 self.worker_gone().await;
             }
-            Report::EncoderFailed { .. }
-            | Report::Surveyed { .. }
+            Report::Surveyed { .. }
             | Report::Probed { .. }
             | Report::Devices { .. }
             | Report::Decoded { .. } => {}
+        }
+    }
+
+    async fn part_opened(&mut self, track: String, part: OpenedPart) {
+        let (number, encoder) = (part.number, part.encoder.clone());
+        self.choice.uses(&track, &encoder.plugin, &encoder.candidate);
+        self.pool.part_opened(&track, part.width, part.height);
+        self.ledger.part_opened(&track, part);
+        (self.tell)(Notice::Encoder { track, part: number, encoder });
+        self.event(Event::PartOpened(number)).await;
+    }
+
+    async fn frame_on_disk(&mut self, part: PartNumber) {
+        let first = self.in_part.is_none();
+        if self.in_part.is_none_or(|newest| newest < part) {
+            self.in_part = Some(part);
+            // Whatever befell the part before is over.
+            self.last_cause = self.last_cause.filter(|cause| *cause == Cause::DiskFull);
+            (self.tell)(Notice::Recording { part });
+        }
+        self.event(Event::FrameOnDisk).await;
+        if first && let Err(error) = self.pool.refill().await {
+            tracing::warn!(%error, "no spare worker");
+        }
+    }
+
+    async fn start_selection(&mut self) {
+        let mut request = self.pool.request(&self.tracks, Extent::Enough);
+        request.barred = self.choice.barred();
+        match self.pool.take().await {
+            Ok(worker) => self.selection = Some(Selection::begin(worker, request)),
+            Err(error) => Box::pin(self.event(Event::WorkerFailed(error.into()))).await,
+        }
+    }
+
+    async fn selected(&mut self, done: Result<Selected, NotSelected>) {
+        self.selection = None;
+        let event = match done {
+            Ok(selected) => match self.choice.select(self.pool.selected(&self.tracks, selected)) {
+                Ok(()) => Event::Selected,
+                Err(failure) => Event::WorkerFailed(failure),
+            },
+            Err(NotSelected::Failed(failure)) => Event::WorkerFailed(failure),
+            Err(NotSelected::Gone(how)) => Event::WorkerGone(how),
+            Err(NotSelected::Silent(detail)) => Event::WorkerSilent(detail),
+            Err(NotSelected::PluginHangs { path, reason }) => {
+                self.pool.exclude(&path, &reason);
+                Event::WorkerGone(format!("could not load {}", path.display()))
+            }
+        };
+        self.event(event).await;
+        // The part has been begun by now.
+        self.pool.save();
+    }
+
+    /// A worker that nobody asked to end, and that said nothing of why, may have died of its encoder.
+    fn strike_suspects(&mut self, how: &str) {
+        let unasked = matches!(
+            self.state.phase,
+            Phase::Preparing | Phase::Recording | Phase::Renewing(Cause::WorkerHung)
+        );
+        if std::mem::take(&mut self.suspect) && unasked {
+            for (plugin, candidate) in self.choice.worker_died(&format!("the worker {how}")) {
+                self.pool.strike(&plugin, &candidate);
+            }
         }
     }
 
@@ -264,17 +370,24 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             self.event(Event::FrameOnDisk).await;
         }
         self.wake = None;
+        if let Some(newest) = self.ledger.newest_part() {
+            self.event(Event::PartOpened(newest)).await;
+        }
+        self.strike_suspects(&how);
         self.event(Event::WorkerGone(how)).await;
     }
 
     async fn tick(&mut self) {
         if self.worker.is_some()
             && matches!(self.state.phase, Phase::Preparing | Phase::Recording)
-            && let Some(why) = self.watchdog.verdict(Instant::now())
+            && let Some(hang) = self.watchdog.verdict(Instant::now())
         {
-            self.event(Event::WorkerSilent(why)).await;
+            self.suspect &= !hang.of_source;
+            self.event(Event::WorkerSilent(hang.detail)).await;
         }
-        self.follow_wall_clock();
+        if self.job.origin_ns != 0 {
+            self.follow_wall_clock();
+        }
         let status = Status {
             at: self.now(),
             frames: self.ledger.frames(),
@@ -298,6 +411,8 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     async fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
+                Effect::Select => self.start_selection().await,
+                Effect::StopSelecting => self.selection = None,
                 Effect::StartPart(part, cause) => self.start_part(part, cause).await,
                 Effect::Retry(pause) => self.wake = Some((Instant::now() + pause, Event::RetryDue)),
                 Effect::AskStop => {
@@ -321,16 +436,24 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     async fn start_part(&mut self, part: PartNumber, cause: Cause) {
-        self.ledger.begin_part(part, cause);
-        (self.in_part, self.ended_well) = (false, false);
+        self.ledger.begin_part(cause);
+        (self.in_part, self.ended_well, self.suspect) = (None, false, true);
         self.last_cause = None;
+        self.deadline = self.deadline.or(self.max_duration.map(|duration| Instant::now() + duration));
         self.watchdog = Watchdog::new(self.limits, longest_wait(&self.job), Instant::now());
         self.job.part = part;
+        if self.job.origin_ns == 0 {
+            let (origin_ns, anchor) = clocks(0);
+            self.job.origin_ns = origin_ns;
+            self.ledger.time_begins(anchor);
+        }
+        self.choice.fill(&mut self.job.tracks);
         match self.pool.take().await {
             Ok(mut worker) => {
                 worker.send(&Command::Start(self.job.clone())).await;
                 (self.tell)(Notice::Part { part, cause, worker: worker.pid() });
                 self.worker = Some(worker);
+                self.pool.prepare_for(&self.job.tracks, self.choice.fallback(&self.job.tracks));
             }
             // As if it had been there and died: the session decides whether to try again.
             Err(error) => {
@@ -356,14 +479,18 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         let ended = self.stopped_at.unwrap_or_else(|| self.now());
         let slack = if self.ended_well { END_SLACK } else { Duration::ZERO };
         // A part without a frame has not ended what began it.
-        let begun = if self.in_part { Cause::WorkerDied } else { self.ledger.cause() };
+        let begun = if self.in_part.is_some() { Cause::WorkerDied } else { self.ledger.cause() };
         self.ledger.gap_at_end(ended, slack, self.last_cause.unwrap_or(begun));
         self.unsealed = self.ledger.seal(outcome, ended).err();
         let (state, _) = step(self.state.clone(), Event::Sealed);
         self.state = state;
     }
 
+    /// Zero until the first part begins.
     fn now(&self) -> MediaTime {
+        if self.job.origin_ns == 0 {
+            return MediaTime::ZERO;
+        }
         MediaTime(monotonic_ns().saturating_sub(self.job.origin_ns))
     }
 
@@ -387,6 +514,13 @@ fn longest_wait(job: &Job) -> Duration {
 async fn next(worker: &mut Option<Worker>) -> Option<Report> {
     match worker {
         Some(worker) => worker.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_step(selection: &mut Option<Selection>) -> Step {
+    match selection {
+        Some(selection) => selection.next().await,
         None => std::future::pending().await,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use deskreel_model::manifest::{Cause, Outcome};
 use deskreel_model::{Failure, Fault, PartNumber};
 
+// Selecting: it is found out which encoders work; nothing records.
 // Preparing: a worker starts a part; its first frame is not on disk yet.
 // Recording: fragments flow.
 // Renewing:  the part ends by itself, for the cause given; its worker hands over what it has.
@@ -14,6 +15,7 @@ use deskreel_model::{Failure, Fault, PartNumber};
 // Ended:     nothing moves again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    Selecting(Cause),
     Preparing,
     Recording,
     Renewing(Cause),
@@ -26,7 +28,10 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
     pub phase: Phase,
+    /// The newest part that was begun, or the one to begin.
     pub part: PartNumber,
+    /// It is known which encoders work for what the sources show now.
+    pub selected: bool,
     /// There is at least one frame on disk.
     pub footage: bool,
     /// Parts in a row that ended without a frame.
@@ -39,8 +44,15 @@ pub struct State {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// Encoders that work are known.
+    Selected,
+    /// The worker is at this part by now.
+    PartOpened(PartNumber),
     /// A fragment is on disk.
     FrameOnDisk,
+    /// An encoder failed or hangs, for the cause given. The worker goes on by itself where there is a next part; if not,
+    /// `WorkerFailed` follows.
+    EncoderFailed(Cause, String, Option<PartNumber>),
     /// The worker cannot go on; it still writes what it has and ends.
     WorkerFailed(Failure),
     /// The screen changed; the worker writes what it has and ends.
@@ -61,6 +73,9 @@ pub enum Event {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
+    /// Find out which encoders work: `Selected` follows, or what became of the worker that looked.
+    Select,
+    StopSelecting,
     /// Start a worker on this part.
     StartPart(PartNumber, Cause),
     /// Come back with `RetryDue`.
@@ -83,17 +98,29 @@ const FRUITLESS_LIMIT: u32 = 3;
 const PAUSES_MS: [u64; 6] = [0, 250, 500, 1000, 2000, 5000];
 
 impl State {
-    pub fn start() -> (State, Vec<Effect>) {
-        let part = PartNumber::FIRST;
-        let state = State {
+    /// `selected`: it is known from an earlier recording which encoders work.
+    pub fn start(selected: bool) -> (State, Vec<Effect>) {
+        let mut state = State {
             phase: Phase::Preparing,
-            part,
+            part: PartNumber::FIRST,
+            selected,
             footage: false,
             fruitless: 0,
             failure: None,
             reason: String::new(),
         };
-        (state, vec![Effect::StartPart(part, Cause::Start)])
+        let effects = state.begin_part(Cause::Start);
+        (state, effects)
+    }
+
+    fn begin_part(&mut self, cause: Cause) -> Vec<Effect> {
+        if self.selected {
+            self.phase = Phase::Preparing;
+            vec![Effect::StartPart(self.part, cause)]
+        } else {
+            self.phase = Phase::Selecting(cause);
+            vec![Effect::Select]
+        }
     }
 
     pub fn is_ended(&self) -> bool {
@@ -103,9 +130,36 @@ impl State {
 
 /// The only place where a recording's state changes.
 pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
-    use Effect::{AskStop, AwaitEnd, Kill, Note, Retry, Seal, StartPart};
-    use Phase::{Closing, Draining, Ended, Preparing, Recording, Renewing, Waiting};
+    use Effect::{AskStop, AwaitEnd, Kill, Note, Retry, Seal, StopSelecting};
+    use Phase::{Closing, Draining, Ended, Preparing, Recording, Renewing, Selecting, Waiting};
     let effects = match (state.phase, event) {
+        (Selecting(cause), Event::Selected) => {
+            state.selected = true;
+            state.begin_part(cause)
+        }
+        // The part to come still begins for the reason for which the one before ended.
+        (Selecting(cause), Event::WorkerFailed(failure)) => {
+            let note = Note(Cause::WorkerFailed, failure.to_string());
+            state.failure = Some(failure);
+            with(note, try_again(&mut state, cause))
+        }
+        (Selecting(cause), Event::WorkerGone(how)) => {
+            state.reason = format!("the worker that looked at the sources {how}");
+            let note = Note(Cause::WorkerDied, state.reason.clone());
+            with(note, try_again(&mut state, cause))
+        }
+        (Selecting(cause), Event::WorkerSilent(detail)) => {
+            state.reason.clone_from(&detail);
+            with(Note(Cause::WorkerHung, detail), try_again(&mut state, cause))
+        }
+        (Preparing | Recording | Renewing(_) | Draining, Event::PartOpened(part)) => {
+            state.part = state.part.max(part);
+            vec![]
+        }
+        (Preparing | Recording | Renewing(_) | Draining, Event::EncoderFailed(cause, detail, next)) => {
+            state.part = next.map_or(state.part, |next| state.part.max(next));
+            vec![Note(cause, detail)]
+        }
         (Preparing | Recording, Event::FrameOnDisk) => {
             state.phase = Recording;
             (state.footage, state.fruitless) = (true, 0);
@@ -118,14 +172,17 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         (Preparing | Recording, Event::WorkerFailed(failure)) => {
             let note = Note(Cause::WorkerFailed, failure.to_string());
             state.failure = Some(failure);
+            state.selected = false;
             state.phase = Renewing(Cause::WorkerFailed);
             vec![note, AwaitEnd]
         }
         (Preparing | Recording, Event::SourceChanged(detail)) => {
+            state.selected = false;
             state.phase = Renewing(Cause::SourceChanged);
             vec![Note(Cause::SourceChanged, detail), AwaitEnd]
         }
         (Preparing | Recording, Event::WorkerSilent(detail)) => {
+            state.selected &= state.phase == Recording;
             state.phase = Renewing(Cause::WorkerHung);
             state.reason.clone_from(&detail);
             vec![Note(Cause::WorkerHung, detail), Kill]
@@ -137,17 +194,18 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         (Preparing | Recording, Event::WorkerGone(how)) => {
             let detail = format!("the worker of part {} {how}", state.part.0);
             state.reason.clone_from(&detail);
-            let mut effects = vec![Note(Cause::WorkerDied, detail)];
-            effects.extend(next_part(&mut state, Cause::WorkerDied));
-            effects
+            // A part that died without a frame may have had an encoder that no longer works.
+            state.selected &= state.phase == Recording;
+            with(Note(Cause::WorkerDied, detail), next_part(&mut state, Cause::WorkerDied))
         }
         (Renewing(cause), Event::WorkerGone(_)) => next_part(&mut state, cause),
         (Renewing(_) | Draining, Event::DrainExpired) => {
             vec![Note(Cause::WorkerHung, "the worker did not end in time".to_owned()), Kill]
         }
-        (Waiting(cause), Event::RetryDue) => {
-            state.phase = Preparing;
-            vec![StartPart(state.part, cause)]
+        (Waiting(cause), Event::RetryDue) => state.begin_part(cause),
+        (Selecting(_), Event::StopAsked) => {
+            state.phase = Closing;
+            vec![StopSelecting, Seal(if state.footage { Outcome::Finished } else { Outcome::Abandoned })]
         }
         (Preparing | Recording, Event::StopAsked) => {
             state.phase = Draining;
@@ -174,21 +232,27 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
     };
     return (state, effects);
 
+    fn with(first: Effect, mut others: Vec<Effect>) -> Vec<Effect> {
+        others.insert(0, first);
+        others
+    }
+
     fn next_part(state: &mut State, cause: Cause) -> Vec<Effect> {
+        state.part = state.part.next();
+        try_again(state, cause)
+    }
+
+    fn try_again(state: &mut State, cause: Cause) -> Vec<Effect> {
         let failure = state.failure.take();
         state.fruitless += 1;
         if let Some(outcome) = given_up(state, failure) {
             state.phase = Closing;
             return vec![Seal(outcome)];
         }
-        state.part = state.part.next();
         // The part that just ended had footage, or is the first that did not: no pause.
         let tries = (state.fruitless as usize - 1).min(PAUSES_MS.len() - 1);
         match PAUSES_MS[tries] {
-            0 => {
-                state.phase = Preparing;
-                vec![StartPart(state.part, cause)]
-            }
+            0 => state.begin_part(cause),
             pause => {
                 state.phase = Waiting(cause);
                 vec![Retry(Duration::from_millis(pause))]

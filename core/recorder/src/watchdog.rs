@@ -32,6 +32,14 @@ impl Default for Limits {
     }
 }
 
+/// Why a worker has to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hang {
+    pub detail: String,
+    /// The encoder has nothing to do with it.
+    pub of_source: bool,
+}
+
 /// Watches the worker of one part.
 pub struct Watchdog {
     limits: Limits,
@@ -76,17 +84,18 @@ impl Watchdog {
     }
 
     /// Why the worker has to go, if it has to.
-    pub fn verdict(&self, now: Instant) -> Option<String> {
+    pub fn verdict(&self, now: Instant) -> Option<Hang> {
         let seconds = |limit: Duration| limit.as_secs_f32();
+        let hang = |detail: String| Hang { detail, of_source: false };
         let Some(heard) = self.heard else {
             let limit = self.limits.first_fragment;
             return (now - self.started > limit)
-                .then(|| format!("the worker said nothing in its first {} s", seconds(limit)));
+                .then(|| hang(format!("the worker said nothing in its first {} s", seconds(limit))));
         };
         // Until the pipeline runs, the worker is busy and does not beat.
         let limit = if self.tracks.is_empty() { self.limits.first_fragment } else { self.limits.beat };
         if now - heard > limit {
-            return Some(format!("the worker said nothing for {} s", seconds(limit)));
+            return Some(hang(format!("the worker said nothing for {} s", seconds(limit))));
         }
         self.tracks.iter().find_map(|watch| {
             let track = &watch.beat.track;
@@ -94,13 +103,14 @@ impl Watchdog {
             let limit = if none_yet { self.limits.first_fragment } else { self.limits.capture };
             if now - watch.captured > limit {
                 let limit = seconds(limit);
-                return Some(format!("track `{track}`: the source gave no frame for {limit} s"));
+                let detail = format!("track `{track}`: the source gave no frame for {limit} s");
+                return Some(Hang { detail, of_source: true });
             }
             let behind = watch.behind.filter(|_| !self.disk_full)?;
             let limit = self.limits.written + self.longest_wait;
             (now - behind > limit).then(|| {
                 let limit = seconds(limit);
-                format!("track `{track}`: frames are captured and none is written for {limit} s")
+                hang(format!("track `{track}`: frames are captured and none is written for {limit} s"))
             })
         })
     }
@@ -113,8 +123,10 @@ impl TrackWatch {
         }
         let frames = beat.frames;
         let settled = frames.encoded + frames.skipped + frames.lost;
+        // Another part counts from the start.
+        let same_part = beat.part == self.beat.part;
         let waits = frames.captured > settled;
-        if !waits || frames.encoded != self.beat.frames.encoded {
+        if !waits || !same_part || frames.encoded != self.beat.frames.encoded {
             self.behind = None;
         } else {
             self.behind.get_or_insert(now);
@@ -147,7 +159,7 @@ mod tests {
             now += Duration::from_millis(500);
             dog.beat(&[beat(*captured, *encoded, *skipped)], now);
         }
-        dog.verdict(now)
+        dog.verdict(now).map(|hang| hang.detail)
     }
 
     #[test]
@@ -166,6 +178,19 @@ mod tests {
     fn an_encoder_that_gives_nothing_is_dead() {
         let stuck: Vec<_> = (0..90).map(|n| (5 * n + 5, 5, 0)).collect();
         assert!(verdict(KEEPALIVE, &stuck).is_some_and(|why| why.contains("none is written for 38 s")));
+    }
+
+    #[test]
+    fn an_encoder_that_took_over_has_as_much_time_as_the_first() {
+        let start = Instant::now();
+        let mut dog = Watchdog::new(Limits::default(), Duration::ZERO, start);
+        let mut now = start;
+        for number in 0..40 {
+            now += Duration::from_millis(500);
+            let part = deskreel_model::PartNumber(1 + number / 15);
+            dog.beat(&[TrackBeat { part, ..beat(5 * u64::from(number), 0, 0) }], now);
+            assert_eq!(dog.verdict(now), None, "at beat {number}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use deskreel_model::worker::{self, Command, Job, PluginFile, Report, TrackJob};
+use deskreel_model::worker::{self, Command, PluginFile, Report, TrackJob};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -15,13 +15,10 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::Error;
+use crate::{Error, kept};
 
 /// Reports that may wait for us. A worker that fills it waits too.
 const BACKLOG: usize = 64;
-
-/// For a worker to load what it needs. The first one on a machine waits for GStreamer to look at all its plugins.
-const READY_LIMIT: Duration = Duration::from_secs(15);
 
 /// A worker process. Dropping it kills it.
 pub struct Worker {
@@ -30,7 +27,7 @@ pub struct Worker {
     reports: mpsc::Receiver<Report>,
     listener: AbortOnDrop,
     /// Has said so, before it was given a job.
-    is_ready: bool,
+    pub(crate) is_ready: bool,
 }
 
 /// The worker that was installed beside this program.
@@ -48,12 +45,30 @@ impl Worker {
     /// Starts the process and lets it load its plugins and what it needs for `tracks`; it takes commands right
     /// away.
     pub async fn spawn(program: &Path, plugins: &[PluginFile], tracks: &[TrackJob]) -> Result<Worker, Error> {
+        Worker::spawn_with(program, plugins, tracks, Stdio::inherit()).await
+    }
+
+    /// One for things that may go wrong: what drivers and libraries print of that helps nobody but who looks for it.
+    pub(crate) async fn spawn_to_try(program: &Path, plugins: &[PluginFile]) -> Result<Worker, Error> {
+        let is_wanted = std::env::var_os("DESKREEL_LOG").is_some();
+        let stderr = if is_wanted { Stdio::inherit() } else { Stdio::null() };
+        Worker::spawn_with(program, plugins, &[], stderr).await
+    }
+
+    async fn spawn_with(
+        program: &Path,
+        plugins: &[PluginFile],
+        tracks: &[TrackJob],
+        stderr: Stdio,
+    ) -> Result<Worker, Error> {
         let failed = |source| Error::Spawn { path: program.display().to_string(), source };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
         let child = tokio::process::Command::new(program)
+            .envs(kept::worker_environment())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
+            .stderr(stderr)
             // A Ctrl-C on the terminal is for us: the worker has to outlive it by a few frames.
             .process_group(0)
             .kill_on_drop(true)
@@ -65,6 +80,10 @@ impl Worker {
         let mut worker = Worker { child, commands, reports, listener, is_ready: false };
         worker.send(&Command::Prepare { plugins: plugins.to_vec(), tracks: tracks.to_vec() }).await;
         Ok(worker)
+    }
+
+    pub(crate) fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     pub fn pid(&self) -> Option<u32> {
@@ -166,73 +185,4 @@ async fn receive(read: &mut OwnedReadHalf) -> io::Result<Report> {
     let mut body = vec![0; worker::body_length(length)?];
     read.read_exact(&mut body).await?;
     worker::decode(&body)
-}
-
-/// Workers for the parts to come. With a spare, a start does not wait for GStreamer and the plugins to load.
-pub struct Pool {
-    program: PathBuf,
-    plugins: Vec<PluginFile>,
-    tracks: Vec<TrackJob>,
-    keep_spare: bool,
-    spare: Option<Worker>,
-}
-
-impl Pool {
-    /// `job` is what the workers will be asked to do.
-    pub fn new(program: PathBuf, plugins: Vec<PluginFile>, job: &Job, keep_spare: bool) -> Self {
-        Pool { program, plugins, tracks: job.tracks.clone(), keep_spare, spare: None }
-    }
-
-    /// Starts a worker ahead of its use.
-    pub async fn warm(&mut self) -> Result<(), Error> {
-        if self.spare.is_none() {
-            self.spare = Some(Worker::spawn(&self.program, &self.plugins, &self.tracks).await?);
-        }
-        Ok(())
-    }
-
-    /// Waits until there is a spare that has loaded everything. A start then costs no more than its pipeline's.
-    pub async fn settle(&mut self) -> Result<(), Error> {
-        loop {
-            self.warm().await?;
-            let Some(spare) = &mut self.spare else { return Err(Error::WorkerGone) };
-            if spare.is_ready {
-                return Ok(());
-            }
-            let report = tokio::time::timeout(READY_LIMIT, spare.next());
-            match report.await.map_err(|_| Error::WorkerSilent)? {
-                Some(Report::Ready { refused, .. }) => {
-                    spare.is_ready = true;
-                    tell_refused(&refused);
-                }
-                Some(Report::PluginHangs { path, reason }) => self.exclude(&path, &reason),
-                Some(_) => {}
-                None => return Err(Error::WorkerGone),
-            }
-        }
-    }
-
-    /// The spare if it lives, else a new one.
-    pub async fn take(&mut self) -> Result<Worker, Error> {
-        if let Some(mut spare) = self.spare.take()
-            && matches!(spare.child.try_wait(), Ok(None))
-        {
-            return Ok(spare);
-        }
-        Worker::spawn(&self.program, &self.plugins, &self.tracks).await
-    }
-
-    /// Workers to come do without this library.
-    pub fn exclude(&mut self, path: &Path, reason: &str) {
-        tracing::warn!(path = %path.display(), reason, "plugin not loaded");
-        for plugin in self.plugins.iter_mut().filter(|plugin| plugin.path == path) {
-            plugin.unusable = Some(reason.to_owned());
-        }
-        self.spare = None;
-    }
-
-    /// Replaces the spare that was taken, if one is to be kept. Apart from `take`, so that it costs no start.
-    pub async fn refill(&mut self) -> Result<(), Error> {
-        if self.keep_spare { self.warm().await } else { Ok(()) }
-    }
 }

@@ -53,6 +53,6 @@ pub use disk::write_atomic;
 pub use error::Error;
 pub use folder::{RecordingDir, load, sha256_hex};
 pub use reconcile::reconcile;
-pub use recover::{Recovered, Summary, recover};
+pub use recover::{Recovered, Summary, gaps, recover};
 pub use timeline::{Jump, is_jump, jumps};
 pub use verify::{Finding, Report, verify_bytes};

@@ -121,6 +121,7 @@ mod tests {
         assert_eq!(track.parts[1].frames.encoded, 3 * FRAMES);
         let gap = track.gaps.last().unwrap();
         assert_eq!((gap.from, gap.to, gap.cause), (ms(3000), ms(3500), Cause::WorkerDied));
+        assert_eq!(gap.frames, 5, "half a second at ten frames per second");
 
         fs::remove_dir(&obstacle).unwrap();
         assert_eq!(reconcile(&fixture.folder, &mut track, ms(0)).unwrap().salvaged, 1);

@@ -4,6 +4,7 @@
 mod tests;
 mod track;
 
+pub use track::gaps;
 use track::remove_temporary;
 pub(crate) use track::{Scope, recover_track};
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use deskreel_fmp4::{Codec, VideoConfig, codec_string, read_fragment, read_header};
+use deskreel_fmp4::{codec_string, read_fragment, read_header};
 use deskreel_model::manifest::{FileRef, Fragment, Outcome, Part, Track};
 use deskreel_model::{Manifest, MediaTime, PartNumber, layout};
 
@@ -152,12 +152,8 @@ impl Check<'_> {
             Ok(header) => header,
             Err(error) => return self.find(file, with_sources(&error)),
         };
-        let config = VideoConfig {
-            codec: Codec::H264 { avcc: header.avcc },
-            width: header.width,
-            height: header.height,
-        };
-        let read = (codec_string(&config), header.width, header.height, header.timescale);
+        let config = header.config;
+        let read = (codec_string(&config), config.width, config.height, header.timescale);
         let said = (part.codec.clone(), part.width, part.height, part.timescale);
         if read != said {
             self.find(file, format!("holds {}, the manifest says {}", describe(&read), describe(&said)));

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
-use deskreel_fmp4::{Codec, HeaderInfo, VideoConfig, codec_string, read_fragment, read_header, ticks};
+use deskreel_fmp4::{HeaderInfo, codec_string, read_fragment, read_header, ticks};
 use deskreel_model::manifest::{Cause, EncoderUse, Fragment, FrameCounts, Gap, Part, PluginUse, Track};
 use deskreel_model::{MediaTime, PartNumber, layout};
 
@@ -145,7 +145,7 @@ fn new_part(folder: &Path, track: &str, number: PartNumber) -> Result<Option<Par
     };
     let Ok(header) = read_header(&bytes) else { return Ok(None) };
     let unknown = || "unknown".to_owned();
-    let HeaderInfo { timescale, width, height, avcc } = header;
+    let HeaderInfo { timescale, config } = header;
     Ok(Some(Part {
         number,
         cause: if number == PartNumber::FIRST { Cause::Start } else { Cause::WorkerDied },
@@ -159,9 +159,9 @@ fn new_part(folder: &Path, track: &str, number: PartNumber) -> Result<Option<Par
             cannot: Vec::new(),
             refused: Vec::new(),
         },
-        codec: codec_string(&VideoConfig { codec: Codec::H264 { avcc }, width, height }),
-        width,
-        height,
+        codec: codec_string(&config),
+        width: config.width,
+        height: config.height,
         fps: 0,
         timescale,
         init: file_ref(file, &bytes),
@@ -275,17 +275,23 @@ fn count(part: &mut Part) {
     part.frames = FrameCounts { captured, encoded, skipped, lost: captured - encoded - skipped };
 }
 
-/// Known gaps where there still are some, and the new ones.
-fn gaps(track: &Track) -> Vec<Gap> {
+/// The gaps of a track as its fragments have them; what is known of them stays.
+pub fn gaps(track: &Track) -> Vec<Gap> {
     let gap = |jump: crate::Jump| {
-        let known = track.gaps.iter().find(|gap| jump.matches(gap)).map(|gap| gap.cause);
+        if let Some(known) = track.gaps.iter().find(|gap| jump.matches(gap)) {
+            return Gap { from: jump.from, to: jump.to, ..known.clone() };
+        }
         // The first fragment of a part comes after what began that part.
         let part = track.parts.iter().find(|part| part.number == jump.part);
         let first =
             part.is_some_and(|part| part.fragments.first().is_some_and(|f| f.number == jump.fragment));
         let begun = part.filter(|_| first).map(|part| part.cause);
-        let cause = known.or(begun).unwrap_or(Cause::WorkerDied);
-        Gap { from: jump.from, to: jump.to, frames: 0, cause }
+        let cause = begun.unwrap_or(Cause::WorkerDied);
+        let mut earlier =
+            track.parts.iter().rev().skip_while(|part| part.number != jump.part).skip(first.into());
+        let before = earlier.find(|part| !part.fragments.is_empty());
+        let frames = before.map_or(0, |part| part.frames_in(jump.to.0 - jump.from.0));
+        Gap { from: jump.from, to: jump.to, frames, cause }
     };
     jumps(track).into_iter().map(gap).collect()
 }

@@ -1,0 +1,19 @@
+//! Letting go of what may hang: drivers do, when they are closed.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+/// Stops an element or a pipeline on a thread of its own, and waits for it this long at most. False where it takes
+/// longer: the thread is left behind, until the process ends.
+pub fn within(element: gst::Element, limit: Duration) -> bool {
+    let (done, closed) = channel();
+    let close = move || {
+        let _ = element.set_state(gst::State::Null);
+        let _ = done.send(());
+    };
+    std::thread::Builder::new().name("close".into()).spawn(close).is_ok()
+        && closed.recv_timeout(limit).is_ok()
+}

@@ -1,0 +1,383 @@
+//! One track: a source, and the encoders that serve it one after the other.
+//!
+//! When an encoder fails, hangs or cannot be brought up, the next one of the job's ranking takes over, in a part of
+//! its own, and is given every frame that the last one has not given back: nothing is lost as long as frames may
+//! wait for it (`window.rs`). A part that has not been opened yet is taken over instead, with its number.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use deskreel_contract::{Candidate, Element, Producer, SourceRecipe, SourceRequest};
+use deskreel_model::manifest::{Cause, EncoderUse, FileRef, PluginUse, Refusal};
+use deskreel_model::worker::{Job, OpenedPart, Ranked, Report, TrackBeat, TrackJob};
+use deskreel_model::{Failure, Fault, PartNumber};
+use deskreel_pipeline::plan;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use crate::bridge::{Bridge, Successor, Timing};
+use crate::capture::{self, Capture, Gate, Rules};
+use crate::counters::Counters;
+use crate::encoder::{self, Bringup};
+use crate::error::Error;
+use crate::frames::{self, Painter};
+use crate::plugins::{Plugins, SourcePlugin};
+use crate::wire::Reporter;
+use crate::worker::Input;
+use crate::{build, encode, writer};
+
+/// For the first encoder's first frame: opening a device takes time, and no footage waits yet.
+const FIRST_FRAME: Duration = Duration::from_secs(5);
+
+/// Who looks so late has stood still itself, and the encoder with it: the machine swaps, or the process was stopped.
+const STANDSTILL: Duration = Duration::from_millis(200);
+
+pub struct Track {
+    index: usize,
+    job: TrackJob,
+    fps: u32,
+    source: PluginUse,
+    bridge: Arc<Bridge>,
+    inputs: Sender<Input>,
+    reporter: Reporter,
+    base_time: Option<gst::ClockTime>,
+    offset: u64,
+    /// Of the raw pictures, once known.
+    caps: Option<gst::Caps>,
+    /// Why the part began, and its number.
+    part: (PartNumber, Cause),
+    /// Which of the ranking is at work, what it is, and its generation.
+    rank: usize,
+    chosen: Option<(EncoderUse, Candidate)>,
+    generation: Option<u32>,
+    /// Those that failed here.
+    failed: Vec<Refusal>,
+    painter: Option<Painter>,
+    /// Kept alive: it may watch the screen for us.
+    _source: Option<SourcePlugin>,
+}
+
+/// What the tracks of a session share.
+pub struct Context<'a> {
+    pub job: &'a Job,
+    pub plugins: &'a Plugins,
+    pub pipeline: &'a gst::Pipeline,
+    /// Media time minus running time, in nanoseconds.
+    pub offset: u64,
+    pub inputs: &'a Sender<Input>,
+    pub reporter: &'a Reporter,
+}
+
+/// An encoder that was given up: which, why, and in words.
+struct Loss {
+    ranked: Ranked,
+    cause: Cause,
+    failure: Failure,
+}
+
+impl Track {
+    /// Builds the source into the pipeline. The encoder comes up as soon as the layout of its pictures is known.
+    pub fn start(index: usize, job: &TrackJob, context: &Context) -> Result<Track, Failure> {
+        let Context { plugins, pipeline, offset, inputs, reporter, .. } = *context;
+        let tell = inputs.clone();
+        let changed = move |detail| drop(tell.send(Input::SourceChanged(detail)));
+        let mut source = plugins.source(&job.source, changed)?;
+        let recipe = source.recipe(&SourceRequest { max_fps: job.max_fps })?;
+        let fps = fps(&recipe, job.max_fps);
+
+        let chain = build::capture_chain(pipeline, &job.track, &plan::capture(&recipe))?;
+        let bridge = Arc::new(bridge(index, job, context, fps)?);
+        let changes_only = job.changes_only.unwrap_or(recipe.changes_only);
+        let rules = Rules {
+            changes_only,
+            period: period(fps),
+            keepalive: job.keepalive_ns,
+            settle: context.job.fragment_ns,
+        };
+        let tell = inputs.clone();
+        let capture = Capture::new(Gate::new(rules), bridge.clone(), move |event| {
+            drop(tell.send(match event {
+                capture::Event::Picture(caps) => Input::Picture(index, caps),
+                capture::Event::Changed(detail) => Input::SourceChanged(detail),
+            }));
+        });
+        if let Some(pad) = chain.capture.static_pad("src") {
+            capture.watch(&pad);
+        }
+        close_off(pipeline, &job.track, &chain.capture)?;
+
+        let mut track = Track {
+            index,
+            job: job.clone(),
+            fps,
+            source: source.used(),
+            bridge,
+            inputs: inputs.clone(),
+            reporter: reporter.clone(),
+            base_time: pipeline.base_time(),
+            offset,
+            caps: None,
+            part: (context.job.part, Cause::Start),
+            rank: 0,
+            chosen: None,
+            generation: None,
+            failed: Vec::new(),
+            painter: None,
+            _source: None,
+        };
+        track.choose_first(plugins)?;
+        match (recipe.producer, chain.frames) {
+            (Producer::Frames(format), Some(appsrc)) => {
+                if let Some(caps) = appsrc.caps() {
+                    track.picture(caps)?;
+                }
+                let tell = inputs.clone();
+                let fail = move |failure| drop(tell.send(Input::Failed(failure)));
+                track.painter = Some(frames::paint(source, format, appsrc, pipeline, fail)?);
+            }
+            _ => track._source = Some(source),
+        }
+        Ok(track)
+    }
+
+    /// The layout of the pictures is known: the encoder comes up.
+    pub fn picture(&mut self, caps: gst::Caps) -> Result<(), Failure> {
+        if self.caps.is_none() {
+            self.caps = Some(caps);
+            self.bring_up(self.deadline().max(FIRST_FRAME))?;
+        }
+        Ok(())
+    }
+
+    /// What the encoder of a generation told. An error means that none is left.
+    pub fn encoder(
+        &mut self,
+        generation: u32,
+        event: encoder::Event,
+        plugins: &Plugins,
+        last_part: &mut PartNumber,
+    ) -> Result<(), Failure> {
+        if self.generation != Some(generation) {
+            return Ok(());
+        }
+        match event {
+            encoder::Event::Failed(failure) => {
+                self.fail_over(Cause::EncoderFailed, failure, plugins, last_part)
+            }
+            encoder::Event::Reconfigured => {
+                self.dismiss();
+                self.begin_part(Cause::SourceChanged, last_part);
+                self.bring_up(self.deadline())
+            }
+        }
+    }
+
+    /// Replaces the encoder if it hangs.
+    pub fn look(&mut self, plugins: &Plugins, last_part: &mut PartNumber) -> Result<(), Failure> {
+        let late = self.bridge.hangs_at().and_then(|at| Instant::now().checked_duration_since(at));
+        let Some(late) = late.filter(|_| self.generation.is_some()) else { return Ok(()) };
+        if late > STANDSTILL {
+            self.bridge.excuse();
+            return Ok(());
+        }
+        let name = self.job.ranking.get(self.rank).map_or("the encoder", |ranked| &ranked.candidate);
+        let text = format!("{name}: no frame came out for {} ms", self.job.frame_deadline_ms);
+        self.fail_over(Cause::EncoderHung, Failure::new(Fault::Device, text), plugins, last_part)
+    }
+
+    /// When to look next. What is captured from now on does not hang before the deadline of a frame is over.
+    pub fn look_at(&self, now: Instant) -> Instant {
+        self.bridge.hangs_at().unwrap_or_else(|| now + self.deadline())
+    }
+
+    pub fn drain(&mut self) {
+        self.painter = None;
+        self.bridge.close();
+    }
+
+    pub fn give_up(&self) {
+        self.bridge.give_up();
+    }
+
+    pub fn beat(&self, done: bool) -> TrackBeat {
+        self.bridge.beat(&self.job.track, done)
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_millis(self.job.frame_deadline_ms)
+    }
+
+    fn choose_first(&mut self, plugins: &Plugins) -> Result<(), Failure> {
+        let mut losses = Vec::new();
+        self.choose(plugins, &mut losses);
+        self.report(losses);
+        if self.chosen.is_some() {
+            return Ok(());
+        }
+        let refused = self.job.refused.iter().chain(&self.failed);
+        let reasons: Vec<_> = refused.map(|r| format!("{}: {}", r.plugin, r.reason)).collect();
+        Err(Error::NoEncoder(reasons.join("; ")).into())
+    }
+
+    /// The present encoder is replaced by the next one of the ranking.
+    fn fail_over(
+        &mut self,
+        cause: Cause,
+        failure: Failure,
+        plugins: &Plugins,
+        last_part: &mut PartNumber,
+    ) -> Result<(), Failure> {
+        let opened = self.dismiss();
+        let mut losses = Vec::new();
+        if let Some(ranked) = self.job.ranking.get(self.rank).cloned() {
+            losses.push(Loss { ranked, cause, failure: failure.clone() });
+        }
+        self.rank += 1;
+        self.choose(plugins, &mut losses);
+        if opened && self.chosen.is_some() {
+            self.begin_part(cause, last_part);
+        }
+        self.report(losses);
+        if self.chosen.is_none() {
+            self.give_up();
+            return Err(failure);
+        }
+        self.bring_up(self.deadline())
+    }
+
+    /// The first of the ranking, from the present rank on, that its plugin still offers.
+    fn choose(&mut self, plugins: &Plugins, losses: &mut Vec<Loss>) {
+        self.chosen = None;
+        while let Some(ranked) = self.job.ranking.get(self.rank) {
+            match encode::candidate(&self.job, ranked, self.fps, plugins) {
+                Ok(chosen) => return self.chosen = Some(chosen),
+                Err(error) => {
+                    let (ranked, failure) = (ranked.clone(), error.into());
+                    losses.push(Loss { ranked, cause: Cause::EncoderFailed, failure });
+                }
+            }
+            self.rank += 1;
+        }
+    }
+
+    fn begin_part(&mut self, cause: Cause, last_part: &mut PartNumber) {
+        *last_part = last_part.next();
+        self.part = (*last_part, cause);
+    }
+
+    fn report(&mut self, losses: Vec<Loss>) {
+        let next = self.chosen.is_some().then_some(self.part.0);
+        for Loss { ranked, cause, failure } in losses {
+            let (plugin, candidate) = (ranked.plugin.plugin, ranked.candidate);
+            tracing::info!(plugin, candidate, %failure, "encoder given up");
+            let detail = failure.message;
+            self.failed.push(Refusal {
+                plugin: plugin.clone(),
+                candidate: Some(candidate.clone()),
+                reason: detail.clone(),
+            });
+            let track = self.job.track.clone();
+            self.reporter.send(&Report::EncoderFailed { track, plugin, candidate, cause, detail, next });
+        }
+    }
+
+    /// Sends the present encoder away; true if it has opened its part.
+    fn dismiss(&mut self) -> bool {
+        self.generation = None;
+        let (encoder, opened) = self.bridge.dismiss();
+        encoder.into_iter().for_each(encoder::take_down);
+        opened
+    }
+
+    /// Brings the chosen encoder up.
+    fn bring_up(&mut self, first_frame: Duration) -> Result<(), Failure> {
+        let (Some((used, candidate)), Some(caps)) = (&self.chosen, &self.caps) else { return Ok(()) };
+        let mut used = used.clone();
+        let (holds, refused_before) = self
+            .job
+            .ranking
+            .get(self.rank)
+            .map_or((0, 0), |ranked| (ranked.holds_frames, ranked.refused_before));
+        let refused = self.job.refused.iter().take(refused_before);
+        used.refused = refused.chain(&self.failed).cloned().collect();
+        let generation = self.bridge.appoint(Successor {
+            holds: usize::try_from(holds).unwrap_or(usize::MAX),
+            first_frame,
+            opened: self.unopened(used),
+        });
+        self.generation = Some(generation);
+        let wanted = Bringup {
+            name: format!("{}-{generation}", self.job.track),
+            codec: self.job.encode.codec,
+            candidate: candidate.clone(),
+            caps: caps.clone(),
+            base_time: self.base_time,
+            offset: self.offset,
+            generation,
+            bridge: self.bridge.clone(),
+        };
+        let (index, inputs) = (self.index, self.inputs.clone());
+        encoder::bring_up(wanted, move |event| drop(inputs.send(Input::Encoder(index, generation, event))))?;
+        Ok(())
+    }
+
+    /// What the encoder tells of itself is filled in when it has.
+    fn unopened(&self, encoder: EncoderUse) -> OpenedPart {
+        let (number, cause) = self.part;
+        OpenedPart {
+            number,
+            cause,
+            source: self.source.clone(),
+            encoder,
+            codec: String::new(),
+            width: 0,
+            height: 0,
+            fps: self.fps,
+            timescale: 0,
+            init: FileRef { file: String::new(), size: 0, sha256: String::new() },
+        }
+    }
+}
+
+fn bridge(index: usize, job: &TrackJob, context: &Context, fps: u32) -> Result<Bridge, Error> {
+    let setup = writer::Setup {
+        track: job.track.clone(),
+        directory: context.job.directory.clone(),
+        fragment_ns: context.job.fragment_ns,
+        period_ns: period(fps),
+        reporter: context.reporter.clone(),
+    };
+    let (part, counters, inputs) = (context.job.part, Arc::new(Counters::default()), context.inputs.clone());
+    let done = move || drop(inputs.send(Input::TrackDone(index)));
+    let writer = writer::start(setup, part, counters.clone(), done)?;
+    let timing = Timing {
+        offset: context.offset,
+        period: period(fps),
+        keyframe_interval: job.encode.keyframe_interval_ms * 1_000_000,
+        frame_deadline: Duration::from_millis(job.frame_deadline_ms),
+    };
+    Ok(Bridge::new(timing, part, counters, writer))
+}
+
+/// A pad must lead somewhere, though no frame gets there.
+fn close_off(pipeline: &gst::Pipeline, track: &str, capture: &gst::Element) -> Result<(), Error> {
+    let end = Element::new("fakesink").set("sync", false).set("async", false);
+    let end = build::linked(pipeline, &format!("{track}-end"), &[end])?;
+    let no_link = |_| Error::NoLink { from: capture.name().into(), to: "fakesink".into() };
+    end.iter().try_for_each(|end| capture.link(end)).map_err(no_link)
+}
+
+/// Frames per second that a source gives at most.
+fn fps(recipe: &SourceRecipe, max_fps: u32) -> u32 {
+    match recipe.producer {
+        Producer::Frames(format) => format.fps.min(max_fps),
+        Producer::Elements(_) => max_fps,
+    }
+    .max(1)
+}
+
+/// Nanoseconds from one frame to the next.
+fn period(fps: u32) -> u64 {
+    1_000_000_000 / u64::from(fps)
+}

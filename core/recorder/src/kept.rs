@@ -1,0 +1,73 @@
+//! The folder for what can be found out again, and what a worker's process is given to find there.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Of GStreamer's own index of its plugins.
+const INDEX: (&str, &str) = ("registry-", ".bin");
+
+/// `DESKREEL_CACHE`, else the user's cache folder. `None` where there is neither: a folder that others can write to
+/// will not do, since GStreamer loads what its index names.
+pub fn folder() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_user = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    let folder = set("DESKREEL_CACHE").or_else(|| Some(of_user()?.join("deskreel")))?;
+    match fs::create_dir_all(&folder) {
+        Ok(()) => Some(folder),
+        Err(error) => {
+            tracing::debug!(folder = %folder.display(), %error, "no cache");
+            None
+        }
+    }
+}
+
+/// For every worker of this process.
+///
+/// GStreamer's index remembers which encoders a driver had when the index was made, and is not made again for another
+/// driver or another GPU. So each machine, as it is now, has its own. CUDA is told to number GPUs by their place, and not
+/// by their speed, as everybody else does.
+pub(crate) fn worker_environment() -> Vec<(&'static str, OsString)> {
+    let folder = folder().filter(|_| std::env::var_os("GST_REGISTRY").is_none());
+    let index = folder.map(|folder| element_index(&folder, &machine()));
+    let order = Some(("CUDA_DEVICE_ORDER", OsString::from("PCI_BUS_ID")));
+    order.into_iter().chain(index.map(|file| ("GST_REGISTRY", file.into_os_string()))).collect()
+}
+
+/// Stands for this machine as it is now.
+pub(crate) fn machine() -> String {
+    deskreel_machine::fingerprint().id
+}
+
+/// Those of this machine as it once was are removed.
+fn element_index(folder: &Path, machine: &str) -> PathBuf {
+    let file = folder.join(format!("{}{machine}{}", INDEX.0, INDEX.1));
+    if !file.exists() {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let is_index = |name: &str| name.starts_with(INDEX.0) && name.ends_with(INDEX.1);
+        for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(is_index)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_index_of_an_earlier_driver_is_removed_when_another_is_needed() {
+        let cache = tempfile::tempdir().unwrap();
+        let old = element_index(cache.path(), "old");
+        fs::write(&old, b"").unwrap();
+        fs::write(cache.path().join("encoders.json"), b"{}").unwrap();
+        assert_eq!(element_index(cache.path(), "old"), old);
+        assert!(old.exists());
+        assert_ne!(element_index(cache.path(), "new"), old);
+        assert!(!old.exists());
+        assert!(cache.path().join("encoders.json").exists());
+    }
+}

@@ -1,0 +1,203 @@
+//! Which of a track's candidates are tried, and which of them a recording uses. Pure.
+
+use deskreel_contract::Tier;
+use deskreel_model::Utc;
+use deskreel_model::manifest::Refusal;
+use deskreel_model::worker::{Proof, Ranked, Surveyed};
+
+/// A candidate, and what is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tried {
+    pub candidate: Surveyed,
+    pub standing: Standing,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    Unknown,
+    /// It has encoded pictures of this kind on this machine, and a decoder has seen them.
+    Works {
+        proof: Proof,
+        at: Utc,
+    },
+    /// `at` is when it was tried; `None` where that was not even necessary.
+    Refused {
+        reason: String,
+        at: Option<Utc>,
+    },
+}
+
+/// How many candidates are to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What a recording needs: the best one that works, and one to go on with if that one dies.
+    Enough,
+    All,
+}
+
+impl Tried {
+    pub fn new(candidate: Surveyed) -> Self {
+        let refused = candidate.refused.clone();
+        let standing = refused.map_or(Standing::Unknown, |reason| Standing::Refused { reason, at: None });
+        Tried { candidate, standing }
+    }
+
+    pub fn works(&self) -> bool {
+        matches!(self.standing, Standing::Works { .. })
+    }
+
+    pub fn is(&self, plugin: &str, candidate: &str) -> bool {
+        self.candidate.plugin.plugin == plugin && self.candidate.candidate == candidate
+    }
+}
+
+/// Whether nothing more need be tried. For a recording that is so where, in the order of preference, two work, one
+/// of them in software: what takes one GPU's encoder often takes all of them. Whatever comes behind those changes
+/// nothing, so two starts on one machine give one ranking.
+pub fn is_settled(tried: &[Tried], extent: Extent) -> bool {
+    let (mut working, mut software) = (0, false);
+    for one in tried {
+        match one.standing {
+            Standing::Unknown => return false,
+            Standing::Works { .. } => {
+                working += 1;
+                software |= one.candidate.tier == Tier::Software;
+                if extent == Extent::Enough && working >= 2 && software {
+                    return true;
+                }
+            }
+            Standing::Refused { .. } => {}
+        }
+    }
+    true
+}
+
+/// The next one to try, beside those that are being tried. One at a time of what a plugin has in hardware: drivers
+/// count sessions, and candidates must not refuse each other for want of one.
+pub fn next_to_try(tried: &[Tried], running: &[usize]) -> Option<usize> {
+    let is_busy = |one: &Tried| {
+        let plugin = &one.candidate.plugin.plugin;
+        let same =
+            |index: &usize| tried.get(*index).is_some_and(|other| &other.candidate.plugin.plugin == plugin);
+        one.candidate.tier == Tier::Hardware && running.iter().any(same)
+    };
+    let waits = |(index, one): &(usize, &Tried)| {
+        one.standing == Standing::Unknown && !running.contains(index) && !is_busy(one)
+    };
+    tried.iter().enumerate().find(waits).map(|(index, _)| index)
+}
+
+/// Those that work, best first, and why each was refused that would have come before the last of them; every one's
+/// reason where none works.
+pub fn rank(tried: &[Tried]) -> (Vec<Ranked>, Vec<Refusal>) {
+    let last = tried.iter().rposition(Tried::works).unwrap_or(tried.len());
+    let (mut ranked, mut refused) = (Vec::new(), Vec::new());
+    for (index, Tried { candidate, standing }) in tried.iter().enumerate() {
+        match standing {
+            Standing::Works { proof, .. } => ranked.push(Ranked {
+                plugin: candidate.plugin.clone(),
+                candidate: candidate.candidate.clone(),
+                holds_frames: proof.holds_frames,
+                refused_before: refused.len(),
+            }),
+            Standing::Refused { reason, .. } if index <= last => refused.push(Refusal {
+                plugin: candidate.plugin.plugin.clone(),
+                candidate: Some(candidate.candidate.clone()).filter(|id| !id.is_empty()),
+                reason: reason.clone(),
+            }),
+            Standing::Refused { .. } | Standing::Unknown => {}
+        }
+    }
+    (ranked, refused)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use deskreel_contract::Memory;
+    use deskreel_model::worker::PluginSettings;
+
+    use super::*;
+
+    /// `nv.a:works nv.b:? x264:refused`: candidates of the plugins before the dot; in hardware where there is one.
+    pub(crate) fn list(text: &str) -> Vec<Tried> {
+        let one = |word: &str| {
+            let (name, standing) = word.split_once(':').unwrap();
+            let (plugin, tier) = match name.split_once('.') {
+                Some((plugin, _)) => (plugin, Tier::Hardware),
+                None => (name, Tier::Software),
+            };
+            let plugin = PluginSettings { plugin: plugin.to_owned(), settings: serde_json::Value::Null };
+            let candidate = Surveyed {
+                plugin,
+                version: "1".to_owned(),
+                candidate: name.to_owned(),
+                tier,
+                memory: Memory::System,
+                gpu: None,
+                recipe: name.to_owned(),
+                cannot: Vec::new(),
+                refused: None,
+            };
+            let standing = match standing {
+                "works" => Standing::Works { proof: Proof::default(), at: at(0) },
+                "?" => Standing::Unknown,
+                reason => Standing::Refused { reason: reason.to_owned(), at: None },
+            };
+            Tried { candidate, standing }
+        };
+        text.split_whitespace().map(one).collect()
+    }
+
+    pub(crate) fn at(seconds: i64) -> Utc {
+        Utc(jiff::Timestamp::from_second(seconds).unwrap())
+    }
+
+    fn enough(text: &str) -> bool {
+        is_settled(&list(text), Extent::Enough)
+    }
+
+    #[test]
+    fn nothing_is_used_before_what_is_preferred_to_it_is_known() {
+        assert!(!enough("nv.a:? x264:works openh264:works"));
+        assert!(enough("nv.a:refused x264:works openh264:works"));
+    }
+
+    #[test]
+    fn a_recording_needs_one_that_goes_on_in_software_when_the_gpu_dies() {
+        assert!(!enough("nv.a:works nv.b:works x264:?"));
+        assert!(enough("nv.a:works x264:works openh264:?"));
+        assert!(enough("x264:works openh264:works nv.a:?"));
+        assert!(!enough("x264:works openh264:?"));
+    }
+
+    #[test]
+    fn where_all_are_known_there_is_nothing_more_to_know() {
+        assert!(enough("nv.a:works"));
+        assert!(enough("nv.a:refused"));
+        assert!(enough(""));
+        assert!(!is_settled(&list("nv.a:works x264:works openh264:?"), Extent::All));
+    }
+
+    #[test]
+    fn they_are_tried_in_order_and_one_of_a_plugin_s_in_hardware_at_a_time() {
+        let list = list("nv.a:? nv.b:? va.a:refused x264:? openh264:works x265:?");
+        assert_eq!(next_to_try(&list, &[]), Some(0));
+        assert_eq!(next_to_try(&list, &[0]), Some(3));
+        assert_eq!(next_to_try(&list, &[0, 3]), Some(5));
+        assert_eq!(next_to_try(&list, &[3, 5]), Some(0));
+        assert_eq!(next_to_try(&list, &[0, 3, 5]), None);
+    }
+
+    #[test]
+    fn reasons_are_told_of_what_comes_before_the_last_one_that_works() {
+        let (ranked, refused) = rank(&list("nv.a:green x264:works va.a:absent openh264:works vt.a:absent"));
+        let ids: Vec<_> = ranked.iter().map(|ranked| ranked.candidate.as_str()).collect();
+        assert_eq!(ids, ["x264", "openh264"]);
+        assert_eq!([ranked[0].refused_before, ranked[1].refused_before], [1, 2]);
+        let reasons: Vec<_> = refused.iter().map(|refused| refused.reason.as_str()).collect();
+        assert_eq!(reasons, ["green", "absent"]);
+        assert_eq!(rank(&list("nv.a:green vt.a:absent")).1.len(), 2);
+    }
+}

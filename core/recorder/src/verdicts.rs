@@ -1,0 +1,303 @@
+//! What probes have found out on this machine, kept so that a start need not wait for them again.
+//!
+//! A verdict is kept under everything on which it depends, so that nothing here is ever compared: what differs has
+//! another key. Losing the file costs the probes once more; nothing else. Two processes may use it at a time: a
+//! change is made to what is on disk at that moment, under a lock.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use deskreel_model::Utc;
+use deskreel_model::worker::{Picture, Proof, Surveyed, TrackJob};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::ranking::Standing;
+
+/// In the cache folder.
+const FILE: &str = "encoders.json";
+const LOCK: &str = "encoders.lock";
+/// What works is tried again after so many hours: a month.
+const WORKS_HOURS: i64 = 30 * 24;
+/// What was refused, after so many: its cure may be nothing that the key knows of.
+const REFUSED_HOURS: i64 = 24;
+/// Another process has the lock for milliseconds. One that hangs must not hold up a recording.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Everything on which a verdict depends, hashed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Key(String);
+
+impl Key {
+    /// `machine` stands for the GPUs, their drivers and GStreamer; `plugins` for every library that the worker loads
+    /// beside it.
+    pub fn new(machine: &str, plugins: &str, track: &TrackJob, picture: &Picture, one: &Surveyed) -> Key {
+        let Surveyed { plugin, version, candidate, recipe, .. } = one;
+        let facts =
+            (machine, plugins, &plugin.plugin, version, candidate, recipe, track.encode.codec, picture);
+        Key(deskreel_spool::sha256_hex(serde_json::json!(facts).to_string().as_bytes()))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Verdict {
+    pub plugin: String,
+    pub candidate: String,
+    /// For whoever reads the file.
+    pub picture: Picture,
+    pub result: Result<Proof, String>,
+    pub at: Utc,
+}
+
+impl Verdict {
+    pub fn standing(&self) -> Standing {
+        match &self.result {
+            Ok(proof) => Standing::Works { proof: proof.clone(), at: self.at },
+            Err(reason) => Standing::Refused { reason: reason.clone(), at: Some(self.at) },
+        }
+    }
+
+    /// A clock that was set back makes no verdict younger than it is.
+    fn is_current(&self, now: Utc) -> bool {
+        let limit = if self.result.is_ok() { WORKS_HOURS } else { REFUSED_HOURS };
+        let hours = now.0.since(self.at.0).map_or(i64::MAX, |age| age.get_seconds() / 3600);
+        (0..limit).contains(&hours)
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Found(Key, Verdict),
+    Struck { plugin: String, candidate: String },
+    AllStruck,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Verdicts {
+    folder: Option<PathBuf>,
+    kept: BTreeMap<Key, Verdict>,
+    unsaved: Vec<Change>,
+}
+
+impl Verdicts {
+    /// Those that are kept in this folder; without one they last as long as this process.
+    pub fn open(folder: Option<PathBuf>) -> Self {
+        let kept = folder.as_deref().map(read).unwrap_or_default();
+        Verdicts { folder, kept, unsaved: Vec::new() }
+    }
+
+    pub fn get(&self, key: &Key, now: Utc) -> Option<&Verdict> {
+        self.kept.get(key).filter(|verdict| verdict.is_current(now))
+    }
+
+    pub fn found(&mut self, key: Key, verdict: Verdict) {
+        self.change(Change::Found(key, verdict));
+    }
+
+    /// It has failed in use, so whatever was found out about it before, on whatever pictures, is no longer known.
+    pub fn strike(&mut self, plugin: &str, candidate: &str) {
+        self.change(Change::Struck { plugin: plugin.to_owned(), candidate: candidate.to_owned() });
+    }
+
+    pub fn strike_all(&mut self) {
+        self.change(Change::AllStruck);
+    }
+
+    fn change(&mut self, change: Change) {
+        apply(&mut self.kept, &change);
+        self.unsaved.push(change);
+    }
+
+    /// Brings the changes to disk. Apart from the changes, so that no start waits for a disk.
+    pub fn save(&mut self, now: Utc) {
+        let Some(folder) = self.folder.clone().filter(|_| !self.unsaved.is_empty()) else { return };
+        match self.write(&folder, now) {
+            Ok(()) => self.unsaved.clear(),
+            Err(error) => tracing::warn!(%error, "what is known of the encoders was not saved"),
+        }
+    }
+
+    fn write(&mut self, folder: &Path, now: Utc) -> Result<(), Error> {
+        let failed = |source| Error::Cache { path: folder.display().to_string(), source };
+        let lock = File::create(folder.join(LOCK)).map_err(failed)?;
+        let mut tries = 0;
+        while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            tries += 1;
+            if tries >= LOCK_TRIES {
+                return Err(failed(error.into()));
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        let mut kept = read(folder);
+        kept.retain(|_, verdict| verdict.is_current(now));
+        self.unsaved.iter().for_each(|change| apply(&mut kept, change));
+        let bytes = serde_json::to_vec_pretty(&kept).map_err(|error| failed(error.into()))?;
+        deskreel_spool::write_atomic(&folder.join(FILE), &bytes)?;
+        self.kept = kept;
+        Ok(())
+    }
+}
+
+fn apply(kept: &mut BTreeMap<Key, Verdict>, change: &Change) {
+    match change {
+        Change::Found(key, verdict) => {
+            kept.insert(key.clone(), verdict.clone());
+        }
+        Change::Struck { plugin, candidate } => {
+            kept.retain(|_, verdict| (&verdict.plugin, &verdict.candidate) != (plugin, candidate));
+        }
+        Change::AllStruck => kept.clear(),
+    }
+}
+
+/// A file that is not there or cannot be read is as good as an empty one.
+fn read(folder: &Path) -> BTreeMap<Key, Verdict> {
+    let bytes = std::fs::read(folder.join(FILE)).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use deskreel_contract::{Codec, EncodeRequest};
+    use deskreel_model::worker::PluginSettings;
+
+    use super::*;
+    use crate::ranking::tests::{at, list};
+
+    const HOUR: i64 = 3600;
+
+    fn picture(width: u32) -> Picture {
+        Picture { format: "BGRx".to_owned(), width, height: 1080, fps: 10 }
+    }
+
+    fn track() -> TrackJob {
+        let source = PluginSettings { plugin: "source.x11".to_owned(), settings: serde_json::Value::Null };
+        TrackJob::new("video", source, Vec::new(), EncodeRequest::new(Codec::H264))
+    }
+
+    fn key(candidate: &str) -> Key {
+        Key::new(
+            "machine",
+            "plugins",
+            &track(),
+            &picture(1920),
+            &list(&format!("{candidate}:?"))[0].candidate,
+        )
+    }
+
+    fn verdict(candidate: &str, result: Result<Proof, String>) -> Verdict {
+        let plugin = candidate.split('.').next().unwrap().to_owned();
+        Verdict { plugin, candidate: candidate.to_owned(), picture: picture(1920), result, at: at(0) }
+    }
+
+    fn works(candidate: &str) -> (Key, Verdict) {
+        (key(candidate), verdict(candidate, Ok(Proof::default())))
+    }
+
+    fn open(folder: &tempfile::TempDir) -> Verdicts {
+        Verdicts::open(Some(folder.path().to_owned()))
+    }
+
+    #[test]
+    fn a_verdict_holds_for_this_machine_these_libraries_this_picture_and_this_recipe() {
+        let one = list("nv.a:?").remove(0).candidate;
+        let other_recipe = Surveyed { recipe: "nvh264enc bitrate=0".to_owned(), ..one.clone() };
+        let h265 = TrackJob { encode: EncodeRequest::new(Codec::H265), ..track() };
+        let keys = [
+            Key::new("machine", "plugins", &track(), &picture(1920), &one),
+            Key::new("other driver", "plugins", &track(), &picture(1920), &one),
+            Key::new("machine", "other library", &track(), &picture(1920), &one),
+            Key::new("machine", "plugins", &h265, &picture(1920), &one),
+            Key::new("machine", "plugins", &track(), &picture(1280), &one),
+            Key::new("machine", "plugins", &track(), &picture(1920), &other_recipe),
+        ];
+        let different: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len());
+        assert_eq!(keys[0], Key::new("machine", "plugins", &track(), &picture(1920), &one));
+    }
+
+    #[test]
+    fn what_works_is_tried_again_after_a_month_and_what_does_not_after_a_day() {
+        let mut verdicts = Verdicts::default();
+        verdicts.found(key("x264"), verdict("x264", Ok(Proof::default())));
+        verdicts.found(key("nv.a"), verdict("nv.a", Err("green".to_owned())));
+        let known = |hour: i64| {
+            ["x264", "nv.a"].map(|candidate| verdicts.get(&key(candidate), at(hour * HOUR)).is_some())
+        };
+        assert_eq!(known(23), [true, true]);
+        assert_eq!(known(25), [true, false]);
+        assert_eq!(known(30 * 24 - 1), [true, false]);
+        assert_eq!(known(30 * 24), [false, false]);
+        assert_eq!(known(-2), [false, false], "it was set back");
+    }
+
+    #[test]
+    fn another_process_knows_what_this_one_found_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut one, mut other) = (open(&folder), open(&folder));
+        let ((x264, found_x264), (openh264, found_openh264)) = (works("x264"), works("openh264"));
+        one.found(x264.clone(), found_x264.clone());
+        one.save(at(0));
+        other.found(openh264.clone(), found_openh264);
+        other.save(at(0));
+        assert_eq!(open(&folder).get(&x264, at(0)), Some(&found_x264));
+        assert!(open(&folder).get(&openh264, at(0)).is_some());
+    }
+
+    #[test]
+    fn what_failed_in_use_is_not_brought_back_by_another_process_that_saves_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let (nv, found) = works("nv.a");
+        let mut one = open(&folder);
+        one.found(nv.clone(), found);
+        one.save(at(0));
+        let mut other = open(&folder);
+        one.strike("nv", "nv.a");
+        one.save(at(0));
+        let (x264, found) = works("x264");
+        other.found(x264, found);
+        other.save(at(0));
+        assert_eq!(open(&folder).get(&nv, at(0)), None);
+        assert_eq!(other.get(&nv, at(0)), None);
+    }
+
+    #[test]
+    fn a_broken_file_is_a_fresh_start() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), b"{ \"half").unwrap();
+        let (x264, found) = works("x264");
+        let mut verdicts = open(&folder);
+        assert_eq!(verdicts.get(&x264, at(0)), None);
+        verdicts.found(x264.clone(), found);
+        verdicts.save(at(0));
+        assert!(open(&folder).get(&x264, at(0)).is_some());
+    }
+
+    #[test]
+    fn without_a_folder_verdicts_last_as_long_as_the_process() {
+        let (x264, found) = works("x264");
+        let mut verdicts = Verdicts::open(None);
+        verdicts.found(x264.clone(), found);
+        verdicts.save(at(0));
+        assert!(verdicts.get(&x264, at(0)).is_some());
+    }
+
+    #[test]
+    fn old_verdicts_leave_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (x264, found) = works("x264");
+        let mut verdicts = open(&folder);
+        verdicts.found(x264, found);
+        verdicts.save(at(0));
+        verdicts.strike("nv", "nv.a");
+        verdicts.save(at(31 * 24 * HOUR));
+        assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), "{}");
+    }
+}
