@@ -71,10 +71,15 @@ impl Progress {
         self.line(&format!("{track}: encoded by {candidate} ({plugin})"));
         // Later parts say why they have begun.
         if part == PartNumber::FIRST {
-            for Refusal { plugin, candidate, reason } in &encoder.refused {
-                let candidate =
-                    candidate.as_deref().map_or(String::new(), |candidate| format!("{candidate} "));
-                self.line(&format!("  not {candidate}({plugin}): {reason}"));
+            // Without a driver, all that a plugin has is refused for the same reason.
+            let same = |a: &Refusal, b: &Refusal| (&a.plugin, &a.reason) == (&b.plugin, &b.reason);
+            for alike in encoder.refused.chunk_by(same) {
+                let candidates: Vec<_> = alike.iter().filter_map(|one| one.candidate.as_deref()).collect();
+                let Some(Refusal { plugin, reason, .. }) = alike.first() else { continue };
+                match candidates.as_slice() {
+                    [one] => self.line(&format!("  not {one} ({plugin}): {reason}")),
+                    _ => self.line(&format!("  not {plugin}: {reason}")),
+                }
             }
         }
     }
