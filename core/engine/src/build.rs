@@ -61,8 +61,8 @@ pub fn element(wanted: &Element, name: &str) -> Result<gst::Element, Error> {
 
 /// Makes one element as it comes.
 pub fn make(factory: &str, name: &str) -> Result<gst::Element, Error> {
-    let found = gst::ElementFactory::find(factory).ok_or_else(|| not_installed(factory))?;
-    found.create().name(name).build().map_err(|error| Error::NoStart(error.to_string()))
+    let factory = gst::ElementFactory::find(factory).ok_or_else(|| not_installed(factory))?;
+    factory.create().name(name).build().map_err(|error| Error::NoStart(error.to_string()))
 }
 
 pub fn not_installed(factory: &str) -> Error {
