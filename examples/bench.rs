@@ -104,7 +104,9 @@ fn setup(graph: &Graph) -> Setup {
 
 /// Copies of the shipped libraries, because the loader knows a file that it has loaded before.
 fn load_plugins(count: usize) -> Result<()> {
-    let built = built()?;
+    let mut built = built()?;
+    // What is data alone loads nothing.
+    built.retain(|found| found.path.extension().is_some_and(|extension| extension == "so"));
     let folder = tempfile::tempdir()?;
     let mut times = Vec::new();
     for (number, library) in built.iter().cycle().take(count).enumerate() {
@@ -147,7 +149,7 @@ fn find<'a>(built: &'a [Found], id: &str) -> Result<&'a Found> {
 }
 
 fn built() -> Result<Vec<Found>> {
-    match deskreel_host::search(&[build_folder()?]) {
+    match deskreel_host::search(&deskreel_host::folders_beside(&build_folder()?)) {
         found if found.is_empty() => Err("no plugins beside this program; build the workspace first".into()),
         found => Ok(found),
     }

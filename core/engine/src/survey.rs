@@ -139,6 +139,7 @@ fn surveyed<'a>(
         memory: candidate.memory,
         gpu: None,
         recipe: String::new(),
+        on_demand: probe::on_demand(job),
         cannot: Vec::new(),
         refused: None,
     };
@@ -146,10 +147,6 @@ fn surveyed<'a>(
     match candidates::fitted(candidate) {
         Ok(Fitted { candidate, cannot, encoder }) => {
             surveyed.recipe = launch_line(&planned(&candidate));
-            if !probe::on_demand(job) {
-                // It may have been tried with less asked of it.
-                surveyed.recipe.push_str(" without keyframes on demand");
-            }
             surveyed.cannot = cannot;
             surveyed.refused = planned(&candidate).iter().find_map(absent);
             if candidate.tier == Tier::Hardware {
@@ -184,6 +181,7 @@ fn unusable(plugin: &PluginSettings, error: &Error) -> Surveyed {
         memory: deskreel_contract::Memory::System,
         gpu: None,
         recipe: String::new(),
+        on_demand: false,
         cannot: Vec::new(),
         refused: Some(error.to_string()),
     }

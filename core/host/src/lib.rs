@@ -28,7 +28,7 @@ pub use descriptor::Entry;
 pub use error::{PluginFailure, Refused};
 pub use instance::{Library, Plugin};
 pub use load::{LOAD_LIMIT, load, load_with_deadline};
-pub use search::{Found, default_paths, examine, search, shipped_folders};
+pub use search::{Found, default_paths, examine, folders_beside, search, shipped_folders};
 
 pub use deskreel_sdk::ErrorKind;
 pub use deskreel_sdk::abi::FrameStatus;

@@ -32,12 +32,15 @@ pub fn default_paths(explicit: &[PathBuf]) -> Vec<PathBuf> {
 /// executable, and in a development tree that folder itself, where cargo puts what it builds, with the tree's
 /// `plugins/`, where those lie that need no building.
 pub fn shipped_folders() -> Vec<PathBuf> {
-    let Some(folder) = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned())) else {
-        return Vec::new();
-    };
+    let program = env::current_exe().ok();
+    program.as_deref().and_then(Path::parent).map(folders_beside).unwrap_or_default()
+}
+
+/// The same for a program that lies in this folder.
+pub fn folders_beside(folder: &Path) -> Vec<PathBuf> {
     let installed = folder.join("../lib/deskreel/plugins").canonicalize().ok();
-    let sources = is_cargo_output(&folder).then(|| sources_of(&folder)).flatten();
-    let built = is_cargo_output(&folder).then_some(folder);
+    let sources = is_cargo_output(folder).then(|| sources_of(folder)).flatten();
+    let built = is_cargo_output(folder).then(|| folder.to_owned());
     installed.into_iter().chain(built).chain(sources).collect()
 }
 

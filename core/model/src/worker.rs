@@ -292,6 +292,8 @@ pub struct Surveyed {
     /// Everything that would be set, element by element, as GStreamer writes a launch line. Part of what a verdict
     /// is kept under.
     pub recipe: String,
+    /// Whether it has to give a keyframe whenever one is asked for, and is tried for that. Part of the same.
+    pub on_demand: bool,
     /// What was asked for and the element cannot do; it would be done without.
     pub cannot: Vec<Meaning>,
     /// Why it need not even be tried.

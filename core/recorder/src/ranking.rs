@@ -137,6 +137,7 @@ pub(crate) mod tests {
                 memory: Memory::System,
                 gpu: None,
                 recipe: name.to_owned(),
+                on_demand: true,
                 cannot: Vec::new(),
                 refused: None,
             };

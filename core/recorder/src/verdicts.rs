@@ -37,9 +37,9 @@ impl Key {
     /// `machine` stands for the GPUs, their drivers and GStreamer; `plugins` for every library that the worker loads
     /// beside it.
     pub fn new(machine: &str, plugins: &str, track: &TrackJob, picture: &Picture, one: &Surveyed) -> Key {
-        let Surveyed { plugin, version, candidate, recipe, .. } = one;
-        let facts =
-            (machine, plugins, &plugin.plugin, version, candidate, recipe, track.encode.codec, picture);
+        let Surveyed { plugin, version, candidate, recipe, on_demand, .. } = one;
+        let element = (&plugin.plugin, version, candidate, recipe, on_demand);
+        let facts = (machine, plugins, element, track.encode.codec, picture);
         Key(deskreel_spool::sha256_hex(serde_json::json!(facts).to_string().as_bytes()))
     }
 }
@@ -209,6 +209,7 @@ mod tests {
     fn a_verdict_holds_for_this_machine_these_libraries_this_picture_and_this_recipe() {
         let one = list("nv.a:?").remove(0).candidate;
         let other_recipe = Surveyed { recipe: "nvh264enc bitrate=0".to_owned(), ..one.clone() };
+        let less_asked = Surveyed { on_demand: false, ..one.clone() };
         let h265 = TrackJob { encode: EncodeRequest::new(Codec::H265), ..track() };
         let keys = [
             Key::new("machine", "plugins", &track(), &picture(1920), &one),
@@ -217,6 +218,7 @@ mod tests {
             Key::new("machine", "plugins", &h265, &picture(1920), &one),
             Key::new("machine", "plugins", &track(), &picture(1280), &one),
             Key::new("machine", "plugins", &track(), &picture(1920), &other_recipe),
+            Key::new("machine", "plugins", &track(), &picture(1920), &less_asked),
         ];
         let different: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(different.len(), keys.len());

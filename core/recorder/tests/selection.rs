@@ -189,6 +189,7 @@ fn fake_survey(track: &TrackJob) -> Result<TrackSurvey, deskreel_model::Failure>
         memory: Memory::System,
         gpu: None,
         recipe: "fake".to_owned(),
+        on_demand: true,
         cannot: Vec::new(),
         refused: None,
     };
