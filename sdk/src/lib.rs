@@ -41,6 +41,7 @@ mod host;
 mod policy;
 mod sink;
 mod source;
+pub mod units;
 
 pub use encoder::Encoder;
 pub use error::{ErrorKind, PluginError, Result};

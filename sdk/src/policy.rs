@@ -1,19 +1,23 @@
-use deskreel_contract::{Decided, Fact};
+use deskreel_contract::{Decided, Decision, Fact};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Decides what is recorded and which interaction it belongs to. Pure: the same fact gives the same decision, on
-/// any machine, in any year. What must be remembered goes into the state that is returned.
+/// Decides what is recorded and which interaction it belongs to. Pure: the same state and fact give the same
+/// decisions, on any machine, in any year.
 pub trait Policy: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
+    /// What must be remembered of one agent from event to event; `()` where nothing must. The host keeps it.
+    type State: DeserializeOwned + Serialize + Default;
 
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
-    fn decide(&self, fact: &Fact) -> Result<Decided>;
+    /// The agent's state stands at its default the first time.
+    fn decide(&self, state: &mut Self::State, fact: &Fact<()>) -> Result<Vec<Decision>>;
 }
 
 pub struct PolicyInstance<P>(P);
@@ -27,7 +31,12 @@ impl<P: Policy> Instance for PolicyInstance<P> {
 
     fn call(&mut self, method: &str, json: &str) -> Result<String> {
         match method {
-            "decide" => answer(json, |fact| self.0.decide(&fact)),
+            "decide" => answer(json, |fact: Fact<Option<P::State>>| {
+                let (state, fact) = fact.take_state();
+                let mut state = state.unwrap_or_default();
+                let decisions = self.0.decide(&mut state, &fact)?;
+                Ok(Decided { state, decisions })
+            }),
             other => Err(PluginError::unsupported(other)),
         }
     }

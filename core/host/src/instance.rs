@@ -133,14 +133,18 @@ impl Plugin {
         Q: Serialize + ?Sized,
         A: DeserializeOwned,
     {
-        let failure = |error: PluginError| PluginFailure::new(&self.id, error);
-        let json = serde_json::to_string(request).map_err(|error| failure(error.into()))?;
-        let answer = self.instance.call(RStr::from_str(method), RStr::from_str(&json));
-        let answer = answer.into_result().map_err(|error| failure(error.into()))?;
+        let json =
+            serde_json::to_string(request).map_err(|error| PluginFailure::new(&self.id, error.into()))?;
+        let answer = self.ask(method, &json)?;
         serde_json::from_str(&answer).map_err(|error| {
-            failure(PluginError::failed(format!(
-                "its answer to `{method}` is not what it should be: {error}"
-            )))
+            let message = format!("its answer to `{method}` is not what it should be: {error}");
+            PluginFailure::new(&self.id, PluginError::failed(message))
         })
+    }
+
+    /// The same, as JSON that the caller writes and reads.
+    pub fn ask(&mut self, method: &str, json: &str) -> Result<String, PluginFailure> {
+        let answer = self.instance.call(RStr::from_str(method), RStr::from_str(json)).into_result();
+        answer.map(Into::into).map_err(|error| PluginFailure::new(&self.id, error.into()))
     }
 }

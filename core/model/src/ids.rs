@@ -1,6 +1,7 @@
 //! Identities, as types of their own.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,53 @@ impl fmt::Display for RecordingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Names that come from outside: cheap to clone, since every event and every segment carries some.
+macro_rules! name {
+    ($($(#[$about:meta])* $name:ident),+ $(,)?) => { $(
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Arc<str>);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(name: &str) -> Self {
+                $name(name.into())
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+ };
+}
+
+name! {
+    /// A person who serves customers, as the telephony system names them.
+    AgentId,
+    /// A call, as the telephony system names it. A transfer or a conference may give the same call another id.
+    CallId,
+    /// One customer contact: the id of the call that it began with, or of a chat or mail.
+    InteractionId,
+    /// A seat with a PC.
+    Place,
+    /// A feed of the pipeline file.
+    FeedName,
 }
 
 /// Numbers the parts of a track from 1.

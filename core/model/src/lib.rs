@@ -1,17 +1,20 @@
 //! The nouns that every part of Deskreel shares. Pure: no files, no clock, no GStreamer.
 //!
-//! Wire types live here and nothing else in core is serialized: the [`manifest`] that lies beside the footage,
-//! and what the supervisor and its worker say to each other ([`worker`]).
+//! Wire types live here and nothing else in core is serialized: the [`manifest`] that lies beside the footage, what
+//! the supervisor and its worker say to each other ([`worker`]), the [`event`]s of feeds, and the table of
+//! [`segment`]s.
 
+pub mod event;
 pub mod fault;
 pub mod gpu;
 pub mod ids;
 pub mod layout;
 pub mod manifest;
+pub mod segment;
 pub mod time;
 pub mod worker;
 
 pub use fault::{Failure, Fault};
-pub use ids::{PartNumber, RecordingId};
+pub use ids::{AgentId, CallId, FeedName, InteractionId, PartNumber, Place, RecordingId};
 pub use manifest::Manifest;
 pub use time::{MediaTime, Utc};

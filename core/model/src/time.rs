@@ -53,6 +53,35 @@ impl fmt::Display for MediaTime {
 #[serde(transparent)]
 pub struct Utc(pub jiff::Timestamp);
 
+impl Utc {
+    pub const MIN: Utc = Utc(jiff::Timestamp::MIN);
+
+    /// RFC 3339, as events carry it.
+    pub fn parse(text: &str) -> Option<Utc> {
+        text.parse().ok().map(Utc)
+    }
+
+    /// Stays at the end of time rather than wrap.
+    pub fn plus(self, duration: Duration) -> Utc {
+        Utc(self.0.saturating_add(duration).unwrap_or(jiff::Timestamp::MAX))
+    }
+
+    pub fn minus(self, duration: Duration) -> Utc {
+        Utc(self.0.saturating_sub(duration).unwrap_or(jiff::Timestamp::MIN))
+    }
+
+    /// Moved by the offset of a clock; positive where that clock is behind.
+    pub fn shifted_ms(self, offset_ms: i64) -> Utc {
+        let duration = Duration::from_millis(offset_ms.unsigned_abs());
+        if offset_ms < 0 { self.minus(duration) } else { self.plus(duration) }
+    }
+
+    /// Zero where `earlier` is later.
+    pub fn saturating_since(self, earlier: Utc) -> Duration {
+        Duration::try_from(self.0.duration_since(earlier.0)).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.0)

@@ -37,6 +37,9 @@ pub struct Provides {
     /// JSON Schema of the settings table, written as TOML. Absent means that there are no settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<serde_json::Value>,
+    /// For a policy: the types of events that it is asked about, as in `call.*`; absent: all. Timers always come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
     /// For a plugin without code: its answer to `recipe` (source) or `candidates` (encoder), in which a string
     /// `"{name}"` standing alone as a property's value is replaced by the setting of that name; or, as a table, an
     /// encoder's elements and what each setting becomes in them (docs/encoders.md).

@@ -1,10 +1,13 @@
-//! What feeds bring in and what policies decide about it.
+//! What feeds bring in.
 
+use std::fmt;
+
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A normalised interaction event. docs/plugin-contract.md lists the types and their fields.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// `call.established`, `agent.state`, ...
     #[serde(rename = "type")]
@@ -16,28 +19,48 @@ pub struct Event {
     pub fields: Map<String, Value>,
 }
 
-/// What a policy decides from: its own earlier state and one event. It has no clock and no IO.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fact {
-    /// What the policy returned as its state last time; null the first time.
-    pub state: Value,
-    pub event: Event,
+impl Event {
+    pub fn new(kind: impl Into<String>, at: impl Into<String>) -> Self {
+        Event { kind: kind.into(), at: at.into(), fields: Map::new() }
+    }
+
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// A field that is a text.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field)?.as_str()
+    }
 }
 
-/// A policy's answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Decided {
-    pub state: Value,
-    pub decisions: Vec<Decision>,
+/// By hand, since serde's `flatten` reads every event twice, and policies are asked about each.
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Decision {
-    /// `start`, `stop`, `pause`, `resume`, `mask`, `map`, `tag` or `wake_at`.
-    pub action: String,
-    /// The reason, for people.
-    pub why: String,
-    /// The fields of this action, which docs/plugin-contract.md lists.
-    #[serde(flatten)]
-    pub fields: Map<String, Value>,
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Event;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event: an object with `type` and `at`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
+        let (mut kind, mut at, mut fields) = (None, None, Map::new());
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "type" => kind = Some(map.next_value()?),
+                "at" => at = Some(map.next_value()?),
+                _ => drop(fields.insert(key, map.next_value()?)),
+            }
+        }
+        let kind = kind.ok_or_else(|| A::Error::missing_field("type"))?;
+        Ok(Event { kind, at: at.ok_or_else(|| A::Error::missing_field("at"))?, fields })
+    }
 }

@@ -18,6 +18,7 @@ mod descriptor;
 mod encoder;
 mod event;
 mod notice;
+mod policy;
 mod recipe;
 
 pub use delivery::{Answer, FinishedRecording, FragmentDelivery};
@@ -27,8 +28,12 @@ pub use descriptor::{
 pub use encoder::{
     Candidate, Chroma, Codec, Content, EncodeRequest, Latency, Meaning, Memory, Need, Rate, Speed, Tier, Wish,
 };
-pub use event::{Decided, Decision, Event, Fact};
+pub use event::Event;
 pub use notice::Notice;
+pub use policy::{
+    AgentFacts, CallFacts, Capture, ConnectionState, Decided, Decision, Fact, InteractionFacts, MediaFacts,
+    RecordingFacts, Role, Voice,
+};
 pub use recipe::{
     Device, Element, FrameFormat, PixelFormat, Producer, Property, SourceRecipe, SourceRequest,
 };

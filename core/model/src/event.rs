@@ -1,0 +1,236 @@
+//! Interaction events: what happened to an agent, a call or a digital interaction, as feeds bring it in.
+//!
+//! One event is one JSON object, a log of them is JSON Lines. [`TYPES`] is the table of what there is; the JSON Schema
+//! and docs/events.md come from it. The words are CSTA's (ECMA-269) where it has one. Fields that are not in the table
+//! are let through, so that a feed may say more than we know of.
+
+mod line;
+mod types;
+
+use std::fmt;
+
+use deskreel_contract::Voice;
+
+use crate::ids::{AgentId, CallId, FeedName, InteractionId, Place};
+use crate::time::Utc;
+
+pub use types::{EventType, Field, TYPES, Takes, json_schema};
+
+/// One event, typed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// By the clock of the feed, until somebody corrects it.
+    pub at: Utc,
+    /// Who brought it, where that is said.
+    pub feed: Option<FeedName>,
+    /// Counts the events of this feed.
+    pub seq: Option<u64>,
+    pub kind: Kind,
+    /// As it was written: policies get this.
+    pub json: Box<str>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    LoggedIn {
+        agent: AgentId,
+        seat: Seat,
+    },
+    LoggedOut {
+        agent: AgentId,
+    },
+    State {
+        agent: AgentId,
+        media: Box<str>,
+        state: Box<str>,
+        work_mode: Option<Box<str>>,
+        reason: Option<Box<str>>,
+    },
+    Call {
+        change: CallChange,
+        call: CallId,
+        agent: Option<AgentId>,
+        about: CallFields,
+    },
+    /// Two calls become one, or a call goes on to another agent.
+    Joined(Joined),
+    /// The voice recorder's word.
+    Voice {
+        now: Voice,
+        call: CallId,
+        agent: AgentId,
+    },
+    Accepted {
+        interaction: InteractionId,
+        agent: AgentId,
+        media: Box<str>,
+    },
+    Completed {
+        interaction: InteractionId,
+        agent: AgentId,
+    },
+    /// Somebody asks for something by the desktop's API.
+    Request {
+        agent: AgentId,
+        request: Request,
+    },
+    Recorder {
+        place: Place,
+        online: bool,
+    },
+    /// Events of this feed are missing.
+    FeedGap {
+        feed: FeedName,
+    },
+    /// The clock of this feed is behind ours by so much (ahead, where negative).
+    FeedClock {
+        feed: FeedName,
+        offset_ms: i64,
+    },
+    /// A vendor's own. Policies get it, if it names an agent.
+    Other {
+        name: Box<str>,
+        agent: Option<AgentId>,
+    },
+}
+
+/// Where an agent has logged in.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seat {
+    pub place: Option<Place>,
+    pub devices: Vec<Box<str>>,
+    pub groups: Vec<Box<str>>,
+    pub skills: Vec<Box<str>>,
+}
+
+/// CSTA's Delivered, Established, Held, Retrieved and ConnectionCleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallChange {
+    Delivered,
+    Established,
+    Held,
+    Retrieved,
+    Cleared,
+}
+
+/// What a call event may say of its call.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CallFields {
+    pub device: Option<Box<str>>,
+    pub direction: Option<Box<str>>,
+    pub call_type: Option<Box<str>>,
+    /// The call that waits while this one is asked for advice.
+    pub parent_call: Option<CallId>,
+    /// A JSON object, as written.
+    pub attached: Option<Box<str>>,
+}
+
+/// CSTA's Transferred and Conferenced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Joined {
+    /// The agent who did it stays in the call.
+    pub conference: bool,
+    pub primary: CallId,
+    /// In two steps only.
+    pub secondary: Option<CallId>,
+    /// The primary call's id from now on.
+    pub resulting: CallId,
+    pub from: AgentId,
+    pub to: Option<AgentId>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    Start,
+    Stop,
+    Pause { limit_ms: Option<u64> },
+    Mask { limit_ms: Option<u64> },
+    Resume,
+    Tag { name: Box<str>, value: Box<str> },
+}
+
+/// Why a text is not an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    #[error("not an event: {0}")]
+    NotAnEvent(String),
+    #[error("`at` is not a time: `{0}`; write UTC as in 2026-01-05T09:00:00.000Z")]
+    At(String),
+    #[error("`{kind}` needs the field `{field}`")]
+    Missing { kind: String, field: &'static str },
+    #[error("`attached` of `{kind}` is not an object of keys and values")]
+    Attached { kind: String },
+}
+
+impl Event {
+    /// Reads one line of a log. Does not panic, whatever the text is.
+    pub fn parse(text: &str) -> Result<Event, EventError> {
+        line::parse(text)
+    }
+}
+
+impl Kind {
+    /// The `type` of the event.
+    pub fn name(&self) -> &str {
+        match self {
+            Kind::LoggedIn { .. } => "agent.logged_in",
+            Kind::LoggedOut { .. } => "agent.logged_out",
+            Kind::State { .. } => "agent.state",
+            Kind::Call { change, .. } => change.name(),
+            Kind::Joined(joined) if joined.conference => "call.conferenced",
+            Kind::Joined(_) => "call.transferred",
+            // Whether it started or goes on is one to whoever follows it.
+            Kind::Voice { now: Voice::On, .. } => "recording.started",
+            Kind::Voice { now: Voice::Paused, .. } => "recording.paused",
+            Kind::Voice { now: Voice::Off, .. } => "recording.stopped",
+            Kind::Accepted { .. } => "interaction.accepted",
+            Kind::Completed { .. } => "interaction.completed",
+            Kind::Request { .. } => "screen.requested",
+            Kind::Recorder { online: true, .. } => "recorder.connected",
+            Kind::Recorder { .. } => "recorder.disconnected",
+            Kind::FeedGap { .. } => "feed.gap",
+            Kind::FeedClock { .. } => "feed.clock",
+            Kind::Other { name, .. } => name,
+        }
+    }
+
+    /// The agents whom this is about, as far as the event alone says; a call may have others.
+    pub fn agents(&self) -> impl Iterator<Item = &AgentId> {
+        let (first, second) = match self {
+            Kind::LoggedIn { agent, .. }
+            | Kind::LoggedOut { agent }
+            | Kind::State { agent, .. }
+            | Kind::Voice { agent, .. }
+            | Kind::Accepted { agent, .. }
+            | Kind::Completed { agent, .. }
+            | Kind::Request { agent, .. } => (Some(agent), None),
+            Kind::Call { agent, .. } | Kind::Other { agent, .. } => (agent.as_ref(), None),
+            Kind::Joined(joined) => (Some(&joined.from), joined.to.as_ref()),
+            Kind::Recorder { .. } | Kind::FeedGap { .. } | Kind::FeedClock { .. } => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+impl CallChange {
+    pub fn name(self) -> &'static str {
+        CallChange::ALL.iter().find(|(change, _)| *change == self).map_or("", |(_, name)| name)
+    }
+
+    pub const ALL: [(CallChange, &str); 5] = [
+        (CallChange::Delivered, "call.delivered"),
+        (CallChange::Established, "call.established"),
+        (CallChange::Held, "call.held"),
+        (CallChange::Retrieved, "call.retrieved"),
+        (CallChange::Cleared, "call.cleared"),
+    ];
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.json)
+    }
+}

@@ -1,0 +1,207 @@
+//! One line of a log to an [`Event`].
+
+use std::borrow::Cow;
+
+use deskreel_contract::Voice;
+use serde::Deserialize;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::{CallChange, CallFields, Event, EventError, Joined, Kind, Request, Seat};
+use crate::ids::{AgentId, CallId};
+use crate::time::Utc;
+
+/// Every field of every type. One struct, read in one pass, since a server reads hundreds of thousands a second.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    at: Cow<'a, str>,
+    #[serde(borrow, default)]
+    feed: Option<Cow<'a, str>>,
+    #[serde(default)]
+    seq: Option<u64>,
+    #[serde(borrow, default)]
+    agent: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    place: Option<Cow<'a, str>>,
+    #[serde(default)]
+    devices: Vec<Box<str>>,
+    #[serde(default)]
+    groups: Vec<Box<str>>,
+    #[serde(default)]
+    skills: Vec<Box<str>>,
+    #[serde(borrow, default)]
+    media: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    state: Option<Cow<'a, str>>,
+    #[serde(default)]
+    work_mode: Option<Box<str>>,
+    #[serde(default)]
+    reason: Option<Box<str>>,
+    #[serde(borrow, default)]
+    call: Option<Cow<'a, str>>,
+    #[serde(default)]
+    device: Option<Box<str>>,
+    #[serde(default)]
+    direction: Option<Box<str>>,
+    #[serde(default)]
+    call_type: Option<Box<str>>,
+    #[serde(borrow, default)]
+    parent_call: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    attached: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    primary_call: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    secondary_call: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    resulting_call: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    from_agent: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    to_agent: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    interaction: Option<Cow<'a, str>>,
+    #[serde(default)]
+    limit_ms: Option<u64>,
+    #[serde(default)]
+    offset_ms: Option<i64>,
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    value: Option<Cow<'a, str>>,
+}
+
+pub fn parse(text: &str) -> Result<Event, EventError> {
+    let text = text.trim();
+    let line: Line<'_> = serde_json::from_str(text).map_err(|error| match error.classify() {
+        Category::Data => EventError::NotAnEvent(plain(&error)),
+        _ => EventError::NotJson(plain(&error)),
+    })?;
+    let at = Utc::parse(&line.at).ok_or_else(|| EventError::At(line.at.to_string()))?;
+    let feed = line.feed.as_deref().map(Into::into);
+    Ok(Event { at, feed, seq: line.seq, kind: line.kind()?, json: text.into() })
+}
+
+/// serde_json says the line of the text, which is always the first, and the column, which helps.
+fn plain(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
+}
+
+impl Line<'_> {
+    fn kind(self) -> Result<Kind, EventError> {
+        let kind = &*self.kind;
+        if let Some((change, _)) = CallChange::ALL.iter().find(|(_, name)| *name == kind) {
+            return self.call(*change);
+        }
+        match kind {
+            "agent.logged_in" => Ok(Kind::LoggedIn {
+                agent: self.agent()?,
+                seat: Seat {
+                    place: self.place.as_deref().map(Into::into),
+                    devices: self.devices,
+                    groups: self.groups,
+                    skills: self.skills,
+                },
+            }),
+            "agent.logged_out" => Ok(Kind::LoggedOut { agent: self.agent()? }),
+            "agent.state" => Ok(Kind::State {
+                agent: self.agent()?,
+                media: self.media.as_deref().unwrap_or("voice").into(),
+                state: self.state.as_deref().unwrap_or_default().into(),
+                work_mode: self.work_mode,
+                reason: self.reason,
+            }),
+            "call.transferred" | "call.conferenced" => {
+                let primary: CallId = self.need("primary_call", &self.primary_call)?.into();
+                Ok(Kind::Joined(Joined {
+                    conference: kind == "call.conferenced",
+                    secondary: self.secondary_call.as_deref().map(Into::into),
+                    resulting: self.resulting_call.as_deref().map_or_else(|| primary.clone(), Into::into),
+                    primary,
+                    from: self.need("from_agent", &self.from_agent)?.into(),
+                    to: self.to_agent.as_deref().map(Into::into),
+                }))
+            }
+            "recording.started" | "recording.resumed" => self.voice(Voice::On),
+            "recording.paused" => self.voice(Voice::Paused),
+            "recording.stopped" => self.voice(Voice::Off),
+            "interaction.accepted" => Ok(Kind::Accepted {
+                interaction: self.need("interaction", &self.interaction)?.into(),
+                agent: self.agent()?,
+                media: self.media.as_deref().unwrap_or("other").into(),
+            }),
+            "interaction.completed" => Ok(Kind::Completed {
+                interaction: self.need("interaction", &self.interaction)?.into(),
+                agent: self.agent()?,
+            }),
+            "screen.start_requested" => self.request(Request::Start),
+            "screen.stop_requested" => self.request(Request::Stop),
+            "screen.pause_requested" => self.request(Request::Pause { limit_ms: self.limit_ms }),
+            "screen.mask_requested" => self.request(Request::Mask { limit_ms: self.limit_ms }),
+            "screen.resume_requested" => self.request(Request::Resume),
+            "screen.tag_requested" => {
+                let name = self.need("name", &self.name)?.into();
+                let value = self.value.as_deref().unwrap_or_default().into();
+                self.request(Request::Tag { name, value })
+            }
+            "recorder.connected" | "recorder.disconnected" => {
+                let place = self.need("place", &self.place)?.into();
+                Ok(Kind::Recorder { place, online: kind == "recorder.connected" })
+            }
+            "feed.gap" => Ok(Kind::FeedGap { feed: self.need("feed", &self.feed)?.into() }),
+            "feed.clock" => {
+                let offset_ms = self.offset_ms.ok_or_else(|| self.missing("offset_ms"))?;
+                Ok(Kind::FeedClock { feed: self.need("feed", &self.feed)?.into(), offset_ms })
+            }
+            _ => Ok(Kind::Other { name: kind.into(), agent: self.agent.as_deref().map(Into::into) }),
+        }
+    }
+
+    fn call(self, change: CallChange) -> Result<Kind, EventError> {
+        let call = self.need("call", &self.call)?.into();
+        // Without an agent a call is over for all; nothing else makes sense without one.
+        let agent = match (&self.agent, change) {
+            (None, CallChange::Cleared) => None,
+            _ => Some(self.agent()?),
+        };
+        let attached = self.attached.map(|attached| attached.get().trim());
+        if attached.is_some_and(|attached| !attached.starts_with('{')) {
+            return Err(EventError::Attached { kind: self.kind.into_owned() });
+        }
+        Ok(Kind::Call {
+            change,
+            call,
+            agent,
+            about: CallFields {
+                device: self.device,
+                direction: self.direction,
+                call_type: self.call_type,
+                parent_call: self.parent_call.as_deref().map(Into::into),
+                attached: attached.map(Into::into),
+            },
+        })
+    }
+
+    fn voice(self, now: Voice) -> Result<Kind, EventError> {
+        Ok(Kind::Voice { now, call: self.need("call", &self.call)?.into(), agent: self.agent()? })
+    }
+
+    fn request(&self, request: Request) -> Result<Kind, EventError> {
+        Ok(Kind::Request { agent: self.agent()?, request })
+    }
+
+    fn agent(&self) -> Result<AgentId, EventError> {
+        self.need("agent", &self.agent).map(Into::into)
+    }
+
+    fn need<'l>(&self, name: &'static str, field: &'l Option<Cow<'_, str>>) -> Result<&'l str, EventError> {
+        field.as_deref().filter(|text| !text.is_empty()).ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(&self, field: &'static str) -> EventError {
+        EventError::Missing { kind: self.kind.to_string(), field }
+    }
+}

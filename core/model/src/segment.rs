@@ -1,0 +1,66 @@
+//! The segment table: which stretch of whose footage belongs to which interaction.
+//!
+//! A recording is continuous footage of one agent; a segment is the part of an interaction on it. Times are those of
+//! the events, so that the same events give the same table; where footage really began, the manifest says.
+
+use std::time::Duration;
+
+use deskreel_contract::{Capture, Role};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AgentId, CallId, InteractionId, Place};
+use crate::time::Utc;
+
+/// Footage of one agent that was decided on, from its start to its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Footage {
+    pub agent: AgentId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    pub from: Utc,
+    /// None while it goes on.
+    pub to: Option<Utc>,
+    pub why: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_ended: Option<String>,
+    /// Stretches in which nothing, or a slate, was captured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<Withheld>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+    /// In the order in which they began.
+    pub segments: Vec<Segment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    pub interaction: InteractionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+    pub role: Role,
+    pub from: Utc,
+    pub to: Option<Utc>,
+    /// From the start of the footage.
+    pub offset_ms: u64,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Withheld {
+    pub capture: Capture,
+    pub from: Utc,
+    pub to: Option<Utc>,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tag {
+    pub name: String,
+    pub value: String,
+}
+
+impl Footage {
+    pub fn duration(&self) -> Option<Duration> {
+        self.to.map(|to| to.saturating_since(self.from))
+    }
+}
