@@ -1,0 +1,186 @@
+//! Rules in CEL, over the facts of one event.
+//!
+//! A rule over calls is asked whenever something of a call changes, with the time at which it began for this agent,
+//! so that no call is cut off when an hour is over. A rule that cannot be answered (`call.attached.x` where there is no
+//! `x`) lets the call be recorded, and says so: less than before is recorded only where a rule says so.
+
+use std::sync::Arc;
+
+use cel::{Context, Env, Program, Value};
+use deskreel_sdk::prelude::{CallFacts, Decision, Fact, PluginError, Result};
+use deskreel_sdk::serde_json::{Map, Value as Json};
+use deskreel_sdk::tracing;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::{map_digital, sample};
+
+pub struct Rules {
+    env: Arc<Env>,
+    calls: Option<Program>,
+    agents: Option<Program>,
+    timezone: TimeZone,
+}
+
+/// `call` in a rule: every field is there, a text that is not known is empty.
+#[derive(Serialize)]
+struct Call<'f> {
+    id: &'f str,
+    interaction: &'f str,
+    role: &'f str,
+    direction: &'f str,
+    #[serde(rename = "type")]
+    call_type: &'f str,
+    queue: &'f str,
+    device: &'f str,
+    voice: deskreel_sdk::contract::Voice,
+    attached: &'f Map<String, Json>,
+}
+
+#[derive(Serialize)]
+struct Agent<'f> {
+    id: &'f str,
+    place: &'f str,
+    devices: &'f [String],
+    groups: &'f [String],
+    skills: &'f [String],
+}
+
+#[derive(Serialize)]
+struct Time {
+    hour: i8,
+    minute: i8,
+    /// `monday`
+    weekday: String,
+    /// `2026-01-05`
+    date: String,
+}
+
+impl Rules {
+    pub fn new(calls: Option<String>, agents: Option<String>, timezone: &str) -> Result<Rules> {
+        let env = Arc::new(Env::stdlib());
+        let compile = |key: &str, text: Option<String>| {
+            let program = text.map(|text| env.compile(&text)).transpose();
+            program.map_err(|errors| PluginError::settings(format!("`{key}`: {}", first(&errors))))
+        };
+        let (calls, agents) = (compile("record_calls", calls)?, compile("record_agents", agents)?);
+        let zone = jiff::tz::TimeZoneDatabase::bundled().get(timezone);
+        let timezone = zone.map_err(|error| PluginError::settings(format!("`timezone`: {error}")))?;
+        Ok(Rules { env, calls, agents, timezone })
+    }
+
+    pub fn decide(&self, fact: &Fact<()>, decisions: &mut Vec<Decision>) {
+        if let Some(rule) = &self.calls {
+            for call in fact.changed_calls() {
+                let verdict = self.context(fact, &call.since, &call.interaction).and_then(|mut context| {
+                    context.add_variable_from_value("call", value(&self::call(call))?);
+                    answer(rule, &context)
+                });
+                let decision = match verdict {
+                    Ok(true) => Decision::allow("record_calls says so"),
+                    Ok(false) => Decision::forbid("record_calls does not hold"),
+                    Err(error) => {
+                        tracing::warn!(
+                            call = call.call,
+                            error,
+                            "record_calls has no answer; the call is recorded"
+                        );
+                        Decision::allow(format!("record_calls has no answer: {error}"))
+                    }
+                };
+                decisions.push(decision.for_call(&call.call));
+            }
+        }
+        if let Some(rule) = &self.agents {
+            let verdict = self.context(fact, &fact.at, "").and_then(|context| answer(rule, &context));
+            match verdict {
+                Ok(true) => {
+                    decisions.push(Decision::start("record_agents holds"));
+                    map_digital(fact, decisions);
+                }
+                Ok(false) => decisions.push(Decision::stop("record_agents holds no longer")),
+                Err(error) => tracing::warn!(agent = fact.agent.id, error, "record_agents has no answer"),
+            }
+        }
+    }
+
+    /// Everything that a rule may name, but the call.
+    fn context(&self, fact: &Fact<()>, at: &str, interaction: &str) -> Result<Context<'_, '_>, String> {
+        let mut context = Context::with_env(self.env.clone());
+        let time = self.time(at)?;
+        let day = format!("{}/{}", fact.agent.id, time.date);
+        let agent = Agent {
+            id: &fact.agent.id,
+            place: fact.agent.place.as_deref().unwrap_or_default(),
+            devices: &fact.agent.devices,
+            groups: &fact.agent.groups,
+            skills: &fact.agent.skills,
+        };
+        context.add_variable_from_value("agent", value(&agent)?);
+        context.add_variable_from_value("media", value(&fact.media)?);
+        context.add_variable_from_value("interactions", value(&fact.interactions)?);
+        context.add_variable_from_value("time", value(&time)?);
+        let key = interaction.to_owned();
+        let added = context.add_function("sample", move |percent: Value| drawn(&key, percent));
+        added.map_err(|error| format!("{error:?}"))?;
+        let added = context.add_function("sample_day", move |percent: Value| drawn(&day, percent));
+        added.map_err(|error| format!("{error:?}"))?;
+        Ok(context)
+    }
+
+    fn time(&self, at: &str) -> Result<Time, String> {
+        let at: Timestamp = at.parse().map_err(|error| format!("{at} is no time: {error}"))?;
+        let local = at.to_zoned(self.timezone.clone());
+        Ok(Time {
+            hour: local.hour(),
+            minute: local.minute(),
+            weekday: format!("{:?}", local.weekday()).to_lowercase(),
+            date: local.date().to_string(),
+        })
+    }
+}
+
+fn call(call: &CallFacts) -> Call<'_> {
+    Call {
+        id: &call.call,
+        interaction: &call.interaction,
+        role: call.role.name(),
+        direction: call.direction.as_deref().unwrap_or_default(),
+        call_type: call.call_type.as_deref().unwrap_or_default(),
+        queue: call.attached.get("queue").and_then(Json::as_str).unwrap_or_default(),
+        device: call.device.as_deref().unwrap_or_default(),
+        voice: call.voice,
+        attached: &call.attached,
+    }
+}
+
+fn value(facts: &impl Serialize) -> Result<Value, String> {
+    cel::to_value(facts).map_err(|error| error.to_string())
+}
+
+fn answer(rule: &Program, context: &Context<'_, '_>) -> Result<bool, String> {
+    match rule.execute(context) {
+        Ok(Value::Bool(verdict)) => Ok(verdict),
+        Ok(_) => Err("it gives neither true nor false".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn drawn(key: &str, percent: Value) -> Result<bool, cel::ExecutionError> {
+    let percent = match percent {
+        Value::Int(percent) => percent as f64,
+        Value::UInt(percent) => percent as f64,
+        Value::Float(percent) => percent,
+        _ => return Err(cel::ExecutionError::function_error("sample", "takes a number of percent")),
+    };
+    Ok(sample::percent(key) < percent)
+}
+
+/// In one line: the parser says more of what follows from the first mistake.
+fn first(errors: &cel::ParseErrors) -> String {
+    errors.errors.first().map_or_else(String::new, |error| {
+        let (line, column) = error.pos;
+        format!("{} at line {line}, column {column}", error.msg)
+    })
+}
