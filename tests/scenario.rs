@@ -4,11 +4,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "scenario/interaction.rs"]
+mod interaction;
 #[path = "scenario/session.rs"]
 mod session;
 
 use std::fmt::Write;
 use std::path::Path;
+
+#[test]
+fn interaction() {
+    check("interaction", interaction::run);
+}
 
 #[test]
 fn session() {

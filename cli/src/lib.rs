@@ -7,6 +7,7 @@ mod args;
 pub mod command;
 mod exit;
 mod plugins;
+pub mod policies;
 mod progress;
 mod recording;
 pub mod render;

@@ -35,10 +35,12 @@ pub enum Code {
     SecretLiteral = 27,
     BrokenSchema = 28,
     BadGpu = 29,
+    BadExpression = 30,
+    BadPair = 31,
 }
 
 impl Code {
-    pub const ALL: [(Code, &str); 29] = [
+    pub const ALL: [(Code, &str); 31] = [
         (Code::Syntax, "the text is not TOML"),
         (Code::DuplicateKey, "a key or table is defined twice"),
         (Code::MissingVersion, "the file does not say which version of the format it is written in"),
@@ -68,6 +70,8 @@ impl Code {
         (Code::SecretLiteral, "a secret is written into the file"),
         (Code::BrokenSchema, "the plugin's own description of its settings is broken"),
         (Code::BadGpu, "`gpu` is not a name that means the same GPU after a reboot"),
+        (Code::BadExpression, "an expression cannot be read, or names what is not there"),
+        (Code::BadPair, "the value is not a key and a value with `=` between them"),
     ];
 
     /// One line that explains the code without a file at hand.

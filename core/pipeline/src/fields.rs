@@ -31,6 +31,11 @@ impl<'d> Fields<'d> {
         Self::read_entries(section, &table.span, table.entries.iter(), diagnostics)
     }
 
+    /// Of a table that is not there: every key has its default.
+    pub fn absent(section: Section, header: &'d Span) -> Self {
+        Fields { section, header, written: Vec::new(), found: Vec::new(), rest: Vec::new() }
+    }
+
     pub fn read_entries(
         section: Section,
         header: &'d Span,

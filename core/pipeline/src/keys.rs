@@ -56,6 +56,8 @@ pub enum Takes {
     Duration(&'static str, &'static str),
     BitRate(&'static str, &'static str),
     Choice(&'static [&'static str]),
+    /// A key and a value: `card=entry`.
+    Pair,
     /// A GPU by a name that outlives a reboot.
     Gpu,
     Table(Section),
@@ -121,7 +123,12 @@ pub const KEYS: &[Key] = &[
 
     key(Section::Feed, "plugin", Plugin, Required, "Id of the feed plugin."),
 
-    key(Section::Policy, "plugin", Plugins, Required, "Ids of policy plugins; all are asked, in this order."),
+    key(Section::Policy, "plugin", Plugins, Required, "Ids of policy plugins; all are asked, and their order does not matter."),
+    key(Section::Policy, "pause", Choice(&["follow", "screen", "ignore"]), Default("follow"), "Whose pauses footage follows: the voice recorder's and those asked for, only those asked for the screen, or none."),
+    key(Section::Policy, "pause_as", Choice(&["pause", "mask"]), Default("pause"), "Capture nothing meanwhile, or a slate."),
+    key(Section::Policy, "pause_limit", Duration("1s", "24h"), Optional, "Capture goes on by itself after this; absent: never."),
+    key(Section::Policy, "pause_attached", Takes::Pair, Optional, "Attached data that pause while the call has them, as in `card=entry`."),
+    key(Section::Policy, "late", Duration("1s", "10m"), Default("10s"), "How late an event may be and still be put where it belongs."),
 ];
 
 /// The sections that a file may have, with how they are written.
@@ -212,6 +219,7 @@ impl fmt::Display for Takes {
                     _ => f.write_str(&words.join("")),
                 }
             }
+            Takes::Pair => f.write_str("a key and a value, as in `card=entry`"),
             Takes::Gpu => f.write_str("a PCI address, a UUID or a render node"),
             Takes::Table(_) => f.write_str("a table"),
         }

@@ -6,14 +6,14 @@
 use std::path::PathBuf;
 
 use deskreel_contract::{Chroma, Codec, Content, Latency, Rate, Speed};
-use deskreel_model::worker::{Gone, GpuChoice};
+use deskreel_model::worker::{Gone, GpuChoice, PluginSettings};
 
 use crate::catalog::Catalog;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity, did_you_mean, quoted};
 use crate::document::{Data, Document, Entry, Span, Table};
 use crate::fields::Fields;
-use crate::graph::{EncoderNode, Graph, Node, Recording, SourceNode, Track};
+use crate::graph::{EncoderNode, Graph, Node, Pause, PolicyRules, Recording, SourceNode, Track};
 use crate::keys::{SECTIONS, Section};
 use crate::value::{Word, name};
 use crate::{clash, plugins};
@@ -88,10 +88,13 @@ impl<'d> Resolver<'_> {
         let feeds = self.each(root, Section::Feed, |resolver, named| resolver.node(Section::Feed, named));
         let policies = match self.single(root, Section::Policy) {
             Some(table) => self.policies(table),
-            None => Some(Vec::new()),
+            None => {
+                policy_rules(&Fields::absent(Section::Policy, &root.span)).map(|rules| (Vec::new(), rules))
+            }
         };
 
         let search = |key| plugins.iter().flat_map(move |plugins| plugins.words(key));
+        let (policies, policy_rules) = policies?;
         Some(Graph {
             name: top.text("name")?.to_owned(),
             plugin_paths: search("paths").map(|word| PathBuf::from(word.text)).collect(),
@@ -99,7 +102,8 @@ impl<'d> Resolver<'_> {
             recording: recording?,
             sinks: sinks.into_iter().map(|sink| sink.node).collect::<Option<_>>()?,
             feeds: feeds.into_iter().map(|feed| feed.node).collect::<Option<_>>()?,
-            policies: policies?,
+            policies,
+            policy_rules,
         })
     }
 
@@ -293,16 +297,34 @@ impl<'d> Resolver<'_> {
         Some(Node { name: named.name.text.to_owned(), plugin: plugin?.into_iter().next()? })
     }
 
-    fn policies(&mut self, table: &'d Table) -> Option<Vec<Node>> {
+    fn policies(&mut self, table: &'d Table) -> Option<(Vec<Node>, PolicyRules)> {
         let fields = self.read(Section::Policy, table);
         let plugins = plugins::resolve(Section::Policy, &fields, self.catalog, &mut self.diagnostics)?;
-        Some(plugins.into_iter().map(|plugin| Node { name: plugin.plugin.clone(), plugin }).collect())
+        let node = |plugin: PluginSettings| Node { name: plugin.plugin.clone(), plugin };
+        Some((plugins.into_iter().map(node).collect(), policy_rules(&fields)?))
     }
 
     fn unused(&mut self, name: Word<'_>, help: &str) {
         let message = format!("`{}` takes no part in the recording", name.text);
         self.diagnostics.push(Diagnostic::warning(Code::Unused, name.span, message).help(help));
     }
+}
+
+fn policy_rules(policy: &Fields<'_>) -> Option<PolicyRules> {
+    Some(PolicyRules {
+        pause: match policy.text("pause")? {
+            "follow" => Pause::Follow,
+            "screen" => Pause::Screen,
+            _ => Pause::Ignore,
+        },
+        pause_masks: policy.text("pause_as")? == "mask",
+        pause_limit: policy.duration("pause_limit"),
+        pause_attached: policy.text("pause_attached").and_then(|text| {
+            let (key, value) = text.split_once('=')?;
+            Some((key.trim().to_owned(), value.trim().to_owned()))
+        }),
+        late: policy.duration("late")?,
+    })
 }
 
 fn gpu(encoder: &Fields<'_>) -> Option<GpuChoice> {

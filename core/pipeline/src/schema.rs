@@ -89,6 +89,7 @@ fn key_schema(key: &Key, catalog: &Catalog) -> Json {
         Takes::BitRate(..) => json!({ "type": "string", "pattern": "^[0-9]+[kM]$" }),
         Takes::Choice(words) => json!({ "enum": words }),
         // Not the whole truth, but no bare number.
+        Takes::Pair => json!({ "type": "string", "pattern": "^[^=]+=[^=]+$" }),
         Takes::Gpu => json!({ "type": "string", "pattern": "[:-]|renderD" }),
         Takes::Table(section) => table(section, catalog),
     };

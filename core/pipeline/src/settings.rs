@@ -1,8 +1,9 @@
 //! A plugin's own settings against the plugin's own JSON Schema, each error brought back to the bytes of the
 //! key or value that caused it.
 //!
-//! Beyond JSON Schema: the formats `duration`, `size` and `rate` are texts with units (units.rs), and a property
-//! with `"x-secret": true` must not be written into a file.
+//! Beyond JSON Schema: the formats `duration`, `size` and `rate` are texts with units (units.rs), the format `cel` is an
+//! expression (expression.rs), `x-form` says in words what a `pattern` means, and a property with `"x-secret": true` must
+//! not be written into a file.
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
@@ -12,7 +13,7 @@ use crate::catalog::Listed;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, did_you_mean, quoted};
 use crate::document::{Data, Entry, Span, Value, to_json};
-use crate::units;
+use crate::{expression, units};
 
 /// Checks the entries that are for this plugin, and gives them as it will get them.
 pub(crate) fn check(
@@ -35,6 +36,7 @@ pub(crate) fn check(
             let place = Place { plugin, schema, header, entries: &open };
             let visible = to_json(open.iter().copied());
             diagnostics.extend(validator.iter_errors(&visible).flat_map(|error| place.explain(&error)));
+            diagnostics.extend(open.iter().filter_map(|entry| expression(plugin, entry)));
         }
         Err(error) => {
             let message = format!("the settings schema of `{}` is broken: {error}", plugin.id);
@@ -52,6 +54,30 @@ pub(crate) fn validator(schema: &Json) -> Result<Validator, ValidationError<'sta
         .with_format("rate", |text: &str| units::rate(text).is_some())
         .should_validate_formats(true)
         .build(schema)
+}
+
+/// The mistake in a setting that is an expression.
+fn expression(plugin: &Listed, entry: &Entry) -> Option<Diagnostic> {
+    let (_, schema) = plugin.properties().find(|(name, _)| *name == entry.key)?;
+    schema.get("format").filter(|format| *format == "cel")?;
+    let text = entry.value.text()?;
+    let names = schema.get("x-names").and_then(Json::as_object);
+    let mistake = expression::check(text, names)?;
+    // The span has the quotes too: one, three, or three and a line break. With escapes the places do not fit.
+    let whole = &entry.value.span;
+    let before = match whole.len() - text.len().min(whole.len()) {
+        2 => Some(1),
+        6 => Some(3),
+        7 => Some(4),
+        _ => None,
+    };
+    let span = before.map(|before| {
+        let start = whole.start + before;
+        start + mistake.span.start..start + mistake.span.end.max(mistake.span.start)
+    });
+    let message = format!("in `{}`: {}", entry.key, mistake.message);
+    let problem = Diagnostic::error(Code::BadExpression, &span.unwrap_or_else(|| whole.clone()), message);
+    Some(problem.maybe_help(mistake.help))
 }
 
 fn secret(plugin: &Listed, entry: &Entry) -> Diagnostic {
@@ -140,6 +166,10 @@ impl Place<'_> {
                 let help = error.instance().as_str().and_then(|written| did_you_mean(written, bare));
                 vec![Diagnostic::error(Code::SettingValue, span, message).maybe_help(help)]
             }
+            ValidationErrorKind::Pattern { .. } if self.form(error.schema_path().as_str()).is_some() => {
+                let form = self.form(error.schema_path().as_str()).unwrap_or_default();
+                vec![Diagnostic::error(Code::SettingValue, span, format!("{of} must be {form}"))]
+            }
             kind => {
                 let message = format!("{of} {}", bound(kind, keyword, error));
                 let about = || Some(format!("{name}: {}", self.about(error.schema_path().as_str())?));
@@ -180,6 +210,12 @@ impl Place<'_> {
 
     fn description(&self, keyword: &str, property: &str) -> Option<&str> {
         self.properties(keyword)?.get(property)?.get("description")?.as_str()
+    }
+
+    /// What a value must look like, where the schema says it in words beside a pattern.
+    fn form(&self, keyword: &str) -> Option<&str> {
+        let (object, _) = keyword.rsplit_once('/')?;
+        self.schema.pointer(object)?.get("x-form")?.as_str()
     }
 
     /// What the schema says of the value that the keyword at this path judges.

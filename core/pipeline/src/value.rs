@@ -54,6 +54,7 @@ pub(crate) fn read<'d>(key: &Key, value: &'d Value, diagnostics: &mut Vec<Diagno
         Takes::Duration(min, max) => quantity(key, value, units::duration, min, max).map(Typed::Duration),
         Takes::BitRate(min, max) => quantity(key, value, units::rate, min, max).map(Typed::BitRate),
         Takes::Choice(choices) => text(key, value).and_then(|word| choice(key, word, choices)),
+        Takes::Pair => text(key, value).and_then(pair),
         Takes::Gpu => text(key, value).and_then(gpu),
         Takes::Table(_) => match &value.data {
             Data::Table(table) => Ok(Typed::Table(table)),
@@ -162,6 +163,16 @@ fn choice<'d>(key: &Key, word: Word<'d>, choices: &[&'static str]) -> Result<Typ
     let message = format!("`{}` takes {}, not \"{}\"", key.name, key.takes, word.text);
     let help = did_you_mean(word.text, choices.iter().copied());
     Err(Diagnostic::error(Code::NotAChoice, word.span, message).maybe_help(help))
+}
+
+fn pair(word: Word<'_>) -> Result<Typed<'_>, Diagnostic> {
+    match word.text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => Ok(Typed::Text(word)),
+        _ => {
+            let problem = Diagnostic::error(Code::BadPair, word.span, "this is not a key and a value");
+            Err(problem.help("write the key, `=`, and the value, as in \"card=entry\""))
+        }
+    }
 }
 
 fn gpu(word: Word<'_>) -> Result<Typed<'_>, Diagnostic> {

@@ -1,0 +1,126 @@
+//! How things stand, as a policy is told: JSON of [`deskreel_contract::Fact`], put together from pieces that are
+//! written when they change, since most of it stays the same from event to event.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use deskreel_contract::{AgentFacts, CallFacts, MediaFacts};
+use deskreel_model::event::Seat;
+use deskreel_model::{InteractionId, Utc};
+use serde::Serialize;
+
+use crate::agent::{Agent, Connection};
+use crate::calls::Touch;
+
+/// A fact up to the policy's own state, which comes last.
+pub(crate) fn write(into: &mut String, at: Utc, event: &str, agent: &Agent, touch: &Touch) {
+    into.clear();
+    let _ = write!(into, "{{\"at\":\"{at}\",\"event\":{event},\"agent\":{},\"media\":{{", agent.json);
+    list(into, agent.media.iter(), |into, medium| {
+        quoted(into, &medium.media);
+        into.push(':');
+        into.push_str(&medium.json);
+    });
+    into.push_str("},\"calls\":[");
+    list(into, agent.connections.iter(), |into, connection| into.push_str(&connection.json));
+    into.push_str("],\"ended\":[");
+    list(into, touch.ended.iter(), |into, connection| into.push_str(&connection.json));
+    into.push_str("],\"interactions\":[");
+    list(into, agent.digital.iter(), |into, digital| into.push_str(&digital.json));
+    into.push_str("],\"changed\":[");
+    list(into, touch.changed.iter(), |into, id| quoted(into, id));
+    into.push_str("],\"recording\":");
+    match &agent.open {
+        Some(open) => {
+            let _ = write!(into, "{{\"since\":\"{}\",\"capture\":", open.footage.from);
+            json(into, &open.capture);
+            into.push('}');
+        }
+        None => into.push_str("null"),
+    }
+    into.push_str(",\"state\":");
+}
+
+/// The event that a policy gets when its time has come.
+pub(crate) fn timer(at: Utc, name: &str) -> String {
+    let mut text = format!("{{\"type\":\"timer\",\"at\":\"{at}\",\"name\":");
+    quoted(&mut text, name);
+    text.push('}');
+    text
+}
+
+/// An event that nobody sent: what we concluded.
+pub(crate) fn event(kind: &str, at: Utc, agent: &deskreel_model::AgentId) -> String {
+    let mut text = format!("{{\"type\":\"{kind}\",\"at\":\"{at}\",\"agent\":");
+    quoted(&mut text, agent.as_str());
+    text.push('}');
+    text
+}
+
+pub(crate) fn agent(agent: &Agent, seat: &Seat) -> Arc<str> {
+    let texts = |list: &[Box<str>]| list.iter().map(|text| text.to_string()).collect();
+    text(&AgentFacts {
+        id: agent.id.to_string(),
+        place: seat.place.as_ref().map(ToString::to_string),
+        devices: texts(&seat.devices),
+        groups: texts(&seat.groups),
+        skills: texts(&seat.skills),
+    })
+}
+
+pub(crate) fn medium(state: &str, work_mode: Option<&str>, reason: Option<&str>, since: Utc) -> Arc<str> {
+    text(&MediaFacts {
+        state: state.to_owned(),
+        work_mode: work_mode.map(str::to_owned),
+        reason: reason.map(str::to_owned),
+        since: since.to_string(),
+    })
+}
+
+pub(crate) fn connection(connection: &Connection) -> Arc<str> {
+    let about = &connection.about;
+    let text = |field: &Option<Box<str>>| field.as_deref().map(str::to_owned);
+    let attached = about.attached.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    self::text(&CallFacts {
+        call: connection.call.to_string(),
+        interaction: connection.interaction.to_string(),
+        role: connection.role,
+        state: connection.state,
+        since: connection.since.to_string(),
+        voice: connection.voice,
+        device: text(&about.device),
+        direction: text(&about.direction),
+        call_type: text(&about.call_type),
+        attached: attached.unwrap_or_default(),
+    })
+}
+
+pub(crate) fn digital(interaction: &InteractionId, media: &str, since: Utc) -> Arc<str> {
+    text(&deskreel_contract::InteractionFacts {
+        interaction: interaction.to_string(),
+        media: media.to_owned(),
+        since: since.to_string(),
+    })
+}
+
+fn list<T>(into: &mut String, items: impl Iterator<Item = T>, write: impl Fn(&mut String, T)) {
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            into.push(',');
+        }
+        write(into, item);
+    }
+}
+
+fn quoted(into: &mut String, text: &str) {
+    json(into, text);
+}
+
+/// Texts, numbers and plain structs always are JSON.
+fn json(into: &mut String, value: &(impl Serialize + ?Sized)) {
+    into.push_str(&serde_json::to_string(value).unwrap_or_default());
+}
+
+fn text(value: &impl Serialize) -> Arc<str> {
+    serde_json::to_string(value).unwrap_or_default().into()
+}

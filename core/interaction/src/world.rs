@@ -1,0 +1,182 @@
+//! All agents and calls, and how to take a change back.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use deskreel_model::{AgentId, CallId, FeedName, InteractionId, Place, Utc};
+
+use crate::agent::Agent;
+
+/// Maps are looked up and never walked, but where what comes out is sorted: no result depends on their order.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    agents: HashMap<AgentId, Arc<Agent>>,
+    calls: HashMap<CallId, Arc<Call>>,
+    feeds: HashMap<FeedName, u64>,
+    offline: BTreeSet<Place>,
+    /// Who may sit where; an agent who has gone may still be here.
+    seats: HashMap<Place, BTreeSet<AgentId>>,
+    policies: usize,
+}
+
+/// A call, as far as it is not the matter of one agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub interaction: InteractionId,
+    /// Agents who are connected to it, and have been asked to be.
+    pub agents: Vec<AgentId>,
+    /// Who was added to a conference and is not connected yet.
+    pub invited: Vec<AgentId>,
+    /// The last event about it.
+    pub touched: Utc,
+}
+
+/// What a step has changed, as it was before: at most once each.
+#[derive(Debug, Default)]
+pub(crate) struct Undo {
+    agents: Vec<(AgentId, Option<Arc<Agent>>)>,
+    calls: Vec<(CallId, Option<Arc<Call>>)>,
+    feeds: Vec<(FeedName, Option<u64>)>,
+    places: Vec<(Place, bool)>,
+}
+
+impl World {
+    pub fn new(policies: usize) -> Self {
+        World { policies, ..World::default() }
+    }
+
+    pub fn agent(&self, id: &AgentId) -> Option<&Agent> {
+        self.agents.get(id).map(|agent| &**agent)
+    }
+
+    /// By id.
+    pub fn agents(&self) -> Vec<&Agent> {
+        let mut agents: Vec<_> = self.agents.values().map(|agent| &**agent).collect();
+        agents.sort_by(|a, b| a.id.cmp(&b.id));
+        agents
+    }
+
+    /// To change; made if there is none.
+    pub fn agent_mut(&mut self, id: &AgentId, undo: &mut Undo) -> &mut Agent {
+        let policies = self.policies;
+        if !undo.agents.iter().any(|(saved, _)| saved == id) {
+            undo.agents.push((id.clone(), self.agents.get(id).cloned()));
+        }
+        let agent =
+            self.agents.entry(id.clone()).or_insert_with(|| Arc::new(Agent::new(id.clone(), policies)));
+        Arc::make_mut(agent)
+    }
+
+    pub fn change_policies(&mut self, policies: usize) {
+        self.policies = policies;
+        self.agents.values_mut().for_each(|agent| Arc::make_mut(agent).change_policies(policies));
+    }
+
+    pub fn call(&self, id: &CallId) -> Option<&Call> {
+        self.calls.get(id).map(|call| &**call)
+    }
+
+    /// To change; made if there is none.
+    pub fn call_mut(&mut self, id: &CallId, at: Utc, undo: &mut Undo) -> &mut Call {
+        self.save_call(id, undo);
+        let call = self.calls.entry(id.clone()).or_insert_with(|| {
+            let interaction = InteractionId(id.0.clone());
+            Arc::new(Call { interaction, agents: Vec::new(), invited: Vec::new(), touched: at })
+        });
+        let call = Arc::make_mut(call);
+        call.touched = call.touched.max(at);
+        call
+    }
+
+    pub fn forget_call(&mut self, id: &CallId, undo: &mut Undo) {
+        self.save_call(id, undo);
+        self.calls.remove(id);
+    }
+
+    fn save_call(&mut self, id: &CallId, undo: &mut Undo) {
+        if !undo.calls.iter().any(|(saved, _)| saved == id) {
+            undo.calls.push((id.clone(), self.calls.get(id).cloned()));
+        }
+    }
+
+    /// Notes the number of a feed's event; gives how many before it are missing.
+    pub fn numbered(&mut self, feed: &FeedName, seq: u64, undo: &mut Undo) -> u64 {
+        let last = self.feeds.get(feed).copied();
+        if last.is_some_and(|last| seq <= last) {
+            return 0;
+        }
+        undo.feeds.push((feed.clone(), last));
+        self.feeds.insert(feed.clone(), seq);
+        last.map_or(0, |last| seq - last - 1)
+    }
+
+    pub fn sits_at(&mut self, agent: &AgentId, place: &Place) {
+        self.seats.entry(place.clone()).or_default().insert(agent.clone());
+    }
+
+    /// Who is logged in there.
+    pub fn agents_at(&self, place: &Place) -> Vec<AgentId> {
+        let seated = self.seats.get(place).into_iter().flatten();
+        let there = |id: &&AgentId| self.agent(id).is_some_and(|agent| agent.place() == Some(place));
+        seated.filter(there).cloned().collect()
+    }
+
+    pub fn is_online(&self, place: Option<&Place>) -> bool {
+        place.is_none_or(|place| !self.offline.contains(place))
+    }
+
+    pub fn set_online(&mut self, place: &Place, online: bool, undo: &mut Undo) {
+        undo.places.push((place.clone(), self.is_online(Some(place))));
+        if online {
+            self.offline.remove(place);
+        } else {
+            self.offline.insert(place.clone());
+        }
+    }
+
+    /// Takes a step back; gives the agents that are as they were.
+    pub fn undo(&mut self, undo: Undo) -> Vec<AgentId> {
+        for (id, call) in undo.calls {
+            match call {
+                Some(call) => drop(self.calls.insert(id, call)),
+                None => drop(self.calls.remove(&id)),
+            }
+        }
+        for (feed, seq) in undo.feeds {
+            match seq {
+                Some(seq) => drop(self.feeds.insert(feed, seq)),
+                None => drop(self.feeds.remove(&feed)),
+            }
+        }
+        for (place, online) in undo.places.into_iter().rev() {
+            if online {
+                self.offline.remove(&place);
+            } else {
+                self.offline.insert(place);
+            }
+        }
+        let mut touched = Vec::new();
+        for (id, agent) in undo.agents {
+            match agent {
+                Some(agent) => {
+                    if let Some(place) = agent.place().cloned() {
+                        self.sits_at(&id, &place);
+                    }
+                    self.agents.insert(id.clone(), agent);
+                }
+                None => drop(self.agents.remove(&id)),
+            }
+            touched.push(id);
+        }
+        touched
+    }
+
+    /// Calls that nobody is connected to and nothing was heard of since.
+    pub fn forget_idle_calls(&mut self, before: Utc) {
+        self.calls.retain(|_, call| !call.agents.is_empty() || call.touched >= before);
+    }
+
+    pub fn calls_known(&self) -> usize {
+        self.calls.len()
+    }
+}
