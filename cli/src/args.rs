@@ -109,9 +109,24 @@ Examples:
         #[arg(long)]
         overwrite: bool,
     },
-    /// Print the JSON Schema of pipeline files, for editors
-    #[command(after_help = "Example:\n  deskreel schema > pipeline.schema.json")]
-    Schema,
+    /// Run a log of events through a file's policies: what would be recorded, and why
+    #[command(after_help = "\
+Examples:
+  deskreel replay --pipeline pipelines/policies.toml examples/events/transfer-two-step.jsonl
+  deskreel replay --pipeline pipelines/policies.toml day.jsonl --json | jq 'select(.row == \"recording\")'
+  deskreel replay --pipeline pipelines/policies.toml day.jsonl --svg day.svg
+  deskreel replay --diff old.toml new.toml day.jsonl")]
+    Replay(ReplayOptions),
+    /// Print the JSON Schema of pipeline files, for editors, or of events
+    #[command(after_help = "\
+Examples:
+  deskreel schema > deskreel.schema.json
+  deskreel schema events > events.schema.json")]
+    Schema {
+        /// Of what
+        #[arg(value_enum, default_value = "pipeline")]
+        of: SchemaOf,
+    },
     /// Say what on this machine would stop a recording, and the cure
     #[command(after_help = "\
 Examples:
@@ -129,6 +144,38 @@ Examples:
         after_help = "Example:\n  deskreel completions bash > ~/.local/share/bash-completion/completions/deskreel"
     )]
     Completions { shell: Shell },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// A pipeline file, with the settings of all plugins of this machine
+    Pipeline,
+    /// One line of a log of events
+    Events,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ReplayOptions {
+    /// The log: one JSON object a line (docs/events.md); - is the standard input
+    pub events: PathBuf,
+    /// The pipeline file whose policies are asked
+    #[arg(long, value_name = "FILE", required_unless_present = "diff", conflicts_with = "diff")]
+    pub pipeline: Option<PathBuf>,
+    /// What would change from the policies of one file to those of the other
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+    pub diff: Option<Vec<PathBuf>>,
+    /// Print JSON Lines (docs/command-line.md)
+    #[arg(long, conflicts_with = "timeline")]
+    pub json: bool,
+    /// Draw one lane an agent
+    #[arg(long)]
+    pub timeline: bool,
+    /// Draw the same as a picture
+    #[arg(long, value_name = "FILE.svg")]
+    pub svg: Option<PathBuf>,
+    /// Print only how many events there were
+    #[arg(long)]
+    pub summary: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -10,6 +10,7 @@ mod plugins;
 pub mod policies;
 mod progress;
 mod recording;
+pub mod replay;
 pub mod render;
 mod sinks;
 
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command, PluginsCommand};
+use args::{Args, Command, PluginsCommand, SchemaOf};
 
 pub fn main() -> ExitCode {
     let args = Args::parse();
@@ -32,7 +33,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    use command::{check, completions, devices, doctor, encoders, export, graph, record, schema, verify};
+    use command::{check, completions, devices, doctor, encoders, export, graph, record, replay, schema, verify};
     use plugins::catalog_for;
     match command {
         Command::Record(options) => record::run(&options),
@@ -45,7 +46,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Encoders(options) => encoders::run(&options),
         Command::Verify { recording, json } => verify::run(&recording, json),
         Command::Export { recording, output, overwrite } => export::run(&recording, &output, overwrite),
-        Command::Schema => schema::run(&catalog_for(&Default::default())),
+        Command::Replay(options) => replay::run(&options),
+        Command::Schema { of: SchemaOf::Pipeline } => schema::run(&catalog_for(&Default::default())),
+        Command::Schema { of: SchemaOf::Events } => schema::events(),
         Command::Doctor { file, json } => doctor::run(file.as_deref(), json),
         Command::Completions { shell } => completions::run(shell),
     }

@@ -91,16 +91,21 @@ fn a_sink_may_take_whole_recordings_only() {
 #[test]
 fn a_policy_decides_from_state_and_event_alone() {
     let mut policy = open("example_policy_minimal", "example.policy.minimal", json!({}));
-    let mut state = Value::Null;
-    let mut actions = Vec::new();
-    for kind in ["call.established", "call.established", "call.cleared", "call.cleared"] {
-        let event =
-            Event { kind: kind.into(), at: "2026-01-05T09:00:00.000Z".into(), fields: Default::default() };
-        let decided = policy.decide(&Fact { state, event }).unwrap();
-        actions.push(decided.decisions.iter().map(|decision| decision.action.clone()).collect::<Vec<_>>());
-        state = decided.state;
+    let fact = |state: &str| {
+        let call = json!({
+            "call": "77", "interaction": "77", "role": "primary", "state": state, "since": "2026-01-05T09:00:00.000Z",
+        });
+        let fact = json!({
+            "state": null, "at": "2026-01-05T09:00:00.000Z", "agent": { "id": "ann" }, "calls": [call],
+            "event": { "type": "call.established", "at": "2026-01-05T09:00:00.000Z" }, "changed": ["77"],
+        });
+        serde_json::from_value::<Fact>(fact).unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(policy.decide(&fact("ringing")).unwrap().decisions, []);
+        let decisions = policy.decide(&fact("up")).unwrap().decisions;
+        assert_eq!(decisions, [Decision::start("the call was answered").for_call("77")]);
     }
-    assert_eq!(actions, [vec!["start".to_owned()], vec![], vec![], vec!["stop".to_owned()]]);
 }
 
 #[test]

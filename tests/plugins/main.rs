@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, Once, mpsc};
 use std::time::Duration;
 
 use deskreel_contract::{
-    Answer, Codec, EncodeRequest, Event, Fact, FinishedRecording, FragmentDelivery, Producer, SourceRequest,
+    Answer, Codec, Decision, EncodeRequest, Fact, FinishedRecording, FragmentDelivery, Producer,
+    SourceRequest,
 };
 use deskreel_host::{
     Allow, Catalog, Entry, ErrorKind, FrameStatus, HostCallbacks, LOAD_LIMIT, Library, Plugin, examine,

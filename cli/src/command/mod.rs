@@ -9,5 +9,6 @@ pub mod export;
 pub mod graph;
 pub mod plugins;
 pub mod record;
+pub mod replay;
 pub mod schema;
 pub mod verify;

@@ -9,3 +9,9 @@ pub fn run(catalog: &Catalog) -> Result<ExitCode> {
     println!("{:#}", json_schema(catalog));
     Ok(ExitCode::SUCCESS)
 }
+
+/// Of one event.
+pub fn events() -> Result<ExitCode> {
+    println!("{:#}", deskreel_model::event::json_schema());
+    Ok(ExitCode::SUCCESS)
+}

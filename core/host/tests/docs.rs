@@ -46,8 +46,9 @@ fn examples_are_the_types_that_they_say() {
 
 #[test]
 fn events_and_decisions_in_examples_stand_in_the_tables() {
-    let text = contract();
-    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+    let (text, events) = (contract(), document("events.md"));
+    let rows = text.lines().chain(events.lines()).filter(|line| line.starts_with("| `"));
+    let rows: Vec<&str> = rows.collect();
     let is_listed = |word: &str, fields: Vec<&String>| {
         let named =
             |row: &&&str| row.split('|').nth(1).is_some_and(|first| first.contains(&format!("`{word}`")));
@@ -78,8 +79,11 @@ fn limit_for_loading_is_the_one_that_holds() {
 }
 
 fn contract() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/plugin-contract.md");
-    fs::read_to_string(file).unwrap()
+    document("plugin-contract.md")
+}
+
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)).unwrap()
 }
 
 /// The type that each example says it is, and its JSON.

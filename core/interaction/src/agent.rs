@@ -19,7 +19,7 @@ pub struct Agent {
     pub connections: Vec<Connection>,
     pub digital: Vec<Digital>,
     /// One for each policy, in their order; behind them what is left of earlier ones.
-    pub(crate) wishes: Vec<Wishes>,
+    pub(crate) wishes: Vec<Arc<Wishes>>,
     /// What was asked for by the agent desktop.
     pub(crate) requested: Requested,
     pub(crate) mappings: Vec<Mapping>,
@@ -103,7 +103,7 @@ impl Agent {
             media: Vec::new(),
             connections: Vec::new(),
             digital: Vec::new(),
-            wishes: vec![Wishes::default(); policies],
+            wishes: vec![Arc::default(); policies],
             requested: Requested::default(),
             mappings: Vec::new(),
             open: None,

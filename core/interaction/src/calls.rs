@@ -103,7 +103,7 @@ impl<'w> Fold<'w> {
             }
             Kind::Call { .. } => {}
             Kind::Joined(joined) => self.joined(joined),
-            Kind::Voice { now, call, agent } => self.voice(*now, call, agent),
+            Kind::Voice { change, call, agent } => self.voice(change.now(), call, agent),
             Kind::Accepted { interaction, agent, media } => {
                 let json = facts::digital(interaction, media, self.at);
                 let known = self.agent(agent);
@@ -204,11 +204,15 @@ impl<'w> Fold<'w> {
             _ => connection.state = state,
         }
         connection.is_doubtful = false;
+        let is_amended = (connection.role, &connection.interaction) != (role, &interaction);
         connection.role = role;
-        connection.interaction = interaction;
+        connection.interaction = interaction.clone();
         Arc::make_mut(&mut connection.about).add(about);
         if let Some(hides) = hidden {
             connection.hidden = hides.then(|| connection.hidden.unwrap_or(at));
+        }
+        if is_amended {
+            known.amend(id, &interaction, role);
         }
         self.changed(agent, index);
     }
@@ -217,7 +221,7 @@ impl<'w> Fold<'w> {
     fn role(&mut self, id: &CallId, agent: &AgentId, about: &CallFields) -> Role {
         let known =
             self.world.agent(agent).and_then(|known| Some(known.connections[known.connection(id)?].role));
-        let is_consult = about.parent_call.is_some()
+        let is_consult = about.parent_call.as_ref().is_some_and(|parent| parent != id)
             || about.call_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("consult"));
         let is_invited = || self.world.call(id).is_some_and(|call| call.invited.contains(agent));
         match known {
@@ -253,18 +257,28 @@ impl<'w> Fold<'w> {
             .world
             .call(&parent)
             .map_or_else(|| InteractionId(parent.0.clone()), |call| call.interaction.clone());
+        self.belongs(id, &interaction, Some(Role::Consult));
+        interaction
+    }
+
+    /// Says of a call, and of everybody in it, what it belongs to.
+    fn belongs(&mut self, id: &CallId, interaction: &InteractionId, role: Option<Role>) {
         let at = self.at;
         let call = self.world.call_mut(id, at, self.undo);
         call.interaction = interaction.clone();
-        for other in call.agents.clone() {
-            let known = self.agent(&other);
+        for agent in call.agents.clone() {
+            let known = self.agent(&agent);
             let Some(index) = known.connection(id) else { continue };
-            known.connections[index].interaction = interaction.clone();
-            known.connections[index].role = Role::Consult;
-            known.amend(id, &interaction, Role::Consult);
-            self.changed(&other, index);
+            let connection = &mut known.connections[index];
+            let role = role.unwrap_or(connection.role);
+            if (connection.role, &connection.interaction) == (role, interaction) {
+                continue;
+            }
+            connection.role = role;
+            connection.interaction = interaction.clone();
+            known.amend(id, interaction, role);
+            self.changed(&agent, index);
         }
-        interaction
     }
 
     fn joined(&mut self, joined: &Joined) {
@@ -293,15 +307,20 @@ impl<'w> Fold<'w> {
             for agent in &agents {
                 let known = self.agent(agent);
                 let Some(index) = known.connection(primary) else { continue };
+                if known.connection(resulting).is_some() {
+                    self.left(agent, primary);
+                    continue;
+                }
                 known.connections[index].call = resulting.clone();
                 known.rename(primary, resulting);
                 self.changed(agent, index);
             }
             self.world.forget_call(primary, self.undo);
             let call = self.world.call_mut(resulting, at, self.undo);
-            call.interaction = before.interaction.clone();
-            call.agents.extend(agents);
+            let fresh: Vec<_> = agents.into_iter().filter(|agent| !call.agents.contains(agent)).collect();
+            call.agents.extend(fresh);
             call.invited.extend(before.invited);
+            self.belongs(resulting, &before.interaction, None);
         }
         let was_moved = !moved.is_empty();
         for (agent, connection) in moved {
@@ -485,7 +504,10 @@ impl Rules {
         let attached: serde_json::Value = serde_json::from_str(attached?).ok()?;
         match attached.get(key)? {
             serde_json::Value::String(text) => Some(text == value),
-            other => Some(other.to_string() == *value),
+            other => {
+                let text = other.to_string();
+                Some(text == *value)
+            }
         }
     }
 }

@@ -235,7 +235,7 @@ impl Engine {
             let known = self.world.agent_mut(&agent, &mut undo);
             known.expire(at);
             let mut wakes = Vec::new();
-            for (policy, wishes) in known.wishes.iter_mut().enumerate() {
+            for (policy, wishes) in known.wishes.iter_mut().map(Arc::make_mut).enumerate() {
                 wakes.extend(
                     wishes
                         .wakes
@@ -297,7 +297,7 @@ impl Engine {
             let outcome = policy.decide(&self.fact).and_then(|answer| {
                 let state = answer.state.get();
                 if *state != *agent.wishes[index].state {
-                    agent.wishes[index].state = state.into();
+                    Arc::make_mut(&mut agent.wishes[index]).state = state.into();
                 }
                 let mut note = |decided| rows.push(Row::Decided(decided));
                 let who = (index, policy.id());

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use deskreel_contract::{AgentFacts, CallFacts, MediaFacts};
+use deskreel_contract::{AgentFacts, MediaFacts};
 use deskreel_model::event::Seat;
 use deskreel_model::{InteractionId, Utc};
 use serde::Serialize;
@@ -77,22 +77,30 @@ pub(crate) fn medium(state: &str, work_mode: Option<&str>, reason: Option<&str>,
     })
 }
 
+/// [`deskreel_contract::CallFacts`], written by hand: one changes with almost every event, and its attached data are JSON
+/// already.
 pub(crate) fn connection(connection: &Connection) -> Arc<str> {
+    let mut into = String::with_capacity(256);
+    into.push_str("{\"call\":");
+    quoted(&mut into, connection.call.as_str());
+    into.push_str(",\"interaction\":");
+    quoted(&mut into, connection.interaction.as_str());
+    let (role, since) = (connection.role.name(), connection.since);
+    let _ = write!(into, ",\"role\":\"{role}\",\"since\":\"{since}\",\"state\":");
+    json(&mut into, &connection.state);
+    into.push_str(",\"voice\":");
+    json(&mut into, &connection.voice);
     let about = &connection.about;
-    let text = |field: &Option<Box<str>>| field.as_deref().map(str::to_owned);
-    let attached = about.attached.as_deref().and_then(|json| serde_json::from_str(json).ok());
-    self::text(&CallFacts {
-        call: connection.call.to_string(),
-        interaction: connection.interaction.to_string(),
-        role: connection.role,
-        state: connection.state,
-        since: connection.since.to_string(),
-        voice: connection.voice,
-        device: text(&about.device),
-        direction: text(&about.direction),
-        call_type: text(&about.call_type),
-        attached: attached.unwrap_or_default(),
-    })
+    let texts = [("device", &about.device), ("direction", &about.direction), ("call_type", &about.call_type)];
+    for (name, text) in texts.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))) {
+        let _ = write!(into, ",\"{name}\":");
+        quoted(&mut into, text);
+    }
+    if let Some(attached) = &about.attached {
+        let _ = write!(into, ",\"attached\":{attached}");
+    }
+    into.push('}');
+    into.into()
 }
 
 pub(crate) fn digital(interaction: &InteractionId, media: &str, since: Utc) -> Arc<str> {
@@ -113,7 +121,13 @@ fn list<T>(into: &mut String, items: impl Iterator<Item = T>, write: impl Fn(&mu
 }
 
 fn quoted(into: &mut String, text: &str) {
-    json(into, text);
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        into.push('"');
+        into.push_str(text);
+        into.push('"');
+    } else {
+        json(into, text);
+    }
 }
 
 /// Texts, numbers and plain structs always are JSON.

@@ -156,6 +156,7 @@ impl Agent {
             segment.to = Some(segment.to.unwrap_or(at).min(at));
         }
         footage.segments.retain(|segment| segment.to > Some(segment.from));
+        footage.segments = joined(footage.segments);
         for withheld in &mut footage.withheld {
             withheld.to.get_or_insert(at);
         }
@@ -246,7 +247,14 @@ impl Agent {
         let mut parts = open.parts.clone();
         let mut fresh = Vec::new();
         for mapping in lasting {
+            // Back in a call whose segment reaches to the end of the footage anyway, the agent needs no other.
+            let goes_on = |segment: &Segment| {
+                segment.to.is_none()
+                    && (&segment.interaction, &segment.call, segment.role)
+                        == (&mapping.interaction, &mapping.call, mapping.role)
+            };
             let known = parts.iter().position(|part| part.mapping == mapping.serial);
+            let known = known.or_else(|| open.footage.segments.iter().position(goes_on));
             let is_first = mapping.first.is_some()
                 && parts.iter().enumerate().all(|(index, part)| !part.is_first || Some(index) == known);
             let Some(reach) = mapping.always.max(mapping.first.filter(|_| is_first)) else { continue };
@@ -266,6 +274,29 @@ impl Agent {
             open.footage.segments.extend(fresh);
         }
     }
+}
+
+/// Of one thing, whatever the switch called it meanwhile, there is one segment at a time.
+fn joined(segments: Vec<Segment>) -> Vec<Segment> {
+    let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let same = |known: &&mut Segment| {
+            (&known.interaction, &known.call, known.role)
+                == (&segment.interaction, &segment.call, segment.role)
+                && known.to > Some(segment.from)
+                && segment.to > Some(known.from)
+        };
+        match joined.iter_mut().find(same) {
+            Some(known) => {
+                known.to = known.to.max(segment.to);
+                if segment.from < known.from {
+                    (known.from, known.offset_ms) = (segment.from, segment.offset_ms);
+                }
+            }
+            None => joined.push(segment),
+        }
+    }
+    joined
 }
 
 fn segment(mapping: &Mapping, start: Utc, at: Utc) -> Segment {

@@ -106,11 +106,11 @@ impl Agent {
     pub(crate) fn change_policies(&mut self, policies: usize) {
         let mut inherited = Wishes { is_inherited: true, ..Wishes::default() };
         for wishes in self.wishes.drain(..) {
-            inherited.wants.extend(wishes.wants.into_iter().filter(|want| want.call.is_some()));
-            inherited.forbids.extend(wishes.forbids.into_iter().filter(|forbid| forbid.call.is_some()));
+            inherited.wants.extend(wishes.wants.iter().filter(|want| want.call.is_some()).cloned());
+            inherited.forbids.extend(wishes.forbids.iter().filter(|forbid| forbid.call.is_some()).cloned());
         }
-        self.wishes = vec![Wishes::default(); policies];
-        self.wishes.push(inherited);
+        self.wishes = vec![Arc::default(); policies];
+        self.wishes.push(inherited.into());
         self.reason = Some("the policies were changed".into());
     }
 
@@ -129,7 +129,7 @@ impl Agent {
         if call.as_ref().is_some_and(|call| self.connection(call).is_none()) && decision.action != "map" {
             return Ok(());
         }
-        let wishes = &mut self.wishes[policy];
+        let wishes = Arc::make_mut(&mut self.wishes[policy]);
         let about = |c: &Option<CallId>| *c == call;
         let changed = match decision.action.as_str() {
             "start" => match wishes.wants.iter_mut().find(|want| about(&want.call)) {
@@ -215,6 +215,15 @@ impl Agent {
         let role = Role::ALL.into_iter().find(|known| known.name() == role);
         let role =
             role.ok_or_else(|| format!("`role` of `map` is `{}`", fields.text("role").unwrap_or_default()))?;
+        // What a call belongs to, and why the agent is in it, is known better here.
+        let connection =
+            call.as_ref().filter(|_| role != Role::AfterCallWork).map(|call| self.connection(call));
+        let (interaction, role) = match connection {
+            Some(Some(index)) => (self.connections[index].interaction.clone(), self.connections[index].role),
+            // It came too late, or of another's call.
+            Some(None) if fields.text("to").is_none() => return Ok(false),
+            _ => (interaction, role),
+        };
         let reach = match fields.text("until") {
             None | Some("part") => Reach::Part,
             Some("recording") => Reach::Footage,
@@ -240,9 +249,6 @@ impl Agent {
             *wanted = before.max(Some(reach));
             return Ok(*wanted != before);
         }
-        if call.as_ref().is_some_and(|call| self.connection(call).is_none()) && role != Role::AfterCallWork {
-            return Ok(false);
-        }
         let from = fields.time("from")?.unwrap_or(at).min(at);
         let (always, first) = if is_first { (None, Some(reach)) } else { (Some(reach), None) };
         let (serial, why) = (self.next_serial(), why.clone());
@@ -262,13 +268,18 @@ impl Agent {
 
     /// The agent's part in a call is over, and with it what was wanted for it.
     pub(crate) fn left(&mut self, call: &CallId) {
+        let is_of_call = |of: &Option<CallId>| of.as_ref() == Some(call);
         for wishes in &mut self.wishes {
-            let before = wishes.wants.len();
-            wishes.wants.retain(|want| want.call.as_ref() != Some(call));
-            if wishes.wants.len() < before {
+            let of_wants = wishes.wants.iter().any(|want| is_of_call(&want.call));
+            if !of_wants && !wishes.forbids.iter().any(|forbid| is_of_call(&forbid.call)) {
+                continue;
+            }
+            let wishes = Arc::make_mut(wishes);
+            wishes.wants.retain(|want| !is_of_call(&want.call));
+            if of_wants {
                 self.reason = Some(format!("the agent has left call {call}").into());
             }
-            wishes.forbids.retain(|forbid| forbid.call.as_ref() != Some(call));
+            wishes.forbids.retain(|forbid| !is_of_call(&forbid.call));
         }
         self.end_mappings(|mapping| {
             mapping.call.as_ref() == Some(call) && mapping.role != Role::AfterCallWork
@@ -284,11 +295,13 @@ impl Agent {
 
     /// The call goes on under another id.
     pub(crate) fn rename(&mut self, old: &CallId, new: &CallId) {
-        let calls = self.wishes.iter_mut().flat_map(|wishes| {
+        let calls = self.wishes.iter_mut().map(Arc::make_mut).flat_map(|wishes| {
             let wants = wishes.wants.iter_mut().map(|want| &mut want.call);
             wants.chain(wishes.forbids.iter_mut().map(|forbid| &mut forbid.call))
         });
-        let calls = calls.chain(self.mappings.iter_mut().map(|mapping| &mut mapping.call));
+        // Wrap-up is of the call as it was.
+        let mappings = self.mappings.iter_mut().filter(|mapping| mapping.role != Role::AfterCallWork);
+        let calls = calls.chain(mappings.map(|mapping| &mut mapping.call));
         for call in calls.filter(|call| call.as_ref() == Some(old)) {
             *call = Some(new.clone());
         }
@@ -324,7 +337,7 @@ impl Agent {
     /// Ends what was to end by now.
     pub(crate) fn expire(&mut self, at: Utc) {
         let is_over = |until: Option<Utc>| until.is_some_and(|until| until <= at);
-        for wishes in &mut self.wishes {
+        for wishes in self.wishes.iter_mut().map(Arc::make_mut) {
             let over = |want: &Want| is_over(want.until.as_ref().map(|(at, _)| *at));
             for want in wishes.wants.iter().filter(|want| over(want)) {
                 self.reason = want.until.as_ref().map(|(_, why)| why.clone());

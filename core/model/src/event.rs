@@ -14,7 +14,7 @@ use deskreel_contract::Voice;
 use crate::ids::{AgentId, CallId, FeedName, InteractionId, Place};
 use crate::time::Utc;
 
-pub use types::{EventType, Field, TYPES, Takes, json_schema};
+pub use types::{COMMON, EventType, Field, TYPES, Takes, json_schema};
 
 /// One event, typed.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ pub enum Kind {
     Joined(Joined),
     /// The voice recorder's word.
     Voice {
-        now: Voice,
+        change: VoiceChange,
         call: CallId,
         agent: AgentId,
     },
@@ -111,6 +111,25 @@ pub enum CallChange {
     Held,
     Retrieved,
     Cleared,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VoiceChange {
+    Started,
+    Paused,
+    Resumed,
+    Stopped,
+}
+
+impl VoiceChange {
+    /// How things stand after it.
+    pub fn now(self) -> Voice {
+        match self {
+            VoiceChange::Started | VoiceChange::Resumed => Voice::On,
+            VoiceChange::Paused => Voice::Paused,
+            VoiceChange::Stopped => Voice::Off,
+        }
+    }
 }
 
 /// What a call event may say of its call.
@@ -182,13 +201,22 @@ impl Kind {
             Kind::Call { change, .. } => change.name(),
             Kind::Joined(joined) if joined.conference => "call.conferenced",
             Kind::Joined(_) => "call.transferred",
-            // Whether it started or goes on is one to whoever follows it.
-            Kind::Voice { now: Voice::On, .. } => "recording.started",
-            Kind::Voice { now: Voice::Paused, .. } => "recording.paused",
-            Kind::Voice { now: Voice::Off, .. } => "recording.stopped",
+            Kind::Voice { change, .. } => match change {
+                VoiceChange::Started => "recording.started",
+                VoiceChange::Paused => "recording.paused",
+                VoiceChange::Resumed => "recording.resumed",
+                VoiceChange::Stopped => "recording.stopped",
+            },
             Kind::Accepted { .. } => "interaction.accepted",
             Kind::Completed { .. } => "interaction.completed",
-            Kind::Request { .. } => "screen.requested",
+            Kind::Request { request, .. } => match request {
+                Request::Start => "screen.start_requested",
+                Request::Stop => "screen.stop_requested",
+                Request::Pause { .. } => "screen.pause_requested",
+                Request::Mask { .. } => "screen.mask_requested",
+                Request::Resume => "screen.resume_requested",
+                Request::Tag { .. } => "screen.tag_requested",
+            },
             Kind::Recorder { online: true, .. } => "recorder.connected",
             Kind::Recorder { .. } => "recorder.disconnected",
             Kind::FeedGap { .. } => "feed.gap",

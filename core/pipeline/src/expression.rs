@@ -76,10 +76,14 @@ fn syntax(text: &str, errors: &ParseErrors) -> Mistake {
     let first = errors.errors.iter().min_by_key(|error| error.pos);
     let (line, column) = first.map_or((1, 1), |error| error.pos);
     let message = first.map_or("it cannot be read", |error| error.msg.as_str());
-    let message = message.trim_start_matches("Syntax error: ").to_owned();
+    // What would have been right there is a list of all signs that there are.
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    let message = message.trim_start_matches("Syntax error: ");
     let start = offset(text, line, column);
     let end = text[start..].chars().next().map_or(start, |letter| start + letter.len_utf8());
-    Mistake { span: start..end, message: format!("not an expression: {message}"), help: None }
+    let is_assigned = text[start..].starts_with('=') && !text[start..].starts_with("==");
+    let help = is_assigned.then(|| "compare with `==`".to_owned());
+    Mistake { span: start..end, message: format!("not an expression: {message}"), help }
 }
 
 /// Of a line from 1 and a column from 1, in characters.

@@ -34,7 +34,6 @@ struct Call<'f> {
     call_type: &'f str,
     queue: &'f str,
     device: &'f str,
-    voice: deskreel_sdk::contract::Voice,
     attached: &'f Map<String, Json>,
 }
 
@@ -72,11 +71,12 @@ impl Rules {
 
     pub fn decide(&self, fact: &Fact<()>, decisions: &mut Vec<Decision>) {
         if let Some(rule) = &self.calls {
-            for call in fact.changed_calls() {
-                let verdict = self.context(fact, &call.since, &call.interaction).and_then(|mut context| {
-                    context.add_variable_from_value("call", value(&self::call(call))?);
-                    answer(rule, &context)
-                });
+            for call in fact.changed_calls().filter(|call| call.is_up()) {
+                let verdict =
+                    self.context(rule, fact, &call.since, &call.interaction).and_then(|mut context| {
+                        context.add_variable_from_value("call", value(&self::call(call))?);
+                        answer(rule, &context)
+                    });
                 let decision = match verdict {
                     Ok(true) => Decision::allow("record_calls says so"),
                     Ok(false) => Decision::forbid("record_calls does not hold"),
@@ -93,7 +93,7 @@ impl Rules {
             }
         }
         if let Some(rule) = &self.agents {
-            let verdict = self.context(fact, &fact.at, "").and_then(|context| answer(rule, &context));
+            let verdict = self.context(rule, fact, &fact.at, "").and_then(|context| answer(rule, &context));
             match verdict {
                 Ok(true) => {
                     decisions.push(Decision::start("record_agents holds"));
@@ -105,8 +105,14 @@ impl Rules {
         }
     }
 
-    /// Everything that a rule may name, but the call.
-    fn context(&self, fact: &Fact<()>, at: &str, interaction: &str) -> Result<Context<'_, '_>, String> {
+    /// What the rule names, but the call.
+    fn context(
+        &self,
+        rule: &Program,
+        fact: &Fact<()>,
+        at: &str,
+        interaction: &str,
+    ) -> Result<Context<'_, '_>, String> {
         let mut context = Context::with_env(self.env.clone());
         let time = self.time(at)?;
         let day = format!("{}/{}", fact.agent.id, time.date);
@@ -117,10 +123,17 @@ impl Rules {
             groups: &fact.agent.groups,
             skills: &fact.agent.skills,
         };
-        context.add_variable_from_value("agent", value(&agent)?);
-        context.add_variable_from_value("media", value(&fact.media)?);
-        context.add_variable_from_value("interactions", value(&fact.interactions)?);
-        context.add_variable_from_value("time", value(&time)?);
+        let names = rule.references();
+        let mut add = |name: &str, value: &dyn Fn() -> Result<Value, String>| {
+            if names.has_variable(name) {
+                context.add_variable_from_value(name, value()?);
+            }
+            Ok::<(), String>(())
+        };
+        add("agent", &|| value(&agent))?;
+        add("media", &|| value(&fact.media))?;
+        add("interactions", &|| value(&fact.interactions))?;
+        add("time", &|| value(&time))?;
         let key = interaction.to_owned();
         let added = context.add_function("sample", move |percent: Value| drawn(&key, percent));
         added.map_err(|error| format!("{error:?}"))?;
@@ -150,7 +163,6 @@ fn call(call: &CallFacts) -> Call<'_> {
         call_type: call.call_type.as_deref().unwrap_or_default(),
         queue: call.attached.get("queue").and_then(Json::as_str).unwrap_or_default(),
         device: call.device.as_deref().unwrap_or_default(),
-        voice: call.voice,
         attached: &call.attached,
     }
 }

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use deskreel_contract::Voice;
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{CallChange, CallFields, Event, EventError, Joined, Kind, Request, Seat};
+use super::{CallChange, CallFields, Event, EventError, Joined, Kind, Request, Seat, VoiceChange};
 use crate::ids::{AgentId, CallId};
 use crate::time::Utc;
 
@@ -125,9 +124,10 @@ impl Line<'_> {
                     to: self.to_agent.as_deref().map(Into::into),
                 }))
             }
-            "recording.started" | "recording.resumed" => self.voice(Voice::On),
-            "recording.paused" => self.voice(Voice::Paused),
-            "recording.stopped" => self.voice(Voice::Off),
+            "recording.started" => self.voice(VoiceChange::Started),
+            "recording.paused" => self.voice(VoiceChange::Paused),
+            "recording.resumed" => self.voice(VoiceChange::Resumed),
+            "recording.stopped" => self.voice(VoiceChange::Stopped),
             "interaction.accepted" => Ok(Kind::Accepted {
                 interaction: self.need("interaction", &self.interaction)?.into(),
                 agent: self.agent()?,
@@ -185,8 +185,8 @@ impl Line<'_> {
         })
     }
 
-    fn voice(self, now: Voice) -> Result<Kind, EventError> {
-        Ok(Kind::Voice { now, call: self.need("call", &self.call)?.into(), agent: self.agent()? })
+    fn voice(self, change: VoiceChange) -> Result<Kind, EventError> {
+        Ok(Kind::Voice { change, call: self.need("call", &self.call)?.into(), agent: self.agent()? })
     }
 
     fn request(&self, request: Request) -> Result<Kind, EventError> {

@@ -1,0 +1,103 @@
+//! `deskreel replay`: a log of events through the policies of a pipeline file, in simulated time.
+
+use std::fs;
+use std::io::{BufWriter, ErrorKind, Write, stdout};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::args::ReplayOptions;
+use crate::exit;
+use crate::replay::{self, Log, diff, svg, text, timeline};
+use crate::{plugins, policies};
+
+pub fn run(options: &ReplayOptions) -> Result<ExitCode> {
+    let mut out = BufWriter::new(stdout().lock());
+    let code = match (&options.diff, &options.pipeline) {
+        (Some(files), _) => compare(files, options, &mut out),
+        (None, Some(pipeline)) => one(pipeline, options, &mut out),
+        (None, None) => unreachable_by_arguments(),
+    };
+    match code {
+        // Whoever reads, `head` mostly, has enough.
+        Err(error) if is_closed(&error) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error),
+        Ok(code) => match out.flush() {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(code),
+        },
+    }
+}
+
+fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result<ExitCode> {
+    let Some((graph, catalog)) = plugins::pipeline(pipeline)? else { return Ok(crate::command::check::refused()) };
+    let mut engine = policies::engine(&graph, &catalog)?;
+    let mut log = Log::open(&options.events)?;
+    if options.timeline || options.svg.is_some() {
+        let footage = replay::footage(&mut engine, &mut log)?;
+        if let Some(file) = &options.svg {
+            fs::write(file, svg::draw(&footage)).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        if options.timeline {
+            out.write_all(timeline::draw(&footage, timeline::width()).as_bytes())?;
+        }
+    } else {
+        let mut failed = None;
+        replay::run(&mut engine, &mut log, |output| {
+            let written = match options.json {
+                true => text::json(out, &output),
+                false if options.summary => Ok(()),
+                false => text::lines(out, &output),
+            };
+            match written {
+                Ok(()) => true,
+                Err(error) => {
+                    failed = Some(error);
+                    false
+                }
+            }
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+    }
+    let counts = engine.counts();
+    if options.json {
+        writeln!(out, "{}", text::summary_json(&counts, &log))?;
+    } else if !options.timeline {
+        writeln!(out, "{}", text::summary(&counts, &log))?;
+    }
+    Ok(if log.malformed == 0 { ExitCode::SUCCESS } else { exit::reported() })
+}
+
+fn compare(files: &[std::path::PathBuf], options: &ReplayOptions, out: &mut impl Write) -> Result<ExitCode> {
+    let mut tables = Vec::new();
+    let mut malformed = 0;
+    for file in files {
+        let Some((graph, catalog)) = plugins::pipeline(file)? else { return Ok(crate::command::check::refused()) };
+        let mut log = Log::open(&options.events)?;
+        // The second reading would say the same again.
+        log.is_quiet = !tables.is_empty();
+        tables.push(replay::footage(&mut policies::engine(&graph, &catalog)?, &mut log)?);
+        malformed = log.malformed;
+    }
+    let [old, new] = &tables[..] else { return Ok(crate::command::check::refused()) };
+    let difference = diff::compare(old, new);
+    match options.json {
+        true => writeln!(out, "{:#}", difference.to_json())?,
+        false => out.write_all(difference.to_string().as_bytes())?,
+    }
+    Ok(if difference.is_empty() && malformed == 0 { ExitCode::SUCCESS } else { exit::reported() })
+}
+
+/// clap lets nobody through without one of them.
+fn unreachable_by_arguments() -> Result<ExitCode> {
+    anyhow::bail!("give --pipeline FILE, or --diff OLD NEW")
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+

@@ -1,0 +1,110 @@
+//! What comes out of a replay, as lines for people and as JSON Lines for programs.
+
+use std::io::{self, Write};
+
+use deskreel_contract::Capture;
+use deskreel_interaction::{Counts, Note, Output};
+use deskreel_model::Utc;
+use deskreel_model::segment::{Footage, Segment};
+use serde_json::{Value, json};
+
+use super::Log;
+
+/// Commands are left out: in simulated time they say what the table says.
+pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
+    match output {
+        Output::Command(_) => Ok(()),
+        Output::Decided(decided) => {
+            let call = decided.call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
+            let (at, agent) = (clock(decided.at), &decided.agent);
+            writeln!(out, "{at} {agent}: {}{call}: {} ({})", decided.action, decided.why, decided.policy)
+        }
+        Output::Note(note) => match note {
+            Note::PolicyFailed { at, policy, agent, message } => {
+                writeln!(out, "{} {agent}: {policy} failed: {message}", clock(*at))
+            }
+            Note::Missing { at, feed, events } => {
+                writeln!(out, "{} {events} events of the feed {feed} are missing", clock(*at))
+            }
+            Note::TooLate { at, .. } => writeln!(out, "{} an event came too late to be put in its place", clock(*at)),
+        },
+        Output::Footage(footage) => table(out, footage),
+    }
+}
+
+fn table(out: &mut impl Write, footage: &Footage) -> io::Result<()> {
+    let place = footage.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+    let until = footage.to.map_or_else(|| "goes on".to_owned(), |to| format!("to {}", clock(to)));
+    writeln!(out, "recording of {}{place}: {} {until}", footage.agent, footage.from)?;
+    let ended = footage.why_ended.as_ref().map_or_else(String::new, |why| format!("; {why}"));
+    writeln!(out, "    {}{ended}", footage.why)?;
+    for tag in &footage.tags {
+        writeln!(out, "    tag {} = {}", tag.name, tag.value)?;
+    }
+    for held in &footage.withheld {
+        let what = if held.capture == Capture::Masked { "masked" } else { "paused" };
+        writeln!(out, "    {} {what}: {}", span(held.from, held.to), held.why)?;
+    }
+    for segment in &footage.segments {
+        writeln!(out, "    {} {}", span(segment.from, segment.to), name(segment))?;
+    }
+    Ok(())
+}
+
+/// `consult of 77 (call 78)`
+pub fn name(segment: &Segment) -> String {
+    let call = segment.call.as_ref().filter(|call| call.as_str() != segment.interaction.as_str());
+    let call = call.map_or_else(String::new, |call| format!(" (call {call})"));
+    format!("{} of {}{call}", segment.role, segment.interaction)
+}
+
+/// `09:00:10.000`
+pub fn clock(at: Utc) -> String {
+    let text = at.to_string();
+    text.split_once('T').map_or(text.clone(), |(_, time)| time.trim_end_matches('Z').to_owned())
+}
+
+fn span(from: Utc, to: Option<Utc>) -> String {
+    format!("{} to {:12}", clock(from), to.map(clock).unwrap_or_default())
+}
+
+/// One row a line, told apart by `row`.
+pub fn json(out: &mut impl Write, output: &Output) -> io::Result<()> {
+    let (row, mut value) = match output {
+        Output::Command(_) => return Ok(()),
+        Output::Decided(decided) => ("decision", json!(decided)),
+        Output::Note(note) => ("note", json!(note)),
+        Output::Footage(footage) => ("recording", json!(footage)),
+    };
+    if let Value::Object(value) = &mut value {
+        value.insert("row".to_owned(), row.into());
+    }
+    writeln!(out, "{value}")
+}
+
+pub fn summary(counts: &Counts, log: &Log) -> String {
+    let mut text = format!("{} events", counts.events);
+    let mut add = |number: u64, what: &str| {
+        if number > 0 {
+            text += &format!(", {number} {what}");
+        }
+    };
+    add(counts.late, "late");
+    add(counts.too_late, "too late");
+    add(counts.doubled, "doubled");
+    add(counts.missing, "missing");
+    add(log.malformed, "lines that are no events");
+    text
+}
+
+pub fn summary_json(counts: &Counts, log: &Log) -> Value {
+    json!({
+        "row": "summary",
+        "events": counts.events,
+        "late": counts.late,
+        "too_late": counts.too_late,
+        "doubled": counts.doubled,
+        "missing": counts.missing,
+        "malformed": log.malformed,
+    })
+}
