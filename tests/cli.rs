@@ -1,7 +1,7 @@
 //! What the command prints and how it ends: `tests/cli/*.txt`. A file is a comment and commands; each is followed by what
 //! it wrote to standard output, then behind `[stderr]` what it wrote there, then by its exit code.
 //!
-//! They run in one folder, in the order of their names. It has the pipeline files of [`pipelines`], a short recording in
+//! They run in one folder, in the order of their names. It has the files of [`files`], a short recording in
 //! `recordings/`, a damaged copy of it in `damaged/` and `notes.txt`, which is no video. What differs from run to run is
 //! masked, and the names of the masks stand in the commands too. `UPDATE=1` writes what came out instead: read the diff
 //! before you commit it.
@@ -34,11 +34,22 @@ plugin = ["encoder.x264", "encoder.openh264"]
 tracks = ["video"]
 "#;
 
-/// Name and content of each pipeline file.
-fn pipelines() -> [(&'static str, String); 3] {
+/// Name and content of each pipeline file and each log of events.
+fn files() -> [(&'static str, String); 7] {
     let mistakes = GOOD.replace("\"screen\"", "\"sceen\"").replace("width = 320", "widht = 320");
     let warning = GOOD.replace("[encoder", "[source.camera]\nplugin = \"source.synthetic\"\n\n[encoder");
-    [("desk.toml", GOOD.to_owned()), ("mistakes.toml", mistakes), ("warning.toml", warning)]
+    let policy = |plugin: &str| format!("{GOOD}\n[policy]\nplugin = \"policy.{plugin}\"\n");
+    let day = include_str!("../examples/events/transfer-two-step.jsonl").to_owned();
+    let broken = day.replacen("\"call\"", "\"cal\"", 1) + "no event\n";
+    [
+        ("desk.toml", GOOD.to_owned()),
+        ("mistakes.toml", mistakes),
+        ("warning.toml", warning),
+        ("calls.toml", policy("voice-all-calls")),
+        ("first.toml", policy("voice-first-call")),
+        ("day.jsonl", day),
+        ("broken.jsonl", broken),
+    ]
 }
 
 struct Desk {
@@ -50,7 +61,7 @@ struct Desk {
 impl Desk {
     fn new() -> Desk {
         let folder = tempfile::tempdir().unwrap();
-        for (name, text) in pipelines() {
+        for (name, text) in files() {
             fs::write(folder.path().join(name), text).unwrap();
         }
         fs::write(folder.path().join("notes.txt"), "no video\n").unwrap();
@@ -196,7 +207,7 @@ fn completions_name_the_commands() {
 fn schema_is_one_that_validators_take_and_knows_the_plugins() {
     let schema: Value = serde_json::from_str(&stdout(&["schema"])).unwrap();
     let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
-    for (name, text) in pipelines() {
+    for (name, text) in files().into_iter().filter(|(name, _)| name.ends_with(".toml")) {
         let document: Value = toml::from_str(&text).unwrap();
         assert_eq!(validator.is_valid(&document), name != "mistakes.toml", "{name}");
     }

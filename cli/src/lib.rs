@@ -10,8 +10,8 @@ mod plugins;
 pub mod policies;
 mod progress;
 mod recording;
-pub mod replay;
 pub mod render;
+pub mod replay;
 mod sinks;
 
 use std::process::ExitCode;
@@ -33,7 +33,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    use command::{check, completions, devices, doctor, encoders, export, graph, record, replay, schema, verify};
+    use command::{
+        check, completions, devices, doctor, encoders, export, graph, record, replay, schema, verify,
+    };
     use plugins::catalog_for;
     match command {
         Command::Record(options) => record::run(&options),

@@ -47,7 +47,7 @@ impl Log {
     }
 
     /// The next event; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Event>> {
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
         loop {
             self.line.clear();
             let mut limited = self.reader.by_ref().take(LONGEST_LINE);
@@ -90,7 +90,12 @@ impl Log {
             let buffer = self.reader.fill_buf()?;
             let length = buffer.len();
             match buffer.iter().position(|byte| *byte == b'\n') {
-                Some(end) => return { self.reader.consume(end + 1); Ok(()) },
+                Some(end) => {
+                    return {
+                        self.reader.consume(end + 1);
+                        Ok(())
+                    };
+                }
                 None if length == 0 => return Ok(()),
                 None => self.reader.consume(length),
             }
@@ -102,7 +107,7 @@ impl Log {
 pub fn run(engine: &mut Engine, log: &mut Log, mut take: impl FnMut(Output) -> bool) -> Result<()> {
     let mut progress = Progress::new();
     let mut goes_on = true;
-    while let Some(event) = log.next()? {
+    while let Some(event) = log.next_event()? {
         progress.show(log.lines, &event);
         engine.push(event, &mut |output| goes_on = goes_on && take(output));
         if !goes_on {

@@ -8,7 +8,11 @@ use deskreel_interaction::{Engine, Output, Policy, Rules};
 use deskreel_model::event::Event;
 use deskreel_pipeline::Catalog;
 
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [("events", events), ("expression", expression), ("classic", classic)];
+/// Takes whatever bytes there are.
+pub type Target = fn(&[u8]);
+
+pub const TARGETS: [(&str, Target); 3] =
+    [("events", events), ("expression", expression), ("classic", classic)];
 
 /// Lines of a log, through a policy that wants footage of everything.
 pub fn events(data: &[u8]) {
@@ -32,7 +36,9 @@ pub fn expression(data: &[u8]) {
     let descriptor = include_str!("../../plugins/policy-recording-when/plugin.toml");
     let descriptor = toml::from_str(descriptor).expect("a descriptor");
     let value = serde_json::to_string(text).expect("a text");
-    let file = format!("version = 1\nname = \"f\"\n[policy]\nplugin = \"policy.recording-when\"\nrecord_calls = {value}\n");
+    let file = format!(
+        "version = 1\nname = \"f\"\n[policy]\nplugin = \"policy.recording-when\"\nrecord_calls = {value}\n"
+    );
     let (_, diagnostics) = deskreel_pipeline::check(&file, &Catalog::new([descriptor]));
     for diagnostic in diagnostics {
         assert!(file.get(diagnostic.span()).is_some(), "the place is one of the file: {diagnostic:?}");

@@ -31,13 +31,16 @@ pub fn run(options: &ReplayOptions) -> Result<ExitCode> {
 }
 
 fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result<ExitCode> {
-    let Some((graph, catalog)) = plugins::pipeline(pipeline)? else { return Ok(crate::command::check::refused()) };
+    let Some((graph, catalog)) = plugins::pipeline(pipeline)? else {
+        return Ok(crate::command::check::refused());
+    };
     let mut engine = policies::engine(&graph, &catalog)?;
     let mut log = Log::open(&options.events)?;
     if options.timeline || options.svg.is_some() {
         let footage = replay::footage(&mut engine, &mut log)?;
         if let Some(file) = &options.svg {
-            fs::write(file, svg::draw(&footage)).with_context(|| format!("cannot write {}", file.display()))?;
+            fs::write(file, svg::draw(&footage))
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
         if options.timeline {
             out.write_all(timeline::draw(&footage, timeline::width()).as_bytes())?;
@@ -75,7 +78,9 @@ fn compare(files: &[std::path::PathBuf], options: &ReplayOptions, out: &mut impl
     let mut tables = Vec::new();
     let mut malformed = 0;
     for file in files {
-        let Some((graph, catalog)) = plugins::pipeline(file)? else { return Ok(crate::command::check::refused()) };
+        let Some((graph, catalog)) = plugins::pipeline(file)? else {
+            return Ok(crate::command::check::refused());
+        };
         let mut log = Log::open(&options.events)?;
         // The second reading would say the same again.
         log.is_quiet = !tables.is_empty();
@@ -100,4 +105,3 @@ fn is_closed(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
-

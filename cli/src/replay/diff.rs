@@ -68,7 +68,8 @@ impl Difference {
         let lines = self.lines.iter().map(|((agent, at, text), is_new)| {
             json!({ "side": if *is_new { "new" } else { "old" }, "agent": agent, "at": at.to_string(), "what": text })
         });
-        let total = |total: Total| json!({ "recordings": total.recordings, "seconds": total.time.as_secs_f64() });
+        let total =
+            |total: Total| json!({ "recordings": total.recordings, "seconds": total.time.as_secs_f64() });
         json!({ "old": total(self.old), "new": total(self.new), "differences": lines.collect::<Vec<_>>() })
     }
 }
@@ -79,7 +80,9 @@ impl fmt::Display for Difference {
             let sign = if *is_new { '+' } else { '-' };
             writeln!(f, "{sign} {} {agent}: {text}", clock(*at))?;
         }
-        let total = |total: Total| format!("{} recordings, {:.1} h", total.recordings, total.time.as_secs_f64() / 3600.0);
+        let total = |total: Total| {
+            format!("{} recordings, {:.1} h", total.recordings, total.time.as_secs_f64() / 3600.0)
+        };
         match self.is_empty() {
             true => writeln!(f, "no difference: {}", total(self.old)),
             false => writeln!(f, "old: {}; new: {}", total(self.old), total(self.new)),

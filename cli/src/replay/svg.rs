@@ -31,7 +31,12 @@ pub fn draw(footage: &[Footage]) -> String {
     for (agent, recordings) in lanes {
         let rows = recordings.iter().map(|recording| recording.segments.len()).max().unwrap_or(0) as u32 + 1;
         let label = y + BAR - 2;
-        let _ = writeln!(drawn, r#"<text x="{}" y="{label}" text-anchor="end">{}</text>"#, MARGIN - 8, escaped(agent.as_str()));
+        let _ = writeln!(
+            drawn,
+            r#"<text x="{}" y="{label}" text-anchor="end">{}</text>"#,
+            MARGIN - 8,
+            escaped(agent.as_str())
+        );
         for recording in recordings {
             let ended = recording.why_ended.as_deref().unwrap_or("goes on");
             let why = format!("recording: {}; {ended}", recording.why);
@@ -42,7 +47,14 @@ pub fn draw(footage: &[Footage]) -> String {
             for (row, segment) in recording.segments.iter().enumerate() {
                 let title = format!("{}: {}", name(segment), segment.why);
                 let y = y + (row as u32 + 1) * BAR;
-                bar(&mut drawn, x(segment.from), x(segment.to.unwrap_or(end)), y, color(segment.role), &title);
+                bar(
+                    &mut drawn,
+                    x(segment.from),
+                    x(segment.to.unwrap_or(end)),
+                    y,
+                    color(segment.role),
+                    &title,
+                );
             }
         }
         y += rows * BAR + GAP;
@@ -53,7 +65,8 @@ pub fn draw(footage: &[Footage]) -> String {
         let at = start.plus(std::time::Duration::from_secs_f64(total * share));
         let x = f64::from(MARGIN) + share * f64::from(WIDTH);
         let text = if footage.is_empty() { String::new() } else { clock(at) };
-        let _ = writeln!(axis, r##"<line x1="{x:.1}" x2="{x:.1}" y1="{}" y2="{y}" stroke="#e6e8eb"/>"##, TOP - 6);
+        let _ =
+            writeln!(axis, r##"<line x1="{x:.1}" x2="{x:.1}" y1="{}" y2="{y}" stroke="#e6e8eb"/>"##, TOP - 6);
         let _ = writeln!(axis, r#"<text x="{x:.1}" y="16" text-anchor="middle">{text}</text>"#);
     }
     let (width, height) = (MARGIN + WIDTH + 60, y + 10);

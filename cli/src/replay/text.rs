@@ -26,7 +26,9 @@ pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
             Note::Missing { at, feed, events } => {
                 writeln!(out, "{} {events} events of the feed {feed} are missing", clock(*at))
             }
-            Note::TooLate { at, .. } => writeln!(out, "{} an event came too late to be put in its place", clock(*at)),
+            Note::TooLate { at, .. } => {
+                writeln!(out, "{} an event came too late to be put in its place", clock(*at))
+            }
         },
         Output::Footage(footage) => table(out, footage),
     }
