@@ -18,6 +18,9 @@ const GAP: u32 = 14;
 const TOP: u32 = 30;
 const TICKS: u32 = 6;
 
+const FOOTAGE: &str = "#c4c9d1";
+const WITHHELD: &str = "#33373d";
+
 pub fn draw(footage: &[Footage]) -> String {
     let mut lanes: BTreeMap<&AgentId, Vec<&Footage>> = BTreeMap::new();
     for recording in footage {
@@ -40,9 +43,9 @@ pub fn draw(footage: &[Footage]) -> String {
         for recording in recordings {
             let ended = recording.why_ended.as_deref().unwrap_or("goes on");
             let why = format!("recording: {}; {ended}", recording.why);
-            bar(&mut drawn, x(recording.from), x(recording.to.unwrap_or(end)), y, "#c4c9d1", &why);
+            bar(&mut drawn, x(recording.from), x(recording.to.unwrap_or(end)), y, FOOTAGE, &why);
             for held in &recording.withheld {
-                bar(&mut drawn, x(held.from), x(held.to.unwrap_or(end)), y, "#33373d", &held.why);
+                bar(&mut drawn, x(held.from), x(held.to.unwrap_or(end)), y, WITHHELD, &held.why);
             }
             for (row, segment) in recording.segments.iter().enumerate() {
                 let title = format!("{}: {}", name(segment), segment.why);
@@ -69,12 +72,26 @@ pub fn draw(footage: &[Footage]) -> String {
             writeln!(axis, r##"<line x1="{x:.1}" x2="{x:.1}" y1="{}" y2="{y}" stroke="#e6e8eb"/>"##, TOP - 6);
         let _ = writeln!(axis, r#"<text x="{x:.1}" y="16" text-anchor="middle">{text}</text>"#);
     }
-    let (width, height) = (MARGIN + WIDTH + 60, y + 10);
+    let legend = legend(y + 10);
+    let (width, height) = (MARGIN + WIDTH + 60, y + 34);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"11\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{axis}{drawn}</svg>\n"
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{axis}{drawn}{legend}</svg>\n"
     )
+}
+
+/// What the colors mean, below the lanes.
+fn legend(y: u32) -> String {
+    let roles = Role::ALL.iter().map(|role| (color(*role), role.name().replace('_', " ")));
+    let others = [(FOOTAGE, "footage".to_owned()), (WITHHELD, "paused or masked".to_owned())];
+    let mut drawn = String::new();
+    for (index, (color, name)) in others.into_iter().chain(roles).enumerate() {
+        let x = MARGIN + index as u32 * 130;
+        let _ = writeln!(drawn, r#"<rect x="{x}" y="{y}" width="10" height="10" fill="{color}"></rect>"#);
+        let _ = writeln!(drawn, r#"<text x="{}" y="{}">{name}</text>"#, x + 15, y + 9);
+    }
+    drawn
 }
 
 fn bar(drawn: &mut String, from: f64, to: f64, y: u32, color: &str, title: &str) {

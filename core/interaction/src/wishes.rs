@@ -169,7 +169,7 @@ impl Agent {
             }
             action @ ("pause" | "mask") => {
                 let capture = if action == "pause" { Capture::Paused } else { Capture::Masked };
-                let until = fields.milliseconds("limit_ms")?.map(|limit| at.plus(limit));
+                let until = fields.milliseconds("limit_ms")?.map(|limit| soon(at, limit));
                 let is_new = wishes.hold.as_ref().is_none_or(|hold| hold.capture != capture);
                 if is_new {
                     wishes.hold = Some(Hold { capture, why: why.clone(), until });
@@ -187,10 +187,12 @@ impl Agent {
                 wishes.wakes.retain(|wake| &*wake.name != name);
                 let due = match (fields.time("at")?, fields.milliseconds("after_ms")?) {
                     (Some(due), _) => Some(due),
-                    (None, Some(after)) => Some(at.plus(after)),
+                    (None, Some(after)) => Some(soon(at, after)),
                     (None, None) => None,
                 };
-                wishes.wakes.extend(due.map(|due| Wake { name: name.into(), at: due.max(at) }));
+                wishes
+                    .wakes
+                    .extend(due.map(|due| Wake { name: name.into(), at: due.max(soon(at, Duration::ZERO)) }));
                 false
             }
             "map" => self.map(&fields, call.clone(), &why, at)?,
@@ -347,6 +349,11 @@ impl Agent {
         }
         self.requested.hold.take_if(|hold| is_over(hold.until));
     }
+}
+
+/// After this moment, if only just: what is due by now is done.
+pub(crate) fn soon(at: Utc, after: Duration) -> Utc {
+    at.plus(after.max(Duration::from_millis(1)))
 }
 
 /// The fields of a decision. What has the wrong type is a mistake of the policy's.

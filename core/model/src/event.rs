@@ -180,6 +180,8 @@ pub enum EventError {
     At(String),
     #[error("`{kind}` needs the field `{field}`")]
     Missing { kind: String, field: &'static str },
+    #[error("`{kind}` comes from the host alone")]
+    Reserved { kind: String },
     #[error("`attached` of `{kind}` is not an object of keys and values")]
     Attached { kind: String },
 }

@@ -81,6 +81,8 @@ fn what_is_no_event_says_why() {
         error(r#"{"type":"agent.state","at":"noon","agent":"ann"}"#),
         "`at` is not a time: `noon`; write UTC as in 2026-01-05T09:00:00.000Z"
     );
+    let timer = r#"{"type":"timer","at":"2026-01-05T09:00:00Z","agent":"ann","name":"wrap-up"}"#;
+    assert_eq!(error(timer), "`timer` comes from the host alone");
     let attached =
         r#"{"type":"call.held","at":"2026-01-05T09:00:00Z","call":"1","agent":"a","attached":[1]}"#;
     assert_eq!(error(attached), "`attached` of `call.held` is not an object of keys and values");

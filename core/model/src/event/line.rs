@@ -156,6 +156,8 @@ impl Line<'_> {
                 let offset_ms = self.offset_ms.ok_or_else(|| self.missing("offset_ms"))?;
                 Ok(Kind::FeedClock { feed: self.need("feed", &self.feed)?.into(), offset_ms })
             }
+            // What policies are told by the host nobody else may tell them.
+            "timer" | "policy.changed" => Err(EventError::Reserved { kind: kind.to_owned() }),
             _ => Ok(Kind::Other { name: kind.into(), agent: self.agent.as_deref().map(Into::into) }),
         }
     }
