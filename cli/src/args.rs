@@ -162,10 +162,10 @@ pub struct ReplayOptions {
     #[arg(long, value_name = "FILE", required_unless_present = "diff", conflicts_with = "diff")]
     pub pipeline: Option<PathBuf>,
     /// What would change from the policies of one file to those of the other
-    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["timeline", "svg", "summary"])]
     pub diff: Option<Vec<PathBuf>>,
     /// Print JSON Lines (docs/command-line.md)
-    #[arg(long, conflicts_with = "timeline")]
+    #[arg(long, conflicts_with_all = ["timeline", "svg"])]
     pub json: bool,
     /// Draw one lane an agent
     #[arg(long)]

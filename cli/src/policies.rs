@@ -1,13 +1,12 @@
 //! The policies of a pipeline file, loaded and ready to be asked.
 
 use anyhow::{Context, Result};
-use deskreel_contract::Capture;
 use deskreel_host::Catalog;
-use deskreel_interaction::{Engine, Pause, Policy, Rules};
+use deskreel_interaction::{Engine, Policy};
 use deskreel_pipeline::Graph;
 
 pub fn engine(graph: &Graph, catalog: &Catalog) -> Result<Engine> {
-    Ok(Engine::new(open(graph, catalog)?, rules(graph)))
+    Ok(Engine::new(open(graph, catalog)?, graph.policy_rules.clone()))
 }
 
 /// Loads the library of each policy into this process.
@@ -20,21 +19,4 @@ pub fn open(graph: &Graph, catalog: &Catalog) -> Result<Vec<Policy>> {
         Ok(Policy::open(library, id, node.plugin.settings.clone())?)
     };
     graph.policies.iter().map(one).collect()
-}
-
-pub fn rules(graph: &Graph) -> Rules {
-    let rules = &graph.policy_rules;
-    Rules {
-        late: rules.late,
-        pause: match rules.pause {
-            deskreel_pipeline::Pause::Follow => Pause::Follow,
-            deskreel_pipeline::Pause::Screen => Pause::Screen,
-            deskreel_pipeline::Pause::Ignore => Pause::Ignore,
-        },
-        pause_as: if rules.pause_masks { Capture::Masked } else { Capture::Paused },
-        pause_limit: rules.pause_limit,
-        pause_attached: rules.pause_attached.clone(),
-        max_duration: graph.recording.max_duration,
-        ..Rules::default()
-    }
 }

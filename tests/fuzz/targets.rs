@@ -4,7 +4,8 @@
 #[path = "../../plugins/policy-recording-when/src/classic/parse.rs"]
 mod parse;
 
-use deskreel_interaction::{Engine, Output, Policy, Rules};
+use deskreel_interaction::{Engine, Output, Policy};
+use deskreel_model::PolicyRules;
 use deskreel_model::event::Event;
 use deskreel_pipeline::Catalog;
 
@@ -22,7 +23,7 @@ pub fn events(data: &[u8]) {
         serde_json::from_str::<serde_json::Value>(fact).expect("a fact is JSON");
         Ok(answer.to_owned())
     });
-    let mut engine = Engine::new(vec![policy], Rules::default());
+    let mut engine = Engine::new(vec![policy], PolicyRules::default());
     let mut take = |output: Output| drop(output);
     for event in text.lines().filter_map(|line| Event::parse(line).ok()) {
         engine.push(event, &mut take);

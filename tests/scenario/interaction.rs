@@ -83,7 +83,7 @@ impl Scenario {
             .unwrap();
         }
         let Some(graph) = graph else { return };
-        let (opened, rules) = (policies::open(&graph, &catalog), policies::rules(&graph));
+        let (opened, rules) = (policies::open(&graph, &catalog), graph.policy_rules.clone());
         match (opened, self.engine.take()) {
             (Err(error), _) => writeln!(out, "{error:#}").unwrap(),
             (Ok(opened), None) => self.engine = Some(Engine::new(opened, rules)),

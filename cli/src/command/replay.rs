@@ -5,7 +5,7 @@ use std::io::{BufWriter, ErrorKind, Write, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::args::ReplayOptions;
 use crate::exit;
@@ -17,7 +17,8 @@ pub fn run(options: &ReplayOptions) -> Result<ExitCode> {
     let code = match (&options.diff, &options.pipeline) {
         (Some(files), _) => compare(files, options, &mut out),
         (None, Some(pipeline)) => one(pipeline, options, &mut out),
-        (None, None) => unreachable_by_arguments(),
+        // clap lets nobody through without one of them.
+        (None, None) => bail!("give --pipeline FILE, or --diff OLD NEW"),
     };
     match code {
         // Whoever reads, `head` mostly, has enough.
@@ -48,10 +49,10 @@ fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result
     } else {
         let mut failed = None;
         replay::run(&mut engine, &mut log, |output| {
-            let written = match options.json {
-                true => text::json(out, &output),
-                false if options.summary => Ok(()),
-                false => text::lines(out, &output),
+            let written = match (options.summary, options.json) {
+                (true, _) => Ok(()),
+                (false, true) => text::json(out, &output),
+                (false, false) => text::lines(out, &output),
             };
             match written {
                 Ok(()) => true,
@@ -75,6 +76,9 @@ fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result
 }
 
 fn compare(files: &[std::path::PathBuf], options: &ReplayOptions, out: &mut impl Write) -> Result<ExitCode> {
+    if options.events == Path::new("-") {
+        bail!("--diff reads the log twice, which the standard input cannot be: give a file");
+    }
     let mut tables = Vec::new();
     let mut malformed = 0;
     for file in files {
@@ -94,11 +98,6 @@ fn compare(files: &[std::path::PathBuf], options: &ReplayOptions, out: &mut impl
         false => out.write_all(difference.to_string().as_bytes())?,
     }
     Ok(if difference.is_empty() && malformed == 0 { ExitCode::SUCCESS } else { exit::reported() })
-}
-
-/// clap lets nobody through without one of them.
-fn unreachable_by_arguments() -> Result<ExitCode> {
-    anyhow::bail!("give --pipeline FILE, or --diff OLD NEW")
 }
 
 fn is_closed(error: &anyhow::Error) -> bool {

@@ -18,9 +18,9 @@ use deskreel_model::{AgentId, CallId, FeedName, InteractionId, Place, Utc};
 
 use crate::agent::{About, Agent, Connection, Digital, Medium, Presence};
 use crate::facts;
-use crate::rules::Rules;
 use crate::wishes::{Hold, soon};
 use crate::world::{Undo, World};
+use deskreel_model::PolicyRules;
 
 /// Who logs in again within this time may still be in the call: a PC restarts.
 const RETURN: Duration = Duration::from_secs(15 * 60);
@@ -44,14 +44,14 @@ impl Touch {
 
 pub(crate) struct Fold<'w> {
     pub world: &'w mut World,
-    pub rules: &'w Rules,
+    pub rules: &'w PolicyRules,
     pub at: Utc,
     pub undo: &'w mut Undo,
     touches: Vec<Touch>,
 }
 
 impl<'w> Fold<'w> {
-    pub fn new(world: &'w mut World, rules: &'w Rules, at: Utc, undo: &'w mut Undo) -> Self {
+    pub fn new(world: &'w mut World, rules: &'w PolicyRules, at: Utc, undo: &'w mut Undo) -> Self {
         Fold { world, rules, at, undo, touches: Vec::new() }
     }
 
@@ -170,7 +170,7 @@ impl<'w> Fold<'w> {
             CallChange::Held => ConnectionState::Held,
             _ => ConnectionState::Up,
         };
-        let hidden = self.rules.hides(about.attached.as_deref());
+        let hidden = hides(self.rules, about.attached.as_deref());
         let known = self.agent(agent);
         let index = match known.connection(id) {
             Some(index) => index,
@@ -398,17 +398,15 @@ impl About {
     }
 }
 
-impl Rules {
-    /// Whether these attached data pause; `None` where they say nothing about it.
-    fn hides(&self, attached: Option<&str>) -> Option<bool> {
-        let (key, value) = self.pause_attached.as_ref()?;
-        let attached: serde_json::Value = serde_json::from_str(attached?).ok()?;
-        match attached.get(key)? {
-            serde_json::Value::String(text) => Some(text == value),
-            other => {
-                let text = other.to_string();
-                Some(text == *value)
-            }
+/// Whether these attached data pause; `None` where they say nothing about it.
+fn hides(rules: &PolicyRules, attached: Option<&str>) -> Option<bool> {
+    let (key, value) = rules.pause_attached.as_ref()?;
+    let attached: serde_json::Value = serde_json::from_str(attached?).ok()?;
+    match attached.get(key)? {
+        serde_json::Value::String(text) => Some(text == value),
+        other => {
+            let text = other.to_string();
+            Some(text == *value)
         }
     }
 }

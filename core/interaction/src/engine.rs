@@ -10,14 +10,13 @@ use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Place, Utc};
 use serde::Serialize;
 
-use crate::agent::Agent;
 use crate::calls::{Fold, Touch};
 use crate::facts;
 use crate::order::{Counts, Key, Order, Row, Step};
 use crate::policy::Policy;
-use crate::rules::Rules;
 use crate::settle::{Decided, Note};
 use crate::world::{Undo, World};
+use deskreel_model::PolicyRules;
 
 /// Calls that nobody is connected to are remembered for so long: one may wait in a queue for its next agent.
 const IDLE_CALL: Duration = Duration::from_secs(3600);
@@ -65,7 +64,7 @@ struct Told {
 
 pub struct Engine {
     policies: Vec<Policy>,
-    rules: Rules,
+    rules: PolicyRules,
     world: World,
     order: Order,
     /// When something is due for an agent, and the same by agent.
@@ -81,7 +80,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub fn new(policies: Vec<Policy>, rules: Rules) -> Self {
+    pub fn new(policies: Vec<Policy>, rules: PolicyRules) -> Self {
         Engine {
             world: World::new(policies.len()),
             policies,
@@ -125,6 +124,8 @@ impl Engine {
         let mut touched = Vec::new();
         let mut again = Vec::new();
         while let Some(step) = self.order.pop_behind(&key) {
+            // It is counted again when it is done again.
+            self.counts.missing -= step.rows.iter().map(Row::missing).sum::<u64>();
             touched.extend(self.world.undo(step.undo));
             again.extend(step.event.map(|event| (step.key, event)));
         }
@@ -153,8 +154,9 @@ impl Engine {
         self.settle_final(out);
     }
 
-    /// From now on other policies are asked, by other rules. What has begun goes on: see ARCHITECTURE.md.
-    pub fn change(&mut self, policies: Vec<Policy>, rules: Rules, out: &mut impl FnMut(Output)) {
+    /// From now on other policies are asked, by other rules. What was wanted of a call goes on until its agent leaves it;
+    /// everything else is what the new ones want.
+    pub fn change(&mut self, policies: Vec<Policy>, rules: PolicyRules, out: &mut impl FnMut(Output)) {
         while let Some(step) = self.order.pop_first() {
             step.rows.into_iter().for_each(|row| out(row.into()));
         }
@@ -187,23 +189,9 @@ impl Engine {
         self.counts
     }
 
-    pub fn policies(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.policies.iter().map(Policy::id)
-    }
-
-    /// How things stand with an agent.
-    pub fn agent(&self, id: &AgentId) -> Option<&Agent> {
-        self.world.agent(id)
-    }
-
     /// When [`Engine::advance`] has something to do.
     pub fn next_due(&self) -> Option<Utc> {
         self.due.first().map(|(at, _)| *at)
-    }
-
-    /// Calls that are remembered; for whoever watches memory.
-    pub fn calls_known(&self) -> usize {
-        self.world.calls_known()
     }
 
     fn step(&mut self, key: Key, event: Arc<Event>) -> Vec<AgentId> {

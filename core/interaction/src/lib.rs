@@ -9,8 +9,8 @@
 //!
 //! 1. `order.rs` puts it where its time says. Nothing waits for that: an event is acted on at once, and where an
 //!    earlier one comes late, what followed it is undone and done again. So the table that comes out in the end does
-//!    not depend on the order of arrival, as long as nothing is later than [`Rules::late`].
-//! 2. `calls.rs` folds it into what is known of calls and agents ([`Agent`]): who is connected to which call, in what
+//!    not depend on the order of arrival, as long as nothing is later than [`PolicyRules::late`](deskreel_model::PolicyRules::late).
+//! 2. `calls.rs` folds it into what is known of calls and agents (`agent.rs`, `world.rs`): who is connected to which call, in what
 //!    role, since when. Doubled events change nothing, and lost ones are made up for where something later shows them.
 //! 3. `facts.rs` writes that down, and each policy that wants to hear of such an event is asked (`policy.rs`).
 //! 4. `wishes.rs` keeps what each policy wants, `settle.rs` makes footage and segments of all wishes together. The
@@ -34,11 +34,8 @@ mod wishes;
 // What comes in, and in which order.
 mod engine;
 mod order;
-mod rules;
 
-pub use agent::Agent;
 pub use engine::{Command, Commanded, Engine, Output};
 pub use order::Counts;
 pub use policy::{Policy, PolicyError};
-pub use rules::{Pause, Rules};
 pub use settle::{Decided, Note};

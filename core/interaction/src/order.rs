@@ -45,6 +45,16 @@ pub(crate) enum Row {
     Note(Note),
 }
 
+impl Row {
+    /// Events that it tells are missing.
+    pub fn missing(&self) -> u64 {
+        match self {
+            Row::Note(Note::Missing { events, .. }) => *events,
+            _ => 0,
+        }
+    }
+}
+
 /// Counts for whoever runs the engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {

@@ -13,8 +13,8 @@ use deskreel_model::{AgentId, CallId, FeedName, Utc};
 use serde::Serialize;
 
 use crate::agent::Agent;
-use crate::rules::{Pause, Rules};
 use crate::wishes::{Ended, Mapping, Reach};
+use deskreel_model::{Pause, PolicyRules};
 
 /// Footage that runs.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub enum Note {
 
 impl Agent {
     /// Brings footage and segments in line with what is wanted; gives the footage that has ended.
-    pub(crate) fn settle(&mut self, rules: &Rules, online: bool, at: Utc) -> Vec<Footage> {
+    pub(crate) fn settle(&mut self, rules: &PolicyRules, online: bool, at: Utc) -> Vec<Footage> {
         let mut finished = Vec::new();
         let split = self.split.take();
         let reason = self.reason.take();
@@ -100,7 +100,7 @@ impl Agent {
     }
 
     /// When something happens by itself, after `done`.
-    pub(crate) fn next_due(&self, rules: &Rules, done: Utc) -> Option<Utc> {
+    pub(crate) fn next_due(&self, rules: &PolicyRules, done: Utc) -> Option<Utc> {
         let longest =
             self.open.as_ref().zip(rules.max_duration).map(|(open, max)| open.footage.from.plus(max));
         let pauses = self.connections.iter().flat_map(|c| [c.voice_paused, c.hidden]).flatten();
@@ -166,7 +166,7 @@ impl Agent {
         (footage.from < at).then_some(footage)
     }
 
-    fn capture(&mut self, rules: &Rules, at: Utc) {
+    fn capture(&mut self, rules: &PolicyRules, at: Utc) {
         let Some(open) = &self.open else { return };
         let (capture, why) = self.held(rules, at).unwrap_or((Capture::Live, "".into()));
         if capture == open.capture {
@@ -183,7 +183,7 @@ impl Agent {
     }
 
     /// The most private of all that hold the capture back, and why.
-    fn held(&self, rules: &Rules, at: Utc) -> Option<(Capture, Arc<str>)> {
+    fn held(&self, rules: &PolicyRules, at: Utc) -> Option<(Capture, Arc<str>)> {
         let policies = self.wishes.iter().filter_map(|wishes| wishes.hold.as_ref());
         let requested = self.requested.hold.as_ref().filter(|_| rules.pause != Pause::Ignore);
         let asked = policies.chain(requested).map(|hold| (hold.capture, hold.why.clone()));

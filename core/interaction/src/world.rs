@@ -175,8 +175,4 @@ impl World {
     pub fn forget_idle_calls(&mut self, before: Utc) {
         self.calls.retain(|_, call| !call.agents.is_empty() || call.touched >= before);
     }
-
-    pub fn calls_known(&self) -> usize {
-        self.calls.len()
-    }
 }

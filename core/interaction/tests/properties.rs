@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deskreel_contract::{Decided, Decision, Fact, Role};
-use deskreel_interaction::{Command, Engine, Output, Policy, Rules};
+use deskreel_interaction::{Command, Engine, Output, Policy};
+use deskreel_model::PolicyRules;
 use deskreel_model::Utc;
 use deskreel_model::event::Event;
 use deskreel_model::segment::Footage;
@@ -153,7 +154,8 @@ struct Ran {
 }
 
 fn run(policies: Vec<Policy>, events: impl IntoIterator<Item = Event>) -> Ran {
-    let rules = Rules { late: LATE, max_duration: Some(Duration::from_secs(20)), ..Rules::default() };
+    let rules =
+        PolicyRules { late: LATE, max_duration: Some(Duration::from_secs(20)), ..PolicyRules::default() };
     let mut engine = Engine::new(policies, rules);
     let mut ran = Ran { footage: Vec::new(), commands: Vec::new() };
     let mut take = |output| match output {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deskreel_contract::{Chroma, Codec, Content, EncodeRequest, Latency, Rate, Speed};
+use deskreel_model::PolicyRules;
 use deskreel_model::worker::{GpuChoice, PluginSettings, TrackJob};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -20,26 +21,6 @@ pub struct Graph {
     pub policies: Vec<Node>,
     /// What the host decides by itself.
     pub policy_rules: PolicyRules,
-}
-
-/// The keys of `[policy]` that belong to no plugin.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PolicyRules {
-    pub pause: Pause,
-    /// Rather than to capture nothing, a slate is shown.
-    pub pause_masks: bool,
-    pub pause_limit: Option<Duration>,
-    /// A key and value of attached data.
-    pub pause_attached: Option<(String, String)>,
-    pub late: Duration,
-}
-
-/// Whose pauses footage follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pause {
-    Follow,
-    Screen,
-    Ignore,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -5,15 +5,16 @@
 
 use std::path::PathBuf;
 
-use deskreel_contract::{Chroma, Codec, Content, Latency, Rate, Speed};
+use deskreel_contract::{Capture, Chroma, Codec, Content, Latency, Rate, Speed};
 use deskreel_model::worker::{Gone, GpuChoice, PluginSettings};
+use deskreel_model::{Pause, PolicyRules};
 
 use crate::catalog::Catalog;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity, did_you_mean, quoted};
 use crate::document::{Data, Document, Entry, Span, Table};
 use crate::fields::Fields;
-use crate::graph::{EncoderNode, Graph, Node, Pause, PolicyRules, Recording, SourceNode, Track};
+use crate::graph::{EncoderNode, Graph, Node, Recording, SourceNode, Track};
 use crate::keys::{SECTIONS, Section};
 use crate::value::{Word, name};
 use crate::{clash, plugins};
@@ -94,12 +95,14 @@ impl<'d> Resolver<'_> {
         };
 
         let search = |key| plugins.iter().flat_map(move |plugins| plugins.words(key));
-        let (policies, policy_rules) = policies?;
+        let (policies, mut policy_rules) = policies?;
+        let recording = recording?;
+        policy_rules.max_duration = recording.max_duration;
         Some(Graph {
             name: top.text("name")?.to_owned(),
             plugin_paths: search("paths").map(|word| PathBuf::from(word.text)).collect(),
             allow: search("allow").map(|word| PathBuf::from(word.text)).next(),
-            recording: recording?,
+            recording,
             sinks: sinks.into_iter().map(|sink| sink.node).collect::<Option<_>>()?,
             feeds: feeds.into_iter().map(|feed| feed.node).collect::<Option<_>>()?,
             policies,
@@ -317,13 +320,14 @@ fn policy_rules(policy: &Fields<'_>) -> Option<PolicyRules> {
             "screen" => Pause::Screen,
             _ => Pause::Ignore,
         },
-        pause_masks: policy.text("pause_as")? == "mask",
+        pause_as: if policy.text("pause_as")? == "mask" { Capture::Masked } else { Capture::Paused },
         pause_limit: policy.duration("pause_limit"),
         pause_attached: policy.text("pause_attached").and_then(|text| {
             let (key, value) = text.split_once('=')?;
             Some((key.trim().to_owned(), value.trim().to_owned()))
         }),
         late: policy.duration("late")?,
+        ..PolicyRules::default()
     })
 }
 

@@ -1,11 +1,11 @@
-//! What the host itself decides by: the keys of `[policy]` and `[recording]` that belong to no plugin.
+//! What the host of policies decides by itself: the keys of `[policy]` and `[recording]` that belong to no plugin.
 
 use std::time::Duration;
 
 use deskreel_contract::Capture;
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
+pub struct PolicyRules {
     /// How late an event may be and still be put where it belongs.
     pub late: Duration,
     pub pause: Pause,
@@ -15,7 +15,7 @@ pub struct Rules {
     pub pause_limit: Option<Duration>,
     /// A key and value of attached data that pause while the call has them.
     pub pause_attached: Option<(String, String)>,
-    /// Footage that runs longer is ended.
+    /// Footage that runs longer ends, and other footage begins where it is still wanted.
     pub max_duration: Option<Duration>,
     /// Nobody is in a call for longer: its end was lost.
     pub longest_call: Duration,
@@ -31,9 +31,10 @@ pub enum Pause {
     Ignore,
 }
 
-impl Default for Rules {
+/// As an empty `[policy]` has them.
+impl Default for PolicyRules {
     fn default() -> Self {
-        Rules {
+        PolicyRules {
             late: Duration::from_secs(10),
             pause: Pause::Follow,
             pause_as: Capture::Paused,
