@@ -82,9 +82,10 @@ fn an_encoder_offers_candidates() {
 fn a_sink_may_take_whole_recordings_only() {
     let folder = TempDir::new().unwrap();
     let mut sink = open("deskreel_sink_file", "sink.file", json!({ "directory": folder.path() }));
-    let delivery = FragmentDelivery { id: "r/t/1/1".into(), path: "/nowhere".into(), sha256: String::new() };
+    let delivery = FragmentDelivery { id: "r/t/1/1".into(), path: "/nowhere".into(), ..Default::default() };
     assert_eq!(sink.fragment(&delivery).unwrap(), None);
-    let missing = FinishedRecording { id: "r".into(), directory: folder.path().join("missing") };
+    let missing =
+        FinishedRecording { id: "r".into(), directory: folder.path().join("missing"), ..Default::default() };
     assert!(!matches!(sink.finish(&missing), Ok(Answer::Acknowledged { .. })), "it has taken nothing");
 }
 

@@ -18,8 +18,11 @@ pub fn run(recording: &Path, output: &Path, overwrite: bool) -> Result<ExitCode>
         );
     }
     let catalog = plugins::find(&PluginSearch::default());
-    let finished =
-        FinishedRecording { id: manifest.recording.to_string(), directory: recording.canonicalize()? };
+    let finished = FinishedRecording {
+        id: manifest.recording.to_string(),
+        directory: recording.canonicalize()?,
+        ..Default::default()
+    };
     let place = sinks::finish(&catalog, &sinks::file(output, overwrite), &finished)?;
     println!("{place}");
     Ok(ExitCode::SUCCESS)

@@ -147,7 +147,7 @@ fn deliver(graph: &Graph, catalog: &Catalog, options: &RecordOptions, finished: 
     }
     let id = finished.manifest.recording.to_string();
     let directory = finished.folder.canonicalize().unwrap_or_else(|_| finished.folder.clone());
-    let recording = FinishedRecording { id, directory };
+    let recording = FinishedRecording { id, directory, about: Default::default() };
     let output =
         options.output.as_deref().map(|path| ("--output".to_owned(), sinks::file(&absolute(path), true)));
     let configured = graph.sinks.iter().map(|sink| (sink.name.clone(), sink.plugin.clone()));

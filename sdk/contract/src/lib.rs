@@ -21,7 +21,7 @@ mod notice;
 mod policy;
 mod recipe;
 
-pub use delivery::{Answer, FinishedRecording, FragmentDelivery};
+pub use delivery::{Answer, FinishedRecording, FragmentDelivery, RecordingAbout};
 pub use descriptor::{
     CONTRACT_MAJOR, CONTRACT_MINOR, CONTRACT_VERSION, Descriptor, Interface, Kind, Provides,
 };

@@ -61,7 +61,7 @@ impl Footage {
 
     pub fn finished(&self) -> FinishedRecording {
         let id = self.folder.file_name().unwrap().to_str().unwrap().to_owned();
-        FinishedRecording { id, directory: self.folder.clone() }
+        FinishedRecording { id, directory: self.folder.clone(), ..Default::default() }
     }
 }
 
