@@ -64,6 +64,9 @@ fn of_text(text: &[u8]) -> Result<Descriptor, Refused> {
     Ok(descriptor)
 }
 
+/// The feed that the recorder itself serves.
+const BUILT_IN: &str = "feed.desktop";
+
 /// The descriptor in a `plugin.toml` that stands for itself: every plugin in it needs a recipe.
 pub fn of_recipes(text: &[u8]) -> Result<Descriptor, Refused> {
     let descriptor = of_text(text)?;
@@ -77,6 +80,8 @@ pub fn of_recipes(text: &[u8]) -> Result<Descriptor, Refused> {
                 }
             }
             (Some(_), Kind::Source | Kind::Encoder) => continue,
+            // The host serves it; the descriptor is there for its settings.
+            (None, Kind::Feed) if plugin.id == BUILT_IN => continue,
             (Some(_), _) => format!("`{}` has a recipe, but a {kind} needs code", plugin.id),
             (None, _) => format!("`{}` has neither code nor a recipe", plugin.id),
         };

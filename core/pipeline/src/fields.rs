@@ -139,6 +139,14 @@ impl<'d> Fields<'d> {
         }
     }
 
+    /// Bytes.
+    pub fn size(&self, name: &str) -> Option<u64> {
+        match self.find(name).map(|found| &found.typed) {
+            Some(Typed::Size(size)) => Some(*size),
+            _ => units::size(self.default(name)?),
+        }
+    }
+
     pub fn table(&self, name: &str) -> Option<&'d Table> {
         match self.find(name)?.typed {
             Typed::Table(table) => Some(table),

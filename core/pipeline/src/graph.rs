@@ -15,6 +15,7 @@ pub struct Graph {
     pub plugin_paths: Vec<PathBuf>,
     pub allow: Option<PathBuf>,
     pub recording: Recording,
+    pub spool: Spool,
     pub sinks: Vec<Node>,
     pub feeds: Vec<Node>,
     /// In the order in which they are asked.
@@ -31,6 +32,19 @@ pub struct Recording {
     pub preroll: Option<Duration>,
     /// In the order of `tracks`; at least one.
     pub tracks: Vec<Track>,
+}
+
+/// What recordings may take of the disk and of the line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spool {
+    /// Bytes.
+    pub quota: Option<u64>,
+    /// Bytes.
+    pub min_free: u64,
+    /// Where there is no room, the oldest recording goes although it was not delivered.
+    pub drop_oldest: bool,
+    /// Bits per second.
+    pub rate: Option<u64>,
 }
 
 /// One source through one encoder. A source that feeds two encoders stands in two tracks.

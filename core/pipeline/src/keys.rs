@@ -28,6 +28,7 @@ pub enum Section {
     /// The value of `rate` in an encoder.
     Rate,
     Recording,
+    Spool,
     Sink,
     Feed,
     Policy,
@@ -55,6 +56,7 @@ pub enum Takes {
     /// Between the two, inclusive, both as they are written in a file.
     Duration(&'static str, &'static str),
     BitRate(&'static str, &'static str),
+    Size(&'static str, &'static str),
     Choice(&'static [&'static str]),
     /// A key and a value: `card=entry`.
     Pair,
@@ -73,8 +75,8 @@ pub enum Need {
 
 use Need::{Default, Optional, Required};
 use Takes::{
-    BitRate, Boolean, Choice, Duration, Encoders, Gpu, Integer, Name, Plugin, Plugins, Table, Text, Texts,
-    Version,
+    BitRate, Boolean, Choice, Duration, Encoders, Gpu, Integer, Name, Plugin, Plugins, Size, Table, Text,
+    Texts, Version,
 };
 
 const fn key(section: Section, name: &'static str, takes: Takes, need: Need, about: &'static str) -> Key {
@@ -119,37 +121,44 @@ pub const KEYS: &[Key] = &[
     key(Section::Recording, "max_duration", Duration("1s", "168h"), Optional, "A recording that runs longer is ended."),
     key(Section::Recording, "preroll", Duration("1s", "5m"), Optional, "Footage kept from before the start command."),
 
+    key(Section::Spool, "quota", Size("10MB", "1000GB"), Optional, "Recordings on this disk take no more than this; absent: as `min_free` says."),
+    key(Section::Spool, "min_free", Size("0B", "1000GB"), Default("1GiB"), "No recording begins where the disk has less room than this, and one that runs is ended at a quarter of it."),
+    key(Section::Spool, "when_full", Choice(&["refuse", "drop_oldest"]), Default("refuse"), "Where there is no room: do not begin, or give up the oldest recording that was not delivered."),
+    key(Section::Spool, "rate", BitRate("10k", "1000M"), Optional, "All sinks together send no more than this."),
+
     key(Section::Sink, "plugin", Plugin, Required, "Id of the sink plugin."),
 
     key(Section::Feed, "plugin", Plugin, Required, "Id of the feed plugin."),
 
     key(Section::Policy, "plugin", Plugins, Required, "Ids of policy plugins; all are asked, and their order does not matter."),
     key(Section::Policy, "pause", Choice(&["follow", "screen", "ignore"]), Default("follow"), "Whose pauses footage follows: the voice recorder's and those asked for, only those asked for the screen, or none."),
-    key(Section::Policy, "pause_as", Choice(&["pause", "mask"]), Default("pause"), "Capture nothing meanwhile, or a slate."),
+    key(Section::Policy, "pause_as", Choice(&["pause", "mask"]), Default("pause"), "What stands for the screen meanwhile: a slate that says so, or a blank one."),
     key(Section::Policy, "pause_limit", Duration("1s", "24h"), Optional, "Capture goes on by itself after this; absent: never."),
     key(Section::Policy, "pause_attached", Takes::Pair, Optional, "Attached data that pause while the call has them, as in `card=entry`."),
     key(Section::Policy, "late", Duration("1s", "10m"), Default("10s"), "How late an event may be and still be put where it belongs."),
 ];
 
 /// The sections that a file may have, with how they are written.
-pub const SECTIONS: [(&str, Section); 7] = [
+pub const SECTIONS: [(&str, Section); 8] = [
     ("plugins", Section::Plugins),
     ("source", Section::Source),
     ("encoder", Section::Encoder),
     ("recording", Section::Recording),
+    ("spool", Section::Spool),
     ("sink", Section::Sink),
     ("feed", Section::Feed),
     ("policy", Section::Policy),
 ];
 
 impl Section {
-    pub const ALL: [Section; 9] = [
+    pub const ALL: [Section; 10] = [
         Section::Root,
         Section::Plugins,
         Section::Source,
         Section::Encoder,
         Section::Rate,
         Section::Recording,
+        Section::Spool,
         Section::Sink,
         Section::Feed,
         Section::Policy,
@@ -171,7 +180,7 @@ impl Section {
             Section::Sink => Some(Kind::Sink),
             Section::Feed => Some(Kind::Feed),
             Section::Policy => Some(Kind::Policy),
-            Section::Root | Section::Plugins | Section::Rate | Section::Recording => None,
+            Section::Root | Section::Plugins | Section::Rate | Section::Recording | Section::Spool => None,
         }
     }
 
@@ -184,6 +193,7 @@ impl Section {
             Section::Encoder => "in [encoder.*]",
             Section::Rate => "in `rate`",
             Section::Recording => "in [recording]",
+            Section::Spool => "in [spool]",
             Section::Sink => "in [sink.*]",
             Section::Feed => "in [feed.*]",
             Section::Policy => "in [policy]",
@@ -212,6 +222,7 @@ impl fmt::Display for Takes {
             Takes::Integer(min, max) => write!(f, "an integer from {min} to {max}"),
             Takes::Duration(min, max) => write!(f, "a duration from {min} to {max}"),
             Takes::BitRate(min, max) => write!(f, "a bit rate from {min} to {max}"),
+            Takes::Size(min, max) => write!(f, "a size from {min} to {max}"),
             Takes::Choice(words) => {
                 let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
                 match words.split_last() {

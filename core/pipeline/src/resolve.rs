@@ -14,7 +14,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity, did_you_mean, quoted};
 use crate::document::{Data, Document, Entry, Span, Table};
 use crate::fields::Fields;
-use crate::graph::{EncoderNode, Graph, Node, Recording, SourceNode, Track};
+use crate::graph::{EncoderNode, Graph, Node, Recording, SourceNode, Spool, Track};
 use crate::keys::{SECTIONS, Section};
 use crate::value::{Word, name};
 use crate::{clash, plugins};
@@ -85,6 +85,10 @@ impl<'d> Resolver<'_> {
             self.unused(source.name, "no encoder takes it: add an encoder with `from`, or remove the source");
         }
 
+        let spool = match self.single(root, Section::Spool) {
+            Some(table) => spool(&self.read(Section::Spool, table)),
+            None => spool(&Fields::absent(Section::Spool, &root.span)),
+        };
         let sinks = self.each(root, Section::Sink, |resolver, named| resolver.node(Section::Sink, named));
         let feeds = self.each(root, Section::Feed, |resolver, named| resolver.node(Section::Feed, named));
         let policies = match self.single(root, Section::Policy) {
@@ -103,6 +107,7 @@ impl<'d> Resolver<'_> {
             plugin_paths: search("paths").map(|word| PathBuf::from(word.text)).collect(),
             allow: search("allow").map(|word| PathBuf::from(word.text)).next(),
             recording,
+            spool: spool?,
             sinks: sinks.into_iter().map(|sink| sink.node).collect::<Option<_>>()?,
             feeds: feeds.into_iter().map(|feed| feed.node).collect::<Option<_>>()?,
             policies,
@@ -311,6 +316,15 @@ impl<'d> Resolver<'_> {
         let message = format!("`{}` takes no part in the recording", name.text);
         self.diagnostics.push(Diagnostic::warning(Code::Unused, name.span, message).help(help));
     }
+}
+
+fn spool(spool: &Fields<'_>) -> Option<Spool> {
+    Some(Spool {
+        quota: spool.size("quota"),
+        min_free: spool.size("min_free")?,
+        drop_oldest: spool.text("when_full")? == "drop_oldest",
+        rate: spool.bit_rate("rate"),
+    })
 }
 
 fn policy_rules(policy: &Fields<'_>) -> Option<PolicyRules> {

@@ -87,6 +87,7 @@ fn key_schema(key: &Key, catalog: &Catalog) -> Json {
         Takes::Integer(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Takes::Duration(..) => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" }),
         Takes::BitRate(..) => json!({ "type": "string", "pattern": "^[0-9]+[kM]$" }),
+        Takes::Size(..) => json!({ "type": "string", "pattern": "^[0-9]+([KMG]i|[kMG])?B$" }),
         Takes::Choice(words) => json!({ "enum": words }),
         // Not the whole truth, but no bare number.
         Takes::Pair => json!({ "type": "string", "pattern": "^[^=]+=[^=]+$" }),

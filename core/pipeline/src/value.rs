@@ -19,6 +19,7 @@ pub(crate) enum Typed<'d> {
     Duration(Duration),
     /// Bits per second.
     BitRate(u64),
+    Size(u64),
     Table(&'d Table),
 }
 
@@ -53,6 +54,7 @@ pub(crate) fn read<'d>(key: &Key, value: &'d Value, diagnostics: &mut Vec<Diagno
         },
         Takes::Duration(min, max) => quantity(key, value, units::duration, min, max).map(Typed::Duration),
         Takes::BitRate(min, max) => quantity(key, value, units::rate, min, max).map(Typed::BitRate),
+        Takes::Size(min, max) => quantity(key, value, units::size, min, max).map(Typed::Size),
         Takes::Choice(choices) => text(key, value).and_then(|word| choice(key, word, choices)),
         Takes::Pair => text(key, value).and_then(pair),
         Takes::Gpu => text(key, value).and_then(gpu),
@@ -146,6 +148,7 @@ fn quantity<'d, T: PartialOrd>(
     let Some(quantity) = parse(word.text) else {
         let (what, how) = match key.takes {
             Takes::BitRate(..) => ("bit rate", "k or M bits per second, as in \"800k\" or \"2M\""),
+            Takes::Size(..) => ("size", "B, kB, MB, GB, KiB, MiB or GiB, as in \"20GB\""),
             _ => ("duration", "ms, s, m or h, as in \"500ms\" or \"4s\""),
         };
         let message = format!("`{}` is not a {what}", word.text);
@@ -203,6 +206,9 @@ fn wrong_type(key: &Key, value: &Value) -> Diagnostic {
         }
         (Takes::BitRate(..), Data::Integer(_)) => {
             Some("write a text with a unit (k or M bits per second): \"800k\"".to_owned())
+        }
+        (Takes::Size(..), Data::Integer(_)) => {
+            Some("write a text with a unit (B, kB, MB, GB, KiB, MiB or GiB): \"20GB\"".to_owned())
         }
         (Takes::Plugin, Data::List(_)) => {
             Some("name one plugin: only encoders and policies take several".to_owned())
