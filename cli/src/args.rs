@@ -34,6 +34,19 @@ Examples:
   deskreel record pipelines/synthetic.toml --duration 10s --output desk.mp4
   deskreel record pipelines/agent-desktop.toml --json | jq .event")]
     Record(RecordOptions),
+    /// Be the recorder of this PC: serve agent desktops, decide by policies, record, deliver
+    #[command(after_help = "\
+Examples:
+  deskreel run pipelines/agent-desktop.toml
+  deskreel run --log json /etc/deskreel/pipeline.toml
+  kill -HUP $(pidof deskreel)    reads the file again; recordings that run are not touched")]
+    Run {
+        /// The pipeline file
+        file: PathBuf,
+        /// How what happens is written to the standard error
+        #[arg(long, value_enum, default_value = "text")]
+        log: LogFormat,
+    },
     /// Show every mistake in a pipeline file, at its line and column
     #[command(after_help = "\
 Examples:
@@ -144,6 +157,13 @@ Examples:
         after_help = "Example:\n  deskreel completions bash > ~/.local/share/bash-completion/completions/deskreel"
     )]
     Completions { shell: Shell },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

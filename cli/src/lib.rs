@@ -3,8 +3,10 @@
 //! `args.rs` is what can be typed, one file under `command/` does each of it, `plugins.rs` finds the plugins that
 //! they all need. Nothing here knows GStreamer: what needs media asks a worker.
 
+pub mod api;
 mod args;
 pub mod command;
+pub mod daemon;
 mod exit;
 mod plugins;
 pub mod policies;
@@ -18,11 +20,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command, PluginsCommand, SchemaOf};
+use args::{Args, Command, LogFormat, PluginsCommand, SchemaOf};
 
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    log_to_stderr();
+    log_to_stderr(&args.command);
     match run(args.command) {
         Ok(code) => code,
         Err(error) => {
@@ -39,6 +41,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     use plugins::catalog_for;
     match command {
         Command::Record(options) => record::run(&options),
+        Command::Run { file, .. } => daemon::run(&file),
         Command::Check { file, probe: true, json } => check::probe(&file, json),
         Command::Check { file, probe: false, json } => check::run(&file, json, catalog_for),
         Command::Graph { file, format } => graph::run(&file, format, catalog_for),
@@ -56,14 +59,22 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn log_to_stderr() {
+/// A service tells what it does; a command only what goes wrong.
+fn log_to_stderr(command: &Command) {
+    let (level, format) = match command {
+        Command::Run { log, .. } => ("info", *log),
+        _ => ("warn", LogFormat::Text),
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("DESKREEL_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let color = render::wants_color(&std::io::stderr());
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(color)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }

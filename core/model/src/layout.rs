@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <recording>/manifest.json
+//!             footage.json        what it belongs to, once that is final
 //!             <track>/part-0001/init.mp4
 //!                               000001.m4s
 //!                               tail    samples that are in no fragment yet
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 use crate::PartNumber;
 
 pub const MANIFEST: &str = "manifest.json";
+/// The row of the segment table that the recording is footage of.
+pub const FOOTAGE: &str = "footage.json";
 pub const INIT: &str = "init.mp4";
 pub const TAIL: &str = "tail";
 /// Of a file that is not complete yet; renamed when it is.

@@ -1,0 +1,65 @@
+//! Feeds of the pipeline file that are plugins. What they emit goes the way of everything that desktops tell.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use deskreel_host::{Catalog, HostCallbacks, Plugin};
+use deskreel_model::event::Event;
+use deskreel_pipeline::Node;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+/// The id of the feed that we serve ourselves.
+pub const DESKTOP: &str = "feed.desktop";
+/// Events that wait for the seat. A feed that is faster waits too.
+const BACKLOG: usize = 1024;
+
+/// Feeds that run. Dropping it stops them.
+pub struct Feeds(Vec<(String, Plugin)>);
+
+impl Feeds {
+    /// Starts the feeds, each under its name in the file.
+    pub fn start(nodes: &[Node], catalog: &Catalog) -> Result<(Feeds, mpsc::Receiver<Event>)> {
+        let (tell, events) = mpsc::channel(BACKLOG);
+        let mut feeds = Feeds(Vec::new());
+        for node in nodes.iter().filter(|node| node.plugin.plugin != DESKTOP) {
+            let feed = start(node, catalog, tell.clone());
+            let feed = feed.with_context(|| format!("feed `{}` does not start", node.name))?;
+            feeds.0.push((node.name.clone(), feed));
+        }
+        Ok((feeds, events))
+    }
+}
+
+impl Drop for Feeds {
+    fn drop(&mut self) {
+        for (name, feed) in &mut self.0 {
+            if let Err(error) = feed.stop_feed() {
+                tracing::warn!(feed = name, %error, "the feed did not stop as it should");
+            }
+        }
+    }
+}
+
+fn start(node: &Node, catalog: &Catalog, tell: mpsc::Sender<Event>) -> Result<Plugin> {
+    let id = &node.plugin.plugin;
+    let (found, _) = catalog.find(id).with_context(|| format!("there is no plugin `{id}`"))?;
+    let library = deskreel_host::load_with_deadline(found, deskreel_host::LOAD_LIMIT)
+        .with_context(|| format!("{} cannot be used", found.path.display()))?;
+    let name = node.name.clone();
+    let on_emit = move |emitted: Value| match read(&name, emitted) {
+        // On a thread of the feed's: it may wait here.
+        Ok(event) => drop(tell.blocking_send(event)),
+        Err(error) => tracing::warn!(feed = name, %error, "an event is skipped"),
+    };
+    let mut plugin = library.create(id, &node.plugin.settings, HostCallbacks { on_emit: Arc::new(on_emit) })?;
+    plugin.start_feed()?;
+    Ok(plugin)
+}
+
+fn read(feed: &str, mut emitted: Value) -> Result<Event> {
+    if let Value::Object(fields) = &mut emitted {
+        fields.insert("feed".to_owned(), json!(feed));
+    }
+    Ok(Event::parse(&emitted.to_string())?)
+}

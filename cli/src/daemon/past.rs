@@ -1,0 +1,111 @@
+//! The events of the day, on disk: what is known of agents and calls outlives the daemon.
+//!
+//! One line an event, as it was taken. A daemon that was killed in mid-call reads them at its next start and goes on
+//! recording, since its policies know the call again. They are written without sync: a killed process leaves its
+//! writes with the kernel, and after a power failure the agent logs in again anyway.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use deskreel_model::Utc;
+use deskreel_model::event::Event;
+
+/// Older events say nothing of calls that are still on: the engine itself believes in none that is longer.
+const KEPT: Duration = Duration::from_secs(12 * 3600);
+/// A line that is longer is not one of ours.
+const LONGEST: usize = 1 << 20;
+/// Bytes at which the file is written anew, without what is too old.
+const REWRITE_AT: u64 = 4 << 20;
+
+pub struct Past {
+    path: PathBuf,
+    file: File,
+    size: u64,
+}
+
+impl Past {
+    /// Gives the events that may still matter, in the order in which they came.
+    pub fn open(path: &Path, now: Utc) -> io::Result<(Past, Vec<Event>)> {
+        let events = match File::open(path) {
+            Ok(file) => read(file, now.minus(KEPT)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let past = Past::write(path, &events)?;
+        Ok((past, events))
+    }
+
+    pub fn append(&mut self, event: &Event, now: Utc) {
+        let written = self.file.write_all(format!("{}\n", event.json).as_bytes());
+        self.size += event.json.len() as u64 + 1;
+        let kept = written.and_then(|()| if self.size > REWRITE_AT { self.rewrite(now) } else { Ok(()) });
+        if let Err(error) = kept {
+            tracing::warn!(%error, path = %self.path.display(), "an event is not kept for the next start");
+        }
+    }
+
+    fn rewrite(&mut self, now: Utc) -> io::Result<()> {
+        let events = read(File::open(&self.path)?, now.minus(KEPT));
+        *self = Past::write(&self.path, &events)?;
+        Ok(())
+    }
+
+    fn write(path: &Path, events: &[Event]) -> io::Result<Past> {
+        let text: String = events.iter().map(|event| format!("{}\n", event.json)).collect();
+        let beside = path.with_added_extension("tmp");
+        fs::write(&beside, &text)?;
+        fs::rename(&beside, path)?;
+        let file = OpenOptions::new().append(true).open(path)?;
+        // What was just written may be all young; only what comes now counts towards the next rewriting.
+        Ok(Past { path: path.to_owned(), file, size: 0 })
+    }
+}
+
+/// What does not parse was cut off by a kill; the next start has no use for it.
+fn read(file: File, since: Utc) -> Vec<Event> {
+    let mut reader = BufReader::new(file);
+    let mut events = Vec::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return events,
+            Ok(length) if length > LONGEST => continue,
+            Ok(_) => {}
+        }
+        let event = std::str::from_utf8(&line).ok().and_then(|text| Event::parse(text).ok());
+        events.extend(event.filter(|event| event.at >= since));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn event(at: &str) -> Event {
+        Event::parse(&format!(r#"{{"type":"agent.logged_in","at":"{at}","agent":"ann"}}"#)).unwrap()
+    }
+
+    #[test]
+    fn events_are_there_at_the_next_start_and_a_torn_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let now = Utc::parse("2026-01-05T12:00:00.000Z").unwrap();
+        let (mut past, before) = Past::open(&path, now).unwrap();
+        assert!(before.is_empty());
+        past.append(&event("2026-01-05T11:00:00.000Z"), now);
+        past.append(&event("2026-01-05T11:30:00.000Z"), now);
+        drop(past);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.truncate(bytes.len() - 5);
+        fs::write(&path, bytes).unwrap();
+        let (_, events) = Past::open(&path, now).unwrap();
+        assert_eq!(events.len(), 1);
+        let later = now.plus(Duration::from_secs(12 * 3600));
+        assert!(Past::open(&path, later).unwrap().1.is_empty(), "a call of yesterday is not on any more");
+    }
+}

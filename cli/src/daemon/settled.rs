@@ -1,0 +1,128 @@
+//! Which recordings a row of the segment table is footage of. The table knows agents and times; recordings have ids.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use deskreel_model::segment::Footage;
+use deskreel_model::{AgentId, RecordingId, Utc};
+
+/// A recording that no footage was told of for so long, behind its end and the lateness of events, is of none: what
+/// commanded it was taken back by a late event.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A recording is commanded a moment after the event that its footage begins with.
+const SLACK: Duration = Duration::from_secs(2);
+
+struct Entry {
+    recording: RecordingId,
+    agent: AgentId,
+    since: Utc,
+    ended: Option<Utc>,
+    folder: PathBuf,
+    /// Footage of it has come.
+    is_settled: bool,
+}
+
+/// Recordings whose segments are not final. Pure.
+pub struct Unsettled {
+    late: Duration,
+    entries: Vec<Entry>,
+}
+
+impl Unsettled {
+    /// `late` as in `[policy]`.
+    pub fn new(late: Duration) -> Self {
+        Unsettled { late, entries: Vec::new() }
+    }
+
+    pub fn began(&mut self, recording: RecordingId, agent: AgentId, since: Utc, folder: PathBuf) {
+        self.entries.push(Entry { recording, agent, since, ended: None, folder, is_settled: false });
+    }
+
+    pub fn ended(&mut self, recording: &RecordingId, at: Utc) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.recording == *recording) {
+            entry.ended.get_or_insert(at);
+        }
+        self.forget();
+    }
+
+    /// The recordings of this footage, which is final: one, or several where it was interrupted.
+    pub fn settle(&mut self, footage: &Footage) -> Vec<(RecordingId, PathBuf)> {
+        let end = footage.to.unwrap_or(Utc(jiff::Timestamp::MAX));
+        let mut settled = Vec::new();
+        for entry in self.entries.iter_mut().filter(|entry| entry.agent == footage.agent) {
+            let begins_within = entry.since.plus(SLACK) >= footage.from && entry.since <= end;
+            let reaches_in = entry.ended.is_none_or(|ended| ended >= footage.from);
+            if begins_within && reaches_in && !entry.is_settled {
+                entry.is_settled = true;
+                settled.push((entry.recording.clone(), entry.folder.clone()));
+            }
+        }
+        self.forget();
+        settled
+    }
+
+    /// Those that have ended and of which no footage will come any more.
+    pub fn expired(&mut self, now: Utc) -> Vec<RecordingId> {
+        let patience = self.late + PATIENCE;
+        let expired = |entry: &mut Entry| entry.ended.is_some_and(|ended| ended.plus(patience) < now);
+        self.entries.extract_if(.., expired).map(|entry| entry.recording).collect()
+    }
+
+    /// What has ended and is settled is of no interest any more.
+    fn forget(&mut self) {
+        self.entries.retain(|entry| !entry.is_settled || entry.ended.is_none());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn at(text: &str) -> Utc {
+        Utc::parse(&format!("2026-01-05T{text}.000Z")).unwrap()
+    }
+
+    fn footage(from: &str, to: &str) -> Footage {
+        Footage {
+            agent: "ann".into(),
+            place: None,
+            from: at(from),
+            to: Some(at(to)),
+            why: String::new(),
+            why_ended: None,
+            withheld: Vec::new(),
+            tags: Vec::new(),
+            segments: Vec::new(),
+        }
+    }
+
+    fn ids(settled: Vec<(RecordingId, PathBuf)>) -> Vec<RecordingId> {
+        settled.into_iter().map(|(recording, _)| recording).collect()
+    }
+
+    #[test]
+    fn interrupted_footage_is_that_of_every_recording_within_it() {
+        let mut unsettled = Unsettled::new(Duration::from_secs(10));
+        let [first, second, other] = [1, 2, 3].map(|salt| RecordingId::new(Utc::MIN, salt));
+        unsettled.began(first.clone(), "ann".into(), at("09:00:00"), PathBuf::new());
+        unsettled.ended(&first, at("09:01:00"));
+        unsettled.began(second.clone(), "ann".into(), at("09:01:02"), PathBuf::new());
+        unsettled.ended(&second, at("09:02:00"));
+        unsettled.began(other, "ann".into(), at("09:05:00"), PathBuf::new());
+        assert_eq!(ids(unsettled.settle(&footage("09:00:00", "09:02:00"))), [first, second]);
+        assert!(ids(unsettled.settle(&footage("09:00:00", "09:02:00"))).is_empty(), "once");
+    }
+
+    #[test]
+    fn a_recording_that_a_late_event_took_back_is_let_go_in_the_end() {
+        let mut unsettled = Unsettled::new(Duration::from_secs(10));
+        let recording = RecordingId::new(Utc::MIN, 1);
+        unsettled.began(recording.clone(), "ann".into(), at("09:00:00"), PathBuf::new());
+        assert!(unsettled.expired(at("10:00:00")).is_empty(), "it still runs");
+        unsettled.ended(&recording, at("10:00:00"));
+        assert!(unsettled.expired(at("10:00:14")).is_empty(), "events may still be late");
+        assert_eq!(unsettled.expired(at("10:00:16")), [recording]);
+    }
+}

@@ -1,0 +1,92 @@
+//! How things stand at the desk: what the API, the metrics and `deskreel status` show.
+
+use deskreel_contract::Capture;
+use deskreel_model::manifest::FrameCounts;
+use deskreel_model::{AgentId, MediaTime, Place, RecordingId, Utc};
+use serde::Serialize;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: &'static str,
+    /// `name` of the pipeline file.
+    pub pipeline: String,
+    pub started: Utc,
+    pub place: Place,
+    pub health: Health,
+    pub agent: Option<Seated>,
+    /// The one that runs.
+    pub recording: Option<Running>,
+    pub spool: SpoolStatus,
+}
+
+/// Healthy is who could record now, and whose bytes grow while it should be recording.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Health {
+    /// Why a recording could not begin now, or does not grow; empty where all is well.
+    pub problems: Vec<String>,
+}
+
+impl Health {
+    pub fn is_well(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Seated {
+    pub agent: AgentId,
+    pub since: Utc,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Running {
+    pub recording: RecordingId,
+    pub agent: AgentId,
+    pub phase: Phase,
+    pub capture: Capture,
+    pub why: String,
+    /// When it was commanded.
+    pub since: Utc,
+    /// As of the last beat.
+    pub media: MediaTime,
+    pub frames: FrameCounts,
+    pub bytes: u64,
+    pub parts: u32,
+    pub disk_full: bool,
+    /// The encoder at work, once there is one.
+    pub encoder: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Commanded; no frame is on disk yet.
+    Starting,
+    Recording,
+    Stopping,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct SpoolStatus {
+    /// Recordings that have not left yet, the running one included.
+    pub recordings: usize,
+    pub bytes: u64,
+    pub free_bytes: u64,
+    pub quota_bytes: Option<u64>,
+    pub sinks: Vec<SinkStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SinkStatus {
+    pub sink: String,
+    pub plugin: String,
+    /// Recordings that it has not acknowledged.
+    pub pending: usize,
+    pub pending_bytes: u64,
+    /// Since the daemon started.
+    pub delivered: u64,
+    pub refused: usize,
+    /// Why the last try failed, until one succeeds.
+    pub problem: Option<String>,
+}

@@ -1,0 +1,90 @@
+// The recorder's loopback API, as much of it as a desktop needs. docs/desktop-api.md tells all of it.
+
+export class Refused extends Error {
+  constructor(problem, status) {
+    super(problem.detail ?? problem.title ?? `the recorder answered ${status}`);
+    this.code = problem.code;
+    this.status = status;
+  }
+}
+
+export class Recorder {
+  #api;
+  #token;
+  #seq = "";
+  #socket;
+  #pinging;
+  #gone = false;
+
+  /** Logs the agent in; `heard` is called with each thing that the recorder tells from then on. */
+  static async logIn(api, agent, password, heard) {
+    const recorder = new Recorder();
+    recorder.#api = api.replace(/\/$/, "");
+    const basic = btoa(String.fromCharCode(...new TextEncoder().encode(`${agent}:${password}`)));
+    const session = await recorder.#call("POST", "/api/v1/session", {}, { authorization: `Basic ${basic}` });
+    recorder.#token = session.token;
+    // Three pings may be lost before the session ends.
+    recorder.#pinging = setInterval(() => recorder.#ping(), Math.max(500, session.expires_in_ms / 4));
+    recorder.#listen(heard);
+    return recorder;
+  }
+
+  status() { return this.#call("GET", "/api/v1/status"); }
+  state(media, state, more = {}) { return this.#call("PUT", "/api/v1/state", { media, state, ...more }); }
+  tell(event) { return this.#call("POST", "/api/v1/events", event); }
+
+  /** start, stop, pause, resume, mask or tag. Done when this returns: after a pause no pixel is taken any more. */
+  async command(name, body = {}) {
+    const key = crypto.randomUUID();
+    let answer = await this.#call("POST", `/api/v1/recording/${name}`, body, { "idempotency-key": key });
+    while (answer.state === "pending") {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      answer = await this.#call("GET", `/api/v1/operations/${answer.operation}`);
+    }
+    return answer.done;
+  }
+
+  async logOut() {
+    this.#gone = true;
+    clearInterval(this.#pinging);
+    await this.#call("DELETE", "/api/v1/session");
+    this.#socket?.close();
+  }
+
+  async #ping() {
+    try { await this.#call("POST", "/api/v1/session/ping", {}); } catch (error) { console.warn("ping", error); }
+  }
+
+  // Goes on where it was when the line comes back.
+  #listen(heard) {
+    const url = `${this.#api.replace(/^http/, "ws")}/api/v1/ws?after=${encodeURIComponent(this.#seq)}`;
+    const socket = new WebSocket(url, ["deskreel.v1", `deskreel.bearer.${this.#token}`]);
+    this.#socket = socket;
+    socket.onmessage = (message) => {
+      const item = JSON.parse(message.data);
+      if (item.id) this.#seq = item.id;
+      heard(item);
+    };
+    socket.onclose = () => {
+      if (!this.#gone) setTimeout(() => this.#listen(heard), 1000);
+    };
+  }
+
+  async #call(method, path, body, headers = {}) {
+    const response = await fetch(this.#api + path, {
+      method,
+      headers: {
+        ...(this.#token && { authorization: `Bearer ${this.#token}` }),
+        ...(body && { "content-type": "application/json" }),
+        ...headers,
+      },
+      body: body && JSON.stringify(body),
+      credentials: "omit",
+      cache: "no-store",
+    });
+    const text = await response.text();
+    const answer = text ? JSON.parse(text) : {};
+    if (!response.ok) throw new Refused(answer, response.status);
+    return answer;
+  }
+}
