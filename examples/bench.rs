@@ -93,13 +93,8 @@ async fn warm_start(file: &Path, count: usize) -> Result<()> {
 }
 
 fn setup(graph: &Graph) -> Setup {
-    Setup {
-        pipeline: graph.name.clone(),
-        directory: graph.recording.directory.clone(),
-        job: job_of(graph),
-        max_duration: graph.recording.max_duration,
-        limits: Default::default(),
-    }
+    let setup = Setup::new(&graph.name, &graph.recording.directory, job_of(graph));
+    Setup { max_duration: graph.recording.max_duration, ..setup }
 }
 
 /// Copies of the shipped libraries, because the loader knows a file that it has loaded before.

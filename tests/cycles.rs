@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use deskreel_contract::{Codec, EncodeRequest};
-use deskreel_model::PartNumber;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{Job, PluginFile, PluginSettings, TrackJob};
 use deskreel_recorder::{Finished, Notice, Pool, Setup};
@@ -71,13 +70,7 @@ async fn run(cycles: usize) {
 
 /// One recording that is stopped after `length`, and how long the stop took.
 async fn record(pool: &mut Pool, folder: &Path, length: Duration) -> (Finished, Duration) {
-    let setup = Setup {
-        pipeline: "cycles".to_owned(),
-        directory: folder.to_owned(),
-        job: job(),
-        max_duration: Some(length),
-        limits: Default::default(),
-    };
+    let setup = Setup { max_duration: Some(length), ..Setup::new("cycles", folder, job()) };
     let (_never, mut control) = mpsc::channel(1);
     let mut began = None;
     let tell = |notice| {
@@ -106,14 +99,7 @@ fn job() -> Job {
         plugin("source.synthetic", json!({ "mode": "counter", "width": 640, "height": 480, "fps": 30 }));
     let encode = EncodeRequest { max_fps: 30, ..EncodeRequest::new(Codec::H264) };
     let track = TrackJob::new("video", source, vec![plugin("encoder.x264", json!({}))], encode);
-    Job {
-        directory: PathBuf::new(),
-        part: PartNumber::FIRST,
-        origin_ns: 0,
-        fragment_ns: 1_000_000_000,
-        drain_limit_ms: 700,
-        tracks: vec![track],
-    }
+    Job::new(vec![track])
 }
 
 fn assert_playable(folder: &Path) {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
+use deskreel_contract::Capture;
 use deskreel_model::PartNumber;
 use deskreel_model::manifest::{EncoderUse, Refusal};
 use deskreel_recorder::{Notice, Status};
@@ -52,6 +53,7 @@ impl Progress {
                 Notice::Part { .. } => {}
                 Notice::Recording { part } if part.0 == 1 => {}
                 Notice::Recording { part } => self.line(&format!("part {} goes on", part.0)),
+                Notice::Captured { at, capture } => self.line(&format!("{at}  {}", captured(*capture))),
                 Notice::Incident { at, detail, .. } => self.line(&format!("{at}  {detail}")),
                 Notice::DiskBack => self.line("there is room again"),
             },
@@ -146,6 +148,14 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+fn captured(capture: Capture) -> &'static str {
+    match capture {
+        Capture::Live => "the screen is recorded",
+        Capture::Masked => "the screen is masked",
+        Capture::Paused => "paused",
+    }
+}
+
 /// docs/command-line.md has this for people.
 fn to_json(notice: &Notice) -> serde_json::Value {
     match notice {
@@ -168,6 +178,7 @@ fn to_json(notice: &Notice) -> serde_json::Value {
         Notice::Incident { at, cause, detail } => {
             json!({ "event": "incident", "at_ns": at, "cause": cause, "detail": detail })
         }
+        Notice::Captured { at, capture } => json!({ "event": "captured", "at_ns": at, "capture": capture }),
         Notice::DiskBack => json!({ "event": "disk_back" }),
         Notice::Status(status) => json!({
             "event": "status",

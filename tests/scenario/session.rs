@@ -1,10 +1,11 @@
 //! Events, one a line, into `deskreel_recorder::session::step`; effects out, and the phase where it changed.
 //!
 //! start [unknown] | selected | frame | failed <fault> <text> | encoder_failed <text> [-> <part>] | source_changed <text> |
-//! source_ended | silent <text> | gone [<how>] | stop | drain_expired | retry_due | sealed
+//! source_ended | silent <text> | gone [<how>] | pause | mask | resume | captured | stop | drain_expired | retry_due | sealed
 //!
 //! `start` begins with encoders that are known to work, `start unknown` has to find out.
 
+use deskreel_contract::Capture;
 use deskreel_model::manifest::Cause;
 use deskreel_model::{Failure, Fault, PartNumber};
 use deskreel_recorder::session::{Effect, Event, State, step};
@@ -18,7 +19,7 @@ fn one(state: &mut Option<State>, line: &str) -> String {
     let (next, effects) = match state.take() {
         None => {
             assert!(["start", "start unknown"].contains(&line), "a scenario begins with `start`");
-            State::start(line == "start")
+            State::start(line == "start", Capture::Live)
         }
         Some(before) => step(before, event(line)),
     };
@@ -50,6 +51,10 @@ fn event(line: &str) -> Event {
         "gone" => {
             Event::WorkerGone(if rest.is_empty() { "ended by signal 9".to_owned() } else { rest.to_owned() })
         }
+        "pause" => Event::CaptureAsked(Capture::Paused),
+        "mask" => Event::CaptureAsked(Capture::Masked),
+        "resume" => Event::CaptureAsked(Capture::Live),
+        "captured" => Event::Captured,
         "stop" => Event::StopAsked,
         "drain_expired" => Event::DrainExpired,
         "retry_due" => Event::RetryDue,
@@ -67,6 +72,8 @@ fn show(effect: &Effect) -> String {
         Effect::Select => "select the encoders".to_owned(),
         Effect::StopSelecting => "stop selecting".to_owned(),
         Effect::StartPart(part, cause) => format!("start part {} because of {cause:?}", part.0),
+        Effect::AskCapture(capture) => format!("ask the worker to capture {capture:?}"),
+        Effect::Captured(capture) => format!("captured {capture:?} from now on"),
         Effect::Retry(pause) => format!("retry in {pause:?}"),
         Effect::AskStop => "ask the worker to stop".to_owned(),
         Effect::AwaitEnd => "await the worker's end".to_owned(),

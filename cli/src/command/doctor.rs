@@ -131,13 +131,8 @@ fn encoders(catalog: &Catalog) -> Line {
 fn tried(subject: String, job: &Job, plugins: Vec<PluginFile>) -> Line {
     let mut pool = Pool::new(worker(), plugins, job, false);
     let folder = std::env::temp_dir().join(format!("deskreel-doctor-{}", std::process::id()));
-    let setup = Setup {
-        pipeline: "doctor".to_owned(),
-        directory: folder.clone(),
-        job: job.clone(),
-        max_duration: Some(TRIAL_LIMIT),
-        limits: Default::default(),
-    };
+    let setup =
+        Setup { max_duration: Some(TRIAL_LIMIT), ..Setup::new("doctor", folder.clone(), job.clone()) };
     let (stop, mut control) = mpsc::channel(1);
     let mut first = None;
     let stop_after_trial = |notice| {

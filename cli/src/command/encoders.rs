@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use deskreel_contract::{Codec, EncodeRequest, Kind, Memory, Tier};
 use deskreel_host::Catalog;
+use deskreel_model::Fault;
 use deskreel_model::worker::{Job, Picture, PluginSettings, TrackJob};
-use deskreel_model::{Fault, PartNumber};
 use deskreel_pipeline::PluginSearch;
 use deskreel_recorder::{Pool, Standing, TrackEncoders, Tried, Trying, default_worker, job_of};
 use serde_json::{Value, json};
@@ -91,14 +91,7 @@ pub fn any_job(catalog: &Catalog, codec: Codec) -> Job {
     let encoders = ids.into_iter().map(|id| plugin(id, json!({}))).collect();
     let source = plugin("source.synthetic", screen);
     let track = TrackJob::new(codec.to_string(), source, encoders, EncodeRequest::new(codec));
-    Job {
-        directory: Default::default(),
-        part: PartNumber::FIRST,
-        origin_ns: 0,
-        fragment_ns: 1_000_000_000,
-        drain_limit_ms: 700,
-        tracks: vec![track],
-    }
+    Job::new(vec![track])
 }
 
 pub fn show(track: &TrackEncoders) {

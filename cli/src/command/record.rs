@@ -73,11 +73,8 @@ async fn record(
     let mut pool = Pool::new(default_worker()?, plugins::worker_files(graph, catalog), &job, true);
     let limit = graph.recording.max_duration;
     let setup = Setup {
-        pipeline: graph.name.clone(),
-        directory: graph.recording.directory.clone(),
-        job,
         max_duration: duration.into_iter().chain(limit).min(),
-        limits: Default::default(),
+        ..Setup::new(&graph.name, &graph.recording.directory, job)
     };
     let (stop, mut control) = mpsc::channel(1);
     stop_on_signal(stop)?;

@@ -146,8 +146,8 @@ impl Bridge {
         }
     }
 
-    /// A frame is to be encoded. `running` is its running time.
-    pub fn captured(&self, buffer: &gst::Buffer, running: u64) {
+    /// A frame is to be encoded, as a keyframe if that is said. `running` is its running time.
+    pub fn captured(&self, buffer: &gst::Buffer, running: u64, as_keyframe: bool) {
         let mut guard = self.lock();
         let state = &mut *guard;
         // A stop may have come while it was compared.
@@ -157,7 +157,7 @@ impl Bridge {
         let pts = running + self.timing.offset;
         state.begin_part(pts);
         state.counters.captured.fetch_add(1, Relaxed);
-        let keyframe = state.keyframe_is_due(pts, &self.timing);
+        let keyframe = state.keyframe_is_due(pts, &self.timing) || as_keyframe;
         if keyframe {
             state.keyframe_at = state.keyframe_at.max(Some(pts));
         }

@@ -3,13 +3,19 @@
 //! Comparing two frames reads both from memory and stops at the first difference: on a still 1080p screen at
 //! 10 frames per second that is 160 MB/s, about one percent of a core; converting and encoding the same frames
 //! would cost twenty times that.
+//!
+//! Here also ends what must not be seen: while the screen is withheld, a slate goes to the encoder in place of every
+//! frame that would. The switch takes the lock that the frames take, so what came before it came before, and whoever is
+//! told that it is done knows that no later frame shows the screen.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use deskreel_contract::Capture as Shown;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::bridge::{Bridge, Wanted};
+use crate::slate;
 
 /// Decides frame by frame what goes on to the encoder. Pure: times in, verdicts out.
 pub struct Gate {
@@ -19,6 +25,10 @@ pub struct Gate {
     last_passed: u64,
     /// The frame that passed last showed something new.
     last_was_new: bool,
+    shown: Shown,
+    /// Where the screen is shown again: frames up to here may still show what had to be withheld, and no frame has passed
+    /// since.
+    withheld_until: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +46,10 @@ pub struct Rules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Pass,
+    /// The first that is shown again: it passes as a keyframe.
+    Return,
+    /// The slate passes in its place.
+    Slate,
     /// Shows what the one before showed.
     Skip,
     /// The source gives more frames than are wanted; this one does not count as captured.
@@ -43,13 +57,47 @@ pub enum Verdict {
 }
 
 impl Gate {
-    pub fn new(rules: Rules) -> Self {
-        Gate { rules, next_due: 0, passed: 0, last_passed: 0, last_was_new: false }
+    pub fn new(rules: Rules, shown: Shown) -> Self {
+        Gate {
+            rules,
+            next_due: 0,
+            passed: 0,
+            last_passed: 0,
+            last_was_new: false,
+            shown,
+            withheld_until: None,
+        }
     }
 
     /// As at the start: two frames pass, whatever they show.
     pub fn open(&mut self) {
         self.passed = 0;
+    }
+
+    /// Gives the time from which it holds, which is later than that of every frame that has passed, and whether a slate
+    /// has to pass right then.
+    pub fn switch(&mut self, shown: Shown, now: u64) -> (u64, bool) {
+        let at = now.max(self.last_passed + 1);
+        let before = std::mem::replace(&mut self.shown, shown);
+        if before != shown {
+            self.withheld_until = (shown == Shown::Live).then_some(at);
+        }
+        (at, before != shown && shown != Shown::Live)
+    }
+
+    /// A slate passes that no frame brought.
+    pub fn pass_slate(&mut self, at: u64) {
+        self.pass(at, true);
+    }
+
+    fn withholds(&self, pts: u64) -> bool {
+        self.shown != Shown::Live || self.withheld_until.is_some_and(|until| pts <= until)
+    }
+
+    fn pass(&mut self, pts: u64, is_new: bool) {
+        self.passed += 1;
+        self.last_passed = pts;
+        self.last_was_new = is_new;
     }
 
     /// `pts` in nanoseconds; `unchanged` is only asked where it matters.
@@ -61,16 +109,24 @@ impl Gate {
             return Verdict::TooSoon;
         }
         self.next_due = (self.next_due + period).max(pts + period / 2);
-        // The first frame is a fragment of its own, and the second one says how long it lasts.
-        let is_new = self.passed < 2 || !changes_only || !unchanged();
+        let withheld = self.withholds(pts);
+        // It was on its way when the slate went before it.
+        if withheld && self.last_passed > 0 && pts <= self.last_passed {
+            return Verdict::Skip;
+        }
+        let returns = !withheld && self.withheld_until.take().is_some();
+        // The first frame is a fragment of its own, and the second one says how long it lasts. A slate shows nothing new.
+        let is_new = self.passed < 2 || returns || !withheld && (!changes_only || !unchanged());
         let quiet = pts.saturating_sub(self.last_passed);
         if !is_new && quiet < keepalive && !(self.last_was_new && quiet >= settle) {
             return Verdict::Skip;
         }
-        self.passed += 1;
-        self.last_passed = pts;
-        self.last_was_new = is_new;
-        Verdict::Pass
+        self.pass(pts, is_new);
+        match (withheld, returns) {
+            (true, _) => Verdict::Slate,
+            (_, true) => Verdict::Return,
+            _ => Verdict::Pass,
+        }
     }
 }
 
@@ -84,10 +140,10 @@ pub enum Event {
 
 /// The probe on the source's last pad. It drops frames that the gate does not let pass, and hands the others to the
 /// track's bridge: from here on they belong to the encoder, and nothing behind this pad gets a frame.
-pub struct Capture<T> {
+pub struct Capture {
     state: Mutex<State>,
     bridge: Arc<Bridge>,
-    tell: T,
+    tell: Box<dyn Fn(Event) + Send + Sync>,
 }
 
 struct State {
@@ -95,27 +151,51 @@ struct State {
     before: Option<gst::Buffer>,
     /// Format, width and height.
     picture: Option<Picture>,
+    caps: Option<gst::Caps>,
+    /// In the layout of the caps, once one was needed.
+    slate: Option<gst::Buffer>,
     segment: gst::FormattedSegment<gst::ClockTime>,
 }
 
 type Picture = (Option<String>, Option<i32>, Option<i32>);
 
-impl<T: Fn(Event) + Send + Sync + 'static> Capture<T> {
-    pub fn new(gate: Gate, bridge: Arc<Bridge>, tell: T) -> Self {
-        let state = State { gate, before: None, picture: None, segment: gst::FormattedSegment::new() };
-        Capture { state: Mutex::new(state), bridge, tell }
+impl Capture {
+    pub fn new(gate: Gate, bridge: Arc<Bridge>, tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
+        let segment = gst::FormattedSegment::new();
+        let state = State { gate, before: None, picture: None, caps: None, slate: None, segment };
+        Arc::new(Capture { state: Mutex::new(state), bridge, tell: Box::new(tell) })
     }
 
-    pub fn watch(self, pad: &gst::Pad) {
+    pub fn watch(self: &Arc<Self>, pad: &gst::Pad) {
+        let capture = self.clone();
         let types = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
         pad.add_probe(types, move |_, info| match &info.data {
             Some(gst::PadProbeData::Buffer(buffer)) => {
-                self.frame(buffer);
+                capture.frame(buffer);
                 gst::PadProbeReturn::Drop
             }
-            Some(gst::PadProbeData::Event(event)) => self.event(event),
+            Some(gst::PadProbeData::Event(event)) => capture.event(event),
             _ => gst::PadProbeReturn::Ok,
         });
+    }
+
+    /// Withholds the screen or shows it again; gives the running time from which that holds. `base` is the pipeline's.
+    pub fn switch(&self, shown: Shown, base: gst::ClockTime) -> u64 {
+        let mut state = self.lock();
+        let now = gst::SystemClock::obtain().time().saturating_sub(base).nseconds();
+        let (at, slate_is_due) = state.gate.switch(shown, now);
+        if slate_is_due {
+            // A screen that is shown again is not compared with what was there before.
+            (state.before, state.slate) = (None, None);
+            // Before the source has given its first frame that one brings the slate.
+            if state.caps.is_some()
+                && let Some(slate) = state.slate()
+            {
+                state.gate.pass_slate(at);
+                self.bridge.captured(&slate, at, true);
+            }
+        }
+        at
     }
 
     fn frame(&self, buffer: &gst::Buffer) {
@@ -123,26 +203,35 @@ impl<T: Fn(Event) + Send + Sync + 'static> Capture<T> {
         if wanted == Wanted::Nothing {
             return;
         }
-        let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.lock();
         let State { gate, before, segment, .. } = &mut *guard;
         if wanted == Wanted::Picture {
             gate.open();
         }
         let running = segment.to_running_time(buffer.pts()).map_or(0, gst::ClockTime::nseconds);
-        match gate.judge(running, || before.as_ref().is_some_and(|before| same(before, buffer))) {
+        let verdict = gate.judge(running, || before.as_ref().is_some_and(|before| same(before, buffer)));
+        match verdict {
             Verdict::TooSoon => {}
             Verdict::Skip => self.bridge.skipped(running),
-            Verdict::Pass => {
+            Verdict::Pass | Verdict::Return => {
                 *before = gate.rules.changes_only.then(|| buffer.clone());
-                self.bridge.captured(buffer, running);
+                self.bridge.captured(buffer, running, verdict == Verdict::Return);
             }
+            Verdict::Slate => match guard.slate() {
+                Some(slate) => self.bridge.captured(&slate, running, false),
+                None => self.bridge.skipped(running),
+            },
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn event(&self, event: &gst::Event) -> gst::PadProbeReturn {
         match event.view() {
             gst::EventView::Segment(segment) => {
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = self.lock();
                 if let Some(segment) = segment.segment().downcast_ref::<gst::ClockTime>() {
                     state.segment = segment.clone();
                 }
@@ -159,8 +248,9 @@ impl<T: Fn(Event) + Send + Sync + 'static> Capture<T> {
         let Some(structure) = caps.structure(0) else { return gst::PadProbeReturn::Ok };
         let picture =
             (structure.get("format").ok(), structure.get("width").ok(), structure.get("height").ok());
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let before = state.picture.replace(picture.clone());
+        state.caps.get_or_insert_with(|| caps.clone());
         drop(state);
         match before {
             None => (self.tell)(Event::Picture(caps)),
@@ -174,6 +264,19 @@ impl<T: Fn(Event) + Send + Sync + 'static> Capture<T> {
             }
         }
         gst::PadProbeReturn::Ok
+    }
+}
+
+impl State {
+    /// `None` where none can be painted: then nothing is shown.
+    fn slate(&mut self) -> Option<gst::Buffer> {
+        if self.slate.is_none() {
+            let painted = slate::paint(self.caps.as_ref()?, self.gate.shown);
+            let painted =
+                painted.inspect_err(|reason| tracing::warn!(reason, "no slate, so no frame passes"));
+            self.slate = painted.ok();
+        }
+        self.slate.clone()
     }
 }
 
@@ -194,7 +297,7 @@ mod tests {
 
     /// Runs a minute of frames at `period` milliseconds and gives the times that pass, in milliseconds.
     fn passing(rules: Rules, period: u64, length: u64, changes: &[u64]) -> Vec<u64> {
-        let mut gate = Gate::new(rules);
+        let mut gate = Gate::new(rules, Shown::Live);
         let times = (0..length).step_by(usize::try_from(period).unwrap_or(1));
         times.filter(|ms| gate.judge(ms * MS, || !changes.contains(ms)) == Verdict::Pass).collect()
     }
@@ -211,7 +314,7 @@ mod tests {
 
     #[test]
     fn another_encoder_gets_two_frames_of_a_still_screen_at_once() {
-        let mut gate = Gate::new(RULES);
+        let mut gate = Gate::new(RULES, Shown::Live);
         let mut passing = |from: u64, to: u64| -> Vec<u64> {
             (from..to).step_by(100).filter(|ms| gate.judge(ms * MS, || true) == Verdict::Pass).collect()
         };
@@ -221,6 +324,68 @@ mod tests {
             (from..to).step_by(100).filter(|ms| gate.judge(ms * MS, || true) == Verdict::Pass).collect()
         };
         assert_eq!(passing(2000, 5000), [2000, 2100, 3100]);
+    }
+
+    /// A gate that a source of ten frames a second has gone through for `length` milliseconds, every frame of it new.
+    fn busy(length: u64) -> Gate {
+        let mut gate = Gate::new(RULES, Shown::Live);
+        (0..length).step_by(100).for_each(|ms| assert_eq!(gate.judge(ms * MS, || false), Verdict::Pass));
+        gate
+    }
+
+    fn verdicts(gate: &mut Gate, from: u64, to: u64) -> Vec<(u64, Verdict)> {
+        let verdicts = (from..to).step_by(100).map(|ms| (ms, gate.judge(ms * MS, || false)));
+        verdicts.filter(|(_, verdict)| *verdict != Verdict::Skip).collect()
+    }
+
+    #[test]
+    fn a_screen_that_is_withheld_is_a_still_one_however_it_changes() {
+        for changes_only in [true, false] {
+            let mut gate = busy(1000);
+            gate.rules.changes_only = changes_only;
+            assert_eq!(gate.switch(Shown::Paused, 950 * MS), (950 * MS, true));
+            gate.pass_slate(950 * MS);
+            assert_eq!(
+                verdicts(&mut gate, 1000, 12_500),
+                [(2000, Verdict::Slate), (7000, Verdict::Slate), (12_000, Verdict::Slate)]
+            );
+        }
+    }
+
+    #[test]
+    fn it_holds_from_later_than_the_newest_frame_and_what_was_on_its_way_does_not_pass() {
+        let mut gate = busy(1000);
+        assert_eq!(gate.switch(Shown::Masked, 100 * MS), (900 * MS + 1, true));
+        let mut gate = busy(1000);
+        let (at, _) = gate.switch(Shown::Masked, 1050 * MS);
+        gate.pass_slate(at);
+        gate.open();
+        assert_eq!(gate.judge(1000 * MS, || false), Verdict::Skip);
+        assert_eq!(gate.judge(1100 * MS, || false), Verdict::Slate, "another encoder gets slates");
+    }
+
+    #[test]
+    fn what_was_grabbed_before_the_screen_is_shown_again_does_not_pass_and_the_next_frame_is_a_keyframe() {
+        let mut gate = busy(1000);
+        let (at, _) = gate.switch(Shown::Paused, 950 * MS);
+        gate.pass_slate(at);
+        assert!(verdicts(&mut gate, 1000, 1300).is_empty());
+        assert_eq!(gate.switch(Shown::Live, 1400 * MS), (1400 * MS, false));
+        // Still from before, though they come now.
+        assert_eq!(gate.judge(1300 * MS, || false), Verdict::Skip);
+        assert_eq!(gate.judge(1400 * MS, || false), Verdict::Skip);
+        assert_eq!(gate.judge(1500 * MS, || true), Verdict::Return, "even if it looked the same");
+        assert_eq!(gate.judge(1600 * MS, || true), Verdict::Skip);
+        assert_eq!(gate.judge(1700 * MS, || false), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_job_that_begins_withheld_begins_with_slates() {
+        let mut gate = Gate::new(RULES, Shown::Paused);
+        let slates = verdicts(&mut gate, 0, 1500);
+        assert_eq!(slates, [(0, Verdict::Slate), (100, Verdict::Slate), (1100, Verdict::Slate)]);
+        assert_eq!(gate.switch(Shown::Paused, 1500 * MS), (1500 * MS, false), "nothing new");
+        assert_eq!(gate.switch(Shown::Masked, 1500 * MS), (1500 * MS, true), "another slate");
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod plugins;
 mod probe;
 mod refusal;
 mod session;
+mod slate;
 mod survey;
 mod track;
 mod trial;

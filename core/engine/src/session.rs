@@ -4,9 +4,9 @@
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use deskreel_contract::EncodeRequest;
+use deskreel_contract::{Capture, EncodeRequest};
 use deskreel_model::worker::{Job, Report, TrackJob};
-use deskreel_model::{Failure, PartNumber};
+use deskreel_model::{Failure, MediaTime, PartNumber};
 use deskreel_pipeline::plan;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -118,6 +118,14 @@ impl Session {
     /// When to look next.
     pub fn look_at(&self, now: Instant) -> Option<Instant> {
         self.tracks.iter().map(|track| track.look_at(now)).min()
+    }
+
+    /// Withholds the screen or shows it again, on every track; gives the media time from which that holds for each.
+    pub fn capture(&self, capture: Capture) -> MediaTime {
+        let times = self.tracks.iter().map(|track| track.capture(capture));
+        // Of a withheld stretch, what is said is what no track shows.
+        let at = if capture == Capture::Live { times.min() } else { times.max() };
+        at.unwrap_or_default()
     }
 
     /// Asks for the end: what was captured so far goes through, and nothing else. It does not wait, and does not

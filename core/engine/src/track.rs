@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use deskreel_contract::{Candidate, Element, Producer, SourceRecipe, SourceRequest};
+use deskreel_contract::{Candidate, Capture as Shown, Element, Producer, SourceRecipe, SourceRequest};
 use deskreel_model::manifest::{Cause, EncoderUse, FileRef, PluginUse, Refusal};
 use deskreel_model::worker::{Job, OpenedPart, Ranked, Report, TrackBeat, TrackJob};
-use deskreel_model::{Failure, Fault, PartNumber};
+use deskreel_model::{Failure, Fault, MediaTime, PartNumber};
 use deskreel_pipeline::plan;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -39,6 +39,7 @@ pub struct Track {
     fps: u32,
     source: PluginUse,
     bridge: Arc<Bridge>,
+    capture: Arc<Capture>,
     inputs: Sender<Input>,
     reporter: Reporter,
     base_time: Option<gst::ClockTime>,
@@ -96,7 +97,8 @@ impl Track {
             settle: context.job.fragment_ns,
         };
         let tell = inputs.clone();
-        let capture = Capture::new(Gate::new(rules), bridge.clone(), move |event| {
+        let gate = Gate::new(rules, context.job.capture);
+        let capture = Capture::new(gate, bridge.clone(), move |event| {
             drop(tell.send(match event {
                 capture::Event::Picture(caps) => Input::Picture(index, caps),
                 capture::Event::Changed(detail) => Input::SourceChanged(detail),
@@ -113,6 +115,7 @@ impl Track {
             fps,
             source: source.used(),
             bridge,
+            capture,
             inputs: inputs.clone(),
             reporter: reporter.clone(),
             base_time: pipeline.base_time(),
@@ -189,6 +192,11 @@ impl Track {
     /// When to look next. What is captured from now on does not hang before the deadline of a frame is over.
     pub fn look_at(&self, now: Instant) -> Instant {
         self.bridge.hangs_at().unwrap_or_else(|| now + self.deadline())
+    }
+
+    /// Withholds the screen or shows it again; gives the media time from which that holds.
+    pub fn capture(&self, shown: Shown) -> MediaTime {
+        MediaTime(self.capture.switch(shown, self.base_time.unwrap_or_default()) + self.offset)
     }
 
     pub fn drain(&mut self) {

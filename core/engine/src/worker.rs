@@ -209,6 +209,13 @@ impl Worker {
                 false
             }
             Command::Start(job) => self.start(&job),
+            Command::Capture(capture) => {
+                if let Some(session) = self.session() {
+                    let at = session.capture(capture);
+                    self.reporter.send(&Report::Captured { capture, at });
+                }
+                false
+            }
             Command::Stop => self.drain(),
             Command::Survey { tracks } => {
                 self.reporter.send(&Report::Surveyed { tracks: survey::tracks(&tracks, &self.plugins) });

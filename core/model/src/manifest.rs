@@ -4,10 +4,10 @@
 //! the source gave is accounted for: `captured = encoded + skipped + lost`. Paths are relative to the folder of
 //! the manifest. docs/recording-format.md is this file for people.
 
-pub use deskreel_contract::{Meaning, Memory};
+pub use deskreel_contract::{Capture, Meaning, Memory};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, MediaTime, PartNumber, RecordingId, Utc};
+use crate::{AgentId, Failure, MediaTime, PartNumber, Place, RecordingId, Utc};
 
 pub const MANIFEST_SCHEMA: u32 = 1;
 
@@ -25,7 +25,16 @@ pub struct Manifest {
     pub ended: Option<MediaTime>,
     /// Where media time zero lies in the world. A later jump of the wall clock adds another.
     pub anchors: Vec<Anchor>,
+    /// Whose screen it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// Where that screen stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     pub tracks: Vec<Track>,
+    /// Where slates stand in place of the screen, in the order of media time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<Withheld>,
     /// What befell the recording, in the order of media time.
     pub incidents: Vec<Incident>,
 }
@@ -167,6 +176,18 @@ pub struct Gap {
     pub cause: Cause,
 }
 
+/// A stretch in which no frame shows the screen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// `Masked` or `Paused`.
+    pub capture: Capture,
+    pub from: MediaTime,
+    /// Null while it lasts.
+    pub to: Option<MediaTime>,
+    /// For people.
+    pub why: String,
+}
+
 /// Why a part began or a gap is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -209,7 +230,10 @@ impl Manifest {
             outcome: None,
             ended: None,
             anchors: vec![anchor],
+            agent: None,
+            place: None,
             tracks: tracks.iter().map(track).collect(),
+            withheld: Vec::new(),
             incidents: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use deskreel_contract::{Device, EncodeRequest, Meaning, Memory, Tier};
+use deskreel_contract::{Capture, Device, EncodeRequest, Meaning, Memory, Tier};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,6 +29,8 @@ pub enum Command {
     Probe { track: Box<TrackJob>, plugin: PluginSettings, candidate: String, picture: Picture },
     /// Record. Sent at most once.
     Start(Job),
+    /// Show a slate in place of the screen, or the screen again. Answered by `Captured`, if a job runs.
+    Capture(Capture),
     /// Drain and end: `Ended` answers, within the job's drain limit.
     Stop,
     /// List what the source plugins could capture.
@@ -59,7 +61,29 @@ pub struct Job {
     pub fragment_ns: u64,
     /// How long the encoders may take to hand over their last frames after a stop, in milliseconds.
     pub drain_limit_ms: u64,
+    /// What is taken of the screen from the first frame on.
+    pub capture: Capture,
     pub tracks: Vec<TrackJob>,
+}
+
+impl Job {
+    /// Software without lookahead needs milliseconds; the supervisor kills the worker a second later, so that a stop
+    /// ends within two.
+    pub const DRAIN_LIMIT_MS: u64 = 700;
+
+    /// As a pipeline file gives it that says nothing else; whoever starts it fills in the folder, the part and the
+    /// origin of time.
+    pub fn new(tracks: Vec<TrackJob>) -> Self {
+        Job {
+            directory: PathBuf::new(),
+            part: PartNumber::FIRST,
+            origin_ns: 0,
+            fragment_ns: 1_000_000_000,
+            drain_limit_ms: Job::DRAIN_LIMIT_MS,
+            capture: Capture::Live,
+            tracks,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,6 +223,11 @@ pub enum Report {
     /// Sent twice a second while a job runs, whatever happens: its absence means that the worker hangs.
     Beat {
         tracks: Vec<TrackBeat>,
+    },
+    /// No frame from this time on shows what `capture` withholds; for `Live`, none before it does.
+    Captured {
+        capture: Capture,
+        at: MediaTime,
     },
     /// Fragments are held in memory because there is no room.
     DiskFull {

@@ -7,7 +7,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use deskreel_model::manifest::{Anchor, Cause, Fragment, FrameCounts, Gap, Incident, Outcome, Part, Track};
+use deskreel_contract::Capture;
+use deskreel_model::manifest::{
+    Anchor, Cause, Fragment, FrameCounts, Gap, Incident, Outcome, Part, Track, Withheld,
+};
 use deskreel_model::worker::{OpenedPart, TrackBeat};
 use deskreel_model::{Manifest, MediaTime, PartNumber};
 use deskreel_spool::RecordingDir;
@@ -158,6 +161,34 @@ impl Ledger {
         self.changed = true;
     }
 
+    /// What is taken of the screen from this time on.
+    pub fn captured(&mut self, capture: Capture, at: MediaTime, why: String) {
+        let open = self.manifest.withheld.last().filter(|last| last.to.is_none());
+        if open.map_or(Capture::Live, |open| open.capture) == capture {
+            return;
+        }
+        self.close_withheld(at);
+        if capture != Capture::Live {
+            let before = self.manifest.withheld.last().and_then(|last| last.to).unwrap_or_default();
+            self.manifest.withheld.push(Withheld { capture, from: at.max(before), to: None, why });
+        }
+        self.changed = true;
+    }
+
+    /// The screen is about to be shown again. Brought to disk before it is: a crash in between would have the manifest
+    /// say that frames are withheld which are not.
+    pub fn about_to_show(&mut self, at: MediaTime) {
+        if self.close_withheld(at) {
+            self.changed = true;
+            self.save_if_due();
+        }
+    }
+
+    fn close_withheld(&mut self, at: MediaTime) -> bool {
+        let open = self.manifest.withheld.last_mut().filter(|last| last.to.is_none());
+        open.map(|open| open.to = Some(at.max(open.from))).is_some()
+    }
+
     pub fn note(&mut self, at: MediaTime, cause: Cause, detail: String) {
         self.manifest.incidents.push(Incident { at, cause, detail });
         self.changed = true;
@@ -217,6 +248,10 @@ impl Ledger {
     pub fn seal(&mut self, outcome: Outcome, ended: MediaTime) -> Result<(), deskreel_spool::Error> {
         self.manifest.outcome = Some(outcome);
         self.manifest.ended = Some(ended);
+        self.manifest.withheld.retain(|withheld| withheld.from < ended);
+        for withheld in &mut self.manifest.withheld {
+            withheld.to = Some(withheld.to.map_or(ended, |to| to.min(ended)));
+        }
         self.save().inspect_err(|_| self.manifest.outcome = None)
     }
 
@@ -306,6 +341,30 @@ mod tests {
         close(&mut ledger, 3, 1, 4200, 5000);
         assert_eq!(gaps(&ledger), [(1000, 3100, 21, Cause::EncoderHung), (4000, 4200, 2, Cause::WorkerDied)]);
         assert_eq!(ledger.newest_part(), Some(PartNumber(3)));
+    }
+
+    #[test]
+    fn what_is_withheld_begins_when_it_holds_and_ends_before_it_no_longer_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(&folder);
+        let ms = MediaTime::from_millis;
+        let captured = |ledger: &mut Ledger, capture, at| ledger.captured(capture, ms(at), "card".to_owned());
+        captured(&mut ledger, Capture::Paused, 1000);
+        captured(&mut ledger, Capture::Paused, 1500);
+        captured(&mut ledger, Capture::Masked, 2000);
+        ledger.about_to_show(ms(3000));
+        let saved = deskreel_spool::load(ledger.folder.path()).unwrap();
+        assert_eq!(saved.withheld[1].to, Some(ms(3000)), "on disk before anything is shown");
+        captured(&mut ledger, Capture::Live, 3001);
+        captured(&mut ledger, Capture::Paused, 4000);
+        ledger.seal(Outcome::Finished, ms(5000)).unwrap();
+        let spans = ledger.manifest().withheld.iter();
+        let spans: Vec<_> = spans.map(|w| (w.capture, w.from, w.to.unwrap())).collect();
+        let (paused, masked) = (Capture::Paused, Capture::Masked);
+        assert_eq!(
+            spans,
+            [(paused, ms(1000), ms(2000)), (masked, ms(2000), ms(3000)), (paused, ms(4000), ms(5000))]
+        );
     }
 
     #[test]

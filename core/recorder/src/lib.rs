@@ -8,24 +8,30 @@
 //! out by `select`, by the rules of `ranking`, with what `verdicts` remembers; `choice` has the outcome.
 
 mod choice;
+mod clocks;
 mod job;
 mod kept;
 mod ledger;
+mod notice;
 mod pool;
 mod ranking;
 mod run;
 mod select;
 pub mod session;
+mod setup;
 mod survey;
 mod verdicts;
 mod watchdog;
 mod worker;
 
+pub use clocks::new_id;
 pub use job::job_of;
+pub use notice::{Finished, Notice, Status};
 pub use pool::Pool;
 pub use ranking::{Standing, Tried};
-pub use run::{Control, Finished, Notice, Setup, Status, record};
+pub use run::record;
 pub use select::Trying;
+pub use setup::{Control, Setup};
 pub use survey::{TrackEncoders, encoders};
 pub use worker::{Worker, default_worker};
 

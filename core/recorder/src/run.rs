@@ -1,24 +1,27 @@
 //! The loop: waits for what happens, asks the session what to do, and does it.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use deskreel_model::manifest::{Anchor, Cause, EncoderUse, FrameCounts, Outcome};
+use deskreel_contract::Capture;
+use deskreel_model::manifest::{Cause, Outcome};
 use deskreel_model::worker::{Command, Job, OpenedPart, Report, TrackJob};
-use deskreel_model::{Failure, Manifest, MediaTime, PartNumber, RecordingId, Utc};
+use deskreel_model::{Failure, Manifest, MediaTime, PartNumber};
 use deskreel_spool::RecordingDir;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use crate::Error;
 use crate::choice::Choice;
+use crate::clocks::{clocks, monotonic_ns, new_id};
 use crate::job::DRAIN_LIMIT;
 use crate::ledger::Ledger;
+use crate::notice::{Finished, Notice, Status};
 use crate::pool::Pool;
 use crate::ranking::Extent;
-use crate::select::{NotSelected, Selected, Selection, Step, Trying};
+use crate::select::{NotSelected, Selected, Selection, Step};
 use crate::session::{Effect, Event, Phase, State, step};
+use crate::setup::{Control, Setup};
 use crate::watchdog::{Limits, Watchdog};
 use crate::worker::{Worker, tell_refused};
 
@@ -34,76 +37,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// A wall clock that is off by more than this against media time has been set, and gets a new anchor.
 const CLOCK_JUMP_NS: i128 = 500_000_000;
 
-/// What a recording needs.
-pub struct Setup {
-    /// `name` of the pipeline file.
-    pub pipeline: String,
-    /// Where recordings are kept.
-    pub directory: PathBuf,
-    /// As `job_of` gives it.
-    pub job: Job,
-    pub max_duration: Option<Duration>,
-    pub limits: Limits,
-}
-
-pub enum Control {
-    Stop,
-}
-
-/// What a recording tells while it runs.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Notice {
-    /// The folder exists; frames follow.
-    Began {
-        recording: RecordingId,
-        folder: PathBuf,
-    },
-    /// An encoder is tried out, before the first part or for a picture that has changed.
-    Trying(Trying),
-    /// What a track is encoded with from this part on.
-    Encoder {
-        track: String,
-        part: PartNumber,
-        encoder: EncoderUse,
-    },
-    /// A worker serves this part.
-    Part {
-        part: PartNumber,
-        cause: Cause,
-        worker: Option<u32>,
-    },
-    /// The first frame of a part is on disk.
-    Recording {
-        part: PartNumber,
-    },
-    Incident {
-        at: MediaTime,
-        cause: Cause,
-        detail: String,
-    },
-    /// There is room again.
-    DiskBack,
-    Status(Status),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Status {
-    pub at: MediaTime,
-    /// All tracks together.
-    pub frames: FrameCounts,
-    pub bytes: u64,
-    pub parts: u32,
-    pub disk_full: bool,
-}
-
-#[derive(Debug)]
-pub struct Finished {
-    pub folder: PathBuf,
-    pub manifest: Manifest,
-    /// Why the last manifest could not be written. The next start's recovery seals what is on disk.
-    pub unsealed: Option<deskreel_spool::Error>,
-}
-
 /// Records until it is told to stop or cannot go on. Whatever happens, what was recorded is sealed and playable;
 /// an error means that there is no recording at all.
 pub async fn record(
@@ -114,10 +47,11 @@ pub async fn record(
 ) -> Result<Finished, Error> {
     // First of all, so that it loads while we prepare.
     pool.warm().await?;
-    let (origin_ns, anchor) = clocks(0);
-    let recording = RecordingId::new(anchor.utc, salt(origin_ns));
+    let (_, anchor) = clocks(0);
+    let recording = setup.recording.unwrap_or_else(new_id);
     let tracks: Vec<String> = setup.job.tracks.iter().map(|track| track.track.clone()).collect();
-    let manifest = Manifest::new(recording.clone(), setup.pipeline.clone(), &tracks, anchor);
+    let manifest = Manifest::new(recording.clone(), setup.pipeline, &tracks, anchor);
+    let manifest = Manifest { agent: setup.agent, place: setup.place, ..manifest };
     let folder = RecordingDir::create(&setup.directory, &recording)?;
     let path = folder.path().to_owned();
 
@@ -126,7 +60,7 @@ pub async fn record(
     let watchdog = Watchdog::new(setup.limits, longest_wait(&job), Instant::now());
     let mut choice = Choice::new(&job.tracks);
     let known = pool.recall(&job.tracks).is_some_and(|tried| choice.select(tried).is_ok());
-    let (state, effects) = State::start(known);
+    let (state, effects) = State::start(known, setup.capture);
     let mut run = Run {
         state,
         tracks: job.tracks.clone(),
@@ -147,10 +81,14 @@ pub async fn record(
         ended_well: false,
         stop_sent: false,
         stopped_at: None,
+        asked: VecDeque::new(),
         last_cause: None,
         unsealed: None,
     };
     (run.tell)(Notice::Began { recording, folder: path.clone() });
+    if setup.capture != Capture::Live {
+        run.captured(setup.capture, MediaTime::ZERO, setup.why);
+    }
     run.perform(effects).await;
     run.run(control).await;
     let manifest = run.ledger.manifest().clone();
@@ -184,6 +122,8 @@ struct Run<'a, T> {
     stop_sent: bool,
     /// When a stop was asked for.
     stopped_at: Option<MediaTime>,
+    /// What the worker has been asked to take of the screen and has not said yet that it does, oldest first: when, and why.
+    asked: VecDeque<(MediaTime, String)>,
     /// Of the newest incident of the present part that is not over.
     last_cause: Option<Cause>,
     unsealed: Option<deskreel_spool::Error>,
@@ -208,6 +148,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 },
                 command = control.recv(), if control_open => match command {
                     Some(Control::Stop) => self.event(Event::StopAsked).await,
+                    Some(Control::Capture { capture, why }) => self.capture(capture, why).await,
                     None => control_open = false,
                 },
                 () = sleep_until(wake.into()) => {
@@ -223,6 +164,20 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             }
             self.ledger.save_if_due();
         }
+    }
+
+    async fn capture(&mut self, capture: Capture, why: String) {
+        let at = self.now();
+        if capture == Capture::Live {
+            self.ledger.about_to_show(at);
+        }
+        self.asked.push_back((at, why));
+        self.event(Event::CaptureAsked(capture)).await;
+    }
+
+    fn captured(&mut self, capture: Capture, at: MediaTime, why: String) {
+        self.ledger.captured(capture, at, why);
+        (self.tell)(Notice::Captured { at, capture });
     }
 
     fn stoppable(&self) -> bool {
@@ -247,6 +202,11 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             Report::Beat { tracks } => {
                 self.watchdog.beat(&tracks, now);
                 tracks.iter().for_each(|beat| self.ledger.beat(beat));
+            }
+            Report::Captured { capture, at } => {
+                let (_, why) = self.asked.pop_front().unwrap_or_default();
+                self.captured(capture, at, why);
+                self.event(Event::Captured).await;
             }
             Report::DiskFull { detail } => {
                 self.watchdog.disk_full = true;
@@ -414,6 +374,17 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 Effect::Select => self.start_selection().await,
                 Effect::StopSelecting => self.selection = None,
                 Effect::StartPart(part, cause) => self.start_part(part, cause).await,
+                Effect::AskCapture(capture) => {
+                    if let Some(worker) = &mut self.worker {
+                        worker.send(&Command::Capture(capture)).await;
+                    }
+                }
+                Effect::Captured(capture) => {
+                    let (asked, why) = self.asked.drain(..).last().unwrap_or_default();
+                    // A worker that was to show the screen again may have done so before it died.
+                    let at = if capture == Capture::Live { asked } else { self.now() };
+                    self.captured(capture, at, why);
+                }
                 Effect::Retry(pause) => self.wake = Some((Instant::now() + pause, Event::RetryDue)),
                 Effect::AskStop => {
                     self.stop_sent = true;
@@ -441,7 +412,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         self.last_cause = None;
         self.deadline = self.deadline.or(self.max_duration.map(|duration| Instant::now() + duration));
         self.watchdog = Watchdog::new(self.limits, longest_wait(&self.job), Instant::now());
-        self.job.part = part;
+        (self.job.part, self.job.capture) = (part, self.state.capture);
         if self.job.origin_ns == 0 {
             let (origin_ns, anchor) = clocks(0);
             self.job.origin_ns = origin_ns;
@@ -523,24 +494,4 @@ async fn next_step(selection: &mut Option<Selection>) -> Step {
         Some(selection) => selection.next().await,
         None => std::future::pending().await,
     }
-}
-
-/// CLOCK_MONOTONIC: what GStreamer's system clock counts too.
-fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
-}
-
-/// Monotonic time, and the wall clock tied to it. The wall clock is read between two readings of the other.
-fn clocks(origin_ns: u64) -> (u64, Anchor) {
-    let before = monotonic_ns();
-    let utc = Utc(jiff::Timestamp::now());
-    let uncertainty_ns = monotonic_ns() - before;
-    let origin_ns = if origin_ns == 0 { before } else { origin_ns };
-    (before, Anchor { media: MediaTime(before - origin_ns), utc, uncertainty_ns })
-}
-
-/// Tells apart recordings of the same second: of one process by the clock, of several by the process.
-fn salt(origin_ns: u64) -> u32 {
-    (origin_ns / 1_000) as u32 ^ std::process::id().rotate_left(12)
 }

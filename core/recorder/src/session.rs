@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use deskreel_contract::Capture;
 use deskreel_model::manifest::{Cause, Outcome};
 use deskreel_model::{Failure, Fault, PartNumber};
 
@@ -30,6 +31,10 @@ pub struct State {
     pub phase: Phase,
     /// The newest part that was begun, or the one to begin.
     pub part: PartNumber,
+    /// What was asked for last is taken of the screen.
+    pub capture: Capture,
+    /// So often it was asked for and the worker has not said yet that it holds.
+    pub unconfirmed: u32,
     /// It is known which encoders work for what the sources show now.
     pub selected: bool,
     /// There is at least one frame on disk.
@@ -63,6 +68,10 @@ pub enum Event {
     SourceEnded,
     /// The worker's process is gone, and everything that it said has been heard. How it ended, for people.
     WorkerGone(String),
+    /// Slates in place of the screen, or the screen again.
+    CaptureAsked(Capture),
+    /// The worker has said that what was asked for holds.
+    Captured,
     StopAsked,
     /// The limit that `AskStop` or `AwaitEnd` set has run out.
     DrainExpired,
@@ -76,8 +85,12 @@ pub enum Effect {
     /// Find out which encoders work: `Selected` follows, or what became of the worker that looked.
     Select,
     StopSelecting,
-    /// Start a worker on this part.
+    /// Start a worker on this part, with the state's `capture`.
     StartPart(PartNumber, Cause),
+    /// Tell the worker what to take of the screen: `Captured` follows, or the worker's end.
+    AskCapture(Capture),
+    /// It holds from now on, since nobody captures.
+    Captured(Capture),
     /// Come back with `RetryDue`.
     Retry(Duration),
     /// Tell the worker to stop, and come back with `DrainExpired` if it has not ended by then.
@@ -99,10 +112,12 @@ const PAUSES_MS: [u64; 6] = [0, 250, 500, 1000, 2000, 5000];
 
 impl State {
     /// `selected`: it is known from an earlier recording which encoders work.
-    pub fn start(selected: bool) -> (State, Vec<Effect>) {
+    pub fn start(selected: bool, capture: Capture) -> (State, Vec<Effect>) {
         let mut state = State {
             phase: Phase::Preparing,
             part: PartNumber::FIRST,
+            capture,
+            unconfirmed: 0,
             selected,
             footage: false,
             fruitless: 0,
@@ -130,8 +145,11 @@ impl State {
 
 /// The only place where a recording's state changes.
 pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
-    use Effect::{AskStop, AwaitEnd, Kill, Note, Retry, Seal, StopSelecting};
+    use Effect::{AskCapture, AskStop, AwaitEnd, Captured, Kill, Note, Retry, Seal, StopSelecting};
     use Phase::{Closing, Draining, Ended, Preparing, Recording, Renewing, Selecting, Waiting};
+    // A worker that is gone captures nothing, whatever it was told last.
+    let is_moot = matches!(event, Event::WorkerGone(_)) && std::mem::take(&mut state.unconfirmed) > 0;
+    let moot = is_moot.then_some(Captured(state.capture));
     let effects = match (state.phase, event) {
         (Selecting(cause), Event::Selected) => {
             state.selected = true;
@@ -202,6 +220,19 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         (Renewing(_) | Draining, Event::DrainExpired) => {
             vec![Note(Cause::WorkerHung, "the worker did not end in time".to_owned()), Kill]
         }
+        (Preparing | Recording | Renewing(_) | Draining, Event::CaptureAsked(capture)) => {
+            state.capture = capture;
+            state.unconfirmed += 1;
+            vec![AskCapture(capture)]
+        }
+        (Selecting(_) | Waiting(_), Event::CaptureAsked(capture)) => {
+            state.capture = capture;
+            vec![Captured(capture)]
+        }
+        (_, Event::Captured) => {
+            state.unconfirmed = state.unconfirmed.saturating_sub(1);
+            vec![]
+        }
         (Waiting(cause), Event::RetryDue) => state.begin_part(cause),
         (Selecting(_), Event::StopAsked) => {
             state.phase = Closing;
@@ -230,7 +261,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         // Everything else comes too late to matter.
         _ => vec![],
     };
-    return (state, effects);
+    return (state, moot.into_iter().chain(effects).collect());
 
     fn with(first: Effect, mut others: Vec<Effect>) -> Vec<Effect> {
         others.insert(0, first);

@@ -12,7 +12,6 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use deskreel_contract::{Codec, EncodeRequest, Memory, Tier};
-use deskreel_model::PartNumber;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{
     self, Command, Job, Picture, PluginSettings, Proof, Report, Surveyed, TrackJob, TrackSurvey,
@@ -101,13 +100,7 @@ fn without_an_encoder_the_recording_fails_and_says_why(runtime: &tokio::runtime:
 /// Records until an encoder is tried that hangs, if one does.
 async fn recorded(job: &Job) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let setup = Setup {
-        pipeline: "fake".to_owned(),
-        directory: folder.path().to_owned(),
-        job: job.clone(),
-        max_duration: None,
-        limits: Default::default(),
-    };
+    let setup = Setup::new("fake", folder.path(), job.clone());
     let (stop, mut control) = mpsc::channel(1);
     let hangs = |candidate: &str| {
         let index: usize = candidate.trim_start_matches("fake").parse().unwrap();
@@ -149,14 +142,7 @@ fn job<const N: usize>(does: [&str; N]) -> Job {
     let encoders = encoders.map(|(n, does)| plugin(format!("fake.encoder.{n}"), json!({ "does": does })));
     let source = plugin("fake.source".to_owned(), json!({}));
     let track = TrackJob::new("video", source, encoders.collect(), EncodeRequest::new(Codec::H264));
-    Job {
-        directory: Default::default(),
-        part: PartNumber::FIRST,
-        origin_ns: 0,
-        fragment_ns: 1_000_000_000,
-        drain_limit_ms: 700,
-        tracks: vec![track],
-    }
+    Job::new(vec![track])
 }
 
 fn fake_worker(mut socket: UnixStream) {

@@ -105,10 +105,19 @@ fn recover_folder(disk: &Disk, folder: &Path, name: &str) -> Result<Option<Summa
     }
     summary.frames = manifest.tracks.iter().map(|track| track.frames().encoded).sum();
     let at = manifest.tracks.iter().filter_map(Track::end).max().unwrap_or(MediaTime::ZERO);
+    close_withheld(&mut manifest, at);
     manifest.incidents.push(Incident { at, cause: Cause::WorkerDied, detail: summary.sentence() });
     manifest.outcome = Some(Outcome::Recovered);
     owned.save_with(disk, &manifest)?;
     Ok(Some(summary))
+}
+
+/// What was withheld when nobody lived to tell more was withheld until the footage ended.
+fn close_withheld(manifest: &mut Manifest, end: MediaTime) {
+    manifest.withheld.retain(|withheld| withheld.from < end);
+    for withheld in &mut manifest.withheld {
+        withheld.to = Some(withheld.to.map_or(end, |to| to.min(end)));
+    }
 }
 
 /// A worker that lost its supervisor brings what it has to disk and ends; it locks the folder of its part until
@@ -142,7 +151,7 @@ fn blank(folder: &Path, name: &str) -> Result<Option<Manifest>, Error> {
 }
 
 /// `20261123T071002Z-4f2a91` and the moment that it names.
-fn parse_id(name: &str) -> Option<(RecordingId, Utc)> {
+pub(crate) fn parse_id(name: &str) -> Option<(RecordingId, Utc)> {
     let (stamp, _salt) = name.split_once('-')?;
     let at = |range| stamp.get(range);
     let (year, month, day) = (at(0..4)?, at(4..6)?, at(6..8)?);

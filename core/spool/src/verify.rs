@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use deskreel_fmp4::{codec_string, read_fragment, read_header};
-use deskreel_model::manifest::{FileRef, Fragment, Outcome, Part, Track};
+use deskreel_model::manifest::{Capture, FileRef, Fragment, Outcome, Part, Track};
 use deskreel_model::{Manifest, MediaTime, PartNumber, layout};
 
 use crate::disk::{has_suffix, names};
@@ -74,6 +74,7 @@ impl Check<'_> {
         for track in &manifest.tracks {
             self.track(track);
         }
+        self.withheld(manifest);
         match manifest.outcome {
             None => self.find(layout::MANIFEST, "is not sealed: there is no outcome"),
             Some(Outcome::Abandoned) if self.report.fragments > 0 => {
@@ -83,6 +84,36 @@ impl Check<'_> {
         }
         self.named.insert(layout::MANIFEST.to_owned());
         self.strangers("");
+    }
+
+    /// Stretches in which the screen is withheld are in order and within the recording. What the frames show is for whoever
+    /// looks at them.
+    fn withheld(&mut self, manifest: &Manifest) {
+        let footage = manifest.tracks.iter().filter_map(Track::end).max();
+        let end = footage.max(manifest.ended).unwrap_or_default();
+        let mut before = MediaTime::ZERO;
+        for withheld in &manifest.withheld {
+            let from = withheld.from;
+            let Some(to) = withheld.to else {
+                let sentence = format!("says that the screen is withheld from {from} on, and not until when");
+                self.find(layout::MANIFEST, sentence);
+                continue;
+            };
+            let sentence = if withheld.capture == Capture::Live {
+                "says that nothing is withheld"
+            } else if to < from {
+                "ends before it begins"
+            } else if from < before {
+                "begins before the one before it ends"
+            } else if to > end {
+                "ends after the recording"
+            } else {
+                before = to;
+                continue;
+            };
+            self.find(layout::MANIFEST, format!("the withheld stretch from {from} to {to} {sentence}"));
+            before = before.max(to);
+        }
     }
 
     fn track(&mut self, track: &Track) {

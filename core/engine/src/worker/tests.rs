@@ -106,7 +106,7 @@ fn job(folder: &Path, source: &str, ranking: &[&str]) -> Job {
         origin_ns: now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64,
         fragment_ns: 200_000_000,
         drain_limit_ms: DRAIN_LIMIT_MS,
-        tracks: vec![TrackJob { frame_deadline_ms: FRAME_DEADLINE_MS, ranking, ..track }],
+        ..Job::new(vec![TrackJob { frame_deadline_ms: FRAME_DEADLINE_MS, ranking, ..track }])
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use deskreel_fmp4::tail::HEAD;
 use deskreel_fmp4::{read_fragment, ticks};
-use deskreel_model::Manifest;
-use deskreel_model::manifest::{Cause, FrameCounts, Gap, Outcome};
+use deskreel_model::manifest::{Capture, Cause, FrameCounts, Gap, Outcome, Withheld};
+use deskreel_model::{Manifest, MediaTime};
 
 use super::{Recovered, Summary, candidates, recover, recover_with};
 use crate::disk::Disk;
@@ -53,6 +53,20 @@ fn a_recording_without_outcome_is_sealed_with_what_it_has() {
     assert_eq!(manifest.tracks, fixture.manifest.tracks);
     let incident = manifest.incidents.last().unwrap();
     assert_eq!((incident.at, incident.cause), (manifest.tracks[0].end().unwrap(), Cause::WorkerDied));
+}
+
+#[test]
+fn what_was_withheld_at_the_crash_was_so_to_the_end_of_the_footage() {
+    let mut fixture = Fixture::unsealed();
+    let from = |ms| {
+        let (capture, from) = (Capture::Paused, MediaTime::from_millis(ms));
+        Withheld { capture, from, to: None, why: "card".into() }
+    };
+    let closed = Withheld { to: Some(MediaTime::from_millis(200)), ..from(100) };
+    fixture.change(|manifest| manifest.withheld = vec![closed.clone(), from(2500)]);
+    let (_, manifest) = recovered(fixture.root.path());
+    let end = manifest.tracks[0].end();
+    assert_eq!(manifest.withheld, [closed, Withheld { to: end, ..from(2500) }]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use deskreel_model::manifest::{Gap, Outcome};
+use deskreel_model::manifest::{Capture, Gap, Outcome, Withheld};
 use deskreel_model::{Manifest, MediaTime};
 
 use super::verify_bytes;
@@ -153,6 +153,33 @@ fn gap_that_is_not_there() {
         manifest.tracks[0].gaps.push(gap);
     };
     check_manifest(lie, "video", "the gap from 0:00:00.500 to 0:00:02.000 is not there");
+}
+
+#[test]
+fn withheld_stretches_that_cannot_be() {
+    let ms = MediaTime::from_millis;
+    let paused = |from, to| Withheld {
+        capture: Capture::Paused,
+        from: ms(from),
+        to: Some(ms(to)),
+        why: "card".into(),
+    };
+    let said = |spans: Vec<Withheld>, sentence: &str| {
+        check_manifest(|manifest| manifest.withheld = spans, "manifest.json", sentence);
+    };
+    let open = Withheld { to: None, ..paused(500, 0) };
+    said(vec![open], "says that the screen is withheld from 0:00:00.500 on, and not until when");
+    let span = "the withheld stretch from 0:00:00.500 to 0:00";
+    said(vec![paused(500, 400)], &format!("{span}:00.400 ends before it begins"));
+    let before = paused(0, 600);
+    said(vec![before, paused(500, 700)], &format!("{span}:00.700 begins before the one before it ends"));
+    said(vec![paused(500, 3100)], &format!("{span}:03.100 ends after the recording"));
+    let live = Withheld { capture: Capture::Live, ..paused(500, 600) };
+    said(vec![live], &format!("{span}:00.600 says that nothing is withheld"));
+
+    let mut fixture = Fixture::finished();
+    fixture.change(|manifest| manifest.withheld = vec![paused(0, 600), paused(600, 3000)]);
+    assert_eq!(verify_bytes(&fixture.folder).findings, []);
 }
 
 #[test]

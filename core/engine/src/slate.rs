@@ -1,0 +1,114 @@
+//! The picture that stands in place of a screen that is withheld: dark, and with two light bars where it is paused.
+
+use std::ops::Range;
+
+use deskreel_contract::Capture;
+use gstreamer as gst;
+use gstreamer_video as gst_video;
+
+use crate::judge::Converter;
+use crate::pattern::PIXEL;
+
+/// Of 255: neither black, which a capture shows that fails, nor white.
+const DARK: u8 = 32;
+const LIGHT: u8 = 200;
+
+/// Paints it in the format of these caps, in some milliseconds. An error where that cannot be done, and where pictures
+/// do not lie in plain memory.
+pub fn paint(caps: &gst::Caps, capture: Capture) -> Result<gst::Buffer, String> {
+    let system = gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY.as_str();
+    let elsewhere = |feature: &str| feature.starts_with("memory:") && feature != system;
+    if caps.features(0).is_some_and(|features| features.iter().any(|feature| elsewhere(feature.as_str()))) {
+        return Err(format!("pictures do not lie in plain memory: {caps}"));
+    }
+    let wanted = gst_video::VideoInfo::from_caps(caps).map_err(|error| error.to_string())?;
+    let painted =
+        gst_video::VideoInfo::builder(gst_video::VideoFormat::Bgrx, wanted.width(), wanted.height())
+            .fps(wanted.fps())
+            .build()
+            .map_err(|error| error.to_string())?;
+    let pixels = pixels(wanted.width() as usize, wanted.height() as usize, capture == Capture::Paused);
+    Converter::new(&painted, Some(&wanted))?.convert(&gst::Buffer::from_slice(pixels))
+}
+
+/// BGRx.
+fn pixels(width: usize, height: usize, paused: bool) -> Vec<u8> {
+    let mut pixels = vec![DARK; width * height * PIXEL];
+    if paused && let (columns, Some(lines)) = bars(width, height) {
+        for line in pixels.chunks_mut(width * PIXEL).skip(lines.start).take(lines.len()) {
+            for bar in &columns {
+                line.get_mut(bar.start * PIXEL..bar.end * PIXEL).unwrap_or_default().fill(LIGHT);
+            }
+        }
+    }
+    pixels
+}
+
+/// Columns and lines of two upright bars in the middle, where there is room.
+fn bars(width: usize, height: usize) -> ([Range<usize>; 2], Option<Range<usize>>) {
+    let unit = width.min(height) / 24;
+    let (middle, half) = (width / 2, 5 * unit);
+    let columns =
+        [middle.saturating_sub(3 * unit)..middle.saturating_sub(unit), middle + unit..middle + 3 * unit];
+    (columns, (unit > 0).then_some(height / 2 - half..height / 2 + half))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use gst_video::VideoFormat::{self, *};
+
+    use super::*;
+
+    fn caps(format: VideoFormat, width: u32, height: u32) -> gst::Caps {
+        gst::init().unwrap();
+        gst_video::VideoInfo::builder(format, width, height).build().unwrap().to_caps().unwrap()
+    }
+
+    /// Red, green, blue of a slate's pixels, as GStreamer reads the format.
+    fn shown(format: VideoFormat, capture: Capture) -> impl Fn(usize, usize) -> [u8; 3] {
+        let slate = paint(&caps(format, 98, 50), capture).unwrap();
+        let info = |format| gst_video::VideoInfo::from_caps(&caps(format, 98, 50)).unwrap();
+        let rgb = Converter::new(&info(format), Some(&info(Rgb))).unwrap().convert(&slate).unwrap();
+        let (bytes, stride) = (rgb.into_mapped_buffer_readable().unwrap(), info(Rgb).stride()[0] as usize);
+        move |x, y| {
+            let at = y * stride + x * 3;
+            [bytes[at], bytes[at + 1], bytes[at + 2]]
+        }
+    }
+
+    #[test]
+    fn a_slate_is_dark_and_has_two_light_bars_where_it_is_paused_in_every_format() {
+        let formats = [
+            Bgrx, Rgba, Argb, Rgb, I420, Yv12, Nv12, Nv21, Y42b, Y444, Yuy2, Uyvy, Gray8, I42010le, P01010le,
+            Ayuv, Gbr, Argb64, V210, Rgb16, Nv124l4,
+        ];
+        for format in formats {
+            let gray = |[r, g, b]: [u8; 3]| r.abs_diff(g) < 9 && g.abs_diff(b) < 9;
+            let is_dark = |pixel: [u8; 3]| gray(pixel) && pixel[0] < 60;
+            let paused = shown(format, Capture::Paused);
+            for (x, y) in [(49, 25), (97, 49), (0, 0), (49 - 4, 5)] {
+                assert!(is_dark(paused(x, y)), "{format:?} at {x}, {y}: {:?}", paused(x, y));
+            }
+            for x in [49 - 4, 49 + 4] {
+                assert!(gray(paused(x, 25)) && paused(x, 25)[0] > 180, "{format:?}: {:?}", paused(x, 25));
+            }
+            assert!(is_dark(shown(format, Capture::Masked)(49 - 4, 25)), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_of_any_size_has_a_slate() {
+        for (width, height) in [(1, 1), (3, 5), (1919, 1079), (16, 4000)] {
+            assert!(paint(&caps(I420, width, height), Capture::Paused).is_ok(), "{width}x{height}");
+        }
+    }
+
+    #[test]
+    fn pictures_that_lie_in_a_gpu_have_no_slate() {
+        gst::init().unwrap();
+        let caps: gst::Caps = "video/x-raw(memory:VAMemory),format=NV12,width=64,height=48".parse().unwrap();
+        assert!(paint(&caps, Capture::Masked).is_err());
+    }
+}

@@ -1,0 +1,67 @@
+//! What a recording tells while it runs, and in the end.
+
+use std::path::PathBuf;
+
+use deskreel_contract::Capture;
+use deskreel_model::manifest::{Cause, EncoderUse, FrameCounts};
+use deskreel_model::{Manifest, MediaTime, PartNumber, RecordingId};
+
+use crate::select::Trying;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// The folder exists; frames follow.
+    Began {
+        recording: RecordingId,
+        folder: PathBuf,
+    },
+    /// An encoder is tried out, before the first part or for a picture that has changed.
+    Trying(Trying),
+    /// What a track is encoded with from this part on.
+    Encoder {
+        track: String,
+        part: PartNumber,
+        encoder: EncoderUse,
+    },
+    /// A worker serves this part.
+    Part {
+        part: PartNumber,
+        cause: Cause,
+        worker: Option<u32>,
+    },
+    /// The first frame of a part is on disk.
+    Recording {
+        part: PartNumber,
+    },
+    /// What was asked for holds: no frame from this time on shows what it withholds.
+    Captured {
+        at: MediaTime,
+        capture: Capture,
+    },
+    Incident {
+        at: MediaTime,
+        cause: Cause,
+        detail: String,
+    },
+    /// There is room again.
+    DiskBack,
+    Status(Status),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    pub at: MediaTime,
+    /// All tracks together.
+    pub frames: FrameCounts,
+    pub bytes: u64,
+    pub parts: u32,
+    pub disk_full: bool,
+}
+
+#[derive(Debug)]
+pub struct Finished {
+    pub folder: PathBuf,
+    pub manifest: Manifest,
+    /// Why the last manifest could not be written. The next start's recovery seals what is on disk.
+    pub unsealed: Option<deskreel_spool::Error>,
+}

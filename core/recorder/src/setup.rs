@@ -1,0 +1,59 @@
+//! What a recording is told: at its start, and while it runs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use deskreel_contract::Capture;
+use deskreel_model::worker::Job;
+use deskreel_model::{AgentId, Place, RecordingId};
+
+use crate::watchdog::Limits;
+
+/// What a recording needs.
+pub struct Setup {
+    /// `name` of the pipeline file.
+    pub pipeline: String,
+    /// Where recordings are kept.
+    pub directory: PathBuf,
+    /// As `job_of` gives it.
+    pub job: Job,
+    pub max_duration: Option<Duration>,
+    pub limits: Limits,
+    /// As `new_id` gives it, for who must know it beforehand.
+    pub recording: Option<RecordingId>,
+    /// For the manifest.
+    pub agent: Option<AgentId>,
+    pub place: Option<Place>,
+    /// What is taken of the screen from the first frame on, and why.
+    pub capture: Capture,
+    pub why: String,
+}
+
+impl Setup {
+    /// Without a limit, of nobody's screen, all of it.
+    pub fn new(pipeline: impl Into<String>, directory: impl Into<PathBuf>, job: Job) -> Self {
+        Setup {
+            pipeline: pipeline.into(),
+            directory: directory.into(),
+            job,
+            max_duration: None,
+            limits: Limits::default(),
+            recording: None,
+            agent: None,
+            place: None,
+            capture: Capture::Live,
+            why: String::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// A slate is shown in place of the screen from now on, or the screen again: `Notice::Captured` says when that holds.
+    Capture {
+        capture: Capture,
+        /// For the manifest.
+        why: String,
+    },
+    Stop,
+}
