@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod encoders;
 pub mod export;
 pub mod graph;
+pub mod password;
 pub mod plugins;
 pub mod record;
 pub mod replay;

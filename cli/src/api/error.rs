@@ -1,0 +1,45 @@
+//! Why the API does not start, whose fault that is, and the cure.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use deskreel_model::Fault;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("[feed.desktop]: {0}")]
+    Setting(String),
+    #[error("the desktop API cannot listen on {address}: {error}{}", cure_of(error))]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("{}: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
+    #[error("{} can be read by others; run: chmod 600 {}", path.display(), path.display())]
+    Readable { path: PathBuf },
+    /// A file of secrets that is not what it should be, in words that have the cure.
+    #[error("{}{}: {what}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+    Content { path: PathBuf, line: Option<usize>, what: String },
+    #[error("the certificate {}: {what}", path.display())]
+    Certificate { path: PathBuf, what: String },
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+}
+
+impl Error {
+    pub fn fault(&self) -> Fault {
+        match self {
+            Error::Random(_) => Fault::Device,
+            _ => Fault::Config,
+        }
+    }
+}
+
+fn cure_of(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another recorder or program has it: end that one, or set `listen` in [feed.desktop]"
+        }
+        io::ErrorKind::PermissionDenied => "; take a port above 1023",
+        _ => "",
+    }
+}

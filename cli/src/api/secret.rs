@@ -1,0 +1,98 @@
+//! Secrets: made at random, kept as digests, read from files that nobody else may read.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::Error;
+
+/// A secrets file is a few lines; a thousand agents are 100 KB.
+const FILE_LIMIT: u64 = 1 << 20;
+
+/// What is kept of a secret. Two are compared as digests: where they first differ says nothing about the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    pub fn of(secret: &[u8]) -> Digest {
+        Digest(Sha256::digest(secret).into())
+    }
+}
+
+/// 128 bits, as text that may stand in headers, cookies and addresses.
+pub fn fresh() -> Result<String, Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Refuses a file that group or others can read.
+pub fn read(path: &Path) -> Result<String, Error> {
+    let failed = |error| Error::File { path: path.to_owned(), error };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
+        return Err(Error::Readable { path: path.to_owned() });
+    }
+    let mut text = String::new();
+    file.take(FILE_LIMIT + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > FILE_LIMIT {
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "more than 1 MiB")));
+    }
+    Ok(text)
+}
+
+/// The token of programs: the whole file but white space around it.
+pub fn token(path: &Path) -> Result<Digest, Error> {
+    let text = read(path)?;
+    let token = text.trim();
+    // Shorter ones can be guessed by a program that tries for a day.
+    if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let what =
+            "the token needs 16 characters at least, without spaces; run: openssl rand -hex 32".to_owned();
+        return Err(Error::Content { path: path.to_owned(), line: None, what });
+    }
+    Ok(Digest::of(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_token_that_others_can_read_is_refused_with_the_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, "0123456789abcdef0123\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = token(&path).unwrap_err();
+        assert!(error.to_string().contains("chmod 600"), "{error}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(token(&path).unwrap(), Digest::of(b"0123456789abcdef0123"));
+    }
+
+    #[test]
+    fn a_token_that_can_be_guessed_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        for weak in ["", "secret", "a b c d e f g h i j k l m n"] {
+            fs::write(&path, weak).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            assert!(matches!(token(&path), Err(Error::Content { .. })), "{weak}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_never_the_same() {
+        assert_ne!(fresh().unwrap(), fresh().unwrap());
+    }
+}
