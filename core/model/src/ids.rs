@@ -75,6 +75,8 @@ name! {
     Place,
     /// A feed of the pipeline file.
     FeedName,
+    /// A sink of the pipeline file.
+    SinkName,
 }
 
 /// Numbers the parts of a track from 1.

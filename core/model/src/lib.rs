@@ -16,7 +16,7 @@ pub mod time;
 pub mod worker;
 
 pub use fault::{Failure, Fault};
-pub use ids::{AgentId, CallId, FeedName, InteractionId, PartNumber, Place, RecordingId};
+pub use ids::{AgentId, CallId, FeedName, InteractionId, PartNumber, Place, RecordingId, SinkName};
 pub use manifest::Manifest;
 pub use rules::{Pause, PolicyRules};
 pub use time::{MediaTime, Utc};

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use deskreel_model::Fault;
+use deskreel_model::{Fault, RecordingId};
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,6 +17,10 @@ pub enum Error {
     Manifest { path: PathBuf, source: serde_json::Error },
     #[error("{} has schema {found}; this program reads schema {expected}", path.display())]
     Schema { path: PathBuf, found: u32, expected: u32 },
+    #[error("{} is not sealed", path.display())]
+    Unsealed { path: PathBuf },
+    #[error("the recording {recording} is not in the outbox")]
+    Unknown { recording: RecordingId },
     #[error("{} cannot be written as a fragment", path.display())]
     Media { path: PathBuf, source: deskreel_fmp4::Error },
 }
@@ -33,6 +37,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Error::Io { .. } | Error::Manifest { .. } | Error::Media { .. } => Fault::Disk,
+            Error::Unsealed { .. } | Error::Unknown { .. } => Fault::Bug,
             Error::Exists { .. } | Error::Busy { .. } | Error::Schema { .. } => Fault::Config,
         }
     }

@@ -80,6 +80,18 @@ pub fn blank() -> Manifest {
     )
 }
 
+pub fn encoder() -> EncoderUse {
+    EncoderUse {
+        plugin: "encoder.x264".into(),
+        version: "1.0.0".into(),
+        candidate: "x264".into(),
+        memory: Default::default(),
+        gpu: None,
+        cannot: Vec::new(),
+        refused: Vec::new(),
+    }
+}
+
 /// Writes a part's files and tells them as the worker reports them.
 pub fn part(folder: &Path, number: u32, start_ms: u64, fragments: u32) -> Part {
     let number = PartNumber(number);
@@ -98,15 +110,7 @@ pub fn part(folder: &Path, number: u32, start_ms: u64, fragments: u32) -> Part {
         number,
         cause: Cause::Start,
         source: plugin("source.synthetic"),
-        encoder: EncoderUse {
-            plugin: "encoder.x264".into(),
-            version: "1.0.0".into(),
-            candidate: "x264".into(),
-            memory: Default::default(),
-            gpu: None,
-            cannot: Vec::new(),
-            refused: Vec::new(),
-        },
+        encoder: encoder(),
         codec: codec_string(&config),
         width: 640,
         height: 360,

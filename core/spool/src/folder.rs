@@ -80,11 +80,16 @@ impl RecordingDir {
 pub fn load(recording_dir: &Path) -> Result<Manifest, Error> {
     let path = recording_dir.join(layout::MANIFEST);
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    parse(&path, &bytes)
+}
+
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
+    let path = path.to_owned();
     let wrong = |source| Error::Manifest { path: path.clone(), source };
     // First of all: in a later schema, whatever else is there may have another shape.
-    let Schema { schema } = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let Schema { schema } = serde_json::from_slice(bytes).map_err(wrong)?;
     match schema {
-        MANIFEST_SCHEMA => serde_json::from_slice(&bytes).map_err(wrong),
+        MANIFEST_SCHEMA => serde_json::from_slice(bytes).map_err(wrong),
         found => Err(Error::Schema { path, found, expected: MANIFEST_SCHEMA }),
     }
 }

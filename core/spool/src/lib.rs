@@ -36,15 +36,35 @@
 //! end, when everything else has been taken in; the manifest is not sealed then.
 //!
 //! While a recording goes on, [`reconcile`] does the same for what the worker that died has left, and for that alone.
+//!
+//! # On its way out
+//!
+//! [`Outbox`] knows what each sink still has to get, and takes out of the spool what all of them have; [`room`] decides
+//! what else may go, and [`account`] says what became of every recording that was wanted. All three are told in their
+//! modules. The spool's own files lie beside the recordings:
+//!
+//! ```text
+//! <directory>/outbox.journal     what is owed
+//!             account.jsonl      what became of each, for people
+//!             .deleting-<id>     a recording that has left and is being deleted
+//! ```
 
+pub mod account;
 mod disk;
 mod error;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod fake;
+mod files;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod fixture;
 mod folder;
+mod journal;
+pub mod outbox;
 mod reconcile;
 mod recover;
+pub mod room;
 mod salvage;
 mod timeline;
 mod verify;
@@ -52,6 +72,7 @@ mod verify;
 pub use disk::write_atomic;
 pub use error::Error;
 pub use folder::{RecordingDir, load, sha256_hex};
+pub use outbox::Outbox;
 pub use reconcile::reconcile;
 pub use recover::{Recovered, Summary, gaps, recover};
 pub use timeline::{Jump, is_jump, jumps};
