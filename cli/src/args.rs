@@ -152,6 +152,15 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Print the line of an agent for the file of agents and passwords of feed.desktop
+    #[command(after_help = "\
+Examples:
+  deskreel password ann >> /etc/deskreel/agents
+  printf secret | deskreel password ann")]
+    Password {
+        /// The agent's name; the password is asked for, or read from the standard input
+        name: String,
+    },
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  deskreel completions bash > ~/.local/share/bash-completion/completions/deskreel"

@@ -5,19 +5,22 @@
 
 mod acts;
 mod config;
+pub mod delivery;
 pub mod desk;
 mod feeds;
 mod lanes;
+mod metrics;
 pub mod news;
 mod past;
 mod seat;
 mod settled;
+mod shelf;
 pub mod status;
 mod stock;
 mod waiting;
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -26,8 +29,11 @@ use deskreel_model::manifest::Manifest;
 use deskreel_model::{Failure, Fault, Place, Utc, layout};
 use deskreel_pipeline::Graph;
 use rustix::fs::FlockOperation;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 
+use crate::api::{self, Server};
 use crate::command::check::refused;
 use crate::policies;
 
@@ -36,8 +42,9 @@ use desk::Desk;
 use feeds::Feeds;
 use lanes::{Lanes, Making};
 use past::Past;
-use seat::{Parts, Seat};
+use seat::{Parts, Reload, Seat};
 use settled::Unsettled;
+use shelf::Shelf;
 use status::{Health, SpoolStatus, Status};
 use stock::Stock;
 
@@ -48,11 +55,11 @@ pub fn run(file: &Path) -> Result<ExitCode> {
     // One thread for everything that waits; sinks, and what may hang, have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, serve(file, loaded))?;
+    local.block_on(&runtime, serve(file, kept, loaded))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(_file: &Path, loaded: Loaded) -> Result<()> {
+async fn serve(file: &Path, kept: PathBuf, loaded: Loaded) -> Result<()> {
     let Loaded { graph, catalog, stale } = loaded;
     let directory = graph.recording.directory.clone();
     let _owned = own(&directory)?;
@@ -63,15 +70,56 @@ async fn serve(_file: &Path, loaded: Loaded) -> Result<()> {
     let past = past.with_context(|| format!("cannot keep events in {}", directory.display()))?;
     let unsettled = unsettled(&graph)?;
     let status = first_status(&graph, stale);
-    let (_desk, ends) = Desk::new(status);
+    let (desk, ends) = Desk::new(status);
+    let api = bind(&graph, desk).await?;
     let feed_nodes = graph.feeds.clone();
+    let patience = desktop(&graph)?.map(|settings| settings.session);
     let making = Making::new(graph, &catalog)?;
-    let parts = Parts { engine, past, lanes: Lanes::new(making), stock: Stock {}, unsettled };
     let (feeds, events) = Feeds::start(&feed_nodes, &catalog)?;
-    let seat = Seat::new(parts, events, ends);
-    seat.serve(asked_to_stop()?).await;
+    let reloads = reloads(file.to_owned(), kept)?;
+    let lanes = Lanes::new(making);
+    let seat =
+        Seat::new(Parts { engine, past, lanes, stock: Stock {}, unsettled, events, reloads, patience }, ends);
+    let stop = asked_to_stop()?;
+    let (close, closed) = oneshot::channel::<()>();
+    let api = api.map(|api| tokio::task::spawn_local(api.run(async move { drop(closed.await) })));
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    seat.serve(stop).await;
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
     drop(feeds);
+    drop(close);
+    if let Some(api) = api {
+        let _ = api.await;
+    }
     Ok(())
+}
+
+/// The loopback API, where the file has `feed.desktop`. It listens from here on, and answers once the seat is there.
+async fn bind(graph: &Graph, desk: Desk) -> Result<Option<Server>> {
+    let Some(settings) = desktop(graph)? else { return Ok(None) };
+    let directory = graph.recording.directory.clone();
+    let metrics = {
+        let desk = desk.clone();
+        move || metrics::text(&desk)
+    };
+    let setup = api::Setup {
+        settings,
+        limits: api::Limits::default(),
+        desk,
+        recordings: Box::new(Shelf::new(directory.clone())),
+        directory,
+        metrics: Box::new(metrics),
+    };
+    let server = Server::bind(setup).await.context("the API of feed.desktop cannot be served")?;
+    if let Some(address) = server.local_addr() {
+        tracing::info!(%address, "the API listens");
+    }
+    Ok(Some(server))
+}
+
+fn desktop(graph: &Graph) -> Result<Option<api::Settings>> {
+    let feed = graph.feeds.iter().find(|feed| feed.plugin.plugin == feeds::DESKTOP);
+    Ok(feed.map(|feed| api::Settings::read(&feed.plugin.settings)).transpose()?)
 }
 
 /// Two daemons on one folder would each delete what the other still owes.
@@ -80,7 +128,8 @@ fn own(directory: &Path) -> Result<File> {
     let path = directory.join("daemon.lock");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        let text = format!("another `deskreel run` has {}; end it, or set another `directory`", directory.display());
+        let text =
+            format!("another `deskreel run` has {}; end it, or set another `directory`", directory.display());
         Failure::new(Fault::Config, text)
     })?;
     Ok(file)
@@ -109,7 +158,8 @@ fn unsettled(graph: &Graph) -> Result<Unsettled> {
         if !folder.join(layout::MANIFEST).is_file() || folder.join(layout::FOOTAGE).is_file() {
             continue;
         }
-        let Ok(Manifest { recording, agent: Some(agent), anchors, .. }) = deskreel_spool::load(&folder) else {
+        let Ok(Manifest { recording, agent: Some(agent), anchors, .. }) = deskreel_spool::load(&folder)
+        else {
             continue;
         };
         let since = anchors.first().map_or(now(), |anchor| anchor.utc);
@@ -120,14 +170,15 @@ fn unsettled(graph: &Graph) -> Result<Unsettled> {
 }
 
 fn first_status(graph: &Graph, stale: Option<String>) -> Status {
-    let desktop = graph.feeds.iter().find(|feed| feed.plugin.plugin == feeds::DESKTOP);
-    let named = desktop.and_then(|feed| feed.plugin.settings.get("place")?.as_str().map(Place::from));
+    let named = desktop(graph).ok().flatten().and_then(|settings| settings.place);
     Status {
         version: env!("CARGO_PKG_VERSION"),
         pipeline: graph.name.clone(),
         started: now(),
         place: named.unwrap_or_else(host_name),
-        health: Health { problems: stale.into_iter().chain(["the first worker is loading".to_owned()]).collect() },
+        health: Health { problems: vec!["the first worker is loading".to_owned()] },
+        stale,
+        counts: Default::default(),
         agent: None,
         recording: None,
         spool: SpoolStatus { quota_bytes: graph.spool.quota, ..SpoolStatus::default() },
@@ -136,6 +187,31 @@ fn first_status(graph: &Graph, stale: Option<String>) -> Status {
 
 fn host_name() -> Place {
     rustix::system::uname().nodename().to_string_lossy().as_ref().into()
+}
+
+/// The pipeline file, each time that SIGHUP asks for it to be read again.
+fn reloads(file: PathBuf, kept: PathBuf) -> Result<mpsc::Receiver<Reload>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (tell, reloads) = mpsc::channel(1);
+    tokio::task::spawn_local(async move {
+        while hangup.recv().await.is_some() {
+            let read = config::read(&file).and_then(|Loaded { graph, catalog, .. }| {
+                let policies = policies::open(&graph, &catalog)?;
+                Ok((Making::new(graph, &catalog)?, policies))
+            });
+            if read.is_ok()
+                && let Err(error) = config::keep(&file, &kept)
+            {
+                tracing::warn!(%error, "the pipeline file is not kept for a start with a broken one");
+            }
+            let reload =
+                read.map_err(|error| format!("{}: {error:#}; the file before it stays", file.display()));
+            if tell.send(reload).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(reloads)
 }
 
 fn asked_to_stop() -> Result<impl Future<Output = ()>> {

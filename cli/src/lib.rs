@@ -55,6 +55,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Schema { of: SchemaOf::Pipeline } => schema::run(&catalog_for(&Default::default())),
         Command::Schema { of: SchemaOf::Events } => schema::events(),
         Command::Doctor { file, json } => doctor::run(file.as_deref(), json),
+        Command::Password { name } => command::password::run(&name),
         Command::Completions { shell } => completions::run(shell),
     }
 }

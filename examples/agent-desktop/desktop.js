@@ -36,7 +36,7 @@ const actions = {
   resume: () => recorder.command("resume"),
   // First the recorder confirms that it takes no pixels, then the number may be seen.
   "card-begin": async () => {
-    await recorder.command("pause", { reason: "card number" });
+    await recorder.command("pause");
     element("card").hidden = false;
     element("card-number").focus();
     element("card-begin").disabled = true;

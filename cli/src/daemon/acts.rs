@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 pub const FEED: &str = "desktop";
 
 pub fn logged_in(agent: &AgentId, seat: &Seat, place: &Place, at: Utc) -> Result<Event, EventError> {
-    event(json!({
-        "type": "agent.logged_in", "agent": agent, "place": place,
-        "devices": seat.devices, "groups": seat.groups, "skills": seat.skills,
-    }), at)
+    event(
+        json!({
+            "type": "agent.logged_in", "agent": agent, "place": place,
+            "devices": seat.devices, "groups": seat.groups, "skills": seat.skills,
+        }),
+        at,
+    )
 }
 
 pub fn logged_out(agent: &AgentId, at: Utc) -> Result<Event, EventError> {

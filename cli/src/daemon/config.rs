@@ -62,7 +62,8 @@ pub fn read(file: &Path) -> Result<Loaded> {
 #[error("{0} mistake{s}; `deskreel check` shows them", s = if *.0 == 1 { "" } else { "s" })]
 struct Mistakes(usize);
 
-fn keep(file: &Path, kept: &Path) -> Result<()> {
+/// For a start at which `file` has mistakes.
+pub fn keep(file: &Path, kept: &Path) -> Result<()> {
     let text = fs::read(file)?;
     if fs::read(kept).is_ok_and(|known| known == text) {
         return Ok(());
@@ -78,7 +79,9 @@ pub fn kept(file: &Path) -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let of_user = || set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
     let folder = set("STATE_DIRECTORY").or_else(|| Some(of_user()?.join("deskreel")));
-    let Some(folder) = folder else { bail!("neither STATE_DIRECTORY nor HOME is set: there is nowhere to keep state") };
+    let Some(folder) = folder else {
+        bail!("neither STATE_DIRECTORY nor HOME is set: there is nowhere to keep state")
+    };
     let file = std::path::absolute(file)?;
     let name: String = file.display().to_string().chars().map(|c| if c == '/' { '-' } else { c }).collect();
     Ok(folder.join(format!("last-good{name}")))

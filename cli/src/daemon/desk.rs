@@ -30,13 +30,21 @@ pub struct Desk {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Act {
     /// Whoever was logged in before is logged out first.
-    LogIn { agent: AgentId, seat: Seat },
-    LogOut { agent: AgentId },
+    LogIn {
+        agent: AgentId,
+        seat: Seat,
+    },
+    LogOut {
+        agent: AgentId,
+    },
     /// Something that a desktop knows: a call, an agent's state, a chat. Answered once policies have decided.
     Tell(Box<Event>),
     /// Start, stop, pause, mask, resume or tag. Answered once it is so: a pause when no pixel passes any more, a stop
     /// when the recording is sealed.
-    Request { agent: AgentId, request: Request },
+    Request {
+        agent: AgentId,
+        request: Request,
+    },
 }
 
 /// How things stand once an act is done.

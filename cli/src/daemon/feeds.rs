@@ -52,7 +52,8 @@ fn start(node: &Node, catalog: &Catalog, tell: mpsc::Sender<Event>) -> Result<Pl
         Ok(event) => drop(tell.blocking_send(event)),
         Err(error) => tracing::warn!(feed = name, %error, "an event is skipped"),
     };
-    let mut plugin = library.create(id, &node.plugin.settings, HostCallbacks { on_emit: Arc::new(on_emit) })?;
+    let mut plugin =
+        library.create(id, &node.plugin.settings, HostCallbacks { on_emit: Arc::new(on_emit) })?;
     plugin.start_feed()?;
     Ok(plugin)
 }

@@ -4,31 +4,33 @@
 //! new pipeline file. Events go through the policies (`deskreel_interaction`), and what those command is done by
 //! [`Lanes`]. What runs is what is *wanted*: a recording that ends though it is still wanted is followed by another.
 
+mod recordings;
+mod requests;
+
 use std::time::{Duration, Instant};
 
 use deskreel_contract::Capture;
-use deskreel_interaction::{Command, Commanded, Engine, Note, Output};
-use deskreel_model::event::{Event, Kind, Request};
-use deskreel_model::manifest::Outcome;
-use deskreel_model::{AgentId, Fault, MediaTime, Place, RecordingId};
-use deskreel_recorder::{Control, Error, Finished, Notice};
+use deskreel_interaction::{Command, Commanded, Engine, Note, Output, Policy};
+use deskreel_model::event::{Event, Kind};
+use deskreel_model::{AgentId, Place};
+use deskreel_recorder::Control;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::{acts, now};
-use super::desk::{Act, Ask, Done, Ends, Refused};
-use super::lanes::{Back, Lanes, Order, Told};
+use super::desk::{Ask, Ends};
+use super::lanes::{Back, Lanes, Making};
 use super::news::What;
 use super::past::Past;
 use super::settled::Unsettled;
-use super::status::{Phase, Running, Seated, Status};
+use super::status::{Phase, Seated, Status};
 use super::stock::Stock;
-use super::waiting::{Reply, Until, Waiting, word};
+use super::waiting::Waiting;
+use super::{acts, now};
 
 /// How often time is looked at where nothing happens: final segments and the room on disk may wait so long.
 const TICK: Duration = Duration::from_secs(1);
-/// Before a recording that failed is tried again: the first, second, ... time; the last repeats.
-const PAUSES_S: [u64; 5] = [0, 1, 2, 5, 15];
+/// Frames of a recording that count on, captured or skipped, come twice a second.
+const STALLED: Duration = Duration::from_secs(5);
 /// For recordings to end when the daemon does. A stop takes two seconds at most.
 const END_LIMIT: Duration = Duration::from_secs(4);
 
@@ -36,7 +38,9 @@ const END_LIMIT: Duration = Duration::from_secs(4);
 struct Wanted {
     agent: AgentId,
     capture: Capture,
+    /// Why it is footage, and why it takes what it takes of the screen.
     why: String,
+    capture_why: String,
 }
 
 pub struct Seat {
@@ -45,8 +49,8 @@ pub struct Seat {
     past: Past,
     lanes: Lanes,
     told: mpsc::UnboundedReceiver<Back>,
-    /// Of feeds that are plugins.
     events: mpsc::Receiver<Event>,
+    reloads: mpsc::Receiver<Reload>,
     ends: Ends,
     stock: Stock,
     status: Status,
@@ -56,9 +60,18 @@ pub struct Seat {
     /// Recordings in a row that ended by themselves, and when to try again.
     failures: usize,
     retry_at: Option<Instant>,
+    /// When the running recording last counted another frame.
+    grew_at: Instant,
+    /// Why no recording could begin, as far as trying its encoders out shows.
+    unready: Option<String>,
+    /// Until then the desktop of the agent whom we remember may come back.
+    orphaned_until: Option<Instant>,
     waiting: Waiting,
     unsettled: Unsettled,
 }
+
+/// Another pipeline file, without mistakes, or why the one before stays.
+pub type Reload = Result<(Making, Vec<Policy>), String>;
 
 /// What a seat is made of.
 pub struct Parts {
@@ -67,11 +80,17 @@ pub struct Parts {
     pub lanes: (Lanes, mpsc::UnboundedReceiver<Back>),
     pub stock: Stock,
     pub unsettled: Unsettled,
+    /// Of feeds that are plugins.
+    pub events: mpsc::Receiver<Event>,
+    pub reloads: mpsc::Receiver<Reload>,
+    /// An agent of before this start whose desktop does not come back for so long is logged out. None where there is no
+    /// desktop feed.
+    pub patience: Option<Duration>,
 }
 
 impl Seat {
     /// The events of the past are taken in before anything else happens: nothing is done for them but what still holds.
-    pub fn new(parts: Parts, events: mpsc::Receiver<Event>, ends: Ends) -> Seat {
+    pub fn new(parts: Parts, ends: Ends) -> Seat {
         let status = (**ends.status.borrow()).clone();
         let (past, remembered) = parts.past;
         let (lanes, told) = parts.lanes;
@@ -81,7 +100,8 @@ impl Seat {
             past,
             lanes,
             told,
-            events,
+            events: parts.events,
+            reloads: parts.reloads,
             ends,
             stock: parts.stock,
             status,
@@ -89,10 +109,16 @@ impl Seat {
             hindered: None,
             failures: 0,
             retry_at: None,
+            grew_at: Instant::now(),
+            unready: Some("the first worker is loading".to_owned()),
+            orphaned_until: None,
             waiting: Waiting::default(),
             unsettled: parts.unsettled,
         };
         seat.remember(remembered);
+        if seat.status.agent.is_some() {
+            seat.orphaned_until = parts.patience.map(|patience| Instant::now() + patience);
+        }
         seat
     }
 
@@ -116,6 +142,7 @@ impl Seat {
                 () = &mut shutdown => break,
                 Some(Ask { act, reply }) = self.ends.asks.recv() => self.act(act, reply),
                 Some(event) = self.events.recv() => self.take_in(event),
+                Some(reload) = self.reloads.recv() => self.reload(reload),
                 () = tokio::time::sleep(due) => self.pass(),
                 _ = tick.tick() => self.pass(),
             }
@@ -139,115 +166,33 @@ impl Seat {
             self.retry_at = None;
             self.strive();
         }
-        let abandoned = self.unsettled.expired(now());
-        abandoned.iter().for_each(|recording| self.stock.release(recording, None));
-        self.look_at_room();
-    }
-
-    /// A recording that takes the last of the disk ends while its end can still be written.
-    fn look_at_room(&mut self) {
-        self.stock.refresh(&mut self.status.spool);
-        let Some(running) = &self.status.recording else { return };
-        if running.phase != Phase::Stopping
-            && let Some(why) = self.stock.must_end(&self.status.spool)
+        if self.orphaned_until.take_if(|until| *until <= Instant::now()).is_some()
+            && let Some(seated) = &self.status.agent
+            && let Ok(event) = acts::logged_out(&seated.agent, now())
         {
-            let recording = running.recording.clone();
-            self.hindered = Some(why.clone());
-            self.stop(&recording, &why);
+            tracing::warn!(agent = %seated.agent, "logged out: the desktop has not come back since the recorder started");
+            self.take_in(event);
         }
+        for recording in self.unsettled.expired(now()) {
+            self.stock.release(&recording, None);
+        }
+        self.look_at_room();
+        self.look_at_health();
     }
 
-    // What is asked.
-
-    fn act(&mut self, act: Act, reply: Reply) {
-        let at = now();
-        let seated = self.status.agent.as_ref().map(|seated| seated.agent.clone());
-        let event = match &act {
-            Act::LogIn { agent, seat } => {
-                if let Some(other) = seated.filter(|seated| seated != agent)
-                    && let Ok(event) = acts::logged_out(&other, at)
-                {
-                    self.take_in(event);
-                }
-                acts::logged_in(agent, seat, &self.place, at)
-            }
-            Act::Request { agent, .. } if seated.as_ref() != Some(agent) => {
-                return drop(reply.send(Err(Refused::NotLoggedIn(agent.clone()))));
-            }
-            // Whoever logs out twice is out.
-            Act::LogOut { agent } if seated.as_ref() != Some(agent) => {
-                return drop(reply.send(Ok(Done::default())));
-            }
-            Act::LogOut { agent } => acts::logged_out(agent, at),
-            Act::Tell(event) => Ok((**event).clone()),
-            Act::Request { agent, request } => acts::requested(agent, request, at),
-        };
-        match event {
-            Ok(event) => self.take_in(event),
-            Err(error) => {
-                let reason = error.to_string();
-                return drop(reply.send(Err(Refused::Failed { fault: Fault::Bug, reason })));
-            }
-        }
-        match act {
-            Act::Request { request, .. } => self.answer(&request, reply),
-            _ => drop(reply.send(Ok(self.done()))),
-        }
-    }
-
-    /// Answers a request once it is so, or says why it is not going to be.
-    fn answer(&mut self, request: &Request, reply: Reply) {
-        let refuse = |reply: Reply, refused| drop(reply.send(Err(refused)));
-        let not_allowed = |text: &str| Refused::NotAllowed(text.to_owned());
+    /// Healthy is who could record now, and whose footage grows while it should.
+    fn look_at_health(&mut self) {
         let running = self.status.recording.as_ref();
-        let current = running.filter(|running| running.phase != Phase::Stopping);
-        match (request, current) {
-            (Request::Start | Request::Tag { .. }, Some(_)) => drop(reply.send(Ok(self.done()))),
-            (Request::Start, None) => match (&self.hindered, &self.wanted) {
-                (Some(why), Some(_)) => {
-                    refuse(reply, Refused::Failed { fault: Fault::Device, reason: why.clone() });
-                }
-                _ => refuse(reply, not_allowed("the policies of the pipeline file forbid it")),
-            },
-            (Request::Stop, Some(running)) => {
-                let why = format!("it goes on: {}", running.why);
-                refuse(reply, Refused::NotAllowed(why));
-            }
-            (Request::Stop, None) => match running {
-                Some(stopping) => self.waiting.push(Until::Sealed(stopping.recording.clone()), reply),
-                None => refuse(reply, Refused::NothingRecorded),
-            },
-            (Request::Tag { .. } | Request::Pause { .. } | Request::Mask { .. } | Request::Resume, None) => {
-                refuse(reply, Refused::NothingRecorded);
-            }
-            (Request::Pause { .. } | Request::Mask { .. } | Request::Resume, Some(running)) => {
-                let wanted = self.wanted.as_ref().map_or(Capture::Live, |wanted| wanted.capture);
-                let is_hidden = wanted != Capture::Live;
-                let asks_to_hide = !matches!(request, Request::Resume);
-                if is_hidden != asks_to_hide {
-                    let why = match is_hidden {
-                        true => format!("it stays {}: something else still asks for that", word(wanted)),
-                        false => "`pause = \"ignore\"` in [policy] of the pipeline file".to_owned(),
-                    };
-                    refuse(reply, Refused::NotAllowed(why));
-                } else if running.capture == wanted && running.phase == Phase::Recording {
-                    drop(reply.send(Ok(self.done())));
-                } else {
-                    self.waiting.push(Until::Captured(running.recording.clone(), wanted), reply);
-                }
-            }
-        }
+        let stalled =
+            running.filter(|running| running.phase == Phase::Recording && self.grew_at.elapsed() > STALLED);
+        let problems = &mut self.status.health.problems;
+        problems.clear();
+        problems.extend(self.status.stale.clone());
+        problems.extend(self.unready.clone());
+        problems.extend(self.hindered.as_ref().map(|why| format!("a recording could not begin: {why}")));
+        problems.extend(stalled.map(|running| format!("recording {} no longer grows", running.recording)));
+        problems.extend(running.filter(|r| r.disk_full).map(|_| "the disk is full".to_owned()));
     }
-
-    fn done(&self) -> Done {
-        let running = self.status.recording.as_ref().filter(|running| running.phase != Phase::Stopping);
-        Done {
-            recording: running.map(|running| running.recording.clone()),
-            capture: running.map(|running| running.capture),
-        }
-    }
-
-    // What events lead to.
 
     fn take_in(&mut self, event: Event) {
         self.past.append(&event, now());
@@ -323,12 +268,15 @@ impl Seat {
         let Commanded { agent, command, why, .. } = commanded;
         match command {
             Command::Start { capture } => {
-                self.wanted = Some(Wanted { agent: agent.clone(), capture: *capture, why: why.clone() });
+                let (agent, why) = (agent.clone(), why.clone());
+                let capture_why = why.clone();
+                self.wanted = Some(Wanted { agent, capture: *capture, why, capture_why });
             }
             Command::Stop => drop(self.wanted.take_if(|wanted| wanted.agent == *agent)),
             Command::Capture { capture } => {
                 if let Some(wanted) = self.wanted.as_mut().filter(|wanted| wanted.agent == *agent) {
                     wanted.capture = *capture;
+                    wanted.capture_why.clone_from(why);
                 }
             }
         }
@@ -353,155 +301,24 @@ impl Seat {
         }
     }
 
-    // What is recorded.
-
-    /// Begins what is wanted and does not run.
-    fn strive(&mut self) {
-        let is_running = self.status.recording.as_ref().is_some_and(|running| running.phase != Phase::Stopping);
-        let Some(wanted) = self.wanted.as_ref().filter(|_| !is_running) else { return };
-        let (agent, capture, why) = (wanted.agent.clone(), wanted.capture, wanted.why.clone());
-        let recording = deskreel_recorder::new_id();
-        self.stock.refresh(&mut self.status.spool);
-        if let Err(hindrance) = self.stock.admit(&recording, &agent, &why, &self.status.spool) {
-            return self.not_started(agent, hindrance);
-        }
-        let since = now();
-        self.unsettled.began(recording.clone(), agent.clone(), since, self.folder(&recording));
-        self.tell(What::Starting {
-            recording: recording.clone(),
-            agent: agent.clone(),
-            capture,
-            why: why.clone(),
-        });
-        self.status.recording = Some(Running {
-            recording: recording.clone(),
-            agent: agent.clone(),
-            phase: Phase::Starting,
-            capture,
-            why: why.clone(),
-            since,
-            media: MediaTime::ZERO,
-            frames: Default::default(),
-            bytes: 0,
-            parts: 0,
-            disk_full: false,
-            encoder: None,
-        });
-        self.lanes.begin(Order { recording, agent, place: self.place.clone(), capture, why });
-    }
-
-    fn folder(&self, recording: &RecordingId) -> std::path::PathBuf {
-        self.lanes.making().graph.recording.directory.join(recording.as_str())
-    }
-
-    /// It is tried again for as long as it is wanted.
-    fn not_started(&mut self, agent: AgentId, why: String) {
-        tracing::warn!(%agent, why, "a recording could not begin");
-        let pause = PAUSES_S[(self.failures + 1).min(PAUSES_S.len() - 1)];
-        self.failures += 1;
-        self.retry_at = Some(Instant::now() + Duration::from_secs(pause));
-        if self.hindered.as_ref() != Some(&why) {
-            self.tell(What::NotStarted { agent, why: why.clone() });
-        }
-        self.hindered = Some(why);
-    }
-
-    fn stop(&mut self, recording: &RecordingId, why: &str) {
-        self.lanes.control(recording, Control::Stop);
-        if let Some(running) = self.status.recording.as_mut().filter(|r| r.recording == *recording) {
-            running.phase = Phase::Stopping;
-        }
-        self.tell(What::Stopping { recording: recording.clone(), why: why.to_owned() });
-    }
-
-    fn told(&mut self, told: Told) {
-        match told {
-            Told::Notice(recording, notice) => self.notice(&recording, notice),
-            Told::Ended(recording, result) => self.ended(recording, result),
-            Told::Ready(ready) => {
-                let problem = ready.err().map(|error| format!("a recording could not begin: {error}"));
-                self.status.health.problems = problem.into_iter().collect();
+    /// Recordings that run are made as they were begun; what is decided from now on, and what begins, goes by the new file.
+    fn reload(&mut self, reload: Reload) {
+        let error = match reload {
+            Ok((making, policies)) => {
+                let rules = making.graph.policy_rules.clone();
+                self.status.pipeline.clone_from(&making.graph.name);
+                self.status.spool.quota_bytes = making.graph.spool.quota;
+                self.lanes.change(making);
+                let mut outputs = Vec::new();
+                self.engine.change(policies, rules, &mut |output| outputs.push(output));
+                self.obey(outputs);
+                None
             }
-        }
-    }
-
-    fn notice(&mut self, recording: &RecordingId, notice: Notice) {
-        let id = recording.clone();
-        self.stock.notice(recording, &notice);
-        let running = self.status.recording.as_mut().filter(|running| running.recording == *recording);
-        match (notice, running) {
-            (Notice::Recording { .. }, Some(running)) => {
-                if running.phase == Phase::Starting {
-                    running.phase = Phase::Recording;
-                    (self.failures, self.hindered) = (0, None);
-                    self.status.health.problems.clear();
-                    self.tell(What::Started { recording: id });
-                }
-            }
-            (Notice::Captured { at, capture }, running) => {
-                if let Some(running) = running {
-                    running.capture = capture;
-                }
-                let why = self.wanted.as_ref().map_or(String::new(), |wanted| wanted.why.clone());
-                self.tell(What::Captured { recording: id, capture, media: at, why });
-                self.waiting.captured(recording, capture);
-            }
-            (Notice::Incident { at, cause, detail }, _) => {
-                self.tell(What::Incident { recording: id, media: at, cause, detail });
-            }
-            (Notice::Status(status), Some(running)) => {
-                running.media = status.at;
-                running.frames = status.frames;
-                running.bytes = status.bytes;
-                running.parts = status.parts;
-                running.disk_full = status.disk_full;
-            }
-            (Notice::Encoder { encoder, .. }, Some(running)) => {
-                running.encoder = Some(format!("{} ({})", encoder.plugin, encoder.candidate));
-            }
-            _ => {}
-        }
-    }
-
-    fn ended(&mut self, recording: RecordingId, result: Result<Finished, Error>) {
-        let was = self.status.recording.take_if(|running| running.recording == recording);
-        let agent = was.as_ref().map(|running| running.agent.clone());
-        let failure = match &result {
-            Ok(finished) => self.sealed(&recording, finished),
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(error),
         };
-        self.unsettled.ended(&recording, now());
-        self.stock.ended(&recording, &result);
-        self.waiting.sealed(&recording);
-        if was.is_none_or(|running| running.phase == Phase::Stopping) {
-            return self.strive();
-        }
-        // It ended by itself. What still is wanted begins again, at once the first time.
-        let why = failure.unwrap_or_else(|| "the source has nothing more to give".to_owned());
-        if let Some(agent) = agent.filter(|_| self.wanted.is_some()) {
-            self.not_started(agent, why);
-        }
+        self.status.stale.clone_from(&error);
+        self.tell(What::Reloaded { error });
     }
-
-    /// Why it is a failure, if it is one.
-    fn sealed(&mut self, recording: &RecordingId, finished: &Finished) -> Option<String> {
-        let manifest = &finished.manifest;
-        let outcome = manifest.outcome.clone().unwrap_or(Outcome::Recovered);
-        let duration = manifest.tracks.iter().filter_map(|track| track.end()).max();
-        self.tell(What::Sealed {
-            recording: recording.clone(),
-            outcome: outcome.clone(),
-            duration: duration.unwrap_or(MediaTime::ZERO),
-            frames: manifest.tracks.iter().map(|track| track.frames().encoded).sum(),
-            gaps: manifest.tracks.iter().map(|track| track.gaps.len()).sum(),
-        });
-        match outcome {
-            Outcome::Failed { failure } => Some(failure.to_string()),
-            _ => None,
-        }
-    }
-
-    // The end.
 
     async fn end(&mut self) {
         self.tell(What::GoingDown);

@@ -14,10 +14,23 @@ pub struct Status {
     pub started: Utc,
     pub place: Place,
     pub health: Health,
+    /// Why the pipeline file in use is not the one on disk.
+    pub stale: Option<String>,
+    pub counts: Counts,
     pub agent: Option<Seated>,
     /// The one that runs.
     pub recording: Option<Running>,
     pub spool: SpoolStatus,
+}
+
+/// Since the daemon started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Recordings whose first frame came to disk.
+    pub started: u64,
+    pub sealed: u64,
+    /// Tries to begin, or to go on, that failed.
+    pub failed: u64,
 }
 
 /// Healthy is who could record now, and whose bytes grow while it should be recording.

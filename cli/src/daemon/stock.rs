@@ -9,8 +9,7 @@ use deskreel_recorder::{Error, Finished, Notice};
 
 use super::status::SpoolStatus;
 
-pub struct Stock {
-}
+pub struct Stock {}
 
 impl Stock {
     /// Brings the row of the segment table to the recording, and lets it go to the sinks.

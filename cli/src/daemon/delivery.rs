@@ -1,0 +1,387 @@
+//! Brings to the sinks what the outbox owes them: one thread for each, which owns the plugin's instance and asks the
+//! outbox what is next. A sink that hangs holds up nobody but itself; one that fails or panics is made anew and asked
+//! again when the outbox says so.
+//!
+//! The rate cap is one for all sinks. It is a debt that is paid back between fragments: each is sent at once and whole,
+//! and the next one waits until the bytes before it are paid for. Handing over a finished recording is not counted.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use deskreel_contract::{Answer, FinishedRecording, FragmentDelivery};
+use deskreel_host::{Catalog, HostCallbacks, Plugin, PluginFailure};
+use deskreel_model::worker::PluginSettings;
+use deskreel_model::{RecordingId, SinkName};
+use deskreel_spool::Outbox;
+use deskreel_spool::outbox::{Item, Leaving, Next, Reply};
+
+/// A sink's instance, as its thread uses it.
+pub trait Deliver {
+    /// None if it takes whole recordings only.
+    fn fragment(&mut self, delivery: &FragmentDelivery) -> Result<Option<Answer>, String>;
+    fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer, String>;
+}
+
+/// Makes an instance; called on the sink's thread, and again after each failure.
+pub type Make = Box<dyn FnMut() -> Result<Box<dyn Deliver>, String> + Send>;
+
+pub struct Sink {
+    pub name: SinkName,
+    pub make: Make,
+}
+
+/// What happened to a delivery, for events, metrics and logs. Told on the sinks' threads.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    Fragment {
+        sink: SinkName,
+        recording: String,
+        bytes: u64,
+    },
+    Delivered {
+        sink: SinkName,
+        recording: String,
+        place: String,
+    },
+    Refused {
+        sink: SinkName,
+        recording: String,
+        reason: String,
+    },
+    /// It is tried again.
+    Failed {
+        sink: SinkName,
+        recording: String,
+        reason: String,
+    },
+    /// It has left the spool.
+    Left {
+        recording: RecordingId,
+    },
+}
+
+/// The outbox, and the threads that empty it.
+pub struct Delivery {
+    shared: Arc<Shared>,
+    threads: Vec<Thread>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// There may be something new to deliver, or it is time to stop.
+    work: Condvar,
+    progress: Box<dyn Fn(Progress) + Send + Sync>,
+}
+
+struct State {
+    outbox: Outbox,
+    rate: Option<Rate>,
+}
+
+struct Thread {
+    sink: SinkName,
+    signal: Arc<Signal>,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
+}
+
+#[derive(Default)]
+struct Signal {
+    /// End after the call that runs.
+    stops: AtomicBool,
+    /// Nobody waits for the call any more, and its answer does not count.
+    is_given_up: AtomicBool,
+}
+
+impl Delivery {
+    /// `rate` is in bytes per second.
+    pub fn start(
+        outbox: Outbox,
+        sinks: Vec<Sink>,
+        rate: Option<u64>,
+        progress: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<Delivery> {
+        let rate = rate.map(|rate| Rate::new(rate, Instant::now()));
+        let state = Mutex::new(State { outbox, rate });
+        let shared = Arc::new(Shared { state, work: Condvar::new(), progress: Box::new(progress) });
+        let mut delivery = Delivery { shared, threads: Vec::new() };
+        delivery.set_sinks(sinks)?;
+        Ok(delivery)
+    }
+
+    /// Tells the outbox something, after which there may be something to deliver.
+    pub fn tell<T>(&self, tell: impl FnOnce(&mut Outbox) -> T) -> T {
+        let told = tell(&mut self.shared.state().outbox);
+        self.shared.work.notify_all();
+        told
+    }
+
+    pub fn look<T>(&self, look: impl FnOnce(&Outbox) -> T) -> T {
+        look(&self.shared.state().outbox)
+    }
+
+    /// Deletes what every sink has and what is empty. Sinks' threads do so after each delivery; this is for what no
+    /// sink ever gets.
+    pub fn sweep(&self) {
+        self.shared.sweep();
+    }
+
+    /// Deletes a recording for want of room, whoever has not got it.
+    pub fn evict(&self, recording: &RecordingId, why: &str) -> Result<(), deskreel_spool::Error> {
+        let leaving = self.shared.state().outbox.evict(recording, why)?;
+        self.shared.delete(leaving);
+        Ok(())
+    }
+
+    /// In bytes per second, from now on.
+    pub fn set_rate(&self, rate: Option<u64>) {
+        self.shared.state().rate = rate.map(|rate| Rate::new(rate, Instant::now()));
+        self.shared.work.notify_all();
+    }
+
+    /// Other sinks from now on, or the same with other settings. [`stop`](Self::stop) those that run before.
+    pub fn set_sinks(&mut self, sinks: Vec<Sink>) -> Result<()> {
+        let names: Vec<SinkName> = sinks.iter().map(|sink| sink.name.clone()).collect();
+        self.shared.state().outbox.set_sinks(&names);
+        for Sink { name, make } in sinks {
+            let (ending, ended) = mpsc::channel();
+            let signal = Arc::new(Signal::default());
+            let running =
+                Running { shared: self.shared.clone(), sink: name.clone(), signal: signal.clone(), make };
+            let run = move || {
+                running.run();
+                drop(ending);
+            };
+            thread::Builder::new()
+                .name(format!("sink {name}"))
+                .spawn(run)
+                .with_context(|| format!("cannot start the thread of sink `{name}`"))?;
+            self.threads.push(Thread { sink: name, signal, ended });
+        }
+        Ok(())
+    }
+
+    /// Lets the calls that run end, for at most so long. Gives the sinks that did not: what they still answer does not
+    /// count, and they are asked again after the next start.
+    pub fn stop(&mut self, limit: Duration) -> Vec<SinkName> {
+        let state = self.shared.state();
+        self.threads.iter().for_each(|thread| thread.signal.stops.store(true, Ordering::Relaxed));
+        drop(state);
+        self.shared.work.notify_all();
+        let until = Instant::now() + limit;
+        let mut hang = Vec::new();
+        for thread in self.threads.drain(..) {
+            let left = until.saturating_duration_since(Instant::now());
+            if thread.ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+                // Under the lock, so that its answer has counted or never does.
+                let _state = self.shared.state();
+                thread.signal.is_given_up.store(true, Ordering::Relaxed);
+                hang.push(thread.sink);
+            }
+        }
+        hang
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweep(&self) {
+        let taken_out = self.state().outbox.take_out();
+        match taken_out {
+            Ok(leaving) => leaving.into_iter().for_each(|leaving| self.delete(leaving)),
+            Err(error) => tracing::warn!(%error, "what is delivered cannot leave the spool"),
+        }
+    }
+
+    /// Not under the lock: hours of footage are ten thousand files.
+    fn delete(&self, leaving: Leaving) {
+        let recording = leaving.recording.clone();
+        if let Err(error) = leaving.delete() {
+            tracing::warn!(%recording, %error, "what is left of it is deleted at the next start");
+        }
+        (self.progress)(Progress::Left { recording });
+    }
+}
+
+/// A sink's thread.
+struct Running {
+    shared: Arc<Shared>,
+    sink: SinkName,
+    signal: Arc<Signal>,
+    make: Make,
+}
+
+impl Running {
+    fn run(mut self) {
+        let mut instance = None;
+        while let Some(item) = self.wait_for_item() {
+            let reply = self.ask(&mut instance, &item);
+            if !self.answered(&item, reply) {
+                return;
+            }
+        }
+    }
+
+    /// None when it is time to stop.
+    fn wait_for_item(&self) -> Option<Item> {
+        let mut state = self.shared.state();
+        loop {
+            if self.signal.stops.load(Ordering::Relaxed) {
+                return None;
+            }
+            let now = Instant::now();
+            let State { outbox, rate } = &mut *state;
+            let until = match outbox.next(&self.sink, now) {
+                Next::Deliver(Item::Fragment(delivery)) => {
+                    match rate.as_mut().and_then(|rate| rate.take(delivery.size, now)) {
+                        None => return Some(Item::Fragment(delivery)),
+                        until => until,
+                    }
+                }
+                Next::Deliver(item) => return Some(item),
+                Next::WaitUntil(until) => Some(until),
+                Next::Idle => None,
+            };
+            let work = &self.shared.work;
+            state = match until {
+                None => work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let waited = work.wait_timeout(state, until.saturating_duration_since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// An instance that failed is not asked again: what it holds may be as broken as its answer.
+    fn ask(&mut self, instance: &mut Option<Box<dyn Deliver>>, item: &Item) -> Reply {
+        let mut made = match instance.take() {
+            Some(made) => made,
+            None => match (self.make)() {
+                Ok(made) => made,
+                Err(error) => return Reply::Failed(error),
+            },
+        };
+        let answer = match item {
+            Item::Fragment(delivery) => made.fragment(delivery),
+            Item::Finish(recording) => made.finish(recording).map(Some),
+        };
+        match answer {
+            Ok(answer) => {
+                *instance = Some(made);
+                answer.map_or(Reply::TakesWhole, Reply::Answered)
+            }
+            Err(error) => Reply::Failed(error),
+        }
+    }
+
+    /// Whether to go on.
+    fn answered(&self, item: &Item, reply: Reply) -> bool {
+        let mut state = self.shared.state();
+        if self.signal.is_given_up.load(Ordering::Relaxed) {
+            return false;
+        }
+        let written = state.outbox.answered(&self.sink, item, reply.clone(), Instant::now());
+        drop(state);
+        let progress = match written {
+            Ok(()) => self.progress(item, reply),
+            Err(error) => Some(self.failed(item, format!("its answer cannot be written down: {error}"))),
+        };
+        let may_leave = matches!(progress, Some(Progress::Delivered { .. }));
+        if let Some(progress) = progress {
+            (self.shared.progress)(progress);
+        }
+        if may_leave {
+            self.shared.sweep();
+        }
+        true
+    }
+
+    fn progress(&self, item: &Item, reply: Reply) -> Option<Progress> {
+        let (sink, recording) = (self.sink.clone(), item.recording().to_owned());
+        Some(match (reply, item) {
+            (Reply::TakesWhole, _) => return None,
+            (Reply::Answered(Answer::Acknowledged { .. }), Item::Fragment(delivery)) => {
+                Progress::Fragment { sink, recording, bytes: delivery.size }
+            }
+            (Reply::Answered(Answer::Acknowledged { place }), Item::Finish(_)) => {
+                Progress::Delivered { sink, recording, place }
+            }
+            (Reply::Answered(Answer::Refused { reason }), _) => Progress::Refused { sink, recording, reason },
+            (Reply::Answered(Answer::RetryAfter { reason, .. }) | Reply::Failed(reason), _) => {
+                self.failed(item, reason)
+            }
+        })
+    }
+
+    fn failed(&self, item: &Item, reason: String) -> Progress {
+        Progress::Failed { sink: self.sink.clone(), recording: item.recording().to_owned(), reason }
+    }
+}
+
+/// Bytes per second, as a debt: at most a second's worth is sent ahead.
+struct Rate {
+    per_second: f64,
+    /// Bytes that may be sent; below zero, those that have to be waited for.
+    credit: f64,
+    at: Instant,
+}
+
+impl Rate {
+    fn new(per_second: u64, now: Instant) -> Rate {
+        // A rate of nothing would wait forever.
+        let per_second = per_second.max(1) as f64;
+        Rate { per_second, credit: per_second, at: now }
+    }
+
+    /// Takes so many bytes, or says when to ask again.
+    fn take(&mut self, bytes: u64, now: Instant) -> Option<Instant> {
+        let earned = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
+        (self.credit, self.at) = ((self.credit + earned).min(self.per_second), now);
+        if self.credit > 0.0 {
+            self.credit -= bytes as f64;
+            return None;
+        }
+        // A byte more than the debt, so that it is paid by then in spite of rounding.
+        Some(now + Duration::from_secs_f64((1.0 - self.credit) / self.per_second))
+    }
+}
+
+/// The instances of a sink of the pipeline file.
+pub fn plugin(catalog: &Catalog, plugin: &PluginSettings) -> Result<Make> {
+    let PluginSettings { plugin: id, settings } = plugin.clone();
+    let (found, _) = catalog.find(&id).with_context(|| format!("there is no plugin `{id}`"))?;
+    let found = found.clone();
+    Ok(Box::new(move || {
+        let library = deskreel_host::load_with_deadline(&found, deskreel_host::LOAD_LIMIT)
+            .map_err(|refused| format!("{} cannot be used: {refused}", found.path.display()))?;
+        let made = library.create(&id, &settings, HostCallbacks::default());
+        Ok(Box::new(made.map_err(|failure| failure.to_string())?))
+    }))
+}
+
+impl Deliver for Plugin {
+    fn fragment(&mut self, delivery: &FragmentDelivery) -> Result<Option<Answer>, String> {
+        Plugin::fragment(self, delivery).map_err(|failure: PluginFailure| failure.to_string())
+    }
+
+    fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer, String> {
+        Plugin::finish(self, recording).map_err(|failure| failure.to_string())
+    }
+}

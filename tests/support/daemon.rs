@@ -1,0 +1,191 @@
+//! Runs the real `deskreel run`, and asks it as a program on the same PC would.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::recorder::{Recording, deskreel, send};
+
+/// Nothing in these tests takes longer; what does, hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+pub const TOKEN: &str = "a-token-of-forty-letters-for-tests-alone";
+
+/// A daemon in a folder of its own. Killed if the test lets go of it.
+pub struct Daemon {
+    pub folder: TempDir,
+    /// `https://localhost:8643`
+    pub api: String,
+    pub child: Child,
+    log: Receiver<Value>,
+}
+
+impl Daemon {
+    /// `pipeline` is the file but for its top, `[recording]` and the desktop feed. Ann's password is `secret`.
+    pub fn start(pipeline: &str, origins: &[&str]) -> Daemon {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let secret = |name: &str, text: &str| {
+            fs::write(at(name), text).unwrap();
+            fs::set_permissions(at(name), fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        secret("token", TOKEN);
+        secret("agents", &password("ann", "secret"));
+        let text = format!(
+            "version = 1\nname = \"test\"\n{pipeline}\n[recording]\ntracks = [\"video\"]\ndirectory = {:?}\n\
+             [feed.desktop]\nplugin = \"feed.desktop\"\nlisten = \"localhost:0\"\nplace = \"seat-12\"\n\
+             agents_file = {:?}\ntoken_file = {:?}\norigins = {origins:?}\n",
+            at("recordings"),
+            at("agents"),
+            at("token"),
+        );
+        fs::write(at("pipeline.toml"), text).unwrap();
+        Daemon::in_folder(folder)
+    }
+
+    /// Starts it, or starts it again, with the file that lies there.
+    pub fn in_folder(folder: TempDir) -> Daemon {
+        let mut child = deskreel()
+            .args(["run", "--log", "json"])
+            .arg(folder.path().join("pipeline.toml"))
+            .env("STATE_DIRECTORY", folder.path().join("state"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("deskreel starts");
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, log) = channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                match serde_json::from_str(&line) {
+                    Ok(line) => drop(tell.send(line)),
+                    Err(_) => eprintln!("{line}"),
+                }
+            }
+        });
+        let mut daemon = Daemon { folder, api: String::new(), child, log };
+        let listens = daemon.wait_for_log("the API listens");
+        let address = listens["address"].as_str().unwrap();
+        let port = address.rsplit(':').next().unwrap();
+        daemon.api = format!("https://localhost:{port}");
+        daemon
+    }
+
+    /// The next line of the log with this message.
+    pub fn wait_for_log(&mut self, message: &str) -> Value {
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            let line = self.log.recv_timeout(limit.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|error| panic!("no `{message}` in the log: {error}"));
+            if line["message"] == message {
+                return line;
+            }
+        }
+    }
+
+    pub fn recordings(&self) -> PathBuf {
+        self.folder.path().join("recordings")
+    }
+
+    /// Waits until so many recordings have their final segments beside them; oldest first.
+    pub fn wait_for_recordings(&self, count: usize) -> Vec<Recording> {
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            let mut folders: Vec<PathBuf> = fs::read_dir(self.recordings())
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|folder| folder.join("footage.json").exists())
+                .collect();
+            if folders.len() >= count {
+                folders.sort();
+                return folders.iter().map(|folder| Recording::open(folder)).collect();
+            }
+            assert!(Instant::now() < limit, "{} of {count} recordings are settled", folders.len());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        send(self.child.id(), signal);
+    }
+
+    /// Asks for a clean end, waits for it, and gives back the folder.
+    pub fn stop(mut self) -> TempDir {
+        self.signal(rustix::process::Signal::TERM);
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    /// SIGKILL; the folder stays as it was at that moment.
+    pub fn kill(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A line for the agents' file.
+fn password(agent: &str, password: &str) -> String {
+    let mut child = deskreel()
+        .args(["password", agent])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("deskreel starts");
+    child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Asks the API with `curl`, which is no code of ours. Gives the status and the answer.
+pub struct Program<'a> {
+    api: &'a str,
+    token: &'a str,
+}
+
+impl<'a> Program<'a> {
+    pub fn new(api: &'a str, token: &'a str) -> Self {
+        Program { api, token }
+    }
+
+    pub fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let mut curl = std::process::Command::new("curl");
+        curl.args(["-sk", "--max-time", "30", "-X", method, "-w", "\n%{http_code}"]);
+        curl.args(["-H", &format!("Authorization: Bearer {}", self.token)]);
+        if let Some(body) = body {
+            curl.args(["-H", "Content-Type: application/json", "-d", &body.to_string()]);
+        }
+        let output =
+            curl.arg(format!("{}{path}", self.api)).output().expect("curl runs (script/test installs it)");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+}
+
+/// Where recordings lie that a test's daemon has made.
+pub fn folders(directory: &Path) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|folder| folder.join("manifest.json").exists())
+        .collect();
+    folders.sort();
+    folders
+}
