@@ -7,7 +7,8 @@ use super::{File, assert_none, files, literals, read, root, words};
 
 /// Programs that tests, scripts and the command start, and the Debian package of each. `None`: every machine that has
 /// cargo, or Debian itself, has it, or the test that wants it does without.
-const PROGRAMS: [(&str, Option<&str>); 16] = [
+const PROGRAMS: [(&str, Option<&str>); 17] = [
+    ("/usr/sbin/apache2", Some("apache2-bin")),
     ("cc", Some("gcc")),
     ("dot", Some("graphviz")),
     ("ffmpeg", Some("ffmpeg")),

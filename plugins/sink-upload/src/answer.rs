@@ -50,8 +50,18 @@ pub fn judge_put(said: &Said, own: &str) -> Result<(), Trouble> {
 
 /// Of any answer that is no success. What somebody can mend is asked again: nothing is lost by waiting.
 pub fn trouble(said: &Said) -> Trouble {
-    let title = said.title.as_deref().map(|title| format!(": {title}")).unwrap_or_default();
-    let reason = format!("the server answers {}{title}", said.status);
+    // An answer to `HEAD` has no title.
+    let why = said.title.as_deref().unwrap_or(match said.status {
+        401 => "the token is missing, wrong or expired",
+        403 => "the token is not for this recording",
+        404 => "there is no recording server at this address",
+        507 => "no room",
+        _ => "",
+    });
+    let reason = match why {
+        "" => format!("the server answers {}", said.status),
+        why => format!("the server answers {}: {why}", said.status),
+    };
     let asked = said.retry_after.as_deref().and_then(|text| text.trim().parse::<u32>().ok());
     match said.status {
         409 | 410 | 413 => Trouble::never(reason),
