@@ -29,22 +29,22 @@
 //! # Order
 //!
 //! The oldest recording is first, whole, and then the next; a recording whose delivery failed waits behind the others
-//! (`lane.rs`). A process owns the outbox by a lock on the directory.
+//! (`tray.rs`). A process owns the outbox by a lock on the directory.
 
 mod book;
 mod deliver;
-mod lane;
 mod leave;
 mod open;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tray;
 
 pub use deliver::{Item, Next, Reply};
-pub use lane::Counts;
 pub use leave::Leaving;
 pub use open::Finding;
 pub use status::{Debt, DebtState, RecordingStatus, SinkStatus, Stage, Status};
+pub use tray::Counts;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -60,7 +60,7 @@ use crate::files::{Durable, Files};
 use crate::folder::parse;
 use crate::journal::Journal;
 use book::{Book, Content, Entry, Got};
-use lane::{Chance, Facts, Key, Lane, Queue};
+use tray::{Chance, Facts, Key, Queue, Tray};
 
 pub const JOURNAL: &str = "outbox.journal";
 /// Lines below which the journal is never written anew; about 600 kB.
@@ -73,7 +73,7 @@ pub struct Outbox {
     account: Account,
     book: Book,
     /// Of the sinks that there are now. The book may know others, of earlier pipeline files.
-    lanes: BTreeMap<SinkName, Lane>,
+    trays: BTreeMap<SinkName, Tray>,
     chance: Chance,
     /// Lines at which it is looked whether the journal is mostly stale.
     rewrite_at: usize,
@@ -113,12 +113,12 @@ impl Outbox {
         file: &FileRef,
     ) -> Result<(), Error> {
         let held = self.book.recordings.get(recording).ok_or_else(|| unknown(recording))?;
-        for (sink, lane) in self.lanes.iter_mut().filter(|(_, lane)| !lane.takes_whole) {
+        for (sink, tray) in self.trays.iter_mut().filter(|(_, tray)| !tray.takes_whole) {
             let has_it = held.sinks.get(sink).is_some_and(|got| got.has(track, part, number));
             if held.sealed.is_none() && held.owes(sink) && !has_it {
                 let key = Key { part, number, track: track.to_owned() };
                 let facts = Facts { sha256: file.sha256.clone(), size: file.size };
-                lane.queues.entry(recording.clone()).or_default().insert(key, facts);
+                tray.queues.entry(recording.clone()).or_default().insert(key, facts);
             }
         }
         Ok(())
@@ -155,9 +155,9 @@ impl Outbox {
     /// The sinks of another pipeline file. What one has got before is not delivered to it again; a new one gets
     /// everything that is still here.
     pub fn set_sinks(&mut self, sinks: &[SinkName]) {
-        self.lanes.retain(|name, _| sinks.contains(name));
+        self.trays.retain(|name, _| sinks.contains(name));
         for sink in sinks {
-            self.lanes.entry(sink.clone()).or_default();
+            self.trays.entry(sink.clone()).or_default();
         }
     }
 
@@ -166,7 +166,7 @@ impl Outbox {
         self.account.tell(&*self.files, recording, sealed(manifest, outcome, content.bytes), Durable::Later);
         self.write(vec![Entry::Sealed { recording: recording.clone(), content }], Durable::Later)?;
         // From here on the manifest says what is owed: fragments may have been salvaged, or dropped.
-        self.lanes.values_mut().for_each(|lane| drop(lane.queues.remove(recording)));
+        self.trays.values_mut().for_each(|tray| drop(tray.queues.remove(recording)));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use deskreel_contract::{Answer, FinishedRecording, FragmentDelivery};
 use deskreel_model::{PartNumber, RecordingId, SinkName, layout};
 
 use super::book::{End, Entry};
-use super::lane::{Facts, Key};
+use super::tray::{Facts, Key};
 use super::{Outbox, queue, sealed_manifest};
 use crate::Error;
 use crate::account::What;
@@ -50,12 +50,12 @@ impl Outbox {
     /// What to deliver to a sink now. It stays the next one until it has been [`answered`](Self::answered).
     pub fn next(&mut self, sink: &SinkName, now: Instant) -> Next {
         let owed: Vec<RecordingId> = self.owed(sink);
-        let Some(lane) = self.lanes.get(sink).filter(|_| !owed.is_empty()) else { return Next::Idle };
-        if let Some(until) = lane.waits_until(now) {
+        let Some(tray) = self.trays.get(sink).filter(|_| !owed.is_empty()) else { return Next::Idle };
+        if let Some(until) = tray.waits_until(now) {
             return Next::WaitUntil(until);
         }
         let mut until: Option<Instant> = None;
-        for recording in lane.in_order(owed) {
+        for recording in tray.in_order(owed) {
             if self.held_back(sink, &recording, now).is_none()
                 && let Some(item) = self.item(sink, &recording, now)
             {
@@ -78,7 +78,7 @@ impl Outbox {
     ) -> Result<(), Error> {
         let known = self.book.recordings.keys().find(|id| id.as_str() == item.recording()).cloned();
         // Else it has been dropped meanwhile, or its sink has.
-        let (Some(recording), true) = (known, self.lanes.contains_key(sink)) else { return Ok(()) };
+        let (Some(recording), true) = (known, self.trays.contains_key(sink)) else { return Ok(()) };
         match (reply, item) {
             (Reply::Answered(Answer::Acknowledged { .. }), Item::Fragment(delivery)) => {
                 self.has_fragment(sink, &recording, delivery, now)
@@ -94,9 +94,9 @@ impl Outbox {
                 Ok(())
             }
             (Reply::TakesWhole, Item::Fragment(_)) => {
-                if let Some(lane) = self.lanes.get_mut(sink) {
-                    lane.takes_whole = true;
-                    lane.queues.clear();
+                if let Some(tray) = self.trays.get_mut(sink) {
+                    tray.takes_whole = true;
+                    tray.queues.clear();
                 }
                 Ok(())
             }
@@ -119,34 +119,34 @@ impl Outbox {
     }
 
     fn held_back(&self, sink: &SinkName, recording: &RecordingId, now: Instant) -> Option<Instant> {
-        let stuck = self.lanes.get(sink)?.stuck(recording)?;
+        let stuck = self.trays.get(sink)?.stuck(recording)?;
         Some(stuck.not_before).filter(|until| *until > now)
     }
 
     fn item(&mut self, sink: &SinkName, recording: &RecordingId, now: Instant) -> Option<Item> {
         let held = self.book.recordings.get(recording)?;
-        let lane = self.lanes.get_mut(sink)?;
+        let tray = self.trays.get_mut(sink)?;
         let got = held.sinks.get(sink);
         let folder = self.directory.join(recording.as_str());
-        if !lane.takes_whole {
-            if held.sealed.is_some() && !lane.queues.contains_key(recording) {
+        if !tray.takes_whole {
+            if held.sealed.is_some() && !tray.queues.contains_key(recording) {
                 match sealed_manifest(&*self.files, &self.directory, recording) {
                     Ok((manifest, _)) => {
                         // One list in memory is enough; a recording of hours names ten thousand files.
                         let recordings = &self.book.recordings;
                         let is_sealed =
                             |id: &RecordingId| recordings.get(id).is_some_and(|held| held.sealed.is_some());
-                        lane.queues.retain(|id, queue| queue.is_empty() || !is_sealed(id));
-                        lane.queues.insert(recording.clone(), queue(&manifest, got));
+                        tray.queues.retain(|id, queue| queue.is_empty() || !is_sealed(id));
+                        tray.queues.insert(recording.clone(), queue(&manifest, got));
                     }
                     Err(error) => {
                         let chance = self.chance.next();
-                        lane.holds_back(recording, with_source(&error), Duration::ZERO, now, chance);
+                        tray.holds_back(recording, with_source(&error), Duration::ZERO, now, chance);
                         return None;
                     }
                 }
             }
-            if let Some(queue) = lane.queues.get(recording).filter(|queue| !queue.is_empty()) {
+            if let Some(queue) = tray.queues.get(recording).filter(|queue| !queue.is_empty()) {
                 let has_header = |key: &Key| got.is_some_and(|got| got.has(&key.track, key.part, 0));
                 let (key, facts) = queue.iter().find(|(key, _)| key.number == 0 || has_header(key))?;
                 return Some(Item::Fragment(delivery(&folder, recording, key, facts)));
@@ -177,11 +177,11 @@ impl Outbox {
             bytes,
         };
         self.written(sink, recording, entry, Durable::Later, now)?;
-        let Some(lane) = self.lanes.get_mut(sink) else { return Ok(()) };
-        lane.queues.get_mut(recording).map(|queue| queue.remove(&key));
-        lane.succeeded(recording);
-        lane.counts.files += 1;
-        lane.counts.bytes += bytes;
+        let Some(tray) = self.trays.get_mut(sink) else { return Ok(()) };
+        tray.queues.get_mut(recording).map(|queue| queue.remove(&key));
+        tray.succeeded(recording);
+        tray.counts.files += 1;
+        tray.counts.bytes += bytes;
         Ok(())
     }
 
@@ -195,10 +195,10 @@ impl Outbox {
         self.account.tell(&*self.files, &recording, what, Durable::Now);
         let entry = end.entry(recording.clone(), sink.clone());
         self.written(sink, &recording, entry, Durable::Now, now)?;
-        let Some(lane) = self.lanes.get_mut(sink) else { return Ok(()) };
-        lane.succeeded(&recording);
-        lane.forget(&recording);
-        let counted = if is_refused { &mut lane.counts.refused } else { &mut lane.counts.recordings };
+        let Some(tray) = self.trays.get_mut(sink) else { return Ok(()) };
+        tray.succeeded(&recording);
+        tray.forget(&recording);
+        let counted = if is_refused { &mut tray.counts.refused } else { &mut tray.counts.recordings };
         *counted += 1;
         Ok(())
     }
@@ -229,8 +229,8 @@ impl Outbox {
         now: Instant,
     ) {
         let chance = self.chance.next();
-        if let Some(lane) = self.lanes.get_mut(sink) {
-            lane.failed(recording, error, floor, now, chance);
+        if let Some(tray) = self.trays.get_mut(sink) {
+            tray.failed(recording, error, floor, now, chance);
         }
     }
 }

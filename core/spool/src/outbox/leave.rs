@@ -17,7 +17,10 @@ pub(super) const LEAVING: &str = ".deleting-";
 /// A folder that belongs to no recording any more. Dropped undeleted, it goes at the next start.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Leaving(pub(super) PathBuf);
+pub struct Leaving {
+    pub recording: RecordingId,
+    pub(super) folder: PathBuf,
+}
 
 impl Leaving {
     /// Needs no outbox, since it may take a second for a recording of hours.
@@ -26,7 +29,7 @@ impl Leaving {
     }
 
     pub(super) fn delete_with(self, files: &dyn Files) -> Result<(), Error> {
-        files.remove_tree(&self.0)
+        files.remove_tree(&self.folder)
     }
 }
 
@@ -47,7 +50,7 @@ impl Outbox {
         }
         if !self.is_done(held) && !held.is_empty() {
             let owed: Vec<SinkName> =
-                self.lanes.keys().filter(|sink| !held.is_delivered_to(sink)).cloned().collect();
+                self.trays.keys().filter(|sink| !held.is_delivered_to(sink)).cloned().collect();
             self.account.tell(
                 &*self.files,
                 recording,
@@ -62,7 +65,7 @@ impl Outbox {
     /// Every sink has it. Without sinks that is never so.
     pub(super) fn is_done(&self, held: &Held) -> bool {
         let has_it = |sink| held.is_delivered_to(sink);
-        held.sealed.is_some() && !self.lanes.is_empty() && self.lanes.keys().all(has_it)
+        held.sealed.is_some() && !self.trays.is_empty() && self.trays.keys().all(has_it)
     }
 
     fn leave(&mut self, recording: &RecordingId) -> Result<Leaving, Error> {
@@ -83,7 +86,7 @@ impl Outbox {
             renamed => renamed?,
         }
         self.write(vec![Entry::Left { recording: recording.clone() }], Durable::Now)?;
-        self.lanes.values_mut().for_each(|lane| lane.forget(recording));
-        Ok(Leaving(leaving))
+        self.trays.values_mut().for_each(|tray| tray.forget(recording));
+        Ok(Leaving { recording: recording.clone(), folder: leaving })
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use deskreel_model::{RecordingId, SinkName};
 
 use super::book::{Book, Entry};
-use super::lane::{Chance, Lane};
 use super::leave::{LEAVING, Leaving};
+use super::tray::{Chance, Tray};
 use super::{JOURNAL, Outbox, SMALL, content, queue, sealed_manifest};
 use crate::Error;
 use crate::account::{self, Account, NotBegun, What, fates};
@@ -63,7 +63,7 @@ impl Outbox {
             files,
             journal,
             book,
-            lanes: sinks.iter().map(|sink| (sink.clone(), Lane::default())).collect(),
+            trays: sinks.iter().map(|sink| (sink.clone(), Tray::default())).collect(),
             chance: Chance(seed),
             rewrite_at: SMALL,
             small: SMALL,
@@ -83,7 +83,7 @@ impl Outbox {
         for name in &names {
             if let Some((recording, _)) = name.strip_prefix(LEAVING).and_then(parse_id) {
                 self.note(Entry::Left { recording: recording.clone() });
-                let leaving = Leaving(self.directory.join(name));
+                let leaving = Leaving { recording: recording.clone(), folder: self.directory.join(name) };
                 if let Err(error) = leaving.delete_with(&*self.files) {
                     findings.push(Finding::Undeleted { recording, reason: error.to_string() });
                 }
@@ -97,7 +97,7 @@ impl Outbox {
             .cloned()
             .collect();
         for recording in lost {
-            let owed = self.lanes.keys().cloned().collect();
+            let owed = self.trays.keys().cloned().collect();
             let what = What::Dropped { why: "its folder is gone".into(), owed };
             self.account.tell(&*self.files, &recording, what, Durable::Now);
             self.note(Entry::Left { recording: recording.clone() });

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Outbox;
 use super::book::{Book, End, Held};
-use super::lane::{Counts, Lane};
+use super::tray::{Counts, Tray};
 use crate::room;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -81,7 +81,7 @@ impl Outbox {
     pub fn status(&self, now: Instant) -> Status {
         let recordings: Vec<RecordingStatus> =
             self.book.recordings.iter().map(|(id, held)| self.recording_status(id, held, now)).collect();
-        let sinks = self.lanes.iter().map(|(sink, lane)| {
+        let sinks = self.trays.iter().map(|(sink, tray)| {
             let debts =
                 || recordings.iter().flat_map(|status| &status.sinks).filter(|debt| debt.sink == *sink);
             let owed = || debts().filter(|debt| debt.state == DebtState::Owed);
@@ -92,9 +92,9 @@ impl Outbox {
                 bytes: owed().map(|debt| debt.bytes).sum(),
                 refused: debts().filter(|debt| matches!(debt.state, DebtState::Refused { .. })).count()
                     as u64,
-                last_error: lane.last_error().map(str::to_owned),
-                retry_in_ms: lane.waits_until(now).map(|until| millis(until - now)),
-                counts: lane.counts,
+                last_error: tray.last_error().map(str::to_owned),
+                retry_in_ms: tray.waits_until(now).map(|until| millis(until - now)),
+                counts: tray.counts,
             }
         });
         Status { sinks: sinks.collect(), account_waiting: self.account.waiting(), recordings }
@@ -122,13 +122,13 @@ impl Outbox {
             (Some(_), None) => Stage::Sealed,
             (Some(_), Some(_)) => Stage::Released,
         };
-        let sinks = self.lanes.iter().map(|(sink, lane)| debt(sink, lane, recording, held, now)).collect();
+        let sinks = self.trays.iter().map(|(sink, tray)| debt(sink, tray, recording, held, now)).collect();
         let bytes = held.sealed.map_or(0, |content| content.bytes);
         RecordingStatus { recording: recording.clone(), stage, bytes, sinks }
     }
 }
 
-fn debt(sink: &SinkName, lane: &Lane, recording: &RecordingId, held: &Held, now: Instant) -> Debt {
+fn debt(sink: &SinkName, tray: &Tray, recording: &RecordingId, held: &Held, now: Instant) -> Debt {
     let got = held.sinks.get(sink);
     let state = match got.and_then(|got| got.end.clone()) {
         None => DebtState::Owed,
@@ -137,19 +137,19 @@ fn debt(sink: &SinkName, lane: &Lane, recording: &RecordingId, held: &Held, now:
     };
     let (fragments, bytes) = match (held.sealed, &state) {
         (_, DebtState::Delivered { .. } | DebtState::Refused { .. }) => (0, 0),
-        (Some(content), _) if lane.takes_whole => (0, content.bytes),
+        (Some(content), _) if tray.takes_whole => (0, content.bytes),
         (Some(content), _) => {
             let (files, bytes) = got.map_or((0, 0), |got| (got.files(), got.bytes));
             (content.files.saturating_sub(files), content.bytes.saturating_sub(bytes))
         }
         (None, _) => {
-            let queue = lane.queues.get(recording);
+            let queue = tray.queues.get(recording);
             queue.map_or((0, 0), |queue| (queue.len() as u64, queue.values().map(|facts| facts.size).sum()))
         }
     };
-    let stuck = lane.stuck(recording);
+    let stuck = tray.stuck(recording);
     let until =
-        stuck.and_then(|stuck| [Some(stuck.not_before), lane.waits_until(now)].into_iter().flatten().max());
+        stuck.and_then(|stuck| [Some(stuck.not_before), tray.waits_until(now)].into_iter().flatten().max());
     Debt {
         sink: sink.clone(),
         state,

@@ -1,4 +1,4 @@
-//! One sink's side of the outbox, in memory: what waits for it, and when to try again after a failure. Pure; a
+//! One sink's tray in the outbox, in memory: what waits for it, and when to try again after a failure. Pure; a
 //! restart forgets it, tries at once and reads what waits from the manifests.
 //!
 //! A failure holds the whole sink back, since mostly the far end is away: full jitter over 1 s, 2 s, 4 s and so on up
@@ -31,7 +31,7 @@ pub(super) struct Facts {
 pub(super) type Queue = BTreeMap<Key, Facts>;
 
 #[derive(Default)]
-pub(super) struct Lane {
+pub(super) struct Tray {
     /// It has said that it takes no fragments.
     pub takes_whole: bool,
     /// What waits, in order. A sealed recording has none here until it is its turn.
@@ -64,7 +64,7 @@ pub(super) struct Stuck {
     pub error: String,
 }
 
-impl Lane {
+impl Tray {
     pub fn waits_until(&self, now: Instant) -> Option<Instant> {
         self.not_before.filter(|until| *until > now)
     }
