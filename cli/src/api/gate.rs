@@ -43,12 +43,6 @@ pub async fn pass(State(api): State<Arc<Api>>, request: Request, next: Next) -> 
 fn is_ours(api: &Api, request: &Request) -> Result<Option<HeaderValue>, Problem> {
     let headers = request.headers();
     host(api, request)?;
-    if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
-        return Err(Problem::new(
-            Code::BadRequest,
-            "two lengths of one body: Content-Length and Transfer-Encoding",
-        ));
-    }
     let path = request.uri().path();
     // No path of ours has more than this: nothing is decoded, and nothing means two things.
     let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte));

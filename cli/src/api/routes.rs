@@ -61,8 +61,30 @@ pub fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-/// The body as what it should be. No body at all is an empty object.
-fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
+/// The body as the object that it should be. No body at all is an empty one.
+fn object<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    // A struct would be read from a list too.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::new(Code::BadBody, "a list, where an object should be").at("body"));
+    }
     serde_json::from_slice(bytes).map_err(|error| Problem::bad_json(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_has_the_paths_that_are_served() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let documented: BTreeSet<&str> =
+            document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        let served: BTreeSet<&str> = routes().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(documented, served);
+    }
 }

@@ -17,7 +17,7 @@ use super::super::problem::{Code, Problem};
 use super::super::secret::Digest;
 use super::super::session::{LogIn, Secrets, Session};
 use super::super::{Api, Scheme};
-use super::body;
+use super::object;
 use crate::daemon::desk::{Act, Refused};
 
 /// Names of agents, places, devices, groups and skills, in bytes.
@@ -56,7 +56,7 @@ pub async fn begin(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
-    let asked: Asked = body(&bytes)?;
+    let asked: Asked = object(&bytes)?;
     let (agent, proof) = who(&api, &headers, asked.agent.as_deref()).await?;
     let seat = Seat {
         place: asked.place.as_deref().map(Into::into).or_else(|| api.settings.place.clone()),

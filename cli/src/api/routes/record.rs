@@ -18,7 +18,7 @@ use super::super::operation::Operation;
 use super::super::problem::{Code, Problem};
 use super::super::secret::Digest;
 use super::super::session::Session;
-use super::body;
+use super::object;
 use crate::daemon::desk::{Act, Done, Refused};
 
 /// A pause that nobody ends would hide a day.
@@ -49,17 +49,17 @@ struct Tag {
 type Asked = (State<Arc<Api>>, Agent, HeaderMap, Bytes);
 
 pub async fn start(asked: Asked) -> Result<Response, Problem> {
-    let Nothing {} = body(&asked.3)?;
+    let Nothing {} = object(&asked.3)?;
     command(asked, "start", Request::Start).await
 }
 
 pub async fn stop(asked: Asked) -> Result<Response, Problem> {
-    let Nothing {} = body(&asked.3)?;
+    let Nothing {} = object(&asked.3)?;
     command(asked, "stop", Request::Stop).await
 }
 
 pub async fn resume(asked: Asked) -> Result<Response, Problem> {
-    let Nothing {} = body(&asked.3)?;
+    let Nothing {} = object(&asked.3)?;
     command(asked, "resume", Request::Resume).await
 }
 
@@ -74,7 +74,7 @@ pub async fn mask(asked: Asked) -> Result<Response, Problem> {
 }
 
 pub async fn tag(asked: Asked) -> Result<Response, Problem> {
-    let Tag { name, value } = body(&asked.3)?;
+    let Tag { name, value } = object(&asked.3)?;
     if name.is_empty() || name.len() > TAG_NAME {
         return Err(Problem::new(Code::BadBody, format!("1 to {TAG_NAME} bytes")).at("/name"));
     }
@@ -85,7 +85,7 @@ pub async fn tag(asked: Asked) -> Result<Response, Problem> {
 }
 
 fn limit(bytes: &Bytes) -> Result<Option<u64>, Problem> {
-    let Limited { limit_ms } = body(bytes)?;
+    let Limited { limit_ms } = object(bytes)?;
     match limit_ms {
         Some(limit) if !LIMIT_MS.contains(&limit) => {
             Err(Problem::new(Code::BadBody, "from 1 ms to a day").at("/limit_ms"))

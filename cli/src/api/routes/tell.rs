@@ -16,7 +16,7 @@ use super::super::Api;
 use super::super::caller::Agent;
 use super::super::problem::{Code, Problem};
 use super::super::session::Session;
-use super::body;
+use super::object;
 use super::record::slow_down;
 use crate::daemon::desk::Act;
 
@@ -39,7 +39,7 @@ pub async fn state(
     Agent(session): Agent,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
-    let StateTold { media, state, work_mode, reason } = body(&bytes)?;
+    let StateTold { media, state, work_mode, reason } = object(&bytes)?;
     slow_down(&session)?;
     let fields =
         [("media", Some(media)), ("state", Some(state)), ("work_mode", work_mode), ("reason", reason)];
@@ -57,7 +57,8 @@ pub async fn events(
     Agent(session): Agent,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
-    let written = match body(&bytes)? {
+    let written = serde_json::from_slice(&bytes).map_err(|error| Problem::bad_json(&error))?;
+    let written = match written {
         Value::Array(events) => events,
         event => vec![event],
     };
