@@ -1,5 +1,6 @@
 //! The requests of docs/server-api.md.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -41,20 +42,6 @@ pub enum Closing {
     Missing(Vec<Name>),
 }
 
-/// A fragment that the server holds.
-#[derive(Debug, Deserialize)]
-pub struct Held {
-    #[serde(flatten)]
-    name: Name,
-    sha256: String,
-}
-
-impl Held {
-    pub fn is(&self, piece: &Piece) -> bool {
-        self.name == piece.name && self.sha256 == piece.sha256
-    }
-}
-
 impl Client {
     pub fn new(server: &str, plain_http: bool, token: Secret, timeout: Duration) -> Result<Client> {
         let server = address(server, plain_http)?;
@@ -85,11 +72,17 @@ impl Client {
         self.put(url, bytes, "video/mp4").map(drop)
     }
 
-    /// Everything that the server has of a recording.
-    pub fn held(&mut self, recording: &str) -> Result<Vec<Held>, Trouble> {
+    /// Everything that the server has of a recording, with its hash.
+    pub fn held(&mut self, recording: &str) -> Result<BTreeMap<Name, String>, Trouble> {
         #[derive(Deserialize)]
         struct Holdings {
             fragments: Vec<Held>,
+        }
+        #[derive(Deserialize)]
+        struct Held {
+            #[serde(flatten)]
+            name: Name,
+            sha256: String,
         }
         let request = self.request(Method::GET, self.url(recording, &[]))?;
         let response = self.ask(request, 0)?;
@@ -99,10 +92,10 @@ impl Client {
                 let holdings: Holdings = serde_json::from_slice(&body).map_err(|error| {
                     Trouble::later(MUCH_LATER, format!("the server's list is not understood: {error}"))
                 })?;
-                Ok(holdings.fragments)
+                Ok(holdings.fragments.into_iter().map(|held| (held.name, held.sha256)).collect())
             }
-            404 => Ok(Vec::new()),
-            _ => Err(self.trouble_of(response)),
+            404 => Ok(BTreeMap::new()),
+            _ => Err(trouble(&said(&response))),
         }
     }
 
@@ -213,10 +206,6 @@ impl Client {
         let read = response.take(LONGEST_ANSWER).read_to_end(&mut body);
         read.map_err(|error| self.broken(error.to_string()))?;
         Ok(body)
-    }
-
-    fn trouble_of(&mut self, response: Response) -> Trouble {
-        trouble(&said(&response))
     }
 
     fn broken(&mut self, reason: String) -> Trouble {

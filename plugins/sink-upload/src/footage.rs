@@ -11,7 +11,7 @@ use crate::answer::{SLOWLY, Trouble};
 use crate::digest;
 
 /// What a fragment is called within its recording. Number 0 is the part's header.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Name {
     pub track: String,
     pub part: u32,

@@ -6,6 +6,7 @@ mod digest;
 mod footage;
 mod secret;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use deskreel_sdk::units;
 
 use answer::{SLOWLY, Trouble};
 use client::{Client, Closing};
-use footage::{Footage, Piece};
+use footage::{Footage, Name, Piece};
 use secret::Secret;
 
 export_plugin! { descriptor: "plugin.toml", sink "sink.upload" => UploadSink }
@@ -87,7 +88,8 @@ impl UploadSink {
         let footage = Footage::load(&recording.directory)?;
         if self.when == When::After {
             let held = self.client.held(&recording.id)?;
-            for piece in footage.pieces.iter().filter(|piece| !held.iter().any(|one| one.is(piece))) {
+            let is_held = |piece: &&Piece| held.get(&piece.name) == Some(&piece.sha256);
+            for piece in footage.pieces.iter().filter(|piece| !is_held(piece)) {
                 self.client.send(&recording.id, piece)?;
             }
         }
@@ -98,11 +100,12 @@ impl UploadSink {
                 Closing::Missing(missing) => missing,
             };
             tracing::info!(recording = recording.id, missing = missing.len(), "the server misses fragments");
-            for name in missing {
-                let piece = footage.pieces.iter().find(|piece| piece.name == name);
+            let pieces: BTreeMap<&Name, &Piece> =
+                footage.pieces.iter().map(|piece| (&piece.name, piece)).collect();
+            for name in &missing {
                 let unknown =
                     || Trouble::never(format!("the server misses {name}, which the manifest does not name"));
-                self.client.send(&recording.id, piece.ok_or_else(unknown)?)?;
+                self.client.send(&recording.id, pieces.get(name).ok_or_else(unknown)?)?;
             }
         }
         Err(Trouble::later(SLOWLY, "the server still misses what it said it has stored"))
