@@ -5,7 +5,7 @@
 
 mod acts;
 mod config;
-pub mod delivery;
+mod delivery;
 pub mod desk;
 mod feeds;
 mod lanes;
@@ -19,16 +19,13 @@ pub mod status;
 mod stock;
 mod waiting;
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use deskreel_interaction::Engine;
-use deskreel_model::manifest::Manifest;
-use deskreel_model::{Failure, Fault, Place, Utc, layout};
+use deskreel_model::{Place, Utc};
 use deskreel_pipeline::Graph;
-use rustix::fs::FlockOperation;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -43,7 +40,6 @@ use feeds::Feeds;
 use lanes::{Lanes, Making};
 use past::Past;
 use seat::{Parts, Reload, Seat};
-use settled::Unsettled;
 use shelf::Shelf;
 use status::{Health, SpoolStatus, Status};
 use stock::Stock;
@@ -62,13 +58,13 @@ pub fn run(file: &Path) -> Result<ExitCode> {
 async fn serve(file: &Path, kept: PathBuf, loaded: Loaded) -> Result<()> {
     let Loaded { graph, catalog, stale } = loaded;
     let directory = graph.recording.directory.clone();
-    let _owned = own(&directory)?;
     recover(&directory);
+    let mut stock = Stock::open(&graph, &catalog)?;
+    let unsettled = stock.0.unsettled(graph.policy_rules.late);
 
     let engine = Engine::new(policies::open(&graph, &catalog)?, graph.policy_rules.clone());
     let past = Past::open(&directory.join("events.jsonl"), now());
     let past = past.with_context(|| format!("cannot keep events in {}", directory.display()))?;
-    let unsettled = unsettled(&graph)?;
     let status = first_status(&graph, stale);
     let (desk, ends) = Desk::new(status);
     let api = bind(&graph, desk).await?;
@@ -78,8 +74,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: Loaded) -> Result<()> {
     let (feeds, events) = Feeds::start(&feed_nodes, &catalog)?;
     let reloads = reloads(file.to_owned(), kept)?;
     let lanes = Lanes::new(making);
-    let seat =
-        Seat::new(Parts { engine, past, lanes, stock: Stock {}, unsettled, events, reloads, patience }, ends);
+    let seat = Seat::new(Parts { engine, past, lanes, stock, unsettled, events, reloads, patience }, ends);
     let stop = asked_to_stop()?;
     let (close, closed) = oneshot::channel::<()>();
     let api = api.map(|api| tokio::task::spawn_local(api.run(async move { drop(closed.await) })));
@@ -122,19 +117,6 @@ fn desktop(graph: &Graph) -> Result<Option<api::Settings>> {
     Ok(feed.map(|feed| api::Settings::read(&feed.plugin.settings)).transpose()?)
 }
 
-/// Two daemons on one folder would each delete what the other still owes.
-fn own(directory: &Path) -> Result<File> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    let path = directory.join("daemon.lock");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        let text =
-            format!("another `deskreel run` has {}; end it, or set another `directory`", directory.display());
-        Failure::new(Fault::Config, text)
-    })?;
-    Ok(file)
-}
-
 fn recover(directory: &Path) {
     match deskreel_spool::recover(directory) {
         Ok(recovered) => {
@@ -148,25 +130,6 @@ fn recover(directory: &Path) {
         }
         Err(error) => tracing::error!(%error, "could not look for unfinished recordings"),
     }
-}
-
-/// Recordings of before this start whose segments never became final.
-fn unsettled(graph: &Graph) -> Result<Unsettled> {
-    let mut unsettled = Unsettled::new(graph.policy_rules.late);
-    let folders = fs::read_dir(&graph.recording.directory)?;
-    for folder in folders.filter_map(|entry| Some(entry.ok()?.path())) {
-        if !folder.join(layout::MANIFEST).is_file() || folder.join(layout::FOOTAGE).is_file() {
-            continue;
-        }
-        let Ok(Manifest { recording, agent: Some(agent), anchors, .. }) = deskreel_spool::load(&folder)
-        else {
-            continue;
-        };
-        let since = anchors.first().map_or(now(), |anchor| anchor.utc);
-        unsettled.began(recording.clone(), agent, since, folder);
-        unsettled.ended(&recording, now());
-    }
-    Ok(unsettled)
 }
 
 fn first_status(graph: &Graph, stale: Option<String>) -> Status {
@@ -197,7 +160,7 @@ fn reloads(file: PathBuf, kept: PathBuf) -> Result<mpsc::Receiver<Reload>> {
         while hangup.recv().await.is_some() {
             let read = config::read(&file).and_then(|Loaded { graph, catalog, .. }| {
                 let policies = policies::open(&graph, &catalog)?;
-                Ok((Making::new(graph, &catalog)?, policies))
+                Ok((Making::new(graph, &catalog)?, policies, catalog))
             });
             if read.is_ok()
                 && let Err(error) = config::keep(&file, &kept)

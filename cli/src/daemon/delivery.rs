@@ -203,9 +203,11 @@ impl Shared {
 
     fn sweep(&self) {
         let taken_out = self.state().outbox.take_out();
-        match taken_out {
-            Ok(leaving) => leaving.into_iter().for_each(|leaving| self.delete(leaving)),
-            Err(error) => tracing::warn!(%error, "what is delivered cannot leave the spool"),
+        for leaving in taken_out {
+            match leaving {
+                Ok(leaving) => self.delete(leaving),
+                Err(error) => tracing::warn!(%error, "what is delivered cannot leave the spool"),
+            }
         }
     }
 

@@ -62,12 +62,11 @@ impl Collector for Reading {
         metrics.gauge("spool_bytes", "What they take", spool.bytes)?;
         metrics.gauge("disk_free_bytes", "Where the recordings are", spool.free_bytes)?;
         metrics.of_sinks("sink_pending", "Recordings that the sink has not acknowledged", spool, |sink| {
-            sink.pending as u64
+            sink.pending
         })?;
         metrics.of_sinks("sink_pending_bytes", "What they take", spool, |sink| sink.pending_bytes)?;
-        metrics.of_sinks("sink_refused", "Recordings that the sink does not take", spool, |sink| {
-            sink.refused as u64
-        })?;
+        metrics
+            .of_sinks("sink_refused", "Recordings that the sink does not take", spool, |sink| sink.refused)?;
         metrics.of_sinks("sink_troubled", "1 while the last try failed", spool, |sink| {
             u64::from(sink.problem.is_some())
         })

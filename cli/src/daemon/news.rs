@@ -48,9 +48,9 @@ pub enum What {
     #[serde(rename = "recording.not_started")]
     NotStarted { agent: AgentId, why: String },
     #[serde(rename = "recording.delivered")]
-    Delivered { recording: RecordingId, sink: String, place: String },
+    Delivered { recording: String, sink: String, place: String },
     #[serde(rename = "recording.refused")]
-    RefusedBySink { recording: RecordingId, sink: String, reason: String },
+    RefusedBySink { recording: String, sink: String, reason: String },
     /// The pipeline file was read again; `error` says why the one before stays.
     #[serde(rename = "pipeline.reloaded")]
     Reloaded {

@@ -10,6 +10,7 @@ mod requests;
 use std::time::{Duration, Instant};
 
 use deskreel_contract::Capture;
+use deskreel_host::Catalog;
 use deskreel_interaction::{Command, Commanded, Engine, Note, Output, Policy};
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::{AgentId, Place};
@@ -17,6 +18,7 @@ use deskreel_recorder::Control;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::delivery::Progress;
 use super::desk::{Ask, Ends};
 use super::lanes::{Back, Lanes, Making};
 use super::news::What;
@@ -51,6 +53,7 @@ pub struct Seat {
     told: mpsc::UnboundedReceiver<Back>,
     events: mpsc::Receiver<Event>,
     reloads: mpsc::Receiver<Reload>,
+    progress: mpsc::UnboundedReceiver<Progress>,
     ends: Ends,
     stock: Stock,
     status: Status,
@@ -71,14 +74,14 @@ pub struct Seat {
 }
 
 /// Another pipeline file, without mistakes, or why the one before stays.
-pub type Reload = Result<(Making, Vec<Policy>), String>;
+pub type Reload = Result<(Making, Vec<Policy>, Catalog), String>;
 
 /// What a seat is made of.
 pub struct Parts {
     pub engine: Engine,
     pub past: (Past, Vec<Event>),
     pub lanes: (Lanes, mpsc::UnboundedReceiver<Back>),
-    pub stock: Stock,
+    pub stock: (Stock, mpsc::UnboundedReceiver<Progress>),
     pub unsettled: Unsettled,
     /// Of feeds that are plugins.
     pub events: mpsc::Receiver<Event>,
@@ -94,6 +97,7 @@ impl Seat {
         let status = (**ends.status.borrow()).clone();
         let (past, remembered) = parts.past;
         let (lanes, told) = parts.lanes;
+        let (stock, progress) = parts.stock;
         let mut seat = Seat {
             place: status.place.clone(),
             engine: parts.engine,
@@ -103,7 +107,8 @@ impl Seat {
             events: parts.events,
             reloads: parts.reloads,
             ends,
-            stock: parts.stock,
+            stock,
+            progress,
             status,
             wanted: None,
             hindered: None,
@@ -143,6 +148,7 @@ impl Seat {
                 Some(Ask { act, reply }) = self.ends.asks.recv() => self.act(act, reply),
                 Some(event) = self.events.recv() => self.take_in(event),
                 Some(reload) = self.reloads.recv() => self.reload(reload),
+                Some(progress) = self.progress.recv() => self.delivered(progress),
                 () = tokio::time::sleep(due) => self.pass(),
                 _ = tick.tick() => self.pass(),
             }
@@ -174,7 +180,7 @@ impl Seat {
             self.take_in(event);
         }
         for recording in self.unsettled.expired(now()) {
-            self.stock.release(&recording, None);
+            self.stock.release(&recording, Default::default());
         }
         self.look_at_room();
         self.look_at_health();
@@ -304,15 +310,15 @@ impl Seat {
     /// Recordings that run are made as they were begun; what is decided from now on, and what begins, goes by the new file.
     fn reload(&mut self, reload: Reload) {
         let error = match reload {
-            Ok((making, policies)) => {
+            Ok((making, policies, catalog)) => {
                 let rules = making.graph.policy_rules.clone();
                 self.status.pipeline.clone_from(&making.graph.name);
-                self.status.spool.quota_bytes = making.graph.spool.quota;
+                let changed = self.stock.change(&making.graph, &catalog);
                 self.lanes.change(making);
                 let mut outputs = Vec::new();
                 self.engine.change(policies, rules, &mut |output| outputs.push(output));
                 self.obey(outputs);
-                None
+                changed.err().map(|error| format!("sinks: {error:#}"))
             }
             Err(error) => Some(error),
         };
@@ -344,6 +350,7 @@ impl Seat {
         let footage = outputs.into_iter().filter(|output| matches!(output, Output::Footage(_)));
         let footage = footage.collect();
         self.obey(footage);
+        self.stock.close();
         self.publish();
     }
 

@@ -95,11 +95,11 @@ pub struct SinkStatus {
     pub sink: String,
     pub plugin: String,
     /// Recordings that it has not acknowledged.
-    pub pending: usize,
+    pub pending: u64,
     pub pending_bytes: u64,
     /// Since the daemon started.
     pub delivered: u64,
-    pub refused: usize,
+    pub refused: u64,
     /// Why the last try failed, until one succeeds.
     pub problem: Option<String>,
 }

@@ -8,6 +8,7 @@ use deskreel_model::{AgentId, MediaTime, RecordingId};
 use deskreel_recorder::{Control, Error, Finished, Notice};
 
 use super::Seat;
+use crate::daemon::delivery::Progress;
 use crate::daemon::lanes::{Order, Told};
 use crate::daemon::news::What;
 use crate::daemon::now;
@@ -24,8 +25,7 @@ impl Seat {
         let Some(wanted) = self.wanted.as_ref().filter(|_| !is_running) else { return };
         let (agent, capture, why) = (wanted.agent.clone(), wanted.capture, wanted.why.clone());
         let recording = deskreel_recorder::new_id();
-        self.stock.refresh(&mut self.status.spool);
-        if let Err(hindrance) = self.stock.admit(&recording, &agent, &why, &self.status.spool) {
+        if let Err(hindrance) = self.stock.admit(&recording, &agent, &why) {
             return self.not_started(agent, hindrance);
         }
         let since = now();
@@ -86,6 +86,23 @@ impl Seat {
                 self.unready = ready.err().map(|error| format!("a recording could not begin: {error}"));
                 self.look_at_health();
             }
+        }
+    }
+
+    /// What happened to a delivery.
+    pub(super) fn delivered(&mut self, progress: Progress) {
+        match progress {
+            Progress::Delivered { sink, recording, place } => {
+                self.tell(What::Delivered { recording, sink: sink.to_string(), place });
+            }
+            Progress::Refused { sink, recording, reason } => {
+                self.tell(What::RefusedBySink { recording, sink: sink.to_string(), reason });
+            }
+            Progress::Failed { sink, recording, reason } => {
+                tracing::warn!(%sink, recording, reason, "not delivered; it is tried again");
+            }
+            Progress::Left { recording } => tracing::info!(%recording, "has left the spool"),
+            Progress::Fragment { .. } => {}
         }
     }
 
@@ -176,7 +193,7 @@ impl Seat {
         self.stock.refresh(&mut self.status.spool);
         let Some(running) = &self.status.recording else { return };
         if running.phase != Phase::Stopping
-            && let Some(why) = self.stock.must_end(&self.status.spool)
+            && let Some(why) = self.stock.must_end()
         {
             let recording = running.recording.clone();
             self.hindered = Some(why.clone());
