@@ -34,9 +34,9 @@ impl Leaving {
 }
 
 impl Outbox {
-    /// Takes out of the spool what every sink has, and what has no footage. An error stops at the recording that it
-    /// is about; the call may be repeated.
-    pub fn take_out(&mut self) -> Result<Vec<Leaving>, Error> {
+    /// Takes out of the spool what every sink has, and what has no footage. An error is about one recording, which
+    /// stays for another call.
+    pub fn take_out(&mut self) -> Vec<Result<Leaving, Error>> {
         let done = self.book.recordings.iter().filter(|(_, held)| self.is_done(held) || held.is_empty());
         let done: Vec<RecordingId> = done.map(|(recording, _)| recording.clone()).collect();
         done.iter().map(|recording| self.leave(recording)).collect()

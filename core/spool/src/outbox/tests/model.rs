@@ -289,8 +289,8 @@ impl World {
     fn take_out(&mut self, deletes: bool) {
         let disk = self.spool.disk.clone();
         self.call(|outbox| {
-            let leaving = outbox.take_out()?;
-            leaving.into_iter().filter(|_| deletes).try_for_each(|leaving| leaving.delete_with(&disk))
+            let mut leaving = outbox.take_out().into_iter().flatten();
+            if deletes { leaving.try_for_each(|leaving| leaving.delete_with(&disk)) } else { Ok(()) }
         });
     }
 
