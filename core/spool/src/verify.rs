@@ -9,6 +9,7 @@ use std::path::Path;
 
 use deskreel_fmp4::{codec_string, read_fragment, read_header};
 use deskreel_model::manifest::{Capture, FileRef, Fragment, Outcome, Part, Track};
+use deskreel_model::segment::Footage;
 use deskreel_model::{Manifest, MediaTime, PartNumber, layout};
 
 use crate::disk::{has_suffix, names};
@@ -83,6 +84,13 @@ impl Check<'_> {
             _ => {}
         }
         self.named.insert(layout::MANIFEST.to_owned());
+        self.named.insert(layout::FOOTAGE.to_owned());
+        // Not there before segments are final, nor where nobody asked a policy.
+        if let Ok(bytes) = std::fs::read(self.dir.join(layout::FOOTAGE))
+            && let Err(error) = serde_json::from_slice::<Footage>(&bytes)
+        {
+            self.find(layout::FOOTAGE, format!("is no row of the segment table: {error}"));
+        }
         self.strangers("");
     }
 
