@@ -9,7 +9,8 @@
 //!    each with who had not got it.
 //!
 //! A running recording never goes, and with [`WhenFull::Stop`] nothing that is owed does: recording stops instead.
-//! Nothing goes that need not: the list ends where there is room enough.
+//! Nothing goes that need not: the list ends where there is room enough. And what is owed does not go in vain: where
+//! all of it would not make room enough, since somebody else fills the disk, it stays.
 //!
 //! # Where the limits are
 //!
@@ -91,21 +92,30 @@ fn judge(limits: &Limits, allowed: Option<u64>, wanted: u64, mut free: u64, lyin
         Some(allowed) if used > allowed => Some(Full::Quota { used, allowed }),
         _ => None,
     };
-    let states: &[State] = match limits.when_full {
-        WhenFull::Stop => &[State::Delivered, State::Empty],
-        WhenFull::DropOldest => &[State::Delivered, State::Empty, State::Undelivered],
-    };
     let mut evict = Vec::new();
-    for state in states {
-        let mut oldest: Vec<&Lying> = lying.iter().filter(|one| one.state == *state).collect();
+    let free_up = |state: State, used: &mut u64, free: &mut u64| {
+        let mut oldest: Vec<&Lying> = lying.iter().filter(|one| one.state == state).collect();
         oldest.sort_by(|a, b| a.recording.cmp(&b.recording));
+        let mut gone = Vec::new();
         for one in oldest {
-            if full(used, free).is_none() {
+            if full(*used, *free).is_none() {
                 break;
             }
-            used -= one.bytes;
-            free = free.saturating_add(one.bytes);
-            evict.push(one.recording.clone());
+            *used -= one.bytes;
+            *free = free.saturating_add(one.bytes);
+            gone.push(one.recording.clone());
+        }
+        gone
+    };
+    for state in [State::Delivered, State::Empty] {
+        evict.extend(free_up(state, &mut used, &mut free));
+    }
+    if limits.when_full == WhenFull::DropOldest {
+        let (mut used_then, mut free_then) = (used, free);
+        let owed = free_up(State::Undelivered, &mut used_then, &mut free_then);
+        if full(used_then, free_then).is_none() {
+            evict.extend(owed);
+            (used, free) = (used_then, free_then);
         }
     }
     Verdict { evict, full: full(used, free) }
@@ -154,6 +164,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_owed_does_not_go_in_vain() {
+        let spool = [lying(1, 100, State::Undelivered), lying(2, 10, State::Delivered)];
+        let verdict = to_go_on(&DROPS, 50, &spool);
+        assert_eq!(
+            (evicted(&verdict), verdict.full),
+            (vec!["002"], Some(Full::Disk { free: 60, wanted: 200 }))
+        );
+    }
+
+    #[test]
     fn nothing_goes_while_there_is_room() {
         let spool = [lying(1, 500, State::Delivered), lying(2, 400, State::Undelivered)];
         assert_eq!(to_go_on(&DROPS, 200, &spool), Verdict { evict: vec![], full: None });
@@ -191,10 +211,11 @@ mod tests {
                 .map(|id| spool.iter().find(|one| one.recording == *id).unwrap()).collect();
             prop_assert!(gone.iter().all(|one| one.state != State::Running));
             prop_assert!(drops || gone.iter().all(|one| one.state != State::Undelivered));
-            // Without the last one that goes there would be no room, and if there is none, all went that may.
-            let may_go = spool.iter().filter(|one| one.state != State::Running)
-                .filter(|one| drops || one.state != State::Undelivered).count();
-            prop_assert!(verdict.full.is_none() || gone.len() == may_go);
+            // If there is no room, all went that nobody wants and nothing that somebody does.
+            let unwanted = spool.iter().filter(|one| matches!(one.state, State::Delivered | State::Empty)).count();
+            let owed = gone.iter().filter(|one| one.state == State::Undelivered).count();
+            prop_assert!(verdict.full.is_none() || (gone.len() == unwanted && owed == 0));
+            // Without the last one that goes there would be no room.
             if let Some((last, before)) = gone.split_last() {
                 let freed: u64 = before.iter().map(|one| one.bytes).sum();
                 let used: u64 = spool.iter().map(|one| one.bytes).sum();
