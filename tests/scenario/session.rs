@@ -3,7 +3,8 @@
 //! start [unknown] | selected | frame | failed <fault> <text> | encoder_failed <text> [-> <part>] | source_changed <text> |
 //! source_ended | silent <text> | gone [<how>] | pause | mask | resume | captured | stop | drain_expired | retry_due | sealed
 //!
-//! `start` begins with encoders that are known to work, `start unknown` has to find out.
+//! `start` begins with encoders that are known to work, `start unknown` has to find out. `stand by` begins a standby; there
+//! are `standing_by` and `keep` for it.
 
 use deskreel_contract::Capture;
 use deskreel_model::manifest::Cause;
@@ -18,8 +19,8 @@ pub fn run(blocks: &[String]) -> Vec<String> {
 fn one(state: &mut Option<State>, line: &str) -> String {
     let (next, effects) = match state.take() {
         None => {
-            assert!(["start", "start unknown"].contains(&line), "a scenario begins with `start`");
-            State::start(line == "start", Capture::Live)
+            assert!(["start", "start unknown", "stand by"].contains(&line), "a scenario begins with `start`");
+            State::start(line != "start unknown", Capture::Live, line == "stand by")
         }
         Some(before) => step(before, event(line)),
     };
@@ -55,6 +56,8 @@ fn event(line: &str) -> Event {
         "mask" => Event::CaptureAsked(Capture::Masked),
         "resume" => Event::CaptureAsked(Capture::Live),
         "captured" => Event::Captured,
+        "standing_by" => Event::StandingBy,
+        "keep" => Event::KeepAsked,
         "stop" => Event::StopAsked,
         "drain_expired" => Event::DrainExpired,
         "retry_due" => Event::RetryDue,
@@ -73,6 +76,7 @@ fn show(effect: &Effect) -> String {
         Effect::StopSelecting => "stop selecting".to_owned(),
         Effect::StartPart(part, cause) => format!("start part {} because of {cause:?}", part.0),
         Effect::AskCapture(capture) => format!("ask the worker to capture {capture:?}"),
+        Effect::Keep => "tell the worker to keep what it has".to_owned(),
         Effect::Captured(capture) => format!("captured {capture:?} from now on"),
         Effect::Retry(pause) => format!("retry in {pause:?}"),
         Effect::AskStop => "ask the worker to stop".to_owned(),

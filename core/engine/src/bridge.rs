@@ -4,7 +4,9 @@
 //! in whichever thread it is: the next frame goes into the encoder, the unit to the writer. Encoders come and go;
 //! each is a *generation*, and what a generation says after it was sent away counts for nothing.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -248,6 +250,18 @@ impl Bridge {
         state.encoder = Some(encoder);
         state.pass_on();
         true
+    }
+
+    /// To a standby; see [`writer::Input::Choose`].
+    pub fn choose(&self, from: u64) -> Receiver<Option<u64>> {
+        let (answer, answered) = channel();
+        self.lock().writer.send(writer::Input::Choose(from, answer));
+        answered
+    }
+
+    /// To a standby; see [`writer::Input::Keep`].
+    pub fn keep(&self, directory: PathBuf, zero: u64) {
+        self.lock().writer.send(writer::Input::Keep { directory, zero });
     }
 
     /// Takes no more frames. What was captured goes through.

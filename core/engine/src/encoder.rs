@@ -35,6 +35,8 @@ pub struct Bringup {
     pub base_time: Option<gst::ClockTime>,
     /// Media time minus running time, in nanoseconds.
     pub offset: u64,
+    /// Access units are kept for long: those of hardware may lie in a pool that must get them back.
+    pub copies: bool,
     pub generation: u32,
     pub bridge: Arc<Bridge>,
 }
@@ -77,12 +79,12 @@ fn start(wanted: &Bringup, tell: &(impl Fn(Event) + Clone + Send + Sync + 'stati
 
 /// Hands what leaves the encoder to the bridge.
 fn deliver(output: &AppSink, wanted: &Bringup, tell: impl Fn(Event) + Clone + Send + 'static) {
-    let (generation, offset) = (wanted.generation, wanted.offset);
+    let (generation, offset, copies) = (wanted.generation, wanted.offset, wanted.copies);
     let (bridge, changed) = (wanted.bridge.clone(), tell.clone());
     let new_sample = move |sink: &AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         let config = sample.caps().and_then(encode::config).ok_or(gst::FlowError::NotNegotiated)?;
-        let unit = unit(&sample, offset).ok_or(gst::FlowError::Error)?;
+        let unit = unit(&sample, offset, copies).ok_or(gst::FlowError::Error)?;
         match bridge.coded(generation, config, unit) {
             Coded::Taken => Ok(gst::FlowSuccess::Ok),
             Coded::Late => Err(gst::FlowError::Eos),
@@ -101,8 +103,9 @@ fn deliver(output: &AppSink, wanted: &Bringup, tell: impl Fn(Event) + Clone + Se
     output.set_callbacks(AppSinkCallbacks::builder().new_sample(new_sample).eos(eos).build());
 }
 
-fn unit(sample: &gst::Sample, offset: u64) -> Option<Frame<Data>> {
+fn unit(sample: &gst::Sample, offset: u64, copies: bool) -> Option<Frame<Data>> {
     let buffer = sample.buffer_owned()?;
+    let buffer = if copies { buffer.copy_deep().ok()? } else { buffer };
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     let pts = segment.to_running_time(buffer.pts()?)?.nseconds() + offset;
     // Encoders that reorder frames give the first ones a decoding time before zero.

@@ -1,11 +1,12 @@
 //! One job on GStreamer, from its start until everything is on disk: one pipeline that captures, for all tracks,
 //! and for each track one that encodes.
 
+use std::path::Path;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deskreel_contract::{Capture, EncodeRequest};
-use deskreel_model::worker::{Job, Report, TrackJob};
+use deskreel_model::worker::{Job, Report, TrackBeat, TrackJob};
 use deskreel_model::{Failure, MediaTime, PartNumber};
 use deskreel_pipeline::plan;
 use gstreamer as gst;
@@ -18,6 +19,9 @@ use crate::wire::Reporter;
 use crate::worker::Input;
 use crate::{build, bus, encode, encoder};
 
+/// For a standby's writer to say what it has. It does nothing else that takes time.
+const CHOICE_LIMIT: Duration = Duration::from_millis(200);
+
 /// A job that runs.
 pub struct Session {
     pipeline: gst::Pipeline,
@@ -26,6 +30,10 @@ pub struct Session {
     done: Vec<bool>,
     /// The highest number of a part so far.
     last_part: PartNumber,
+    /// Media time minus running time, in nanoseconds.
+    offset: u64,
+    /// The recording's zero on the job's media time: later than the job's own where a standby was kept.
+    zero: u64,
     reporter: Reporter,
 }
 
@@ -68,14 +76,8 @@ impl Session {
         let tell = inputs.clone();
         bus::watch(&pipeline, move |event| drop(tell.send(Input::Bus(event))));
 
-        let context = Context {
-            job,
-            plugins,
-            pipeline: &pipeline,
-            offset: base.nseconds().saturating_sub(job.origin_ns),
-            inputs,
-            reporter,
-        };
+        let offset = base.nseconds().saturating_sub(job.origin_ns);
+        let context = Context { job, plugins, pipeline: &pipeline, offset, inputs, reporter };
         let mut tracks = Vec::new();
         match play(&context, &mut tracks) {
             Ok(()) => Ok(Session {
@@ -83,6 +85,8 @@ impl Session {
                 tracks,
                 pipeline,
                 last_part: job.part,
+                offset,
+                zero: 0,
                 reporter: reporter.clone(),
             }),
             Err(failure) => {
@@ -125,7 +129,27 @@ impl Session {
         let times = self.tracks.iter().map(|track| track.capture(capture));
         // Of a withheld stretch, what is said is what no track shows.
         let at = if capture == Capture::Live { times.min() } else { times.max() };
-        at.unwrap_or_default()
+        self.on_recording(at.unwrap_or_default())
+    }
+
+    /// Makes a recording of a standby, from the newest keyframe before this much time ago on. Says where it begins before
+    /// any of it is written.
+    pub fn keep(&mut self, directory: &Path, look_back: u64) {
+        let base = self.pipeline.base_time().unwrap_or_default();
+        let now = gst::SystemClock::obtain().time().saturating_sub(base).nseconds() + self.offset;
+        let answers: Vec<_> =
+            self.tracks.iter().map(|track| track.choose_from(now.saturating_sub(look_back))).collect();
+        let firsts = answers.iter().filter_map(|answer| answer.recv_timeout(CHOICE_LIMIT).ok().flatten());
+        // Nothing was coded yet, and so there is nothing before it either.
+        self.zero = firsts.min().unwrap_or(0);
+        self.reporter.send(&Report::Kept { from: MediaTime(self.zero) });
+        for track in &mut self.tracks {
+            track.keep(directory, self.zero);
+        }
+    }
+
+    fn on_recording(&self, at: MediaTime) -> MediaTime {
+        MediaTime(at.0.saturating_sub(self.zero))
     }
 
     /// Asks for the end: what was captured so far goes through, and nothing else. It does not wait, and does not
@@ -153,7 +177,11 @@ impl Session {
 
     /// Says how every track fares.
     pub fn beat(&self) {
-        let tracks = self.tracks.iter().zip(&self.done).map(|(track, done)| track.beat(*done));
+        let beat = |(track, done): (&Track, &bool)| {
+            let beat = track.beat(*done);
+            TrackBeat { still_until: self.on_recording(beat.still_until), ..beat }
+        };
+        let tracks = self.tracks.iter().zip(&self.done).map(beat);
         self.reporter.send(&Report::Beat { tracks: tracks.collect() });
     }
 }

@@ -4,8 +4,9 @@
 //! its own, and is given every frame that the last one has not given back: nothing is lost as long as frames may
 //! wait for it (`window.rs`). A part that has not been opened yet is taken over instead, with its number.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use deskreel_contract::{Candidate, Capture as Shown, Element, Producer, SourceRecipe, SourceRequest};
@@ -54,6 +55,11 @@ pub struct Track {
     generation: Option<u32>,
     /// Those that failed here.
     failed: Vec<Refusal>,
+    /// Whether it stands by: then nothing takes over from an encoder, since what was coded before is of no use to a
+    /// recording that begins later. Another worker does.
+    standby: bool,
+    /// Access units are copied, as a standby needs it.
+    copies: bool,
     painter: Option<Painter>,
     /// Kept alive: it may watch the screen for us.
     _source: Option<SourcePlugin>,
@@ -126,6 +132,8 @@ impl Track {
             chosen: None,
             generation: None,
             failed: Vec::new(),
+            standby: context.job.preroll_ns.is_some(),
+            copies: context.job.preroll_ns.is_some(),
             painter: None,
             _source: None,
         };
@@ -168,6 +176,10 @@ impl Track {
             encoder::Event::Failed(failure) => {
                 self.fail_over(Cause::EncoderFailed, failure, plugins, last_part)
             }
+            encoder::Event::Reconfigured if self.standby => {
+                self.give_up();
+                Err(Failure::new(Fault::Device, "the encoder codes in another way from here on"))
+            }
             encoder::Event::Reconfigured => {
                 self.dismiss();
                 self.begin_part(Cause::SourceChanged, last_part);
@@ -197,6 +209,17 @@ impl Track {
     /// Withholds the screen or shows it again; gives the media time from which that holds.
     pub fn capture(&self, shown: Shown) -> MediaTime {
         MediaTime(self.capture.switch(shown, self.base_time.unwrap_or_default()) + self.offset)
+    }
+
+    /// To a standby; see [`writer::Input::Choose`].
+    pub fn choose_from(&self, from: u64) -> Receiver<Option<u64>> {
+        self.bridge.choose(from)
+    }
+
+    /// To a standby: it is a recording from here on.
+    pub fn keep(&mut self, directory: &Path, zero: u64) {
+        self.standby = false;
+        self.bridge.keep(directory.to_owned(), zero);
     }
 
     pub fn drain(&mut self) {
@@ -242,7 +265,10 @@ impl Track {
             losses.push(Loss { ranked, cause, failure: failure.clone() });
         }
         self.rank += 1;
-        self.choose(plugins, &mut losses);
+        match self.standby {
+            true => self.chosen = None,
+            false => self.choose(plugins, &mut losses),
+        }
         if opened && self.chosen.is_some() {
             self.begin_part(cause, last_part);
         }
@@ -322,6 +348,7 @@ impl Track {
             caps: caps.clone(),
             base_time: self.base_time,
             offset: self.offset,
+            copies: self.copies,
             generation,
             bridge: self.bridge.clone(),
         };
@@ -355,6 +382,7 @@ fn bridge(index: usize, job: &TrackJob, context: &Context, fps: u32) -> Result<B
         fragment_ns: context.job.fragment_ns,
         period_ns: period(fps),
         reporter: context.reporter.clone(),
+        standby: context.job.preroll_ns,
     };
     let (part, counters, inputs) = (context.job.part, Arc::new(Counters::default()), context.inputs.clone());
     let done = move || drop(inputs.send(Input::TrackDone(index)));

@@ -216,6 +216,10 @@ impl Worker {
                 }
                 false
             }
+            Command::Keep { directory, look_back_ns } => self.in_session(|session, _| {
+                session.keep(&directory, look_back_ns);
+                Ok(())
+            }),
             Command::Stop => self.drain(),
             Command::Survey { tracks } => {
                 self.reporter.send(&Report::Surveyed { tracks: survey::tracks(&tracks, &self.plugins) });

@@ -26,6 +26,7 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::files::{self, Tail};
 use crate::fragments::{Closed, Cutter, Frame};
+use crate::standby;
 use crate::wire::Reporter;
 
 /// Frames that may wait for the thread. When they are this many the encoder gets no more, raw frames wait, and what
@@ -43,6 +44,14 @@ pub enum Input<D> {
     Frame(Frame<D>),
     /// What follows belongs to another part.
     Next(PartNumber, Arc<Counters>),
+    /// To a standby: what is needed to show everything from this media time on may be wanted. Answers with the time of its
+    /// first frame.
+    Choose(u64, Sender<Option<u64>>),
+    /// To a standby: it is wanted, in this recording's folder, with this media time as the recording's zero.
+    Keep {
+        directory: PathBuf,
+        zero: u64,
+    },
     /// Nothing follows.
     Finish,
 }
@@ -75,6 +84,8 @@ pub struct Setup {
     /// Nanoseconds that a frame lasts which nothing follows.
     pub period_ns: u64,
     pub reporter: Reporter,
+    /// Nanoseconds of frames that are kept in memory until they are wanted; there is no folder until then.
+    pub standby: Option<u64>,
 }
 
 /// Starts the thread with its first part; `done` is called when everything is on disk or given up.
@@ -84,30 +95,30 @@ pub fn start<D: AsRef<[u8]> + Send + 'static>(
     counters: Arc<Counters>,
     done: impl FnOnce() + Send + 'static,
 ) -> Result<Link<D>, Error> {
-    let part = Part::new(&setup, number, counters)?;
     let (sender, inputs) = channel();
     let backlog = Arc::new(AtomicUsize::new(0));
     let link = Link { inputs: sender, backlog: backlog.clone() };
-    let mut writer = Writer {
-        cutter: Cutter::new(setup.fragment_ns, setup.period_ns),
-        tail: part.tail(&setup),
-        part: Arc::new(part),
-        held: VecDeque::new(),
-        held_bytes: 0,
-        full: false,
-        await_keyframe: false,
-        failed: false,
-        setup,
-    };
-    let run = move || {
-        writer.run(&inputs, &backlog);
-        done();
+    let run: Box<dyn FnOnce() + Send> = match setup.standby {
+        Some(length) => Box::new(move || {
+            let writer = standby::wait(setup, length, number, &counters, &inputs, &backlog);
+            if let Some(mut writer) = writer {
+                writer.run(&inputs, &backlog);
+            }
+            done();
+        }),
+        None => {
+            let mut writer = Writer::new(setup, number, counters)?;
+            Box::new(move || {
+                writer.run(&inputs, &backlog);
+                done();
+            })
+        }
     };
     std::thread::Builder::new().name("writer".into()).spawn(run).map_err(Error::Thread)?;
     Ok(link)
 }
 
-struct Writer<D> {
+pub struct Writer<D> {
     setup: Setup,
     /// The one that frames belong to now.
     part: Arc<Part>,
@@ -122,6 +133,8 @@ struct Writer<D> {
     await_keyframe: bool,
     /// Reported; nothing is written any more.
     failed: bool,
+    /// The recording's zero on the job's media time: later than the job's own where a standby was kept.
+    zero: u64,
 }
 
 struct Part {
@@ -164,7 +177,42 @@ impl Part {
 }
 
 impl<D: AsRef<[u8]>> Writer<D> {
-    fn run(&mut self, inputs: &Receiver<Input<D>>, backlog: &AtomicUsize) {
+    pub fn new(setup: Setup, number: PartNumber, counters: Arc<Counters>) -> Result<Self, Error> {
+        let part = Part::new(&setup, number, counters)?;
+        Ok(Writer {
+            cutter: Cutter::new(setup.fragment_ns, setup.period_ns),
+            tail: part.tail(&setup),
+            part: Arc::new(part),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            full: false,
+            await_keyframe: false,
+            failed: false,
+            zero: 0,
+            setup,
+        })
+    }
+
+    /// With what a standby has kept.
+    pub fn begin(
+        &mut self,
+        zero: u64,
+        configured: Option<(VideoConfig, Box<OpenedPart>)>,
+        frames: impl Iterator<Item = Frame<D>>,
+    ) {
+        self.zero = zero;
+        // Where nothing was kept, what comes may be of no use by itself.
+        self.await_keyframe = true;
+        if let Some((config, opened)) = configured {
+            self.configured(&config, opened);
+        }
+        for frame in frames {
+            self.frame(frame);
+            self.flush();
+        }
+    }
+
+    pub fn run(&mut self, inputs: &Receiver<Input<D>>, backlog: &AtomicUsize) {
         let fragment = Duration::from_nanos(self.setup.fragment_ns);
         let mut retry = Instant::now();
         loop {
@@ -176,6 +224,8 @@ impl<D: AsRef<[u8]>> Writer<D> {
                 Ok(Input::Configured(config, opened)) => self.configured(&config, opened),
                 Ok(Input::Frame(frame)) => self.frame(frame),
                 Ok(Input::Next(number, counters)) => self.next(number, counters),
+                // It does not stand by any more.
+                Ok(Input::Choose(..) | Input::Keep { .. }) => {}
                 Ok(Input::Finish) | Err(RecvTimeoutError::Disconnected) => return self.finish(),
                 Err(RecvTimeoutError::Timeout) if !self.full => self.tail.sync(),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -199,7 +249,9 @@ impl<D: AsRef<[u8]>> Writer<D> {
         }
     }
 
-    fn frame(&mut self, frame: Frame<D>) {
+    fn frame(&mut self, mut frame: Frame<D>) {
+        frame.pts = frame.pts.saturating_sub(self.zero);
+        frame.dts = frame.dts.saturating_sub(self.zero);
         if self.await_keyframe && !frame.keyframe {
             self.part.let_go(1);
             return;
@@ -259,7 +311,8 @@ impl<D: AsRef<[u8]>> Writer<D> {
 
     /// Completes the fragment that is open.
     fn close(&mut self) {
-        if let Some(closed) = self.cutter.finish(self.part.counters.still_until.load(Relaxed)) {
+        let still_until = self.part.counters.still_until.load(Relaxed).saturating_sub(self.zero);
+        if let Some(closed) = self.cutter.finish(still_until) {
             self.hold(What::Fragment(closed));
         }
     }
@@ -367,7 +420,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
             track: self.setup.track.clone(),
             part: part.number,
             frames: part.counters.drained(),
-            still_until: MediaTime(part.counters.still_until.load(Relaxed)),
+            still_until: MediaTime(part.counters.still_until.load(Relaxed).saturating_sub(self.zero)),
             bytes: part.counters.bytes.load(Relaxed),
         };
         self.setup.reporter.send(&Report::Beat { tracks: vec![beat] });

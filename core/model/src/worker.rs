@@ -31,6 +31,9 @@ pub enum Command {
     Start(Job),
     /// Show a slate in place of the screen, or the screen again. Answered by `Captured`, if a job runs.
     Capture(Capture),
+    /// To a standby: write what it has of this much time, and go on as a recording in this folder. Answered by `Kept`, before
+    /// anything is written.
+    Keep { directory: PathBuf, look_back_ns: u64 },
     /// Drain and end: `Ended` answers, within the job's drain limit.
     Stop,
     /// List what the source plugins could capture.
@@ -63,6 +66,8 @@ pub struct Job {
     pub drain_limit_ms: u64,
     /// What is taken of the screen from the first frame on.
     pub capture: Capture,
+    /// A standby: what is coded stays in memory, this many nanoseconds of it, until `Keep` says where it goes.
+    pub preroll_ns: Option<u64>,
     pub tracks: Vec<TrackJob>,
 }
 
@@ -81,6 +86,7 @@ impl Job {
             fragment_ns: 1_000_000_000,
             drain_limit_ms: Job::DRAIN_LIMIT_MS,
             capture: Capture::Live,
+            preroll_ns: None,
             tracks,
         }
     }
@@ -228,6 +234,15 @@ pub enum Report {
     Captured {
         capture: Capture,
         at: MediaTime,
+    },
+    /// A standby has its first frame.
+    StandingBy {
+        track: String,
+    },
+    /// A standby is a recording from here on: media time zero was at this media time of the job. What is said of media
+    /// times from here on counts from there.
+    Kept {
+        from: MediaTime,
     },
     /// Fragments are held in memory because there is no room.
     DiskFull {

@@ -25,6 +25,12 @@ pub(crate) fn clocks(origin_ns: u64) -> (u64, Anchor) {
     (before, Anchor { media: MediaTime(before - origin_ns), utc, uncertainty_ns })
 }
 
+/// The wall clock when media time began.
+pub(crate) fn anchor_of_zero(origin_ns: u64) -> Anchor {
+    let (_, Anchor { media, utc, uncertainty_ns }) = clocks(origin_ns);
+    Anchor { media: MediaTime::ZERO, utc: utc.minus(media - MediaTime::ZERO), uncertainty_ns }
+}
+
 /// Tells apart recordings of the same second: of one process by the clock, of several by the process.
 fn salt(origin_ns: u64) -> u32 {
     (origin_ns / 1_000) as u32 ^ std::process::id().rotate_left(12)

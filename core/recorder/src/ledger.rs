@@ -5,6 +5,7 @@
 //! by a sixteenth, which bounds what saving costs over hours: a manifest of n fragments is written 16 ln n times.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use deskreel_contract::Capture;
@@ -16,7 +17,8 @@ use deskreel_model::{Manifest, MediaTime, PartNumber};
 use deskreel_spool::RecordingDir;
 
 pub struct Ledger {
-    folder: RecordingDir,
+    /// A standby has none.
+    folder: Option<RecordingDir>,
     manifest: Manifest,
     /// Why the present worker began.
     cause: Cause,
@@ -25,12 +27,14 @@ pub struct Ledger {
     bytes: u64,
     fragments: usize,
     saved_fragments: usize,
+    /// The last stretch that was withheld has been closed ahead of the worker's word.
+    is_closed_early: bool,
     changed: bool,
     published: bool,
 }
 
 impl Ledger {
-    pub fn new(folder: RecordingDir, manifest: Manifest) -> Self {
+    pub fn new(folder: Option<RecordingDir>, manifest: Manifest) -> Self {
         Ledger {
             folder,
             manifest,
@@ -39,9 +43,43 @@ impl Ledger {
             bytes: 0,
             fragments: 0,
             saved_fragments: 0,
+            is_closed_early: false,
             changed: true,
             published: false,
         }
+    }
+
+    /// A standby becomes a recording.
+    pub fn keep(&mut self, folder: RecordingDir, about: impl FnOnce(&mut Manifest)) {
+        self.folder = Some(folder);
+        about(&mut self.manifest);
+        self.changed = true;
+    }
+
+    /// Media time zero was at this media time: what was told before is told anew, as far as it is still part of it.
+    pub fn begins_at(&mut self, from: MediaTime, anchor: Anchor) {
+        self.manifest.anchors = vec![anchor];
+        let moved = |at: MediaTime| MediaTime(at.0.saturating_sub(from.0));
+        self.manifest.withheld.retain(|withheld| withheld.to.is_none_or(|to| to > from));
+        for withheld in &mut self.manifest.withheld {
+            (withheld.from, withheld.to) = (moved(withheld.from), withheld.to.map(moved));
+        }
+        for incident in &mut self.manifest.incidents {
+            incident.at = moved(incident.at);
+        }
+        self.changed = true;
+    }
+
+    /// What a standby had is lost, and time begins anew. What is withheld still is.
+    pub fn begins_anew(&mut self) {
+        self.manifest.withheld.retain(|withheld| withheld.to.is_none());
+        self.manifest.withheld.iter_mut().for_each(|withheld| withheld.from = MediaTime::ZERO);
+        self.changed = true;
+    }
+
+    /// Where the recording is; a standby is nowhere.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_ref().map(RecordingDir::path)
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -134,8 +172,8 @@ impl Ledger {
     /// The part's worker is gone: what it left on disk and did not report is taken in. Gives what could not be, for
     /// people.
     pub fn end_part(&mut self) -> Vec<String> {
-        let folder = self.folder.path();
         let mut problems = Vec::new();
+        let Some(folder) = self.folder.as_ref().map(RecordingDir::path) else { return problems };
         for track in &mut self.manifest.tracks {
             let still_until = self.still_until.get(&track.name).copied().unwrap_or_default();
             match deskreel_spool::reconcile(folder, track, still_until) {
@@ -163,6 +201,12 @@ impl Ledger {
 
     /// What is taken of the screen from this time on.
     pub fn captured(&mut self, capture: Capture, at: MediaTime, why: String) {
+        if std::mem::take(&mut self.is_closed_early)
+            && let Some(last) = self.manifest.withheld.last_mut()
+        {
+            last.to = last.to.max(Some(at));
+            self.changed = true;
+        }
         let open = self.manifest.withheld.last().filter(|last| last.to.is_none());
         if open.map_or(Capture::Live, |open| open.capture) == capture {
             return;
@@ -179,7 +223,7 @@ impl Ledger {
     /// say that frames are withheld which are not.
     pub fn about_to_show(&mut self, at: MediaTime) {
         if self.close_withheld(at) {
-            self.changed = true;
+            (self.is_closed_early, self.changed) = (true, true);
             self.save_if_due();
         }
     }
@@ -208,9 +252,10 @@ impl Ledger {
     }
 
     fn save(&mut self) -> Result<(), deskreel_spool::Error> {
+        let Some(folder) = &self.folder else { return Ok(()) };
         match self.published {
-            true => self.folder.save(&self.manifest)?,
-            false => self.folder.publish(&self.manifest)?,
+            true => folder.save(&self.manifest)?,
+            false => folder.publish(&self.manifest)?,
         }
         self.published = true;
         Ok(())
@@ -276,7 +321,7 @@ mod tests {
         let recording = RecordingId::new(utc, 1);
         let anchor = Anchor { media: MediaTime::ZERO, utc, uncertainty_ns: 0 };
         let manifest = Manifest::new(recording.clone(), "test".to_owned(), &["video".to_owned()], anchor);
-        Ledger::new(RecordingDir::create(folder.path(), &recording).unwrap(), manifest)
+        Ledger::new(Some(RecordingDir::create(folder.path(), &recording).unwrap()), manifest)
     }
 
     fn file() -> FileRef {
@@ -353,7 +398,7 @@ mod tests {
         captured(&mut ledger, Capture::Paused, 1500);
         captured(&mut ledger, Capture::Masked, 2000);
         ledger.about_to_show(ms(3000));
-        let saved = deskreel_spool::load(ledger.folder.path()).unwrap();
+        let saved = deskreel_spool::load(ledger.folder().unwrap()).unwrap();
         assert_eq!(saved.withheld[1].to, Some(ms(3000)), "on disk before anything is shown");
         captured(&mut ledger, Capture::Live, 3001);
         captured(&mut ledger, Capture::Paused, 4000);
@@ -363,8 +408,31 @@ mod tests {
         let (paused, masked) = (Capture::Paused, Capture::Masked);
         assert_eq!(
             spans,
-            [(paused, ms(1000), ms(2000)), (masked, ms(2000), ms(3000)), (paused, ms(4000), ms(5000))]
+            [(paused, ms(1000), ms(2000)), (masked, ms(2000), ms(3001)), (paused, ms(4000), ms(5000))]
         );
+    }
+
+    #[test]
+    fn what_a_standby_withheld_is_withheld_in_the_recording_as_far_as_it_reaches_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(&folder);
+        let ms = MediaTime::from_millis;
+        for (capture, at) in [
+            (Capture::Paused, 1000),
+            (Capture::Live, 2000),
+            (Capture::Masked, 3000),
+            (Capture::Live, 5000),
+            (Capture::Paused, 6000),
+        ] {
+            ledger.captured(capture, ms(at), String::new());
+        }
+        let anchor = ledger.manifest().anchors[0];
+        ledger.begins_at(ms(4000), anchor);
+        let spans: Vec<_> = ledger.manifest().withheld.iter().map(|w| (w.capture, w.from, w.to)).collect();
+        assert_eq!(spans, [(Capture::Masked, ms(0), Some(ms(1000))), (Capture::Paused, ms(2000), None)]);
+        ledger.begins_anew();
+        let spans: Vec<_> = ledger.manifest().withheld.iter().map(|w| (w.capture, w.from, w.to)).collect();
+        assert_eq!(spans, [(Capture::Paused, ms(0), None)]);
     }
 
     #[test]

@@ -29,9 +29,9 @@ pub use job::job_of;
 pub use notice::{Finished, Notice, Status};
 pub use pool::Pool;
 pub use ranking::{Standing, Tried};
-pub use run::record;
+pub use run::{record, stand_by};
 pub use select::Trying;
-pub use setup::{Control, Setup};
+pub use setup::{Control, Keep, Setup};
 pub use survey::{TrackEncoders, encoders};
 pub use worker::{Worker, default_worker};
 

@@ -33,6 +33,8 @@ pub enum Notice {
     Recording {
         part: PartNumber,
     },
+    /// A standby has its first frame.
+    StandingBy,
     /// What was asked for holds: no frame from this time on shows what it withholds.
     Captured {
         at: MediaTime,

@@ -1,27 +1,32 @@
 //! The loop: waits for what happens, asks the session what to do, and does it.
 
+mod begin;
+mod keep;
+
+pub use begin::{record, stand_by};
+
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use deskreel_contract::Capture;
 use deskreel_model::manifest::{Cause, Outcome};
 use deskreel_model::worker::{Command, Job, OpenedPart, Report, TrackJob};
-use deskreel_model::{Failure, Manifest, MediaTime, PartNumber};
-use deskreel_spool::RecordingDir;
+use deskreel_model::{Failure, MediaTime, PartNumber};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use crate::Error;
 use crate::choice::Choice;
-use crate::clocks::{clocks, monotonic_ns, new_id};
+use crate::clocks::{clocks, monotonic_ns};
 use crate::job::DRAIN_LIMIT;
 use crate::ledger::Ledger;
-use crate::notice::{Finished, Notice, Status};
+use crate::notice::{Notice, Status};
 use crate::pool::Pool;
 use crate::ranking::Extent;
 use crate::select::{NotSelected, Selected, Selection, Step};
 use crate::session::{Effect, Event, Phase, State, step};
-use crate::setup::{Control, Setup};
+use crate::setup::Control;
 use crate::watchdog::{Limits, Watchdog};
 use crate::worker::{Worker, tell_refused};
 
@@ -37,64 +42,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// A wall clock that is off by more than this against media time has been set, and gets a new anchor.
 const CLOCK_JUMP_NS: i128 = 500_000_000;
 
-/// Records until it is told to stop or cannot go on. Whatever happens, what was recorded is sealed and playable;
-/// an error means that there is no recording at all.
-pub async fn record(
-    setup: Setup,
-    pool: &mut Pool,
-    control: &mut mpsc::Receiver<Control>,
-    tell: impl FnMut(Notice),
-) -> Result<Finished, Error> {
-    // First of all, so that it loads while we prepare.
-    pool.warm().await?;
-    let (_, anchor) = clocks(0);
-    let recording = setup.recording.unwrap_or_else(new_id);
-    let tracks: Vec<String> = setup.job.tracks.iter().map(|track| track.track.clone()).collect();
-    let manifest = Manifest::new(recording.clone(), setup.pipeline, &tracks, anchor);
-    let manifest = Manifest { agent: setup.agent, place: setup.place, ..manifest };
-    let folder = RecordingDir::create(&setup.directory, &recording)?;
-    let path = folder.path().to_owned();
-
-    // Time begins with the first part.
-    let job = Job { directory: path.clone(), origin_ns: 0, ..setup.job };
-    let watchdog = Watchdog::new(setup.limits, longest_wait(&job), Instant::now());
-    let mut choice = Choice::new(&job.tracks);
-    let known = pool.recall(&job.tracks).is_some_and(|tried| choice.select(tried).is_ok());
-    let (state, effects) = State::start(known, setup.capture);
-    let mut run = Run {
-        state,
-        tracks: job.tracks.clone(),
-        choice,
-        selection: None,
-        ledger: Ledger::new(folder, manifest),
-        job,
-        pool,
-        tell,
-        limits: setup.limits,
-        max_duration: setup.max_duration,
-        deadline: None,
-        worker: None,
-        watchdog,
-        wake: None,
-        in_part: None,
-        suspect: false,
-        ended_well: false,
-        stop_sent: false,
-        stopped_at: None,
-        asked: VecDeque::new(),
-        last_cause: None,
-        unsealed: None,
-    };
-    (run.tell)(Notice::Began { recording, folder: path.clone() });
-    if setup.capture != Capture::Live {
-        run.captured(setup.capture, MediaTime::ZERO, setup.why);
-    }
-    run.perform(effects).await;
-    run.run(control).await;
-    let manifest = run.ledger.manifest().clone();
-    Ok(Finished { folder: path, manifest, unsealed: run.unsealed })
-}
-
 struct Run<'a, T> {
     state: State,
     /// As they were asked for, without encoders.
@@ -102,6 +49,13 @@ struct Run<'a, T> {
     choice: Choice,
     selection: Option<Selection>,
     ledger: Ledger,
+    /// Where recordings are kept.
+    directory: PathBuf,
+    /// The worker was told to keep what it has, and has not said yet from when on.
+    keeping: bool,
+    look_back: Duration,
+    /// Why a standby could not become a recording.
+    not_kept: Option<Error>,
     job: Job,
     pool: &'a mut Pool,
     tell: T,
@@ -149,6 +103,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 command = control.recv(), if control_open => match command {
                     Some(Control::Stop) => self.event(Event::StopAsked).await,
                     Some(Control::Capture { capture, why }) => self.capture(capture, why).await,
+                    Some(Control::Keep(keep)) => self.keep(keep).await,
                     None => control_open = false,
                 },
                 () = sleep_until(wake.into()) => {
@@ -205,9 +160,17 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             }
             Report::Captured { capture, at } => {
                 let (_, why) = self.asked.pop_front().unwrap_or_default();
+                // The worker of a standby that was kept too late still counts from its own start.
+                let at = if self.job.origin_ns == 0 { MediaTime::ZERO } else { at };
                 self.captured(capture, at, why);
                 self.event(Event::Captured).await;
             }
+            Report::StandingBy { .. } => {
+                (self.tell)(Notice::StandingBy);
+                self.event(Event::StandingBy).await;
+                self.refill().await;
+            }
+            Report::Kept { from } => self.kept(from),
             Report::DiskFull { detail } => {
                 self.watchdog.disk_full = true;
                 self.note(Cause::DiskFull, detail);
@@ -265,7 +228,13 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             (self.tell)(Notice::Recording { part });
         }
         self.event(Event::FrameOnDisk).await;
-        if first && let Err(error) = self.pool.refill().await {
+        if first {
+            self.refill().await;
+        }
+    }
+
+    async fn refill(&mut self) {
+        if let Err(error) = self.pool.refill().await {
             tracing::warn!(%error, "no spare worker");
         }
     }
@@ -330,6 +299,9 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             self.event(Event::FrameOnDisk).await;
         }
         self.wake = None;
+        if self.keeping {
+            self.begin_time_anew();
+        }
         if let Some(newest) = self.ledger.newest_part() {
             self.event(Event::PartOpened(newest)).await;
         }
@@ -379,8 +351,16 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                         worker.send(&Command::Capture(capture)).await;
                     }
                 }
+                Effect::Keep => {
+                    self.keeping = true;
+                    let directory = self.job.directory.clone();
+                    let look_back_ns = u64::try_from(self.look_back.as_nanos()).unwrap_or(u64::MAX);
+                    if let Some(worker) = &mut self.worker {
+                        worker.send(&Command::Keep { directory, look_back_ns }).await;
+                    }
+                }
                 Effect::Captured(capture) => {
-                    let (asked, why) = self.asked.drain(..).last().unwrap_or_default();
+                    let (asked, why) = self.asked.drain(..).next_back().unwrap_or_default();
                     // A worker that was to show the screen again may have done so before it died.
                     let at = if capture == Capture::Live { asked } else { self.now() };
                     self.captured(capture, at, why);
@@ -407,10 +387,16 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     async fn start_part(&mut self, part: PartNumber, cause: Cause) {
+        // A standby's own affairs are none of the recording that it may become.
+        let cause = if self.state.standby { Cause::Start } else { cause };
         self.ledger.begin_part(cause);
         (self.in_part, self.ended_well, self.suspect) = (None, false, true);
         self.last_cause = None;
-        self.deadline = self.deadline.or(self.max_duration.map(|duration| Instant::now() + duration));
+        if self.state.standby {
+            self.begin_time_anew();
+        } else {
+            self.deadline = self.deadline.or(self.max_duration.map(|duration| Instant::now() + duration));
+        }
         self.watchdog = Watchdog::new(self.limits, longest_wait(&self.job), Instant::now());
         (self.job.part, self.job.capture) = (part, self.state.capture);
         if self.job.origin_ns == 0 {
@@ -440,6 +426,9 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     fn note(&mut self, cause: Cause, detail: String) {
+        if self.state.standby {
+            return tracing::info!(?cause, detail, "the standby begins anew");
+        }
         let at = self.now();
         self.last_cause = Some(cause);
         self.ledger.note(at, cause, detail.clone());
@@ -447,14 +436,20 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     fn seal(&mut self, outcome: Outcome) {
+        if self.ledger.folder().is_some() {
+            self.seal_manifest(outcome);
+        }
+        let (state, _) = step(self.state.clone(), Event::Sealed);
+        self.state = state;
+    }
+
+    fn seal_manifest(&mut self, outcome: Outcome) {
         let ended = self.stopped_at.unwrap_or_else(|| self.now());
         let slack = if self.ended_well { END_SLACK } else { Duration::ZERO };
         // A part without a frame has not ended what began it.
         let begun = if self.in_part.is_some() { Cause::WorkerDied } else { self.ledger.cause() };
         self.ledger.gap_at_end(ended, slack, self.last_cause.unwrap_or(begun));
         self.unsealed = self.ledger.seal(outcome, ended).err();
-        let (state, _) = step(self.state.clone(), Event::Sealed);
-        self.state = state;
     }
 
     /// Zero until the first part begins.

@@ -31,6 +31,9 @@ pub struct State {
     pub phase: Phase,
     /// The newest part that was begun, or the one to begin.
     pub part: PartNumber,
+    /// It captures into memory, for a recording that may be wanted later: nothing of it is kept, and whatever ends a part of
+    /// it, another begins.
+    pub standby: bool,
     /// What was asked for last is taken of the screen.
     pub capture: Capture,
     /// So often it was asked for and the worker has not said yet that it holds.
@@ -53,6 +56,10 @@ pub enum Event {
     Selected,
     /// The worker is at this part by now.
     PartOpened(PartNumber),
+    /// A standby has its first frame.
+    StandingBy,
+    /// A standby is to be a recording.
+    KeepAsked,
     /// A fragment is on disk.
     FrameOnDisk,
     /// An encoder failed or hangs, for the cause given. The worker goes on by itself where there is a next part; if not,
@@ -89,6 +96,8 @@ pub enum Effect {
     StartPart(PartNumber, Cause),
     /// Tell the worker what to take of the screen: `Captured` follows, or the worker's end.
     AskCapture(Capture),
+    /// Tell the worker to keep what it has.
+    Keep,
     /// It holds from now on, since nobody captures.
     Captured(Capture),
     /// Come back with `RetryDue`.
@@ -112,10 +121,11 @@ const PAUSES_MS: [u64; 6] = [0, 250, 500, 1000, 2000, 5000];
 
 impl State {
     /// `selected`: it is known from an earlier recording which encoders work.
-    pub fn start(selected: bool, capture: Capture) -> (State, Vec<Effect>) {
+    pub fn start(selected: bool, capture: Capture, standby: bool) -> (State, Vec<Effect>) {
         let mut state = State {
             phase: Phase::Preparing,
             part: PartNumber::FIRST,
+            standby,
             capture,
             unconfirmed: 0,
             selected,
@@ -138,6 +148,11 @@ impl State {
         }
     }
 
+    /// What befell the standby is none of its affair.
+    fn becomes_recording(&mut self) {
+        (self.standby, self.fruitless, self.failure) = (false, 0, None);
+    }
+
     pub fn is_ended(&self) -> bool {
         self.phase == Phase::Ended
     }
@@ -145,7 +160,7 @@ impl State {
 
 /// The only place where a recording's state changes.
 pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
-    use Effect::{AskCapture, AskStop, AwaitEnd, Captured, Kill, Note, Retry, Seal, StopSelecting};
+    use Effect::{AskCapture, AskStop, AwaitEnd, Captured, Keep, Kill, Note, Retry, Seal, StopSelecting};
     use Phase::{Closing, Draining, Ended, Preparing, Recording, Renewing, Selecting, Waiting};
     // A worker that is gone captures nothing, whatever it was told last.
     let is_moot = matches!(event, Event::WorkerGone(_)) && std::mem::take(&mut state.unconfirmed) > 0;
@@ -177,6 +192,27 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         (Preparing | Recording | Renewing(_) | Draining, Event::EncoderFailed(cause, detail, next)) => {
             state.part = next.map_or(state.part, |next| state.part.max(next));
             vec![Note(cause, detail)]
+        }
+        (Preparing | Recording, Event::StandingBy) if state.standby => {
+            (state.phase, state.fruitless) = (Recording, 0);
+            vec![]
+        }
+        (Preparing | Recording, Event::KeepAsked) if state.standby => {
+            state.becomes_recording();
+            vec![Keep]
+        }
+        (Renewing(_), Event::KeepAsked) if state.standby => {
+            state.becomes_recording();
+            vec![]
+        }
+        (Selecting(_), Event::KeepAsked) if state.standby => {
+            state.becomes_recording();
+            state.phase = Selecting(Cause::Start);
+            vec![]
+        }
+        (Waiting(_), Event::KeepAsked) if state.standby => {
+            state.becomes_recording();
+            state.begin_part(Cause::Start)
         }
         (Preparing | Recording, Event::FrameOnDisk) => {
             state.phase = Recording;
@@ -269,7 +305,9 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
     }
 
     fn next_part(state: &mut State, cause: Cause) -> Vec<Effect> {
-        state.part = state.part.next();
+        if !state.standby {
+            state.part = state.part.next();
+        }
         try_again(state, cause)
     }
 
@@ -291,9 +329,9 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         }
     }
 
-    /// A recording that never had a frame ends at a failure that says why, or after some tries without one.
+    /// A standby is never given up. A recording that never had a frame ends at a failure that says why, or after some tries without one.
     fn given_up(state: &State, failure: Option<Failure>) -> Option<Outcome> {
-        if state.footage || (failure.is_none() && state.fruitless < FRUITLESS_LIMIT) {
+        if state.standby || state.footage || (failure.is_none() && state.fruitless < FRUITLESS_LIMIT) {
             return None;
         }
         let silent = || {

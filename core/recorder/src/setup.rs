@@ -55,5 +55,21 @@ pub enum Control {
         /// For the manifest.
         why: String,
     },
+    /// To a standby: it is a recording from here on, and began earlier than now.
+    Keep(Keep),
+    /// A standby is discarded by it.
     Stop,
+}
+
+/// What a standby needs to be a recording.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// So much of what was is wanted. It begins with the keyframe before, so up to a keyframe interval earlier, and later
+    /// where the standby has not got so much.
+    pub look_back: Duration,
+    /// As `new_id` gives it, for who must know it beforehand.
+    pub recording: Option<RecordingId>,
+    /// In place of the setup's.
+    pub agent: Option<AgentId>,
+    pub place: Option<Place>,
 }

@@ -1,0 +1,162 @@
+//! The newest coded frames of a standby, from a keyframe on. Pure.
+//!
+//! What is dropped is dropped from the front and in whole groups, from one keyframe to the next, since the rest of a
+//! group cannot be decoded without its first frame. So it holds up to one keyframe interval more than was asked for.
+
+use std::collections::VecDeque;
+
+use crate::fragments::Frame;
+
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Nanoseconds that are wanted at any moment.
+    pub length: u64,
+    /// Bytes of coded frames. Goes before the length.
+    pub bytes: usize,
+}
+
+#[derive(Debug)]
+pub struct Ring<D> {
+    limits: Limits,
+    frames: VecDeque<Kept<D>>,
+    bytes: usize,
+    /// Time of the newest frame that was given, kept or not.
+    newest: Option<u64>,
+    /// Nothing is dropped any more.
+    chosen: bool,
+}
+
+#[derive(Debug)]
+pub struct Kept<D> {
+    pub frame: Frame<D>,
+    /// Frames that were skipped and lost before it.
+    pub skipped: u64,
+    pub lost: u64,
+}
+
+impl<D: AsRef<[u8]>> Ring<D> {
+    pub fn new(limits: Limits) -> Self {
+        Ring { limits, frames: VecDeque::new(), bytes: 0, newest: None, chosen: false }
+    }
+
+    /// False where nothing can be kept before the next keyframe.
+    pub fn push(&mut self, kept: Kept<D>) -> bool {
+        self.newest = self.newest.max(Some(kept.frame.pts));
+        if self.frames.is_empty() && !kept.frame.keyframe {
+            return false;
+        }
+        self.bytes += kept.frame.data.as_ref().len();
+        self.frames.push_back(kept);
+        while !self.chosen
+            && let Some(second) = self.second_group()
+        {
+            let oldest_wanted = self.newest.unwrap_or(0).saturating_sub(self.limits.length);
+            let is_enough = self.frames.get(second).is_some_and(|kept| kept.frame.pts <= oldest_wanted);
+            if !is_enough && self.bytes <= self.limits.bytes {
+                break;
+            }
+            self.drop_front(second);
+        }
+        if self.bytes > self.limits.bytes && !self.chosen {
+            self.drop_front(self.frames.len());
+        }
+        !self.frames.is_empty()
+    }
+
+    /// Keeps what is needed to show everything from `from` on, and all that comes. Gives the time of its first frame;
+    /// where there is none yet, one that is not later than that.
+    pub fn choose(&mut self, from: u64) -> Option<u64> {
+        let is_before = |kept: &Kept<D>| kept.frame.keyframe && kept.frame.pts <= from;
+        if let Some(first) = self.frames.iter().rposition(is_before) {
+            self.drop_front(first);
+        }
+        self.chosen = true;
+        self.frames.front().map(|kept| kept.frame.pts).or(self.newest)
+    }
+
+    pub fn into_frames(self) -> VecDeque<Kept<D>> {
+        self.frames
+    }
+
+    fn second_group(&self) -> Option<usize> {
+        self.frames.iter().skip(1).position(|kept| kept.frame.keyframe).map(|at| at + 1)
+    }
+
+    fn drop_front(&mut self, count: usize) {
+        let dropped = self.frames.drain(..count);
+        self.bytes -= dropped.map(|kept| kept.frame.data.as_ref().len()).sum::<usize>();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { length: 3000, bytes: 1000 };
+
+    /// Ten frames a second with a keyframe each; times in milliseconds.
+    fn kept(ms: u64, size: usize) -> Kept<Vec<u8>> {
+        let frame = Frame { pts: ms, dts: ms, keyframe: ms.is_multiple_of(1000), data: vec![0; size] };
+        Kept { frame, skipped: 0, lost: 0 }
+    }
+
+    fn filled(until: u64, size: usize) -> Ring<Vec<u8>> {
+        let mut ring = Ring::new(LIMITS);
+        (0..until).step_by(100).for_each(|ms| {
+            ring.push(kept(ms, size));
+            assert!(ring.bytes <= LIMITS.bytes, "{} bytes at {ms}", ring.bytes);
+        });
+        ring
+    }
+
+    fn times(ring: &Ring<Vec<u8>>) -> (u64, u64) {
+        let pts = |kept: Option<&Kept<Vec<u8>>>| kept.map_or(0, |kept| kept.frame.pts);
+        (pts(ring.frames.front()), pts(ring.frames.back()))
+    }
+
+    #[test]
+    fn however_long_it_stands_by_it_holds_what_is_asked_for_and_less_than_a_group_more() {
+        for until in [3500, 4000, 4100, 60_000, 60_300] {
+            let ring = filled(until, 10);
+            let (first, last) = times(&ring);
+            assert!(first.is_multiple_of(1000), "it begins with a keyframe");
+            let length = last - first;
+            assert!((3000..4000).contains(&length), "{length} ms after {until}");
+        }
+    }
+
+    #[test]
+    fn bytes_go_before_length_and_whole_groups_are_dropped() {
+        // Ten frames a group: two groups fit and no third one.
+        let ring = filled(60_000, 45);
+        assert_eq!(times(&ring), (58_000, 59_900));
+        assert_eq!(ring.bytes, 900);
+    }
+
+    #[test]
+    fn a_group_that_is_too_large_by_itself_is_not_kept_and_another_keyframe_is_wanted() {
+        let mut ring = Ring::new(LIMITS);
+        assert!(ring.push(kept(0, 600)));
+        assert!(!ring.push(kept(100, 600)));
+        assert!(!ring.push(kept(200, 10)));
+        assert!(ring.push(kept(1000, 10)));
+        assert_eq!(times(&ring), (1000, 1000));
+    }
+
+    #[test]
+    fn what_is_chosen_begins_with_the_keyframe_before_and_stays() {
+        let mut ring = filled(10_000, 10);
+        assert_eq!(ring.choose(7900), Some(7000));
+        (10_000..20_000).step_by(100).for_each(|ms| assert!(ring.push(kept(ms, 10))));
+        assert_eq!(times(&ring), (7000, 19_900));
+    }
+
+    #[test]
+    fn who_looks_back_farther_than_there_is_gets_what_there_is() {
+        assert_eq!(filled(2000, 10).choose(0), Some(0));
+        let mut empty = Ring::<Vec<u8>>::new(LIMITS);
+        assert_eq!(empty.choose(500), None);
+        empty.push(kept(700, 10));
+        assert_eq!(empty.choose(500), Some(700));
+    }
+}
