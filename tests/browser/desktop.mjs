@@ -65,8 +65,9 @@ try {
   say("card_shown");
   await page.fill("#card-number", "4111111111111111");
   await stay(2000);
+  // Told before it is asked for: the page resumes as soon as the number is gone.
+  say("card_going");
   await page.click("#card-end");
-  say("card_gone");
   await page.waitForSelector("#card-end:disabled");
   say("resumed");
   await stay(2500);

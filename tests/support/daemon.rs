@@ -94,22 +94,12 @@ impl Daemon {
         self.folder.path().join("recordings")
     }
 
-    /// Waits until so many recordings have their final segments beside them; oldest first.
-    pub fn wait_for_recordings(&self, count: usize) -> Vec<Recording> {
-        let limit = Instant::now() + PATIENCE;
-        loop {
-            let mut folders: Vec<PathBuf> = fs::read_dir(self.recordings())
-                .unwrap()
-                .map(|entry| entry.unwrap().path())
-                .filter(|folder| folder.join("footage.json").exists())
-                .collect();
-            if folders.len() >= count {
-                folders.sort();
-                return folders.iter().map(|folder| Recording::open(folder)).collect();
-            }
-            assert!(Instant::now() < limit, "{} of {count} recordings are settled", folders.len());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+    /// Waits until so many more recordings have their final segments beside them, in that order.
+    pub fn wait_for_recordings(&mut self, count: usize) -> Vec<Recording> {
+        let settled =
+            (0..count).map(|_| self.wait_for_log("settled")["recording"].as_str().unwrap().to_owned());
+        let ids: Vec<String> = settled.collect();
+        ids.iter().map(|id| Recording::open(&self.recordings().join(id))).collect()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

@@ -151,6 +151,7 @@ impl Stock {
         if let Err(error) = written {
             tracing::warn!(%recording, %error, "its segments are not written beside it");
         }
+        tracing::info!(%recording, "settled");
         self.release(recording, about(footage));
     }
 
