@@ -1,7 +1,8 @@
 //! What an answer of the server means. The table in docs/server-api.md, as code.
 
-/// Seconds until the next try, where the server does not say: it, or the network, may be back soon.
-pub const SOON: u32 = 10;
+/// Seconds until the next try, at least, where the server does not say: it, or the network, may be back soon. The host
+/// waits longer from one failure to the next.
+pub const SOON: u32 = 1;
 /// Something must be made room for.
 pub const SLOWLY: u32 = 60;
 /// Somebody must mend something.
@@ -64,11 +65,10 @@ pub fn trouble(said: &Said) -> Trouble {
     };
     let asked = said.retry_after.as_deref().and_then(|text| text.trim().parse::<u32>().ok());
     match said.status {
-        409 | 410 | 413 => Trouble::never(reason),
-        429 | 503 => Trouble::later(asked.unwrap_or(SOON).min(LONGEST), reason),
-        400 | 422 => Trouble::later(SOON, reason),
-        507 => Trouble::later(SLOWLY, reason),
-        500.. => Trouble::later(SOON, reason),
+        409 | 410 => Trouble::never(reason),
+        // Somebody in between may have set a limit that is too low: what is too large today may pass tomorrow.
+        413 | 507 => Trouble::later(asked.unwrap_or(SLOWLY).min(LONGEST), reason),
+        400 | 422 | 429 | 500.. => Trouble::later(asked.unwrap_or(SOON).min(LONGEST), reason),
         300..=399 => {
             let to = said.location.as_deref().unwrap_or("elsewhere");
             let reason = format!("the server sends us to {to}; `server` must name the right one");
@@ -109,7 +109,7 @@ mod tests {
     fn only_what_cannot_mend_itself_is_given_up() {
         for status in 300..=599 {
             let is_final = matches!(trouble(&said(status)), Trouble::Never { .. });
-            assert_eq!(is_final, [409, 410, 413].contains(&status), "{status}");
+            assert_eq!(is_final, [409, 410].contains(&status), "{status}");
         }
     }
 
