@@ -13,8 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders of the repository that are ours; `target` is not.
-const FOLDERS: [&str; 10] =
-    ["cli", "core", "docs", "examples", "pipelines", "plugins", "script", "sdk", "src", "tests"];
+const FOLDERS: [&str; 11] =
+    ["cli", "core", "docs", "examples", "packaging", "pipelines", "plugins", "script", "sdk", "src", "tests"];
 
 /// A text file of the repository.
 struct File {
@@ -60,7 +60,12 @@ fn file(path: &Path) -> File {
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     for path in entries(folder) {
-        if path.is_dir() { collect(&path, found) } else { found.push(path) }
+        match path.is_dir() {
+            // Other people's, put there by npm.
+            true if path.ends_with("node_modules") => {}
+            true => collect(&path, found),
+            false => found.push(path),
+        }
     }
 }
 

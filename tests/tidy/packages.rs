@@ -7,14 +7,18 @@ use super::{File, assert_none, files, literals, read, root, words};
 
 /// Programs that tests, scripts and the command start, and the Debian package of each. `None`: every machine that has
 /// cargo, or Debian itself, has it, or the test that wants it does without.
-const PROGRAMS: [(&str, Option<&str>); 17] = [
+const PROGRAMS: [(&str, Option<&str>); 21] = [
     ("/usr/sbin/apache2", Some("apache2-bin")),
     ("cc", Some("gcc")),
+    ("chromium", Some("chromium")),
+    ("curl", Some("curl")),
     ("dot", Some("graphviz")),
     ("ffmpeg", Some("ffmpeg")),
     ("ffprobe", Some("ffmpeg")),
     ("gst-launch-1.0", Some("gstreamer1.0-tools")),
     ("mediainfo", Some("mediainfo")),
+    ("node", Some("nodejs")),
+    ("npm", Some("npm")),
     ("python3", Some("python3")),
     ("xdpyinfo", Some("x11-utils")),
     ("xrandr", Some("x11-xserver-utils")),
@@ -59,8 +63,15 @@ const ELEMENTS: [(&str, Option<&str>); 26] = [
 ];
 
 /// What a build needs besides: a linker, and what the crates of the bindings look for.
-const BUILD: [&str; 5] =
-    ["gcc", "libc6-dev", "libgstreamer-plugins-base1.0-dev", "libgstreamer1.0-dev", "pkg-config"];
+/// And `python3 -m venv`, for script/pip-packages.txt.
+const BUILD: [&str; 6] = [
+    "gcc",
+    "libc6-dev",
+    "libgstreamer-plugins-base1.0-dev",
+    "libgstreamer1.0-dev",
+    "pkg-config",
+    "python3-venv",
+];
 
 fn packages() -> BTreeSet<String> {
     let list = read("script/packages.txt");
@@ -115,7 +126,8 @@ fn package_list_is_what_the_code_needs() {
     let sources = files("rs");
     let started: BTreeSet<&str> =
         sources.iter().flat_map(|file| literals(&file.text, "Command::new(\"")).collect();
-    let scripts = scripts();
+    let mut scripts = scripts();
+    scripts.extend(files("mjs").into_iter().map(|file| file.text));
     let in_scripts = |name: &str| scripts.iter().any(|text| has_word(text, name));
     let programs = PROGRAMS.iter().filter(|(name, _)| started.contains(name) || in_scripts(name));
 

@@ -118,6 +118,9 @@ impl Stock {
                 self.running = Some((recording.clone(), 0));
                 self.write(recording, |outbox| outbox.entered(recording));
             }
+            Notice::File { track, part, number, file } => {
+                self.write(recording, |outbox| outbox.fragment(recording, track, *part, *number, file));
+            }
             Notice::Status(status) => self.running = Some((recording.clone(), status.bytes)),
             _ => {}
         }

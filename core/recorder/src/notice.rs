@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use deskreel_contract::Capture;
-use deskreel_model::manifest::{Cause, EncoderUse, FrameCounts};
+use deskreel_model::manifest::{Cause, EncoderUse, FileRef, FrameCounts};
 use deskreel_model::{Manifest, MediaTime, PartNumber, RecordingId};
 
 use crate::select::Trying;
@@ -35,6 +35,13 @@ pub enum Notice {
     },
     /// A standby has its first frame.
     StandingBy,
+    /// A part's header (number 0) or a fragment is complete on disk, and is in the manifest's ledger.
+    File {
+        track: String,
+        part: PartNumber,
+        number: u32,
+        file: FileRef,
+    },
     /// What was asked for holds: no frame from this time on shows what it withholds.
     Captured {
         at: MediaTime,

@@ -145,8 +145,10 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         match report {
             Report::PartOpened { track, part } => self.part_opened(track, part).await,
             Report::FragmentClosed { track, part, fragment, frames } => {
+                let (number, file) = (fragment.number, fragment.file.clone());
                 self.ledger.fragment_closed(&track, part, fragment, frames);
                 self.frame_on_disk(part).await;
+                (self.tell)(Notice::File { track, part, number, file });
             }
             Report::EncoderFailed { track, plugin, candidate, cause, detail, next } => {
                 self.choice.encoder_failed(&track, &plugin, &candidate, &detail);
@@ -214,7 +216,9 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         let (number, encoder) = (part.number, part.encoder.clone());
         self.choice.uses(&track, &encoder.plugin, &encoder.candidate);
         self.pool.part_opened(&track, part.width, part.height);
+        let file = part.init.clone();
         self.ledger.part_opened(&track, part);
+        (self.tell)(Notice::File { track: track.clone(), part: number, number: 0, file });
         (self.tell)(Notice::Encoder { track, part: number, encoder });
         self.event(Event::PartOpened(number)).await;
     }
