@@ -145,7 +145,9 @@ fn read_with(files: &dyn Files, directory: &Path, oldest: u32) -> Result<Vec<Lin
     let mut lines = Vec::new();
     for path in (1..=oldest).rev().map(|age| aged(&path, age)).chain([path.clone()]) {
         let bytes = files.read(&path)?.unwrap_or_default();
-        lines.extend(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
+        // A line without its end is torn, and cut off before the next is written, even if it reads.
+        let whole = bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
+        lines.extend(whole.filter_map(|line| serde_json::from_slice(line).ok()));
     }
     Ok(lines)
 }
@@ -280,7 +282,11 @@ mod tests {
         tell(&mut Account::open(&Disk::new(), folder.path()).unwrap(), 1);
         let path = folder.path().join(ACCOUNT);
         let whole = fs::read(&path).unwrap();
-        fs::write(&path, [&whole[..], &whole[..20]].concat()).unwrap();
+        let told = |rest: &[u8]| {
+            fs::write(&path, [&whole[..], rest].concat()).unwrap();
+            read(folder.path()).unwrap().len()
+        };
+        assert_eq!([told(&whole[..whole.len() - 1]), told(&whole[..20])], [1, 1]);
         let mut account = Account::open(&Disk::new(), folder.path()).unwrap();
         let full = What::NotBegun { cause: NotBegun::Disk, detail: "12 MB are left".into() };
         account.tell(&Disk::new(), &recording("2"), full, Durable::Now);

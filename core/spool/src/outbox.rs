@@ -46,7 +46,7 @@ pub use open::Finding;
 pub use status::{Debt, DebtState, RecordingStatus, SinkStatus, Stage, Status};
 pub use tray::Counts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -74,6 +74,11 @@ pub struct Outbox {
     book: Book,
     /// Of the sinks that there are now. The book may know others, of earlier pipeline files.
     trays: BTreeMap<SinkName, Tray>,
+    /// The account has said that these leave, and their folders may have other names already.
+    leaving: BTreeSet<RecordingId>,
+    /// Read off the disk at the start, in the book already, and there was no room for it in the journal. Goes before
+    /// anything else that is written, which would mean nothing without it.
+    unwritten: Vec<Entry>,
     chance: Chance,
     /// Lines at which it is looked whether the journal is mostly stale.
     rewrite_at: usize,
@@ -172,8 +177,11 @@ impl Outbox {
 
     /// What cannot be written down is not known either.
     fn write(&mut self, entries: Vec<Entry>, durable: Durable) -> Result<(), Error> {
-        self.journal.append(&*self.files, &entries, durable)?;
-        entries.into_iter().for_each(|entry| self.book.apply(entry));
+        let known = self.unwritten.len();
+        let all: Vec<Entry> = self.unwritten.iter().cloned().chain(entries).collect();
+        self.journal.append(&*self.files, &all, durable)?;
+        self.unwritten.clear();
+        all.into_iter().skip(known).for_each(|entry| self.book.apply(entry));
         if self.journal.lines() >= self.rewrite_at {
             self.rewrite();
         }

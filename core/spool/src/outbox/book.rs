@@ -165,8 +165,7 @@ impl Got {
 
     /// Which files it has no longer matters.
     fn ends(&mut self, end: End) {
-        self.parts.clear();
-        self.end = Some(end);
+        *self = Got { end: Some(end), ..Got::default() };
     }
 
     fn entries(&self, recording: &RecordingId, sink: &SinkName) -> Vec<Entry> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use deskreel_contract::{Answer, FinishedRecording, FragmentDelivery};
 use deskreel_model::{PartNumber, RecordingId, SinkName, layout};
 
-use super::book::{End, Entry};
+use super::book::{End, Entry, Held};
 use super::tray::{Facts, Key};
 use super::{Outbox, queue, sealed_manifest};
 use crate::Error;
@@ -114,7 +114,8 @@ impl Outbox {
 
     /// Oldest first.
     fn owed(&self, sink: &SinkName) -> Vec<RecordingId> {
-        let held = self.book.recordings.iter().filter(|(_, held)| held.owes(sink));
+        let is_owed = |id: &RecordingId, held: &Held| held.owes(sink) && !self.leaving.contains(id);
+        let held = self.book.recordings.iter().filter(|(id, held)| is_owed(id, held));
         held.map(|(recording, _)| recording.clone()).collect()
     }
 

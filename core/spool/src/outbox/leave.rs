@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use deskreel_model::{RecordingId, SinkName};
+use deskreel_model::RecordingId;
 
 use super::book::{Entry, Held};
 use super::{Outbox, unknown};
@@ -37,29 +37,22 @@ impl Outbox {
     /// Takes out of the spool what every sink has, and what has no footage. An error is about one recording, which
     /// stays for another call.
     pub fn take_out(&mut self) -> Vec<Result<Leaving, Error>> {
-        let done = self.book.recordings.iter().filter(|(_, held)| self.is_done(held) || held.is_empty());
+        let leaves = |(id, held): &(&RecordingId, &Held)| {
+            self.is_done(held) || held.is_empty() || self.leaving.contains(id)
+        };
+        let done = self.book.recordings.iter().filter(leaves);
         let done: Vec<RecordingId> = done.map(|(recording, _)| recording.clone()).collect();
-        done.iter().map(|recording| self.leave(recording)).collect()
+        done.iter().map(|recording| self.leave(recording, "")).collect()
     }
 
-    /// Takes out a sealed recording that somebody has not got, for want of room. A running one is refused.
+    /// Takes out a sealed recording that somebody has not got, for want of room. A running one is refused. After an
+    /// error it is delivered no more, and [`take_out`](Self::take_out) tries again.
     pub fn evict(&mut self, recording: &RecordingId, why: &str) -> Result<Leaving, Error> {
         let held = self.book.recordings.get(recording).ok_or_else(|| unknown(recording))?;
         if held.sealed.is_none() {
             return Err(Error::Unsealed { path: self.directory.join(recording.as_str()) });
         }
-        if !self.is_done(held) && !held.is_empty() {
-            let owed: Vec<SinkName> =
-                self.trays.keys().filter(|sink| !held.is_delivered_to(sink)).cloned().collect();
-            self.account.tell(
-                &*self.files,
-                recording,
-                What::Dropped { why: why.to_owned(), owed },
-                Durable::Now,
-            );
-            return self.gone(recording);
-        }
-        self.leave(recording)
+        self.leave(recording, why)
     }
 
     /// Every sink has it. Without sinks that is never so.
@@ -68,17 +61,20 @@ impl Outbox {
         held.sealed.is_some() && !self.trays.is_empty() && self.trays.keys().all(has_it)
     }
 
-    fn leave(&mut self, recording: &RecordingId) -> Result<Leaving, Error> {
-        let is_empty = self.book.recordings.get(recording).is_some_and(Held::is_empty);
-        let what = match is_empty {
-            true => What::Dropped { why: "there is no footage in it".into(), owed: Vec::new() },
-            false => What::Removed,
+    /// `why` is of use where somebody has not got it.
+    fn leave(&mut self, recording: &RecordingId, why: &str) -> Result<Leaving, Error> {
+        let held = self.book.recordings.get(recording).ok_or_else(|| unknown(recording))?;
+        let what = if held.is_empty() {
+            What::Dropped { why: "there is no footage in it".into(), owed: Vec::new() }
+        } else if self.is_done(held) {
+            What::Removed
+        } else {
+            let owed = self.trays.keys().filter(|sink| !held.is_delivered_to(sink));
+            What::Dropped { why: why.to_owned(), owed: owed.cloned().collect() }
         };
-        self.account.tell(&*self.files, recording, what, Durable::Now);
-        self.gone(recording)
-    }
-
-    fn gone(&mut self, recording: &RecordingId) -> Result<Leaving, Error> {
+        if self.leaving.insert(recording.clone()) {
+            self.account.tell(&*self.files, recording, what, Durable::Now);
+        }
         let leaving = self.directory.join(format!("{LEAVING}{recording}"));
         match self.files.rename(&self.directory.join(recording.as_str()), &leaving) {
             // It went before, and only the line in the journal is missing.
@@ -86,6 +82,7 @@ impl Outbox {
             renamed => renamed?,
         }
         self.write(vec![Entry::Left { recording: recording.clone() }], Durable::Now)?;
+        self.leaving.remove(recording);
         self.trays.values_mut().for_each(|tray| tray.forget(recording));
         Ok(Leaving { recording: recording.clone(), folder: leaving })
     }

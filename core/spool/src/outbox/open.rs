@@ -1,5 +1,6 @@
 //! At the start: from journal and disk to one state, whatever the last process was doing when it ended.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -64,6 +65,8 @@ impl Outbox {
             journal,
             book,
             trays: sinks.iter().map(|sink| (sink.clone(), Tray::default())).collect(),
+            leaving: BTreeSet::new(),
+            unwritten: Vec::new(),
             chance: Chance(seed),
             rewrite_at: SMALL,
             small: SMALL,
@@ -167,10 +170,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// What was read off the disk counts even if there is no room to write it down: it can be read again.
+    /// What was read off the disk counts even if there is no room to write it down.
     fn note(&mut self, entry: Entry) {
         if self.write(vec![entry.clone()], Durable::Now).is_err() {
-            self.book.apply(entry);
+            self.book.apply(entry.clone());
+            self.unwritten.push(entry);
         }
     }
 }

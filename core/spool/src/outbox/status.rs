@@ -108,7 +108,9 @@ impl Outbox {
             let (state, bytes) = match held.sealed {
                 None => (room::State::Running, running_bytes(recording)),
                 Some(content) if held.is_empty() => (room::State::Empty, content.bytes),
-                Some(content) if self.is_done(held) => (room::State::Delivered, content.bytes),
+                Some(content) if self.is_done(held) || self.leaving.contains(recording) => {
+                    (room::State::Delivered, content.bytes)
+                }
                 Some(content) => (room::State::Undelivered, content.bytes),
             };
             room::Lying { recording: recording.clone(), bytes, state }

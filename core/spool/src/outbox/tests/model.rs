@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use deskreel_contract::{Answer, RecordingAbout};
 use proptest::prelude::*;
 
+use super::super::book::Book;
 use super::world::{DIRECTORY, Spool, id, sink};
 use super::{Fault, Item, Next, Outbox, Reply, Stage};
 use crate::Error;
@@ -73,6 +74,8 @@ struct Recording {
     parts: Vec<u32>,
     sealed: bool,
     released: bool,
+    /// The outbox has said that it wrote that down.
+    release_is_written: bool,
     evicted: bool,
 }
 
@@ -181,7 +184,8 @@ impl World {
             Op::Release { recording } => {
                 let Some(number) = self.number(recording) else { return };
                 self.recordings.get_mut(&number).unwrap().released = true;
-                self.call(|outbox| outbox.released(&id(number), RecordingAbout::default()));
+                let written = self.call(|outbox| outbox.released(&id(number), RecordingAbout::default()));
+                self.recordings.get_mut(&number).unwrap().release_is_written |= written.is_some();
             }
             Op::Deliver { sink, reply } => drop(self.deliver(sink, reply)),
             Op::Wait { seconds } => self.now += Duration::from_secs(seconds),
@@ -294,7 +298,7 @@ impl World {
         });
     }
 
-    /// What may be gone.
+    /// What may be gone, and what must not be forgotten.
     fn nothing_is_lost(&self) {
         for (number, recording) in self.recordings.iter().filter(|(number, _)| !self.spool.has(**number)) {
             let has_footage = recording.parts.iter().any(|last| *last > 0);
@@ -302,6 +306,13 @@ impl World {
                 (0..2).all(|index| self.far.get(&(index, *number)).is_some_and(|far| far.finished));
             assert!(finished || recording.evicted || !has_footage, "{number} is gone");
         }
+        let outbox = self.outbox.as_ref().unwrap();
+        for (number, _) in self.recordings.iter().filter(|(_, recording)| recording.release_is_written) {
+            assert!(!outbox.unreleased().contains(&id(*number)), "{number} was released before");
+        }
+        let mut folded = Book::default();
+        outbox.book.entries().into_iter().for_each(|entry| folded.apply(entry));
+        assert_eq!(folded, outbox.book, "a journal written anew says the same");
     }
 
     /// When everything works again, everything arrives.
@@ -337,7 +348,7 @@ impl World {
             let is_explained = held.is_some() || is_told == Some(true);
             assert!(
                 is_explained || (is_told.is_none() && self.account_failed),
-                "{number} is not accounted for"
+                "{number} is not accounted for: {lines:#?}"
             );
         }
         assert!(status.sinks.iter().all(|sink| sink.recordings == 0 && sink.bytes == 0));
@@ -371,6 +382,9 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
+    // Thousands a second.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 10, ..ProptestConfig::default() })]
+
     #[test]
     fn nothing_leaves_before_every_sink_has_it_and_nothing_is_forgotten(
         ops in prop::collection::vec(op(), 1..80),
