@@ -220,4 +220,9 @@ fn sending_is_as_fast_as_it_may_be_over_any_time_and_never_stops() {
     }
     // A second's worth ahead at the start, and at most a fragment of debt at the end.
     assert!((60_000..=61_600).contains(&sent), "{sent}");
+
+    // Having been idle for an hour, it may send no more than that ahead either.
+    now += Duration::from_secs(3600);
+    let at_once = (0..100).take_while(|_| rate.take(300, now).is_none()).count();
+    assert_eq!(at_once, 4);
 }
