@@ -38,7 +38,7 @@ fn events_are_told_in_order_in_the_sessions_name() {
         { "type": "call.established", "call": "77", "at": "2026-01-05T09:00:10.000Z", "seq": 9, "feed": "forged" },
         { "type": "call.transferred", "primary_call": "77", "to_agent": "bob" },
         { "type": "interaction.accepted", "interaction": "c1", "agent": "ann" },
-        { "type": "recording.paused", "call": "77" },
+        { "type": "recording.paused", "call": "77", "at": null, "agent": null },
     ]);
     let answer = world.ask("POST", "/api/v1/events", &[("Authorization", &session)], &body.to_string());
     assert_eq!((answer.status, &answer.json()["accepted"]), (200, &json!(4)));

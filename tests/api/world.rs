@@ -169,7 +169,7 @@ impl World {
 
     pub fn tell(&self, why: &str) {
         let what = What::Stopping { recording: recording(), why: why.to_owned() };
-        self.news.tell(Utc::MIN, what);
+        self.news.tell(now(), what);
     }
 
     /// Ends the server, and waits for that.
@@ -217,7 +217,7 @@ fn status() -> Status {
     Status {
         version: "0.1.0",
         pipeline: "test".to_owned(),
-        started: Utc::MIN,
+        started: now(),
         place: "seat 7".into(),
         health: Health { problems: vec![] },
         stale: None,
@@ -264,6 +264,10 @@ pub fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{name}:{password}")))
 }
 
+fn now() -> Utc {
+    Utc::parse("2026-01-05T09:00:00Z").unwrap()
+}
+
 /// A desk without anybody.
 pub fn desk() -> Desk {
     Desk::new(status()).0
@@ -280,7 +284,7 @@ impl Recordings for Two {
             .filter(|id| after.is_none_or(|after| **id < after.as_str()))
             .map(|id| Listed {
                 recording: serde_json::from_value(json!(id)).unwrap(),
-                started: Utc::MIN,
+                started: now(),
                 duration: MediaTime::from_millis(1500),
                 bytes: 7,
                 gaps: 0,

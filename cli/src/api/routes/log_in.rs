@@ -20,7 +20,7 @@ use super::super::{Api, Scheme};
 use super::object;
 use crate::daemon::desk::{Act, Refused};
 
-/// Names of agents, places, devices, groups and skills, in bytes.
+/// Characters in names of agents, places, devices, groups and skills.
 const NAME: usize = 256;
 /// Devices, groups or skills of one agent.
 const NAMES: usize = 64;
@@ -134,8 +134,8 @@ pub async fn log_in(
 fn is_named(name: &str, place: &str) -> Result<(), Problem> {
     match name {
         "" => Err(Problem::new(Code::BadBody, "the name is empty").at(place)),
-        name if name.len() > NAME => {
-            Err(Problem::new(Code::BadBody, format!("more than {NAME} bytes")).at(place))
+        name if name.chars().count() > NAME => {
+            Err(Problem::new(Code::BadBody, format!("more than {NAME} characters")).at(place))
         }
         name if name.contains(char::is_control) => {
             Err(Problem::new(Code::BadBody, "a name has no control characters").at(place))

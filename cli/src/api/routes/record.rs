@@ -25,6 +25,7 @@ use crate::daemon::desk::{Act, Done, Refused};
 const LIMIT_MS: std::ops::RangeInclusive<u64> = 1..=24 * 3600 * 1000;
 /// As the draft for this header has it, with room.
 const KEY: usize = 255;
+/// Characters.
 const TAG_NAME: usize = 128;
 const TAG_VALUE: usize = 4096;
 
@@ -75,11 +76,11 @@ pub async fn mask(asked: Asked) -> Result<Response, Problem> {
 
 pub async fn tag(asked: Asked) -> Result<Response, Problem> {
     let Tag { name, value } = object(&asked.3)?;
-    if name.is_empty() || name.len() > TAG_NAME {
-        return Err(Problem::new(Code::BadBody, format!("1 to {TAG_NAME} bytes")).at("/name"));
+    if name.is_empty() || name.chars().count() > TAG_NAME {
+        return Err(Problem::new(Code::BadBody, format!("1 to {TAG_NAME} characters")).at("/name"));
     }
-    if value.len() > TAG_VALUE {
-        return Err(Problem::new(Code::BadBody, format!("more than {TAG_VALUE} bytes")).at("/value"));
+    if value.chars().count() > TAG_VALUE {
+        return Err(Problem::new(Code::BadBody, format!("more than {TAG_VALUE} characters")).at("/value"));
     }
     command(asked, "tag", Request::Tag { name: name.into(), value: value.into() }).await
 }

@@ -28,9 +28,12 @@ const PROTOCOL: &str = "deskreel.v1";
 /// A listener has nothing to say; a close has a reason of 123 bytes.
 const MESSAGE_BYTES: usize = 4096;
 
-/// Why a socket is closed, beside the codes of RFC 6455.
+/// Why a socket is closed: the codes of RFC 6455, and two of our own.
 const GOING_AWAY: u16 = 1001;
+const PROTOCOL_ERROR: u16 = 1002;
 const UNSUPPORTED: u16 = 1003;
+const NOT_UTF8: u16 = 1007;
+const TOO_LARGE: u16 = 1009;
 const SESSION_OVER: u16 = 4401;
 const NO_PONG: u16 = 4408;
 
@@ -119,7 +122,9 @@ impl Talk {
                 () = closes(&mut closing) => {
                     return self.close(GOING_AWAY, "the recorder is going down").await;
                 }
-                message = self.socket.recv() => match message?.ok()? {
+                message = self.socket.recv() => match message? {
+                    Err(error) => return self.close(code_of(error)?, "").await,
+                    Ok(message) => match message {
                     Message::Pong(_) => {
                         self.answered = true;
                         if let Caller::Agent(session) = &self.caller {
@@ -131,6 +136,7 @@ impl Talk {
                     Message::Text(_) | Message::Binary(_) => {
                         return self.close(UNSUPPORTED, "commands go by POST /api/v1/recording/...").await;
                     }
+                    },
                 },
                 _ = beat.tick() => {
                     if !self.answered {
@@ -158,6 +164,16 @@ impl Talk {
         let agreed = async { while let Some(Ok(_)) = self.socket.recv().await {} };
         let _ = timeout(self.api.limits.farewell / 2, agreed).await;
         None
+    }
+}
+
+/// None where there is nobody to tell.
+fn code_of(error: axum::Error) -> Option<u16> {
+    match *error.into_inner().downcast().ok()? {
+        tungstenite::Error::Protocol(_) => Some(PROTOCOL_ERROR),
+        tungstenite::Error::Utf8(_) => Some(NOT_UTF8),
+        tungstenite::Error::Capacity(_) => Some(TOO_LARGE),
+        _ => None,
     }
 }
 

@@ -110,6 +110,8 @@ fn read(event: Value, session: &Session) -> Result<Event, (Code, String)> {
 
 /// With what a session knows: the agent, the feed, and the time where none is said.
 fn complete(mut event: Map<String, Value>, session: &Session) -> Result<Event, (Code, String)> {
+    // As many desktops say that there is nothing.
+    event.retain(|_, value| !value.is_null());
     let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
     // Calls are joined by an agent; who is added may be another.
     let own = if matches!(kind, "call.transferred" | "call.conferenced") { "from_agent" } else { "agent" };
