@@ -319,6 +319,19 @@ fn a_job_without_a_proven_encoder_is_refused() {
 }
 
 #[test]
+fn a_standby_whose_encoder_fails_ends_for_another_and_leaves_nothing_on_disk() {
+    let folder = TempDir::new().unwrap();
+    let job =
+        Job { preroll_ns: Some(5_000_000_000), ..job(folder.path(), "source.endless", &["fails", "works"]) };
+    let outcome = run_job(&folder, job, never);
+    assert_eq!(outcome.failures(), [("fails".into(), Cause::EncoderFailed, None)]);
+    assert!(outcome.has(|report| matches!(report, Report::StandingBy { .. })), "{:?}", outcome.reports);
+    assert!(outcome.has(|report| matches!(report, Report::Failed { .. })));
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["plugin.toml"]);
+}
+
+#[test]
 fn a_stop_ends_within_its_limit_though_the_encoder_hangs() {
     let began = Instant::now();
     let beat = |report: &Report| matches!(report, Report::Beat { .. });
