@@ -239,6 +239,24 @@ fn a_start_takes_in_what_is_sealed_and_tells_of_what_is_gone() {
     assert_eq!(spool.reopen(&["a"]).1, [Finding::Unsealed { recording: id(3) }], "told once");
 }
 
+/// Whichever write of the start it is that finds no room.
+#[test]
+fn a_start_that_cannot_write_costs_nothing_that_is_written_later() {
+    for steps in 0..8 {
+        let spool = Spool::new();
+        spool.seal(1, &[1]);
+        spool.disk.set_fault(Some(Fault::Error(steps)));
+        let (mut outbox, findings) = spool.reopen(&["a"]);
+        spool.disk.set_fault(None);
+        assert_eq!(findings, [Finding::TakenIn { recording: id(1) }], "{steps}");
+        let now = Instant::now();
+        outbox.released(&id(1), RecordingAbout::default()).unwrap();
+        assert_eq!(drain(&mut outbox, &sink("a"), now).len(), 3);
+        let (mut outbox, findings) = spool.reopen(&["a"]);
+        assert_eq!((findings, outbox.next(&sink("a"), now)), (vec![], Next::Idle), "{steps}");
+    }
+}
+
 #[test]
 fn an_answer_that_cannot_be_written_down_is_asked_for_again_after_a_pause() {
     let spool = Spool::new();
