@@ -23,8 +23,8 @@ export class Recorder {
     const basic = btoa(String.fromCharCode(...new TextEncoder().encode(`${agent}:${password}`)));
     const session = await recorder.#call("POST", "/api/v1/session", {}, { authorization: `Basic ${basic}` });
     recorder.#token = session.token;
-    // Three pings may be lost before the session ends.
-    recorder.#pinging = setInterval(() => recorder.#ping(), Math.max(500, session.expires_in_ms / 4));
+      // Three pings may be lost before the session ends.
+    recorder.#pinging = setInterval(() => recorder.#ping(), Math.max(500, session.silence_ms / 4));
     recorder.#listen(heard);
     return recorder;
   }

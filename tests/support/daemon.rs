@@ -102,6 +102,31 @@ impl Daemon {
         ids.iter().map(|id| Recording::open(&self.recordings().join(id))).collect()
     }
 
+    /// Reads its log for so long.
+    pub fn run_for(&self, duration: Duration) {
+        let end = Instant::now() + duration;
+        while self.log.recv_timeout(end.saturating_duration_since(Instant::now())).is_ok() {}
+    }
+
+    pub fn status(&self) -> Value {
+        let (status, answer) = Program::new(&self.api, TOKEN).ask("GET", "/api/v1/status", None);
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// Waits until its status is as `wanted`; looks at it after each line of the log, and each second.
+    pub fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let limit = Instant::now() + 3 * PATIENCE;
+        loop {
+            let status = self.status();
+            if wanted(&status) {
+                return status;
+            }
+            assert!(Instant::now() < limit, "no {what}: {status:#}");
+            let _ = self.log.recv_timeout(Duration::from_secs(1));
+        }
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         send(self.child.id(), signal);
     }
