@@ -8,7 +8,7 @@ use deskreel_model::Fault;
 use deskreel_model::event::Seat;
 use serde_json::json;
 
-use super::world::{OTHER_PAGE, PAGE, PASSWORD, TOKEN, Wish, World, basic, limited, world};
+use super::world::{OTHER_PAGE, PAGE, PASSWORD, TOKEN, Wish, World, basic, limited, secret, world};
 
 #[test]
 fn a_program_opens_a_session_with_the_token_and_the_desk_is_told() {
@@ -244,4 +244,13 @@ fn names_that_are_none_are_refused_at_their_place() {
         assert_eq!((answer.status, answer.code().as_str()), (422, "bad_body"), "{body}");
         assert_eq!(answer.json()["place"], place, "{body}");
     }
+}
+
+#[test]
+fn an_agent_who_is_added_can_log_in_at_once() {
+    let world = world();
+    let headers = [("Authorization", &*basic("carol", "n3w"))];
+    assert_eq!(world.ask("POST", "/api/v1/session", &headers, "{}").status, 401);
+    secret(&world.folder, "agents", &deskreel_cli::command::password::line("carol", "n3w").unwrap());
+    assert_eq!(world.ask("POST", "/api/v1/session", &headers, "{}").status, 201);
 }

@@ -75,6 +75,7 @@ impl Agents {
             }
             // One text for both: who asks is not told which names there are.
             Ok(Ok(false)) => {
+                tracing::info!(agent = name, "a log-in failed");
                 Err(Problem::new(Code::WrongCredentials, "name or password is wrong").at("Authorization"))
             }
             Ok(Err(error)) => {

@@ -1,4 +1,4 @@
-//! What every request passes before anything looks at what it wants: the name by which it found us, its path, the page that
+//! What every request passes before anything looks at what it wants: the name by which it found us, the page that
 //! it comes from, its body. In this order, so that a foreign page learns nothing but that it is foreign.
 
 use std::sync::Arc;
@@ -43,12 +43,6 @@ pub async fn pass(State(api): State<Arc<Api>>, request: Request, next: Next) -> 
 fn is_ours(api: &Api, request: &Request) -> Result<Option<HeaderValue>, Problem> {
     let headers = request.headers();
     host(api, request)?;
-    let path = request.uri().path();
-    // No path of ours has more than this: nothing is decoded, and nothing means two things.
-    let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte));
-    if !plain || path.contains("//") || path.split('/').any(|part| part == "." || part == "..") {
-        return Err(Problem::new(Code::NotFound, "no path of the API looks like this"));
-    }
     let foreign = |detail: &str| {
         Problem::new(Code::ForeignOrigin, detail)
             .at("Origin")

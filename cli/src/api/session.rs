@@ -112,16 +112,23 @@ impl Sessions {
 
     pub fn by_token(&self, token: &str) -> Option<Arc<Session>> {
         let token = Digest::of(token.as_bytes());
-        self.live().iter().find(|session| session.token == token).cloned()
+        self.find(|session| session.token == token)
     }
 
     pub fn by_cookie(&self, cookie: &str) -> Option<Arc<Session>> {
         let cookie = Digest::of(cookie.as_bytes());
-        self.live().iter().find(|session| session.cookie == cookie).cloned()
+        self.find(|session| session.cookie == cookie)
     }
 
     pub fn by_proof(&self, proof: Digest) -> Option<Arc<Session>> {
-        self.live().iter().rev().find(|session| session.proof == Some(proof)).cloned()
+        self.find(|session| session.proof == Some(proof))
+    }
+
+    /// The youngest. One that was silent for too long is over, also where nobody has come to end it yet.
+    fn find(&self, is_it: impl Fn(&Session) -> bool) -> Option<Arc<Session>> {
+        let now = Instant::now();
+        let live = self.live();
+        live.iter().rev().find(|session| is_it(session) && session.heard() + self.silence > now).cloned()
     }
 
     /// Ends one. The answer says whether its agent has no other.
@@ -211,6 +218,16 @@ mod tests {
         assert!(sessions.by_token(&secrets.token).is_some());
         assert_eq!(sessions.expire(start + SILENCE * 3 / 2), (vec!["ann".into()], None));
         assert!(sessions.by_token(&secrets.token).is_none() && session.is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_due_is_over_before_anybody_ends_it() {
+        let sessions = sessions();
+        let (_, secrets) = sessions.begin(log_in("ann"), Utc::MIN, Instant::now()).unwrap();
+        tokio::time::advance(SILENCE - Duration::from_millis(1)).await;
+        assert!(sessions.by_token(&secrets.token).is_some());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(sessions.by_token(&secrets.token).is_none());
     }
 
     #[test]

@@ -125,7 +125,8 @@ pub async fn log_in(
     let place = seat.place.clone();
     let _turn = api.turn.lock().await;
     api.desk.ask(Act::LogIn { agent: agent.clone(), seat }, api.limits.act).await?;
-    let origin = origin(headers).map(Into::into);
+    let origin: Option<Box<str>> = origin(headers).map(Into::into);
+    tracing::info!(%agent, page = origin.as_deref(), "logged in");
     let begins = LogIn { agent, place, origin, proof, csrf };
     let begun = api.sessions.begin(begins, Utc(jiff::Timestamp::now()), Instant::now());
     begun.map_err(|error| Problem::new(Code::Failed, error.to_string()))
