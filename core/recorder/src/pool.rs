@@ -145,7 +145,9 @@ impl Pool {
 
     /// Keeps what a selection has found out, and its worker.
     pub(crate) fn selected(&mut self, tracks: &[TrackJob], selected: Selected) -> Vec<Vec<Tried>> {
-        let Selected { worker, surveys, tried, verdicts } = selected;
+        let Selected { mut worker, surveys, tried, verdicts } = selected;
+        // It has answered, and so has loaded everything.
+        worker.is_ready = true;
         self.spare = Some(worker);
         self.verdicts = verdicts;
         self.surveyed = Some((tracks.to_vec(), surveys));
