@@ -16,7 +16,7 @@ use std::time::Duration;
 use deskreel_model::RecordingId;
 use deskreel_spool::account::{Fate, What, fates, read};
 use serde_json::{Value, json};
-use support::daemon::{Daemon, Program, TOKEN};
+use support::daemon::{Ann, Daemon};
 use support::random::Random;
 use upload_server::{Fault, Request, UploadServer};
 
@@ -36,8 +36,7 @@ fn every_recording_arrives_once_and_whole_though_the_daemon_is_killed_and_the_se
     }
     // It ends well: one more call, a server that works, and a daemon that lives.
     talk(&daemon, &random, &mut calls);
-    ask(&daemon, "POST", "/api/v1/session", json!({ "agent": "ann" }), TOKEN);
-    ask_as_ann(&daemon, "DELETE", "/api/v1/session", Value::Null);
+    Ann::log_in(&daemon).log_out();
     server.work();
     daemon.wait_for("an empty spool", |status| {
         let refused: Vec<_> =
@@ -55,7 +54,7 @@ fn every_recording_arrives_once_and_whole_though_the_daemon_is_killed_and_the_se
         fates.len()
     );
     assert!(arrived >= kills / 2, "only {arrived} recordings");
-    let left = folders(&daemon);
+    let left = daemon.folders();
     assert!(left.is_empty(), "not delivered, and nobody says why: {left:?}");
 }
 
@@ -88,37 +87,15 @@ fn refusals(daemon: &Daemon) -> Vec<String> {
 
 /// Logs in and begins or ends a call.
 fn talk(daemon: &Daemon, random: &Random, calls: &mut u32) {
-    let (status, session) = ask(daemon, "POST", "/api/v1/session", json!({ "agent": "ann" }), TOKEN);
-    assert_eq!(status, 201, "{session}");
-    let token = session["token"].as_str().unwrap().to_owned();
-    let tell = |kind: &str, call: u32| {
-        let event = json!({ "type": kind, "call": format!("call-{call}") });
-        let (status, answer) = ask(daemon, "POST", "/api/v1/events", event, &token);
-        assert!(status < 300, "{status} {answer}");
-    };
+    let ann = Ann::log_in(daemon);
     if *calls > 0 && random.below(2) == 0 {
-        tell("call.cleared", *calls);
+        ann.tell("call.cleared", &format!("call-{calls}"));
     }
     *calls += 1;
-    tell("call.established", *calls);
+    ann.tell("call.established", &format!("call-{calls}"));
     if random.below(3) == 0 {
-        ask(daemon, "POST", "/api/v1/recording/pause", json!({}), &token);
+        ann.ask("POST", "/api/v1/recording/pause", json!({}));
     }
-}
-
-fn ask(daemon: &Daemon, method: &str, path: &str, body: Value, token: &str) -> (u16, Value) {
-    Program::new(&daemon.api, token).ask(method, path, Some(body))
-}
-
-fn ask_as_ann(daemon: &Daemon, method: &str, path: &str, body: Value) {
-    let (_, session) = ask(daemon, "POST", "/api/v1/session", json!({ "agent": "ann" }), TOKEN);
-    ask(daemon, method, path, body, session["token"].as_str().unwrap());
-}
-
-fn folders(daemon: &Daemon) -> Vec<String> {
-    let entries = fs::read_dir(daemon.recordings()).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with("20") || name.starts_with(".deleting")).collect()
 }
 
 /// A request in three goes wrong, in one way or another.

@@ -5,12 +5,12 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::recorder::{Recording, deskreel, send};
@@ -31,6 +31,11 @@ pub struct Daemon {
 impl Daemon {
     /// `pipeline` is the file but for its top, `[recording]` and the desktop feed. Ann's password is `secret`.
     pub fn start(pipeline: &str, origins: &[&str]) -> Daemon {
+        Daemon::start_with(pipeline, &[("origins", &format!("{origins:?}"))], "")
+    }
+
+    /// The same with other settings of the feed, and more in `[recording]`.
+    pub fn start_with(pipeline: &str, feed: &[(&str, &str)], recording: &str) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let secret = |name: &str, text: &str| {
@@ -39,10 +44,11 @@ impl Daemon {
         };
         secret("token", TOKEN);
         secret("agents", &password("ann", "secret"));
+        let feed: String = feed.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let text = format!(
             "version = 1\nname = \"test\"\n{pipeline}\n[recording]\ntracks = [\"video\"]\ndirectory = {:?}\n\
-             [feed.desktop]\nplugin = \"feed.desktop\"\nlisten = \"localhost:0\"\nplace = \"seat-12\"\n\
-             agents_file = {:?}\ntoken_file = {:?}\norigins = {origins:?}\n",
+             {recording}[feed.desktop]\nplugin = \"feed.desktop\"\nlisten = \"localhost:0\"\nplace = \"seat-12\"\n\
+             agents_file = {:?}\ntoken_file = {:?}\n{feed}",
             at("recordings"),
             at("agents"),
             at("token"),
@@ -92,6 +98,17 @@ impl Daemon {
 
     pub fn recordings(&self) -> PathBuf {
         self.folder.path().join("recordings")
+    }
+
+    /// Of recordings, oldest first.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = fs::read_dir(self.recordings())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|folder| folder.is_dir() && folder.file_name().is_some_and(|name| name != "api"))
+            .collect();
+        folders.sort();
+        folders
     }
 
     /// Waits until so many more recordings have their final segments beside them, in that order.
@@ -194,13 +211,32 @@ impl<'a> Program<'a> {
     }
 }
 
-/// Where recordings lie that a test's daemon has made.
-pub fn folders(directory: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|folder| folder.join("manifest.json").exists())
-        .collect();
-    folders.sort();
-    folders
+/// An agent's session, as a program on the PC has it.
+pub struct Ann {
+    api: String,
+    token: String,
+}
+
+impl Ann {
+    pub fn log_in(daemon: &Daemon) -> Ann {
+        let agent = Some(json!({ "agent": "ann" }));
+        let (status, session) = Program::new(&daemon.api, TOKEN).ask("POST", "/api/v1/session", agent);
+        assert_eq!(status, 201, "{session:#}");
+        Ann { api: daemon.api.clone(), token: session["token"].as_str().unwrap().to_owned() }
+    }
+
+    pub fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        Program::new(&self.api, &self.token).ask(method, path, Some(body).filter(|body| !body.is_null()))
+    }
+
+    /// Something happened to a call of hers.
+    pub fn tell(&self, kind: &str, call: &str) {
+        let (status, answer) = self.ask("POST", "/api/v1/events", json!({ "type": kind, "call": call }));
+        assert!(status < 300, "{status} {answer:#}");
+    }
+
+    pub fn log_out(&self) {
+        let (status, answer) = self.ask("DELETE", "/api/v1/session", Value::Null);
+        assert!(status < 300, "{status} {answer:#}");
+    }
 }

@@ -3,9 +3,11 @@
 //! A lane is a pool of workers with what is known of the encoders. One idle lane is kept, with a worker that has loaded
 //! everything; a second one begins cold, which costs a tenth of a second, and ends with its recording.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use deskreel_contract::Capture;
@@ -13,7 +15,9 @@ use deskreel_host::Catalog;
 use deskreel_model::worker::PluginFile;
 use deskreel_model::{AgentId, Place, RecordingId};
 use deskreel_pipeline::Graph;
-use deskreel_recorder::{Control, Error, Finished, Notice, Pool, Setup, default_worker, encoders, job_of};
+use deskreel_recorder::{
+    Control, Error, Finished, Keep, Notice, Pool, Setup, default_worker, encoders, job_of, stand_by,
+};
 use tokio::sync::mpsc;
 
 use crate::plugins;
@@ -52,8 +56,18 @@ pub struct Order {
 pub enum Told {
     Notice(RecordingId, Notice),
     Ended(RecordingId, Result<Finished, Error>),
+    /// A standby has ended without being a recording.
+    StoodDown(Result<(), Error>),
     /// Whether a recording could begin, as far as trying its encoders out shows.
     Ready(Result<(), String>),
+}
+
+/// A lane that has the last moments of the screen in memory, for a recording that begins before it is asked for.
+struct Standby {
+    control: mpsc::Sender<Control>,
+    /// What it is a recording of, once it is one.
+    kept: Rc<RefCell<Option<RecordingId>>>,
+    preroll: Duration,
 }
 
 /// A lane's own words: its pool comes back for the next recording.
@@ -66,6 +80,7 @@ pub struct Lanes {
     making: Rc<Making>,
     idle: Option<Box<Pool>>,
     running: HashMap<RecordingId, mpsc::Sender<Control>>,
+    standby: Option<Standby>,
     tell: mpsc::UnboundedSender<Back>,
 }
 
@@ -73,7 +88,7 @@ impl Lanes {
     /// What lanes tell comes out of the receiver, and goes through [`Lanes::take_back`].
     pub fn new(making: Making) -> (Lanes, mpsc::UnboundedReceiver<Back>) {
         let (tell, told) = mpsc::unbounded_channel();
-        (Lanes { making: Rc::new(making), idle: None, running: HashMap::new(), tell }, told)
+        (Lanes { making: Rc::new(making), idle: None, running: HashMap::new(), standby: None, tell }, told)
     }
 
     pub fn making(&self) -> &Making {
@@ -98,14 +113,60 @@ impl Lanes {
         });
     }
 
+    /// Keeps the last moments in memory from now on, where the file says so.
+    pub fn stand_by(&mut self) {
+        let Some(preroll) = self.making.graph.recording.preroll.filter(|_| self.standby.is_none()) else {
+            return;
+        };
+        let mut pool = self.idle.take().unwrap_or_else(|| Box::new(self.making.pool()));
+        let (control, mut asked) = mpsc::channel(16);
+        let kept = Rc::new(RefCell::new(None));
+        self.standby = Some(Standby { control, kept: kept.clone(), preroll });
+        let (making, tell) = (self.making.clone(), self.tell.clone());
+        tokio::task::spawn_local(async move {
+            let graph = &making.graph;
+            let setup = Setup::new(&graph.name, &graph.recording.directory, job_of(graph));
+            let notice = |notice| {
+                // Nobody asks how a standby fares.
+                if let Some(recording) = kept.borrow().clone() {
+                    let _ = tell.send(Back::Told(Told::Notice(recording, notice)));
+                }
+            };
+            let result = stand_by(setup, preroll, &mut pool, &mut asked, notice).await;
+            let told = match (kept.borrow_mut().take(), result) {
+                (Some(recording), Ok(Some(finished))) => Told::Ended(recording, Ok(finished)),
+                (Some(recording), Ok(None)) => Told::Ended(recording, Err(Error::WorkerGone)),
+                (Some(recording), Err(error)) => Told::Ended(recording, Err(error)),
+                (None, result) => Told::StoodDown(result.map(drop)),
+            };
+            let _ = tell.send(Back::Pool(pool, making, told));
+        });
+    }
+
+    /// Forgets the last moments, and keeps no more.
+    pub fn stand_down(&mut self) {
+        if let Some(standby) = self.standby.take() {
+            let _ = standby.control.try_send(Control::Stop);
+        }
+    }
+
     /// Recordings from now on are made by another file; those that run are not touched.
     pub fn change(&mut self, making: Making) {
+        self.stand_down();
         self.making = Rc::new(making);
         self.idle = None;
         self.prepare();
     }
 
     pub fn begin(&mut self, order: Order) {
+        let order = match self.standby.take() {
+            Some(standby) => match self.keep(standby, order) {
+                Ok(()) => return,
+                // It has ended just now.
+                Err(order) => order,
+            },
+            None => order,
+        };
         let mut pool = self.idle.take().unwrap_or_else(|| Box::new(self.making.pool()));
         let (control, mut asked) = mpsc::channel(16);
         self.running.insert(order.recording.clone(), control);
@@ -126,6 +187,27 @@ impl Lanes {
             let result = deskreel_recorder::record(setup, &mut pool, &mut asked, notice).await;
             let _ = tell.send(Back::Pool(pool, making, Told::Ended(id.clone(), result)));
         });
+    }
+
+    /// Makes a recording of a standby.
+    fn keep(&mut self, standby: Standby, order: Order) -> Result<(), Order> {
+        let Standby { control, kept, preroll } = standby;
+        let keep = Keep {
+            look_back: preroll,
+            recording: Some(order.recording.clone()),
+            agent: Some(order.agent.clone()),
+            place: Some(order.place.clone()),
+        };
+        *kept.borrow_mut() = Some(order.recording.clone());
+        if control.try_send(Control::Keep(keep)).is_err() {
+            *kept.borrow_mut() = None;
+            return Err(order);
+        }
+        if order.capture != Capture::Live {
+            let _ = control.try_send(Control::Capture { capture: order.capture, why: order.why });
+        }
+        self.running.insert(order.recording, control);
+        Ok(())
     }
 
     /// Tells a recording something; one that has ended does not hear it.
@@ -151,8 +233,10 @@ impl Lanes {
             Back::Told(told) => return told,
             Back::Pool(pool, making, told) => (pool, making, told),
         };
-        if let Told::Ended(recording, _) = &told {
-            self.running.remove(recording);
+        match &told {
+            Told::Ended(recording, _) => drop(self.running.remove(recording)),
+            Told::StoodDown(_) => drop(self.standby.take_if(|standby| standby.control.is_closed())),
+            Told::Notice(..) | Told::Ready(_) => {}
         }
         if Rc::ptr_eq(&making, &self.making) && self.idle.is_none() {
             self.idle = Some(pool);

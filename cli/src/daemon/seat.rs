@@ -65,6 +65,10 @@ pub struct Seat {
     retry_at: Option<Instant>,
     /// When the running recording last counted another frame.
     grew_at: Instant,
+    /// A standby that failed is not begun again before.
+    no_standby_until: Instant,
+    /// When its encoders are tried out again.
+    prepare_at: Option<Instant>,
     /// Why no recording could begin, as far as trying its encoders out shows.
     unready: Option<String>,
     /// Until then the desktop of the agent whom we remember may come back.
@@ -115,6 +119,8 @@ impl Seat {
             failures: 0,
             retry_at: None,
             grew_at: Instant::now(),
+            no_standby_until: Instant::now(),
+            prepare_at: None,
             unready: Some("the first worker is loading".to_owned()),
             orphaned_until: None,
             waiting: Waiting::default(),
@@ -152,6 +158,7 @@ impl Seat {
                 () = tokio::time::sleep(due) => self.pass(),
                 _ = tick.tick() => self.pass(),
             }
+            self.stand_by();
             self.publish();
         }
         self.end().await;
@@ -181,6 +188,9 @@ impl Seat {
         }
         for recording in self.unsettled.expired(now()) {
             self.stock.release(&recording, Default::default());
+        }
+        if self.prepare_at.take_if(|at| *at <= Instant::now()).is_some() && self.lanes.is_idle() {
+            self.lanes.prepare();
         }
         self.look_at_room();
         self.look_at_health();
@@ -332,6 +342,7 @@ impl Seat {
         if let Some(running) = &mut self.status.recording {
             running.phase = Phase::Stopping;
         }
+        self.lanes.stand_down();
         self.lanes.stop_all();
         let wait = async {
             while !self.lanes.is_idle() {

@@ -17,6 +17,9 @@ use crate::daemon::status::{Phase, Running};
 /// Before a recording that failed is tried again: the first, second, ... time; the last repeats.
 const PAUSES_S: [u64; 5] = [0, 1, 2, 5, 15];
 
+/// Before it is tried again whether a recording could begin: screens and drivers come up later than services.
+const PREPARE_PAUSE: Duration = Duration::from_secs(15);
+
 impl Seat {
     /// Begins what is wanted and does not run.
     pub(super) fn strive(&mut self) {
@@ -53,6 +56,15 @@ impl Seat {
         self.lanes.begin(Order { recording, agent, place: self.place.clone(), capture, why });
     }
 
+    /// While an agent is here and nothing is recorded, the last moments are kept in memory, where the file says so.
+    pub(super) fn stand_by(&mut self) {
+        match (&self.status.agent, &self.status.recording) {
+            (Some(_), None) if self.no_standby_until <= Instant::now() => self.lanes.stand_by(),
+            (None, _) => self.lanes.stand_down(),
+            (Some(_), _) => {}
+        }
+    }
+
     fn folder(&self, recording: &RecordingId) -> PathBuf {
         self.lanes.making().graph.recording.directory.join(recording.as_str())
     }
@@ -82,8 +94,14 @@ impl Seat {
         match told {
             Told::Notice(recording, notice) => self.notice(&recording, notice),
             Told::Ended(recording, result) => self.ended(recording, result),
+            Told::StoodDown(Ok(())) => {}
+            Told::StoodDown(Err(error)) => {
+                tracing::warn!(%error, "nothing of before a recording is kept");
+                self.no_standby_until = Instant::now() + PREPARE_PAUSE;
+            }
             Told::Ready(ready) => {
                 self.unready = ready.err().map(|error| format!("a recording could not begin: {error}"));
+                self.prepare_at = self.unready.as_ref().map(|_| Instant::now() + PREPARE_PAUSE);
                 self.look_at_health();
             }
         }
