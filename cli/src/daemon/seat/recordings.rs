@@ -100,6 +100,9 @@ impl Seat {
                 self.no_standby_until = Instant::now() + PREPARE_PAUSE;
             }
             Told::Ready(ready) => {
+                if ready.is_ok() {
+                    tracing::info!("ready");
+                }
                 self.unready = ready.err().map(|error| format!("a recording could not begin: {error}"));
                 self.prepare_at = self.unready.as_ref().map(|_| Instant::now() + PREPARE_PAUSE);
                 self.look_at_health();
