@@ -1,7 +1,7 @@
 //! Every recording arrives, once and byte for byte, whatever the server does and whenever the daemon is killed; and only
 //! then it leaves this PC.
 //!
-//! `KILLS=100` kills so often; the suite does it less often.
+//! `KILLS=100` kills so often; `SOAK=1200` goes on for so many seconds, with longer calls. The suite does it for a moment.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,27 +11,38 @@ mod upload_server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use deskreel_model::RecordingId;
+use deskreel_model::{Manifest, RecordingId};
 use deskreel_spool::account::{Fate, What, fates, read};
 use serde_json::{Value, json};
 use support::daemon::{Ann, Daemon};
 use support::random::Random;
 use upload_server::{Fault, Request, UploadServer};
 
+/// A recording's first frame comes so long after the call, or the start of a daemon that knows the call, at most.
+const START_SLACK_MS: i64 = 4000;
+/// A kill costs a fragment, and what was on its way.
+const KILL_SLACK_MS: i64 = 1500;
+
 #[test]
 fn every_recording_arrives_once_and_whole_though_the_daemon_is_killed_and_the_server_fails() {
-    let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(6);
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let (kills, seconds) = (number("KILLS").unwrap_or(6), number("SOAK").unwrap_or(0));
+    let longest = if seconds > 0 { 8000 } else { 1500 };
     let random = Random::new();
     let server = UploadServer::start();
     server.fail(faults(Random::new()));
     let mut daemon = Daemon::start(&pipeline(&server), &[]);
-    let mut calls = 0;
-    for kill in 0..kills {
+    let (mut calls, mut killed, mut on_calls) = (0, 0, Vec::new());
+    let start = Instant::now();
+    while killed < kills || start.elapsed().as_secs() < seconds {
         talk(&daemon, &random, &mut calls);
-        daemon.run_for(Duration::from_millis(random.below(1500)));
-        println!("kill {kill}");
+        let from = now_ms();
+        daemon.run_for(Duration::from_millis(random.below(longest)));
+        on_calls.push((from, now_ms()));
+        killed += 1;
+        println!("kill {killed}");
         daemon = Daemon::in_folder(daemon.kill());
     }
     // It ends well: one more call, a server that works, and a daemon that lives.
@@ -45,27 +56,59 @@ fn every_recording_arrives_once_and_whole_though_the_daemon_is_killed_and_the_se
         status["recording"].is_null() && status["spool"]["recordings"] == 0
     });
 
-    let lines = read(&daemon.recordings()).unwrap();
-    let fates = fates(&lines);
-    assert!(fates.len() > kills, "{} recordings for {kills} kills", fates.len());
-    let arrived = fates.iter().filter(|(id, fate)| has_arrived(&server, id, fate)).count();
+    let fates = fates(&read(&daemon.recordings()).unwrap());
+    assert!(fates.len() as u64 > kills, "{} recordings for {killed} kills", fates.len());
+    let arrived: Vec<_> =
+        fates.iter().filter_map(|(id, fate)| arrived(&server, id, fate)).map(|it| footage(&it)).collect();
     println!(
-        "{arrived} of {} recordings have arrived; the others never began or have no footage",
+        "{} of {} recordings have arrived; the others never began or have no footage",
+        arrived.len(),
         fates.len()
     );
-    assert!(arrived >= kills / 2, "only {arrived} recordings");
+    assert!(arrived.len() as u64 >= kills / 2, "only {} recordings", arrived.len());
     let left = daemon.folders();
     assert!(left.is_empty(), "not delivered, and nobody says why: {left:?}");
+    for (from, to) in on_calls {
+        assert_covered(&arrived, from + START_SLACK_MS, to - KILL_SLACK_MS);
+    }
 }
 
-/// What the account says happened to one: it is at the server as it was here, or there is a reason why it is not.
-fn has_arrived(server: &UploadServer, id: &RecordingId, fate: &Fate) -> bool {
+/// Footage, or a gap with its cause, from the one time to the other, in milliseconds of the wall clock.
+fn assert_covered(footage: &[(i64, i64)], from: i64, to: i64) {
+    let mut at = from;
+    while at < to {
+        let next = footage.iter().filter(|(start, end)| *start <= at && at < *end).map(|(_, end)| *end).max();
+        let Some(next) = next else { panic!("nothing of {at}, in a call from {from} to {to}: {footage:?}") };
+        at = next;
+    }
+}
+
+/// From its first frame to its end: what is missing between has a cause, which `deskreel verify` sees to.
+fn footage(manifest: &Value) -> (i64, i64) {
+    let manifest: Manifest = serde_json::from_value(manifest.clone()).unwrap();
+    let anchor = manifest.anchors[0];
+    let zero = anchor.utc.0.as_millisecond() - (anchor.media.0 / 1_000_000) as i64;
+    let track = &manifest.tracks[0];
+    let start = track.parts[0].fragments[0].start;
+    let end = track.gaps.iter().map(|gap| gap.to).chain(track.end()).max().unwrap();
+    let frames = track.frames();
+    assert_eq!(frames.captured, frames.encoded + frames.skipped + frames.lost, "{}", manifest.recording);
+    (zero + (start.0 / 1_000_000) as i64, zero + (end.0 / 1_000_000) as i64)
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// What the account says happened to one: it is at the server as it was here, and this is its manifest; or there is a
+/// reason why it is not.
+fn arrived(server: &UploadServer, id: &RecordingId, fate: &Fate) -> Option<Value> {
     let stored = server.stored(id.as_str());
     if fate.delivered.is_empty() {
         let is_told = fate.not_begun.is_some() || fate.dropped.is_some() || fate.removed;
         assert!(is_told, "nobody says what became of {id}: {fate:?}");
         assert!(stored.manifest.is_none(), "{id} is at the server, and the account does not know");
-        return false;
+        return None;
     }
     let manifest: Value = serde_json::from_slice(stored.manifest.as_ref().expect("a manifest")).unwrap();
     let named: BTreeMap<_, _> = upload_server::named(&manifest).into_iter().collect();
@@ -76,7 +119,7 @@ fn has_arrived(server: &UploadServer, id: &RecordingId, fate: &Fate) -> bool {
         assert_eq!(upload_server::hex(bytes), sha256, "{id} {name:?}");
         assert_eq!(stored.times_stored[&name], 1, "{id} {name:?} was stored more than once");
     }
-    true
+    Some(manifest)
 }
 
 fn refusals(daemon: &Daemon) -> Vec<String> {
