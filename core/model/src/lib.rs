@@ -9,6 +9,7 @@ pub mod fault;
 pub mod gpu;
 pub mod ids;
 pub mod layout;
+pub mod link;
 pub mod manifest;
 pub mod rules;
 pub mod segment;
