@@ -1,0 +1,54 @@
+// Times and words as people read them: their own time zone, their own language's date order, English words.
+
+const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+export const day = (utc: string | number): string => DAY.format(new Date(utc));
+export const clock = (utc: string | number): string => CLOCK.format(new Date(utc));
+
+/** `4:07` or `1:02:09`. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const two = (n: number): string => String(n).padStart(2, "0");
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+/** With tenths, for the moment that is shown. */
+export const moment = (ms: number): string => `${duration(ms)}.${Math.floor((Math.max(0, ms) % 1000) / 100)}`;
+
+/** `2.4 s` or `3:10`, for stretches. */
+export const length = (ms: number): string => (ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${duration(ms)} min`);
+
+/** `1:02` or `62` or `1:02:09` in milliseconds. */
+export function parseDuration(text: string): number | null {
+  if (!/^\d+(:\d{1,2}){0,2}$/.test(text.trim())) return null;
+  return text.trim().split(":").reduce((sum, part) => sum * 60 + Number(part), 0) * 1000;
+}
+
+export const ROLE: Record<string, string> = {
+  primary: "Call",
+  consult: "Consult",
+  conference: "Conference",
+  after_call_work: "Wrap-up",
+  digital: "Digital",
+};
+
+const CAUSE: Record<string, string> = {
+  start: "the recording began late",
+  worker_died: "the recording process died",
+  worker_hung: "the recording process hung",
+  worker_failed: "the recording process failed",
+  encoder_failed: "the encoder failed",
+  encoder_hung: "the encoder hung",
+  source_changed: "the screen changed its size",
+  source_ended: "the screen was gone",
+  disk_full: "the disk was full",
+};
+
+export const cause = (name: string): string => CAUSE[name] ?? words(name);
+
+/** A name of the API's as words. */
+export const words = (name: string): string => name.replaceAll("_", " ");
+
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,0 +1,56 @@
+// The start: who is signed in, then the view that the address names, and another one whenever the address changes.
+
+import "./style/font.css";
+import "./style/base.css";
+import "./style/list.css";
+import "./style/interaction.css";
+import { loadSession, onSignInNeeded, renewSession } from "./api.ts";
+import { listen } from "./keys.ts";
+import { parse, type Route } from "./route.ts";
+import { build, signIn, views } from "./shell.ts";
+
+/** What a view gives back: how to end it, and whether it can take another address of its own without being built anew. */
+export interface View {
+  end(): void;
+  go?(route: Route): boolean;
+}
+
+type Open = (main: HTMLElement, route: Route) => View;
+
+const VIEWS: Record<string, () => Promise<Open>> = {
+  interactions: async () => (await import("./views/list.ts")).open,
+  interaction: async () => (await import("./views/interaction.ts")).open,
+  live: async () => (await import("./views/live.ts")).open,
+  operations: async () => (await import("./views/operations.ts")).open,
+};
+
+const shell = build();
+let shown: { route: Route; view: View } | null = null;
+
+async function show(): Promise<void> {
+  const route = parse(location.hash);
+  if (shown && shown.route.view === route.view && shown.route.id === route.id && shown.view.go?.(route)) return;
+  shown?.view.end();
+  shown = null;
+  const allowed = route.view === "interaction" || views().some(([name]) => name === route.view);
+  const name = allowed && VIEWS[route.view] ? route.view : "interactions";
+  const open = await VIEWS[name]!();
+  // Another address may have come while the code was loaded.
+  if (parse(location.hash).view !== route.view) return;
+  shell.at(name === "interaction" ? "interactions" : name);
+  shell.main.className = `view-${name}`;
+  shell.main.replaceChildren();
+  shown = { route, view: open(shell.main, { ...route, view: name }) };
+}
+
+listen();
+let reason = "Recordings are shown to who may see them.";
+const signedIn = await loadSession();
+onSignInNeeded(async () => {
+  await signIn(reason);
+  reason = "Your session has ended. Sign in to go on where you were.";
+});
+if (signedIn) reason = "Your session has ended. Sign in to go on where you were.";
+else await renewSession();
+addEventListener("hashchange", () => void show());
+await show();

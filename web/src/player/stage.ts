@@ -1,0 +1,322 @@
+// The screens: one, which follows the customer from agent to agent, or two side by side in step. It owns the moment that is
+// shown. A deck is made for each recording that is needed, the next one early enough that a hand-over shows no hole.
+//
+// All times are moments: milliseconds since the interaction began.
+
+import { h, icon, fill } from "../dom.ts";
+import { Deck } from "./deck.ts";
+import { laneAt, nextTurn, skipFrom, type Span, type Stretch } from "./follow.ts";
+
+export interface Reel {
+  recording: string;
+  agent: string;
+  name: string;
+  zeroUtcMs: number;
+  /** Moments of its media time zero and of its end; the end moves while it is live. */
+  from: number;
+  to: number;
+  live: boolean;
+  gaps: Stretch[];
+  still: Stretch[];
+  withheld: (Stretch & { text: string })[];
+}
+
+export interface StageEvents {
+  moved(): void;
+  changed(): void;
+  /** Something that the picture cannot say by itself: a jump, an end. */
+  said(text: string): void;
+}
+
+const WARM_AHEAD_MS = 6000;
+const DECKS = 3;
+const LEAST_SKIP_MS = 1500;
+/** Shown of a still stretch before and after it is skipped. */
+const STILL_MARGIN_MS = 400;
+const IN_STEP_MS = 50;
+const OUT_OF_STEP_MS = 500;
+export const SPEEDS = [0.5, 1, 1.5, 2, 4, 8] as const;
+
+interface Tile {
+  deck: Deck;
+  element: HTMLElement;
+  note: HTMLElement;
+  trouble: HTMLElement;
+  used: number;
+}
+
+export class Stage {
+  readonly element = h("div", { class: "screens" });
+  reels: Reel[];
+  spans: Span[];
+  moment: number;
+  isPlaying = false;
+  isFollowing = true;
+  isSkipping = false;
+  rate = 1;
+  /** The reel that is shown; the one beside it. */
+  main: number | null = null;
+  side: number | null = null;
+  /** Goes along with a recording that runs. */
+  isAtEdge: boolean;
+  private tiles = new Map<number, Tile>();
+  private uses = 0;
+  private timer = 0;
+  private readonly empty = h("p", { class: "no-footage" });
+  private readonly events: StageEvents;
+
+  constructor(reels: Reel[], spans: Span[], at: number | null, events: StageEvents) {
+    this.reels = reels;
+    this.spans = spans;
+    this.events = events;
+    this.isAtEdge = at === null;
+    this.moment = at ?? Math.max(0, ...reels.filter((reel) => reel.live).map((reel) => reel.to));
+    this.element.append(this.empty);
+    this.main = this.choose(this.moment);
+    this.arrange();
+    const tick = (): void => {
+      this.timer = requestAnimationFrame(tick);
+      this.tick();
+    };
+    tick();
+  }
+
+  private reelHas(reel: number | null, at: number): boolean {
+    const found = reel === null ? undefined : this.reels[reel];
+    return !!found && found.from <= at && (at < found.to || found.live);
+  }
+
+  /** The reel to show at a moment. */
+  private choose(at: number): number | null {
+    if (!this.isFollowing && this.main !== null) return this.main;
+    const followed = laneAt(this.spans, at, this.main);
+    if (followed !== null) return followed;
+    if (this.reelHas(this.main, at)) return this.main;
+    const any = this.reels.findIndex((_, index) => this.reelHas(index, at));
+    return any >= 0 ? any : this.main ?? (this.reels.length ? 0 : null);
+  }
+
+  get deck(): Deck | null {
+    return this.main === null ? null : (this.tiles.get(this.main)?.deck ?? null);
+  }
+
+  seek(at: number): void {
+    const end = Math.max(0, ...this.reels.map((reel) => reel.to));
+    this.isAtEdge = false;
+    this.moment = Math.min(Math.max(0, at), end);
+    this.main = this.choose(this.moment);
+    // To where no screen was recorded: the picture next to it, as it is while playing.
+    this.arrange();
+    for (const [index, tile] of this.tiles) {
+      if (index === this.main || index === this.side) tile.deck.seek(Math.max(0, this.moment - this.reels[index]!.from));
+    }
+    this.events.moved();
+  }
+
+  toEdge(): void {
+    const edge = this.deck?.edge;
+    if (edge === null || edge === undefined || this.main === null) return;
+    this.seek(this.reels[this.main]!.from + edge);
+    this.isAtEdge = true;
+    this.play();
+  }
+
+  play(): void {
+    const end = Math.max(0, ...this.reels.map((reel) => reel.to));
+    if (!this.reels.some((reel) => reel.live) && this.moment >= end - 100) this.seek(Math.min(...this.reels.map((reel) => reel.from)));
+    this.isPlaying = true;
+    this.events.changed();
+  }
+
+  pause(): void {
+    this.isPlaying = false;
+    this.isAtEdge = false;
+    for (const { deck } of this.tiles.values()) deck.pause();
+    this.events.changed();
+  }
+
+  setRate(rate: number): void {
+    this.rate = rate;
+    this.events.changed();
+  }
+
+  /** Shows this agent's screen, whoever has the customer. */
+  watch(reel: number): void {
+    this.isFollowing = false;
+    if (this.side === reel) this.side = this.main;
+    this.main = reel;
+    this.again();
+  }
+
+  follow(): void {
+    this.isFollowing = true;
+    this.again();
+  }
+
+  pair(reel: number | null): void {
+    this.side = reel === this.main ? null : reel;
+    this.again();
+  }
+
+  private again(): void {
+    const wasAtEdge = this.isAtEdge;
+    this.seek(this.moment);
+    this.isAtEdge = wasAtEdge;
+    this.events.changed();
+  }
+
+  step(direction: 1 | -1): void {
+    this.pause();
+    const deck = this.deck;
+    if (!deck || this.main === null || !deck.isShowing) return;
+    this.seek(this.reels[this.main]!.from + deck.neighbor(direction));
+  }
+
+  /** Sixty times a second: where it is, who is next, and whether both are in step. */
+  private tick(): void {
+    const main = this.main === null ? null : this.tiles.get(this.main);
+    if (!main || this.main === null) return;
+    const reel = this.reels[this.main]!;
+    if (!this.isPlaying) {
+      this.reveal();
+      return;
+    }
+    main.deck.rate = this.isAtEdge ? 1 : this.rate;
+    main.deck.play();
+    if (main.deck.isShowing) this.moment = Math.max(this.moment, reel.from + main.deck.at);
+    this.reveal();
+    this.keepInStep();
+    this.warm();
+    this.turn(reel, main.deck);
+    this.events.moved();
+  }
+
+  /** Goes to another screen, over a stretch without footage, over a still one, or ends. */
+  private turn(reel: Reel, deck: Deck): void {
+    if (this.isFollowing) {
+      const next = laneAt(this.spans, this.moment, this.main);
+      if (next !== null && next !== this.main) {
+        this.events.said(`Now ${this.reels[next]!.name}`);
+        this.show(next);
+        return;
+      }
+    }
+    const isOver = !reel.live && (this.moment >= reel.to - 40 || deck.video.ended);
+    if (isOver) {
+      const next = this.isFollowing ? nextTurn(this.spans, reel.to, null) : null;
+      if (next && next.at - this.moment > 200) this.events.said(`${((next.at - this.moment) / 1000).toFixed(0)} s without footage skipped`);
+      if (next && this.reels[next.lane]) {
+        this.moment = next.at;
+        this.show(next.lane);
+      } else this.pause();
+      return;
+    }
+    if (!this.isSkipping || !deck.isShowing || this.isAtEdge) return;
+    const still = reel.still.map(({ from, to }) => ({ from: from + STILL_MARGIN_MS, to: to - STILL_MARGIN_MS }));
+    const to = skipFrom(still, this.moment, LEAST_SKIP_MS);
+    if (to !== null) this.seek(to);
+  }
+
+  private show(reel: number): void {
+    const old = this.deck;
+    this.main = reel;
+    if (this.side === reel) this.side = null;
+    this.arrange();
+    const { deck } = this.tiles.get(reel)!;
+    const at = this.moment - this.reels[reel]!.from;
+    if (Math.abs(deck.at - at) > 20) deck.seek(Math.max(0, at));
+    if (old && old !== deck) old.pause();
+    this.events.changed();
+  }
+
+  private warm(): void {
+    if (!this.isFollowing) return;
+    const next = nextTurn(this.spans, this.moment, this.main);
+    if (!next || next.at - this.moment > WARM_AHEAD_MS * this.rate || this.tiles.has(next.lane)) return;
+    this.tile(next.lane, next.at);
+  }
+
+  private keepInStep(): void {
+    const tile = this.side === null ? undefined : this.tiles.get(this.side);
+    if (!tile || this.side === null) return;
+    const reel = this.reels[this.side]!;
+    const at = this.moment - reel.from;
+    const off = tile.deck.at - at;
+    if (!this.reelHas(this.side, this.moment)) tile.deck.pause();
+    else if (Math.abs(off) > OUT_OF_STEP_MS * Math.max(1, this.rate)) {
+      if (!tile.deck.video.seeking) tile.deck.seek(at);
+      tile.deck.play();
+    } else {
+      // A little slower or faster until they agree; a jump would be seen.
+      tile.deck.rate = this.rate * (Math.abs(off) < IN_STEP_MS ? 1 : off > 0 ? 0.9 : 1.1);
+      tile.deck.play();
+    }
+  }
+
+  private tile(reel: number, at: number): Tile {
+    const found = this.tiles.get(reel);
+    if (found) {
+      found.used = ++this.uses;
+      return found;
+    }
+    const { recording, zeroUtcMs, live, from, name } = this.reels[reel]!;
+    const deck = new Deck(recording, zeroUtcMs, live, this.isAtEdge && live ? null : Math.max(0, at - from));
+    deck.video.setAttribute("aria-label", `Screen of ${name}`);
+    const note = h("p", { class: "withheld-note" });
+    const trouble = h("p", { class: "trouble", role: "alert" });
+    const element = h("figure", { class: "screen" }, deck.video, note, trouble, h("figcaption", {}, icon("screen"), name));
+    deck.onTrouble = (now) => fill(trouble, now?.text);
+    const tile = { deck, element, note, trouble, used: ++this.uses };
+    this.tiles.set(reel, tile);
+    this.element.append(element);
+    this.drop();
+    return tile;
+  }
+
+  /** Ends the decks that were not used for longest. */
+  private drop(): void {
+    const idle = [...this.tiles].filter(([reel]) => reel !== this.main && reel !== this.side);
+    idle.sort((a, b) => a[1].used - b[1].used);
+    for (const [reel, tile] of idle.slice(0, Math.max(0, this.tiles.size - DECKS))) {
+      tile.deck.end();
+      tile.element.remove();
+      this.tiles.delete(reel);
+    }
+  }
+
+  private arrange(): void {
+    for (const reel of [this.main, this.side]) if (reel !== null) this.tile(reel, this.moment);
+    this.reveal();
+  }
+
+  /** A screen is shown once it has a picture; until then the one before stays. */
+  private reveal(): void {
+    const main = this.main === null ? undefined : this.tiles.get(this.main);
+    const wasShown = this.element.querySelector(".screen.main");
+    for (const [index, { deck, element, note }] of this.tiles) {
+      const reel = this.reels[index]!;
+      const isMain = index === this.main ? deck.isShowing || !wasShown || wasShown === element : element === wasShown && !main?.deck.isShowing;
+      const isSide = !isMain && index === this.side;
+      element.classList.toggle("main", isMain);
+      element.classList.toggle("side", isSide);
+      element.classList.toggle("is-waiting", (isMain || isSide) && !deck.isShowing);
+      const has = this.reelHas(index, this.moment);
+      element.classList.toggle("is-away", (isMain || isSide) && !has);
+      if (index !== this.main && index !== this.side) deck.pause();
+      const withheld = reel.withheld.find(({ from, to }) => from <= this.moment && this.moment < to);
+      const text = has ? (withheld?.text ?? "") : `${reel.name} was not recorded at this moment`;
+      if (note.textContent !== text) note.textContent = text;
+    }
+    this.element.classList.toggle("is-pair", this.side !== null);
+    this.empty.hidden = this.tiles.size > 0;
+  }
+
+  say(text: string): void {
+    this.empty.textContent = text;
+  }
+
+  end(): void {
+    cancelAnimationFrame(this.timer);
+    for (const { deck } of this.tiles.values()) deck.end();
+  }
+}

@@ -1,0 +1,111 @@
+// What the server says of an interaction, as the stage and the timeline need it: everything in moments, which are milliseconds
+// since the interaction began. Pure.
+
+import { cause, length, ROLE } from "../../format.ts";
+import type { Span } from "../../player/follow.ts";
+import type { Reel } from "../../player/stage.ts";
+import type { Bar, Lane, Mark } from "../../timeline.ts";
+import type { Footage, Interaction, Segment } from "../../types.ts";
+
+export interface Layout {
+  reels: Reel[];
+  spans: Span[];
+  lanes: Lane[];
+  marks: Mark[];
+  /** Names of agents in the order in which they came. */
+  agents: string[];
+  length: number;
+  name(agent: string): string;
+}
+
+export function layOut(data: Interaction, names: Map<string, string>, now: number): Layout {
+  const zero = Date.parse(data.started);
+  const name = (agent: string): string => names.get(agent) ?? agent;
+  const moment = (utc: string): number => Date.parse(utc) - zero;
+  const ends = [...data.segments.map((s) => s.to), ...data.footage.map((f) => f.ended), data.ended].map((utc) => (utc ? moment(utc) : 0));
+  const length = Math.max(1000, ...ends, data.live ? now - zero : 0);
+  const reels = data.footage.filter((footage) => !footage.missing).map((footage) => reel(footage, zero, name, length));
+  const spans = data.segments.flatMap((segment) => span(segment, reels, moment, length));
+  const agents = [...new Set([...data.segments.map((s) => s.agent), ...data.footage.map((f) => f.agent), ...data.agents])];
+  return {
+    reels,
+    spans,
+    length,
+    name,
+    agents: agents.map(name),
+    lanes: agents.map((agent) => lane(agent, name(agent), data, reels, moment, length)),
+    marks: data.notes.map((note) => {
+      const from = reels.find((reel) => reel.recording === note.recording)?.from ?? 0;
+      return { at: from + note.at_ms, text: `${note.author}: ${[note.label, note.text].filter(Boolean).join(" – ")}` };
+    }),
+  };
+}
+
+function reel(footage: Footage, zero: number, name: (agent: string) => string, length: number): Reel {
+  const zeroUtcMs = Date.parse(footage.started);
+  const from = zeroUtcMs - zero;
+  const shift = ({ from_ms, to_ms }: { from_ms: number; to_ms: number | null }): { from: number; to: number } => ({
+    from: from + from_ms,
+    to: to_ms === null ? length : from + to_ms,
+  });
+  return {
+    recording: footage.recording,
+    agent: footage.agent,
+    name: name(footage.agent),
+    zeroUtcMs,
+    from,
+    to: footage.ended ? Date.parse(footage.ended) - zero : length,
+    live: footage.live,
+    gaps: footage.gaps.map(shift),
+    still: (footage.still ?? []).map(shift),
+    withheld: footage.withheld.map((stretch) => ({
+      ...shift(stretch),
+      text: `${stretch.capture === "paused" ? "Paused" : "Masked"}: ${stretch.why}`,
+    })),
+  };
+}
+
+/** The stretch of a segment that has footage. */
+function span(segment: Segment, reels: Reel[], moment: (utc: string) => number, length: number): Span[] {
+  const lane = reels.findIndex((reel) => reel.recording === segment.recording);
+  const found = reels[lane];
+  if (!found) return [];
+  const from = Math.max(moment(segment.from), found.from);
+  const to = Math.min(segment.to ? moment(segment.to) : length, found.to);
+  return to > from ? [{ lane, role: segment.role, from, to }] : [];
+}
+
+function lane(agent: string, name: string, data: Interaction, reels: Reel[], moment: (utc: string) => number, end: number): Lane {
+  const own = data.footage.filter((footage) => footage.agent === agent);
+  const segments = data.segments.filter((segment) => segment.agent === agent);
+  const screen = own.flatMap((footage): Bar[] => {
+    const found = reels.find((reel) => reel.recording === footage.recording);
+    if (!found) return [];
+    const inside = (kind: string, stretch: { from: number; to: number }, text: string, detail: string): Bar => ({ ...stretch, kind, text, detail });
+    return [
+      inside("footage", found, found.live ? "Screen, live" : "Screen", footage.recording),
+      ...found.still.map((stretch) => inside("still", stretch, "Still", `nothing moved for ${length(stretch.to - stretch.from)}`)),
+      ...found.gaps.map((gap, index) => inside("gap", gap, "Gap", `${length(gap.to - gap.from)} without footage: ${cause(footage.gaps[index]!.cause)}`)),
+      ...found.withheld.map((stretch, index) => inside(footage.withheld[index]!.capture, stretch, stretch.text.split(":")[0]!, footage.withheld[index]!.why)),
+    ];
+  });
+  const missing = own.filter((footage) => footage.missing);
+  for (const footage of missing) screen.push({ from: moment(footage.started), to: footage.ended ? moment(footage.ended) : end, kind: "missing", text: "Missing", detail: footage.missing! });
+  const bars = segments.map((segment): Bar => ({
+    from: moment(segment.from),
+    to: segment.to ? moment(segment.to) : end,
+    kind: segment.role,
+    text: ROLE[segment.role] ?? segment.role,
+    detail: [segment.call && `call ${segment.call}`, segment.why].filter(Boolean).join(", "),
+  }));
+  const calls = new Set(segments.map((segment) => segment.call));
+  const holds = data.calls
+    .filter((call) => calls.has(call.call))
+    .flatMap((call) => call.held.filter((hold) => !hold.agent || hold.agent === agent).map((hold) => ({ hold, call: call.call })))
+    .map(({ hold, call }): Bar => ({ from: moment(hold.from), to: hold.to ? moment(hold.to) : end, kind: "hold", text: "Hold", detail: `call ${call} on hold` }))
+    // Who was not in the call then did not hold it.
+    .filter((hold) => bars.some((bar) => bar.from < hold.to && hold.from < bar.to));
+  const first = reels.findIndex((reel) => reel.agent === agent);
+  const place = segments.find((segment) => segment.place)?.place ?? "";
+  return { name, place, reel: first < 0 ? null : first, screen, segments: [...bars, ...holds] };
+}

@@ -1,0 +1,71 @@
+// Who is recorded now, asked again every few seconds.
+
+import { get } from "../api.ts";
+import { names } from "../directory.ts";
+import { fill, h, icon } from "../dom.ts";
+import { clock, duration } from "../format.ts";
+import { setKeys } from "../keys.ts";
+import type { View } from "../main.ts";
+import { href } from "../route.ts";
+import type { LiveRecording } from "../types.ts";
+
+const REFRESH_MS = 3000;
+const CAPTURE = { live: "Recording", paused: "Paused", masked: "Masked" };
+
+export function open(main: HTMLElement): View {
+  document.title = "Live · Deskreel";
+  const status = h("p", { class: "list-status", role: "status" });
+  const cards = h("ul", { class: "cards" });
+  const ended = new AbortController();
+  main.append(h("div", { class: "page-head" }, h("div", { class: "page-title" }, h("h1", {}, "Recorded now"), status)), cards);
+  setKeys([{ group: "Page", keys: ["?"], does: "This help", run: () => {} }]);
+
+  const refresh = async (): Promise<void> => {
+    const known = await names();
+    try {
+      const answer = await get<{ recordings: LiveRecording[] } | LiveRecording[]>("/live", {}, ended.signal);
+      draw(Array.isArray(answer) ? answer : answer.recordings, known);
+    } catch (error) {
+      if (ended.signal.aborted) return;
+      status.textContent = (error as Error).message;
+    }
+    timer = window.setTimeout(refresh, REFRESH_MS);
+  };
+  let timer = 0;
+  let drawn = "";
+  const draw = (recordings: LiveRecording[], known: Map<string, string>): void => {
+    const count = recordings.length;
+    status.textContent = count ? `${count} ${count === 1 ? "agent is" : "agents are"} being recorded` : "";
+    const now = JSON.stringify(recordings);
+    if (now !== drawn) {
+      const focused = (document.activeElement as HTMLElement | null)?.getAttribute("href");
+      fill(cards, ...recordings.map((recording) => card(recording, known)));
+      if (!count) fill(cards, h("li", { class: "nothing" }, h("h2", {}, "Nobody is being recorded"), h("p", {}, "As soon as a recording begins it is shown here.")));
+      if (focused) cards.querySelector<HTMLElement>(`[href="${CSS.escape(focused)}"]`)?.focus();
+    }
+    drawn = now;
+    for (const element of cards.querySelectorAll<HTMLElement>("[data-since]")) {
+      element.textContent = duration(Date.now() - Number(element.dataset["since"]));
+    }
+  };
+  void refresh();
+  return {
+    end() {
+      ended.abort();
+      clearTimeout(timer);
+      setKeys([]);
+    },
+  };
+}
+
+function card(recording: LiveRecording, known: Map<string, string>): HTMLElement {
+  const name = known.get(recording.agent) ?? recording.agent;
+  const inner = [
+    h("span", { class: `card-state ${recording.capture}` }, h("i", { class: "dot", aria: { hidden: "true" } }), CAPTURE[recording.capture] ?? "Recording"),
+    h("strong", {}, name),
+    h("span", { class: "by" }, recording.place ?? ""),
+    h("span", { class: "card-time" }, h("span", { data: { since: String(Date.parse(recording.started)) } }, duration(Date.now() - Date.parse(recording.started))), h("span", { class: "by" }, `since ${clock(recording.started)}`)),
+  ];
+  if (!recording.interaction) return h("li", { class: "card" }, h("div", { class: "card-inner" }, ...inner, h("span", { class: "by" }, "No interaction yet")));
+  return h("li", { class: "card" }, h("a", { class: "card-inner", href: href("interaction", recording.interaction, { agent: recording.agent }) }, ...inner, h("span", { class: "card-go" }, icon("play"), "Watch live")));
+}

@@ -1,0 +1,101 @@
+// For who runs it: which recorder is away, and which recordings are missing and why.
+
+import { get } from "../api.ts";
+import { names } from "../directory.ts";
+import { fill, h, icon } from "../dom.ts";
+import { clock, day } from "../format.ts";
+import { setKeys } from "../keys.ts";
+import type { View } from "../main.ts";
+import { href } from "../route.ts";
+import type { Completeness, Recorder } from "../types.ts";
+
+const REFRESH_MS = 5000;
+/** A clock that is further off puts pictures beside the wrong words. */
+const CLOCK_OFF_MS = 200;
+
+export function open(main: HTMLElement): View {
+  document.title = "Operations · Deskreel";
+  const figures = h("div", { class: "figures" });
+  const recorders = h("tbody");
+  const missing = h("tbody");
+  const ended = new AbortController();
+  let timer = 0;
+  const table = (title: string, columns: string[], body: HTMLElement): HTMLElement =>
+    h(
+      "section",
+      { class: "panel" },
+      h("h2", {}, title),
+      h("div", { class: "table-scroll", tabIndex: 0, role: "region", ariaLabel: title }, h("table", {}, h("thead", {}, h("tr", {}, ...columns.map((column) => h("th", { scope: "col" }, column)))), body)),
+    );
+  main.append(
+    h("div", { class: "page-head" }, h("div", { class: "page-title" }, h("h1", {}, "Operations"))),
+    figures,
+    table("Missing recordings", ["When", "Agent", "Interaction", "Why"], missing),
+    table("Recorders", ["Recorder", "Place", "State", "Does", "Version", "Clock"], recorders),
+  );
+  setKeys([{ group: "Page", keys: ["?"], does: "This help", run: () => {} }]);
+
+  const refresh = async (): Promise<void> => {
+    try {
+      const [known, found, complete] = await Promise.all([
+        names(),
+        get<{ recorders: Recorder[] } | Recorder[]>("/recorders", {}, ended.signal),
+        get<Completeness>("/completeness", {}, ended.signal),
+      ]);
+      const list = Array.isArray(found) ? found : found.recorders;
+      const away = list.filter((recorder) => !recorder.connected);
+      const figure = (value: number, text: string, bad = false): HTMLElement => h("div", { class: `figure${bad ? " bad" : ""}` }, h("strong", {}, value.toLocaleString()), h("span", {}, text));
+      fill(
+        figures,
+        figure(list.length - away.length, "recorders connected"),
+        figure(away.length, "recorders away", away.length > 0),
+        figure(complete.expected, "recordings expected"),
+        figure(complete.captured, "captured"),
+        figure(complete.uploaded, "stored here"),
+        figure(complete.missing.length, "missing", complete.missing.length > 0),
+      );
+      fill(recorders, ...[...away, ...list.filter((recorder) => recorder.connected)].map(recorderRow));
+      fill(
+        missing,
+        ...complete.missing.map((one) =>
+          h(
+            "tr",
+            {},
+            h("td", { class: "nowrap" }, `${day(one.at)} ${clock(one.at)}`),
+            h("td", {}, known.get(one.agent) ?? one.agent),
+            h("td", { class: "mono" }, one.interaction ? h("a", { href: href("interaction", one.interaction) }, one.interaction) : "–"),
+            h("td", {}, one.why),
+          ),
+        ),
+      );
+      if (!complete.missing.length) fill(missing, h("tr", {}, h("td", { colSpan: 4, class: "by" }, "Every recording that was expected is here.")));
+    } catch (error) {
+      if (ended.signal.aborted) return;
+      fill(figures, h("p", { class: "wrong" }, (error as Error).message));
+    }
+    timer = window.setTimeout(refresh, REFRESH_MS);
+  };
+  void refresh();
+  return {
+    end() {
+      ended.abort();
+      clearTimeout(timer);
+      setKeys([]);
+    },
+  };
+}
+
+function recorderRow(recorder: Recorder): HTMLElement {
+  const offset = recorder.clock_offset_ms;
+  const since = recorder.since ? ` since ${clock(recorder.since)}` : "";
+  return h(
+    "tr",
+    { class: recorder.connected ? "" : "is-away" },
+    h("td", { class: "mono" }, recorder.recorder),
+    h("td", {}, recorder.place ?? "–"),
+    h("td", {}, h("span", { class: recorder.connected ? "state-good" : "state-bad" }, !recorder.connected && icon("warning"), recorder.connected ? `Connected${since}` : `Away${since}`)),
+    h("td", {}, recorder.doing ?? "–"),
+    h("td", { class: "mono" }, recorder.version ?? "–"),
+    h("td", { class: offset !== null && Math.abs(offset) > CLOCK_OFF_MS ? "number state-bad" : "number" }, offset === null ? "–" : `${offset > 0 ? "+" : ""}${Math.round(offset)} ms`),
+  );
+}
