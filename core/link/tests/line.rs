@@ -43,8 +43,9 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn faults() -> impl Strategy<Value = Faults> {
-    (0..40u64, 0..30u64, 1..400u64, 0..3u64, any::<u64>())
-        .prop_map(|(lost, repeated, delay_ms, cut, seed)| Faults { lost, repeated, delay_ms, cut, seed })
+    (0..40u64, 0..30u64, 1..400u64, 0..3u64, any::<u64>()).prop_map(
+        |(lost, repeated, delay_ms, cut, seed)| Faults { lost, repeated, delay_ms, cut, disk_ms: 1500, seed },
+    )
 }
 
 proptest! {

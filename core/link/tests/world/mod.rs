@@ -25,12 +25,14 @@ pub struct Faults {
     pub delay_ms: u64,
     /// Of a thousand messages, so many take the connection with them.
     pub cut: u64,
+    /// How long an event takes to be stored, at most.
+    pub disk_ms: u64,
     pub seed: u64,
 }
 
 impl Faults {
     pub fn none() -> Faults {
-        Faults { lost: 0, repeated: 0, delay_ms: 1, cut: 0, seed: 0 }
+        Faults { lost: 0, repeated: 0, delay_ms: 1, cut: 0, disk_ms: 1, seed: 0 }
     }
 }
 
@@ -319,7 +321,7 @@ impl World {
                     let event = event.get("n").and_then(Value::as_u64).unwrap();
                     // A disk writes in order.
                     let before = self.writing.last().map_or(0, |(at, ..)| *at);
-                    let at = before.max(self.now_ms + self.chance(100));
+                    let at = before.max(self.now_ms + self.chance(self.faults.disk_ms));
                     self.writing.push((at, stream, number, event));
                 }
                 server::Effect::Lost { from, to, .. } => self.lost.push((from, to)),
