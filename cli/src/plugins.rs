@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use deskreel_host::{Allow, Catalog};
 use deskreel_model::worker::PluginFile;
 use deskreel_pipeline::{Graph, PluginSearch};
@@ -54,7 +54,11 @@ pub fn pipeline(file: &Path) -> Result<Option<(Graph, Catalog)>> {
         tell_refused(&catalog);
         listed(&catalog)
     })?;
-    Ok(checked.show().map(|graph| (graph, catalog)))
+    let graph = checked.show();
+    if graph.as_ref().is_some_and(|graph| graph.server.is_some()) {
+        bail!("{} describes a server: deskreel-server serves it", file.display());
+    }
+    Ok(graph.map(|graph| (graph, catalog)))
 }
 
 /// The libraries that a worker has to load for a graph.

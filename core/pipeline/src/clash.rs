@@ -51,6 +51,27 @@ pub(crate) fn gpu_gone(encoder: &Fields<'_>) -> Option<Diagnostic> {
     Some(problem.help("name the GPU that is meant as `gpu`, or leave `gpu_gone` out: any GPU will do"))
 }
 
+/// TLS needs both files.
+pub(crate) fn certificate(server: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(scheme) = server.text("scheme") else { return };
+    for name in ["certificate", "key"] {
+        match (scheme, server.span(name)) {
+            ("https", None) => {
+                let message = format!("scheme `https` needs `{name}`");
+                let problem = Diagnostic::error(Code::MissingKey, server.header, message);
+                diagnostics.push(
+                    problem.help(format!("name the file, as in `{name} = \"/etc/deskreel/{name}.pem\"`")),
+                );
+            }
+            ("http", Some(span)) => {
+                let message = format!("`{name}` does not go with scheme `http`");
+                diagnostics.push(Diagnostic::error(Code::MissingKey, span, message));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The durations of `[recording]` against each other.
 pub(crate) fn times(recording: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
     let (Some(max), Some(max_span)) = (recording.duration("max_duration"), recording.span("max_duration"))

@@ -37,10 +37,11 @@ pub enum Code {
     BadGpu = 29,
     BadExpression = 30,
     BadPair = 31,
+    ServerAndRecorder = 32,
 }
 
 impl Code {
-    pub const ALL: [(Code, &str); 31] = [
+    pub const ALL: [(Code, &str); 32] = [
         (Code::Syntax, "the text is not TOML"),
         (Code::DuplicateKey, "a key or table is defined twice"),
         (Code::MissingVersion, "the file does not say which version of the format it is written in"),
@@ -72,6 +73,7 @@ impl Code {
         (Code::BadGpu, "`gpu` is not a name that means the same GPU after a reboot"),
         (Code::BadExpression, "an expression cannot be read, or names what is not there"),
         (Code::BadPair, "the value is not a key and a value with `=` between them"),
+        (Code::ServerAndRecorder, "a section of recorders stands in the file of a server"),
     ];
 
     /// One line that explains the code without a file at hand.

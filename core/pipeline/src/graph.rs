@@ -14,6 +14,8 @@ pub struct Graph {
     /// As written; relative to where the command runs.
     pub plugin_paths: Vec<PathBuf>,
     pub allow: Option<PathBuf>,
+    /// The file is a server's: it has this, and a recording without tracks.
+    pub server: Option<Server>,
     pub recording: Recording,
     pub spool: Spool,
     pub sinks: Vec<Node>,
@@ -30,8 +32,25 @@ pub struct Recording {
     pub fragment: Duration,
     pub max_duration: Option<Duration>,
     pub preroll: Option<Duration>,
-    /// In the order of `tracks`; at least one.
+    /// In the order of `tracks`; at least one, but in the file of a server.
     pub tracks: Vec<Track>,
+}
+
+/// How the recording server is reached, and where it keeps what it takes in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Address and port.
+    pub listen: String,
+    /// Certificate chain and private key; `None`: plain HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// A URL.
+    pub database: String,
+    /// A URL.
+    pub storage: String,
+    /// Bytes.
+    pub largest_upload: u64,
+    /// Bytes.
+    pub quota: Option<u64>,
 }
 
 /// What recordings may take of the disk and of the line.

@@ -32,6 +32,7 @@ pub enum Section {
     Sink,
     Feed,
     Policy,
+    Server,
 }
 
 /// What may stand behind the equals sign.
@@ -136,10 +137,19 @@ pub const KEYS: &[Key] = &[
     key(Section::Policy, "pause_limit", Duration("1s", "24h"), Optional, "Capture goes on by itself after this; absent: never."),
     key(Section::Policy, "pause_attached", Takes::Pair, Optional, "Attached data that pause while the call has them, as in `card=entry`."),
     key(Section::Policy, "late", Duration("1s", "10m"), Default("10s"), "How late an event may be and still be put where it belongs."),
+
+    key(Section::Server, "listen", Text, Default("0.0.0.0:8443"), "Address and port that the server listens on."),
+    key(Section::Server, "scheme", Choice(&["https", "http"]), Default("https"), "How it is spoken to; `http` only behind a proxy that speaks TLS."),
+    key(Section::Server, "certificate", Text, Optional, "File with the certificate chain (PEM); required by scheme `https`."),
+    key(Section::Server, "key", Text, Optional, "File with its private key (PEM); required by scheme `https`."),
+    key(Section::Server, "database", Text, Default("sqlite:///var/lib/deskreel-server/index.db"), "The index: `sqlite://` and a file, or `postgres://`."),
+    key(Section::Server, "storage", Text, Default("file:///var/lib/deskreel-server/footage"), "The footage: `file://` and a folder."),
+    key(Section::Server, "largest_upload", Size("1MB", "4GiB"), Default("64MiB"), "A fragment or manifest that is larger is not taken."),
+    key(Section::Server, "quota", Size("10MB", "1000000GB"), Optional, "What one recorder may have here that is not closed yet; absent: as much as there is room."),
 ];
 
 /// The sections that a file may have, with how they are written.
-pub const SECTIONS: [(&str, Section); 8] = [
+pub const SECTIONS: [(&str, Section); 9] = [
     ("plugins", Section::Plugins),
     ("source", Section::Source),
     ("encoder", Section::Encoder),
@@ -148,10 +158,11 @@ pub const SECTIONS: [(&str, Section); 8] = [
     ("sink", Section::Sink),
     ("feed", Section::Feed),
     ("policy", Section::Policy),
+    ("server", Section::Server),
 ];
 
 impl Section {
-    pub const ALL: [Section; 10] = [
+    pub const ALL: [Section; 11] = [
         Section::Root,
         Section::Plugins,
         Section::Source,
@@ -162,6 +173,7 @@ impl Section {
         Section::Sink,
         Section::Feed,
         Section::Policy,
+        Section::Server,
     ];
 
     pub fn keys(self) -> impl Iterator<Item = &'static Key> {
@@ -180,7 +192,12 @@ impl Section {
             Section::Sink => Some(Kind::Sink),
             Section::Feed => Some(Kind::Feed),
             Section::Policy => Some(Kind::Policy),
-            Section::Root | Section::Plugins | Section::Rate | Section::Recording | Section::Spool => None,
+            Section::Root
+            | Section::Plugins
+            | Section::Rate
+            | Section::Recording
+            | Section::Spool
+            | Section::Server => None,
         }
     }
 
@@ -197,6 +214,7 @@ impl Section {
             Section::Sink => "in [sink.*]",
             Section::Feed => "in [feed.*]",
             Section::Policy => "in [policy]",
+            Section::Server => "in [server]",
         }
     }
 

@@ -4,6 +4,7 @@
 //! gives `None` too, so that one mistake is reported once.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use deskreel_contract::{Capture, Chroma, Codec, Content, Latency, Rate, Speed};
 use deskreel_model::worker::{Gone, GpuChoice, PluginSettings};
@@ -14,7 +15,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity, did_you_mean, quoted};
 use crate::document::{Data, Document, Entry, Span, Table};
 use crate::fields::Fields;
-use crate::graph::{EncoderNode, Graph, Node, Recording, SourceNode, Spool, Track};
+use crate::graph::{EncoderNode, Graph, Node, Recording, Server, SourceNode, Spool, Track};
 use crate::keys::{SECTIONS, Section};
 use crate::value::{Word, name};
 use crate::{clash, plugins};
@@ -72,16 +73,21 @@ impl<'d> Resolver<'_> {
                 .push(Diagnostic::error(Code::UnknownSection, &entry.key_span, message).help(help));
         }
 
+        let is_server = root.get("server").is_some();
+        let server = self.server(root);
         let plugins = self.single(root, Section::Plugins).map(|table| self.read(Section::Plugins, table));
         let sources = self.each(root, Section::Source, Self::source);
         let names: Vec<_> = sources.iter().map(|source| source.name).collect();
         let mut used = vec![false; sources.len()];
         let encoders =
             self.each(root, Section::Encoder, |resolver, named| resolver.encoder(named, &names, &mut used));
-        let recording = self.recording(root, &sources, &encoders);
+        let recording = match is_server {
+            true => Some(no_recording()),
+            false => self.recording(root, &sources, &encoders),
+        };
         // An encoder that did not resolve may have meant it.
         let lost = encoders.iter().any(|encoder| encoder.node.is_none());
-        for (source, _) in sources.iter().zip(used).filter(|(_, used)| !used && !lost) {
+        for (source, _) in sources.iter().zip(used).filter(|(_, used)| !used && !lost && !is_server) {
             self.unused(source.name, "no encoder takes it: add an encoder with `from`, or remove the source");
         }
 
@@ -106,6 +112,7 @@ impl<'d> Resolver<'_> {
             name: top.text("name")?.to_owned(),
             plugin_paths: search("paths").map(|word| PathBuf::from(word.text)).collect(),
             allow: search("allow").map(|word| PathBuf::from(word.text)).next(),
+            server: if is_server { Some(server?) } else { None },
             recording,
             spool: spool?,
             sinks: sinks.into_iter().map(|sink| sink.node).collect::<Option<_>>()?,
@@ -299,6 +306,32 @@ impl<'d> Resolver<'_> {
         found?.node.as_ref()
     }
 
+    /// Nothing of a recorder's may stand beside it.
+    fn server(&mut self, root: &'d Table) -> Option<Server> {
+        let fields = self.single(root, Section::Server).map(|table| self.read(Section::Server, table))?;
+        for entry in &root.entries {
+            if ["source", "encoder", "recording", "spool", "sink"].contains(&entry.key.as_str()) {
+                let message = format!("a server has no `{}`", entry.key);
+                let problem = Diagnostic::error(Code::ServerAndRecorder, &entry.key_span, message);
+                self.diagnostics.push(
+                    problem
+                        .label(fields.header, "the server")
+                        .help("a server and a recorder have a file each, also on one machine"),
+                );
+            }
+        }
+        clash::certificate(&fields, &mut self.diagnostics);
+        let file = |name| fields.text(name).map(PathBuf::from);
+        Some(Server {
+            listen: fields.text("listen")?.to_owned(),
+            tls: file("certificate").zip(file("key")),
+            database: fields.text("database")?.to_owned(),
+            storage: fields.text("storage")?.to_owned(),
+            largest_upload: fields.size("largest_upload")?,
+            quota: fields.size("quota"),
+        })
+    }
+
     fn node(&mut self, section: Section, named: Named<'d>) -> Option<Node> {
         let fields = self.read(section, named.table);
         let plugin = plugins::resolve(section, &fields, self.catalog, &mut self.diagnostics);
@@ -315,6 +348,17 @@ impl<'d> Resolver<'_> {
     fn unused(&mut self, name: Word<'_>, help: &str) {
         let message = format!("`{}` takes no part in the recording", name.text);
         self.diagnostics.push(Diagnostic::warning(Code::Unused, name.span, message).help(help));
+    }
+}
+
+/// Of a server, which records nothing itself.
+fn no_recording() -> Recording {
+    Recording {
+        directory: PathBuf::new(),
+        fragment: Duration::ZERO,
+        max_duration: None,
+        preroll: None,
+        tracks: Vec::new(),
     }
 }
 

@@ -22,7 +22,7 @@ pub fn json_schema(catalog: &Catalog) -> Json {
         (name.to_string(), schema)
     });
     extend(&mut root, "properties", Json::Object(sections.collect()));
-    extend(&mut root, "required", json!(["recording"]));
+    extend(&mut root, "anyOf", json!([{ "required": ["recording"] }, { "required": ["server"] }]));
     extend(&mut root, "$schema", json!("https://json-schema.org/draft/2020-12/schema"));
     extend(&mut root, "title", json!("Deskreel pipeline file"));
     root

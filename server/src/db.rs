@@ -1,0 +1,109 @@
+//! The index: SQLite in a file, or PostgreSQL, by the same queries.
+//!
+//! Both take `$1`, `ON CONFLICT` and the types TEXT and BIGINT, and the queries use nothing else, so there is one of each.
+//! SQLite has one writer at a time: transactions that write queue here rather than fail there.
+
+pub mod people;
+pub mod recorders;
+pub mod recordings;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, ConnectOptions, Executor, SqlSafeStr, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::error::{Error, Result};
+
+/// In order; what has been released is never changed, only added to.
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "foundation", include_str!("../migrations/0001_foundation.sql"))];
+
+/// Of SQLite; PostgreSQL's own limit is 100.
+const CONNECTIONS: u32 = 16;
+
+#[derive(Clone)]
+pub struct Db {
+    pub pool: AnyPool,
+    /// Only in SQLite.
+    writer: Option<Arc<Mutex<()>>>,
+}
+
+/// A transaction that writes. Dropped without `commit`, nothing happened.
+pub struct Write {
+    pub tx: Transaction<'static, Any>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Write {
+    /// Returns once it is durable.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+impl Db {
+    /// Makes the database where there is none, and brings it to this version.
+    pub async fn open(url: &str) -> Result<Db> {
+        sqlx::any::install_default_drivers();
+        let sqlite = match url.split_once("://") {
+            Some(("sqlite", path)) => Some(path),
+            Some(("postgres" | "postgresql", _)) => None,
+            _ => {
+                let why = "it begins with neither `sqlite://` nor `postgres://`";
+                return Err(Error::DatabaseUrl { url: url.to_owned(), why });
+            }
+        };
+        if let Some(folder) = sqlite.and_then(|path| Path::new(path).parent()) {
+            let read = |source| Error::Read { what: folder.display().to_string(), source };
+            std::fs::create_dir_all(folder).map_err(read)?;
+        }
+        let full = if sqlite.is_some() { format!("{url}?mode=rwc") } else { url.to_owned() };
+        let options: AnyConnectOptions = full.parse()?;
+        let options = options.disable_statement_logging();
+        let mut pool =
+            AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(Duration::from_secs(10));
+        if sqlite.is_some() {
+            // FULL: a transaction is on disk before it counts as committed, also in WAL.
+            pool = pool.after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection
+                        .execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000")
+                        .await?;
+                    Ok(())
+                })
+            });
+        }
+        let pool = pool.connect_with(options).await?;
+        let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+            Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+        });
+        Migrator::with_migrations(migrations.collect()).run(&pool).await?;
+        Ok(Db { pool, writer: sqlite.map(|_| Arc::default()) })
+    }
+
+    pub async fn write(&self) -> Result<Write> {
+        let turn = match &self.writer {
+            Some(writer) => Some(writer.clone().lock_owned().await),
+            None => None,
+        };
+        let tx = match &turn {
+            // Another process may write too: whoever begins with a read could not go on to write.
+            Some(_) => self.pool.begin_with("BEGIN IMMEDIATE").await?,
+            None => self.pool.begin().await?,
+        };
+        Ok(Write { tx, _turn: turn })
+    }
+
+    pub async fn is_well(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

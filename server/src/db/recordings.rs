@@ -1,0 +1,271 @@
+//! What recorders have handed over.
+
+use crate::db::{Db, Write};
+use crate::error::Result;
+use crate::time::now_ms;
+
+/// Track, part and number; number 0 is the part's header.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    pub track: String,
+    pub part: u32,
+    pub number: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub name: Name,
+    pub size: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+    pub times: Option<Times>,
+}
+
+/// Of a fragment that we can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    pub start_ns: u64,
+    pub duration_ns: u64,
+    pub keyframe: bool,
+}
+
+/// How a recording stands here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub recorder: String,
+    pub closed: bool,
+    pub deleted: bool,
+}
+
+/// A fragment that lies in the store and wants to be known.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub recorder: String,
+    pub place: String,
+    pub recording: String,
+    pub held: Held,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    New,
+    Same,
+    /// Other bytes are there under this name.
+    Other,
+    Closed,
+    Deleted,
+    NotYours,
+}
+
+type Row = (String, i64, i64, i64, String, Option<i64>, Option<i64>, Option<i64>);
+
+fn held((track, part, number, size, sha256, start, duration, keyframe): Row) -> Held {
+    let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
+    let short = |value: i64| u32::try_from(value).unwrap_or(0);
+    let times = start.zip(duration).map(|(start, duration)| Times {
+        start_ns: unsigned(start),
+        duration_ns: unsigned(duration),
+        keyframe: keyframe == Some(1),
+    });
+    Held {
+        name: Name { track, part: short(part), number: short(number) },
+        size: unsigned(size),
+        sha256,
+        times,
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl Db {
+    pub async fn standing(&self, recording: &str) -> Result<Option<Standing>> {
+        let row: Option<(String, Option<i64>, Option<i64>)> =
+            sqlx::query_as("SELECT recorder, closed, deleted FROM recordings WHERE recording = $1")
+                .bind(recording)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.map(|(recorder, closed, deleted)| Standing {
+            recorder,
+            closed: closed.is_some(),
+            deleted: deleted.is_some(),
+        }))
+    }
+
+    pub async fn fragment(&self, recording: &str, name: &Name) -> Result<Option<Held>> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT track, part, number, size, sha256, start_ns, duration_ns, keyframe FROM fragments \
+             WHERE recording = $1 AND track = $2 AND part = $3 AND number = $4",
+        )
+        .bind(recording)
+        .bind(&name.track)
+        .bind(i64::from(name.part))
+        .bind(i64::from(name.number))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(held))
+    }
+
+    /// All of a recording, in order.
+    pub async fn fragments(&self, recording: &str) -> Result<Vec<Held>> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT track, part, number, size, sha256, start_ns, duration_ns, keyframe FROM fragments \
+             WHERE recording = $1 ORDER BY track, part, number",
+        )
+        .bind(recording)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(held).collect())
+    }
+
+    /// Bytes of the recorder's recordings that are not closed.
+    pub async fn open_bytes(&self, recorder: &str) -> Result<u64> {
+        let (bytes,): (i64,) = sqlx::query_as(
+            "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM recordings \
+             WHERE recorder = $1 AND closed IS NULL AND deleted IS NULL",
+        )
+        .bind(recorder)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// The manifest that closed it, and what was said about it.
+    pub async fn documents(&self, recording: &str) -> Result<(Option<String>, Option<String>)> {
+        let row: Option<(Option<String>, Option<String>)> =
+            sqlx::query_as("SELECT manifest, about FROM recordings WHERE recording = $1")
+                .bind(recording)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.unwrap_or_default())
+    }
+}
+
+impl Write {
+    /// Takes the recording as this recorder's, if it is nobody's yet.
+    pub async fn claim(&mut self, recording: &str, recorder: &str, place: &str) -> Result<Standing> {
+        sqlx::query(
+            "INSERT INTO recordings (recording, recorder, created, bytes, place) VALUES ($1, $2, $3, 0, $4) \
+             ON CONFLICT (recording) DO NOTHING",
+        )
+        .bind(recording)
+        .bind(recorder)
+        .bind(now_ms())
+        .bind(place)
+        .execute(&mut *self.tx)
+        .await?;
+        // Locks the row: a manifest that closes the recording and a fragment that comes late wait for each other.
+        sqlx::query("UPDATE recordings SET bytes = bytes WHERE recording = $1")
+            .bind(recording)
+            .execute(&mut *self.tx)
+            .await?;
+        let (recorder, closed, deleted): (String, Option<i64>, Option<i64>) =
+            sqlx::query_as("SELECT recorder, closed, deleted FROM recordings WHERE recording = $1")
+                .bind(recording)
+                .fetch_one(&mut *self.tx)
+                .await?;
+        Ok(Standing { recorder, closed: closed.is_some(), deleted: deleted.is_some() })
+    }
+
+    pub async fn enter(&mut self, arrival: &Arrival) -> Result<Entry> {
+        let Arrival { recorder, place, recording, held } = arrival;
+        let standing = self.claim(recording, recorder, place).await?;
+        if standing.recorder != *recorder {
+            return Ok(Entry::NotYours);
+        }
+        if standing.deleted {
+            return Ok(Entry::Deleted);
+        }
+        let Held { name, size, sha256, times } = held;
+        let there: Option<(String,)> = sqlx::query_as(
+            "SELECT sha256 FROM fragments WHERE recording = $1 AND track = $2 AND part = $3 AND number = $4",
+        )
+        .bind(recording)
+        .bind(&name.track)
+        .bind(i64::from(name.part))
+        .bind(i64::from(name.number))
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        match there {
+            Some((there,)) => return Ok(if there == *sha256 { Entry::Same } else { Entry::Other }),
+            None if standing.closed => return Ok(Entry::Closed),
+            None => {}
+        }
+        sqlx::query(
+            "INSERT INTO fragments (recording, track, part, number, size, sha256, start_ns, duration_ns, keyframe) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(recording)
+        .bind(&name.track)
+        .bind(i64::from(name.part))
+        .bind(i64::from(name.number))
+        .bind(signed(*size))
+        .bind(sha256)
+        .bind(times.map(|times| signed(times.start_ns)))
+        .bind(times.map(|times| signed(times.duration_ns)))
+        .bind(times.map(|times| i64::from(times.keyframe)))
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query("UPDATE recordings SET bytes = bytes + $1 WHERE recording = $2")
+            .bind(signed(*size))
+            .bind(recording)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(Entry::New)
+    }
+
+    pub async fn set_about(&mut self, recording: &str, about: &str) -> Result<bool> {
+        let (had,): (Option<String>,) = sqlx::query_as("SELECT about FROM recordings WHERE recording = $1")
+            .bind(recording)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        sqlx::query("UPDATE recordings SET about = $1 WHERE recording = $2")
+            .bind(about)
+            .bind(recording)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(had.is_some())
+    }
+
+    pub async fn documents(&mut self, recording: &str) -> Result<(Option<String>, Option<String>)> {
+        let row = sqlx::query_as("SELECT manifest, about FROM recordings WHERE recording = $1")
+            .bind(recording)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(row)
+    }
+
+    pub async fn close_recording(&mut self, recording: &str, manifest: &str) -> Result<()> {
+        sqlx::query("UPDATE recordings SET manifest = $1, closed = $2 WHERE recording = $3")
+            .bind(manifest)
+            .bind(now_ms())
+            .bind(recording)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Whose it is, and when it was, as far as known by now.
+    pub async fn describe(
+        &mut self,
+        recording: &str,
+        agent: Option<&str>,
+        place: Option<&str>,
+        (started, ended): (Option<i64>, Option<i64>),
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE recordings SET agent = COALESCE($1, agent), place = COALESCE($2, place), \
+             started = COALESCE($3, started), ended = COALESCE($4, ended) WHERE recording = $5",
+        )
+        .bind(agent)
+        .bind(place)
+        .bind(started)
+        .bind(ended)
+        .bind(recording)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}

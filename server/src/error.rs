@@ -1,0 +1,69 @@
+//! What can go wrong in the server itself, with whose fault it is.
+
+use std::error::Error as _;
+use std::io;
+
+use deskreel_model::Fault;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the index cannot be used")]
+    Database(#[from] sqlx::Error),
+    #[error("the index cannot be brought to this version")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("the store cannot be used")]
+    Store(#[from] object_store::Error),
+    #[error("`{url}` is not a place to store in: {why}")]
+    StoreUrl { url: String, why: String },
+    #[error("`{url}` is not a database: {why}")]
+    DatabaseUrl { url: String, why: &'static str },
+    #[error("{what} cannot be read")]
+    Read { what: String, source: io::Error },
+    #[error("the server cannot listen on {address}")]
+    Listen { address: String, source: io::Error },
+    #[error("the index holds what it should not: {0}")]
+    Corrupt(String),
+    /// Of a transaction that several waited for; whether there was no room.
+    #[error("the index cannot be written: {0}")]
+    Batch(String, bool),
+    #[error("the server is going down")]
+    GoingDown,
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub fn fault(&self) -> Fault {
+        match self {
+            Error::StoreUrl { .. } | Error::DatabaseUrl { .. } | Error::Read { .. } => Fault::Config,
+            Error::Listen { .. } => Fault::Network,
+            Error::Store(_) => Fault::Disk,
+            Error::Database(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut) => {
+                Fault::Network
+            }
+            Error::Database(_) | Error::Migration(_) | Error::Batch(..) => Fault::Disk,
+            Error::Corrupt(_) | Error::GoingDown => Fault::Bug,
+        }
+    }
+
+    /// Whether there is no room, where files or the index are kept.
+    pub fn is_full(&self) -> bool {
+        if let Error::Batch(_, full) = self {
+            return *full;
+        }
+        if let Error::Database(sqlx::Error::Database(error)) = self {
+            // SQLITE_FULL, and PostgreSQL's disk_full.
+            return error.code().is_some_and(|code| code == "13" || code == "53100");
+        }
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}

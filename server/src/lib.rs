@@ -1,0 +1,23 @@
+//! The recording server: takes recordings in, keeps them, and shows them to those who may see them.
+//!
+//! ```text
+//! recorders --PUT--> api/ingest -> ingest -> store (bytes), then db (rows)        people <--GET-- api/* <- db, store
+//! ```
+//!
+//! `command.rs` is what can be typed, `config.rs` the file, `serve.rs` the listening, `app.rs` what every request has at hand.
+//! The index (`db.rs`) says what there is; the store (`store.rs`) has the bytes. Nothing here knows GStreamer.
+
+mod api;
+mod app;
+mod command;
+mod config;
+mod db;
+mod error;
+mod ingest;
+mod manifest;
+mod secret;
+mod serve;
+mod store;
+mod time;
+
+pub use command::main;

@@ -1,0 +1,108 @@
+//! `deskreel-server serve`: listens until it is asked to stop, and then answers what has been asked.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api;
+use crate::app::App;
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// Of the head of a request: who sends it slower holds a connection for nothing.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// What is being answered has so long once the server is asked to stop.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+pub async fn run(config: Config) -> Result<()> {
+    let server = config.server.clone();
+    let listening = |source| Error::Listen { address: server.listen.clone(), source };
+    let tls = match &server.tls {
+        Some((certificate, key)) => Some(tls(certificate, key)?),
+        None => None,
+    };
+    let app = App::open(config).await?;
+    let listener = TcpListener::bind(&server.listen).map_err(listening)?;
+    listener.set_nonblocking(true).map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+
+    let handle = Handle::new();
+    let mut terminate = signal(SignalKind::terminate()).map_err(listening)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(listening)?;
+    let stop = handle.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("the server is going down");
+        stop.graceful_shutdown(Some(FAREWELL));
+    });
+    tracing::info!(%address, tls = tls.is_some(), "the server listens");
+    let served = listen(listener, tls, api::router(app.clone()), handle).await;
+    app.db.close().await;
+    served.map_err(listening)
+}
+
+async fn listen(
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    router: Router,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    let service = router.into_make_service();
+    match tls {
+        Some(tls) => {
+            let mut server =
+                axum_server::from_tcp(listener)?.acceptor(RustlsAcceptor::new(tls)).handle(handle);
+            server
+                .http_builder()
+                .http1()
+                .timer(hyper_util::rt::TokioTimer::new())
+                .header_read_timeout(HEAD_TIME);
+            server.serve(service).await
+        }
+        None => {
+            let mut server = axum_server::from_tcp(listener)?.handle(handle);
+            server
+                .http_builder()
+                .http1()
+                .timer(hyper_util::rt::TokioTimer::new())
+                .header_read_timeout(HEAD_TIME);
+            server.serve(service).await
+        }
+    }
+}
+
+fn tls(certificate: &Path, key: &Path) -> Result<RustlsConfig> {
+    let unreadable = |file: &Path| {
+        let what = file.display().to_string();
+        move |error: rustls::pki_types::pem::Error| Error::Read { what, source: std::io::Error::other(error) }
+    };
+    let chain: std::result::Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(certificate).map_err(unreadable(certificate))?.collect();
+    let chain = chain.map_err(unreadable(certificate))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(unreadable(key))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let wrong = |error: rustls::Error| Error::Read {
+        what: key.display().to_string(),
+        source: std::io::Error::other(error),
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(wrong)?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(wrong)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(RustlsConfig::from_config(Arc::new(config)))
+}

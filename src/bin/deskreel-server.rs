@@ -1,0 +1,7 @@
+//! The recording server.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    deskreel_server::main()
+}

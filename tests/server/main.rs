@@ -1,0 +1,14 @@
+//! The recording server, as recorders, people and attackers find it: the real program, asked over HTTP.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/random.rs"]
+mod random;
+#[path = "../sinks/recording.rs"]
+mod recording;
+#[path = "../support/server.rs"]
+mod server;
+#[path = "../support/upload_server.rs"]
+mod upload_server;
+
+mod ingest;
