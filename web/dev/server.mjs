@@ -24,9 +24,12 @@ const dist = join(dirname(fileURLToPath(import.meta.url)), "..", "dist");
 const scenario = JSON.parse(await readFile(file, "utf8"));
 const recordings = new Map(Object.entries(scenario.recordings).map(([id, r]) => [id, new Recording(id, r.folder, r)]));
 const USERS = { sue: "supervisor", ada: "administrator", ann: "agent" };
-const sessions = new Map();
+/** They outlive a restart, as those of the real server do. */
+const kept = `${file}.sessions`;
+const sessions = new Map(JSON.parse(await readFile(kept, "utf8").catch(() => "[]")));
+const keep = () => writeFile(kept, JSON.stringify([...sessions]));
 
-export const POLICY =
+const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; media-src 'self' blob:; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
@@ -176,12 +179,13 @@ async function api(request, path, query, body) {
     if (!USERS[body.name] || body.password !== "secret") throw new Refused(401, "Name or password is wrong");
     const id = randomBytes(16).toString("hex");
     sessions.set(id, { name: body.name, role: USERS[body.name], groups: [], csrf_token: randomBytes(16).toString("hex") });
+    await keep();
     return { json: sessions.get(id), headers: { "set-cookie": `deskreel_session=${id}; HttpOnly; SameSite=Strict; Path=/` } };
   }
   const own = session(request);
   if (!own) throw new Refused(401, "Sign in first");
   if (request.method !== "GET" && request.headers["x-csrf-token"] !== own.csrf_token) throw new Refused(403, "The token is missing");
-  if (path === "/session") return request.method === "DELETE" ? void sessions.clear() : own;
+  if (path === "/session") return request.method === "DELETE" ? void (sessions.clear(), await keep()) : own;
   for (const [method, pattern, answer] of routes) {
     const match = method === request.method && pattern.exec(path);
     if (match) return answer(match.slice(1).map((part) => part && decodeURIComponent(part)), { query, body, session: own });
@@ -221,4 +225,4 @@ const server = createServer(async (request, response) => {
   }
 });
 server.listen(Number(port), "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
-createInterface({ input: process.stdin }).on("line", (word) => word === "expire" && sessions.clear());
+createInterface({ input: process.stdin }).on("line", (word) => word === "expire" && (sessions.clear(), void keep()));

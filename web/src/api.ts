@@ -35,6 +35,8 @@ export function watchConnection(watcher: (now: Connection) => void): () => void 
   return () => watchers.delete(watcher);
 }
 
+addEventListener("offline", () => void lost());
+
 /** Who asks the user to sign in, and resolves once that is done. */
 export function onSignInNeeded(ask: () => Promise<void>): void {
   signIn = ask;
@@ -73,9 +75,9 @@ async function send(method: string, address: string, body?: unknown, signal?: Ab
   for (;;) {
     const response = await attempt(method, address, body, signal);
     if (response === null || response.status === 502 || response.status === 503) {
-      lost();
+      const isBack = back();
       if (method !== "GET") throw new Problem(0, "There is no connection to the server; nothing was changed.");
-      await back();
+      await isBack;
       signal?.throwIfAborted();
       continue;
     }
@@ -125,9 +127,11 @@ async function title(response: Response): Promise<string> {
   return `The server answered ${response.status}.`;
 }
 
-/** Whoever notices that the server does not answer says so here; it is asked until it does. */
-export function lost(): void {
-  void back();
+/** Whoever has reason to think that the server is away says so here: it is asked, and if need be until it answers. */
+export async function lost(): Promise<void> {
+  if (returning) return;
+  const response = await attempt("GET", url("/session"), undefined);
+  if (!response || response.status >= 500) await back();
 }
 
 function back(): Promise<void> {

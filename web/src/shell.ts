@@ -55,7 +55,7 @@ function fillBar(bar: HTMLElement, view: string): void {
   };
   fill(
     bar,
-    h("a", { class: "brand", href: href("interactions") }, mark(), h("span", {}, "Deskreel")),
+    h("a", { class: "brand", ariaLabel: "Deskreel", href: href("interactions") }, mark(), h("span", {}, "Deskreel")),
     h("nav", { ariaLabel: "Views" }, ...views().map(tab)),
     h("button", { class: "quiet", ariaLabel: "Keyboard shortcuts", title: "Keyboard shortcuts (?)", on: { click: showKeys } }, icon("keyboard")),
     h("span", { class: "who" }, session?.name ?? ""),
@@ -89,7 +89,7 @@ export function signIn(reason: string): Promise<void> {
     const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
     const wrong = h("p", { class: "wrong", role: "alert" });
     const button = h("button", { class: "main", type: "submit" }, "Sign in");
-    const dialog = h("dialog", { class: "sign-in", aria: { labelledby: "sign-in-title" } });
+    const dialog = h("dialog", { class: `sign-in${document.querySelector("main")?.hasChildNodes() ? "" : " first"}`, aria: { labelledby: "sign-in-title" } });
     const form = h(
       "form",
       { method: "dialog" },

@@ -1,5 +1,6 @@
 // The timeline of an interaction: a ruler to seek on and a lane for each agent, with what was recorded of the screen, the
-// segments, and what is worth a mark. Everything on it is a button that leads to its moment.
+// segments, and what is worth a mark. A click on any of it leads to its moment. Short stretches are a few pixels wide, too small
+// for a button; who does not point with a mouse has each of them in the list beside the screens, and keys to go along them.
 //
 // All times are moments: milliseconds since the interaction began.
 
@@ -13,6 +14,8 @@ export interface Bar {
   kind: string;
   text: string;
   detail: string;
+  /** Of segments that overlap, the lower one has the higher number. */
+  row?: number;
 }
 
 export interface Lane {
@@ -22,6 +25,8 @@ export interface Lane {
   reel: number | null;
   screen: Bar[];
   segments: Bar[];
+  /** Of segments, one above the other. */
+  rows: number;
 }
 
 export interface Mark {
@@ -70,17 +75,18 @@ export class Timeline {
   /** Draws it anew; where the playhead is stays. */
   draw(lanes: Lane[], marks: Mark[], length: number): void {
     this.length = Math.max(1, length);
-    const focused = (document.activeElement as HTMLElement | null)?.dataset["key"];
+    // It is drawn anew while somebody works with it, when a recording runs.
+    const focused = this.lanes.contains(document.activeElement) ? (document.activeElement as HTMLElement).title : null;
     fill(this.lanes, ...lanes.map((lane) => this.lane(lane)));
     fill(
       this.marks,
       ...marks.map((mark) => {
-        const button = h("button", { class: "mark-note", title: mark.text, ariaLabel: `${mark.text}, ${moment(mark.at)}`, on: { click: () => this.events.seek(mark.at) } });
-        button.style.left = this.percent(mark.at);
-        return button;
+        const note = h("span", { class: "mark-note", role: "img", title: mark.text, ariaLabel: `${mark.text}, ${moment(mark.at)}`, on: { click: () => this.events.seek(mark.at) } });
+        note.style.left = this.percent(mark.at);
+        return note;
       }),
     );
-    if (focused) this.element.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) this.lanes.querySelector<HTMLElement>(`button[title="${CSS.escape(focused)}"]`)?.focus();
     this.slider.setAttribute("aria-valuemin", "0");
     this.slider.setAttribute("aria-valuemax", String(Math.round(this.length)));
     this.drawTicks();
@@ -89,28 +95,30 @@ export class Timeline {
 
   private lane(lane: Lane): HTMLElement {
     const { reel } = lane;
-    const bar = (kind: string) => (bar: Bar, index: number): HTMLElement => {
-      const label = `${bar.text}, ${moment(bar.from)} to ${moment(bar.to)}${bar.detail && `: ${bar.detail}`}`;
-      const button = h(
-        "button",
+    const bar = (bar: Bar): HTMLElement => {
+      const click = (): void => {
+        if (reel !== null) this.events.watch(reel);
+        this.events.seek(bar.from);
+      };
+      const span = `${moment(bar.from)}–${moment(bar.to)}`;
+      const element = h(
+        "span",
         {
           class: `stretch ${bar.kind}`,
-          title: `${bar.text} · ${moment(bar.from)}–${moment(bar.to)}${bar.detail && `\n${bar.detail}`}`,
-          ariaLabel: `${lane.name}: ${label}`,
-          data: { key: `${lane.name}-${kind}-${index}` },
-          on: {
-            click: () => {
-              if (reel !== null) this.events.watch(reel);
-              this.events.seek(bar.from);
-            },
-          },
+          role: "img",
+          title: `${bar.text} · ${span}${bar.detail && `\n${bar.detail}`}`,
+          ariaLabel: `${bar.text}, ${span}${bar.detail && `: ${bar.detail}`}`,
+          on: { click },
         },
         h("span", {}, bar.text),
       );
-      button.style.left = this.percent(bar.from);
-      button.style.width = this.percent(bar.to - bar.from);
-      return button;
+      element.style.left = this.percent(bar.from);
+      element.style.width = this.percent(bar.to - bar.from);
+      if (bar.row) element.style.setProperty("--row", String(bar.row));
+      return element;
     };
+    const segments = h("div", { class: "lane-segments" }, ...lane.segments.map(bar));
+    segments.style.setProperty("--rows", String(lane.rows));
     return h(
       "div",
       { class: "lane", role: "group", ariaLabel: lane.name, data: { reel: String(reel ?? "") } },
@@ -129,8 +137,8 @@ export class Timeline {
       h(
         "div",
         { class: "lane-tracks" },
-        h("div", { class: "lane-screen" }, ...lane.screen.map(bar("screen"))),
-        h("div", { class: "lane-segments" }, ...lane.segments.map(bar("segment"))),
+        h("div", { class: "lane-screen" }, ...lane.screen.map(bar)),
+        segments,
       ),
     );
   }

@@ -18,10 +18,14 @@ export const launch = () =>
     ],
   });
 
-/** Starts the development server on a scenario; the same port again after `end`, if it is given. */
-export async function serve(scenario, port = 0) {
+/** Starts the development server on a scenario. */
+export async function serve(scenario) {
   const file = join(await mkdtemp(join(tmpdir(), "player-")), "scenario.json");
   await writeFile(file, JSON.stringify(scenario));
+  return start(file, 0);
+}
+
+async function start(file, port) {
   const server = spawn("node", ["web/dev/server.mjs", file, String(port)], { stdio: ["pipe", "pipe", "inherit"] });
   const [address] = await new Promise((resolve, reject) => {
     createInterface({ input: server.stdout }).once("line", (line) => resolve([line]));
@@ -29,7 +33,8 @@ export async function serve(scenario, port = 0) {
   });
   return {
     address,
-    port: Number(new URL(address).port),
+    /** The same server again, after `end`. */
+    again: () => start(file, new URL(address).port),
     tell: (word) => server.stdin.write(`${word}\n`),
     end: () => new Promise((resolve) => (server.once("exit", resolve), server.kill("SIGKILL"))),
   };

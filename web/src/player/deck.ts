@@ -25,6 +25,8 @@ export class Deck {
   private frames = new Map<string, number[]>();
   /** Media time to be at once the playlist is there. */
   private wanted: number | null;
+  /** The player's time of the picture that was shown last. */
+  private shown = 0;
   private isLoaded = false;
   private isRepaired = false;
   private ended = false;
@@ -44,6 +46,11 @@ export class Deck {
     this.video.preload = "auto";
     this.video.disablePictureInPicture = true;
     this.video.tabIndex = -1;
+    const look = (_: number, { mediaTime }: VideoFrameCallbackMetadata): void => {
+      this.shown = mediaTime;
+      this.video.requestVideoFrameCallback(look);
+    };
+    this.video.requestVideoFrameCallback?.(look);
     this.unwatch = watchConnection((now) => now === "up" && this.resume());
     void this.open();
   }
@@ -91,10 +98,19 @@ export class Deck {
       this.wanted = null;
       this.isRepaired = false;
       this.onTrouble(null);
+      if (this.isAhead) this.video.currentTime = this.video.currentTime;
     });
     hls.on(Events.ERROR, (_, data) => void this.fail(data));
     hls.attachMedia(this.video);
     hls.loadSource(this.source);
+  }
+
+  /**
+   * The picture is of later than was asked for: browsers take a seek to just before what is buffered for good, though what belongs
+   * there is still on its way.
+   */
+  private get isAhead(): boolean {
+    return this.video.paused && this.shown > this.video.currentTime + INTO_FRAME_MS / 1000;
   }
 
   private get source(): string {
@@ -109,6 +125,8 @@ export class Deck {
       this.resume();
       return;
     }
+    // Told before hls.js gives up, which it does not while the browser itself says that it is offline.
+    if (data.type === "networkError" && status === 0) void lost();
     if (!data.fatal) return;
     if (data.type === "mediaError") {
       if (this.isRepaired) this.onTrouble({ text: "The browser cannot decode this recording." });
@@ -118,7 +136,7 @@ export class Deck {
     }
     if (status === 404 || status === 410) this.onTrouble({ text: "This recording is not stored on the server." });
     else if (status === 403) this.onTrouble({ text: "You may not see this recording." });
-    else if (data.type === "networkError") lost();
+    else if (data.type === "networkError") void lost().then(() => this.resume());
     else this.onTrouble({ text: `Playback failed (${data.details}).` });
   }
 
@@ -137,13 +155,19 @@ export class Deck {
 
   /** There is a picture, and it is of the time that was asked for. */
   get isShowing(): boolean {
-    return this.video.readyState >= 2 && !this.video.seeking;
+    return this.video.readyState >= 2 && !this.video.seeking && !this.isAhead;
   }
 
   /** Media time of the newest footage that can be shown; null while nothing is known. */
   get edge(): number | null {
     const position = this.hls?.liveSyncPosition;
     return position ? toMedia(this.pieces, this.zeroUtcMs, position) : null;
+  }
+
+  /** Seconds behind the newest footage that can be shown, beyond what is usual. */
+  get lag(): number {
+    const { latency = 0, targetLatency = null } = this.hls ?? {};
+    return targetLatency === null ? 0 : latency - targetLatency;
   }
 
   seek(ms: number): void {

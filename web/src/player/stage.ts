@@ -35,6 +35,8 @@ const LEAST_SKIP_MS = 1500;
 const STILL_MARGIN_MS = 400;
 const IN_STEP_MS = 50;
 const OUT_OF_STEP_MS = 500;
+const BEHIND_S = 0.4;
+const FAR_BEHIND_S = 4;
 export const SPEEDS = [0.5, 1, 1.5, 2, 4, 8] as const;
 
 interface Tile {
@@ -60,6 +62,8 @@ export class Stage {
   /** Goes along with a recording that runs. */
   isAtEdge: boolean;
   private tiles = new Map<number, Tile>();
+  /** The picture at which it stops is not known yet. */
+  private isStopping = false;
   private uses = 0;
   private timer = 0;
   private readonly empty = h("p", { class: "no-footage" });
@@ -103,6 +107,7 @@ export class Stage {
   seek(at: number): void {
     const end = Math.max(0, ...this.reels.map((reel) => reel.to));
     this.isAtEdge = false;
+    this.isStopping = false;
     this.moment = Math.min(Math.max(0, at), end);
     this.main = this.choose(this.moment);
     // To where no screen was recorded: the picture next to it, as it is while playing.
@@ -129,6 +134,7 @@ export class Stage {
   }
 
   pause(): void {
+    this.isStopping = this.isPlaying;
     this.isPlaying = false;
     this.isAtEdge = false;
     for (const { deck } of this.tiles.values()) deck.pause();
@@ -178,10 +184,16 @@ export class Stage {
     if (!main || this.main === null) return;
     const reel = this.reels[this.main]!;
     if (!this.isPlaying) {
+      if (this.isStopping && main.deck.isShowing && main.deck.video.paused) {
+        this.isStopping = false;
+        this.moment = Math.max(this.moment, reel.from + main.deck.at);
+        this.events.moved();
+        this.events.changed();
+      }
       this.reveal();
       return;
     }
-    main.deck.rate = this.isAtEdge ? 1 : this.rate;
+    main.deck.rate = this.isAtEdge ? this.atEdge(main.deck) : this.rate;
     main.deck.play();
     if (main.deck.isShowing) this.moment = Math.max(this.moment, reel.from + main.deck.at);
     this.reveal();
@@ -189,6 +201,12 @@ export class Stage {
     this.warm();
     this.turn(reel, main.deck);
     this.events.moved();
+  }
+
+  /** A little faster where the live picture is older than it need be; a jump where it is much older. */
+  private atEdge(deck: Deck): number {
+    if (deck.lag > FAR_BEHIND_S && deck.isShowing) this.toEdge();
+    return deck.lag > BEHIND_S ? 1.15 : 1;
   }
 
   /** Goes to another screen, over a stretch without footage, over a still one, or ends. */

@@ -11,7 +11,9 @@ import type { View } from "../main.ts";
 import type { Page, Summary } from "../types.ts";
 import { Filters } from "./list/filters.ts";
 
-const PAGE = 200;
+/** The first page is here soon, the next ones are few. */
+const FIRST_PAGE = 100;
+const NEXT_PAGE = 500;
 /** Rows above and below what is seen. */
 const MARGIN = 12;
 
@@ -79,7 +81,7 @@ class ListView implements View {
     this.isLoading = true;
     if (anew) this.status.textContent = "Looking…";
     try {
-      const query = { ...this.filters.asked(), limit: String(PAGE), cursor: this.next ?? undefined };
+      const query = { ...this.filters.asked(), limit: String(anew ? FIRST_PAGE : NEXT_PAGE), cursor: this.next ?? undefined };
       const page = await get<Page>("/interactions", query, signal);
       this.rows.push(...page.interactions);
       this.next = page.next;

@@ -91,21 +91,37 @@ function lane(agent: string, name: string, data: Interaction, reels: Reel[], mom
   });
   const missing = own.filter((footage) => footage.missing);
   for (const footage of missing) screen.push({ from: moment(footage.started), to: footage.ended ? moment(footage.ended) : end, kind: "missing", text: "Missing", detail: footage.missing! });
-  const bars = segments.map((segment): Bar => ({
+  const bars = segments.map((segment): Bar & { call: string | null } => ({
     from: moment(segment.from),
     to: segment.to ? moment(segment.to) : end,
     kind: segment.role,
     text: ROLE[segment.role] ?? segment.role,
     detail: [segment.call && `call ${segment.call}`, segment.why].filter(Boolean).join(", "),
+    call: segment.call,
   }));
-  const calls = new Set(segments.map((segment) => segment.call));
-  const holds = data.calls
-    .filter((call) => calls.has(call.call))
-    .flatMap((call) => call.held.filter((hold) => !hold.agent || hold.agent === agent).map((hold) => ({ hold, call: call.call })))
-    .map(({ hold, call }): Bar => ({ from: moment(hold.from), to: hold.to ? moment(hold.to) : end, kind: "hold", text: "Hold", detail: `call ${call} on hold` }))
-    // Who was not in the call then did not hold it.
-    .filter((hold) => bars.some((bar) => bar.from < hold.to && hold.from < bar.to));
+  const rows = pack(bars);
+  const holds = data.calls.flatMap((call) =>
+    call.held
+      .filter((hold) => !hold.agent || hold.agent === agent)
+      .flatMap((hold): Bar[] => {
+        const [from, to] = [moment(hold.from), hold.to ? moment(hold.to) : end];
+        // Who was not in the call then did not hold it.
+        const bar = bars.find((bar) => bar.call === call.call && bar.from < to && from < bar.to);
+        return bar ? [{ from, to, kind: "hold", text: "Hold", detail: `call ${call.call} on hold`, row: bar.row ?? 0 }] : [];
+      }),
+  );
   const first = reels.findIndex((reel) => reel.agent === agent);
   const place = segments.find((segment) => segment.place)?.place ?? "";
-  return { name, place, reel: first < 0 ? null : first, screen, segments: [...bars, ...holds] };
+  return { name, place, reel: first < 0 ? null : first, screen, segments: [...bars, ...holds], rows };
+}
+
+/** Gives each bar the first row where it overlaps none before it; says how many rows there are. */
+function pack(bars: Bar[]): number {
+  const ends: number[] = [];
+  for (const bar of bars) {
+    const free = ends.findIndex((end) => end <= bar.from);
+    bar.row = free < 0 ? ends.length : free;
+    ends[bar.row] = bar.to;
+  }
+  return Math.max(1, ends.length);
 }

@@ -1,7 +1,7 @@
 // Beside the screens: what was written about moments, labels, and what is known of the calls.
 
 import { fill, h, icon } from "../../dom.ts";
-import { capital, moment, ROLE, words } from "../../format.ts";
+import { capital, duration, moment, words } from "../../format.ts";
 import { say } from "../../shell.ts";
 import type { Interaction } from "../../types.ts";
 import type { InteractionView } from "../interaction.ts";
@@ -11,6 +11,10 @@ interface Entry {
   at: number;
   element: HTMLElement;
 }
+
+/** Stretches that are no news, and those of which one wants to read why. */
+const COMMON = ["footage", "still"];
+const IN_FULL = ["gap", "missing", "paused", "masked"];
 
 export class Side {
   readonly element = h("aside", { class: "side-panel", ariaLabel: "Notes and details" });
@@ -73,11 +77,13 @@ export class Side {
       const erase = h("button", { class: "quiet small", ariaLabel: `Remove the note of ${note.author}`, on: { click: () => void this.attempt(this.view.removeNote(note.id)) } }, icon("close"));
       return { at, element: this.entry(at, "note", h("div", { class: "note-text" }, note.label && h("b", {}, note.label), note.text), note.author, erase) };
     });
-    const segments = data.segments.map((segment): Entry => {
-      const at = Date.parse(segment.from) - Date.parse(data.started);
-      return { at, element: this.entry(at, segment.role, ROLE[segment.role] ?? segment.role, layout.name(segment.agent)) };
-    });
-    this.entries = [...segments, ...notes].sort((a, b) => a.at - b.at);
+    const bars = layout.lanes.flatMap((lane) =>
+      [...lane.screen.filter((bar) => !COMMON.includes(bar.kind)), ...lane.segments].map((bar): Entry => {
+        const text = IN_FULL.includes(bar.kind) ? `${bar.text}: ${bar.detail}` : bar.text;
+        return { at: bar.from, element: this.entry(bar.from, bar.kind, text, lane.name) };
+      }),
+    );
+    this.entries = [...bars, ...notes].sort((a, b) => a.at - b.at);
     // A person who reads it with a screen reader, or is about to click, keeps their place.
     if (!this.moments.contains(document.activeElement)) fill(this.moments, ...this.entries.map(({ element }) => element));
     if (!this.labels.contains(document.activeElement)) this.drawLabels(data);
@@ -88,7 +94,7 @@ export class Side {
     return h(
       "li",
       { class: `moment ${kind}` },
-      h("button", { class: "moment-go", on: { click: () => this.view.stage?.seek(Math.max(0, at)) } }, h("span", { class: "when" }, moment(Math.max(0, at))), h("span", { class: "what" }, text), h("span", { class: "by" }, who)),
+      h("button", { class: "moment-go", on: { click: () => this.view.stage?.seek(Math.max(0, at)) } }, h("span", { class: "when" }, duration(at)), h("span", { class: "what" }, text), h("span", { class: "by" }, who)),
       more,
     );
   }
@@ -112,7 +118,7 @@ export class Side {
     return h(
       "div",
       { class: "call" },
-      h("p", {}, icon(call.direction === "outbound" ? "outbound" : "inbound"), h("span", { class: "mono" }, call.call), h("span", { class: "by" }, [call.direction, call.type].filter(Boolean).map((text) => words(text!)).join(", "))),
+      h("p", {}, icon(call.direction === "outbound" ? "outbound" : "inbound"), h("span", { class: "mono" }, call.call), h("span", { class: "by" }, [...new Set([call.direction, call.type])].filter(Boolean).map((text) => words(text!)).join(", "))),
       attached.length > 0 &&
         h("dl", {}, ...attached.map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, typeof value === "string" ? value : JSON.stringify(value))))),
       call.held.length > 0 && h("p", { class: "by" }, capital(`${call.held.length} × on hold`)),

@@ -21,7 +21,8 @@ export class Filters {
   private readonly chips = h("div", { class: "filter-chips" });
   private readonly agents = h("datalist", { id: "agents" });
   private readonly groups = h("datalist", { id: "groups" });
-  private readonly more = h("details", { class: "more-filters" });
+  private readonly more = h("div", { class: "filter-row more-filters", hidden: true });
+  private readonly open = h("button", { type: "button", class: "plain small", aria: { expanded: "false" }, on: { click: () => this.unfold(this.more.hidden === true) } }, "More filters");
   private query = new URLSearchParams();
   private readonly changed: (query: URLSearchParams) => void;
 
@@ -55,11 +56,11 @@ export class Filters {
       text("max", "At most", false, { placeholder: "m:ss", pattern: "\\d+(:\\d{1,2}){0,2}" }),
     ];
     const label = ({ title, input }: Field): HTMLElement => h("label", { class: "filter" }, h("span", {}, title), input);
-    this.more.append(h("summary", {}, "More filters"), h("div", { class: "filter-row" }, ...this.fields.filter((field) => !field.first).map(label)));
+    this.more.append(...this.fields.filter((field) => !field.first).map(label));
     const form = h(
       "form",
       { class: "filters", role: "search", ariaLabel: "Filters" },
-      h("div", { class: "filter-row" }, ...this.fields.filter((field) => field.first).map(label), h("button", { type: "submit", class: "main small" }, icon("search"), "Find")),
+      h("div", { class: "filter-row" }, ...this.fields.filter((field) => field.first).map(label), h("button", { type: "submit", class: "main small" }, icon("search"), "Find"), this.open),
       this.more,
       this.agents,
       this.groups,
@@ -97,7 +98,7 @@ export class Filters {
     this.query = query;
     for (const { name, input } of this.fields) input.value = query.get(name) ?? "";
     const set = this.fields.filter(({ name }) => query.get(name));
-    if (set.some((field) => !field.first)) this.more.open = true;
+    if (set.some((field) => !field.first)) this.unfold(true);
     fill(
       this.chips,
       ...set.map(({ name, title }) =>
@@ -110,6 +111,11 @@ export class Filters {
       ),
     );
     this.chips.hidden = set.length === 0;
+  }
+
+  private unfold(isOpen: boolean): void {
+    this.more.hidden = !isOpen;
+    this.open.setAttribute("aria-expanded", String(isOpen));
   }
 
   private written(): URLSearchParams {

@@ -1,0 +1,634 @@
+// One check of the player in a real Chromium, over real recordings. What is right is read from pixels where there is a picture.
+//
+//   node tests/browser/player/checks.mjs <check> <folder of Ann's recording> <folder of Bob's>
+//
+// Says on standard output what it measured, one JSON object a line; ends with an error where something is wrong. Called by
+// tests/player.rs, which makes the recordings.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { join } from "node:path";
+import { Recording } from "../../../web/dev/recording.mjs";
+import { launch, readCounter, serve, signIn } from "./browser.mjs";
+import { attack, call, directory, EVIL, lost, recordingIn, transfer } from "./scenario.mjs";
+
+const [check, annFolder, bobFolder, liveFolder] = process.argv.slice(2);
+const ann = await recordingIn(annFolder);
+const bob = await recordingIn(bobFolder);
+/** Seconds since Ann's footage began, as tests/player.rs records it: her worker is killed at about 9 s. */
+const TIMES = { ask: 14, over: 18, end: 24, wrap: 21 };
+const ANN = 1;
+const BOB = 2;
+/** Between two pictures at 20 a second. */
+const FRAME_MS = 50;
+/** Anchors and dates are told to the millisecond. */
+const CLOCK_MS = 2;
+
+const say = (what) => console.log(JSON.stringify(what));
+
+function scenario(more = {}) {
+  const rest = { [ann.id]: { folder: ann.folder, agent: "ann" }, [bob.id]: { folder: bob.folder, agent: "bob" } };
+  return { ...directory, recordings: rest, interactions: [transfer(ann, bob, TIMES)], ...more };
+}
+
+/** Bob's footage over and over: an hour. */
+async function hour() {
+  const once = await new Recording(bob.id, bob.folder).fragments();
+  const turnMs = (once.at(-1).end - once[0].start) / 90;
+  const repeat = Math.ceil(3_600_000 / turnMs);
+  const entry = { folder: bob.folder, agent: "bob", repeat };
+  return { turnMs, more: { recordings: { [bob.id]: entry }, interactions: [call("long", bob, "bob", { end: Math.floor((turnMs * repeat) / 1000) })] } };
+}
+
+/** Which frame of which part a recording shows at a media time, as its files say. */
+async function expected(recording, mediaMs) {
+  const fragments = await new Recording(recording.id, recording.folder).fragments();
+  let found = null;
+  const counts = new Map();
+  for (const { part, frames } of fragments) {
+    for (const at of frames) {
+      const number = counts.get(part) ?? 0;
+      counts.set(part, number + 1);
+      if (at <= mediaMs + CLOCK_MS) found = { part, number, at };
+    }
+  }
+  return found;
+}
+
+let browser;
+let server;
+let page;
+let context;
+
+async function begin(options = {}) {
+  server = await serve(options.scenario ?? scenario());
+  browser = await launch();
+  context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB", timezoneId: "UTC", acceptDownloads: true, ...options.context });
+  page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  page.on("pageerror", (error) => fail(error));
+  page.on("console", (message) => message.text().includes("Content Security Policy") && fail(new Error(message.text())));
+  await page.goto(`${server.address}/${options.hash ?? ""}`);
+  await signIn(page, options.as);
+}
+
+/** A mistake of the page ends the check, wherever it is. */
+function fail(error) {
+  console.error(error);
+  process.exit(1);
+}
+
+const moment = () => page.$eval(".slider", (slider) => Number(slider.getAttribute("aria-valuenow")));
+
+const settled = (selector = ".screen.main video") =>
+  page.waitForFunction((selector) => {
+    const video = document.querySelector(selector);
+    return video && video.readyState >= 2 && !video.seeking && !video.closest(".is-waiting");
+  }, selector);
+
+/** Two pictures after the last seek: what the compositor shows is then what the video has. */
+const painted = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 100)))));
+
+/** Stops, and waits until what is shown is the moment that is told. */
+async function stop() {
+  await page.keyboard.press("Space");
+  await page.waitForFunction(() => [...document.querySelectorAll(".screen video")].every((video) => video.paused && !video.seeking));
+  await settled();
+  await painted();
+}
+
+async function seekTo(ms) {
+  await page.evaluate((ms) => (location.hash = location.hash.replace(/\?.*|$/, `?at=${ms}`)), ms);
+  await page.waitForFunction((ms) => Math.abs(Number(document.querySelector(".slider").getAttribute("aria-valuenow")) - ms) < 2, ms);
+  await settled();
+  await painted();
+}
+
+/** Asserts that exactly the frame of this moment is shown. */
+async function assertShows(recording, source, at, selector) {
+  const offset = recording.zero - ann.zero;
+  const wanted = await expected(recording, at - offset);
+  const shown = await readCounter(page, selector);
+  assert.ok(shown, `no counter can be read at ${at} ms`);
+  assert.equal(shown.source, source, `another agent's screen at ${at} ms`);
+  assert.equal(shown.number, wanted.number, `at ${at} ms frame ${wanted.number} of part ${wanted.part} should be seen, not ${shown.number}`);
+  return { ...shown, part: wanted.part };
+}
+
+/** Waits until the moment is this far. */
+const reaches = (ms, timeout = 30_000) =>
+  page.waitForFunction((ms) => Number(document.querySelector(".slider")?.getAttribute("aria-valuenow")) >= ms, ms, { timeout, polling: 50 });
+
+const openInteraction = async (id = "77", query = "") => {
+  await page.goto(`${server.address}/#/interaction/${id}${query}`);
+  await page.waitForSelector(".screen.main video");
+  await settled();
+};
+
+const checks = {
+  async "find-and-play"() {
+    await begin({ scenario: scenario({ interactions: [transfer(ann, bob, TIMES), lost], many: 300 }) });
+    await page.fill(".filters [name=call]", "77");
+    await page.press(".filters [name=call]", "Enter");
+    await page.waitForFunction(() => document.querySelectorAll(".list-rows .list-row").length === 1);
+    assert.match(page.url(), /call=77/);
+    await page.click(".list-rows a");
+    await page.waitForSelector(".screen.main video");
+    await settled();
+    await page.keyboard.press("Space");
+    await reaches(2000);
+    await stop();
+    say(await assertShows(ann, ANN, await moment()));
+  },
+
+  async seek() {
+    await begin();
+    await openInteraction();
+    for (const at of [0, 1234, 5050, 13_333, 3001, 20_007]) await seekTo(at).then(async () => say(await assertShows(at < TIMES.over * 1000 ? ann : bob, at < TIMES.over * 1000 ? ANN : BOB, at)));
+  },
+
+  async "double-speed"() {
+    await begin();
+    await openInteraction("77", "?at=1000");
+    await page.selectOption(".speed", "2");
+    await page.keyboard.press("Space");
+    await reaches(1500);
+    const from = { moment: await moment(), at: Date.now() };
+    // Several looks while it plays: the picture is of a moment between the one before the look and the one after it.
+    for (let look = 0; look < 4; look++) {
+      await page.waitForFunction((ms) => Number(document.querySelector(".slider").getAttribute("aria-valuenow")) >= ms, from.moment + look * 1400);
+      const before = await moment();
+      const shown = await readCounter(page);
+      const after = await moment();
+      assert.ok(shown, "no counter can be read while it plays");
+      assert.equal(shown.source, ANN);
+      const first = (await expected(ann, before)).number - 4;
+      const last = (await expected(ann, after)).number + 2;
+      assert.ok(first <= shown.number && shown.number <= last, `frame ${shown.number} between ${before} and ${after} ms, not ${first} to ${last}`);
+      say({ before, after, shown });
+    }
+    const ratio = ((await moment()) - from.moment) / (Date.now() - from.at);
+    assert.ok(ratio > 1.6 && ratio < 2.2, `it plays at ${ratio.toFixed(2)}`);
+    await stop();
+    say({ ratio, ...(await assertShows(ann, ANN, await moment())) });
+  },
+
+  async "hand-over"() {
+    await begin();
+    await openInteraction("77", `?at=${TIMES.over * 1000 - 1500}`);
+    await assertShows(ann, ANN, await moment());
+    await page.evaluate(() => {
+      // Every picture of the time around it: how long the screen stood still.
+      window.pictures = [];
+      const look = () => {
+        const video = document.querySelector(".screen.main video");
+        window.pictures.push([performance.now(), document.querySelector(".lane.is-main .agent")?.textContent, video?.currentTime]);
+        window.looking = requestAnimationFrame(look);
+      };
+      look();
+    });
+    await page.keyboard.press("Space");
+    await reaches(TIMES.over * 1000 + 1000);
+    await stop();
+    const pictures = await page.evaluate(() => window.pictures);
+    assert.deepEqual([...new Set(pictures.map(([, agent]) => agent))], ["Ann Keller", "Bob Okafor"]);
+    let stood = 0;
+    let since = pictures[0];
+    for (const picture of pictures) {
+      if (picture[2] !== since[2]) {
+        if (since[0] > pictures[0][0] + 300) stood = Math.max(stood, picture[0] - since[0]);
+        since = picture;
+      }
+    }
+    say({ stood_ms: Math.round(stood), ...(await assertShows(bob, BOB, await moment())) });
+    assert.ok(stood < 400, `the picture stood still for ${stood} ms at the hand-over`);
+  },
+
+  async "part-change"() {
+    const [gap] = ann.manifest.tracks[0].gaps;
+    assert.equal(ann.manifest.tracks[0].parts.length, 2);
+    await begin();
+    await openInteraction("77", `?at=${Math.round(gap.from / 1e6) - 1500}`);
+    const before = await assertShows(ann, ANN, await moment());
+    assert.equal(before.part, 1);
+    const begun = Date.now();
+    await page.keyboard.press("Space");
+    await reaches(gap.to / 1e6 + 1000);
+    const took = Date.now() - begun;
+    await stop();
+    const after = await assertShows(ann, ANN, await moment());
+    assert.equal(after.part, 2);
+    say({ gap_ms: (gap.to - gap.from) / 1e6, took, before, after });
+    assert.ok(took < 2500 + (gap.to - gap.from) / 1e6 + 1500, `it took ${took} ms`);
+    assert.equal(await page.locator(".stretch.gap").count(), 1);
+    assert.match(await page.getAttribute(".stretch.gap", "title"), /without footage: the recording process died/);
+    // And by a seek into the second part.
+    const at = Math.round(gap.to / 1e6) + 700;
+    await seekTo(at);
+    assert.equal((await assertShows(ann, ANN, at)).part, 2);
+  },
+
+  async "frame-step"() {
+    await begin();
+    await openInteraction("77", "?at=4000");
+    let { number } = await assertShows(ann, ANN, 4000);
+    for (const [key, by] of [[".", 1], [".", 1], [".", 1], [",", -1], [",", -1], [",", -1], [",", -1]]) {
+      const before = await moment();
+      await page.keyboard.press(key);
+      await page.waitForFunction((before) => Number(document.querySelector(".slider").getAttribute("aria-valuenow")) !== before, before);
+      await settled();
+      await painted();
+      const shown = await readCounter(page);
+      if (process.env.DEBUG) say({ key, before, now: await moment(), shown, t: await page.$eval(".screen.main video", (v) => v.currentTime) });
+      assert.equal(shown?.number, number + by, `after ${key}`);
+      number += by;
+    }
+    say({ number });
+  },
+
+  async "side-by-side"() {
+    await begin();
+    await openInteraction("77", `?at=${TIMES.ask * 1000}`);
+    await page.keyboard.press("b");
+    await page.waitForSelector(".screen.side video");
+    await settled(".screen.side video");
+    await painted();
+    await assertShows(ann, ANN, await moment());
+    await assertShows(bob, BOB, await moment(), ".screen.side video");
+    await page.keyboard.press("Space");
+    await reaches(TIMES.ask * 1000 + 3000);
+    await stop();
+    // Both are of the same moment, within what two decoders may be apart.
+    const [one, other] = [await readCounter(page), await readCounter(page, ".screen.side video")];
+    assert.deepEqual([one?.source, other?.source], [ANN, BOB]);
+    const at = await moment();
+    const wanted = await expected(bob, at - (bob.zero - ann.zero));
+    const apart = Math.abs(other.number - wanted.number) * FRAME_MS;
+    say({ at, apart_ms: apart });
+    assert.ok(apart <= 3 * FRAME_MS, `they are ${apart} ms apart`);
+  },
+
+  async hour() {
+    const { turnMs, more } = await hour();
+    await begin({ scenario: scenario(more) });
+    const opened = Date.now();
+    await openInteraction("long");
+    say({ first_picture_ms: Date.now() - opened });
+    const [{ start }] = await new Recording(bob.id, bob.folder).fragments();
+    const took = [];
+    for (const share of [0.5, 0.913, 0.07, 0.77, 0.3333, 0.61, 0.999, 0.2, 0.45, 0.85]) {
+      const ms = await page.evaluate(async (share) => {
+        const slider = document.querySelector(".slider");
+        const { left, width, top } = slider.getBoundingClientRect();
+        const video = document.querySelector(".screen.main video");
+        const begun = performance.now();
+        const shown = new Promise((done) => {
+          const look = () => video.requestVideoFrameCallback(() => (video.seeking ? look() : done()));
+          look();
+        });
+        slider.dispatchEvent(new PointerEvent("pointerdown", { clientX: left + share * width, clientY: top + 4, pointerId: 1, bubbles: true }));
+        await shown;
+        return performance.now() - begun;
+      }, share).catch(fail);
+      took.push(Math.round(ms));
+      await settled();
+      await painted();
+      const at = await moment();
+      const turn = Math.floor((at - start / 90) / turnMs);
+      const wanted = await expected(bob, at - turn * turnMs);
+      const shown = await readCounter(page);
+      assert.ok(Math.abs(shown.number - wanted.number) <= 1, `frame ${shown.number}, not ${wanted.number}, at ${at} ms`);
+    }
+    took.sort((a, b) => a - b);
+    say({ seeks: took.length, median_ms: took[took.length >> 1], worst_ms: took.at(-1) });
+    assert.ok(took.at(-1) <= 500, `a seek took ${took.at(-1)} ms: ${took}`);
+  },
+
+  async live() {
+    const recorder = spawn("target/debug/deskreel", ["record", liveFolder, "--duration", "40s", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      const { folder, recording } = await new Promise((resolve) => {
+        let began;
+        createInterface({ input: recorder.stdout }).on("line", (line) => {
+          const event = JSON.parse(line);
+          if (event.event === "began") began = event;
+          if (event.event === "file" && event.number === 4) resolve(began);
+        });
+      });
+      const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"));
+      const zero = Date.parse(manifest.anchors[0].utc) - manifest.anchors[0].media / 1e6;
+      const running = call("81", { id: recording, zero }, "cleo");
+      await begin({ scenario: scenario({ recordings: { [recording]: { folder, agent: "cleo", live: true } }, interactions: [running] }) });
+      await page.goto(`${server.address}/#/live`);
+      await page.click(".card a");
+      await page.waitForSelector(".screen.main video");
+      await page.waitForFunction(() => document.querySelector(".screen.main video").currentTime > 0);
+      const delays = [];
+      const begun = Date.now();
+      while (Date.now() - begun < 14_000) {
+        await painted();
+        const shown = await readCounter(page);
+        if (!shown) continue;
+        const { start } = manifest.tracks[0].parts[0]?.fragments[0] ?? { start: 0 };
+        delays.push(Date.now() - (zero + start / 1e6 + shown.time_ms));
+      }
+      const worst = Math.max(...delays);
+      say({ looks: delays.length, worst_ms: Math.round(worst), least_ms: Math.round(Math.min(...delays)) });
+      assert.ok(delays.length > 10, `only ${delays.length} pictures could be read`);
+      assert.ok(worst <= 4000, `the picture is up to ${Math.round(worst)} ms old`);
+    } finally {
+      recorder.kill("SIGINT");
+    }
+  },
+
+  async attack() {
+    const evil = attack(bob);
+    const recordings = { [bob.id]: { folder: bob.folder, agent: EVIL } };
+    const agents = [{ agent: EVIL, name: EVIL }];
+    const completeness = { expected: 1, captured: 0, uploaded: 0, missing: [{ recording: null, agent: EVIL, interaction: EVIL, at: evil.started, why: EVIL }] };
+    const recorders = [{ recorder: EVIL, place: EVIL, connected: false, since: null, version: EVIL, clock_offset_ms: 1, doing: EVIL }];
+    await begin({ scenario: scenario({ recordings, interactions: [evil], agents, completeness, recorders, groups: [{ group: EVIL }] }) });
+    const clean = async (where) => {
+      const found = await page.evaluate(() => [window.pwned, document.querySelectorAll("body script, main img, main iframe").length]);
+      assert.deepEqual(found, [undefined, 0], `${where}: it got in`);
+      assert.ok(await page.evaluate((evil) => document.querySelector("main").textContent.includes(evil), EVIL), `${where}: it is not shown`);
+    };
+    await page.waitForSelector(".list-rows .list-row");
+    await clean("list");
+    await page.goto(`${server.address}/#/interactions?agent=${encodeURIComponent(EVIL)}`);
+    await page.waitForSelector(".filter-chips .chip");
+    await clean("filter");
+    await openInteraction("evil");
+    await page.fill(".note-form textarea", EVIL);
+    await page.click(".note-form button");
+    await page.waitForFunction(() => document.querySelectorAll(".moment.note").length === 2);
+    await page.fill(".label-form input", `${EVIL}2`);
+    await page.press(".label-form input", "Enter");
+    await page.waitForFunction(() => document.querySelectorAll(".labels .chip").length === 2);
+    await clean("interaction");
+    await page.goto(`${server.address}/#/operations`);
+    await page.waitForSelector("tr.is-away");
+    await clean("operations");
+    say({ shown_as_text: 5 });
+  },
+
+  async session() {
+    const { more } = await hour();
+    await begin({ scenario: scenario(more) });
+    await openInteraction("long", "?at=60000");
+    await page.evaluate(() => (window.stayed = true));
+    await page.selectOption(".speed", "8");
+    await page.keyboard.press("Space");
+    await reaches(64_000);
+    server.tell("expire");
+    await page.waitForSelector("dialog.sign-in", { timeout: 30_000 });
+    assert.match(await page.textContent("dialog.sign-in"), /Your session has ended\. Sign in to go on where you were\./);
+    const before = await moment();
+    await signIn(page);
+    await reaches(before + 40_000);
+    assert.ok(await page.evaluate(() => window.stayed), "the page was loaded anew");
+    say({ before, after: await moment() });
+  },
+
+  async network() {
+    const { more } = await hour();
+    await begin({ scenario: scenario(more) });
+    await openInteraction("long", "?at=60000");
+    await page.evaluate(() => (window.stayed = true));
+    await page.selectOption(".speed", "8");
+    await page.keyboard.press("Space");
+    await reaches(64_000);
+    await context.setOffline(true);
+    await page.waitForSelector(".away:has-text('No connection to the server. Trying again')", { timeout: 30_000 });
+    await context.setOffline(false);
+    await page.waitForFunction(() => document.querySelector(".away").childNodes.length === 0);
+    const before = await moment();
+    await reaches(before + 40_000);
+    assert.ok(await page.evaluate(() => window.stayed), "the page was loaded anew");
+    say({ before, after: await moment() });
+  },
+
+  async restart() {
+    const { more } = await hour();
+    await begin({ scenario: scenario(more) });
+    await openInteraction("long", "?at=60000");
+    await page.evaluate(() => (window.stayed = true));
+    await page.selectOption(".speed", "8");
+    await page.keyboard.press("Space");
+    await reaches(64_000);
+    await server.end();
+    await page.waitForSelector(".away:has-text('No connection to the server. Trying again')", { timeout: 30_000 });
+    server = await server.again();
+    await page.waitForFunction(() => document.querySelector(".away").childNodes.length === 0);
+    const before = await moment();
+    await reaches(before + 40_000);
+    assert.equal(await page.locator("dialog.sign-in").count(), 0, "the session is the same");
+    assert.ok(await page.evaluate(() => window.stayed), "the page was loaded anew");
+    say({ before, after: await moment() });
+  },
+
+  async list() {
+    const many = 100_000;
+    await begin({ scenario: scenario({ interactions: [], many }) });
+    await page.waitForSelector(".list-rows .list-row");
+    await page.fill(".filters [name=agent]", "bob");
+    await page.press(".filters [name=agent]", "Enter");
+    await page.waitForSelector(".filter-chips .chip");
+    await page.waitForFunction(() => [...document.querySelectorAll(".list-rows .c-agents")].every((cell) => cell.textContent.includes("Bob Okafor")));
+    assert.match(page.url(), /agent=bob/);
+    await page.reload();
+    await page.waitForSelector(".list-rows .list-row");
+    assert.equal(await page.inputValue(".filters [name=agent]"), "bob");
+    await page.click(".filter-chips button");
+    await page.waitForSelector(".filter-chips", { state: "hidden" });
+    await page.waitForSelector(".list-rows .list-row");
+    const begun = Date.now();
+    await page.evaluate(() => {
+      window.longest = 0;
+      new PerformanceObserver((list) => list.getEntries().forEach((entry) => (window.longest = Math.max(window.longest, entry.duration)))).observe({ type: "longtask" });
+    });
+    await page.waitForFunction(
+      (many) => {
+        const scroller = document.querySelector(".list-scroll");
+        scroller.scrollTop = scroller.scrollHeight;
+        return document.querySelector(".list-status").textContent.startsWith(many.toLocaleString());
+      },
+      many,
+      { timeout: 120_000, polling: 20 },
+    );
+    const rows = await page.locator(".list-rows .list-row").count();
+    const heap = await page.evaluate(() => Math.round(performance.memory.usedJSHeapSize / 1e6));
+    say({ rows_in_page: rows, all_loaded_ms: Date.now() - begun, longest_task_ms: await page.evaluate(() => window.longest), heap_mb: heap });
+    assert.ok(rows < 80, `${rows} rows are in the page`);
+    assert.ok((await page.evaluate(() => window.longest)) < 300);
+    assert.ok(await page.locator(".list-rows .list-row", { hasText: "169999" }).count(), "the oldest is not there");
+  },
+
+  async accessibility() {
+    const axe = await readFile("tests/browser/node_modules/axe-core/axe.min.js", "utf8");
+    let looked = 0;
+    for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 390]]) {
+      server = await serve(scenario({ interactions: [transfer(ann, bob, TIMES), lost], many: 300 }));
+      browser ??= await launch();
+      context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, locale: "en-GB", reducedMotion: "reduce" });
+      page = await context.newPage();
+      page.setDefaultTimeout(15_000);
+      const judge = async (where) => {
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+        const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.html} (${node.failureSummary})`).join(" | ")}`);
+        assert.deepEqual(told, [], `${where}, ${scheme}, ${width} wide`);
+        looked++;
+      };
+      await page.goto(server.address);
+      await page.waitForSelector("dialog.sign-in");
+      await judge("sign-in");
+      await signIn(page);
+      await page.waitForSelector(".list-rows .list-row");
+      await judge("list");
+      await page.click("text=More filters");
+      await judge("more filters");
+      await page.goto(`${server.address}/#/interactions?call=none`);
+      await page.waitForSelector(".nothing");
+      await judge("empty list");
+      await page.goto(`${server.address}/#/interaction/77?at=${TIMES.ask * 1000}`);
+      await settled();
+      await page.keyboard.press("b");
+      await page.waitForSelector(".screen.side video");
+      await judge("interaction");
+      await page.keyboard.press("?");
+      await page.waitForSelector("dialog.keys");
+      await judge("keys");
+      await page.keyboard.press("Escape");
+      await page.goto(`${server.address}/#/interaction/65`);
+      await page.waitForSelector(".no-footage");
+      await judge("missing footage");
+      await page.goto(`${server.address}/#/live`);
+      await page.waitForSelector(".cards .nothing");
+      await judge("live");
+      await page.goto(`${server.address}/#/operations`);
+      await page.waitForSelector(".figure");
+      await judge("operations");
+      if (width < 500) {
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wide <= 0, `the page is ${wide} px wider than a phone`);
+      }
+      await context.close();
+      await server.end();
+    }
+    say({ pages_judged: looked, violations: 0 });
+  },
+
+  async keyboard() {
+    await begin({ scenario: scenario({ interactions: [transfer(ann, bob, TIMES), lost], many: 300 }) });
+    await page.waitForSelector(".list-rows .list-row");
+    await page.keyboard.press("/");
+    assert.equal(await page.evaluate(() => document.activeElement.name), "agent");
+    await page.keyboard.type("bob");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(".filter-chips .chip");
+    await page.evaluate(() => document.activeElement.blur());
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(".screen.main video");
+    await settled();
+    const at = async (key, wanted) => {
+      await page.keyboard.press(key);
+      await page.waitForFunction((wanted) => Math.abs(Number(document.querySelector(".slider").getAttribute("aria-valuenow")) - wanted) < 40, wanted);
+    };
+    await at("l", 10_000);
+    await at("j", 0);
+    await at("ArrowRight", 5000);
+    await at("n", TIMES.ask * 1000);
+    await at("n", TIMES.over * 1000);
+    await at("p", TIMES.ask * 1000);
+    await page.keyboard.press("2");
+    await page.waitForSelector(".lane.is-main:has-text('Bob Okafor')");
+    await page.keyboard.press("f");
+    await page.waitForSelector(".lane.is-main:has-text('Ann Keller')");
+    await page.keyboard.press("]");
+    assert.equal(await page.inputValue(".speed"), "1.5");
+    await page.keyboard.press("m");
+    await page.keyboard.type("Here it is.");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(".moment.note:has-text('Here it is.')");
+    await page.waitForSelector(".mark-note");
+    await page.keyboard.press("y");
+    await page.waitForFunction((ms) => location.hash.includes(`at=${ms}`), TIMES.ask * 1000);
+    await page.keyboard.press("i");
+    await at("l", TIMES.ask * 1000 + 10_000);
+    await page.keyboard.press("o");
+    await page.keyboard.press("1");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("d")]);
+    assert.match(download.suggestedFilename(), /^77-ann\.mp4$/);
+    // What is off is off: keys of one character may be spoken.
+    await page.keyboard.press("?");
+    await page.click("dialog.keys label.check");
+    await page.keyboard.press("Escape");
+    const before = await moment();
+    await page.keyboard.press("j");
+    await page.keyboard.press("Shift+ArrowLeft");
+    await page.waitForFunction((before) => Number(document.querySelector(".slider").getAttribute("aria-valuenow")) < before, before);
+    assert.ok(Math.abs((await moment()) - TIMES.over * 1000) < 40, `${await moment()}`);
+    say({ download: download.suggestedFilename() });
+  },
+
+  async "still-stretches"() {
+    // The counter never stands still: two seconds of it are told to be still.
+    await begin();
+    await page.route("**/interactions/77", async (route) => {
+      const response = await route.fetch();
+      const body = await response.json();
+      body.footage[0].still = [{ from_ms: 2000, to_ms: 8000 }];
+      await route.fulfill({ response, json: body });
+    });
+    await openInteraction("77", "?at=1500");
+    await page.keyboard.press("s");
+    const begun = Date.now();
+    await page.keyboard.press("Space");
+    await reaches(8200);
+    const took = Date.now() - begun;
+    await stop();
+    say({ took_ms: took, ...(await assertShows(ann, ANN, await moment())) });
+    assert.ok(took < 4000, `6.7 s were played in ${took} ms`);
+  },
+
+  async origin() {
+    const asked = new Set();
+    await begin();
+    page.on("request", (request) => asked.add(new URL(request.url()).origin));
+    await openInteraction();
+    await page.goto(`${server.address}/#/operations`);
+    await page.waitForSelector(".figure");
+    await page.reload();
+    await page.waitForSelector(".figure");
+    const others = [...asked].filter((origin) => origin !== server.address && origin !== "null");
+    assert.deepEqual(others, []);
+    const policy = (await (await fetch(server.address)).headers).get("content-security-policy");
+    assert.ok(!policy.includes("unsafe"), policy);
+    say({ asked: [...asked] });
+  },
+
+  async own() {
+    const own = call("90", ann, "ann", { end: 20 });
+    await begin({ scenario: scenario({ interactions: [own] }), as: "ann" });
+    await page.waitForSelector(".list-rows .list-row");
+    assert.deepEqual(await page.locator(".tab").allTextContents(), ["My recordings"]);
+    await openInteraction("90");
+    assert.match(await page.textContent(".notice-own"), /Your screen was recorded/);
+    await page.goto(`${server.address}/#/operations`);
+    await page.waitForSelector(".list-rows .list-row");
+    say({ views: 1 });
+  },
+};
+
+try {
+  if (!checks[check]) throw new Error(`there is no check ${check}; there are ${Object.keys(checks).join(", ")}`);
+  await checks[check]();
+} finally {
+  await browser?.close();
+  await server?.end();
+}
+process.exit(0);
