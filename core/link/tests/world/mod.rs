@@ -221,7 +221,7 @@ impl World {
     }
 
     pub fn offset_ms(&self) -> Option<(i64, u64)> {
-        self.recorder.offset_ms(self.at_recorder()).map(|(offset, wrong)| (offset, wrong))
+        self.recorder.offset_ms(self.at_recorder())
     }
 
     pub fn run(&mut self, ms: u64) {

@@ -1,0 +1,64 @@
+//! A line becomes an event, and is held until its time has come.
+
+use std::time::Duration;
+
+use deskreel_sdk::prelude::*;
+use jiff::Timestamp;
+
+use crate::Time;
+use crate::lines::Line;
+use crate::outlet::Outlet;
+use crate::wake::Wake;
+
+pub struct Pace {
+    time: Time,
+    speed: f64,
+    /// In a replay: the time of the first event, and when that was here.
+    origin: Option<(Timestamp, Timestamp)>,
+}
+
+impl Pace {
+    pub fn new(time: Time, speed: f64) -> Pace {
+        Pace { time, speed, origin: None }
+    }
+
+    /// Emits the event of a line; one that is none is reported and skipped. False once the feed is stopped.
+    pub fn take(&mut self, line: Line, outlet: &Outlet, wake: &Wake) -> std::io::Result<bool> {
+        let number = line.number;
+        let (mut event, at) = match read(line) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(true),
+            Err(reason) => {
+                tracing::warn!("line {number} is skipped: {reason}");
+                return Ok(true);
+            }
+        };
+        if self.time == Time::Replay {
+            let now = Timestamp::now();
+            let (first, here) = *self.origin.get_or_insert((at, now));
+            let since = at.duration_since(first).as_secs_f64().max(0.0) / self.speed;
+            let due = here.saturating_add(Duration::from_secs_f64(since.min(1e9))).unwrap_or(Timestamp::MAX);
+            event.at = format!("{due:.3}");
+            let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+            if !wake.sleep(pause)? {
+                return Ok(false);
+            }
+        }
+        outlet.emit(&event);
+        Ok(true)
+    }
+}
+
+/// None for an empty line. What fields an event needs besides, the host knows.
+fn read(line: Line) -> Result<Option<(Event, Timestamp)>, String> {
+    let Some(bytes) = line.bytes else { return Err("it is longer than 1 MiB".to_owned()) };
+    if bytes.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let event: Event = serde_json::from_slice(&bytes)
+        .map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))?;
+    let at = event.at.parse().map_err(|_| {
+        format!("`at` is not a time: `{}`; write UTC as in 2026-01-05T09:00:00.000Z", event.at)
+    })?;
+    Ok(Some((event, at)))
+}
