@@ -19,12 +19,13 @@ mod sinks;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_appender::non_blocking::WorkerGuard;
 
 use args::{Args, Command, LogFormat, PluginsCommand, SchemaOf};
 
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    log_to_stderr(&args.command);
+    let _log = log_to_stderr(&args.command);
     match run(args.command) {
         Ok(code) => code,
         Err(error) => {
@@ -60,8 +61,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A service tells what it does; a command only what goes wrong.
-fn log_to_stderr(command: &Command) {
+/// A service tells what it does; a command only what goes wrong. Written by a thread of its own: whoever does not read the
+/// log of a service must not hold it up, so lines that find no room are dropped. What is returned writes the rest when it goes.
+fn log_to_stderr(command: &Command) -> WorkerGuard {
     let (level, format) = match command {
         Command::Run { log, .. } => ("info", *log),
         _ => ("warn", LogFormat::Text),
@@ -69,13 +71,15 @@ fn log_to_stderr(command: &Command) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("DESKREEL_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let color = render::wants_color(&std::io::stderr());
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let log = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(color)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    guard
 }

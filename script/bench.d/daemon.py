@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import subprocess
+import threading
 import time
 
 from measure import NotMeasured, Row
@@ -141,6 +142,8 @@ def daemon(binaries, folder):
                 break
         if port is None:
             raise NotMeasured("the daemon does not start")
+        # A pipe that nobody reads fills up.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
         yield process, port
     finally:
         process.terminate()
