@@ -156,6 +156,12 @@ impl Line<'_> {
                 let offset_ms = self.offset_ms.ok_or_else(|| self.missing("offset_ms"))?;
                 Ok(Kind::FeedClock { feed: self.need("feed", &self.feed)?.into(), offset_ms })
             }
+            // Of no agent: what a feed can tell is no fact for policies.
+            "feed.state" => {
+                self.need("feed", &self.feed)?;
+                self.need("state", &self.state)?;
+                Ok(Kind::Other { name: kind.into(), agent: None })
+            }
             // What policies are told by the host nobody else may tell them.
             "timer" | "policy.changed" => Err(EventError::Reserved { kind: kind.to_owned() }),
             _ => Ok(Kind::Other { name: kind.into(), agent: self.agent.as_deref().map(Into::into) }),
