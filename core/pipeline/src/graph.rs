@@ -18,6 +18,8 @@ pub struct Graph {
     pub server: Option<Server>,
     pub recording: Recording,
     pub spool: Spool,
+    /// Where a server decides what is recorded.
+    pub link: Option<Link>,
     pub sinks: Vec<Node>,
     pub feeds: Vec<Node>,
     /// In the order in which they are asked.
@@ -51,6 +53,15 @@ pub struct Server {
     pub largest_upload: u64,
     /// Bytes.
     pub quota: Option<u64>,
+}
+
+/// The line to a recording server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    pub server: String,
+    pub token_file: PathBuf,
+    pub ca_file: Option<PathBuf>,
+    pub plain_http: bool,
 }
 
 /// What recordings may take of the disk and of the line.

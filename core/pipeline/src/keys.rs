@@ -29,6 +29,7 @@ pub enum Section {
     Rate,
     Recording,
     Spool,
+    Link,
     Sink,
     Feed,
     Policy,
@@ -127,6 +128,11 @@ pub const KEYS: &[Key] = &[
     key(Section::Spool, "when_full", Choice(&["refuse", "drop_oldest"]), Default("refuse"), "Where there is no room: do not begin, or give up the oldest recording that was not delivered."),
     key(Section::Spool, "rate", BitRate("10k", "1000M"), Optional, "All sinks together send no more than this."),
 
+    key(Section::Link, "server", Text, Required, "Address of the recording server, which decides from then on; as in https://recordings.example."),
+    key(Section::Link, "token_file", Text, Required, "File with this recorder's token."),
+    key(Section::Link, "ca_file", Text, Optional, "Certificates (PEM) to trust besides the machine's."),
+    key(Section::Link, "plain_http", Boolean, Default("false"), "Send the token over plain http to a server that is not on this PC."),
+
     key(Section::Sink, "plugin", Plugin, Required, "Id of the sink plugin."),
 
     key(Section::Feed, "plugin", Plugin, Required, "Id of the feed plugin."),
@@ -149,12 +155,13 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// The sections that a file may have, with how they are written.
-pub const SECTIONS: [(&str, Section); 9] = [
+pub const SECTIONS: [(&str, Section); 10] = [
     ("plugins", Section::Plugins),
     ("source", Section::Source),
     ("encoder", Section::Encoder),
     ("recording", Section::Recording),
     ("spool", Section::Spool),
+    ("link", Section::Link),
     ("sink", Section::Sink),
     ("feed", Section::Feed),
     ("policy", Section::Policy),
@@ -162,7 +169,7 @@ pub const SECTIONS: [(&str, Section); 9] = [
 ];
 
 impl Section {
-    pub const ALL: [Section; 11] = [
+    pub const ALL: [Section; 12] = [
         Section::Root,
         Section::Plugins,
         Section::Source,
@@ -170,6 +177,7 @@ impl Section {
         Section::Rate,
         Section::Recording,
         Section::Spool,
+        Section::Link,
         Section::Sink,
         Section::Feed,
         Section::Policy,
@@ -197,6 +205,7 @@ impl Section {
             | Section::Rate
             | Section::Recording
             | Section::Spool
+            | Section::Link
             | Section::Server => None,
         }
     }
@@ -211,6 +220,7 @@ impl Section {
             Section::Rate => "in `rate`",
             Section::Recording => "in [recording]",
             Section::Spool => "in [spool]",
+            Section::Link => "in [link]",
             Section::Sink => "in [sink.*]",
             Section::Feed => "in [feed.*]",
             Section::Policy => "in [policy]",

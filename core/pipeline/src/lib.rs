@@ -56,7 +56,7 @@ pub use code::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use document::{Data, Document, Entry, PluginSearch, Span, Table, Value};
 pub use dot::dot;
-pub use graph::{EncoderNode, Graph, Node, Recording, Server, SourceNode, Spool, Track};
+pub use graph::{EncoderNode, Graph, Link, Node, Recording, Server, SourceNode, Spool, Track};
 pub use keys::{FORMAT_VERSION, KEYS, Key, Need, SECTIONS, Section, Takes};
 pub use parse::parse;
 pub use resolve::resolve;

@@ -15,7 +15,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity, did_you_mean, quoted};
 use crate::document::{Data, Document, Entry, Span, Table};
 use crate::fields::Fields;
-use crate::graph::{EncoderNode, Graph, Node, Recording, Server, SourceNode, Spool, Track};
+use crate::graph::{EncoderNode, Graph, Link, Node, Recording, Server, SourceNode, Spool, Track};
 use crate::keys::{SECTIONS, Section};
 use crate::value::{Word, name};
 use crate::{clash, plugins};
@@ -91,6 +91,7 @@ impl<'d> Resolver<'_> {
             self.unused(source.name, "no encoder takes it: add an encoder with `from`, or remove the source");
         }
 
+        let link = self.single(root, Section::Link).map(|table| link(&self.read(Section::Link, table)));
         let spool = match self.single(root, Section::Spool) {
             Some(table) => spool(&self.read(Section::Spool, table)),
             None => spool(&Fields::absent(Section::Spool, &root.span)),
@@ -115,6 +116,10 @@ impl<'d> Resolver<'_> {
             server: if is_server { Some(server?) } else { None },
             recording,
             spool: spool?,
+            link: match link {
+                Some(link) => Some(link?),
+                None => None,
+            },
             sinks: sinks.into_iter().map(|sink| sink.node).collect::<Option<_>>()?,
             feeds: feeds.into_iter().map(|feed| feed.node).collect::<Option<_>>()?,
             policies,
@@ -310,7 +315,7 @@ impl<'d> Resolver<'_> {
     fn server(&mut self, root: &'d Table) -> Option<Server> {
         let fields = self.single(root, Section::Server).map(|table| self.read(Section::Server, table))?;
         for entry in &root.entries {
-            if ["source", "encoder", "recording", "spool", "sink"].contains(&entry.key.as_str()) {
+            if ["source", "encoder", "recording", "spool", "link", "sink"].contains(&entry.key.as_str()) {
                 let message = format!("a server has no `{}`", entry.key);
                 let problem = Diagnostic::error(Code::ServerAndRecorder, &entry.key_span, message);
                 self.diagnostics.push(
@@ -360,6 +365,15 @@ fn no_recording() -> Recording {
         preroll: None,
         tracks: Vec::new(),
     }
+}
+
+fn link(link: &Fields<'_>) -> Option<Link> {
+    Some(Link {
+        server: link.text("server")?.to_owned(),
+        token_file: PathBuf::from(link.text("token_file")?),
+        ca_file: link.text("ca_file").map(PathBuf::from),
+        plain_http: link.boolean("plain_http").unwrap_or(false),
+    })
 }
 
 fn spool(spool: &Fields<'_>) -> Option<Spool> {
