@@ -4,7 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../sinks/tls.rs"]
+mod tls;
+
 mod jsonl;
+mod webhook;
 
 use std::path::Path;
 use std::sync::Arc;
