@@ -29,6 +29,8 @@ CREATE TABLE recordings (
     recording TEXT PRIMARY KEY,
     recorder TEXT NOT NULL,
     created BIGINT NOT NULL,
+    -- When something of it came last.
+    touched BIGINT NOT NULL,
     -- Of its fragments.
     bytes BIGINT NOT NULL,
     agent TEXT,

@@ -1,12 +1,19 @@
 //! The HTTP API. docs/server-api.md is this for people.
 
 mod caller;
+mod input;
 mod problem;
 mod routes;
 
 // What recorders ask for.
 mod ingest;
 
-pub use caller::{Caller, Person, Role};
+// What people ask for.
+mod interactions;
+mod media;
+mod session;
+
+pub use caller::{Person, Role};
 pub use problem::Problem;
 pub use routes::router;
+pub use session::Brake;

@@ -1,20 +1,23 @@
 //! What every request has at hand.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::api::Problem;
+use crate::api::{Brake, Person, Problem};
 use crate::config::Config;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::ingest::Ingest;
 use crate::store::Store;
+use crate::time::now_ms;
 
 /// Bytes of uploads that are in memory at one time; who comes later waits.
 const UPLOADS: u64 = 256 << 20;
 /// One permit is so many bytes.
 const UNIT: u64 = 64 << 10;
+const LOOK_MS: i64 = 10 * 60 * 1000;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +29,11 @@ pub struct Shared {
     pub store: Store,
     pub ingest: Ingest,
     uploads: Arc<Semaphore>,
+    pub brake: Brake,
+    /// Passwords are judged one or two at a time: each takes 19 MiB, and nobody is to run the server out of them.
+    judges: Semaphore,
+    /// Who looked at what, and when that was last written down.
+    looks: Mutex<HashMap<(String, String), i64>>,
 }
 
 impl std::ops::Deref for App {
@@ -43,7 +51,17 @@ impl App {
         let ingest = Ingest::start(db.clone(), store.clone());
         let permits = usize::try_from(UPLOADS.max(config.server.largest_upload) / UNIT).unwrap_or(usize::MAX);
         let uploads = Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
-        Ok(App(Arc::new(Shared { config, db, store, ingest, uploads })))
+        let shared = Shared {
+            config,
+            db,
+            store,
+            ingest,
+            uploads,
+            brake: Brake::default(),
+            judges: Semaphore::new(2),
+            looks: Mutex::default(),
+        };
+        Ok(App(Arc::new(shared)))
     }
 
     /// Room in memory for a body of so many bytes; given back when it is dropped.
@@ -52,5 +70,31 @@ impl App {
         let permits = u32::try_from(permits).unwrap_or(u32::MAX).max(1);
         let permit = self.uploads.clone().acquire_many_owned(permits).await;
         permit.map_err(|_| Error::GoingDown.into())
+    }
+
+    pub async fn log_in(&self, name: &str, password: &str) -> Result<Option<Person>> {
+        let _turn = self.judges.acquire().await.map_err(|_| Error::GoingDown)?;
+        self.db.log_in(name, password).await
+    }
+
+    /// Writes down that somebody looks, once in ten minutes of looking.
+    pub async fn seen(&self, person: &Person, what: &str, subject: &str) -> Result<()> {
+        let (key, now) = ((person.name.clone(), format!("{what} {subject}")), now_ms());
+        {
+            let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+            looks.retain(|_, last| now - *last < LOOK_MS);
+            if looks.contains_key(&key) {
+                return Ok(());
+            }
+        }
+        self.db.audit(&person.name, what, subject, None).await?;
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
+        Ok(())
+    }
+
+    /// The objects of a recording that the index says is deleted.
+    pub async fn purge(&self, recording: &str) -> Result<()> {
+        self.store.delete(recording).await?;
+        self.db.forget_fragments(recording).await
     }
 }

@@ -3,9 +3,15 @@
 //! Both take `$1`, `ON CONFLICT` and the types TEXT and BIGINT, and the queries use nothing else, so there is one of each.
 //! SQLite has one writer at a time: transactions that write queue here rather than fail there.
 
+pub mod annotations;
+pub mod audit;
+pub mod interactions;
 pub mod people;
 pub mod recorders;
 pub mod recordings;
+mod sql;
+mod told;
+pub mod visible;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::db::recorders::Recorder;
 use crate::db::recordings::{Arrival, Entry, Held, Name, Standing, Times};
@@ -27,6 +27,8 @@ pub struct Ingest {
     db: Db,
     store: Store,
     arrivals: mpsc::Sender<Waiting>,
+    /// Changes whenever something has arrived.
+    progress: watch::Receiver<u64>,
 }
 
 /// What came of a manifest.
@@ -44,8 +46,14 @@ pub enum Closing {
 impl Ingest {
     pub fn start(db: Db, store: Store) -> Ingest {
         let (arrivals, waiting) = mpsc::channel(BATCH);
-        tokio::spawn(enter(db.clone(), waiting));
-        Ingest { db, store, arrivals }
+        let (tell, progress) = watch::channel(0);
+        tokio::spawn(enter(db.clone(), waiting, tell));
+        Ingest { db, store, arrivals, progress }
+    }
+
+    /// For who waits for the next fragment of something that runs.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.clone()
     }
 
     /// Durable once this returns `New` or `Same`.
@@ -95,6 +103,9 @@ impl Ingest {
             return Ok(now.unwrap_or(Closing::Refused("Another manifest closed this recording")));
         }
         write.close_recording(recording, text).await?;
+        // What came and is not named is no footage; its object goes with the recording.
+        let named: HashSet<Name> = manifest.named().map(|(name, _)| name).collect();
+        write.keep_only(recording, &named).await?;
         let (_, about) = write.documents(recording).await?;
         describe(&mut write, recording, Some(&manifest), about.as_deref()).await?;
         write.commit().await?;
@@ -171,7 +182,7 @@ fn times(chunks: &[Bytes]) -> Option<Times> {
 }
 
 /// The worker: all that wait, in one transaction.
-async fn enter(db: Db, mut waiting: mpsc::Receiver<Waiting>) {
+async fn enter(db: Db, mut waiting: mpsc::Receiver<Waiting>, progress: watch::Sender<u64>) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         match enter_all(&db, &batch).await {
@@ -180,6 +191,7 @@ async fn enter(db: Db, mut waiting: mpsc::Receiver<Waiting>) {
                     // Who is gone asks again.
                     let _ = answer.send(Ok(entry));
                 }
+                progress.send_modify(|count| *count += 1);
             }
             Err(error) => {
                 let error = Arc::new(error);
@@ -215,5 +227,6 @@ async fn describe(
     let end = manifest
         .zip(zero)
         .and_then(|(manifest, zero)| Some(zero + i64::try_from(manifest.end_ns() / 1_000_000).ok()?));
-    write.describe(recording, agent, place, (zero, end)).await
+    write.describe(recording, agent, place, (zero, end)).await?;
+    write.tell(recording, &about).await
 }

@@ -15,6 +15,7 @@ mod db;
 mod error;
 mod ingest;
 mod manifest;
+mod media;
 mod secret;
 mod serve;
 mod store;

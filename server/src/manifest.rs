@@ -14,8 +14,6 @@ use crate::time;
 pub struct Manifest {
     pub recording: String,
     #[serde(default)]
-    pub ended: Option<u64>,
-    #[serde(default)]
     pub anchors: Vec<Anchor>,
     #[serde(default)]
     pub agent: Option<String>,
@@ -56,7 +54,6 @@ pub struct Part {
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct File {
-    pub size: u64,
     pub sha256: String,
 }
 

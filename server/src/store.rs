@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use futures_util::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
@@ -55,10 +56,11 @@ impl Store {
         Ok(self.objects.get_range(&object(recording, sha256), range).await?)
     }
 
-    /// Everything of a recording. What is gone already does not matter.
-    pub async fn delete(&self, recording: &str, objects: impl IntoIterator<Item = String>) -> Result<()> {
-        for name in objects.into_iter().chain(["manifest.json".to_owned()]) {
-            match self.objects.delete(&object(recording, &name)).await {
+    /// Everything of a recording, also what no row names. What is gone already does not matter.
+    pub async fn delete(&self, recording: &str) -> Result<()> {
+        let mut listed = self.objects.list(Some(&Path::from_iter([recording])));
+        while let Some(object) = listed.next().await {
+            match self.objects.delete(&object?.location).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -20,3 +20,10 @@ pub fn rfc3339(ms: i64) -> String {
 pub fn parse(text: &str) -> Option<i64> {
     Utc::parse(text).map(to_ms)
 }
+
+/// Of the second in a recording's id: `20261123T071002Z-4f2a91`.
+pub fn of_recording(id: &str) -> Option<i64> {
+    let second = id.split_once("Z-")?.0;
+    let started = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", second).ok()?;
+    Some(started.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
+}

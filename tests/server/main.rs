@@ -8,7 +8,10 @@ mod random;
 mod recording;
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 #[path = "../support/upload_server.rs"]
 mod upload_server;
 
 mod ingest;
+mod people;

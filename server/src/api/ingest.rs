@@ -91,21 +91,24 @@ async fn early(app: &App, recording: &str, name: &Name, standing: Option<Standin
     })
 }
 
-/// `HEAD` is asked with this too: axum leaves out the body.
+/// To `HEAD` and `GET` of a recorder: what is held, not the bytes.
 pub async fn get_fragment(
-    State(app): State<App>,
-    from: Recorder,
-    Path((recording, track, part, number)): FragmentPath,
+    app: &App,
+    from: &Recorder,
+    recording: &str,
+    track: &str,
+    part: &str,
+    number: &str,
 ) -> Answer {
-    let name = fragment_name(&recording, &track, &part, &number)?;
-    let standing = app.db.standing(&recording).await?.ok_or_else(Problem::not_found)?;
+    let name = fragment_name(recording, track, part, number)?;
+    let standing = app.db.standing(recording).await?.ok_or_else(Problem::not_found)?;
     if standing.recorder != from.recorder {
         return Err(not_yours());
     }
     if standing.deleted {
         return Err(deleted());
     }
-    let held = app.db.fragment(&recording, &name).await?.ok_or_else(Problem::not_found)?;
+    let held = app.db.fragment(recording, &name).await?.ok_or_else(Problem::not_found)?;
     let mut response = holding(StatusCode::OK, &held.sha256);
     response.headers_mut().insert(header::CONTENT_LENGTH, held.size.into());
     Ok(response)

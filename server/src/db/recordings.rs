@@ -1,8 +1,15 @@
 //! What recorders have handed over.
 
+use std::collections::HashSet;
+
+use sqlx::Row as _;
+
+use crate::db::interactions::SILENCE_MS;
+use crate::db::sql::Sql;
+use crate::db::visible::Scope;
 use crate::db::{Db, Write};
 use crate::error::Result;
-use crate::time::now_ms;
+use crate::time::{self, now_ms};
 
 /// Track, part and number; number 0 is the part's header.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +42,25 @@ pub struct Standing {
     pub recorder: String,
     pub closed: bool,
     pub deleted: bool,
+}
+
+/// What is asked about one.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    pub agent: Option<String>,
+    pub place: Option<String>,
+    pub started: Option<i64>,
+    pub ended: Option<i64>,
+    pub closed: bool,
+    pub touched: i64,
+    pub bytes: i64,
+}
+
+impl Recording {
+    /// Something of it may still come.
+    pub fn live(&self) -> bool {
+        !self.closed && now_ms() - self.touched < SILENCE_MS
+    }
 }
 
 /// A fragment that lies in the store and wants to be known.
@@ -120,6 +146,69 @@ impl Db {
         Ok(rows.into_iter().map(held).collect())
     }
 
+    /// Of one part, from a name to a number.
+    pub async fn fragments_between(&self, recording: &str, first: &Name, last: u32) -> Result<Vec<Held>> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT track, part, number, size, sha256, start_ns, duration_ns, keyframe FROM fragments \
+             WHERE recording = $1 AND track = $2 AND part = $3 AND number BETWEEN $4 AND $5 ORDER BY number",
+        )
+        .bind(recording)
+        .bind(&first.track)
+        .bind(i64::from(first.part))
+        .bind(i64::from(first.number))
+        .bind(i64::from(last))
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(held).collect())
+    }
+
+    /// `None`: there is none, or it was deleted.
+    pub async fn recording(&self, recording: &str) -> Result<Option<Recording>> {
+        type Row = (Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>, i64, i64);
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT agent, place, started, ended, closed, touched, bytes FROM recordings \
+             WHERE recording = $1 AND deleted IS NULL",
+        )
+        .bind(recording)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(agent, place, started, ended, closed, touched, bytes)| Recording {
+            agent,
+            place,
+            started,
+            ended,
+            closed: closed.is_some(),
+            touched,
+            bytes,
+        }))
+    }
+
+    /// Recordings that run: not closed, and something of them came after `since`.
+    pub async fn live(&self, scope: &Scope, since: i64) -> Result<Vec<serde_json::Value>> {
+        let mut sql = Sql::new(
+            "SELECT r.recording, COALESCE(r.agent, s.agent), r.place, r.started, s.interaction FROM recordings r \
+             LEFT JOIN segments s ON s.recording = r.recording AND s.to_ms IS NULL \
+             WHERE r.closed IS NULL AND r.deleted IS NULL AND r.touched >= ",
+        );
+        sql.bind(since).push(" AND ");
+        scope.of_agent(&mut sql, "COALESCE(r.agent, s.agent)");
+        sql.push(" ORDER BY r.started DESC, r.recording");
+        let mut found: Vec<serde_json::Value> = Vec::new();
+        for row in sql.rows(self).await? {
+            let recording: String = row.try_get(0)?;
+            if found.last().is_some_and(|last| last["recording"] == recording.as_str()) {
+                continue;
+            }
+            let (agent, place): (Option<String>, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
+            let (started, interaction): (Option<i64>, Option<String>) = (row.try_get(3)?, row.try_get(4)?);
+            found.push(serde_json::json!({
+                "recording": recording, "agent": agent, "place": place, "started": started.map(time::rfc3339),
+                "interaction": interaction, "capture": "live",
+            }));
+        }
+        Ok(found)
+    }
+
     /// Bytes of the recorder's recordings that are not closed.
     pub async fn open_bytes(&self, recorder: &str) -> Result<u64> {
         let (bytes,): (i64,) = sqlx::query_as(
@@ -147,17 +236,19 @@ impl Write {
     /// Takes the recording as this recorder's, if it is nobody's yet.
     pub async fn claim(&mut self, recording: &str, recorder: &str, place: &str) -> Result<Standing> {
         sqlx::query(
-            "INSERT INTO recordings (recording, recorder, created, bytes, place) VALUES ($1, $2, $3, 0, $4) \
-             ON CONFLICT (recording) DO NOTHING",
+            "INSERT INTO recordings (recording, recorder, created, touched, bytes, place, started) \
+             VALUES ($1, $2, $3, $3, 0, $4, $5) ON CONFLICT (recording) DO NOTHING",
         )
         .bind(recording)
         .bind(recorder)
         .bind(now_ms())
         .bind(place)
+        .bind(time::of_recording(recording).unwrap_or_else(now_ms))
         .execute(&mut *self.tx)
         .await?;
         // Locks the row: a manifest that closes the recording and a fragment that comes late wait for each other.
-        sqlx::query("UPDATE recordings SET bytes = bytes WHERE recording = $1")
+        sqlx::query("UPDATE recordings SET touched = $1 WHERE recording = $2")
+            .bind(now_ms())
             .bind(recording)
             .execute(&mut *self.tx)
             .await?;
@@ -244,6 +335,31 @@ impl Write {
             .bind(recording)
             .execute(&mut *self.tx)
             .await?;
+        Ok(())
+    }
+
+    pub async fn keep_only(&mut self, recording: &str, named: &HashSet<Name>) -> Result<()> {
+        let rows: Vec<(String, i64, i64)> =
+            sqlx::query_as("SELECT track, part, number FROM fragments WHERE recording = $1")
+                .bind(recording)
+                .fetch_all(&mut *self.tx)
+                .await?;
+        for (track, part, number) in rows {
+            let short = |value: i64| u32::try_from(value).unwrap_or(0);
+            let name = Name { track, part: short(part), number: short(number) };
+            if named.contains(&name) {
+                continue;
+            }
+            sqlx::query(
+                "DELETE FROM fragments WHERE recording = $1 AND track = $2 AND part = $3 AND number = $4",
+            )
+            .bind(recording)
+            .bind(&name.track)
+            .bind(part)
+            .bind(number)
+            .execute(&mut *self.tx)
+            .await?;
+        }
         Ok(())
     }
 
