@@ -23,7 +23,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use deskreel_interaction::Engine;
+use deskreel_host::Catalog;
+use deskreel_interaction::{Engine, Policy};
+use deskreel_link::recorder::About;
+use deskreel_link::{Link, Token};
 use deskreel_model::{Place, Utc};
 use deskreel_pipeline::Graph;
 use sd_notify::NotifyState;
@@ -39,7 +42,7 @@ use desk::Desk;
 use feeds::Feeds;
 use lanes::{Lanes, Making};
 use past::Past;
-use seat::{Parts, Reload, Seat};
+use seat::{Parts, Reload, Seat, Served};
 use shelf::Shelf;
 use status::{Health, SpoolStatus, Status};
 use stock::Stock;
@@ -62,19 +65,25 @@ async fn serve(file: &Path, kept: PathBuf, loaded: Loaded) -> Result<()> {
     let mut stock = Stock::open(&graph, &catalog)?;
     let unsettled = stock.0.unsettled(graph.policy_rules.late);
 
-    let engine = Engine::new(policies::open(&graph, &catalog)?, graph.policy_rules.clone());
+    let engine = Engine::new(asked(&graph, &catalog)?, graph.policy_rules.clone());
     let past = Past::open(&directory.join("events.jsonl"), now());
     let past = past.with_context(|| format!("cannot keep events in {}", directory.display()))?;
     let status = first_status(&graph, stale);
+    let place = status.place.clone();
     let (desk, ends) = Desk::new(status);
     let api = bind(&graph, desk).await?;
     let feed_nodes = graph.feeds.clone();
     let patience = desktop(&graph)?.map(|settings| settings.session);
+    let linked = graph.link.clone();
     let making = Making::new(graph, &catalog)?;
+    let (served, commands) = served(linked, place)?;
     let (feeds, events) = Feeds::start(&feed_nodes, &catalog)?;
     let reloads = reloads(file.to_owned(), kept)?;
     let lanes = Lanes::new(making);
-    let seat = Seat::new(Parts { engine, past, lanes, stock, unsettled, events, reloads, patience }, ends);
+    let seat = Seat::new(
+        Parts { engine, past, lanes, stock, unsettled, events, reloads, patience, served, commands },
+        ends,
+    );
     let stop = asked_to_stop()?;
     let (close, closed) = oneshot::channel::<()>();
     let api = api.map(|api| tokio::task::spawn_local(api.run(async move { drop(closed.await) })));
@@ -110,6 +119,30 @@ async fn bind(graph: &Graph, desk: Desk) -> Result<Option<Server>> {
         tracing::info!(%address, "the API listens");
     }
     Ok(Some(server))
+}
+
+/// The policies that are asked here: none where a server decides.
+fn asked(graph: &Graph, catalog: &Catalog) -> Result<Vec<Policy>> {
+    if graph.link.is_some() { Ok(Vec::new()) } else { policies::open(graph, catalog) }
+}
+
+/// The line to the server, where the file has one.
+fn served(
+    link: Option<deskreel_pipeline::Link>,
+    place: Place,
+) -> Result<(Option<Served>, mpsc::Receiver<deskreel_model::link::Command>)> {
+    let Some(link) = link else { return Ok((None, mpsc::channel(1).1)) };
+    let about =
+        About { program: env!("CARGO_PKG_VERSION").to_owned(), recorder: host_name().to_string(), place };
+    let settings = deskreel_link::Settings {
+        server: link.server,
+        token: Token::File(link.token_file),
+        ca_file: link.ca_file,
+        plain_http: link.plain_http,
+        about,
+    };
+    let (handle, commands) = Link::start(settings).context("[link]")?;
+    Ok((Some(Served::new(handle)), commands))
 }
 
 fn desktop(graph: &Graph) -> Result<Option<api::Settings>> {
@@ -159,7 +192,7 @@ fn reloads(file: PathBuf, kept: PathBuf) -> Result<mpsc::Receiver<Reload>> {
     tokio::task::spawn_local(async move {
         while hangup.recv().await.is_some() {
             let read = config::read(&file).and_then(|Loaded { graph, catalog, .. }| {
-                let policies = policies::open(&graph, &catalog)?;
+                let policies = asked(&graph, &catalog)?;
                 Ok((Making::new(graph, &catalog)?, policies, catalog))
             });
             if read.is_ok()

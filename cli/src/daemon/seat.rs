@@ -6,14 +6,18 @@
 
 mod recordings;
 mod requests;
+mod server;
 
+pub use server::Served;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use deskreel_contract::Capture;
 use deskreel_host::Catalog;
 use deskreel_interaction::{Command, Commanded, Engine, Note, Output, Policy};
 use deskreel_model::event::{Event, Kind};
-use deskreel_model::{AgentId, Place};
+use deskreel_model::{AgentId, Place, RecordingId, link};
 use deskreel_recorder::Control;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -43,6 +47,8 @@ struct Wanted {
     /// Why it is footage, and why it takes what it takes of the screen.
     why: String,
     capture_why: String,
+    /// The id that a server has given it. A recording that goes on for it has an id of its own.
+    ordered: Option<RecordingId>,
 }
 
 pub struct Seat {
@@ -75,6 +81,11 @@ pub struct Seat {
     orphaned_until: Option<Instant>,
     waiting: Waiting,
     unsettled: Unsettled,
+    /// Where a server decides.
+    served: Option<Served>,
+    commands: mpsc::Receiver<link::Command>,
+    /// That the server has given the recording that runs.
+    tags: BTreeMap<String, String>,
 }
 
 /// Another pipeline file, without mistakes, or why the one before stays.
@@ -93,6 +104,9 @@ pub struct Parts {
     /// An agent of before this start whose desktop does not come back for so long is logged out. None where there is no
     /// desktop feed.
     pub patience: Option<Duration>,
+    /// Where a server decides, and what it commands.
+    pub served: Option<Served>,
+    pub commands: mpsc::Receiver<link::Command>,
 }
 
 impl Seat {
@@ -125,6 +139,9 @@ impl Seat {
             orphaned_until: None,
             waiting: Waiting::default(),
             unsettled: parts.unsettled,
+            served: parts.served,
+            commands: parts.commands,
+            tags: BTreeMap::new(),
         };
         seat.remember(remembered);
         if seat.status.agent.is_some() {
@@ -153,6 +170,7 @@ impl Seat {
                 () = &mut shutdown => break,
                 Some(Ask { act, reply }) = self.ends.asks.recv() => self.act(act, reply),
                 Some(event) = self.events.recv() => self.take_in(event),
+                Some(command) = self.commands.recv() => self.command(command),
                 Some(reload) = self.reloads.recv() => self.reload(reload),
                 Some(progress) = self.progress.recv() => self.delivered(progress),
                 () = tokio::time::sleep(due) => self.pass(),
@@ -192,6 +210,7 @@ impl Seat {
         if self.prepare_at.take_if(|at| *at <= Instant::now()).is_some() && self.lanes.is_idle() {
             self.lanes.prepare();
         }
+        self.look_at_link();
         self.look_at_room();
         self.look_at_health();
     }
@@ -213,6 +232,7 @@ impl Seat {
     fn take_in(&mut self, event: Event) {
         self.past.append(&event, now());
         self.note_agent(&event);
+        self.tell_server(&event);
         let mut outputs = Vec::new();
         self.engine.push(event, &mut |output| outputs.push(output));
         self.obey(outputs);
@@ -249,7 +269,7 @@ impl Seat {
             self.engine.push(event, &mut |output| outputs.push(output));
             for output in outputs {
                 match output {
-                    Output::Command(commanded) => self.want(&commanded),
+                    Output::Command(commanded) if self.served.is_none() => self.want(&commanded),
                     other => self.obey(vec![other]),
                 }
             }
@@ -259,6 +279,8 @@ impl Seat {
     fn obey(&mut self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
+                // What is done, the server says.
+                Output::Command(_) if self.served.is_some() => {}
                 Output::Command(commanded) => {
                     self.want(&commanded);
                     self.follow(commanded);
@@ -286,7 +308,7 @@ impl Seat {
             Command::Start { capture } => {
                 let (agent, why) = (agent.clone(), why.clone());
                 let capture_why = why.clone();
-                self.wanted = Some(Wanted { agent, capture: *capture, why, capture_why });
+                self.wanted = Some(Wanted { agent, capture: *capture, why, capture_why, ordered: None });
             }
             Command::Stop => drop(self.wanted.take_if(|wanted| wanted.agent == *agent)),
             Command::Capture { capture } => {
@@ -298,17 +320,27 @@ impl Seat {
         }
     }
 
+    /// What was wanted before is not any more.
+    fn begin_anew(&mut self, wanted: Wanted) {
+        let running = self.status.recording.as_ref().filter(|running| running.phase != Phase::Stopping);
+        let running = running.map(|running| running.recording.clone());
+        self.wanted = Some(wanted);
+        self.replace(running);
+    }
+
+    fn replace(&mut self, running: Option<RecordingId>) {
+        if let Some(other) = running {
+            self.stop(&other, "another recording begins");
+        }
+        (self.failures, self.retry_at, self.hindered) = (0, None, None);
+        self.strive();
+    }
+
     fn follow(&mut self, commanded: Commanded) {
         let running = self.status.recording.as_ref().filter(|running| running.phase != Phase::Stopping);
         let running = running.map(|running| running.recording.clone());
         match (commanded.command, running) {
-            (Command::Start { .. }, running) => {
-                if let Some(other) = running {
-                    self.stop(&other, "another recording begins");
-                }
-                (self.failures, self.retry_at, self.hindered) = (0, None, None);
-                self.strive();
-            }
+            (Command::Start { .. }, running) => self.replace(running),
             (Command::Stop, Some(recording)) => self.stop(&recording, "nothing wants it any longer"),
             (Command::Capture { capture }, Some(recording)) => {
                 self.lanes.control(&recording, Control::Capture { capture, why: commanded.why });
@@ -370,7 +402,8 @@ impl Seat {
         self.ends.news.tell(now(), what);
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.tell_status();
         self.ends.status.send_if_modified(|known| {
             let is_new = **known != self.status;
             if is_new {

@@ -14,6 +14,8 @@ pub enum Until {
     /// The recording takes this of the screen, and nothing else any more.
     Captured(RecordingId, Capture),
     Sealed(RecordingId),
+    /// A recording is in the making.
+    Begun,
 }
 
 #[derive(Default)]
@@ -41,6 +43,11 @@ impl Waiting {
         );
     }
 
+    pub fn begun(&mut self, recording: &RecordingId, capture: Capture) {
+        let done = Done { recording: Some(recording.clone()), capture: Some(capture) };
+        self.answer(|until| *until == Until::Begun, |_| Ok(done.clone()));
+    }
+
     pub fn sealed(&mut self, recording: &RecordingId) {
         let done = Done { recording: Some(recording.clone()), capture: None };
         self.answer(
@@ -48,7 +55,7 @@ impl Waiting {
             |until| match until {
                 Until::Sealed(_) => Ok(done.clone()),
                 // It ended before it could be paused: no pixel is taken any more.
-                Until::Captured(..) => Err(Refused::NothingRecorded),
+                Until::Captured(..) | Until::Begun => Err(Refused::NothingRecorded),
             },
         );
     }

@@ -27,12 +27,16 @@ impl Seat {
             self.status.recording.as_ref().is_some_and(|running| running.phase != Phase::Stopping);
         let Some(wanted) = self.wanted.as_ref().filter(|_| !is_running) else { return };
         let (agent, capture, why) = (wanted.agent.clone(), wanted.capture, wanted.why.clone());
-        let recording = deskreel_recorder::new_id();
+        // The first one has the id that the server gave; what goes on for it has another.
+        let ordered = wanted.ordered.clone().filter(|id| !self.folder(id).exists());
+        let recording = ordered.unwrap_or_else(deskreel_recorder::new_id);
         if let Err(hindrance) = self.stock.admit(&recording, &agent, &why) {
             return self.not_started(agent, hindrance);
         }
         let since = now();
-        self.unsettled.began(recording.clone(), agent.clone(), since, self.folder(&recording));
+        if self.served.is_none() {
+            self.unsettled.began(recording.clone(), agent.clone(), since, self.folder(&recording));
+        }
         self.tell(What::Starting {
             recording: recording.clone(),
             agent: agent.clone(),
@@ -53,6 +57,7 @@ impl Seat {
             disk_full: false,
             encoder: None,
         });
+        self.waiting.begun(&recording, capture);
         self.lanes.begin(Order { recording, agent, place: self.place.clone(), capture, why });
     }
 
@@ -179,6 +184,7 @@ impl Seat {
         };
         self.unsettled.ended(&recording, now());
         self.stock.ended(&recording, &result);
+        self.release_served(&recording, agent.as_ref().map(ToString::to_string));
         self.waiting.sealed(&recording);
         if was.is_none_or(|running| running.phase == Phase::Stopping) {
             return self.strive();

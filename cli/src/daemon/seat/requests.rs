@@ -43,7 +43,11 @@ impl Seat {
             }
         }
         match act {
-            Act::Request { request, .. } => self.answer(&request, reply),
+            Act::Request { request, .. } => {
+                if let Some(reply) = self.answer_served(&request, reply) {
+                    self.answer(&request, reply);
+                }
+            }
             _ => drop(reply.send(Ok(self.done()))),
         }
     }
