@@ -9,7 +9,9 @@ mod routes;
 mod ingest;
 
 // What people ask for.
+mod admin;
 mod interactions;
+mod link;
 mod media;
 mod session;
 

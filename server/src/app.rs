@@ -7,9 +7,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::api::{Brake, Person, Problem};
 use crate::config::Config;
+use crate::control::{self, Control};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::ingest::Ingest;
+use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::time::now_ms;
 
@@ -28,6 +30,8 @@ pub struct Shared {
     pub db: Db,
     pub store: Store,
     pub ingest: Ingest,
+    pub control: Control,
+    pub metrics: Metrics,
     uploads: Arc<Semaphore>,
     pub brake: Brake,
     /// Passwords are judged one or two at a time: each takes 19 MiB, and nobody is to run the server out of them.
@@ -49,6 +53,7 @@ impl App {
         let db = Db::open(&config.server.database).await?;
         let store = Store::open(&config.server.storage)?;
         let ingest = Ingest::start(db.clone(), store.clone());
+        let control = control::start(&config, &db).await?;
         let permits = usize::try_from(UPLOADS.max(config.server.largest_upload) / UNIT).unwrap_or(usize::MAX);
         let uploads = Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         let shared = Shared {
@@ -56,6 +61,8 @@ impl App {
             db,
             store,
             ingest,
+            control,
+            metrics: Metrics::new(),
             uploads,
             brake: Brake::default(),
             judges: Semaphore::new(2),
@@ -75,6 +82,20 @@ impl App {
     pub async fn log_in(&self, name: &str, password: &str) -> Result<Option<Person>> {
         let _turn = self.judges.acquire().await.map_err(|_| Error::GoingDown)?;
         self.db.log_in(name, password).await
+    }
+
+    pub async fn add_user(&self, person: &Person, password: &str) -> Result<bool> {
+        let _turn = self.judges.acquire().await.map_err(|_| Error::GoingDown)?;
+        self.db.add_user(person, password).await
+    }
+
+    pub async fn metrics(&self) -> Result<String> {
+        let counts = self.db.counts().await?;
+        self.metrics.recordings_open.set(counts.open);
+        self.metrics.recordings_closed.set(counts.closed);
+        self.metrics.footage_bytes.set(counts.bytes);
+        self.metrics.recorders_connected.set(counts.connected);
+        Ok(self.metrics.text())
     }
 
     /// Writes down that somebody looks, once in ten minutes of looking.

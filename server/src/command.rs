@@ -11,6 +11,7 @@ use crate::api::{Person, Role};
 use crate::config::{Config, Mistakes};
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::import;
 use crate::serve;
 
 /// The recording server: learns who is recorded, takes recordings in, keeps them and shows them.
@@ -45,6 +46,8 @@ enum Command {
     /// Recorders that are enrolled.
     #[command(subcommand)]
     Recorder(RecorderCommand),
+    /// Take in agents, groups and places: TOML, or CSV with the columns agent, name, group and devices.
+    Import { file: PathBuf, directory: PathBuf },
     /// People who may log in.
     #[command(subcommand)]
     User(UserCommand),
@@ -154,6 +157,14 @@ async fn run(command: Command) -> Result<(), Failed> {
             if !open(&file).await?.revoke(&recorder).await? {
                 return Err(Failed::Asked(format!("there is no recorder `{recorder}`")));
             }
+        }
+        Command::Import { file, directory } => {
+            let read = |source| Error::Read { what: directory.display().to_string(), source };
+            let text = std::fs::read_to_string(&directory).map_err(read)?;
+            let found = import::read(&directory, &text).map_err(Failed::Asked)?;
+            open(&file).await?.import(&found).await?;
+            let (agents, groups, places) = (found.agents.len(), found.groups.len(), found.places.len());
+            println!("{agents} agents, {groups} groups, {places} places");
         }
         Command::User(UserCommand::Add { file, name, role, groups, agent }) => {
             let password = password()?;

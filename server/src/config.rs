@@ -1,6 +1,6 @@
 //! The server's file, read and checked.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fmt, fs};
 
 use deskreel_host::Allow;
@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 /// What a file says, without its mistakes.
 #[derive(Debug)]
 pub struct Config {
-    pub file: PathBuf,
     pub server: Server,
     /// Feeds and policies, with their settings.
     pub graph: Graph,
@@ -46,7 +45,7 @@ impl Config {
                 format!("{}: the section `[server]` is missing: this is a recorder's file", file.display());
             return Ok((Err(Mistakes(vec![missing])), told));
         };
-        Ok((Ok(Config { file: file.to_owned(), server, graph, plugins }), told))
+        Ok((Ok(Config { server, graph, plugins }), told))
     }
 }
 

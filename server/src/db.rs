@@ -5,10 +5,14 @@
 
 pub mod annotations;
 pub mod audit;
+mod completeness;
+mod decided;
+pub mod directory;
 pub mod interactions;
 pub mod people;
 pub mod recorders;
 pub mod recordings;
+pub mod retention;
 mod sql;
 mod told;
 pub mod visible;

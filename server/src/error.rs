@@ -27,6 +27,8 @@ pub enum Error {
     /// Of a transaction that several waited for; whether there was no room.
     #[error("the index cannot be written: {0}")]
     Batch(String, bool),
+    #[error("the plugin `{plugin}` cannot be used: {reason}")]
+    Plugin { plugin: String, reason: String },
     #[error("the server is going down")]
     GoingDown,
 }
@@ -39,6 +41,7 @@ impl Error {
             Error::StoreUrl { .. } | Error::DatabaseUrl { .. } | Error::Read { .. } => Fault::Config,
             Error::Listen { .. } => Fault::Network,
             Error::Store(_) => Fault::Disk,
+            Error::Plugin { .. } => Fault::Plugin,
             Error::Database(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut) => {
                 Fault::Network
             }

@@ -17,6 +17,8 @@ use crate::api;
 use crate::app::App;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::feeds::Feeds;
+use crate::retention;
 
 /// Of the head of a request: who sends it slower holds a connection for nothing.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -31,6 +33,7 @@ pub async fn run(config: Config) -> Result<()> {
         None => None,
     };
     let app = App::open(config).await?;
+    let feeds = Feeds::start(&app.config, &app.control)?;
     let listener = TcpListener::bind(&server.listen).map_err(listening)?;
     listener.set_nonblocking(true).map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
@@ -47,8 +50,10 @@ pub async fn run(config: Config) -> Result<()> {
         tracing::info!("the server is going down");
         stop.graceful_shutdown(Some(FAREWELL));
     });
+    tokio::spawn(retention::run(app.clone()));
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
     let served = listen(listener, tls, api::router(app.clone()), handle).await;
+    drop(feeds);
     app.db.close().await;
     served.map_err(listening)
 }

@@ -43,10 +43,6 @@ impl Store {
         Ok(())
     }
 
-    pub async fn get(&self, recording: &str, sha256: &str) -> Result<Bytes> {
-        Ok(self.objects.get(&object(recording, sha256)).await?.bytes().await?)
-    }
-
     pub async fn get_range(
         &self,
         recording: &str,

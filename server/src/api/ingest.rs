@@ -56,8 +56,12 @@ pub async fn put_fragment(
                 let full = "This recorder has its quota of recordings that are not closed";
                 return Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, full).retry_after(60));
             }
-            let sha256 = body.sha256.clone();
+            let (sha256, size) = (body.sha256.clone(), body.size);
             let entry = app.ingest.fragment(&from, &recording, name, body).await?;
+            if entry == Entry::New {
+                app.metrics.uploads.inc();
+                app.metrics.uploaded_bytes.inc_by(size);
+            }
             return answer(entry, &sha256);
         }
     };

@@ -18,7 +18,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Input<T> {
     async fn from_request(request: Request, app: &App) -> Result<Input<T>, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         // A page of another site can send forms without asking, and this cannot be one.
-        if !kind.is_some_and(|kind| kind.split(';').next().unwrap_or("").trim() == "application/json") {
+        if kind.is_none_or(|kind| kind.split(';').next().unwrap_or("").trim() != "application/json") {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The body must be application/json",

@@ -133,7 +133,7 @@ pub async fn describe(app: &App, segment: &Segment, recording: &str) -> Answer<V
     let zero = segment.zero.unwrap_or(segment.from);
     let ms = |ns: u64| ns as f64 / 1e6;
     let (mut withheld, mut gaps, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-    for manifest in &manifest {
+    if let Some(manifest) = &manifest {
         for one in &manifest.withheld {
             let to = one.to.map(ms);
             withheld.push(

@@ -63,6 +63,15 @@ impl Recording {
     }
 }
 
+/// Of all recordings, and of recorders with a link.
+#[derive(Debug, Clone, Copy)]
+pub struct Counts {
+    pub open: i64,
+    pub closed: i64,
+    pub bytes: i64,
+    pub connected: i64,
+}
+
 /// A fragment that lies in the store and wants to be known.
 #[derive(Debug, Clone)]
 pub struct Arrival {
@@ -207,6 +216,18 @@ impl Db {
             }));
         }
         Ok(found)
+    }
+
+    pub async fn counts(&self) -> Result<Counts> {
+        let (open, closed, bytes): (i64, i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*) - COUNT(closed), COUNT(closed), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) \
+             FROM recordings WHERE deleted IS NULL",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let (connected,): (i64,) =
+            sqlx::query_as("SELECT COUNT(connected) FROM recorders").fetch_one(&self.pool).await?;
+        Ok(Counts { open, closed, bytes, connected })
     }
 
     /// Bytes of the recorder's recordings that are not closed.

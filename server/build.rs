@@ -1,0 +1,34 @@
+//! Puts the player (web/dist, which `npm run build` makes) into the program. Where it was not built, the server says so at `/`.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let dist = Path::new("../web/dist");
+    println!("cargo:rerun-if-changed={}", dist.display());
+    let mut files = Vec::new();
+    if dist.is_dir() {
+        collect(dist, &mut files)?;
+    }
+    files.sort();
+    let mut list = String::from("pub const FILES: &[(&str, &[u8])] = &[\n");
+    for file in files {
+        let name = file.strip_prefix(dist).map_err(io::Error::other)?.display().to_string();
+        list += &format!("    ({name:?}, include_bytes!({:?})),\n", fs::canonicalize(&file)?);
+    }
+    list += "];\n";
+    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo says no OUT_DIR"))?;
+    fs::write(Path::new(&out).join("player.rs"), list)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,526 @@
+//! Decides: events in, commands to recorders out, and what footage belongs to into the index.
+//!
+//! One task does it all, one thing after the other, so that nothing here needs a lock: events of feeds and of desktops, what
+//! recorders say on their links, and time. Events are stored before they are interpreted; a start takes in those of the last
+//! hours again, so that calls go on.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use deskreel_contract::Capture;
+use deskreel_interaction::{Command as Wanted, Commanded, Engine, Note, Output, Policy};
+use deskreel_link::server::Effect;
+use deskreel_link::{Moment, ServerEnd};
+use deskreel_model::event::Event;
+use deskreel_model::link::{Command, CommandId, CommandKind, FromRecorder, FromServer, Status};
+use deskreel_model::segment::Footage;
+use deskreel_model::{AgentId, Place, RecordingId, Utc};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::Config;
+use crate::db::Db;
+use crate::db::recorders::Recorder;
+use crate::error::{Error, Result};
+use crate::secret;
+
+mod calls;
+
+pub use calls::{Call, Calls};
+
+/// Inputs that wait. Who brings more waits too.
+const BACKLOG: usize = 4096;
+/// So many events are stored in one transaction.
+const BATCH: usize = 256;
+const TICK: Duration = Duration::from_secs(1);
+/// A recorder that does not obey within this does not at all.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Events that a start takes in again; nobody is in a call for longer.
+const REMEMBERED: Duration = Duration::from_secs(12 * 3600);
+/// Footage whose recorder was told begins at its event, give or take what the telling took.
+const SLACK: Duration = Duration::from_secs(5);
+
+enum Input {
+    Events { feed: String, events: Vec<Value>, stored: Option<oneshot::Sender<Result<Vec<String>>>> },
+    Connected { recorder: Recorder, line: Line },
+    Said { recorder: String, connection: u64, text: String },
+    Gone { recorder: String, connection: u64 },
+}
+
+/// Where a recorder's connection takes messages. Closed when this is dropped.
+pub struct Line {
+    pub connection: u64,
+    pub send: mpsc::UnboundedSender<String>,
+}
+
+/// A way in. Cheap to clone.
+#[derive(Clone)]
+pub struct Control(mpsc::Sender<Input>);
+
+impl Control {
+    /// Takes events in, in this order. For each one that is none, why; the others are stored once this returns.
+    pub async fn events(&self, feed: &str, events: Vec<Value>) -> Result<Vec<String>> {
+        let (stored, answer) = oneshot::channel();
+        self.send(Input::Events { feed: feed.to_owned(), events, stored: Some(stored) }).await?;
+        answer.await.map_err(|_| Error::GoingDown)?
+    }
+
+    /// The same from a thread that may wait, for who does not care what becomes of it.
+    pub fn emit(&self, feed: &str, event: Value) {
+        let _ =
+            self.0.blocking_send(Input::Events { feed: feed.to_owned(), events: vec![event], stored: None });
+    }
+
+    pub async fn connected(&self, recorder: Recorder, line: Line) -> Result<()> {
+        self.send(Input::Connected { recorder, line }).await
+    }
+
+    pub async fn said(&self, recorder: &str, connection: u64, text: String) -> Result<()> {
+        self.send(Input::Said { recorder: recorder.to_owned(), connection, text }).await
+    }
+
+    pub async fn gone(&self, recorder: &str, connection: u64) {
+        let _ = self.send(Input::Gone { recorder: recorder.to_owned(), connection }).await;
+    }
+
+    async fn send(&self, input: Input) -> Result<()> {
+        self.0.send(input).await.map_err(|_| Error::GoingDown)
+    }
+}
+
+/// A recorder that has been here since the server started.
+struct Known {
+    place: Place,
+    end: ServerEnd,
+    line: Option<Line>,
+    status: Status,
+}
+
+/// Footage that was commanded and is not final.
+struct Running {
+    agent: AgentId,
+    from: Utc,
+    recording: RecordingId,
+    /// None where nobody could be told.
+    recorder: Option<String>,
+    is_over: bool,
+}
+
+struct Loop {
+    db: Db,
+    engine: Engine,
+    calls: Calls,
+    recorders: HashMap<String, Known>,
+    running: Vec<Running>,
+    began: Instant,
+    salt: u32,
+}
+
+/// Starts the task. It ends when nobody can reach it any more.
+pub async fn start(config: &Config, db: &Db) -> Result<Control> {
+    let (send, inputs) = mpsc::channel(BACKLOG);
+    let engine = Engine::new(policies(config)?, config.graph.policy_rules.clone());
+    let mut control = Loop {
+        db: db.clone(),
+        engine,
+        calls: Calls::default(),
+        recorders: HashMap::new(),
+        running: Vec::new(),
+        began: Instant::now(),
+        salt: std::process::id(),
+    };
+    control.remember().await?;
+    tokio::spawn(control.serve(inputs));
+    Ok(Control(send))
+}
+
+fn policies(config: &Config) -> Result<Vec<Policy>> {
+    let one = |node: &deskreel_pipeline::Node| {
+        let id = &node.plugin.plugin;
+        let refused = |reason: String| Error::Plugin { plugin: id.clone(), reason };
+        let (found, _) =
+            config.plugins.find(id).ok_or_else(|| refused("there is no such plugin".to_owned()))?;
+        let library = deskreel_host::load(found).map_err(|error| refused(error.to_string()))?;
+        Policy::open(library, id, node.plugin.settings.clone()).map_err(|error| refused(error.to_string()))
+    };
+    config.graph.policies.iter().map(one).collect()
+}
+
+impl Loop {
+    async fn serve(mut self, mut inputs: mpsc::Receiver<Input>) {
+        let mut tick = tokio::time::interval(TICK);
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                _ = tick.tick() => {}
+            }
+            if let Err(error) = self.take(batch.drain(..).collect()).await {
+                tracing::error!(%error, "what has just come is not decided over");
+            }
+            if let Err(error) = self.pass().await {
+                tracing::error!(%error, "what has just become final is not in the index");
+            }
+        }
+    }
+
+    /// Events of before this start: for calls that are still on.
+    async fn remember(&mut self) -> Result<()> {
+        // Until a recorder connects nothing is begun there; what is wanted by then begins then.
+        for place in self.db.places_of_recorders().await? {
+            let event = presence(&place.as_str().into(), false)?;
+            self.engine.push(event, &mut |_| {});
+        }
+        let since = now().minus(REMEMBERED);
+        for body in self.db.events_since(crate::time::to_ms(since)).await? {
+            let Ok(event) = Event::parse(&body) else { continue };
+            self.calls.hear(&event);
+            let mut outputs = Vec::new();
+            self.engine.push(event, &mut |output| outputs.push(output));
+            for output in outputs {
+                if let Output::Command(commanded) = output {
+                    self.recall(&commanded).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a recorder was told before this start it does still, or knows better.
+    async fn recall(&mut self, commanded: &Commanded) -> Result<()> {
+        match commanded.command {
+            Wanted::Start { .. } => {
+                let from = commanded.at.minus(Duration::from_millis(commanded.late_ms));
+                if let Some((recording, recorder)) =
+                    self.db.footage_at(commanded.agent.as_str(), crate::time::to_ms(from)).await?
+                    && let Ok(recording) = serde_json::from_value::<RecordingId>(json!(recording))
+                {
+                    let agent = commanded.agent.clone();
+                    self.running.push(Running { agent, from, recording, recorder, is_over: false });
+                }
+            }
+            Wanted::Stop => self.over(&commanded.agent),
+            Wanted::Capture { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, inputs: Vec<Input>) -> Result<()> {
+        let mut events = Vec::new();
+        let mut answers = Vec::new();
+        let mut rest = Vec::new();
+        for input in inputs {
+            match input {
+                Input::Events { feed, events: told, stored } => {
+                    let mut wrong = Vec::new();
+                    for (index, event) in told.into_iter().enumerate() {
+                        match read(&feed, event) {
+                            Ok(event) => events.push((feed.clone(), event)),
+                            Err(reason) => wrong.push(format!("event {index}: {reason}")),
+                        }
+                    }
+                    answers.extend(stored.map(|stored| (stored, wrong)));
+                }
+                other => rest.push(other),
+            }
+        }
+        let result = self.events(events).await;
+        let failed = result.is_err();
+        for (stored, wrong) in answers {
+            let _ = stored.send(if failed { Err(Error::GoingDown) } else { Ok(wrong) });
+        }
+        result?;
+        for input in rest {
+            self.link(input).await?;
+        }
+        Ok(())
+    }
+
+    /// Stored first, then interpreted.
+    async fn events(&mut self, events: Vec<(String, Event)>) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        // By feed, each in its order.
+        for run in events.chunk_by(|one, next| one.0 == next.0) {
+            let rows: Vec<_> =
+                run.iter().map(|(_, event)| (crate::time::to_ms(event.at), event.json.to_string())).collect();
+            self.db.store_events(&run[0].0, &rows).await?;
+        }
+        for (_, event) in events {
+            self.calls.hear(&event);
+            self.push(event).await?;
+        }
+        Ok(())
+    }
+
+    async fn push(&mut self, event: Event) -> Result<()> {
+        let mut outputs = Vec::new();
+        self.engine.push(event, &mut |output| outputs.push(output));
+        Box::pin(self.obey(outputs)).await
+    }
+
+    async fn pass(&mut self) -> Result<()> {
+        let mut outputs = Vec::new();
+        self.engine.advance(now(), &mut |output| outputs.push(output));
+        self.obey(outputs).await?;
+        let ids: Vec<String> = self.recorders.keys().cloned().collect();
+        for id in ids {
+            let moment = self.moment();
+            let Some(known) = self.recorders.get_mut(&id) else { continue };
+            let effects = known.end.tick(moment);
+            self.perform(&id, effects).await?;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, outputs: Vec<Output>) -> Result<()> {
+        for output in outputs {
+            match output {
+                Output::Command(commanded) => self.command(commanded).await?,
+                Output::Footage(footage) => self.settle(&footage).await?,
+                Output::Decided(decided) => {
+                    let detail = serde_json::to_string(&decided).unwrap_or_default();
+                    tracing::info!(%detail, "decided");
+                }
+                Output::Note(Note::PolicyFailed { policy, message, .. }) => {
+                    tracing::warn!(%policy, message, "a policy failed; what it wanted before stands");
+                }
+                Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
+            }
+        }
+        Ok(())
+    }
+
+    // Commands.
+
+    async fn command(&mut self, commanded: Commanded) -> Result<()> {
+        let Commanded { agent, place, command, why, late_ms, at } = commanded;
+        match command {
+            Wanted::Start { capture } => {
+                let from = at.minus(Duration::from_millis(late_ms));
+                self.begin(agent, place, from, capture, why).await
+            }
+            Wanted::Stop => {
+                let running = self.current(&agent);
+                self.over(&agent);
+                match running {
+                    Some((recording, Some(recorder))) => {
+                        self.tell(&recorder, CommandKind::Stop { recording, why }).await
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Wanted::Capture { capture } => match self.current(&agent) {
+                Some((recording, Some(recorder))) => {
+                    self.tell(&recorder, CommandKind::Capture { recording, capture, why }).await
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    async fn begin(
+        &mut self,
+        agent: AgentId,
+        place: Option<Place>,
+        from: Utc,
+        capture: Capture,
+        why: String,
+    ) -> Result<()> {
+        self.salt = self.salt.wrapping_mul(0x9e37_79b1).wrapping_add(1);
+        let recording = RecordingId::new(now(), self.salt);
+        let at = |place: &Place| {
+            let there =
+                self.recorders.iter().find(|(_, known)| known.place == *place && known.line.is_some());
+            there.map(|(id, _)| id.clone())
+        };
+        let recorder = place.as_ref().and_then(at);
+        let missing = match (&place, &recorder) {
+            (_, Some(_)) => None,
+            (None, None) => Some("nobody knows where the agent sits".to_owned()),
+            (Some(place), None) => Some(format!("no recorder is connected at {place}")),
+        };
+        let mut write = self.db.write().await?;
+        let told = (recording.as_str(), recorder.as_deref());
+        write
+            .footage_begun(
+                told,
+                agent.as_str(),
+                place.as_ref().map(Place::as_str),
+                crate::time::to_ms(from),
+                &why,
+                missing.as_deref(),
+            )
+            .await?;
+        write.commit().await?;
+        self.running.push(Running {
+            agent: agent.clone(),
+            from,
+            recording: recording.clone(),
+            recorder: recorder.clone(),
+            is_over: false,
+        });
+        match recorder {
+            Some(recorder) => {
+                self.tell(&recorder, CommandKind::Start { recording, agent, capture, why }).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn current(&self, agent: &AgentId) -> Option<(RecordingId, Option<String>)> {
+        let mut of_agent =
+            self.running.iter().rev().filter(|running| running.agent == *agent && !running.is_over);
+        of_agent.next().map(|running| (running.recording.clone(), running.recorder.clone()))
+    }
+
+    fn over(&mut self, agent: &AgentId) {
+        self.running
+            .iter_mut()
+            .filter(|running| running.agent == *agent)
+            .for_each(|running| running.is_over = true);
+    }
+
+    async fn tell(&mut self, recorder: &str, kind: CommandKind) -> Result<()> {
+        let id = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
+        let command = Command { id: CommandId(id.into()), deadline: now().plus(DEADLINE), kind };
+        let moment = self.moment();
+        let Some(known) = self.recorders.get_mut(recorder) else { return Ok(()) };
+        let effects = known.end.command(command, moment);
+        self.perform(recorder, effects).await
+    }
+
+    /// Final: whose footage it is, and the segments on it.
+    async fn settle(&mut self, footage: &Footage) -> Result<()> {
+        let near = |running: &Running| {
+            running.agent == footage.agent
+                && running.from.plus(SLACK) >= footage.from
+                && footage.to.is_none_or(|to| running.from <= to)
+        };
+        let found = self.running.iter().position(near);
+        let running = found.map(|at| self.running.remove(at));
+        let recording = running.as_ref().map(|running| running.recording.as_str());
+        let mut write = self.db.write().await?;
+        write.footage_final(recording, footage, &self.calls).await?;
+        write.commit().await
+    }
+
+    // Links.
+
+    async fn link(&mut self, input: Input) -> Result<()> {
+        let moment = self.moment();
+        match input {
+            Input::Events { .. } => Ok(()),
+            Input::Connected { recorder: Recorder { recorder, place }, line } => {
+                let known = self.recorders.entry(recorder).or_insert_with(|| Known {
+                    place: place.as_str().into(),
+                    end: ServerEnd::new(None),
+                    line: None,
+                    status: Status::default(),
+                });
+                known.place = place.as_str().into();
+                known.end.connected(moment);
+                known.line = Some(line);
+                Ok(())
+            }
+            Input::Said { recorder, connection, text } => {
+                let Some(known) = self.of(&recorder, connection) else { return Ok(()) };
+                let effects = match FromRecorder::parse(&text) {
+                    Ok(message) => known.end.take(message, moment),
+                    Err(error) => {
+                        vec![Effect::Close { reason: format!("not a message of the link: {error}") }]
+                    }
+                };
+                self.perform(&recorder, effects).await
+            }
+            Input::Gone { recorder, connection } => {
+                let Some(known) = self.of(&recorder, connection) else { return Ok(()) };
+                known.end.cut();
+                known.line = None;
+                let place = known.place.clone();
+                self.db.presence(&recorder, None).await?;
+                self.push(presence(&place, false)?).await
+            }
+        }
+    }
+
+    fn of(&mut self, recorder: &str, connection: u64) -> Option<&mut Known> {
+        let known = self.recorders.get_mut(recorder)?;
+        known.line.as_ref().is_some_and(|line| line.connection == connection).then_some(known)
+    }
+
+    async fn perform(&mut self, recorder: &str, effects: Vec<Effect>) -> Result<()> {
+        for effect in effects {
+            match effect {
+                Effect::Send(message) => self.send(recorder, &message),
+                Effect::Present(hello) => {
+                    let place = self.recorders.get(recorder).map(|known| known.place.clone());
+                    self.db.presence(recorder, Some(&hello.program)).await?;
+                    if let Some(place) = place {
+                        self.push(presence(&place, true)?).await?;
+                    }
+                }
+                Effect::Status(status) => {
+                    let doing = serde_json::to_string(&status).unwrap_or_default();
+                    self.db.doing(recorder, &doing, status.offset_ms).await?;
+                    if let Some(known) = self.recorders.get_mut(recorder) {
+                        known.status = status;
+                    }
+                }
+                Effect::Event { stream, number, event } => {
+                    match read(&format!("desktop-{recorder}"), event) {
+                        Ok(event) => {
+                            Box::pin(self.events(vec![(format!("desktop-{recorder}"), event)])).await?;
+                        }
+                        Err(reason) => tracing::warn!(recorder, reason, "an event is skipped"),
+                    }
+                    let known = self.recorders.get_mut(recorder);
+                    let more = known.map(|known| known.end.stored(&stream, number)).unwrap_or_default();
+                    Box::pin(self.perform(recorder, more)).await?;
+                }
+                Effect::Lost { from, to, .. } => {
+                    tracing::warn!(recorder, from, to, "events of a desktop are lost")
+                }
+                Effect::Answered { id, result } => tracing::info!(recorder, %id, ?result, "answered"),
+                Effect::Overdue { id } => tracing::warn!(recorder, %id, "a command is not answered"),
+                Effect::Close { reason } => {
+                    tracing::warn!(recorder, reason, "a link is closed");
+                    if let Some(known) = self.recorders.get_mut(recorder) {
+                        known.end.cut();
+                        known.line = None;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, recorder: &str, message: &FromServer) {
+        let Some(line) = self.recorders.get(recorder).and_then(|known| known.line.as_ref()) else { return };
+        if let Ok(text) = serde_json::to_string(message) {
+            let _ = line.send.send(text);
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { monotonic: self.began.elapsed(), utc: now() }
+    }
+}
+
+/// An event as it is to be stored: with its feed.
+fn read(feed: &str, mut event: Value) -> std::result::Result<Event, String> {
+    let Value::Object(fields) = &mut event else { return Err("not an object".to_owned()) };
+    fields.insert("feed".to_owned(), json!(feed));
+    Event::parse(&event.to_string()).map_err(|error| error.to_string())
+}
+
+fn presence(place: &Place, online: bool) -> Result<Event> {
+    let kind = if online { "recorder.connected" } else { "recorder.disconnected" };
+    let event = json!({ "type": kind, "at": now().to_string(), "place": place });
+    Event::parse(&event.to_string()).map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+fn now() -> Utc {
+    Utc(jiff::Timestamp::now())
+}

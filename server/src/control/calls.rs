@@ -1,0 +1,94 @@
+//! What events say of calls, for whoever looks an interaction up: direction, data, when it was on hold.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use deskreel_model::event::{CallChange, Event, Kind};
+use deskreel_model::{CallId, Utc};
+use serde_json::Value;
+
+/// Calls that are remembered; the oldest goes. A day of a large contact centre.
+const KEPT: usize = 200_000;
+
+#[derive(Debug, Clone, Default)]
+pub struct Call {
+    pub direction: Option<String>,
+    pub call_type: Option<String>,
+    pub attached: BTreeMap<String, String>,
+    /// From when until when, by the agents' clocks together; none while it lasts.
+    pub held: Vec<(Utc, Option<Utc>)>,
+}
+
+#[derive(Default)]
+pub struct Calls {
+    by_id: HashMap<CallId, Call>,
+    order: VecDeque<CallId>,
+}
+
+impl Calls {
+    pub fn get(&self, call: &CallId) -> Option<&Call> {
+        self.by_id.get(call)
+    }
+
+    pub fn hear(&mut self, event: &Event) {
+        let Kind::Call { change, call, about, .. } = &event.kind else { return };
+        if !self.by_id.contains_key(call) {
+            self.order.push_back(call.clone());
+            if self.order.len() > KEPT
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.by_id.remove(&oldest);
+            }
+        }
+        let known = self.by_id.entry(call.clone()).or_default();
+        let text = |text: &Option<Box<str>>| text.as_ref().map(ToString::to_string);
+        known.direction = known.direction.take().or_else(|| text(&about.direction));
+        known.call_type = known.call_type.take().or_else(|| text(&about.call_type));
+        let attached = about.attached.as_ref().and_then(|json| serde_json::from_str::<Value>(json).ok());
+        for (key, value) in attached.as_ref().and_then(Value::as_object).into_iter().flatten() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            known.attached.insert(key.clone(), value);
+        }
+        let is_open = known.held.last().is_some_and(|(_, to)| to.is_none());
+        match change {
+            CallChange::Held if !is_open => known.held.push((event.at, None)),
+            CallChange::Retrieved | CallChange::Cleared => {
+                if let Some((_, to)) = known.held.last_mut() {
+                    to.get_or_insert(event.at);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn holds_end_and_data_are_gathered() {
+        let mut calls = Calls::default();
+        for (at, kind, more) in [
+            ("00", "delivered", r#","direction":"inbound""#),
+            ("05", "established", r#","attached":{"product":"loan","tries":2}"#),
+            ("10", "held", ""),
+            ("20", "retrieved", ""),
+            ("30", "held", ""),
+            ("40", "cleared", ""),
+        ] {
+            let line = format!(
+                r#"{{"type":"call.{kind}","at":"2026-01-05T09:00:{at}.000Z","call":"77","agent":"ann"{more}}}"#
+            );
+            calls.hear(&Event::parse(&line).unwrap());
+        }
+        let call = calls.get(&"77".into()).unwrap();
+        assert_eq!(call.direction.as_deref(), Some("inbound"));
+        assert_eq!((call.attached["product"].as_str(), call.attached["tries"].as_str()), ("loan", "2"));
+        let seconds = |at: Utc| at.0.as_second() % 60;
+        let held: Vec<_> =
+            call.held.iter().map(|(from, to)| (seconds(*from), seconds(to.unwrap()))).collect();
+        assert_eq!(held, [(10, 20), (30, 40)]);
+    }
+}

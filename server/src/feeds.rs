@@ -1,0 +1,45 @@
+//! Feeds of the server's file: what they emit is taken in like everything else.
+
+use std::sync::Arc;
+
+use deskreel_host::{HostCallbacks, Plugin};
+
+use crate::config::Config;
+use crate::control::Control;
+use crate::error::{Error, Result};
+
+/// Feeds that run. Dropping it stops them.
+pub struct Feeds(Vec<(String, Plugin)>);
+
+impl Feeds {
+    pub fn start(config: &Config, control: &Control) -> Result<Feeds> {
+        let mut feeds = Feeds(Vec::new());
+        for node in &config.graph.feeds {
+            let id = &node.plugin.plugin;
+            let refused = |reason: String| Error::Plugin { plugin: id.clone(), reason };
+            let (found, _) =
+                config.plugins.find(id).ok_or_else(|| refused("there is no such plugin".to_owned()))?;
+            let library = deskreel_host::load_with_deadline(found, deskreel_host::LOAD_LIMIT)
+                .map_err(|error| refused(error.to_string()))?;
+            let (name, control) = (node.name.clone(), control.clone());
+            // On a thread of the feed's: it may wait there.
+            let on_emit = Arc::new(move |event| control.emit(&name, event));
+            let mut plugin = library
+                .create(id, &node.plugin.settings, HostCallbacks { on_emit })
+                .map_err(|error| refused(error.to_string()))?;
+            plugin.start_feed().map_err(|error| refused(error.to_string()))?;
+            feeds.0.push((node.name.clone(), plugin));
+        }
+        Ok(feeds)
+    }
+}
+
+impl Drop for Feeds {
+    fn drop(&mut self) {
+        for (name, feed) in &mut self.0 {
+            if let Err(error) = feed.stop_feed() {
+                tracing::warn!(feed = name, %error, "the feed did not stop as it should");
+            }
+        }
+    }
+}
