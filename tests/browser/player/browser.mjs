@@ -36,7 +36,12 @@ async function start(file, port) {
     /** The same server again, after `end`. */
     again: () => start(file, new URL(address).port),
     tell: (word) => server.stdin.write(`${word}\n`),
-    end: () => new Promise((resolve) => (server.once("exit", resolve), server.kill("SIGKILL"))),
+    end: () =>
+      new Promise((resolve) => {
+        if (server.exitCode !== null || server.signalCode !== null) resolve();
+        server.once("exit", resolve);
+        server.kill("SIGKILL");
+      }),
   };
 }
 

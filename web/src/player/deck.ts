@@ -23,10 +23,13 @@ export class Deck {
   private hls: HlsType | null = null;
   private pieces: readonly Piece[] = [];
   private frames = new Map<string, number[]>();
+  private sorted: number[] | null = null;
   /** Media time to be at once the playlist is there. */
   private wanted: number | null;
   /** The player's time of the picture that was shown last. */
   private shown = 0;
+  /** The player's time of the last seek. */
+  private sought = -1;
   private isLoaded = false;
   private isRepaired = false;
   private ended = false;
@@ -93,6 +96,7 @@ export class Deck {
       if (frag.sn === "initSegment" || !payload.byteLength) return;
       const times = frameTimes(payload);
       if (times.length) this.frames.set(frag.url, times);
+      this.sorted = null;
     });
     hls.on(Events.FRAG_BUFFERED, () => {
       this.wanted = null;
@@ -110,7 +114,8 @@ export class Deck {
    * there is still on its way.
    */
   private get isAhead(): boolean {
-    return this.video.paused && this.shown > this.video.currentTime + INTO_FRAME_MS / 1000;
+    const { paused, currentTime } = this.video;
+    return paused && Math.abs(currentTime - this.sought) < 1e-4 && this.shown > currentTime + INTO_FRAME_MS / 1000;
   }
 
   private get source(): string {
@@ -175,7 +180,8 @@ export class Deck {
       this.wanted = ms;
       return;
     }
-    this.video.currentTime = toPlayer(this.pieces, this.zeroUtcMs, ms + INTO_FRAME_MS);
+    this.sought = toPlayer(this.pieces, this.zeroUtcMs, ms + INTO_FRAME_MS);
+    this.video.currentTime = this.sought;
   }
 
   set rate(rate: number) {
@@ -196,12 +202,25 @@ export class Deck {
   /** Media time of the next frame, or the one before, as the fragments on hand say it. */
   neighbor(direction: 1 | -1): number {
     const at = this.at;
-    const times = [...this.frames.values()].flat().sort((a, b) => a - b);
+    const { times } = this;
     // Current frame: the last one that began.
     let current = -1;
     while (current + 1 < times.length && times[current + 1]! <= at + INTO_FRAME_MS / 2) current++;
     const next = current >= 0 ? times[current + direction] : undefined;
     return next ?? Math.max(0, at + direction * USUAL_FRAME_MS);
+  }
+
+  /** Media time at which the picture that is shown gives way to the next one; null where that is not known yet. */
+  get changesAt(): number | null {
+    const at = this.at;
+    const next = this.times.find((time) => time > at + INTO_FRAME_MS);
+    return next ?? null;
+  }
+
+  /** Of the frames in all fragments on hand. */
+  private get times(): number[] {
+    this.sorted ??= [...this.frames.values()].flat().sort((a, b) => a - b);
+    return this.sorted;
   }
 
   end(): void {

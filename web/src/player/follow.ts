@@ -52,9 +52,3 @@ export interface Stretch {
   from: number;
   to: number;
 }
-
-/** Where to go on, if `at` lies in one of these stretches and enough of it is left to be worth a jump. */
-export function skipFrom(stretches: readonly Stretch[], at: number, leastMs: number): number | null {
-  const inside = stretches.find((stretch) => stretch.from <= at && at < stretch.to);
-  return inside && inside.to - at >= leastMs ? inside.to : null;
-}

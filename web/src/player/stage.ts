@@ -5,7 +5,7 @@
 
 import { h, icon, fill } from "../dom.ts";
 import { Deck } from "./deck.ts";
-import { laneAt, nextTurn, skipFrom, type Span, type Stretch } from "./follow.ts";
+import { laneAt, nextTurn, type Span, type Stretch } from "./follow.ts";
 
 export interface Reel {
   recording: string;
@@ -31,7 +31,7 @@ export interface StageEvents {
 const WARM_AHEAD_MS = 6000;
 const DECKS = 3;
 const LEAST_SKIP_MS = 1500;
-/** Shown of a still stretch before and after it is skipped. */
+/** Shown of a still stretch before something moves. */
 const STILL_MARGIN_MS = 400;
 const IN_STEP_MS = 50;
 const OUT_OF_STEP_MS = 500;
@@ -184,10 +184,9 @@ export class Stage {
     if (!main || this.main === null) return;
     const reel = this.reels[this.main]!;
     if (!this.isPlaying) {
+      // The picture on the screen may be one ahead of the time at which the browser stopped; a seek settles both.
       if (this.isStopping && main.deck.isShowing && main.deck.video.paused) {
-        this.isStopping = false;
-        this.moment = Math.max(this.moment, reel.from + main.deck.at);
-        this.events.moved();
+        this.seek(Math.max(this.moment, reel.from + main.deck.at));
         this.events.changed();
       }
       this.reveal();
@@ -230,9 +229,10 @@ export class Stage {
       return;
     }
     if (!this.isSkipping || !deck.isShowing || this.isAtEdge) return;
-    const still = reel.still.map(({ from, to }) => ({ from: from + STILL_MARGIN_MS, to: to - STILL_MARGIN_MS }));
-    const to = skipFrom(still, this.moment, LEAST_SKIP_MS);
-    if (to !== null) this.seek(to);
+    const next = deck.changesAt;
+    if (next === null) return;
+    const to = reel.from + next - STILL_MARGIN_MS;
+    if (to - this.moment >= LEAST_SKIP_MS) this.seek(to);
   }
 
   private show(reel: number): void {

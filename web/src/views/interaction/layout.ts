@@ -90,7 +90,10 @@ function lane(agent: string, name: string, data: Interaction, reels: Reel[], mom
     ];
   });
   const missing = own.filter((footage) => footage.missing);
-  for (const footage of missing) screen.push({ from: moment(footage.started), to: footage.ended ? moment(footage.ended) : end, kind: "missing", text: "Missing", detail: footage.missing! });
+  for (const footage of missing) {
+    const wanted = segments.filter((segment) => segment.recording === footage.recording).map((segment) => (segment.to ? moment(segment.to) : end));
+    screen.push({ from: moment(footage.started), to: footage.ended ? moment(footage.ended) : Math.max(0, ...wanted), kind: "missing", text: "Missing", detail: footage.missing! });
+  }
   const bars = segments.map((segment): Bar & { call: string | null } => ({
     from: moment(segment.from),
     to: segment.to ? moment(segment.to) : end,

@@ -1,5 +1,6 @@
 // Beside the screens: what was written about moments, labels, and what is known of the calls.
 
+import { currentSession } from "../../api.ts";
 import { fill, h, icon } from "../../dom.ts";
 import { capital, duration, moment, words } from "../../format.ts";
 import { say } from "../../shell.ts";
@@ -110,7 +111,10 @@ export class Side {
     });
     const chip = (label: string): HTMLElement =>
       h("span", { class: "chip" }, label, h("button", { ariaLabel: `Remove the label ${label}`, on: { click: (event) => ((event.currentTarget as HTMLElement).blur(), void this.attempt(this.view.label(label, false))) } }, icon("close")));
-    fill(this.labels, ...data.labels.map(chip), form);
+    // Agents see labels and set none.
+    const mayChange = currentSession()?.role !== "agent";
+    const plain = (label: string): HTMLElement => h("span", { class: "chip" }, label);
+    fill(this.labels, ...data.labels.map(mayChange ? chip : plain), mayChange && form, !mayChange && !data.labels.length && h("span", { class: "by" }, "None"));
   }
 
   private call(call: Interaction["calls"][number]): HTMLElement {

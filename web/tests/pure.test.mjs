@@ -1,0 +1,132 @@
+// What needs no browser: who is shown when, and how times become other times.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { toMedia, toPlayer } from "../../target/web-tests/player/clock.js";
+import { laneAt, nextTurn } from "../../target/web-tests/player/follow.js";
+import { frameTimes } from "../../target/web-tests/player/frames.js";
+import { layOut } from "../../target/web-tests/views/interaction/layout.js";
+import { href, parse } from "../../target/web-tests/route.js";
+import { duration, parseDuration } from "../../target/web-tests/format.js";
+
+// Two-step transfer: lane 0 has the customer until 30, lane 1 from then on; both consult from 20 to 30.
+const TRANSFER = [
+  { lane: 0, role: "primary", from: 0, to: 30_000 },
+  { lane: 0, role: "consult", from: 20_000, to: 30_000 },
+  { lane: 1, role: "consult", from: 20_000, to: 30_000 },
+  { lane: 0, role: "after_call_work", from: 30_000, to: 40_000 },
+  { lane: 1, role: "primary", from: 30_000, to: 60_000 },
+];
+
+test("the screen of who has the customer is shown", () => {
+  assert.equal(laneAt(TRANSFER, 25_000, null), 0);
+  assert.equal(laneAt(TRANSFER, 30_000, 0), 1);
+  assert.equal(laneAt(TRANSFER, 60_000, 1), null);
+  assert.deepEqual(nextTurn(TRANSFER, 5000, 0), { at: 30_000, lane: 1 });
+  assert.equal(nextTurn(TRANSFER, 30_000, 1), null);
+});
+
+test("a conference stays with who is shown, and a transfer without consultation is waited for", () => {
+  const conference = [
+    { lane: 0, role: "primary", from: 0, to: 50 },
+    { lane: 1, role: "primary", from: 20, to: 60 },
+  ];
+  assert.equal(laneAt(conference, 30, 0), 0);
+  assert.equal(laneAt(conference, 55, 0), 1);
+  const blind = [
+    { lane: 0, role: "primary", from: 0, to: 100 },
+    { lane: 1, role: "primary", from: 150, to: 200 },
+  ];
+  assert.equal(laneAt(blind, 120, 0), null);
+  assert.deepEqual(nextTurn(blind, 100, 0), { at: 150, lane: 1 });
+  // The same agent again, after a time without footage.
+  const again = [{ ...blind[0] }, { ...blind[1], lane: 0 }];
+  assert.deepEqual(nextTurn(again, 100, 0), { at: 150, lane: 0 });
+});
+
+test("a playlist with dates tells media time through a gap, both ways", () => {
+  // Four seconds, a gap of three, two seconds.
+  const pieces = [
+    { start: 0, duration: 2, programDateTime: 100_000 },
+    { start: 2, duration: 2, programDateTime: 102_000 },
+    { start: 4, duration: 2, programDateTime: 107_000 },
+  ];
+  for (const [media, player] of [[0, 0], [3500, 3.5], [7000, 4], [8500, 5.5]]) {
+    assert.equal(toPlayer(pieces, 100_000, media), player);
+    assert.equal(toMedia(pieces, 100_000, player), media);
+  }
+  assert.equal(toPlayer(pieces, 100_000, 5000), 4, "in the gap: where it begins");
+  const plain = pieces.map((piece) => ({ ...piece, programDateTime: null }));
+  assert.equal(toPlayer(plain, 100_000, 3500), 3.5);
+  assert.equal(toMedia([], 0, 1.5), 1500);
+});
+
+test("times of frames are read from a fragment", () => {
+  const box = (name, ...content) => {
+    const body = Buffer.concat(content);
+    const head = Buffer.alloc(8);
+    head.writeUInt32BE(body.length + 8);
+    head.write(name, 4);
+    return Buffer.concat([head, body]);
+  };
+  const word = (value) => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(value >>> 0);
+    return bytes;
+  };
+  const words = (...values) => Buffer.concat(values.map(word));
+  // tfdt version 1 at 180000 ticks; three samples with duration and composition offset, which is signed.
+  const tfdt = box("tfdt", words(0x01000000, 0, 180_000));
+  const trun = box("trun", words(0x01000901, 3, 0, 4500, 9000, 4500, 0, 9000, -4500));
+  const fragment = Buffer.concat([box("moof", box("mfhd", words(0, 1)), box("traf", box("tfhd", words(0x020000, 1)), tfdt, trun)), box("mdat", words(1, 2))]);
+  const bytes = fragment.buffer.slice(fragment.byteOffset, fragment.byteOffset + fragment.length);
+  assert.deepEqual(frameTimes(bytes), [2050, 2050, 2100]);
+  // Whatever is cut off or is something else gives less, and no error.
+  for (let length = 0; length < fragment.length; length++) frameTimes(bytes.slice(0, length));
+});
+
+test("an interaction is laid out in moments, with missing footage and holds where they belong", () => {
+  const at = (seconds) => new Date(1_000_000 + seconds * 1000).toISOString();
+  const layout = layOut(
+    {
+      interaction: "77", started: at(0), ended: at(60), live: false, agents: ["ann", "bob"], labels: [], media: "voice", direction: "inbound",
+      duration_ms: 60_000, has_footage: "some", notes: [{ id: "1", at_ms: 3000, recording: "r1", author: "sue", text: "here", label: null, created: at(99) }],
+      segments: [
+        { agent: "ann", place: "seat-12", recording: "r1", call: "77", role: "primary", from: at(0), to: at(30), offset_ms: 0, duration_ms: 30_000, why: "" },
+        { agent: "ann", place: "seat-12", recording: "r1", call: "78", role: "consult", from: at(20), to: at(30), offset_ms: 0, duration_ms: 10_000, why: "" },
+        { agent: "bob", place: "seat-31", recording: null, call: "77", role: "primary", from: at(30), to: at(60), offset_ms: 0, duration_ms: 30_000, why: "" },
+      ],
+      calls: [{ call: "77", direction: null, type: null, attached: {}, held: [{ from: at(20), to: at(30) }] }],
+      footage: [
+        { recording: "r1", agent: "ann", started: at(2), ended: at(40), live: false, withheld: [], gaps: [{ from_ms: 1000, to_ms: 2000, cause: "disk_full" }], parts: [], missing: null },
+        { recording: "r2", agent: "bob", started: at(30), ended: at(60), live: false, withheld: [], gaps: [], parts: [], missing: "the recorder was away" },
+      ],
+    },
+    new Map([["ann", "Ann Keller"]]),
+    0,
+  );
+  assert.equal(layout.length, 60_000);
+  assert.deepEqual(layout.agents, ["Ann Keller", "bob"]);
+  assert.deepEqual(layout.spans.map(({ from, to }) => [from, to]), [[2000, 30_000], [20_000, 30_000]]);
+  const [ann, bob] = layout.lanes;
+  assert.deepEqual(ann.segments.map(({ kind, row }) => [kind, row]), [["primary", 0], ["consult", 1], ["hold", 0]]);
+  assert.equal(ann.screen.find(({ kind }) => kind === "gap").from, 3000);
+  assert.equal(bob.reel, null);
+  assert.equal(bob.screen[0].detail, "the recorder was away");
+  assert.equal(bob.segments.some(({ kind }) => kind === "hold"), false, "Bob was not in the call then");
+  assert.equal(layout.marks[0].at, 5000);
+});
+
+test("addresses lead there and back", () => {
+  const evil = 'a/b?c#d&"<';
+  const { view, id, query } = parse(href("interaction", evil, { at: "5", agent: evil }));
+  assert.deepEqual([view, id, query.get("at"), query.get("agent")], ["interaction", evil, "5", evil]);
+  assert.equal(parse("").view, "interactions");
+  assert.equal(parse("#/interaction/%").id, "%");
+});
+
+test("lengths of time are read as they are written", () => {
+  for (const [text, ms] of [["62", 62_000], ["1:02", 62_000], ["1:01:02", 3_662_000]]) assert.equal(parseDuration(text), ms);
+  for (const text of ["", "1:", "a", "1:2:3:4"]) assert.equal(parseDuration(text), null);
+  assert.equal(duration(3_662_999), "1:01:02");
+});
