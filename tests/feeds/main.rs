@@ -9,6 +9,7 @@ mod tls;
 
 mod jsonl;
 mod webhook;
+mod workspace;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -104,7 +104,7 @@ pub const TYPES: &[EventType] = &[
     event("recorder.connected", &[need("place")], "From the host: the recorder at this place can be commanded."),
     event("recorder.disconnected", &[need("place")], "From the host: it cannot; what it does, it goes on doing."),
     event("feed.gap", &[need("feed"), may("reason")], "Events of this feed were lost: what is known of its calls is in doubt."),
-    event("feed.state", &[need("feed"), need("state"), may("device"), may("agent"), may("reason")], "What this feed can tell from here on: `live`, `catching_up` (what comes is older), or `lost`. With `device`, of that one: `registered`, or `lost`."),
+    event("feed.state", &[need("feed"), need("state"), may("device"), may("agent"), may("reason")], "What this feed can tell from here on: `live`, `catching_up` (what comes is older), or `lost`. With `agent`, of that agent's session; with `device`, of that one: `registered`, or `lost`."),
     event("feed.clock", &[need("feed"), of(Takes::Offset, need("offset_ms"))], "From the host: the clock of this feed is behind by so much, or ahead where negative."),
 ];
 

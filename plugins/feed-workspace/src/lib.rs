@@ -1,0 +1,98 @@
+//! `feed.workspace`: the Genesys Workspace API, version 3.
+//!
+//! The API has one session for each user, so the feed has one for each agent (`session.rs`): it logs in (`login.rs`), listens over
+//! CometD (`bayeux.rs`), and `seat.rs` makes events of what it hears (pure). All on one thread with a runtime of its own.
+
+mod bayeux;
+mod http;
+mod login;
+mod outlet;
+mod seat;
+mod session;
+mod users;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use deskreel_sdk::prelude::*;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use http::Site;
+use outlet::Outlet;
+use seat::Name;
+
+export_plugin! { descriptor: "plugin.toml", feed "feed.workspace" => WorkspaceFeed }
+
+/// For every session to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    server: String,
+    users_file: PathBuf,
+    #[serde(default = "default_client")]
+    client_id: String,
+    client_secret_file: Option<PathBuf>,
+    api_key_file: Option<PathBuf>,
+    #[serde(default)]
+    agent: Name,
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
+    plain_http: bool,
+}
+
+fn default_client() -> String {
+    "deskreel".to_owned()
+}
+
+struct WorkspaceFeed {
+    settings: Settings,
+    outlet: Arc<Outlet>,
+    running: Option<(watch::Sender<bool>, thread::JoinHandle<()>)>,
+}
+
+impl Feed for WorkspaceFeed {
+    type Settings = Settings;
+
+    fn open(settings: Settings, host: Host) -> Result<Self> {
+        http::check(&settings.server, settings.plain_http)?;
+        Ok(WorkspaceFeed { settings, outlet: Arc::new(Outlet::new(host)), running: None })
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let users = users::read(&self.settings.users_file).map_err(PluginError::unavailable)?;
+        let site = Arc::new(Site::new(&self.settings)?);
+        let name = self.settings.agent;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = watch::channel(false);
+        let outlet = self.outlet.clone();
+        outlet.open();
+        let thread = thread::Builder::new().name("feed.workspace".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                let devices = seat::Devices::default();
+                let mut sessions = JoinSet::new();
+                for user in users {
+                    let seat = seat::Seat::new(&user.name, name, devices.clone());
+                    sessions.spawn(session::run(user, seat, site.clone(), outlet.clone(), stopped.clone()));
+                }
+                sessions.join_all().await;
+            });
+        })?;
+        self.running = Some((stop, thread));
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        // First, so that nothing is emitted while sessions say goodbye.
+        self.outlet.close();
+        if let Some((stop, thread)) = self.running.take() {
+            let _ = stop.send(true);
+            let _ = thread.join();
+        }
+        Ok(())
+    }
+}

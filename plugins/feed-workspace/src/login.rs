@@ -1,0 +1,87 @@
+//! From a password to a session: a token of the authentication service, then a workspace, which is known by a cookie.
+
+use serde_json::{Value, json};
+
+use crate::http::{Cookies, LIMIT, Site, Trouble};
+use crate::users::User;
+
+/// Logs in; what the cookies hold afterwards is the session.
+pub async fn log_in(site: &Site, user: &User, cookies: &mut Cookies) -> Result<(), Trouble> {
+    let form = [("grant_type", "password"), ("username", &user.name), ("password", &user.password)];
+    let form: Vec<String> = form.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+    let body = format!("{}&client_id={}&scope=*", form.join("&"), encoded(&site.client_id));
+    let request = site
+        .http
+        .post(format!("{}/auth/v3/oauth/token", site.server))
+        .basic_auth(&site.client_id, Some(&site.client_secret))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body);
+    let answer = cookies.send(request, LIMIT).await?;
+    let token = answer["access_token"].as_str();
+    let token =
+        token.ok_or_else(|| Trouble::LoggedOut("there is no `access_token` in the answer".to_owned()))?;
+    let request = site
+        .http
+        .post(format!("{}/workspace/v3/initialize-workspace", site.server))
+        .bearer_auth(token)
+        .header("content-type", "application/json")
+        .body("{}");
+    cookies.send(request, LIMIT).await.map(drop)
+}
+
+/// How things stand: the user, with calls and interactions.
+pub async fn current(site: &Site, cookies: &mut Cookies) -> Result<Value, Trouble> {
+    let request = site.http.get(format!("{}/workspace/v3/current-session", site.server));
+    let mut answer = cookies.send(request, LIMIT).await?;
+    match answer.pointer_mut("/data/user").map(Value::take) {
+        Some(user) if user.is_object() => Ok(user),
+        _ => Err(Trouble::Failed("the current session has no user".to_owned())),
+    }
+}
+
+/// For a form.
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// What a Bayeux message asks of the session, besides CometD.
+pub fn notifications(site: &Site) -> String {
+    format!("{}/workspace/v3/notifications", site.server)
+}
+
+/// So that tests of the protocol and the session agree on it.
+pub const CHANNELS: [&str; 4] = [
+    "/workspace/v3/initialization",
+    "/workspace/v3/voice",
+    "/workspace/v3/media",
+    // Each kind of media has a channel of its own.
+    "/workspace/v3/media/*",
+];
+
+/// As a message of a call, an interaction or a state would have said it.
+pub fn as_messages(user: &Value) -> Vec<Value> {
+    let active = &user["activeSession"];
+    let mut messages = Vec::new();
+    if active["dn"].is_object() {
+        let data = json!({ "messageType": "DnStateChanged", "dn": active["dn"] });
+        messages.push(data);
+    }
+    for call in active["calls"].as_array().into_iter().flatten() {
+        messages.push(json!({ "messageType": "CallStateChanged", "call": call }));
+    }
+    if active["media"].is_object() {
+        let data = json!({ "messageType": "ChannelStateChanged", "media": active["media"] });
+        messages.push(data);
+    }
+    for channel in active["media"]["channels"].as_array().into_iter().flatten() {
+        for interaction in channel["interactions"].as_array().into_iter().flatten() {
+            let data = json!({ "messageType": "InteractionStateChanged", "interaction": interaction });
+            messages.push(data);
+        }
+    }
+    messages
+}

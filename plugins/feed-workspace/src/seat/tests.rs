@@ -1,0 +1,299 @@
+//! Each scenario as the API tells it, and the events that come of it.
+
+use serde_json::json;
+
+use super::*;
+
+/// An event as a line: its type, and the fields that matter.
+fn lines(events: Vec<Event>) -> Vec<String> {
+    let line = |event: Event| {
+        let shown = [
+            "agent",
+            "call",
+            "media",
+            "interaction",
+            "state",
+            "work_mode",
+            "reason",
+            "device",
+            "call_type",
+            "parent_call",
+            "primary_call",
+            "secondary_call",
+            "from_agent",
+            "to_agent",
+            "voice_recording",
+        ];
+        let fields = shown.iter().filter_map(|key| Some(format!(" {key}={}", event.text(key)?)));
+        format!("{}{}", event.kind, fields.collect::<String>())
+    };
+    events.into_iter().map(line).collect()
+}
+
+struct Told(Seat);
+
+impl Told {
+    fn new(agent: &str, device: &str, devices: &Devices) -> Told {
+        let mut seat = Seat::new(agent, Name::User, devices.clone());
+        seat.take(&dn(device, "Ready", "AutoIn"), "now");
+        Told(seat)
+    }
+
+    fn ann() -> Told {
+        Told::new("ann", "4711", &Devices::default())
+    }
+
+    fn take(&mut self, data: Value) -> Vec<String> {
+        lines(self.0.take(&data, "2026-01-05T09:00:00.000Z"))
+    }
+
+    fn call(&mut self, call: Value) -> Vec<String> {
+        self.take(json!({ "messageType": "CallStateChanged", "call": call }))
+    }
+}
+
+fn dn(number: &str, state: &str, mode: &str) -> Value {
+    json!({ "messageType": "DnStateChanged", "dn": { "number": number, "agentState": state, "agentWorkMode": mode } })
+}
+
+#[test]
+fn a_call_rings_is_held_and_ends() {
+    let mut told = Told::ann();
+    let call = |state: &str| json!({ "id": "u1", "callUuid": "uuid", "state": state, "callType": "Inbound" });
+    assert_eq!(
+        told.call(call("Ringing")),
+        ["call.delivered agent=ann call=u1 device=4711 call_type=inbound"]
+    );
+    assert_eq!(
+        told.call(call("Established")),
+        ["call.established agent=ann call=u1 device=4711 call_type=inbound"]
+    );
+    assert!(told.call(call("Established")).is_empty(), "the same again");
+    assert_eq!(told.call(call("Held")), ["call.held agent=ann call=u1 device=4711 call_type=inbound"]);
+    assert_eq!(
+        told.call(call("Established")),
+        ["call.retrieved agent=ann call=u1 device=4711 call_type=inbound"]
+    );
+    assert_eq!(told.call(call("Released")), ["call.cleared agent=ann call=u1 device=4711"]);
+    assert!(told.call(call("Completed")).is_empty());
+}
+
+#[test]
+fn an_outbound_call_is_told_of_once_it_is_established() {
+    let mut told = Told::ann();
+    let call = |state: &str| json!({ "id": "u1", "state": state, "callType": "Outbound" });
+    assert!(told.call(call("Dialing")).is_empty());
+    assert!(told.call(call("Released")).is_empty(), "nobody answered");
+    assert!(told.call(call("Dialing")).is_empty());
+    assert_eq!(
+        told.call(call("Established")),
+        ["call.established agent=ann call=u1 device=4711 call_type=outbound"]
+    );
+}
+
+#[test]
+fn the_voice_recorder_starts_pauses_resumes_and_stops() {
+    let mut told = Told::ann();
+    let call =
+        |state: &str| json!({ "id": "u1", "callUuid": "v", "state": "Established", "recordingState": state });
+    assert_eq!(
+        told.call(call("Recording")),
+        [
+            "call.established agent=ann call=u1 device=4711",
+            "recording.started agent=ann call=u1 voice_recording=v"
+        ]
+    );
+    assert_eq!(told.call(call("Paused")), ["recording.paused agent=ann call=u1 voice_recording=v"]);
+    assert_eq!(told.call(call("Recording")), ["recording.resumed agent=ann call=u1 voice_recording=v"]);
+    assert_eq!(told.call(call("Stopped")), ["recording.stopped agent=ann call=u1 voice_recording=v"]);
+    told.call(call("Recording"));
+    assert_eq!(
+        told.call(json!({ "id": "u1", "state": "Released", "recordingState": "Recording" })),
+        [
+            "recording.stopped agent=ann call=u1 voice_recording=v",
+            "call.cleared agent=ann call=u1 device=4711"
+        ]
+    );
+}
+
+#[test]
+fn a_two_step_transfer_moves_the_second_agent_to_the_main_call() {
+    let devices = Devices::default();
+    let (mut ann, mut bob) = (Told::new("ann", "1", &devices), Told::new("bob", "2", &devices));
+    ann.call(json!({ "id": "u1", "state": "Established", "callType": "Inbound" }));
+    let consult =
+        |state: &str| json!({ "id": "u2", "parentConnId": "u1", "state": state, "callType": "Consult" });
+    assert_eq!(ann.call(json!({ "id": "u1", "state": "Held", "callType": "Inbound" })).len(), 1);
+    assert!(ann.call(consult("Dialing")).is_empty());
+    assert_eq!(
+        bob.call(consult("Ringing")),
+        ["call.delivered agent=bob call=u2 device=2 call_type=consult parent_call=u1"]
+    );
+    assert_eq!(
+        bob.call(consult("Established")),
+        ["call.established agent=bob call=u2 device=2 call_type=consult parent_call=u1"]
+    );
+    assert_eq!(
+        ann.call(consult("Established")),
+        ["call.established agent=ann call=u2 device=1 call_type=consult parent_call=u1"]
+    );
+
+    let moved = json!({ "id": "u1", "previousConnId": "u2", "state": "Established", "callType": "Inbound",
+        "participants": [{ "number": "+49", "role": "RoleOrigination" }] });
+    assert_eq!(
+        bob.call(moved),
+        [
+            "call.established agent=bob call=u1 device=2 call_type=inbound",
+            "call.cleared agent=bob call=u2 device=2"
+        ]
+    );
+    assert_eq!(ann.call(consult("Released")), ["call.cleared agent=ann call=u2 device=1"]);
+    assert_eq!(
+        ann.call(json!({ "id": "u1", "state": "Released" })),
+        ["call.cleared agent=ann call=u1 device=1"]
+    );
+    assert!(bob.call(json!({ "id": "u1", "state": "Established", "callType": "Inbound" })).is_empty());
+}
+
+#[test]
+fn a_conference_is_known_by_the_colleague_who_stays() {
+    let devices = Devices::default();
+    let (_ann, mut bob) = (Told::new("ann", "1", &devices), Told::new("bob", "2", &devices));
+    bob.call(json!({ "id": "u2", "parentConnId": "u1", "state": "Established", "callType": "Consult" }));
+    let moved = json!({ "id": "u1", "previousConnId": "u2", "state": "Established", "callType": "Inbound",
+        "participants": [{ "number": "+49" }, { "number": "1" }, { "number": "2" }] });
+    assert_eq!(
+        bob.call(moved),
+        ["call.conferenced primary_call=u1 secondary_call=u2 from_agent=ann to_agent=bob"]
+    );
+    assert_eq!(
+        bob.call(json!({ "id": "u1", "state": "Released" })),
+        ["call.cleared agent=bob call=u1 device=2"]
+    );
+}
+
+#[test]
+fn attached_data_are_keys_and_values_and_new_ones_are_told() {
+    let mut told = Told::ann();
+    let call = |value: &str| {
+        json!({ "messageType": "CallStateChanged", "call": { "id": "u1", "state": "Established", "userData": [
+        { "key": "product", "type": "str", "value": value },
+        { "key": "more", "type": "kvlist", "value": [{ "key": "n", "type": "int", "value": 7 }] },
+    ] } })
+    };
+    let first = told.0.take(&call("loan"), "now");
+    assert_eq!(first[0].fields["attached"], json!({ "product": "loan", "more": { "n": 7 } }));
+    assert!(told.0.take(&call("loan"), "now").is_empty());
+    let second = told.0.take(&call("card"), "now");
+    assert_eq!(
+        (&*second[0].kind, &second[0].fields["attached"]["product"]),
+        ("call.established", &json!("card"))
+    );
+}
+
+#[test]
+fn states_devices_and_wrap_up_are_told_when_they_change() {
+    let mut told = Told(Seat::new("ann", Name::Employee, Devices::default()));
+    let user =
+        json!({ "userName": "ann", "employeeId": "E7", "agentLogin": "5001", "defaultPlace": "seat-12" });
+    let ready = json!({ "messageType": "WorkspaceInitializationComplete", "state": "Complete", "data": { "user": user } });
+    assert!(told.take(ready).is_empty() && told.0.is_ready());
+    assert_eq!(
+        told.take(dn("4711", "NotReady", "Unknown")),
+        [
+            "feed.state agent=E7 state=registered device=4711",
+            "agent.logged_in agent=E7",
+            "agent.state agent=E7 media=voice state=not_ready"
+        ]
+    );
+    assert_eq!(
+        told.take(dn("4711", "Ready", "AutoIn")),
+        ["agent.state agent=E7 media=voice state=ready work_mode=auto_in"]
+    );
+    let mut wrap_up = dn("4711", "NotReady", "AfterCallWork");
+    wrap_up["dn"]["reasons"] = json!([{ "key": "ReasonCode", "type": "str", "value": "notes" }]);
+    let event = "agent.state agent=E7 media=voice state=not_ready work_mode=after_call_work reason=notes";
+    assert_eq!(told.take(wrap_up.clone()), [event]);
+    assert!(told.take(wrap_up).is_empty());
+    assert_eq!(
+        told.take(dn("4711", "OutOfService", "Unknown")),
+        ["feed.state agent=E7 state=lost device=4711"]
+    );
+    assert_eq!(
+        told.take(dn("4711", "LoggedOut", "Unknown")),
+        ["feed.state agent=E7 state=registered device=4711", "agent.logged_out agent=E7"]
+    );
+    assert!(told.take(dn("4711", "LoggedOut", "Unknown")).is_empty());
+}
+
+#[test]
+fn chats_and_mails_are_accepted_and_completed_once() {
+    let mut told = Told::ann();
+    let mail = |state: &str| json!({ "messageType": "InteractionStateChanged", "interaction": { "id": "m1", "mediatype": "email", "state": state } });
+    assert!(told.take(mail("Invited")).is_empty());
+    assert_eq!(told.take(mail("Processing")), ["interaction.accepted agent=ann media=email interaction=m1"]);
+    assert!(told.take(mail("Composing")).is_empty());
+    assert_eq!(told.take(mail("Sent")), ["interaction.completed agent=ann media=email interaction=m1"]);
+    assert!(told.take(mail("Completed")).is_empty());
+    let channels = json!({ "messageType": "ChannelStateChanged", "media": { "channels": [
+        { "name": "email", "state": "Ready" }, { "name": "chat", "state": "NotReady", "reasons": [{ "key": "ReasonCode", "value": "lunch" }] },
+    ] } });
+    assert_eq!(
+        told.take(channels.clone()),
+        [
+            "agent.state agent=ann media=email state=ready",
+            "agent.state agent=ann media=chat state=not_ready reason=lunch"
+        ]
+    );
+    assert!(told.take(channels).is_empty());
+}
+
+/// After a gap the current session is asked for.
+#[test]
+fn what_was_missed_is_told_from_how_things_stand() {
+    let mut told = Told::ann();
+    told.call(json!({ "id": "u1", "state": "Established" }));
+    told.call(json!({ "id": "u2", "state": "Held" }));
+    told.take(json!({ "messageType": "InteractionStateChanged", "interaction": { "id": "m1", "mediatype": "email", "state": "Processing" } }));
+    let user = json!({ "userName": "ann", "activeSession": {
+        "dn": { "number": "4711", "agentState": "NotReady", "agentWorkMode": "AfterCallWork" },
+        "calls": [{ "id": "u2", "state": "Established" }, { "id": "u3", "state": "Ringing" }],
+        "media": { "channels": [{ "name": "chat", "state": "Ready", "interactions": [{ "id": "c1", "mediatype": "chat", "state": "Processing" }] }] },
+    } });
+    let events = lines(told.0.catch_up(&user, "now"));
+    assert_eq!(
+        events,
+        [
+            "call.cleared agent=ann call=u1 device=4711",
+            "interaction.completed agent=ann media=email interaction=m1",
+            "agent.state agent=ann media=voice state=not_ready work_mode=after_call_work",
+            "call.retrieved agent=ann call=u2 device=4711",
+            "call.delivered agent=ann call=u3 device=4711",
+            "agent.state agent=ann media=chat state=ready",
+            "interaction.accepted agent=ann media=chat interaction=c1",
+        ]
+    );
+    assert!(told.0.catch_up(&user, "now").is_empty());
+}
+
+#[test]
+fn nothing_that_the_api_may_say_makes_it_panic() {
+    let mut told = Told::ann();
+    for kind in [
+        "WorkspaceInitializationComplete",
+        "DnStateChanged",
+        "CallStateChanged",
+        "ChannelStateChanged",
+        "InteractionStateChanged",
+        "EventError",
+        "Other",
+    ] {
+        for value in
+            [json!(null), json!(7), json!([]), json!("x"), json!({}), json!({ "id": 7, "number": [] })]
+        {
+            told.take(json!({ "messageType": kind, "dn": value, "call": value, "media": value, "interaction": value, "data": value, "error": value }));
+        }
+    }
+    told.take(json!([]));
+    told.0.catch_up(&json!("x"), "now");
+}
