@@ -137,7 +137,7 @@ fn a_command_that_nobody_answers_is_overdue_at_its_deadline_and_the_answer_still
 fn an_end_that_says_nothing_more_is_noticed_by_the_other() {
     let mut world = World::new(Faults::none(), 0);
     world.run(1000);
-    world.mute();
+    world.fall_silent();
     world.run(70_000);
     assert_eq!(
         world.closed,

@@ -62,7 +62,7 @@ pub struct World {
     server: ServerEnd,
     is_connected: bool,
     connects_ms: u64,
-    is_mute: bool,
+    is_silent: bool,
     to_server: Vec<Flying<FromRecorder>>,
     to_recorder: Vec<Flying<FromServer>>,
     /// The daemon: when a command will be done.
@@ -96,7 +96,7 @@ impl World {
             server: ServerEnd::new(None),
             is_connected: false,
             connects_ms: 0,
-            is_mute: false,
+            is_silent: false,
             to_server: Vec::new(),
             to_recorder: Vec::new(),
             doing: Vec::new(),
@@ -138,7 +138,7 @@ impl World {
 
     /// When a message arrives: not at all, once or twice.
     fn arrivals(&mut self) -> Vec<u64> {
-        if !self.is_connected || self.is_mute || self.chance(100) < self.faults.lost {
+        if !self.is_connected || self.is_silent || self.chance(100) < self.faults.lost {
             return Vec::new();
         }
         let copies = if self.chance(100) < self.faults.repeated { 2 } else { 1 };
@@ -185,8 +185,8 @@ impl World {
     }
 
     /// Nothing arrives any more, and nobody says so.
-    pub fn mute(&mut self) {
-        self.is_mute = true;
+    pub fn fall_silent(&mut self) {
+        self.is_silent = true;
     }
 
     pub fn restart_server(&mut self) {
@@ -233,7 +233,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        if !self.is_connected && self.now_ms >= self.connects_ms && !self.is_mute {
+        if !self.is_connected && self.now_ms >= self.connects_ms && !self.is_silent {
             self.is_connected = true;
             self.server.connected(self.at_server());
             let effects = self.recorder.connected(self.at_recorder());
@@ -299,7 +299,7 @@ impl World {
                 recorder::Effect::Close { reason, .. } => {
                     self.closed.push(format!("the recorder: {reason}"));
                     // The server does not hear of it where the line is dead.
-                    if self.is_mute { self.recorder.cut() } else { self.cut() }
+                    if self.is_silent { self.recorder.cut() } else { self.cut() }
                 }
             }
         }
@@ -333,7 +333,7 @@ impl World {
                 server::Effect::Present(_) | server::Effect::Status(_) => {}
                 server::Effect::Close { reason } => {
                     self.closed.push(format!("the server: {reason}"));
-                    if self.is_mute { self.server.cut() } else { self.cut() }
+                    if self.is_silent { self.server.cut() } else { self.cut() }
                 }
             }
         }
