@@ -44,10 +44,11 @@ impl Daemon {
         };
         secret("token", TOKEN);
         secret("agents", &password("ann", "secret"));
+        let place = if feed.iter().any(|(key, _)| *key == "place") { "" } else { "place = \"seat-12\"\n" };
         let feed: String = feed.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let text = format!(
             "version = 1\nname = \"test\"\n{pipeline}\n[recording]\ntracks = [\"video\"]\ndirectory = {:?}\n\
-             {recording}[feed.desktop]\nplugin = \"feed.desktop\"\nlisten = \"localhost:0\"\nplace = \"seat-12\"\n\
+             {recording}[feed.desktop]\nplugin = \"feed.desktop\"\nlisten = \"localhost:0\"\n{place}\
              agents_file = {:?}\ntoken_file = {:?}\n{feed}",
             at("recordings"),
             at("agents"),
@@ -219,7 +220,12 @@ pub struct Ann {
 
 impl Ann {
     pub fn log_in(daemon: &Daemon) -> Ann {
-        let agent = Some(json!({ "agent": "ann" }));
+        Ann::as_agent(daemon, "ann")
+    }
+
+    /// Anybody else.
+    pub fn as_agent(daemon: &Daemon, agent: &str) -> Ann {
+        let agent = Some(json!({ "agent": agent }));
         let (status, session) = Program::new(&daemon.api, TOKEN).ask("POST", "/api/v1/session", agent);
         assert_eq!(status, 201, "{session:#}");
         Ann { api: daemon.api.clone(), token: session["token"].as_str().unwrap().to_owned() }
