@@ -16,20 +16,20 @@ use crate::recording::{ID, Recording};
 use crate::server::{Answer, Server, Who};
 use crate::upload_server::hex;
 
-/// The sink of a recorder with this token.
-fn sink(server: &Server, token: &str) -> Plugin {
-    let file = server.folder.path().join("token");
+/// The sink of a recorder with this token, which it reads from that folder.
+pub fn sink(url: &str, token: &str, folder: &Path) -> Plugin {
+    let file = folder.join("token");
     fs::write(&file, token).unwrap();
     let library =
         Path::new(env!("CARGO_BIN_EXE_deskreel-server")).with_file_name("libdeskreel_sink_upload.so");
     assert!(library.exists(), "{} is missing: run `cargo build --workspace` first", library.display());
     let library =
         load_with_deadline(&examine(&library), LOAD_LIMIT).unwrap_or_else(|wrong| panic!("{wrong}"));
-    let settings = json!({ "server": server.url, "token_file": file, "timeout": "5s" });
+    let settings = json!({ "server": url, "token_file": file, "timeout": "5s" });
     library.create("sink.upload", &settings, HostCallbacks::default()).unwrap()
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub fn digest(bytes: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(bytes)))
 }
 
@@ -53,7 +53,7 @@ fn fragment(number: u32) -> String {
 fn a_recording_arrives_byte_for_byte_and_survives_a_restart() {
     let (server, recording) = (Server::start(), Recording::new());
     let token = server.enrol("seat-12");
-    let mut upload = sink(&server, &token);
+    let mut upload = sink(&server.url, &token, server.folder.path());
     for delivery in &recording.deliveries {
         let answer = upload.fragment(delivery).unwrap().unwrap();
         assert!(matches!(answer, Delivered::Acknowledged { .. }), "{answer:?}");

@@ -13,5 +13,8 @@ mod support;
 #[path = "../support/upload_server.rs"]
 mod upload_server;
 
+mod access;
+mod crash;
 mod ingest;
 mod people;
+mod postgres;

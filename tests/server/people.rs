@@ -24,7 +24,7 @@ fn recorder(server: &Server, token: &str) -> Daemon {
     Daemon::start(&pipeline, &[])
 }
 
-fn admin(server: &Server) -> Who {
+pub fn admin(server: &Server) -> Who {
     server.add_user("root", &["--role", "administrator"]);
     server.log_in("root")
 }
@@ -120,7 +120,7 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
 }
 
 /// A recording of an agent and a call, with noise for footage.
-fn upload(server: &Server, token: &str, id: &str, agent: &str, call: &str, minute: u32) {
+pub fn upload(server: &Server, token: &str, id: &str, agent: &str, call: &str, minute: u32) {
     let base = format!("/api/v1/recordings/{id}");
     let at = |minute: u32| format!("2026-01-05T09:{minute:02}:00.000Z");
     for (number, bytes) in [(0, b"start"), (1, b"bytes")] {

@@ -39,6 +39,13 @@ impl Server {
         Server::in_folder(folder)
     }
 
+    /// With its index there.
+    pub fn start_on(database: &str) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        write_file(&folder, "127.0.0.1:0", database, "");
+        Server::in_folder(folder)
+    }
+
     /// Starts it, or starts it again, with the file that lies there; again, it listens where it listened before, so that
     /// recorders find it.
     pub fn in_folder(folder: TempDir) -> Server {

@@ -1,0 +1,105 @@
+//! The server is killed under load, again and again: what it acknowledged is there, once, and recorders finish.
+//!
+//! `KILLS=50` kills so often; the suite does it less often.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use deskreel_contract::Answer;
+
+use crate::ingest::sink;
+use crate::random::Random;
+use crate::recording::Recording;
+use crate::server::{Server, Who};
+use crate::upload_server::hex;
+
+const RECORDERS: usize = 4;
+
+#[test]
+fn nothing_acknowledged_is_lost_though_the_server_is_killed_under_load() {
+    under_load(Server::start(), kills(5), |server| Server::in_folder(server.kill()));
+}
+
+pub fn kills(unless_told: usize) -> usize {
+    std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(unless_told)
+}
+
+/// Recorders upload without a pause, and `strike` strikes so often; then everything must be there.
+pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Server) -> Server) {
+    let (is_over, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut recorders = Vec::new();
+    let mut tokens = Vec::new();
+    for recorder in 0..RECORDERS {
+        let token = server.enrol(&format!("seat-{recorder}"));
+        let folder = tempfile::tempdir().unwrap();
+        let mut upload = sink(&server.url, &token, folder.path());
+        tokens.push(token);
+        let (is_over, acknowledged) = (is_over.clone(), acknowledged.clone());
+        // Recording after recording, each until it is delivered. Asked again at once: the server is soon back.
+        recorders.push(thread::spawn(move || {
+            let mut delivered = Vec::new();
+            let insist = |mut ask: Box<dyn FnMut() -> Answer + '_>| {
+                loop {
+                    match ask() {
+                        Answer::Acknowledged { .. } => return,
+                        Answer::Refused { reason } => panic!("refused: {reason}"),
+                        // Refused connections come back at once; this thread is not to keep a core busy.
+                        Answer::RetryAfter { .. } => thread::park_timeout(Duration::from_millis(20)),
+                    }
+                }
+            };
+            while !is_over.load(Ordering::SeqCst) {
+                let number = delivered.len();
+                let recording =
+                    Recording::called(&format!("20260105T09{recorder:02}{:02}Z-{number:06x}", number % 60));
+                for delivery in &recording.deliveries {
+                    insist(Box::new(|| upload.fragment(delivery).unwrap().unwrap()));
+                    acknowledged.fetch_add(1, Ordering::SeqCst);
+                }
+                insist(Box::new(|| upload.finish(&recording.finished()).unwrap()));
+                delivered.push(recording);
+            }
+            drop(folder);
+            delivered
+        }));
+    }
+    let random = Random::new();
+    for round in 0..strikes {
+        // Under load: some more was acknowledged since it came up.
+        let before = acknowledged.load(Ordering::SeqCst);
+        let more = 1 + usize::try_from(random.below(20)).unwrap();
+        while acknowledged.load(Ordering::SeqCst) < before + more {
+            thread::yield_now();
+        }
+        println!("strike {round} after {}", acknowledged.load(Ordering::SeqCst));
+        server = strike(server);
+    }
+    is_over.store(true, Ordering::SeqCst);
+    let mut count = 0;
+    for (recorder, token) in recorders.into_iter().zip(tokens) {
+        let who = Who::Token(token);
+        for recording in recorder.join().unwrap() {
+            count += 1;
+            let held = server.get(&who, &format!("/api/v1/recordings/{}", recording.id)).json();
+            assert_eq!(held["closed"], true, "{}", recording.id);
+            let bytes = recording.bytes();
+            let fragments = held["fragments"].as_array().unwrap();
+            assert_eq!(fragments.len(), bytes.len(), "{}: nothing is doubled", recording.id);
+            for one in fragments {
+                let number = |key: &str| u32::try_from(one[key].as_u64().unwrap()).unwrap();
+                let name = (one["track"].as_str().unwrap().to_owned(), number("part"), number("number"));
+                assert_eq!(one["sha256"], hex(&bytes[&name]), "{} {name:?}", recording.id);
+                let folder = server.folder.path().join("footage").join(&recording.id);
+                let stored = std::fs::read(folder.join(one["sha256"].as_str().unwrap())).unwrap();
+                assert!(stored == bytes[&name], "{} {name:?}", recording.id);
+            }
+        }
+    }
+    println!(
+        "{count} recordings, {} fragments acknowledged, {strikes} strikes",
+        acknowledged.load(Ordering::SeqCst)
+    );
+    assert!(count >= RECORDERS);
+}
