@@ -7,7 +7,7 @@ use super::{File, assert_none, files, literals, read, root, words};
 
 /// Programs that tests, scripts and the command start, and the Debian package of each. `None`: every machine that has
 /// cargo, or Debian itself, has it, or the test that wants it does without.
-const PROGRAMS: [(&str, Option<&str>); 21] = [
+const PROGRAMS: [(&str, Option<&str>); 24] = [
     ("/usr/sbin/apache2", Some("apache2-bin")),
     ("cc", Some("gcc")),
     ("chromium", Some("chromium")),
@@ -19,6 +19,7 @@ const PROGRAMS: [(&str, Option<&str>); 21] = [
     ("mediainfo", Some("mediainfo")),
     ("node", Some("nodejs")),
     ("npm", Some("npm")),
+    ("psql", Some("postgresql")),
     ("python3", Some("python3")),
     ("xdpyinfo", Some("x11-utils")),
     ("xrandr", Some("x11-xserver-utils")),
@@ -26,8 +27,10 @@ const PROGRAMS: [(&str, Option<&str>); 21] = [
     ("Xvfb", Some("xvfb")),
     ("cargo", None),
     ("cp", None),
+    ("gzip", None),
     ("rustc", None),
     ("rustup", None),
+    ("setpriv", None),
     ("sudo", None),
 ];
 
