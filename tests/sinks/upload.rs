@@ -89,19 +89,20 @@ fn a_server_that_fails_is_asked_again_and_holds_each_fragment_once() {
     let recording = Recording::new();
     let delivery = &recording.deliveries[1];
     let faults = [
-        (Fault::Hang, 10),
-        (Fault::CutBody(0), 10),
-        (Fault::CutBody(7), 10),
-        (Fault::CutAnswer, 10),
-        (Fault::Status(400, None), 10),
+        (Fault::Hang, 1),
+        (Fault::CutBody(0), 1),
+        (Fault::CutBody(7), 1),
+        (Fault::CutAnswer, 1),
+        (Fault::Status(400, None), 1),
         (Fault::Status(401, None), 300),
         (Fault::Status(404, None), 300),
         (Fault::Status(429, Some(17)), 17),
-        (Fault::Status(500, None), 10),
-        (Fault::Status(502, None), 10),
+        (Fault::Status(413, None), 60),
+        (Fault::Status(500, None), 1),
+        (Fault::Status(502, None), 1),
         (Fault::Status(503, Some(3)), 3),
         (Fault::Status(507, None), 60),
-        (Fault::WrongDigest, 10),
+        (Fault::WrongDigest, 1),
         (Fault::NoDigest, 300),
     ];
     for (fault, wait) in faults {
@@ -157,6 +158,16 @@ fn what_the_server_lost_is_sent_again_before_the_recording_counts_as_delivered()
     server.fail_once("PUT", "parts/2/fragments/2", Fault::Forget);
     send_all(&mut sink, &recording);
     server.change(ID, |stored| drop(stored.fragments.remove(&("camera one".to_owned(), 1, 0))));
+    assert!(is_acknowledged(&sink.finish(&recording.finished()).unwrap()));
+    assert_whole(&server.stored(ID), &recording);
+}
+
+#[test]
+fn a_manifest_that_the_server_lost_is_sent_again_before_anything_is_deleted() {
+    let (server, token, recording) = (UploadServer::start(), Token::new(), Recording::new());
+    let mut sink = token.open(&server);
+    send_all(&mut sink, &recording);
+    server.fail_once("PUT", "manifest", Fault::Forget);
     assert!(is_acknowledged(&sink.finish(&recording.finished()).unwrap()));
     assert_whole(&server.stored(ID), &recording);
 }

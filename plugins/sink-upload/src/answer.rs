@@ -125,8 +125,8 @@ mod tests {
         assert_eq!(wait(503, "7"), 7);
         assert_eq!(wait(429, "0"), 0);
         assert_eq!(wait(429, "999999"), 3600);
-        assert_eq!(wait(503, "Fri, 31 Dec 1999 23:59:59 GMT"), 10);
-        assert_eq!(wait(500, "7"), 10, "only where the document gives it a meaning");
+        assert_eq!(wait(503, "Fri, 31 Dec 1999 23:59:59 GMT"), SOON);
+        assert_eq!((wait(500, "7"), wait(413, "7")), (7, 7));
         assert_eq!(wait(507, ""), 60);
         assert_eq!(wait(401, ""), 300);
     }

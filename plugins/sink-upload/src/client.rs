@@ -35,6 +35,20 @@ pub struct Client {
     is_in_doubt: bool,
 }
 
+/// What a server has of a recording, as it says itself.
+#[derive(Default)]
+pub struct Held {
+    pub is_closed: bool,
+    /// With their hashes.
+    pub fragments: BTreeMap<Name, String>,
+}
+
+impl Held {
+    pub fn has(&self, piece: &Piece) -> bool {
+        self.fragments.get(&piece.name) == Some(&piece.sha256)
+    }
+}
+
 /// What the server says to a manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Closing {
@@ -72,14 +86,16 @@ impl Client {
         self.put(url, bytes, "video/mp4").map(drop)
     }
 
-    /// Everything that the server has of a recording, with its hash.
-    pub fn held(&mut self, recording: &str) -> Result<BTreeMap<Name, String>, Trouble> {
+    /// Everything that the server has of a recording.
+    pub fn held(&mut self, recording: &str) -> Result<Held, Trouble> {
         #[derive(Deserialize)]
         struct Holdings {
-            fragments: Vec<Held>,
+            #[serde(default)]
+            closed: bool,
+            fragments: Vec<One>,
         }
         #[derive(Deserialize)]
-        struct Held {
+        struct One {
             #[serde(flatten)]
             name: Name,
             sha256: String,
@@ -92,9 +108,10 @@ impl Client {
                 let holdings: Holdings = serde_json::from_slice(&body).map_err(|error| {
                     Trouble::later(MUCH_LATER, format!("the server's list is not understood: {error}"))
                 })?;
-                Ok(holdings.fragments.into_iter().map(|held| (held.name, held.sha256)).collect())
+                let fragments = holdings.fragments.into_iter().map(|one| (one.name, one.sha256)).collect();
+                Ok(Held { is_closed: holdings.closed, fragments })
             }
-            404 => Ok(BTreeMap::new()),
+            404 => Ok(Held::default()),
             _ => Err(trouble(&said(&response))),
         }
     }

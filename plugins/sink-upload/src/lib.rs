@@ -88,15 +88,23 @@ impl UploadSink {
         let footage = Footage::load(&recording.directory)?;
         if self.when == When::After {
             let held = self.client.held(&recording.id)?;
-            let is_held = |piece: &&Piece| held.get(&piece.name) == Some(&piece.sha256);
-            for piece in footage.pieces.iter().filter(|piece| !is_held(piece)) {
+            for piece in footage.pieces.iter().filter(|piece| !held.has(piece)) {
                 self.client.send(&recording.id, piece)?;
             }
         }
         self.client.tell_about(&recording.id, &recording.about)?;
         for _ in 0..ROUNDS {
             let missing = match self.client.close(&recording.id, &footage.manifest)? {
-                Closing::Closed => return Ok(()),
+                // What it says that it has is the last word: after this it is deleted here.
+                Closing::Closed => {
+                    let held = self.client.held(&recording.id)?;
+                    let missing = footage.pieces.iter().filter(|piece| !held.has(piece));
+                    let missing: Vec<Name> = missing.map(|piece| piece.name.clone()).collect();
+                    if held.is_closed && missing.is_empty() {
+                        return Ok(());
+                    }
+                    missing
+                }
                 Closing::Missing(missing) => missing,
             };
             tracing::info!(recording = recording.id, missing = missing.len(), "the server misses fragments");
