@@ -239,17 +239,15 @@ impl Seat {
     }
 
     fn note_agent(&mut self, event: &Event) {
+        let seated = &mut self.status.agent;
         match &event.kind {
-            Kind::LoggedIn { agent, .. } => {
-                if self.status.agent.as_ref().is_none_or(|seated| seated.agent != *agent) {
-                    self.status.agent = Some(Seated { agent: agent.clone(), since: event.at });
-                    self.tell(What::LoggedIn { agent: agent.clone() });
-                }
+            Kind::LoggedIn { agent, .. } if seated.as_ref().is_none_or(|seated| seated.agent != *agent) => {
+                *seated = Some(Seated { agent: agent.clone(), since: event.at });
+                self.tell(What::LoggedIn { agent: agent.clone() });
             }
-            Kind::LoggedOut { agent } => {
-                if self.status.agent.take_if(|seated| seated.agent == *agent).is_some() {
-                    self.tell(What::LoggedOut { agent: agent.clone() });
-                }
+            Kind::LoggedOut { agent } if seated.as_ref().is_some_and(|seated| seated.agent == *agent) => {
+                *seated = None;
+                self.tell(What::LoggedOut { agent: agent.clone() });
             }
             _ => {}
         }

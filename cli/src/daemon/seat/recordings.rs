@@ -137,15 +137,13 @@ impl Seat {
         self.stock.notice(recording, &notice);
         let running = self.status.recording.as_mut().filter(|running| running.recording == *recording);
         match (notice, running) {
-            (Notice::Recording { .. }, Some(running)) => {
-                if running.phase == Phase::Starting {
-                    running.phase = Phase::Recording;
-                    (self.failures, self.hindered, self.unready) = (0, None, None);
-                    self.grew_at = Instant::now();
-                    self.status.counts.started += 1;
-                    self.look_at_health();
-                    self.tell(What::Started { recording: id });
-                }
+            (Notice::Recording { .. }, Some(running)) if running.phase == Phase::Starting => {
+                running.phase = Phase::Recording;
+                (self.failures, self.hindered, self.unready) = (0, None, None);
+                self.grew_at = Instant::now();
+                self.status.counts.started += 1;
+                self.look_at_health();
+                self.tell(What::Started { recording: id });
             }
             (Notice::Captured { at, capture }, running) => {
                 if let Some(running) = running {
