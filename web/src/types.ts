@@ -98,9 +98,10 @@ export interface Interaction extends Omit<Summary, "calls"> {
 
 export interface LiveRecording {
   recording: Id;
-  agent: Id;
+  /** Null while nobody has said whose it is. */
+  agent: Id | null;
   place: string | null;
-  started: Utc;
+  started: Utc | null;
   interaction: Id | null;
   capture: "live" | "masked" | "paused";
 }
@@ -109,8 +110,10 @@ export interface Recorder {
   recorder: Id;
   place: string | null;
   connected: boolean;
-  /** Since when it is connected, or away. */
-  since: Utc | null;
+  /** When it was last heard of. */
+  seen: Utc | null;
+  /** It may no longer connect. */
+  revoked?: boolean;
   version: string | null;
   clock_offset_ms: number | null;
   doing: string | null;
@@ -120,5 +123,5 @@ export interface Completeness {
   expected: number;
   captured: number;
   uploaded: number;
-  missing: { recording: Id | null; agent: Id; interaction: Id | null; at: Utc; why: string }[];
+  missing: { recording: Id | null; agent: Id | null; interaction: Id | null; at: Utc; why: string }[];
 }

@@ -45,9 +45,9 @@ async function start(file, port) {
   };
 }
 
-export async function signIn(page, name = "sue") {
+export async function signIn(page, name = process.env.NAME ?? "sue") {
   await page.fill("[name=name]", name);
-  await page.fill("[name=password]", "secret");
+  await page.fill("[name=password]", process.env.PASSWORD ?? "secret");
   await page.click("dialog button[type=submit]");
   await page.waitForSelector("dialog", { state: "detached" });
 }

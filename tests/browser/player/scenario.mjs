@@ -101,10 +101,10 @@ export const directory = {
   ],
   groups: [{ group: "claims" }, { group: "sales" }],
   recorders: [
-    { recorder: "pc-0012", place: "seat-12", connected: true, since: "2026-11-25T07:58:11Z", version: "0.1.0", clock_offset_ms: 3.2, doing: "recording ann" },
-    { recorder: "pc-0031", place: "seat-31", connected: true, since: "2026-11-25T08:01:40Z", version: "0.1.0", clock_offset_ms: -11.8, doing: "recording bob" },
-    { recorder: "pc-0007", place: "seat-7", connected: true, since: "2026-11-25T08:22:05Z", version: "0.1.0", clock_offset_ms: 412.5, doing: "standby" },
-    { recorder: "pc-0003", place: "seat-3", connected: false, since: "2026-11-25T09:04:31Z", version: "0.1.0", clock_offset_ms: null, doing: null },
+    { recorder: "pc-0012", place: "seat-12", connected: true, seen: "2026-11-25T07:58:11Z", version: "0.1.0", clock_offset_ms: 3.2, doing: "recording ann" },
+    { recorder: "pc-0031", place: "seat-31", connected: true, seen: "2026-11-25T08:01:40Z", version: "0.1.0", clock_offset_ms: -11.8, doing: "recording bob" },
+    { recorder: "pc-0007", place: "seat-7", connected: true, seen: "2026-11-25T08:22:05Z", version: "0.1.0", clock_offset_ms: 412.5, doing: "standby" },
+    { recorder: "pc-0003", place: "seat-3", connected: false, seen: "2026-11-25T09:04:31Z", version: "0.1.0", clock_offset_ms: null, doing: null },
   ],
   completeness: {
     expected: 1284, captured: 1282, uploaded: 1280,

@@ -59,13 +59,15 @@ export function open(main: HTMLElement): View {
 }
 
 function card(recording: LiveRecording, known: Map<string, string>): HTMLElement {
-  const name = known.get(recording.agent) ?? recording.agent;
+  const { agent, started } = recording;
+  const name = agent === null ? (recording.place ?? recording.recording) : (known.get(agent) ?? agent);
   const inner = [
     h("span", { class: `card-state ${recording.capture}` }, h("i", { class: "dot", aria: { hidden: "true" } }), CAPTURE[recording.capture] ?? "Recording"),
     h("strong", {}, name),
     h("span", { class: "by" }, recording.place ?? ""),
-    h("span", { class: "card-time" }, h("span", { data: { since: String(Date.parse(recording.started)) } }, duration(Date.now() - Date.parse(recording.started))), h("span", { class: "by" }, `since ${clock(recording.started)}`)),
+    started !== null &&
+      h("span", { class: "card-time" }, h("span", { data: { since: String(Date.parse(started)) } }, duration(Date.now() - Date.parse(started))), h("span", { class: "by" }, `since ${clock(started)}`)),
   ];
   if (!recording.interaction) return h("li", { class: "card" }, h("div", { class: "card-inner" }, ...inner, h("span", { class: "by" }, "No interaction yet")));
-  return h("li", { class: "card" }, h("a", { class: "card-inner", href: href("interaction", recording.interaction, { agent: recording.agent }) }, ...inner, h("span", { class: "card-go" }, icon("play"), "Watch live")));
+  return h("li", { class: "card" }, h("a", { class: "card-inner", href: href("interaction", recording.interaction, agent === null ? {} : { agent }) }, ...inner, h("span", { class: "card-go" }, icon("play"), "Watch live")));
 }

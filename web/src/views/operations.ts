@@ -1,6 +1,6 @@
 // For who runs it: which recorder is away, and which recordings are missing and why.
 
-import { get } from "../api.ts";
+import { get, Problem } from "../api.ts";
 import { names } from "../directory.ts";
 import { fill, h, icon } from "../dom.ts";
 import { clock, day } from "../format.ts";
@@ -27,11 +27,12 @@ export function open(main: HTMLElement): View {
       h("h2", {}, title),
       h("div", { class: "table-scroll", tabIndex: 0, role: "region", ariaLabel: title }, h("table", {}, h("thead", {}, h("tr", {}, ...columns.map((column) => h("th", { scope: "col" }, column)))), body)),
     );
+  const panel = table("Recorders", ["Recorder", "Place", "State", "Does", "Version", "Clock"], recorders);
   main.append(
     h("div", { class: "page-head" }, h("div", { class: "page-title" }, h("h1", {}, "Operations"))),
     figures,
     table("Missing recordings", ["When", "Agent", "Interaction", "Why"], missing),
-    table("Recorders", ["Recorder", "Place", "State", "Does", "Version", "Clock"], recorders),
+    panel,
   );
   setKeys([{ group: "Page", keys: ["?"], does: "This help", run: () => {} }]);
 
@@ -39,16 +40,17 @@ export function open(main: HTMLElement): View {
     try {
       const [known, found, complete] = await Promise.all([
         names(),
-        get<{ recorders: Recorder[] } | Recorder[]>("/recorders", {}, ended.signal),
+        get<{ recorders: Recorder[] }>("/recorders", {}, ended.signal).catch(notForThem),
         get<Completeness>("/completeness", {}, ended.signal),
       ]);
-      const list = Array.isArray(found) ? found : found.recorders;
+      panel.hidden = found === null;
+      const list = (found?.recorders ?? []).filter((recorder) => !recorder.revoked);
       const away = list.filter((recorder) => !recorder.connected);
       const figure = (value: number, text: string, bad = false): HTMLElement => h("div", { class: `figure${bad ? " bad" : ""}` }, h("strong", {}, value.toLocaleString()), h("span", {}, text));
       fill(
         figures,
-        figure(list.length - away.length, "recorders connected"),
-        figure(away.length, "recorders away", away.length > 0),
+        found && figure(list.length - away.length, "recorders connected"),
+        found && figure(away.length, "recorders away", away.length > 0),
         figure(complete.expected, "recordings expected"),
         figure(complete.captured, "captured"),
         figure(complete.uploaded, "stored here"),
@@ -62,7 +64,7 @@ export function open(main: HTMLElement): View {
             "tr",
             {},
             h("td", { class: "nowrap" }, `${day(one.at)} ${clock(one.at)}`),
-            h("td", {}, known.get(one.agent) ?? one.agent),
+            h("td", {}, one.agent === null ? "–" : (known.get(one.agent) ?? one.agent)),
             h("td", { class: "mono" }, one.interaction ? h("a", { href: href("interaction", one.interaction) }, one.interaction) : "–"),
             h("td", {}, one.why),
           ),
@@ -85,15 +87,21 @@ export function open(main: HTMLElement): View {
   };
 }
 
+/** Supervisors see what is missing of their groups; the machines are the administrators' affair. */
+function notForThem(error: unknown): null {
+  if (error instanceof Problem && error.status === 403) return null;
+  throw error;
+}
+
 function recorderRow(recorder: Recorder): HTMLElement {
   const offset = recorder.clock_offset_ms;
-  const since = recorder.since ? ` since ${clock(recorder.since)}` : "";
+  const seen = recorder.seen ? `, last heard of on ${day(recorder.seen)}, ${clock(recorder.seen)}` : "";
   return h(
     "tr",
     { class: recorder.connected ? "" : "is-away" },
     h("td", { class: "mono" }, recorder.recorder),
     h("td", {}, recorder.place ?? "–"),
-    h("td", {}, h("span", { class: recorder.connected ? "state-good" : "state-bad" }, !recorder.connected && icon("warning"), recorder.connected ? `Connected${since}` : `Away${since}`)),
+    h("td", {}, h("span", { class: recorder.connected ? "state-good" : "state-bad" }, !recorder.connected && icon("warning"), recorder.connected ? "Connected" : `Away${seen}`)),
     h("td", {}, recorder.doing ?? "–"),
     h("td", { class: "mono" }, recorder.version ?? "–"),
     h("td", { class: offset !== null && Math.abs(offset) > CLOCK_OFF_MS ? "number state-bad" : "number" }, offset === null ? "–" : `${offset > 0 ? "+" : ""}${Math.round(offset)} ms`),
