@@ -155,7 +155,7 @@ impl Loop {
                 count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 _ = tick.tick() => {}
             }
-            if let Err(error) = self.take(batch.drain(..).collect()).await {
+            if let Err(error) = self.take(std::mem::take(&mut batch)).await {
                 tracing::error!(%error, "what has just come is not decided over");
             }
             if let Err(error) = self.pass().await {
