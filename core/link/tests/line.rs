@@ -26,6 +26,8 @@ enum Op {
         ms: u64,
     },
     Cut,
+    /// The server does not notice before the recorder is there again.
+    CutUnseen,
     ServerRestarts,
     DiskFails,
 }
@@ -37,6 +39,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::CommandAgain),
         4 => (1..15_000u64).prop_map(|ms| Op::Wait { ms }),
         2 => Just(Op::Cut),
+        2 => Just(Op::CutUnseen),
         1 => Just(Op::ServerRestarts),
         1 => Just(Op::DiskFails),
     ]
@@ -65,6 +68,7 @@ proptest! {
                 Op::CommandAgain => world.command_again(),
                 Op::Wait { ms } => world.run(ms),
                 Op::Cut => world.cut(),
+                Op::CutUnseen => world.cut_unseen(),
                 Op::ServerRestarts => world.restart_server(),
                 Op::DiskFails => world.fail_to_store(),
             }
@@ -143,4 +147,16 @@ fn an_end_that_says_nothing_more_is_noticed_by_the_other() {
         world.closed,
         ["the recorder: the server has gone silent", "the server: the recorder has gone silent"]
     );
+}
+
+/// Though the server takes the old line for open, and has sent the command there.
+#[test]
+fn a_recorder_that_is_there_again_is_commanded_at_once() {
+    let mut world = World::new(Faults::none(), 0);
+    world.run(1000);
+    world.cut_unseen();
+    world.command(10_000, 0);
+    world.run(3500);
+    let command = world.commands.values().next().unwrap();
+    assert_eq!((command.done, command.answered), (1, 1));
 }

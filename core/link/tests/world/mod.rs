@@ -175,10 +175,17 @@ impl World {
 
     pub fn cut(&mut self) {
         if self.is_connected {
+            self.server.cut();
+            self.cut_unseen();
+        }
+    }
+
+    /// By the server, which takes the line for open.
+    pub fn cut_unseen(&mut self) {
+        if self.is_connected {
             self.is_connected = false;
             self.connects_ms = self.now_ms + self.chance(3000);
             self.recorder.cut();
-            self.server.cut();
             self.to_server.clear();
             self.to_recorder.clear();
         }
