@@ -11,14 +11,19 @@ fn main() -> io::Result<()> {
         collect(dist, &mut files)?;
     }
     files.sort();
+    // A copy: the player may be built anew while the server is compiled.
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo says no OUT_DIR"))?);
+    let copies = out.join("player");
+    fs::create_dir_all(&copies)?;
     let mut list = String::from("pub const FILES: &[(&str, &[u8])] = &[\n");
-    for file in files {
+    for (number, file) in files.iter().enumerate() {
         let name = file.strip_prefix(dist).map_err(io::Error::other)?.display().to_string();
-        list += &format!("    ({name:?}, include_bytes!({:?})),\n", fs::canonicalize(&file)?);
+        let copy = copies.join(number.to_string());
+        fs::copy(file, &copy)?;
+        list += &format!("    ({name:?}, include_bytes!({copy:?})),\n");
     }
     list += "];\n";
-    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo says no OUT_DIR"))?;
-    fs::write(Path::new(&out).join("player.rs"), list)
+    fs::write(out.join("player.rs"), list)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
