@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../sinks/tls.rs"]
+#[path = "../support/tls.rs"]
 mod tls;
 
 mod jsonl;

@@ -7,13 +7,14 @@
 
 #[path = "../support/random.rs"]
 mod random;
+#[path = "../support/tls.rs"]
+mod tls;
 #[path = "../support/upload_server.rs"]
 mod upload_server;
 
 mod apache;
 mod command;
 mod recording;
-mod tls;
 mod upload;
 mod webdav;
 

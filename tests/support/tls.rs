@@ -1,5 +1,7 @@
 //! A certificate authority of the tests' own, and a server's certificate that it has signed.
 
+#![allow(dead_code, clippy::unwrap_used)]
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
