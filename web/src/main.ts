@@ -20,6 +20,7 @@ type Open = (main: HTMLElement, route: Route) => View;
 const VIEWS: Record<string, () => Promise<Open>> = {
   interactions: async () => (await import("./views/list.ts")).open,
   interaction: async () => (await import("./views/interaction.ts")).open,
+  recording: async () => (await import("./views/interaction.ts")).open,
   live: async () => (await import("./views/live.ts")).open,
   operations: async () => (await import("./views/operations.ts")).open,
 };
@@ -32,13 +33,14 @@ async function show(): Promise<void> {
   if (shown && shown.route.view === route.view && shown.route.id === route.id && shown.view.go?.(route)) return;
   shown?.view.end();
   shown = null;
-  const allowed = route.view === "interaction" || views().some(([name]) => name === route.view);
+  const isWatched = route.view === "interaction" || route.view === "recording";
+  const allowed = isWatched || views().some(([name]) => name === route.view);
   const name = allowed && VIEWS[route.view] ? route.view : "interactions";
   const open = await VIEWS[name]!();
   // Another address may have come while the code was loaded.
   if (parse(location.hash).view !== route.view) return;
-  shell.at(name === "interaction" ? "interactions" : name);
-  shell.main.className = `view-${name}`;
+  shell.at(route.view === "interaction" ? "interactions" : route.view === "recording" ? "live" : name);
+  shell.main.className = `view-${isWatched ? "interaction" : name}`;
   shell.main.replaceChildren();
   shown = { route, view: open(shell.main, { ...route, view: name }) };
 }

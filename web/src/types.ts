@@ -96,6 +96,15 @@ export interface Interaction extends Omit<Summary, "calls"> {
   notes: Note[];
 }
 
+export interface Recording {
+  recording: Id;
+  agent: Id | null;
+  place: string | null;
+  started: Utc | null;
+  ended: Utc | null;
+  live: boolean;
+}
+
 export interface LiveRecording {
   recording: Id;
   /** Null while nobody has said whose it is. */

@@ -52,7 +52,7 @@ export async function signIn(page, name = process.env.NAME ?? "sue") {
   await page.waitForSelector("dialog", { state: "detached" });
 }
 
-/** What the counter says in a screenshot of this video: `{ source, number, time_ms }`, or null where there is none. */
+/** What the counter says in a screenshot of this video: `{ source, number, time_ms }` and when it was taken, or null where there is none. */
 export async function readCounter(page, selector = ".screen.main video") {
   const place = await page.$eval(selector, (video) => {
     const box = video.getBoundingClientRect();
@@ -67,6 +67,7 @@ export async function readCounter(page, selector = ".screen.main video") {
   const [width, height] = [Math.ceil(256 * place.scale), Math.ceil(112 * place.scale)];
   const clip = { x: Math.floor(place.x), y: Math.floor(place.y), width: width + 1, height: height + 1 };
   const png = await page.screenshot({ clip });
+  const at = Date.now();
   const gray = execFileSync("ffmpeg", ["-v", "error", "-f", "png_pipe", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray", "-"], { input: png });
   const stride = gray.length / (height + 1);
   const bits = [];
@@ -80,7 +81,7 @@ export async function readCounter(page, selector = ".screen.main video") {
   const field = (from, length) => bits.slice(from, from + length).reduce((sum, bit) => sum * 2 + bit, 0);
   const bytes = Array.from({ length: 10 }, (_, i) => field(i * 8, 8));
   if (crc(bytes) !== field(80, 32)) return null;
-  return { source: field(0, 16), number: fromGray(field(16, 32)), time_ms: field(48, 32) };
+  return { source: field(0, 16), number: fromGray(field(16, 32)), time_ms: field(48, 32), at };
 }
 
 function fromGray(gray) {

@@ -1,4 +1,5 @@
-// One interaction: its screens, its timeline, what is known of its calls, and what people wrote about it.
+// One interaction: its screens, its timeline, what is known of its calls, and what people wrote about it. Or a recording alone,
+// which belongs to no interaction yet: then there is nothing to write on.
 
 import { get, post, postForFile, remove, type Problem } from "../api.ts";
 import { currentSession } from "../api.ts";
@@ -9,7 +10,7 @@ import { SPEEDS, Stage } from "../player/stage.ts";
 import { href, replace, type Route } from "../route.ts";
 import { say } from "../shell.ts";
 import { Timeline } from "../timeline.ts";
-import type { Interaction } from "../types.ts";
+import type { Interaction, Recording } from "../types.ts";
 import type { View } from "../main.ts";
 import { names } from "../directory.ts";
 import { layOut, type Layout } from "./interaction/layout.ts";
@@ -54,6 +55,7 @@ export class InteractionView implements View {
       this.head,
       h("div", { class: "watch" }, h("div", { class: "watch-main" }, this.screens, this.controls, this.timeline.element), this.side.element),
     );
+    this.side.element.hidden = this.isAlone;
     setKeys(playerKeys(this));
   }
 
@@ -61,14 +63,24 @@ export class InteractionView implements View {
     return this.route.id;
   }
 
+  private get isAlone(): boolean {
+    return this.route.view === "recording";
+  }
+
   async load(): Promise<void> {
     try {
-      this.take(await get<Interaction>(`/interactions/${encodeURIComponent(this.id)}`, {}, this.ended.signal), await names());
+      this.take(await this.ask(), await names());
     } catch (error) {
       if (this.ended.signal.aborted) return;
       const missing = (error as Problem).status === 404;
       fill(this.main, h("div", { class: "nothing" }, h("h1", {}, missing ? "There is no such interaction" : "It cannot be shown"), h("p", {}, missing ? "It was deleted, or you may not see it." : (error as Error).message), h("a", { href: href("interactions") }, "Back to the list")));
     }
+  }
+
+  private async ask(): Promise<Interaction> {
+    const id = encodeURIComponent(this.id);
+    if (!this.isAlone) return get<Interaction>(`/interactions/${id}`, {}, this.ended.signal);
+    return alone(await get<Recording>(`/recordings/${id}`, {}, this.ended.signal));
   }
 
   private take(data: Interaction, known: Map<string, string>): void {
@@ -134,7 +146,7 @@ export class InteractionView implements View {
         ),
       ),
       h("button", { class: "plain", title: "Copy a link to this moment (y)", on: { click: () => void this.copyLink() } }, icon("link"), h("span", {}, "Copy link")),
-      h("button", { class: "plain", title: "Download the clip, or all of this screen (d)", on: { click: () => void this.download() } }, icon("download"), h("span", { class: "download-text" }, "Download")),
+      !this.isAlone && h("button", { class: "plain", title: "Download the clip, or all of this screen (d)", on: { click: () => void this.download() } }, icon("download"), h("span", { class: "download-text" }, "Download")),
     );
     if (currentSession()?.role === "agent") {
       this.head.append(h("p", { class: "notice-own" }, "Your screen was recorded during this contact. You see your own recordings."));
@@ -207,7 +219,7 @@ export class InteractionView implements View {
     const { stage } = this;
     const query: Record<string, string> = stage ? { at: String(Math.round(stage.moment)) } : {};
     if (stage && !stage.isFollowing && stage.main !== null) query["agent"] = stage.reels[stage.main]!.agent;
-    return href("interaction", this.id, query);
+    return href(this.route.view, this.id, query);
   }
 
   toggle(): void {
@@ -279,7 +291,7 @@ export class InteractionView implements View {
 
   async download(): Promise<void> {
     const { stage } = this;
-    if (!stage || stage.main === null) return;
+    if (!stage || stage.main === null || this.isAlone) return;
     const reel = stage.reels[stage.main]!;
     const from = Math.max(0, (this.clipFrom ?? reel.from) - reel.from);
     const to = Math.min(reel.to, this.clipTo ?? reel.to) - reel.from;
@@ -299,7 +311,8 @@ export class InteractionView implements View {
   }
 
   write(): void {
-    this.side.write();
+    if (this.isAlone) say("Notes can be written once the recording belongs to an interaction.");
+    else this.side.write();
   }
 
   full(): void {
@@ -351,3 +364,13 @@ export class InteractionView implements View {
   }
 }
 
+function alone(recording: Recording): Interaction {
+  const { recording: id, place, ended, live } = recording;
+  const agent = recording.agent ?? place ?? id;
+  const started = recording.started ?? new Date().toISOString();
+  const footage = { recording: id, agent, started, ended, live, withheld: [], gaps: [], parts: [], missing: null };
+  return {
+    interaction: id, started, ended, duration_ms: null, media: "", direction: null, agents: [agent], calls: [], labels: [],
+    has_footage: "all", live, segments: [], footage: [footage], notes: [],
+  };
+}

@@ -68,6 +68,7 @@ function card(recording: LiveRecording, known: Map<string, string>): HTMLElement
     started !== null &&
       h("span", { class: "card-time" }, h("span", { data: { since: String(Date.parse(started)) } }, duration(Date.now() - Date.parse(started))), h("span", { class: "by" }, `since ${clock(started)}`)),
   ];
-  if (!recording.interaction) return h("li", { class: "card" }, h("div", { class: "card-inner" }, ...inner, h("span", { class: "by" }, "No interaction yet")));
-  return h("li", { class: "card" }, h("a", { class: "card-inner", href: href("interaction", recording.interaction, agent === null ? {} : { agent }) }, ...inner, h("span", { class: "card-go" }, icon("play"), "Watch live")));
+  const { interaction } = recording;
+  const address = interaction === null ? href("recording", recording.recording) : href("interaction", interaction, agent === null ? {} : { agent });
+  return h("li", { class: "card" }, h("a", { class: "card-inner", href: address }, ...inner, h("span", { class: "card-go" }, icon("play"), "Watch live")));
 }
