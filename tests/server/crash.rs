@@ -2,10 +2,11 @@
 //!
 //! `KILLS=50` kills so often; the suite does it less often.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deskreel_contract::Answer;
 
@@ -16,6 +17,24 @@ use crate::server::{Server, Who};
 use crate::upload_server::hex;
 
 const RECORDERS: usize = 4;
+/// Between two acknowledgements, whatever happened.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whatever ends the test ends its recorders, which would else fill the disk.
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A fragment that was acknowledged.
+struct Fresh {
+    token: String,
+    recording: String,
+    sha256: String,
+}
 
 #[test]
 fn nothing_acknowledged_is_lost_though_the_server_is_killed_under_load() {
@@ -29,6 +48,9 @@ pub fn kills(unless_told: usize) -> usize {
 /// Recorders upload without a pause, and `strike` strikes so often; then everything must be there.
 pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Server) -> Server) {
     let (is_over, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let _over = Over(is_over.clone());
+    // Since the last strike. Afterwards recorders would mend a loss, and nobody would notice.
+    let fresh = Arc::<Mutex<Vec<Fresh>>>::default();
     let mut recorders = Vec::new();
     let mut tokens = Vec::new();
     for recorder in 0..RECORDERS {
@@ -36,7 +58,8 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
         let folder = tempfile::tempdir().unwrap();
         let mut upload = sink(&server.url, &token, folder.path());
         tokens.push(token);
-        let (is_over, acknowledged) = (is_over.clone(), acknowledged.clone());
+        let (is_over, acknowledged, fresh) = (is_over.clone(), acknowledged.clone(), fresh.clone());
+        let token = tokens[recorder].clone();
         // Recording after recording, each until it is delivered. Asked again at once: the server is soon back.
         recorders.push(thread::spawn(move || {
             let mut delivered = Vec::new();
@@ -57,6 +80,8 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
                 for delivery in &recording.deliveries {
                     insist(Box::new(|| upload.fragment(delivery).unwrap().unwrap()));
                     acknowledged.fetch_add(1, Ordering::SeqCst);
+                    let (recording, sha256) = (delivery.recording.clone(), delivery.sha256.clone());
+                    fresh.lock().unwrap().push(Fresh { token: token.clone(), recording, sha256 });
                 }
                 insist(Box::new(|| upload.finish(&recording.finished()).unwrap()));
                 delivered.push(recording);
@@ -70,11 +95,24 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
         // Under load: some more was acknowledged since it came up.
         let before = acknowledged.load(Ordering::SeqCst);
         let more = 1 + usize::try_from(random.below(20)).unwrap();
+        let limit = Instant::now() + PATIENCE;
         while acknowledged.load(Ordering::SeqCst) < before + more {
-            thread::yield_now();
+            assert!(Instant::now() < limit, "nothing is acknowledged any more");
+            thread::park_timeout(Duration::from_millis(1));
         }
         println!("strike {round} after {}", acknowledged.load(Ordering::SeqCst));
+        let before = fresh.lock().unwrap().len();
         server = strike(server);
+        let mut held = BTreeMap::new();
+        let fresh: Vec<Fresh> = fresh.lock().unwrap().drain(..).take(before).collect();
+        assert!(!fresh.is_empty());
+        for Fresh { token, recording, sha256 } in fresh {
+            // Asked once a recording: recorders go on meanwhile, and would else be faster than this.
+            let text = held.entry(recording.clone()).or_insert_with(|| {
+                server.get(&Who::Token(token), &format!("/api/v1/recordings/{recording}")).text()
+            });
+            assert!(text.contains(&sha256), "acknowledged and gone: {recording} {sha256}: {text}");
+        }
     }
     is_over.store(true, Ordering::SeqCst);
     let mut count = 0;
