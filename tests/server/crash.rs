@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use deskreel_contract::Answer;
 
 use crate::ingest::sink;
-use crate::random::Random;
 use crate::recording::Recording;
 use crate::server::{Server, Who};
+use crate::support::random::Random;
 use crate::upload_server::hex;
 
 const RECORDERS: usize = 4;

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../support/random.rs"]
-mod random;
+// Of the sinks' tests, which use all of it.
+#[allow(dead_code)]
 #[path = "../sinks/recording.rs"]
 mod recording;
 #[path = "../support/server.rs"]
@@ -12,6 +12,8 @@ mod server;
 mod support;
 #[path = "../support/upload_server.rs"]
 mod upload_server;
+
+use support::random;
 
 mod access;
 mod crash;
