@@ -55,10 +55,16 @@ pub fn pipeline(file: &Path) -> Result<Option<(Graph, Catalog)>> {
         listed(&catalog)
     })?;
     let graph = checked.show();
-    if graph.as_ref().is_some_and(|graph| graph.server.is_some()) {
+    graph.as_ref().map_or(Ok(()), |graph| must_record(graph, file))?;
+    Ok(graph.map(|graph| (graph, catalog)))
+}
+
+/// A server's file records nothing.
+pub fn must_record(graph: &Graph, file: &Path) -> Result<()> {
+    if graph.server.is_some() {
         bail!("{} describes a server: deskreel-server serves it", file.display());
     }
-    Ok(graph.map(|graph| (graph, catalog)))
+    Ok(())
 }
 
 /// The libraries that a worker has to load for a graph.

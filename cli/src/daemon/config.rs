@@ -53,7 +53,10 @@ pub fn read(file: &Path) -> Result<Loaded> {
     let errors = errors.count();
     eprint!("{}", draw(&checked.file, &checked.diagnostics, wants_color(&std::io::stderr())));
     match checked.graph {
-        Some(graph) => Ok(Loaded { graph, catalog, stale: None }),
+        Some(graph) => {
+            plugins::must_record(&graph, file)?;
+            Ok(Loaded { graph, catalog, stale: None })
+        }
         None => Err(Mistakes(errors).into()),
     }
 }
