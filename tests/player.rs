@@ -10,12 +10,15 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use support::recorder::{Desk, send};
 
 /// Seconds; checks.mjs has the times of the call in it.
 const FOOTAGE: u64 = 27;
 /// Into Ann's recording, when her worker is killed: her second part begins.
 const KILLED: Duration = Duration::from_secs(9);
+/// It stands still for so long before: a successor that is quick leaves no gap to be shown. Too short to be taken for hung.
+const GAP: Duration = Duration::from_millis(600);
 /// The script's and the style's bytes after gzip, without hls.js.
 const WEIGHT: usize = 100_000;
 
@@ -200,11 +203,15 @@ fn record() -> Footage {
     ann_runs.wait_for_event("recording");
     bob_runs.wait_for_event("recording");
     ann_runs.run_for(KILLED);
-    send(u32::try_from(worker).unwrap(), rustix::process::Signal::KILL);
-    ann_runs.run_for(Duration::from_secs(FOOTAGE) - KILLED);
+    let worker = u32::try_from(worker).unwrap();
+    send(worker, Signal::STOP);
+    ann_runs.run_for(GAP);
+    send(worker, Signal::KILL);
+    ann_runs.run_for(Duration::from_secs(FOOTAGE) - KILLED - GAP);
     still_runs.stop();
     let (ann_made, bob_made) = (ann_runs.stop(), bob_runs.stop());
     assert_eq!(ann_made.track().parts.len(), 2, "the worker that was killed has a successor");
+    assert_eq!(ann_made.track().gaps.len(), 1, "there is no gap to be shown");
     for made in [&ann_made, &bob_made] {
         assert_eq!(
             made.track().frames().lost,
