@@ -1,5 +1,7 @@
 //! Two times that are never mixed: where on a recording's timeline, and when in the world.
 
+mod text;
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -58,7 +60,8 @@ impl Utc {
 
     /// RFC 3339, as events carry it.
     pub fn parse(text: &str) -> Option<Utc> {
-        text.parse().ok().map(Utc)
+        let quick = text::parse(text).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        quick.or_else(|| text.parse().ok()).map(Utc)
     }
 
     /// Stays at the end of time rather than wrap.
@@ -84,6 +87,11 @@ impl Utc {
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3}", self.0)
+        // Before 1970 milliseconds would be rounded to the other side.
+        let quick = if self.0.signum() < 0 { None } else { text::write(self.0.as_millisecond()) };
+        match quick.as_ref().and_then(|text| str::from_utf8(text).ok()) {
+            Some(text) => f.write_str(text),
+            None => write!(f, "{:.3}", self.0),
+        }
     }
 }
