@@ -114,6 +114,28 @@ fn a_file_with_mistakes_changes_nothing_and_a_good_one_does() {
 }
 
 #[test]
+fn what_only_a_restart_changes_stays_until_then_and_the_log_says_so() {
+    let mut daemon = Daemon::start(&calls(), &[]);
+    let ann = Ann::log_in(&daemon);
+    let file = daemon.folder.path().join("pipeline.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    let elsewhere = good.replace("/recordings\"", "/elsewhere\"").replace("seat-12", "seat-13");
+    fs::write(&file, elsewhere).unwrap();
+    daemon.signal(Signal::HUP);
+    for section in ["directory of [recording]", "[feed]"] {
+        let line = daemon.wait_for_log("changed in the file: it holds after a restart, not before");
+        assert_eq!(line["section"], section);
+    }
+    daemon.wait_for_log("news");
+    ann.tell("call.established", "77");
+    daemon.wait_for("a recording", |status| status["recording"]["phase"] == "recording");
+    ann.tell("call.cleared", "77");
+    daemon.wait_for_recordings(1)[0].assert_verified();
+    assert!(!daemon.folder.path().join("elsewhere").exists());
+    assert_eq!(daemon.status()["place"], "seat-12");
+}
+
+#[test]
 fn where_there_is_no_room_nothing_begins_and_everybody_hears_why() {
     let pipeline = format!("{}[spool]\nmin_free = \"1000GB\"\n", calls());
     let daemon = Daemon::start(&pipeline, &[]);

@@ -28,7 +28,7 @@ use deskreel_interaction::{Engine, Policy};
 use deskreel_link::recorder::About;
 use deskreel_link::{Link, Token};
 use deskreel_model::{Place, Utc};
-use deskreel_pipeline::Graph;
+use deskreel_pipeline::{Graph, Node};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -75,10 +75,11 @@ async fn serve(file: &Path, kept: PathBuf, loaded: Loaded) -> Result<()> {
     let feed_nodes = graph.feeds.clone();
     let patience = desktop(&graph)?.map(|settings| settings.session);
     let linked = graph.link.clone();
+    let started = Started::with(&graph);
     let making = Making::new(graph, &catalog)?;
     let (served, commands) = served(linked, place)?;
     let (feeds, events) = Feeds::start(&feed_nodes, &catalog)?;
-    let reloads = reloads(file.to_owned(), kept)?;
+    let reloads = reloads(file.to_owned(), kept, started)?;
     let lanes = Lanes::new(making);
     let seat = Seat::new(
         Parts { engine, past, lanes, stock, unsettled, events, reloads, patience, served, commands },
@@ -181,17 +182,47 @@ fn first_status(graph: &Graph, stale: Option<String>) -> Status {
     }
 }
 
+/// What stays as it was at the start, whatever the file says later.
+struct Started {
+    directory: PathBuf,
+    feeds: Vec<Node>,
+    link: Option<deskreel_pipeline::Link>,
+}
+
+impl Started {
+    fn with(graph: &Graph) -> Started {
+        let Graph { recording, feeds, link, .. } = graph;
+        Started { directory: recording.directory.clone(), feeds: feeds.clone(), link: link.clone() }
+    }
+
+    /// Says what else the file wants, and has the graph keep to it: the outbox is in that folder, and feeds run.
+    fn stay(&self, graph: &mut Graph) {
+        let wait = |section: &str, is_changed: bool| {
+            if is_changed {
+                tracing::warn!(section, "changed in the file: it holds after a restart, not before");
+            }
+        };
+        wait("directory of [recording]", graph.recording.directory != self.directory);
+        wait("[feed]", graph.feeds != self.feeds);
+        wait("[link]", graph.link != self.link);
+        graph.recording.directory.clone_from(&self.directory);
+        graph.feeds.clone_from(&self.feeds);
+        graph.link.clone_from(&self.link);
+    }
+}
+
 fn host_name() -> Place {
     rustix::system::uname().nodename().to_string_lossy().as_ref().into()
 }
 
 /// The pipeline file, each time that SIGHUP asks for it to be read again.
-fn reloads(file: PathBuf, kept: PathBuf) -> Result<mpsc::Receiver<Reload>> {
+fn reloads(file: PathBuf, kept: PathBuf, started: Started) -> Result<mpsc::Receiver<Reload>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (tell, reloads) = mpsc::channel(1);
     tokio::task::spawn_local(async move {
         while hangup.recv().await.is_some() {
-            let read = config::read(&file).and_then(|Loaded { graph, catalog, .. }| {
+            let read = config::read(&file).and_then(|Loaded { mut graph, catalog, .. }| {
+                started.stay(&mut graph);
                 let policies = asked(&graph, &catalog)?;
                 Ok((Making::new(graph, &catalog)?, policies, catalog))
             });
