@@ -35,7 +35,7 @@ tracks = ["video"]
 "#;
 
 /// Name and content of each pipeline file and each log of events.
-fn files() -> [(&'static str, String); 7] {
+fn files() -> [(&'static str, String); 8] {
     let mistakes = GOOD.replace("\"screen\"", "\"sceen\"").replace("width = 320", "widht = 320");
     let warning = GOOD.replace("[encoder", "[source.camera]\nplugin = \"source.synthetic\"\n\n[encoder");
     let policy = |plugin: &str| format!("{GOOD}\n[policy]\nplugin = \"policy.{plugin}\"\n");
@@ -47,6 +47,7 @@ fn files() -> [(&'static str, String); 7] {
         ("warning.toml", warning),
         ("calls.toml", policy("voice-all-calls")),
         ("first.toml", policy("voice-first-call")),
+        ("server.toml", include_str!("../pipelines/server.toml").to_owned()),
         ("day.jsonl", day),
         ("broken.jsonl", broken),
     ]
@@ -85,7 +86,8 @@ impl Desk {
             .args(words)
             .current_dir(&self.folder)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap());
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("STATE_DIRECTORY", self.folder.path().join("state"));
         let output = command.output().unwrap();
         let mut text = String::from_utf8(output.stdout).unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
