@@ -19,7 +19,7 @@ mod sinks;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use args::{Args, Command, LogFormat, PluginsCommand, SchemaOf};
 
@@ -61,6 +61,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Lines of the log that wait to be written. Room for them is taken at the start, 32 bytes each; a busy second has a hundred.
+const WAITING_LINES: usize = 4096;
+
 /// A service tells what it does; a command only what goes wrong. Written by a thread of its own: whoever does not read the
 /// log of a service must not hold it up, so lines that find no room are dropped. What is returned writes the rest when it goes.
 fn log_to_stderr(command: &Command) -> WorkerGuard {
@@ -71,7 +74,8 @@ fn log_to_stderr(command: &Command) -> WorkerGuard {
     let filter = tracing_subscriber::EnvFilter::try_from_env("DESKREEL_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let color = render::wants_color(&std::io::stderr());
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).finish(std::io::stderr());
     let log = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_env_filter(filter)
