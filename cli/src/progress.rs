@@ -51,8 +51,8 @@ impl Progress {
                 Notice::Trying(trying) => self.trying(&format!("{} ({})", trying.candidate, trying.plugin)),
                 Notice::Encoder { track, part, encoder } => self.encoder(track, *part, encoder),
                 Notice::Part { .. } | Notice::File { .. } | Notice::StandingBy => {}
-                Notice::Recording { part } if part.0 == 1 => {}
-                Notice::Recording { part } => self.line(&format!("part {} goes on", part.0)),
+                Notice::Recording { part, .. } if part.0 == 1 => {}
+                Notice::Recording { part, .. } => self.line(&format!("part {} goes on", part.0)),
                 Notice::Captured { at, capture } => self.line(&format!("{at}  {}", captured(*capture))),
                 Notice::Incident { at, detail, .. } => self.line(&format!("{at}  {detail}")),
                 Notice::DiskBack => self.line("there is room again"),
@@ -174,7 +174,7 @@ fn to_json(notice: &Notice) -> serde_json::Value {
         Notice::Part { part, cause, worker } => {
             json!({ "event": "part", "part": part, "cause": cause, "worker": worker })
         }
-        Notice::Recording { part } => json!({ "event": "recording", "part": part }),
+        Notice::Recording { part, .. } => json!({ "event": "recording", "part": part }),
         Notice::Incident { at, cause, detail } => {
             json!({ "event": "incident", "at_ns": at, "cause": cause, "detail": detail })
         }

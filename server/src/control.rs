@@ -7,13 +7,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use deskreel_contract::Capture;
 use deskreel_interaction::{Command as Wanted, Commanded, Engine, Note, Output, Policy};
 use deskreel_link::ServerEnd;
 use deskreel_model::event::Event;
-use deskreel_model::link::{Command, CommandId, CommandKind, Status};
-use deskreel_model::segment::Footage;
-use deskreel_model::{AgentId, Place, RecordingId, Utc};
+use deskreel_model::link::Status;
+use deskreel_model::{Place, Utc};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,24 +19,23 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::db::recorders::Recorder;
 use crate::error::{Error, Result};
-use crate::secret;
 
 mod calls;
 mod links;
+mod running;
+
+use running::Running;
 
 pub use calls::{Call, Calls};
+pub use running::Stretch;
 
 /// Inputs that wait. Who brings more waits too.
 const BACKLOG: usize = 4096;
 /// So many events are stored in one transaction.
 const BATCH: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
-/// A recorder that does not obey within this does not at all.
-const DEADLINE: Duration = Duration::from_secs(30);
 /// Events that a start takes in again; nobody is in a call for longer.
 const REMEMBERED: Duration = Duration::from_secs(12 * 3600);
-/// Footage whose recorder was told begins at its event, give or take what the telling took.
-const SLACK: Duration = Duration::from_secs(5);
 
 enum Input {
     Events { feed: String, events: Vec<Value>, stored: Option<oneshot::Sender<Result<Vec<String>>>> },
@@ -94,16 +91,6 @@ struct Known {
     end: ServerEnd,
     line: Option<Line>,
     status: Status,
-}
-
-/// Footage that was commanded and is not final.
-struct Running {
-    agent: AgentId,
-    from: Utc,
-    recording: RecordingId,
-    /// None where nobody could be told.
-    recorder: Option<String>,
-    is_over: bool,
 }
 
 struct Loop {
@@ -189,18 +176,17 @@ impl Loop {
     /// What a recorder was told before this start it does still, or knows better.
     async fn recall(&mut self, commanded: &Commanded) -> Result<()> {
         match commanded.command {
-            Wanted::Start { .. } => {
+            Wanted::Start { capture } => {
                 let from = commanded.at.minus(Duration::from_millis(commanded.late_ms));
-                if let Some((recording, recorder)) =
-                    self.db.footage_at(commanded.agent.as_str(), crate::time::to_ms(from)).await?
-                    && let Ok(recording) = serde_json::from_value::<RecordingId>(json!(recording))
-                {
-                    let agent = commanded.agent.clone();
-                    self.running.push(Running { agent, from, recording, recorder, is_over: false });
-                }
+                let known = self.db.footage_at(commanded.agent.as_str(), crate::time::to_ms(from)).await?;
+                let agent = commanded.agent.clone();
+                self.running.extend(known.and_then(|known| Running::again(agent, from, capture, known)));
             }
             Wanted::Stop => self.over(&commanded.agent),
-            Wanted::Capture { .. } => {}
+            Wanted::Capture { capture } => {
+                let of_agent = self.running.iter_mut().filter(|running| running.agent == commanded.agent);
+                of_agent.for_each(|running| running.capture = capture);
+            }
         }
         Ok(())
     }
@@ -275,9 +261,11 @@ impl Loop {
     }
 
     async fn obey(&mut self, outputs: Vec<Output>) -> Result<()> {
+        let mut touched = Vec::new();
         for output in outputs {
             match output {
                 Output::Command(commanded) => self.command(commanded).await?,
+                Output::Touched(agent) => touched.push(agent),
                 Output::Footage(footage) => self.settle(&footage).await?,
                 Output::Decided(decided) => {
                     let detail = serde_json::to_string(&decided).unwrap_or_default();
@@ -289,7 +277,7 @@ impl Loop {
                 Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
             }
         }
-        Ok(())
+        self.stand(touched).await
     }
 
     async fn command(&mut self, commanded: Commanded) -> Result<()> {
@@ -299,109 +287,9 @@ impl Loop {
                 let from = at.minus(Duration::from_millis(late_ms));
                 self.begin(agent, place, from, capture, why).await
             }
-            Wanted::Stop => {
-                let running = self.current(&agent);
-                self.over(&agent);
-                match running {
-                    Some((recording, Some(recorder))) => {
-                        self.tell(&recorder, CommandKind::Stop { recording, why }).await
-                    }
-                    _ => Ok(()),
-                }
-            }
-            Wanted::Capture { capture } => match self.current(&agent) {
-                Some((recording, Some(recorder))) => {
-                    self.tell(&recorder, CommandKind::Capture { recording, capture, why }).await
-                }
-                _ => Ok(()),
-            },
+            Wanted::Stop => self.stop(&agent, why).await,
+            Wanted::Capture { capture } => self.capture(&agent, capture, why).await,
         }
-    }
-
-    async fn begin(
-        &mut self,
-        agent: AgentId,
-        place: Option<Place>,
-        from: Utc,
-        capture: Capture,
-        why: String,
-    ) -> Result<()> {
-        self.salt = self.salt.wrapping_mul(0x9e37_79b1).wrapping_add(1);
-        let recording = RecordingId::new(now(), self.salt);
-        let at = |place: &Place| {
-            let there =
-                self.recorders.iter().find(|(_, known)| known.place == *place && known.line.is_some());
-            there.map(|(id, _)| id.clone())
-        };
-        let recorder = place.as_ref().and_then(at);
-        let missing = match (&place, &recorder) {
-            (_, Some(_)) => None,
-            (None, None) => Some("nobody knows where the agent sits".to_owned()),
-            (Some(place), None) => Some(format!("no recorder is connected at {place}")),
-        };
-        let mut write = self.db.write().await?;
-        let told = (recording.as_str(), recorder.as_deref());
-        write
-            .footage_begun(
-                told,
-                agent.as_str(),
-                place.as_ref().map(Place::as_str),
-                crate::time::to_ms(from),
-                &why,
-                missing.as_deref(),
-            )
-            .await?;
-        write.commit().await?;
-        self.running.push(Running {
-            agent: agent.clone(),
-            from,
-            recording: recording.clone(),
-            recorder: recorder.clone(),
-            is_over: false,
-        });
-        match recorder {
-            Some(recorder) => {
-                self.tell(&recorder, CommandKind::Start { recording, agent, capture, why }).await
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn current(&self, agent: &AgentId) -> Option<(RecordingId, Option<String>)> {
-        let mut of_agent =
-            self.running.iter().rev().filter(|running| running.agent == *agent && !running.is_over);
-        of_agent.next().map(|running| (running.recording.clone(), running.recorder.clone()))
-    }
-
-    fn over(&mut self, agent: &AgentId) {
-        self.running
-            .iter_mut()
-            .filter(|running| running.agent == *agent)
-            .for_each(|running| running.is_over = true);
-    }
-
-    async fn tell(&mut self, recorder: &str, kind: CommandKind) -> Result<()> {
-        let id = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
-        let command = Command { id: CommandId(id.into()), deadline: now().plus(DEADLINE), kind };
-        let moment = self.moment();
-        let Some(known) = self.recorders.get_mut(recorder) else { return Ok(()) };
-        let effects = known.end.command(command, moment);
-        self.perform(recorder, effects).await
-    }
-
-    /// Final: whose footage it is, and the segments on it.
-    async fn settle(&mut self, footage: &Footage) -> Result<()> {
-        let near = |running: &Running| {
-            running.agent == footage.agent
-                && running.from.plus(SLACK) >= footage.from
-                && footage.to.is_none_or(|to| running.from <= to)
-        };
-        let found = self.running.iter().position(near);
-        let running = found.map(|at| self.running.remove(at));
-        let recording = running.as_ref().map(|running| running.recording.as_str());
-        let mut write = self.db.write().await?;
-        write.footage_final(recording, footage, &self.calls).await?;
-        write.commit().await
     }
 }
 

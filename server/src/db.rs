@@ -8,6 +8,7 @@ pub mod audit;
 mod completeness;
 mod decided;
 pub mod directory;
+mod footage;
 pub mod interactions;
 pub mod people;
 pub mod recorders;
@@ -28,9 +29,13 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::{Error, Result};
 
+pub use footage::Commanded;
+
 /// In order; what has been released is never changed, only added to.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "foundation", include_str!("../migrations/0001_foundation.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
+    (2, "clocks", include_str!("../migrations/0002_clocks.sql")),
+];
 
 /// Of SQLite; PostgreSQL's own limit is 100.
 const CONNECTIONS: u32 = 16;

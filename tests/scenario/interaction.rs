@@ -21,11 +21,10 @@ use deskreel_interaction::{Command, Commanded, Engine, Note, Output};
 use deskreel_model::Utc;
 use deskreel_model::event::Event;
 use deskreel_model::segment::Footage;
-use serde_json::{Map, Value};
+
+use crate::scenario_file::event;
 
 const START: &str = "2026-01-05T09:00:00Z";
-const LISTS: [&str; 3] = ["devices", "groups", "skills"];
-const NUMBERS: [&str; 3] = ["seq", "limit_ms", "offset_ms"];
 
 pub fn run(blocks: &[String]) -> Vec<String> {
     let mut scenario = Scenario::default();
@@ -108,7 +107,7 @@ impl Scenario {
                 self.footage.sort_by(|a, b| (a.from, &a.agent).cmp(&(b.from, &b.agent)));
                 self.footage.drain(..).for_each(|footage| table(&footage, out));
             }
-            _ => match Event::parse(&json(word, rest)) {
+            _ => match Event::parse(&event(at(word), rest).to_string()) {
                 Ok(event) => engine.push(event, &mut |output| self.take(output, out)),
                 Err(error) => writeln!(out, "{error}").unwrap(),
             },
@@ -119,6 +118,7 @@ impl Scenario {
     fn take(&mut self, output: Output, out: &mut String) {
         match output {
             Output::Command(command) => writeln!(out, "{}", show(&command)).unwrap(),
+            Output::Touched(_) => {}
             Output::Footage(footage) => self.footage.push(footage),
             Output::Decided(decided) => {
                 let call = decided.call.map_or_else(String::new, |call| format!(" {call}"));
@@ -137,31 +137,6 @@ impl Scenario {
             }),
         }
     }
-}
-
-/// `4.5 call.held call=77` as a line of a log.
-fn json(time: &str, rest: &str) -> String {
-    let mut words = rest.split_whitespace();
-    let mut event = Map::new();
-    event.insert("type".into(), words.next().expect("a type").into());
-    event.insert("at".into(), at(time).to_string().into());
-    for word in words {
-        let (name, value) = word.split_once('=').expect("key=value");
-        if let Some(key) = name.strip_prefix("attached.") {
-            let attached = event.entry("attached").or_insert_with(|| Value::Object(Map::new()));
-            attached.as_object_mut().unwrap().insert(key.to_owned(), value.into());
-            continue;
-        }
-        let value = if LISTS.contains(&name) {
-            value.split(',').collect()
-        } else if NUMBERS.contains(&name) {
-            Value::from(value.parse::<i64>().unwrap())
-        } else {
-            value.into()
-        };
-        event.insert(name.to_owned(), value);
-    }
-    Value::Object(event).to_string()
 }
 
 fn at(seconds: &str) -> Utc {

@@ -36,6 +36,11 @@ impl Daemon {
 
     /// The same with other settings of the feed, and more in `[recording]`.
     pub fn start_with(pipeline: &str, feed: &[(&str, &str)], recording: &str) -> Daemon {
+        Daemon::with_clock(pipeline, feed, recording, 0)
+    }
+
+    /// The same with a wall clock that is so many seconds ahead of this machine's.
+    pub fn with_clock(pipeline: &str, feed: &[(&str, &str)], recording: &str, ahead_s: i64) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let secret = |name: &str, text: &str| {
@@ -55,18 +60,28 @@ impl Daemon {
             at("token"),
         );
         fs::write(at("pipeline.toml"), text).unwrap();
+        if ahead_s != 0 {
+            fs::write(at("clock"), format!("{ahead_s:+}s")).unwrap();
+        }
         Daemon::in_folder(folder)
     }
 
     /// Starts it, or starts it again, with the file that lies there.
     pub fn in_folder(folder: TempDir) -> Daemon {
-        let mut child = deskreel()
-            .args(["run", "--log", "json"])
-            .arg(folder.path().join("pipeline.toml"))
-            .env("STATE_DIRECTORY", folder.path().join("state"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("deskreel starts");
+        let mut command = deskreel();
+        if let Ok(ahead) = fs::read_to_string(folder.path().join("clock")) {
+            // The wall clock alone; what measures durations goes as ever.
+            let library =
+                format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH);
+            assert!(std::path::Path::new(&library).exists(), "no {library} (script/setup installs it)");
+            command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME", ahead)
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        command.args(["run", "--log", "json"]).arg(folder.path().join("pipeline.toml"));
+        command.env("STATE_DIRECTORY", folder.path().join("state"));
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("deskreel starts");
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (tell, log) = channel();
         std::thread::spawn(move || {

@@ -102,8 +102,10 @@ impl Director {
     /// Until this part has a frame on disk.
     pub async fn recording(&mut self, number: u32) {
         let wanted = PartNumber(number);
-        self.wait("frame on disk", |notice| (*notice == Notice::Recording { part: wanted }).then_some(()))
-            .await;
+        self.wait("frame on disk", |notice| {
+            matches!(notice, Notice::Recording { part, .. } if *part == wanted).then_some(())
+        })
+        .await;
     }
 
     /// Lets media time go on for so long.

@@ -66,10 +66,11 @@ const ELEMENTS: [(&str, Option<&str>); 26] = [
 ];
 
 /// What a build needs besides: a linker, and what the crates of the bindings look for.
-/// And `python3 -m venv`, for script/pip-packages.txt.
-const BUILD: [&str; 6] = [
+/// And `python3 -m venv`, for script/pip-packages.txt, and the library that gives a test's recorder another clock.
+const BUILD: [&str; 7] = [
     "gcc",
     "libc6-dev",
+    "libfaketime",
     "libgstreamer-plugins-base1.0-dev",
     "libgstreamer1.0-dev",
     "pkg-config",

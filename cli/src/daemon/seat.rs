@@ -279,6 +279,7 @@ impl Seat {
             match output {
                 // What is done, the server says.
                 Output::Command(_) if self.served.is_some() => {}
+                Output::Touched(_) => {}
                 Output::Command(commanded) => {
                     self.want(&commanded);
                     self.follow(commanded);

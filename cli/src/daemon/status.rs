@@ -59,7 +59,7 @@ pub struct Running {
     pub phase: Phase,
     pub capture: Capture,
     pub why: String,
-    /// When it was commanded.
+    /// When it was commanded; once it has a frame, where its media time zero lies.
     pub since: Utc,
     /// As of the last beat.
     pub media: MediaTime,

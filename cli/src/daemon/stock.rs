@@ -63,7 +63,7 @@ impl Stock {
                 None => {
                     let manifest = deskreel_spool::load(&folder).ok();
                     let agent = manifest.as_ref().and_then(|manifest| manifest.agent.clone());
-                    let since = manifest.and_then(|manifest| Some(manifest.anchors.first()?.utc));
+                    let since = manifest.and_then(|manifest| manifest.zero());
                     // Nobody's: no footage of it comes, and it goes by itself.
                     let agent = agent.unwrap_or_else(|| "".into());
                     unsettled.began(recording.clone(), agent, since.unwrap_or_else(now), folder);

@@ -13,7 +13,7 @@ use super::Log;
 /// Commands are left out: in simulated time they say what the table says.
 pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
     match output {
-        Output::Command(_) => Ok(()),
+        Output::Command(_) | Output::Touched(_) => Ok(()),
         Output::Decided(decided) => {
             let call = decided.call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
             let (at, agent) = (clock(decided.at), &decided.agent);
@@ -73,7 +73,7 @@ fn span(from: Utc, to: Option<Utc>) -> String {
 /// One row a line, told apart by `row`.
 pub fn json(out: &mut impl Write, output: &Output) -> io::Result<()> {
     let (row, mut value) = match output {
-        Output::Command(_) => return Ok(()),
+        Output::Command(_) | Output::Touched(_) => return Ok(()),
         Output::Decided(decided) => ("decision", json!(decided)),
         Output::Note(note) => ("note", json!(note)),
         Output::Footage(footage) => ("recording", json!(footage)),

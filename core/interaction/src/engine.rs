@@ -26,6 +26,8 @@ const IDLE_CALL: Duration = Duration::from_secs(3600);
 pub enum Output {
     /// To be done now.
     Command(Commanded),
+    /// What stands of this agent may be other than before: see [`Engine::standing`].
+    Touched(AgentId),
     /// Final: footage that has ended, with its segments; or that still runs, from [`Engine::finish`].
     Footage(Footage),
     /// Final: a decision that changed something.
@@ -185,6 +187,17 @@ impl Engine {
         running.into_iter().for_each(|open| out(Output::Footage(open.footage.clone())));
     }
 
+    /// Footage of an agent that is not final, in the order of time: what has ended and may still be put right by a late event, and
+    /// what runs.
+    pub fn standing<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Footage> {
+        let ended = self.order.rows().filter_map(move |row| match row {
+            Row::Footage(footage) if footage.agent == *agent => Some(footage),
+            _ => None,
+        });
+        let open = self.world.agent(agent).and_then(|known| known.open.as_ref());
+        ended.chain(open.map(|open| &open.footage))
+    }
+
     pub fn counts(&self) -> Counts {
         self.counts
     }
@@ -342,6 +355,7 @@ impl Engine {
         touched.dedup();
         for id in touched {
             self.command_one(&id, out);
+            out(Output::Touched(id));
         }
     }
 

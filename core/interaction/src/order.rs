@@ -114,6 +114,11 @@ impl Order {
         self.steps.pop_front_if(|step| step.key.at < limit)
     }
 
+    /// What becomes final with the steps.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.steps.iter().flat_map(|step| &step.rows)
+    }
+
     pub fn pop_first(&mut self) -> Option<Step> {
         self.steps.pop_front()
     }

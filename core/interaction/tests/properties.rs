@@ -162,7 +162,7 @@ fn run(policies: Vec<Policy>, events: impl IntoIterator<Item = Event>) -> Ran {
         Output::Footage(footage) => ran.footage.push(footage),
         Output::Command(command) => ran.commands.push((command.agent.to_string(), command.command)),
         Output::Note(note) => panic!("{note:?}"),
-        Output::Decided(_) => {}
+        Output::Decided(_) | Output::Touched(_) => {}
     };
     events.into_iter().for_each(|event| engine.push(event, &mut take));
     engine.advance(start().plus(LATE), &mut take);

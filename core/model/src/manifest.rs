@@ -4,6 +4,8 @@
 //! the source gave is accounted for: `captured = encoded + skipped + lost`. Paths are relative to the folder of
 //! the manifest. docs/recording-format.md is this file for people.
 
+use std::time::Duration;
+
 pub use deskreel_contract::{Capture, Meaning, Memory};
 use serde::{Deserialize, Serialize};
 
@@ -236,6 +238,12 @@ impl Manifest {
             withheld: Vec::new(),
             incidents: Vec::new(),
         }
+    }
+
+    /// Where media time zero lies in the world, by the first anchor.
+    pub fn zero(&self) -> Option<Utc> {
+        let anchor = self.anchors.first()?;
+        Some(anchor.utc.minus(Duration::from_nanos(anchor.media.0)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use deskreel_contract::Capture;
 use deskreel_model::manifest::{Cause, EncoderUse, FileRef, FrameCounts};
-use deskreel_model::{Manifest, MediaTime, PartNumber, RecordingId};
+use deskreel_model::{Manifest, MediaTime, PartNumber, RecordingId, Utc};
 
 use crate::select::Trying;
 
@@ -29,9 +29,10 @@ pub enum Notice {
         cause: Cause,
         worker: Option<u32>,
     },
-    /// The first frame of a part is on disk.
+    /// The first frame of a part is on disk. `zero`: where media time zero lies in the world, if the manifest says so.
     Recording {
         part: PartNumber,
+        zero: Option<Utc>,
     },
     /// A standby has its first frame.
     StandingBy,

@@ -229,7 +229,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             self.in_part = Some(part);
             // Whatever befell the part before is over.
             self.last_cause = self.last_cause.filter(|cause| *cause == Cause::DiskFull);
-            (self.tell)(Notice::Recording { part });
+            (self.tell)(Notice::Recording { part, zero: self.ledger.manifest().zero() });
         }
         self.event(Event::FrameOnDisk).await;
         if first {

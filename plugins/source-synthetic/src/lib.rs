@@ -1,5 +1,5 @@
 //! `source.synthetic`: pictures that need no screen. A frame is a pure function of the settings, its number and
-//! its time, so that a test knows what a recording must show.
+//! its time, so that a test knows what a recording must show; but for a counter of the time of day, which is the world's.
 
 mod scene;
 mod settings;
@@ -12,10 +12,12 @@ mod canvas;
 mod font;
 mod words;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use deskreel_sdk::prelude::*;
 
 pub use scene::Scene;
-pub use settings::{Mode, Settings};
+pub use settings::{Clock, Mode, Settings};
 
 export_plugin! { descriptor: "plugin.toml", source "source.synthetic" => Synthetic }
 
@@ -52,7 +54,18 @@ impl Source for Synthetic {
             let given = frame.pixels.len();
             return Err(PluginError::failed(format!("the frame has {given} bytes, not {expected}")));
         }
-        self.scene.paint(frame.number, frame.time_ns, frame.pixels);
+        let time_ns = match self.settings.clock {
+            Clock::Media => frame.time_ns,
+            Clock::Day => of_the_day(),
+        };
+        self.scene.paint(frame.number, time_ns, frame.pixels);
         Ok(FrameStatus::Painted)
     }
+}
+
+/// Nanoseconds since midnight in UTC.
+fn of_the_day() -> u64 {
+    const DAY: u128 = 24 * 3600 * 1_000_000_000;
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_nanos() % DAY).unwrap_or(0)
 }

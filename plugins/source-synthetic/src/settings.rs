@@ -11,11 +11,22 @@ pub struct Settings {
     /// Frames per second.
     pub fps: u32,
     pub seed: u16,
+    pub clock: Clock,
+}
+
+/// Which time a counter shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// Since the source began.
+    Media,
+    /// Since midnight in UTC, by this machine's clock, when the picture was painted.
+    Day,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { mode: Mode::Counter, width: 1280, height: 720, fps: 30, seed: 1 }
+        Settings { mode: Mode::Counter, width: 1280, height: 720, fps: 30, seed: 1, clock: Clock::Media }
     }
 }
 

@@ -61,10 +61,12 @@ impl Loop {
                     if let Some(place) = place {
                         self.push(presence(&place, true)?).await?;
                     }
+                    Box::pin(self.resume(recorder, &hello.status)).await?;
                 }
                 Effect::Status(status) => {
                     let doing = serde_json::to_string(&status).unwrap_or_default();
                     self.db.doing(recorder, &doing, status.offset_ms).await?;
+                    Box::pin(self.runs(recorder, &status)).await?;
                     if let Some(known) = self.recorders.get_mut(recorder) {
                         known.status = status;
                     }

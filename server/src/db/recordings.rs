@@ -195,7 +195,7 @@ impl Db {
     /// Recordings that run: not closed, and something of them came after `since`.
     pub async fn live(&self, scope: &Scope, since: i64) -> Result<Vec<serde_json::Value>> {
         let mut sql = Sql::new(
-            "SELECT r.recording, COALESCE(r.agent, s.agent), r.place, r.started, s.interaction FROM recordings r \
+            "SELECT r.recording, COALESCE(r.agent, s.agent), r.place, r.started, s.interaction, r.capture FROM recordings r \
              LEFT JOIN segments s ON s.recording = r.recording AND s.to_ms IS NULL \
              WHERE r.closed IS NULL AND r.deleted IS NULL AND r.touched >= ",
         );
@@ -210,9 +210,10 @@ impl Db {
             }
             let (agent, place): (Option<String>, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
             let (started, interaction): (Option<i64>, Option<String>) = (row.try_get(3)?, row.try_get(4)?);
+            let capture: Option<String> = row.try_get(5)?;
             found.push(serde_json::json!({
                 "recording": recording, "agent": agent, "place": place, "started": started.map(time::rfc3339),
-                "interaction": interaction, "capture": "live",
+                "interaction": interaction, "capture": capture.as_deref().unwrap_or("live"),
             }));
         }
         Ok(found)
@@ -257,8 +258,9 @@ impl Write {
     /// Takes the recording as this recorder's, if it is nobody's yet.
     pub async fn claim(&mut self, recording: &str, recorder: &str, place: &str) -> Result<Standing> {
         sqlx::query(
-            "INSERT INTO recordings (recording, recorder, created, touched, bytes, place, started) \
-             VALUES ($1, $2, $3, $3, 0, $4, $5) ON CONFLICT (recording) DO NOTHING",
+            "INSERT INTO recordings (recording, recorder, created, touched, bytes, place, started, clock_offset_ms) \
+             VALUES ($1, $2, $3, $3, 0, $4, $5, (SELECT clock_offset_ms FROM recorders WHERE recorder = $2)) \
+             ON CONFLICT (recording) DO NOTHING",
         )
         .bind(recording)
         .bind(recorder)
@@ -384,7 +386,7 @@ impl Write {
         Ok(())
     }
 
-    /// Whose it is, and when it was, as far as known by now.
+    /// Whose it is, and when it was by the recorder's clock, as far as known by now.
     pub async fn describe(
         &mut self,
         recording: &str,
@@ -394,7 +396,8 @@ impl Write {
     ) -> Result<()> {
         sqlx::query(
             "UPDATE recordings SET agent = COALESCE($1, agent), place = COALESCE($2, place), \
-             started = COALESCE($3, started), ended = COALESCE($4, ended) WHERE recording = $5",
+             started = COALESCE($3 + COALESCE(clock_offset_ms, 0), started), \
+             ended = COALESCE($4 + COALESCE(clock_offset_ms, 0), ended) WHERE recording = $5",
         )
         .bind(agent)
         .bind(place)

@@ -11,6 +11,20 @@ use crate::time;
 const WHY: &str = "the recorder said so";
 
 impl Write {
+    /// What was said stands, now that this server has nothing of its own to say.
+    pub async fn tell_again(&mut self, recording: &str) -> Result<()> {
+        let row: Option<(Option<String>,)> =
+            sqlx::query_as("SELECT about FROM recordings WHERE recording = $1 AND deleted IS NULL")
+                .bind(recording)
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        let about = row.and_then(|(about,)| serde_json::from_str(&about?).ok());
+        match about {
+            Some(about) => self.tell(recording, &about).await,
+            None => Ok(()),
+        }
+    }
+
     /// Again after each word about the recording; the last one counts.
     pub async fn tell(&mut self, recording: &str, about: &About) -> Result<()> {
         let (decided,): (i64,) =
@@ -31,15 +45,17 @@ impl Write {
             .execute(&mut *self.tx)
             .await?;
 
-        let (agent, place, started, ended): (Option<String>, Option<String>, Option<i64>, Option<i64>) =
-            sqlx::query_as("SELECT agent, place, started, ended FROM recordings WHERE recording = $1")
-                .bind(recording)
-                .fetch_one(&mut *self.tx)
-                .await?;
+        type Row = (Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>);
+        let (agent, place, started, ended, offset): Row = sqlx::query_as(
+            "SELECT agent, place, started, ended, clock_offset_ms FROM recordings WHERE recording = $1",
+        )
+        .bind(recording)
+        .fetch_one(&mut *self.tx)
+        .await?;
         let started = started.unwrap_or_else(time::now_ms);
         // What was asked for, within what there is, once that is known.
         let within = |text: Option<&String>| {
-            let at = text.and_then(|text| time::parse(text))?;
+            let at = text.and_then(|text| time::parse(text))? + offset.unwrap_or(0);
             Some(ended.map_or(at, |ended| at.clamp(started, ended.max(started))))
         };
         let from = within(about.from.as_ref()).unwrap_or(started);
@@ -133,14 +149,13 @@ impl Write {
         Ok(deleted.is_none())
     }
 
-    /// From its first segment to its last; what this server decided over has times of its own.
-    async fn measure(&mut self, interaction: &str) -> Result<()> {
+    /// From its first segment to its last.
+    pub(super) async fn measure(&mut self, interaction: &str) -> Result<()> {
         sqlx::query(
             "UPDATE interactions SET \
              started = COALESCE((SELECT MIN(from_ms) FROM segments WHERE interaction = $1), started), \
              ended = (SELECT CASE WHEN COUNT(*) = COUNT(to_ms) THEN MAX(to_ms) END FROM segments WHERE interaction = $1) \
-             WHERE interaction = $1 \
-             AND NOT EXISTS (SELECT 1 FROM segments WHERE interaction = $1 AND origin = 'server')",
+             WHERE interaction = $1",
         )
         .bind(interaction)
         .execute(&mut *self.tx)
@@ -148,16 +163,20 @@ impl Write {
         Ok(())
     }
 
-    /// An interaction without a segment, which is nobody's any more.
-    async fn drop_if_empty(&mut self, interaction: &str) -> Result<()> {
-        let (left,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM segments WHERE interaction = $1")
-            .bind(interaction)
-            .fetch_one(&mut *self.tx)
-            .await?;
+    /// An interaction without a segment, which is nobody's any more, unless somebody has said something about it.
+    pub(super) async fn drop_if_empty(&mut self, interaction: &str) -> Result<()> {
+        let (left,): (i64,) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM segments WHERE interaction = $1) + (SELECT COUNT(*) FROM notes WHERE interaction = $1) \
+             + (SELECT COUNT(*) FROM labels WHERE interaction = $1)",
+        )
+        .bind(interaction)
+        .fetch_one(&mut *self.tx)
+        .await?;
         if left == 0 {
             for table in [
                 "DELETE FROM interactions WHERE interaction = $1 AND deleted IS NULL",
                 "DELETE FROM calls WHERE interaction = $1",
+                "DELETE FROM attached WHERE interaction = $1",
                 "DELETE FROM tags WHERE interaction = $1",
             ] {
                 sqlx::query(table).bind(interaction).execute(&mut *self.tx).await?;

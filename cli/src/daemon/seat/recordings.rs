@@ -137,8 +137,9 @@ impl Seat {
         self.stock.notice(recording, &notice);
         let running = self.status.recording.as_mut().filter(|running| running.recording == *recording);
         match (notice, running) {
-            (Notice::Recording { .. }, Some(running)) if running.phase == Phase::Starting => {
+            (Notice::Recording { zero, .. }, Some(running)) if running.phase == Phase::Starting => {
                 running.phase = Phase::Recording;
+                running.since = zero.unwrap_or(running.since);
                 (self.failures, self.hindered, self.unready) = (0, None, None);
                 self.grew_at = Instant::now();
                 self.status.counts.started += 1;

@@ -1,0 +1,314 @@
+//! Footage that was commanded: its start and stop at a recorder, the recordings that it became, and its rows in the index.
+
+use std::time::Duration;
+
+use deskreel_contract::Capture;
+use deskreel_model::link::{self, Command, CommandId, CommandKind};
+use deskreel_model::segment::Footage;
+use deskreel_model::{AgentId, Place, RecordingId, Utc};
+use serde_json::json;
+
+use super::{Loop, now};
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::time::to_ms;
+
+/// A recorder that does not obey within this does not at all.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Footage whose recorder was told begins at its event, give or take what the telling took.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// Footage that was commanded and is not final.
+pub struct Running {
+    pub agent: AgentId,
+    pub from: Utc,
+    /// The one that was asked for. Names the footage, too.
+    pub recording: RecordingId,
+    /// Those that went on for it and when each began: a recorder that was killed in its midst begins another.
+    pub next: Vec<(RecordingId, Utc)>,
+    /// None where nobody could be told.
+    pub recorder: Option<String>,
+    pub capture: Capture,
+    pub is_over: bool,
+    /// It has rows in the index.
+    pub stands: bool,
+}
+
+/// What one recording covers of footage, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stretch<'a> {
+    pub recording: Option<&'a str>,
+    from: Option<i64>,
+    to: Option<i64>,
+}
+
+impl Stretch<'_> {
+    /// What of a segment lies on it.
+    pub fn cut(&self, from: i64, to: Option<i64>) -> Option<(i64, Option<i64>)> {
+        let from = self.from.map_or(from, |own| own.max(from));
+        let to = match (self.to, to) {
+            (Some(own), Some(to)) => Some(own.min(to)),
+            (own, to) => own.or(to),
+        };
+        to.is_none_or(|to| from < to).then_some((from, to))
+    }
+}
+
+impl Running {
+    /// One behind the other; what is between two of them is the earlier one's, whose gap it is.
+    fn stretches(&self) -> Vec<Stretch<'_>> {
+        let first = self.recorder.as_ref().map(|_| self.recording.as_str());
+        let mut all = vec![Stretch { recording: first, from: None, to: None }];
+        for (recording, since) in &self.next {
+            let since = Some(to_ms(*since));
+            if let Some(before) = all.last_mut() {
+                before.to = since;
+            }
+            all.push(Stretch { recording: Some(recording.as_str()), from: since, to: None });
+        }
+        all
+    }
+
+    fn is_recording(&self, recording: &RecordingId) -> bool {
+        self.recording == *recording || self.next.iter().any(|(next, _)| next == recording)
+    }
+}
+
+impl Loop {
+    pub(super) async fn begin(
+        &mut self,
+        agent: AgentId,
+        place: Option<Place>,
+        from: Utc,
+        capture: Capture,
+        why: String,
+    ) -> Result<()> {
+        self.salt = self.salt.wrapping_mul(0x9e37_79b1).wrapping_add(1);
+        let recording = RecordingId::new(now(), self.salt);
+        let at = |place: &Place| {
+            let there =
+                self.recorders.iter().find(|(_, known)| known.place == *place && known.line.is_some());
+            there.map(|(id, _)| id.clone())
+        };
+        let recorder = place.as_ref().and_then(at);
+        let missing = match (&place, &recorder) {
+            (_, Some(_)) => None,
+            (None, None) => Some("nobody knows where the agent sits".to_owned()),
+            (Some(place), None) => Some(format!("no recorder is connected at {place}")),
+        };
+        let mut write = self.db.write().await?;
+        let told = (recording.as_str(), recorder.as_deref());
+        let place = place.as_ref().map(Place::as_str);
+        write.footage_begun(told, agent.as_str(), place, to_ms(from), &why, missing.as_deref()).await?;
+        write.commit().await?;
+        self.running.push(Running {
+            agent: agent.clone(),
+            from,
+            recording: recording.clone(),
+            next: Vec::new(),
+            recorder: recorder.clone(),
+            capture,
+            is_over: false,
+            stands: false,
+        });
+        match recorder {
+            Some(recorder) => {
+                self.tell(&recorder, CommandKind::Start { recording, agent, capture, why }).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn stop(&mut self, agent: &AgentId, why: String) -> Result<()> {
+        let running = self.current(agent).and_then(|running| {
+            let recorder = running.recorder.clone()?;
+            Some((recorder, running.recording.clone()))
+        });
+        self.over(agent);
+        match running {
+            Some((recorder, recording)) => self.tell(&recorder, CommandKind::Stop { recording, why }).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn capture(&mut self, agent: &AgentId, capture: Capture, why: String) -> Result<()> {
+        let Some(running) = self.current(agent) else { return Ok(()) };
+        running.capture = capture;
+        let recording = running.recording.clone();
+        match running.recorder.clone() {
+            Some(recorder) => self.tell(&recorder, CommandKind::Capture { recording, capture, why }).await,
+            None => Ok(()),
+        }
+    }
+
+    fn current(&mut self, agent: &AgentId) -> Option<&mut Running> {
+        self.running.iter_mut().rev().find(|running| running.agent == *agent && !running.is_over)
+    }
+
+    pub(super) fn over(&mut self, agent: &AgentId) {
+        let of_agent = self.running.iter_mut().filter(|running| running.agent == *agent);
+        of_agent.for_each(|running| running.is_over = true);
+    }
+
+    async fn tell(&mut self, recorder: &str, kind: CommandKind) -> Result<()> {
+        let id = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
+        let command = Command { id: CommandId(id.into()), deadline: now().plus(DEADLINE), kind };
+        let moment = self.moment();
+        let Some(known) = self.recorders.get_mut(recorder) else { return Ok(()) };
+        let effects = known.end.command(command, moment);
+        self.perform(recorder, effects).await
+    }
+
+    /// A recorder is back. What it was told it does still, unless it is not what it was: then it is told again, and what of the
+    /// footage it had is one recording, what follows another.
+    pub(super) async fn resume(&mut self, recorder: &str, status: &link::Status) -> Result<()> {
+        let is_done = |running: &Running| status.recordings.iter().any(|known| known.agent == running.agent);
+        let mut orders = Vec::new();
+        for running in &self.running {
+            if running.recorder.as_deref() == Some(recorder) && !running.is_over && !is_done(running) {
+                orders.push(CommandKind::Start {
+                    recording: running.recording.clone(),
+                    agent: running.agent.clone(),
+                    capture: running.capture,
+                    why: "the recorder is back, and the agent is recorded still".to_owned(),
+                });
+            }
+        }
+        for order in orders {
+            self.tell(recorder, order).await?;
+        }
+        Ok(())
+    }
+
+    /// What a recorder says that it records.
+    pub(super) async fn runs(&mut self, recorder: &str, status: &link::Status) -> Result<()> {
+        let known = self.recorders.get(recorder).filter(|_| !status.recordings.is_empty());
+        let Some(place) = known.map(|known| known.place.clone()) else { return Ok(()) };
+        let mut write = self.db.write().await?;
+        let mut touched = Vec::new();
+        for said in &status.recordings {
+            write.runs((recorder, place.as_str()), said, status.offset_ms).await?;
+            if self.running.iter().any(|running| running.is_recording(&said.recording)) {
+                continue;
+            }
+            let of_it = |running: &&mut Running| {
+                running.recorder.as_deref() == Some(recorder) && running.agent == said.agent
+            };
+            if let Some(running) = self.running.iter_mut().rev().find(of_it) {
+                let since = said.since.shifted_ms(status.offset_ms.unwrap_or(0));
+                running.next.push((said.recording.clone(), since));
+                touched.push(said.agent.clone());
+            }
+        }
+        write.commit().await?;
+        self.stand(touched).await
+    }
+
+    /// Brings the index in line with what stands of these agents, so that a call can be watched while it goes on; it is put right
+    /// until it is final.
+    pub(super) async fn stand(&mut self, mut agents: Vec<AgentId>) -> Result<()> {
+        agents.sort();
+        agents.dedup();
+        if agents.is_empty() {
+            return Ok(());
+        }
+        let mut write = self.db.write().await?;
+        for agent in &agents {
+            let mut seen = Vec::new();
+            for footage in self.engine.standing(agent) {
+                let Some(at) = nearest(&self.running, footage, &seen) else { continue };
+                seen.push(at);
+                let running = &mut self.running[at];
+                running.stands = true;
+                write
+                    .footage_stands(running.recording.as_str(), &running.stretches(), footage, &self.calls)
+                    .await?;
+            }
+            for (at, running) in self.running.iter_mut().enumerate() {
+                if running.agent == *agent && running.stands && !seen.contains(&at) {
+                    running.stands = false;
+                    write.footage_gone(running.recording.as_str(), &running.stretches()).await?;
+                }
+            }
+        }
+        write.commit().await
+    }
+
+    /// Final: whose footage it is, and the segments on it.
+    pub(super) async fn settle(&mut self, footage: &Footage) -> Result<()> {
+        let at = nearest(&self.running, footage, &[]);
+        let mut write = self.db.write().await?;
+        match at.and_then(|at| self.running.get(at)) {
+            Some(running) => {
+                let own = running.recording.as_str();
+                write.footage_stands(own, &running.stretches(), footage, &self.calls).await?;
+            }
+            None => {
+                let own = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
+                let nothing = [Stretch { recording: None, from: None, to: None }];
+                write.footage_stands(&own, &nothing, footage, &self.calls).await?;
+            }
+        }
+        write.commit().await?;
+        tracing::info!(agent = %footage.agent, from = %footage.from, "footage is final");
+        if let Some(at) = at {
+            self.running.remove(at);
+        }
+        Ok(())
+    }
+}
+
+/// The one that was commanded for this footage: late events may have moved its start since.
+fn nearest(running: &[Running], footage: &Footage, seen: &[usize]) -> Option<usize> {
+    let fits = |running: &Running| {
+        running.agent == footage.agent
+            && running.from.plus(SLACK) >= footage.from
+            && footage.to.is_none_or(|to| running.from <= to)
+    };
+    let fitting = running.iter().enumerate().filter(|(at, running)| !seen.contains(at) && fits(running));
+    let off = |running: &Running| to_ms(running.from).abs_diff(to_ms(footage.from));
+    fitting.min_by_key(|(_, running)| off(running)).map(|(at, _)| at)
+}
+
+impl Running {
+    /// Of before this start: it goes on, or its recorder knows better.
+    pub(super) fn again(
+        agent: AgentId,
+        from: Utc,
+        capture: Capture,
+        known: crate::db::Commanded,
+    ) -> Option<Running> {
+        let id = |text: String| serde_json::from_value::<RecordingId>(json!(text)).ok();
+        let next = known.next.into_iter().filter_map(|(recording, since)| {
+            let since = Utc(jiff::Timestamp::from_millisecond(since).ok()?);
+            Some((id(recording)?, since))
+        });
+        Some(Running {
+            agent,
+            from,
+            recording: id(known.footage)?,
+            next: next.collect(),
+            recorder: known.recorder,
+            capture,
+            is_over: false,
+            stands: true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_cut_where_one_recording_follows_another() {
+        let first = Stretch { recording: Some("a"), from: None, to: Some(100) };
+        let second = Stretch { recording: Some("b"), from: Some(100), to: None };
+        assert_eq!(first.cut(10, Some(50)), Some((10, Some(50))));
+        assert_eq!(second.cut(10, Some(50)), None);
+        assert_eq!(first.cut(10, None), Some((10, Some(100))));
+        assert_eq!(second.cut(10, None), Some((100, None)));
+        assert_eq!(first.cut(100, Some(120)), None);
+        assert_eq!(second.cut(90, Some(120)), Some((100, Some(120))));
+    }
+}
