@@ -7,8 +7,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::abi::{FrameStatus, HostArc, InstanceBox, RErr, ROk, RResult, RSliceMut, RStr, RString};
@@ -30,8 +30,8 @@ pub trait Instance: Sized + Send + 'static {
 }
 
 /// Reads the argument of a method, calls it, and writes its answer.
-pub fn answer<Q: DeserializeOwned, A: Serialize>(
-    json: &str,
+pub fn answer<'j, Q: Deserialize<'j>, A: Serialize>(
+    json: &'j str,
     method: impl FnOnce(Q) -> Result<A>,
 ) -> Result<String> {
     let answer = method(serde_json::from_str(json)?)?;

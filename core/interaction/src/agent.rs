@@ -14,7 +14,7 @@ use crate::wishes::{Mapping, Wishes};
 pub struct Agent {
     pub id: AgentId,
     pub presence: Presence,
-    pub media: Vec<Medium>,
+    pub media: Arc<Vec<Medium>>,
     /// In the order in which they began.
     pub connections: Vec<Connection>,
     pub digital: Vec<Digital>,
@@ -22,7 +22,7 @@ pub struct Agent {
     pub(crate) wishes: Vec<Arc<Wishes>>,
     /// What was asked for by the agent desktop.
     pub(crate) requested: Requested,
-    pub(crate) mappings: Vec<Mapping>,
+    pub(crate) mappings: Arc<Vec<Mapping>>,
     /// Footage that runs.
     pub(crate) open: Option<Arc<Open>>,
     /// Within one step: that the footage is to be split, and why the last wish for it ended.
@@ -100,12 +100,12 @@ impl Agent {
         let mut agent = Agent {
             id,
             presence: Presence::Unknown,
-            media: Vec::new(),
+            media: Arc::default(),
             connections: Vec::new(),
             digital: Vec::new(),
             wishes: vec![Arc::default(); policies],
             requested: Requested::default(),
-            mappings: Vec::new(),
+            mappings: Arc::default(),
             open: None,
             split: None,
             reason: None,

@@ -93,11 +93,12 @@ impl<'w> Fold<'w> {
                 }
                 let json = facts::medium(state, work_mode.as_deref(), reason.as_deref(), self.at);
                 let known = self.agent(agent);
-                match known.media.iter_mut().find(|known| *known.media == **media) {
+                let known = Arc::make_mut(&mut known.media);
+                match known.iter_mut().find(|known| *known.media == **media) {
                     Some(medium) => medium.json = json,
-                    None => known.media.push(Medium { media: (**media).into(), json }),
+                    None => known.push(Medium { media: (**media).into(), json }),
                 }
-                known.media.sort_by(|a, b| a.media.cmp(&b.media));
+                known.sort_by(|a, b| a.media.cmp(&b.media));
             }
             Kind::Call { change: CallChange::Cleared, call, agent: None, .. } => self.everybody_left(call),
             Kind::Call { change, call, agent: Some(agent), about } => {
@@ -209,7 +210,9 @@ impl<'w> Fold<'w> {
         let is_amended = (connection.role, &connection.interaction) != (role, &interaction);
         connection.role = role;
         connection.interaction = interaction.clone();
-        Arc::make_mut(&mut connection.about).add(about);
+        if !connection.about.has(about) {
+            Arc::make_mut(&mut connection.about).add(about);
+        }
         if let Some(hides) = hidden {
             connection.hidden = hides.then(|| connection.hidden.unwrap_or(at));
         }
@@ -385,6 +388,15 @@ impl<'w> Fold<'w> {
 }
 
 impl About {
+    /// Whether the fields say nothing new, as most do: each event of a call says them all.
+    fn has(&self, fields: &CallFields) -> bool {
+        let is_known = |known: &Option<Box<str>>, new: &Option<Box<str>>| new.is_none() || known == new;
+        is_known(&self.device, &fields.device)
+            && is_known(&self.direction, &fields.direction)
+            && is_known(&self.call_type, &fields.call_type)
+            && is_known(&self.attached, &fields.attached)
+    }
+
     fn add(&mut self, fields: &CallFields) {
         let said = |known: &mut Option<Box<str>>, new: &Option<Box<str>>| {
             if new.is_some() {

@@ -1,6 +1,6 @@
 //! Events in, commands at once, and what is final a little later.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,10 @@ use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Place, Utc};
 use serde::Serialize;
 
+use crate::answer::Answer;
 use crate::calls::{Fold, Touch};
 use crate::facts;
+use crate::hash::HashMap;
 use crate::order::{Counts, Key, Order, Row, Step};
 use crate::policy::Policy;
 use crate::settle::{Decided, Note};
@@ -89,9 +91,9 @@ impl Engine {
             rules,
             order: Order::default(),
             due: BTreeSet::new(),
-            due_of: HashMap::new(),
-            told: HashMap::new(),
-            offsets: HashMap::new(),
+            due_of: HashMap::default(),
+            told: HashMap::default(),
+            offsets: HashMap::default(),
             now: Utc::MIN,
             next_cleaning: Utc::MIN,
             counts: Counts::default(),
@@ -124,6 +126,7 @@ impl Engine {
             key.at = self.now;
         }
         let mut touched = Vec::new();
+        // Done before, and to be done again behind the new one; mostly none.
         let mut again = Vec::new();
         while let Some(step) = self.order.pop_behind(&key) {
             // It is counted again when it is done again.
@@ -135,9 +138,9 @@ impl Engine {
             self.counts.late += 1;
             touched.iter().for_each(|agent| self.reschedule(agent, key.at));
         }
-        again.push((key, Arc::new(event)));
-        // The new one came out last, and goes in first.
-        for (key, event) in again.into_iter().rev() {
+        let new = (key, Arc::new(event));
+        // What came out last goes in first.
+        for (key, event) in std::iter::once(new).chain(again.into_iter().rev()) {
             self.fire_until(key.at, &mut touched, out);
             touched.extend(self.step(key, event));
         }
@@ -296,6 +299,7 @@ impl Engine {
             self.fact.push_str(&agent.wishes[index].state);
             self.fact.push('}');
             let outcome = policy.decide(&self.fact).and_then(|answer| {
+                let answer = Answer::read(&answer)?;
                 let state = answer.state.get();
                 if *state != *agent.wishes[index].state {
                     Arc::make_mut(&mut agent.wishes[index]).state = state.into();

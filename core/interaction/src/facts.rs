@@ -1,6 +1,7 @@
 //! How things stand, as a policy is told: JSON of [`deskreel_contract::Fact`], put together from pieces that are
 //! written when they change, since most of it stays the same from event to event.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -32,9 +33,8 @@ pub(crate) fn write(into: &mut String, at: Utc, event: &str, agent: &Agent, touc
     into.push_str("],\"recording\":");
     match &agent.open {
         Some(open) => {
-            let _ = write!(into, "{{\"since\":\"{}\",\"capture\":", open.footage.from);
-            json(into, &open.capture);
-            into.push('}');
+            let (since, capture) = (open.footage.from, open.capture.name());
+            let _ = write!(into, r#"{{"since":"{since}","capture":"{capture}"}}"#);
         }
         None => into.push_str("null"),
     }
@@ -58,10 +58,12 @@ pub(crate) fn event(kind: &str, at: Utc, agent: &deskreel_model::AgentId) -> Str
 }
 
 pub(crate) fn agent(agent: &Agent, seat: &Seat) -> Arc<str> {
-    let texts = |list: &[Box<str>]| list.iter().map(|text| text.to_string()).collect();
+    fn texts(list: &[Box<str>]) -> Vec<Cow<'_, str>> {
+        list.iter().map(|text| (&**text).into()).collect()
+    }
     text(&AgentFacts {
-        id: agent.id.to_string(),
-        place: seat.place.as_ref().map(ToString::to_string),
+        id: agent.id.as_str().into(),
+        place: seat.place.as_ref().map(|place| place.as_str().into()),
         devices: texts(&seat.devices),
         groups: texts(&seat.groups),
         skills: texts(&seat.skills),
@@ -70,10 +72,10 @@ pub(crate) fn agent(agent: &Agent, seat: &Seat) -> Arc<str> {
 
 pub(crate) fn medium(state: &str, work_mode: Option<&str>, reason: Option<&str>, since: Utc) -> Arc<str> {
     text(&MediaFacts {
-        state: state.to_owned(),
-        work_mode: work_mode.map(str::to_owned),
-        reason: reason.map(str::to_owned),
-        since: since.to_string(),
+        state: state.into(),
+        work_mode: work_mode.map(Into::into),
+        reason: reason.map(Into::into),
+        since: since.to_string().into(),
     })
 }
 
@@ -86,10 +88,8 @@ pub(crate) fn connection(connection: &Connection) -> Arc<str> {
     into.push_str(",\"interaction\":");
     quoted(&mut into, connection.interaction.as_str());
     let (role, since) = (connection.role.name(), connection.since);
-    let _ = write!(into, ",\"role\":\"{role}\",\"since\":\"{since}\",\"state\":");
-    json(&mut into, &connection.state);
-    into.push_str(",\"voice\":");
-    json(&mut into, &connection.voice);
+    let (state, voice) = (connection.state.name(), connection.voice.name());
+    let _ = write!(into, r#","role":"{role}","since":"{since}","state":"{state}","voice":"{voice}""#);
     let about = &connection.about;
     let texts = [("device", &about.device), ("direction", &about.direction), ("call_type", &about.call_type)];
     for (name, text) in texts.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))) {
@@ -105,9 +105,9 @@ pub(crate) fn connection(connection: &Connection) -> Arc<str> {
 
 pub(crate) fn digital(interaction: &InteractionId, media: &str, since: Utc) -> Arc<str> {
     text(&deskreel_contract::InteractionFacts {
-        interaction: interaction.to_string(),
-        media: media.to_owned(),
-        since: since.to_string(),
+        interaction: interaction.as_str().into(),
+        media: media.into(),
+        since: since.to_string().into(),
     })
 }
 

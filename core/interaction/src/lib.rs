@@ -23,9 +23,11 @@
 // How things stand.
 mod agent;
 mod calls;
+mod hash;
 mod world;
 
 // Who is asked, and what comes of it.
+mod answer;
 mod facts;
 mod policy;
 mod settle;

@@ -3,7 +3,7 @@
 //! What was done for the events of the last moments can be taken back, so that an event that comes late takes its
 //! place. What is older is final.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use deskreel_model::event::Event;
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, FeedName, Utc};
 
+use crate::hash::HashMap;
 use crate::settle::{Decided, Note};
 use crate::world::Undo;
 
@@ -90,6 +91,9 @@ impl Order {
 
     /// Whether the event is there already: the same number, or without one the same text at the same time.
     pub fn has(&self, event: &Event, key: &Key) -> bool {
+        if self.steps.back().is_none_or(|last| last.key.at < key.at) {
+            return false;
+        }
         let first = self.steps.partition_point(|step| step.key.at < key.at);
         self.steps.iter().skip(first).take_while(|step| step.key.at == key.at).any(|step| {
             step.event.as_ref().is_some_and(|known| match event.seq {

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use deskreel_contract::Decision;
 use deskreel_host::{ErrorKind, HostCallbacks, Library, Plugin, PluginFailure};
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// Why a policy gave no decisions.
 pub type PolicyError = String;
@@ -19,13 +16,6 @@ pub struct Policy {
     /// Types of events; `None`: all.
     hears: Option<Vec<String>>,
     ask: Ask,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Answer {
-    pub state: Box<RawValue>,
-    #[serde(default)]
-    pub decisions: Vec<Decision>,
 }
 
 impl Policy {
@@ -71,8 +61,8 @@ impl Policy {
         })
     }
 
-    pub(crate) fn decide(&mut self, fact: &str) -> Result<Answer, PolicyError> {
-        let answer = (self.ask)(fact)?;
-        serde_json::from_str(&answer).map_err(|error| format!("its answer is not what it should be: {error}"))
+    /// Gives a [`deskreel_contract::Decided`] as JSON.
+    pub(crate) fn decide(&mut self, fact: &str) -> Result<String, PolicyError> {
+        (self.ask)(fact)
     }
 }

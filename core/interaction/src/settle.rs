@@ -95,7 +95,9 @@ impl Agent {
         }
         self.capture(rules, at);
         self.open_mapped(at);
-        self.mappings.retain(|mapping| mapping.ended == Ended::No);
+        if self.mappings.iter().any(|mapping| mapping.ended != Ended::No) {
+            Arc::make_mut(&mut self.mappings).retain(|mapping| mapping.ended == Ended::No);
+        }
         finished
     }
 
@@ -223,7 +225,7 @@ impl Agent {
             return;
         }
         let Some(open) = self.open.as_mut().map(Arc::make_mut) else { return };
-        for mapping in &self.mappings {
+        for mapping in self.mappings.iter() {
             let to = match mapping.ended {
                 Ended::No => continue,
                 Ended::Now => at,

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deskreel_contract::{Capture, Decision, Role};
+use deskreel_contract::{Capture, Role};
 use deskreel_model::{CallId, InteractionId, Utc};
-use serde_json::Value;
 
 use crate::agent::Agent;
+use crate::answer::Decision;
 use crate::settle::Decided;
 
 #[derive(Debug, Clone)]
@@ -100,6 +100,96 @@ impl Default for Wishes {
     }
 }
 
+impl Wishes {
+    /// Whether the decision says again what holds already: most do, and cost no copy.
+    fn has(&self, decision: &Decision<'_>, call: &Option<CallId>) -> bool {
+        let wanted = self.wants.iter().find(|want| want.call == *call);
+        let is_forbidden = || self.forbids.iter().any(|forbid| forbid.call == *call);
+        match &*decision.action {
+            "start" => wanted.is_some_and(|want| want.until.is_none()),
+            "stop" => wanted.is_none() && decision.milliseconds("after_ms").is_ok(),
+            "forbid" => is_forbidden(),
+            "allow" => !is_forbidden(),
+            "resume" => self.hold.is_none(),
+            _ => false,
+        }
+    }
+
+    /// What is a matter of the one policy alone; gives whether it changes something, and sets `reason` where footage may end
+    /// by it.
+    fn obey(
+        &mut self,
+        decision: &Decision<'_>,
+        call: &Option<CallId>,
+        why: &Arc<str>,
+        at: Utc,
+        reason: &mut Option<Arc<str>>,
+    ) -> Result<bool, String> {
+        let about = |of: &Option<CallId>| of == call;
+        Ok(match &*decision.action {
+            "start" => match self.wants.iter_mut().find(|want| about(&want.call)) {
+                Some(want) => want.until.take().is_some(),
+                None => {
+                    self.wants.push(Want { call: call.clone(), why: why.clone(), until: None });
+                    true
+                }
+            },
+            "stop" => {
+                let after = decision.milliseconds("after_ms")?;
+                match (after, self.wants.iter_mut().find(|want| about(&want.call))) {
+                    (_, None) => false,
+                    (Some(after), Some(want)) if !after.is_zero() => {
+                        let is_new = want.until.is_none();
+                        want.until.get_or_insert_with(|| (at.plus(after), why.clone()));
+                        is_new
+                    }
+                    (_, Some(_)) => {
+                        self.wants.retain(|want| !about(&want.call));
+                        *reason = Some(why.clone());
+                        true
+                    }
+                }
+            }
+            "forbid" => {
+                let is_new = !self.forbids.iter().any(|forbid| about(&forbid.call));
+                if is_new {
+                    self.forbids.push(Forbid { call: call.clone(), why: why.clone() });
+                    *reason = Some(why.clone());
+                }
+                is_new
+            }
+            "allow" => {
+                let before = self.forbids.len();
+                self.forbids.retain(|forbid| !about(&forbid.call));
+                self.forbids.len() < before
+            }
+            action @ ("pause" | "mask") => {
+                let capture = if action == "pause" { Capture::Paused } else { Capture::Masked };
+                let until = decision.milliseconds("limit_ms")?.map(|limit| soon(at, limit));
+                let is_new = self.hold.as_ref().is_none_or(|hold| hold.capture != capture);
+                if is_new {
+                    self.hold = Some(Hold { capture, why: why.clone(), until });
+                }
+                is_new
+            }
+            "resume" => self.hold.take().is_some(),
+            "wake_at" => {
+                let name = decision.text("name").unwrap_or_default();
+                self.wakes.retain(|wake| &*wake.name != name);
+                let due = match (decision.time("at")?, decision.milliseconds("after_ms")?) {
+                    (Some(due), _) => Some(due),
+                    (None, Some(after)) => Some(soon(at, after)),
+                    (None, None) => None,
+                };
+                let wake = due.map(|due| Wake { name: name.into(), at: due.max(soon(at, Duration::ZERO)) });
+                self.wakes.extend(wake);
+                false
+            }
+            other => return Err(format!("there is no action `{other}`")),
+        })
+    }
+}
+
 impl Agent {
     /// Other policies are asked from now on. What the earlier ones wanted of calls goes on until the agent leaves
     /// them: no rule changes in mid-call.
@@ -118,88 +208,35 @@ impl Agent {
     pub(crate) fn obey(
         &mut self,
         (policy, id): (usize, &Arc<str>),
-        decision: &Decision,
+        decision: &Decision<'_>,
         at: Utc,
         note: &mut impl FnMut(Decided),
     ) -> Result<(), String> {
-        let fields = Fields(decision);
-        let call = fields.text("call").map(CallId::from);
-        let why: Arc<str> = decision.why.as_str().into();
+        let connection =
+            decision.text("call").map(|id| (id, self.connections.iter().find(|c| c.call.as_str() == id)));
         // It came too late, or of another's call.
-        if call.as_ref().is_some_and(|call| self.connection(call).is_none()) && decision.action != "map" {
+        if matches!(connection, Some((_, None))) && decision.action != "map" {
             return Ok(());
         }
-        let wishes = Arc::make_mut(&mut self.wishes[policy]);
-        let about = |c: &Option<CallId>| *c == call;
-        let changed = match decision.action.as_str() {
-            "start" => match wishes.wants.iter_mut().find(|want| about(&want.call)) {
-                Some(want) => want.until.take().is_some(),
-                None => {
-                    wishes.wants.push(Want { call: call.clone(), why: why.clone(), until: None });
-                    true
-                }
-            },
-            "stop" => {
-                match (fields.milliseconds("after_ms")?, wishes.wants.iter_mut().find(|w| about(&w.call))) {
-                    (_, None) => false,
-                    (Some(after), Some(want)) if !after.is_zero() => {
-                        let is_new = want.until.is_none();
-                        want.until.get_or_insert_with(|| (at.plus(after), why.clone()));
-                        is_new
-                    }
-                    (_, Some(_)) => {
-                        wishes.wants.retain(|want| !about(&want.call));
-                        self.reason = Some(why.clone());
-                        true
-                    }
-                }
-            }
-            "forbid" => {
-                let is_new = !wishes.forbids.iter().any(|forbid| about(&forbid.call));
-                if is_new {
-                    wishes.forbids.push(Forbid { call: call.clone(), why: why.clone() });
-                    self.reason = Some(why.clone());
-                }
-                is_new
-            }
-            "allow" => {
-                let before = wishes.forbids.len();
-                wishes.forbids.retain(|forbid| !about(&forbid.call));
-                wishes.forbids.len() < before
-            }
-            action @ ("pause" | "mask") => {
-                let capture = if action == "pause" { Capture::Paused } else { Capture::Masked };
-                let until = fields.milliseconds("limit_ms")?.map(|limit| soon(at, limit));
-                let is_new = wishes.hold.as_ref().is_none_or(|hold| hold.capture != capture);
-                if is_new {
-                    wishes.hold = Some(Hold { capture, why: why.clone(), until });
-                }
-                is_new
-            }
-            "resume" => wishes.hold.take().is_some(),
+        let call = connection.map(|(id, known)| known.map_or_else(|| id.into(), |known| known.call.clone()));
+        if self.wishes[policy].has(decision, &call) {
+            return Ok(());
+        }
+        let why: Arc<str> = (&*decision.why).into();
+        let changed = match &*decision.action {
             "split" => {
                 self.split.get_or_insert_with(|| why.clone());
                 self.open.is_some()
             }
-            "tag" => self.tag(fields.need("name")?, fields.text("value").unwrap_or_default()),
-            "wake_at" => {
-                let name = fields.text("name").unwrap_or_default();
-                wishes.wakes.retain(|wake| &*wake.name != name);
-                let due = match (fields.time("at")?, fields.milliseconds("after_ms")?) {
-                    (Some(due), _) => Some(due),
-                    (None, Some(after)) => Some(soon(at, after)),
-                    (None, None) => None,
-                };
-                wishes
-                    .wakes
-                    .extend(due.map(|due| Wake { name: name.into(), at: due.max(soon(at, Duration::ZERO)) }));
-                false
+            "tag" => self.tag(decision.need("name")?, decision.text("value").unwrap_or_default()),
+            "map" => self.map(decision, &call, &why, at)?,
+            _ => {
+                let wishes = Arc::make_mut(&mut self.wishes[policy]);
+                wishes.obey(decision, &call, &why, at, &mut self.reason)?
             }
-            "map" => self.map(&fields, call.clone(), &why, at)?,
-            other => return Err(format!("there is no action `{other}`")),
         };
         if changed {
-            let (policy, action) = (id.clone(), decision.action.as_str().into());
+            let (policy, action) = (id.clone(), (&*decision.action).into());
             note(Decided { agent: self.id.clone(), at, policy, action, call, why });
         }
         Ok(())
@@ -207,12 +244,12 @@ impl Agent {
 
     fn map(
         &mut self,
-        fields: &Fields<'_>,
-        call: Option<CallId>,
+        fields: &Decision<'_>,
+        call: &Option<CallId>,
         why: &Arc<str>,
         at: Utc,
     ) -> Result<bool, String> {
-        let interaction = InteractionId::from(fields.need("interaction")?);
+        let interaction = fields.need("interaction")?;
         let role = fields.need("role")?;
         let role = Role::ALL.into_iter().find(|known| known.name() == role);
         let role =
@@ -224,7 +261,7 @@ impl Agent {
             Some(Some(index)) => (self.connections[index].interaction.clone(), self.connections[index].role),
             // It came too late, or of another's call.
             Some(None) if fields.text("to").is_none() => return Ok(false),
-            _ => (interaction, role),
+            _ => (interaction.into(), role),
         };
         let reach = match fields.text("until") {
             None | Some("part") => Reach::Part,
@@ -233,31 +270,34 @@ impl Agent {
                 return Err(format!("`until` of `map` is `{other}`; it may be `part` or `recording`"));
             }
         };
-        let known = self.mappings.iter_mut().find(|mapping| {
+        let known = self.mappings.iter().position(|mapping| {
             mapping.ended == Ended::No
                 && mapping.interaction == interaction
-                && mapping.call == call
+                && mapping.call == *call
                 && mapping.role == role
         });
         if let Some(to) = fields.time("to")? {
             let Some(known) = known else { return Ok(false) };
-            known.ended = Ended::At(to);
+            Arc::make_mut(&mut self.mappings)[known].ended = Ended::At(to);
             return Ok(true);
         }
         let is_first = fields.is("first");
         if let Some(known) = known {
-            let wanted = if is_first { &mut known.first } else { &mut known.always };
-            let before = *wanted;
-            *wanted = before.max(Some(reach));
-            return Ok(*wanted != before);
+            let wanted = |mapping: &Mapping| if is_first { mapping.first } else { mapping.always };
+            if wanted(&self.mappings[known]) >= Some(reach) {
+                return Ok(false);
+            }
+            let known = &mut Arc::make_mut(&mut self.mappings)[known];
+            *(if is_first { &mut known.first } else { &mut known.always }) = Some(reach);
+            return Ok(true);
         }
         let from = fields.time("from")?.unwrap_or(at).min(at);
         let (always, first) = if is_first { (None, Some(reach)) } else { (Some(reach), None) };
         let (serial, why) = (self.next_serial(), why.clone());
-        self.mappings.push(Mapping {
+        Arc::make_mut(&mut self.mappings).push(Mapping {
             serial,
             interaction,
-            call,
+            call: call.clone(),
             role,
             from,
             always,
@@ -289,9 +329,10 @@ impl Agent {
     }
 
     pub(crate) fn end_mappings(&mut self, ends: impl Fn(&Mapping) -> bool) {
-        for mapping in self.mappings.iter_mut().filter(|mapping| mapping.ended == Ended::No && ends(mapping))
-        {
-            mapping.ended = Ended::Now;
+        let ends = |mapping: &Mapping| mapping.ended == Ended::No && ends(mapping);
+        if self.mappings.iter().any(ends) {
+            let mappings = Arc::make_mut(&mut self.mappings).iter_mut();
+            mappings.filter(|mapping| ends(mapping)).for_each(|mapping| mapping.ended = Ended::Now);
         }
     }
 
@@ -302,7 +343,9 @@ impl Agent {
             wants.chain(wishes.forbids.iter_mut().map(|forbid| &mut forbid.call))
         });
         // Wrap-up is of the call as it was.
-        let mappings = self.mappings.iter_mut().filter(|mapping| mapping.role != Role::AfterCallWork);
+        let mappings = Arc::make_mut(&mut self.mappings)
+            .iter_mut()
+            .filter(|mapping| mapping.role != Role::AfterCallWork);
         let calls = calls.chain(mappings.map(|mapping| &mut mapping.call));
         for call in calls.filter(|call| call.as_ref() == Some(old)) {
             *call = Some(new.clone());
@@ -316,7 +359,7 @@ impl Agent {
                 && mapping.role != Role::AfterCallWork
                 && mapping.ended == Ended::No
         };
-        for mapping in self.mappings.iter_mut().filter(of_call) {
+        for mapping in Arc::make_mut(&mut self.mappings).iter_mut().filter(of_call) {
             mapping.interaction = interaction.clone();
             mapping.role = role;
             if let Some(open) = self.open.as_mut().map(Arc::make_mut) {
@@ -354,34 +397,4 @@ impl Agent {
 /// After this moment, if only just: what is due by now is done.
 pub(crate) fn soon(at: Utc, after: Duration) -> Utc {
     at.plus(after.max(Duration::from_millis(1)))
-}
-
-/// The fields of a decision. What has the wrong type is a mistake of the policy's.
-struct Fields<'d>(&'d Decision);
-
-impl Fields<'_> {
-    fn text(&self, name: &str) -> Option<&str> {
-        self.0.fields.get(name)?.as_str()
-    }
-
-    fn need(&self, name: &str) -> Result<&str, String> {
-        self.text(name).ok_or_else(|| format!("`{}` needs the field `{name}`", self.0.action))
-    }
-
-    fn is(&self, name: &str) -> bool {
-        self.0.fields.get(name) == Some(&Value::Bool(true))
-    }
-
-    fn time(&self, name: &str) -> Result<Option<Utc>, String> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let time = Utc::parse(text);
-        time.map(Some).ok_or_else(|| format!("`{name}` of `{}` is no time: `{text}`", self.0.action))
-    }
-
-    fn milliseconds(&self, name: &str) -> Result<Option<Duration>, String> {
-        let Some(value) = self.0.fields.get(name) else { return Ok(None) };
-        let ms =
-            value.as_u64().ok_or_else(|| format!("`{name}` of `{}` is no whole number", self.0.action))?;
-        Ok(Some(Duration::from_millis(ms)))
-    }
 }

@@ -1,11 +1,12 @@
 //! All agents and calls, and how to take a change back.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use deskreel_model::{AgentId, CallId, FeedName, InteractionId, Place, Utc};
 
 use crate::agent::Agent;
+use crate::hash::HashMap;
 
 /// Maps are looked up and never walked, but where what comes out is sorted: no result depends on their order.
 #[derive(Debug, Default)]

@@ -61,9 +61,9 @@ fn first() -> Policy {
     })
 }
 
-fn policy(id: &str, decide: impl Fn(&Fact<Value>) -> Vec<Decision> + Send + 'static) -> Policy {
+fn policy(id: &str, decide: impl Fn(&Fact) -> Vec<Decision> + Send + 'static) -> Policy {
     Policy::from_fn(id, move |fact| {
-        let fact: Fact<Value> = serde_json::from_str(fact).map_err(|error| format!("{error}: {fact}"))?;
+        let fact: Fact = serde_json::from_str(fact).map_err(|error| format!("{error}: {fact}"))?;
         let decisions = decide(&fact);
         Ok(serde_json::to_string(&Decided { state: fact.state, decisions }).unwrap())
     })

@@ -107,7 +107,7 @@ impl Policy for AfterCallWork {
 
 impl AfterCallWork {
     fn call_ended(&self, ended: &CallFacts, works: bool, decisions: &mut Vec<Decision>) -> State {
-        let call = Call { call: ended.call.clone(), interaction: ended.interaction.clone() };
+        let call = Call { call: ended.call.to_string(), interaction: ended.interaction.to_string() };
         if works || self.0.wrap_up != WrapUp::WorkMode {
             return self.wrap_up(call, decisions);
         }
@@ -158,7 +158,7 @@ impl AfterCallWork {
             stop
         });
         let map = Decision::map(why, &call.interaction, Role::AfterCallWork);
-        decisions.push(map.for_call(&call.call).with("to", fact.at.as_str()));
+        decisions.push(map.for_call(&call.call).with("to", &*fact.at));
         State::Idle
     }
 }
@@ -178,7 +178,7 @@ fn is_wrapping_up(fact: &Fact<()>) -> bool {
 }
 
 fn is_gone(fact: &Fact<()>) -> bool {
-    fact.event.kind == "agent.logged_out"
+    fact.is("agent.logged_out")
 }
 
 export_plugin! {

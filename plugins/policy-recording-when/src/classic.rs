@@ -18,7 +18,7 @@ impl Classic {
             Classic::Off => return decisions.push(Decision::forbid("recordingWhen is off")),
             Classic::All(conditions) => conditions,
         };
-        let has_voice = !fact.agent.devices.is_empty() || fact.media.contains_key("voice");
+        let has_voice = !fact.agent.devices.is_empty() || fact.media.get("voice").is_some();
         let held = fact.media.iter().find(|(_, medium)| {
             conditions.iter().all(|condition| match condition {
                 Condition::UserState(state) => medium.state.eq_ignore_ascii_case(state),

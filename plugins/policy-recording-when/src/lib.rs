@@ -5,6 +5,7 @@
 //! stand side by side: what either forbids is forbidden.
 
 mod classic;
+mod names;
 mod rules;
 mod sample;
 
@@ -57,7 +58,7 @@ impl Policy for RecordingWhen {
     fn decide(&self, _state: &mut (), fact: &Fact<()>) -> Result<Vec<Decision>> {
         let mut decisions = Vec::new();
         // What is said of an agent replaces what is said of all.
-        if let Some(classic) = self.of.get(&fact.agent.id).or(self.classic.as_ref()) {
+        if let Some(classic) = self.of.get(&*fact.agent.id).or(self.classic.as_ref()) {
             classic.decide(fact, &mut decisions);
         }
         self.rules.decide(fact, &mut decisions);

@@ -4,49 +4,72 @@
 //! so that no call is cut off when an hour is over. A rule that cannot be answered (`call.attached.x` where there is no
 //! `x`) lets the call be recorded, and says so: less than before is recorded only where a rule says so.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use cel::{Context, Env, Program, Value};
 use deskreel_sdk::prelude::{CallFacts, Decision, Fact, PluginError, Result};
-use deskreel_sdk::serde_json::{Map, Value as Json};
 use deskreel_sdk::tracing;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::names::Names;
 use crate::{map_digital, sample};
 
 pub struct Rules {
     env: Arc<Env>,
-    calls: Option<Program>,
-    agents: Option<Program>,
+    calls: Option<Rule>,
+    agents: Option<Rule>,
     timezone: TimeZone,
 }
 
-/// `call` in a rule: every field is there, a text that is not known is empty.
-#[derive(Serialize)]
-struct Call<'f> {
-    id: &'f str,
-    interaction: &'f str,
-    role: &'f str,
-    direction: &'f str,
-    #[serde(rename = "type")]
-    call_type: &'f str,
-    queue: &'f str,
-    device: &'f str,
-    attached: &'f Map<String, Json>,
+struct Rule {
+    program: Program,
+    names: Names,
 }
 
-#[derive(Serialize)]
+/// `call` in a rule: every field is there that the rule names, a text that is not known is empty.
+struct Call<'f> {
+    facts: &'f CallFacts<'f>,
+    names: &'f Names,
+}
+
+impl Serialize for Call<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Call { facts, names } = self;
+        let is_named = |field: &str| names.has_field("call", field);
+        let queue = if is_named("queue") { facts.attached.text("queue") } else { None };
+        let texts = [
+            ("id", &*facts.call),
+            ("interaction", &facts.interaction),
+            ("role", facts.role.name()),
+            ("direction", facts.direction.as_deref().unwrap_or_default()),
+            ("type", facts.call_type.as_deref().unwrap_or_default()),
+            ("queue", queue.as_deref().unwrap_or_default()),
+            ("device", facts.device.as_deref().unwrap_or_default()),
+        ];
+        let mut map = serializer.serialize_map(None)?;
+        for (field, text) in texts.into_iter().filter(|(field, _)| is_named(field)) {
+            map.serialize_entry(field, text)?;
+        }
+        if is_named("attached") {
+            map.serialize_entry("attached", &facts.attached)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(serde::Serialize)]
 struct Agent<'f> {
     id: &'f str,
     place: &'f str,
-    devices: &'f [String],
-    groups: &'f [String],
-    skills: &'f [String],
+    devices: &'f [Cow<'f, str>],
+    groups: &'f [Cow<'f, str>],
+    skills: &'f [Cow<'f, str>],
 }
 
-#[derive(Serialize)]
+#[derive(serde::Serialize)]
 struct Time {
     hour: i8,
     minute: i8,
@@ -61,7 +84,9 @@ impl Rules {
         let env = Arc::new(Env::stdlib());
         let compile = |key: &str, text: Option<String>| {
             let program = text.map(|text| env.compile(&text)).transpose();
-            program.map_err(|errors| PluginError::settings(format!("`{key}`: {}", first(&errors))))
+            let rule =
+                program.map(|program| program.map(|program| Rule { names: Names::of(&program), program }));
+            rule.map_err(|errors| PluginError::settings(format!("`{key}`: {}", first(&errors))))
         };
         let (calls, agents) = (compile("record_calls", calls)?, compile("record_agents", agents)?);
         let zone = jiff::tz::TimeZoneDatabase::bundled().get(timezone);
@@ -74,7 +99,10 @@ impl Rules {
             for call in fact.changed_calls().filter(|call| call.is_up()) {
                 let verdict =
                     self.context(rule, fact, &call.since, &call.interaction).and_then(|mut context| {
-                        context.add_variable_from_value("call", value(&self::call(call))?);
+                        if rule.names.has_variable("call") {
+                            let call = Call { facts: call, names: &rule.names };
+                            context.add_variable_from_value("call", value(&call)?);
+                        }
                         answer(rule, &context)
                     });
                 let decision = match verdict {
@@ -82,7 +110,7 @@ impl Rules {
                     Ok(false) => Decision::forbid("record_calls does not hold"),
                     Err(error) => {
                         tracing::warn!(
-                            call = call.call,
+                            call = &*call.call,
                             error,
                             "record_calls has no answer; the call is recorded"
                         );
@@ -100,7 +128,7 @@ impl Rules {
                     map_digital(fact, decisions);
                 }
                 Ok(false) => decisions.push(Decision::stop("record_agents holds no longer")),
-                Err(error) => tracing::warn!(agent = fact.agent.id, error, "record_agents has no answer"),
+                Err(error) => tracing::warn!(agent = &*fact.agent.id, error, "record_agents has no answer"),
             }
         }
     }
@@ -108,37 +136,42 @@ impl Rules {
     /// What the rule names, but the call.
     fn context(
         &self,
-        rule: &Program,
+        rule: &Rule,
         fact: &Fact<()>,
         at: &str,
         interaction: &str,
     ) -> Result<Context<'_, '_>, String> {
         let mut context = Context::with_env(self.env.clone());
-        let time = self.time(at)?;
-        let day = format!("{}/{}", fact.agent.id, time.date);
-        let agent = Agent {
-            id: &fact.agent.id,
-            place: fact.agent.place.as_deref().unwrap_or_default(),
-            devices: &fact.agent.devices,
-            groups: &fact.agent.groups,
-            skills: &fact.agent.skills,
-        };
-        let names = rule.references();
+        let names = &rule.names;
         let mut add = |name: &str, value: &dyn Fn() -> Result<Value, String>| {
             if names.has_variable(name) {
                 context.add_variable_from_value(name, value()?);
             }
             Ok::<(), String>(())
         };
-        add("agent", &|| value(&agent))?;
+        add("agent", &|| {
+            let agent = &*fact.agent;
+            value(&Agent {
+                id: &agent.id,
+                place: agent.place.as_deref().unwrap_or_default(),
+                devices: &agent.devices,
+                groups: &agent.groups,
+                skills: &agent.skills,
+            })
+        })?;
         add("media", &|| value(&fact.media))?;
         add("interactions", &|| value(&fact.interactions))?;
-        add("time", &|| value(&time))?;
-        let key = interaction.to_owned();
-        let added = context.add_function("sample", move |percent: Value| drawn(&key, percent));
-        added.map_err(|error| format!("{error:?}"))?;
-        let added = context.add_function("sample_day", move |percent: Value| drawn(&day, percent));
-        added.map_err(|error| format!("{error:?}"))?;
+        add("time", &|| value(&self.time(at)?))?;
+        let mut sample = |name: &str, key: String| {
+            let added = context.add_function(name, move |percent: Value| drawn(&key, percent));
+            added.map_err(|error| format!("{error:?}"))
+        };
+        if names.has_function("sample") {
+            sample("sample", interaction.to_owned())?;
+        }
+        if names.has_function("sample_day") {
+            sample("sample_day", format!("{}/{}", fact.agent.id, self.time(at)?.date))?;
+        }
         Ok(context)
     }
 
@@ -154,25 +187,12 @@ impl Rules {
     }
 }
 
-fn call(call: &CallFacts) -> Call<'_> {
-    Call {
-        id: &call.call,
-        interaction: &call.interaction,
-        role: call.role.name(),
-        direction: call.direction.as_deref().unwrap_or_default(),
-        call_type: call.call_type.as_deref().unwrap_or_default(),
-        queue: call.attached.get("queue").and_then(Json::as_str).unwrap_or_default(),
-        device: call.device.as_deref().unwrap_or_default(),
-        attached: &call.attached,
-    }
-}
-
 fn value(facts: &impl Serialize) -> Result<Value, String> {
     cel::to_value(facts).map_err(|error| error.to_string())
 }
 
-fn answer(rule: &Program, context: &Context<'_, '_>) -> Result<bool, String> {
-    match rule.execute(context) {
+fn answer(rule: &Rule, context: &Context<'_, '_>) -> Result<bool, String> {
+    match rule.program.execute(context) {
         Ok(Value::Bool(verdict)) => Ok(verdict),
         Ok(_) => Err("it gives neither true nor false".to_owned()),
         Err(error) => Err(error.to_string()),

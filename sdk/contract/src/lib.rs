@@ -17,7 +17,9 @@ mod delivery;
 mod descriptor;
 mod encoder;
 mod event;
+mod lazy;
 mod notice;
+mod object;
 mod policy;
 mod recipe;
 
@@ -29,10 +31,12 @@ pub use encoder::{
     Candidate, Chroma, Codec, Content, EncodeRequest, Latency, Meaning, Memory, Need, Rate, Speed, Tier, Wish,
 };
 pub use event::Event;
+pub use lazy::Lazy;
 pub use notice::Notice;
+pub use object::Object;
 pub use policy::{
-    AgentFacts, CallFacts, Capture, ConnectionState, Decided, Decision, Fact, InteractionFacts, MediaFacts,
-    RecordingFacts, Role, Voice,
+    AgentFacts, CallFacts, Capture, ConnectionState, Decided, Decision, Fact, InteractionFacts, Media,
+    MediaFacts, RecordingFacts, Role, Voice,
 };
 pub use recipe::{
     Device, Element, FrameFormat, PixelFormat, Producer, Property, SourceRecipe, SourceRequest,

@@ -1,116 +1,180 @@
 //! What a policy decides from, and what it may decide.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
-use crate::Event;
+use crate::lazy::Lazy;
+use crate::object::{Object, Text, texts};
 
 /// What a policy decides from: one event, how things stand with one agent after it, and the policy's own earlier
 /// state. It has no clock and no IO. Times are UTC, RFC 3339 with milliseconds.
+///
+/// Texts are borrowed from what the host wrote: a policy is asked about each event, and most of them change nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fact<S = Value> {
+pub struct Fact<'a, S = Value> {
     /// What the policy returned as its state for this agent last time; null the first time.
     pub state: S,
     /// Now: the time of the event, corrected by what is known of the clock of its feed.
-    pub at: String,
-    pub event: Event,
-    pub agent: AgentFacts,
+    #[serde(borrow)]
+    pub at: Cow<'a, str>,
+    /// As the feed gave it: an [`Event`](crate::Event).
+    #[serde(borrow)]
+    pub event: Object<'a>,
+    #[serde(borrow)]
+    pub agent: Lazy<'a, AgentFacts<'a>>,
     /// By medium: `voice`, `chat`, ...
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub media: BTreeMap<String, MediaFacts>,
+    #[serde(borrow, default)]
+    pub media: Lazy<'a, Media<'a>>,
     /// The agent's connections to calls, in the order in which they began.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub calls: Vec<CallFacts>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallFacts<'a>>,
     /// Those that this event has ended.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ended: Vec<CallFacts>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<CallFacts<'a>>,
     /// Digital interactions that the agent has accepted, in that order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub interactions: Vec<InteractionFacts>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub interactions: Vec<InteractionFacts<'a>>,
     /// Calls and interactions above that are new or other than before this event.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changed: Vec<String>,
+    #[serde(borrow, default, deserialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<Cow<'a, str>>,
     /// What is being recorded of the agent's screen, as it was before this event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recording: Option<RecordingFacts>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<RecordingFacts<'a>>,
 }
 
-impl<S> Fact<S> {
+impl<'a, S> Fact<'a, S> {
     /// The state, and the fact without it.
-    pub fn take_state(self) -> (S, Fact<()>) {
+    pub fn take_state(self) -> (S, Fact<'a, ()>) {
         let Fact { state, at, event, agent, media, calls, ended, interactions, changed, recording } = self;
         (state, Fact { state: (), at, event, agent, media, calls, ended, interactions, changed, recording })
     }
 
     /// Calls that this event has changed.
-    pub fn changed_calls(&self) -> impl Iterator<Item = &CallFacts> {
+    pub fn changed_calls(&self) -> impl Iterator<Item = &CallFacts<'a>> {
         self.calls.iter().filter(|call| self.changed.contains(&call.call))
     }
 
     /// Interactions that this event has changed.
-    pub fn changed_interactions(&self) -> impl Iterator<Item = &InteractionFacts> {
+    pub fn changed_interactions(&self) -> impl Iterator<Item = &InteractionFacts<'a>> {
         self.interactions.iter().filter(|interaction| self.changed.contains(&interaction.interaction))
+    }
+
+    /// Whether the event is of this type: `agent.logged_out`, ...
+    pub fn is(&self, kind: &str) -> bool {
+        self.event.text("type").is_some_and(|found| found == kind)
     }
 
     /// Whether this is the timer that the policy set under this name with [`Decision::wake_after`].
     pub fn is_timer(&self, name: &str) -> bool {
-        self.event.kind == "timer" && self.event.text("name") == Some(name)
+        self.is("timer") && self.event.text("name").is_some_and(|found| found == name)
     }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct AgentFacts {
-    pub id: String,
+pub struct AgentFacts<'a> {
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
     /// Where the agent is logged in: a PC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub devices: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub skills: Vec<String>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<Cow<'a, str>>,
+}
+
+/// The agent's states, by medium, in the order of the media's names.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Media<'a>(Vec<(Cow<'a, str>, MediaFacts<'a>)>);
+
+impl<'a> Media<'a> {
+    pub fn get(&self, medium: &str) -> Option<&MediaFacts<'a>> {
+        self.iter().find(|(name, _)| *name == medium).map(|(_, facts)| facts)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &MediaFacts<'a>)> {
+        self.0.iter().map(|(name, facts)| (&**name, facts))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Media<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl<'de> Visitor<'de> for Read {
+            type Value = Media<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("states by medium")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Media<'de>, A::Error> {
+                let mut media = Vec::new();
+                while let Some((Text(name), facts)) = map.next_entry()? {
+                    media.push((name, facts));
+                }
+                media.sort_by(|(a, _): &(Cow<'_, str>, MediaFacts<'_>), (b, _)| a.cmp(b));
+                Ok(Media(media))
+            }
+        }
+
+        deserializer.deserialize_map(Read)
+    }
+}
+
+impl Serialize for Media<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
 }
 
 /// An agent's state in one medium.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct MediaFacts {
-    #[serde(default)]
-    pub state: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work_mode: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    pub since: String,
+pub struct MediaFacts<'a> {
+    #[serde(borrow, default)]
+    pub state: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub work_mode: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub since: Cow<'a, str>,
 }
 
 /// An agent's connection to a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CallFacts {
-    pub call: String,
+pub struct CallFacts<'a> {
+    #[serde(borrow)]
+    pub call: Cow<'a, str>,
     /// What the call belongs to: the call that a customer contact began with.
-    pub interaction: String,
+    #[serde(borrow)]
+    pub interaction: Cow<'a, str>,
     pub role: Role,
     pub state: ConnectionState,
     /// When it was answered; while it rings, when it began to.
-    pub since: String,
+    #[serde(borrow)]
+    pub since: Cow<'a, str>,
     /// Whether the voice recorder records this agent in this call.
     #[serde(default)]
     pub voice: Voice,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub direction: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub call_type: Option<String>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub attached: Map<String, Value>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub call_type: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Object::is_empty")]
+    pub attached: Object<'a>,
 }
 
-impl CallFacts {
+impl CallFacts<'_> {
     /// Somebody talks, or has put the other side on hold.
     pub fn is_up(&self) -> bool {
         self.state != ConnectionState::Ringing
@@ -124,6 +188,16 @@ pub enum ConnectionState {
     Ringing,
     Up,
     Held,
+}
+
+impl ConnectionState {
+    pub fn name(self) -> &'static str {
+        match self {
+            ConnectionState::Ringing => "ringing",
+            ConnectionState::Up => "up",
+            ConnectionState::Held => "held",
+        }
+    }
 }
 
 /// Why a stretch of footage belongs to an interaction.
@@ -172,16 +246,30 @@ pub enum Voice {
     Paused,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InteractionFacts {
-    pub interaction: String,
-    pub media: String,
-    pub since: String,
+impl Voice {
+    pub fn name(self) -> &'static str {
+        match self {
+            Voice::Off => "off",
+            Voice::On => "on",
+            Voice::Paused => "paused",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RecordingFacts {
-    pub since: String,
+pub struct InteractionFacts<'a> {
+    #[serde(borrow)]
+    pub interaction: Cow<'a, str>,
+    #[serde(borrow)]
+    pub media: Cow<'a, str>,
+    #[serde(borrow)]
+    pub since: Cow<'a, str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordingFacts<'a> {
+    #[serde(borrow)]
+    pub since: Cow<'a, str>,
     pub capture: Capture,
 }
 
@@ -197,6 +285,16 @@ pub enum Capture {
     Paused,
 }
 
+impl Capture {
+    pub fn name(self) -> &'static str {
+        match self {
+            Capture::Live => "live",
+            Capture::Masked => "masked",
+            Capture::Paused => "paused",
+        }
+    }
+}
+
 /// A policy's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decided<S = Value> {
@@ -207,19 +305,19 @@ pub struct Decided<S = Value> {
 
 /// One decision; docs/plugin-contract.md lists the actions and their fields. To say again what holds already changes
 /// nothing, so a policy may say what it wants at each event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// `start`, `stop`, `map`, ...
-    pub action: String,
+    pub action: Cow<'static, str>,
     /// The reason, for people.
     pub why: String,
-    #[serde(flatten)]
-    pub fields: Map<String, Value>,
+    /// A handful at most, so a list is quicker than a map.
+    fields: Vec<(Cow<'static, str>, Value)>,
 }
 
 impl Decision {
-    pub fn new(action: impl Into<String>, why: impl Into<String>) -> Self {
-        Decision { action: action.into(), why: why.into(), fields: Map::new() }
+    pub fn new(action: impl Into<Cow<'static, str>>, why: impl Into<String>) -> Self {
+        Decision { action: action.into(), why: why.into(), fields: Vec::new() }
     }
 
     /// Footage is wanted until this policy says `stop`.
@@ -261,8 +359,65 @@ impl Decision {
         self.with("call", call)
     }
 
-    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
-        self.fields.insert(field.to_owned(), value.into());
+    pub fn with(mut self, field: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.set(field.into(), value.into());
         self
+    }
+
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.fields().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// What the decision says besides its reason.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.fields.iter().map(|(name, value)| (&**name, value))
+    }
+
+    fn set(&mut self, name: Cow<'static, str>, value: Value) {
+        match self.fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.fields.push((name, value)),
+        }
+    }
+}
+
+/// By hand, as its reading: serde's `flatten` goes by a detour, and policies decide at almost every event.
+impl Serialize for Decision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2 + self.fields.len()))?;
+        map.serialize_entry("action", &self.action)?;
+        map.serialize_entry("why", &self.why)?;
+        self.fields.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Decision {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl<'de> Visitor<'de> for Read {
+            type Value = Decision;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a decision: an object with `action` and `why`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Decision, A::Error> {
+                let (mut action, mut why, mut read) = (None, None, Decision::new("", ""));
+                while let Some(name) = map.next_key::<String>()? {
+                    match name.as_str() {
+                        "action" => action = Some(map.next_value::<String>()?),
+                        "why" => why = Some(map.next_value()?),
+                        _ => read.set(name.into(), map.next_value()?),
+                    }
+                }
+                read.action = action.ok_or_else(|| A::Error::missing_field("action"))?.into();
+                read.why = why.ok_or_else(|| A::Error::missing_field("why"))?;
+                Ok(read)
+            }
+        }
+
+        deserializer.deserialize_map(Read)
     }
 }
