@@ -95,7 +95,8 @@ impl<'de> Visitor<'de> for ReadDecision {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut action, mut why, mut fields) = (None, None, Vec::new());
+        // `map` has the most, with five.
+        let (mut action, mut why, mut fields) = (None, None, Vec::with_capacity(5));
         while let Some(Text(name)) = map.next_key()? {
             match &*name {
                 "action" => action = Some(map.next_value::<Text<'de>>()?.0),

@@ -142,7 +142,7 @@ impl Engine {
         // What came out last goes in first.
         for (key, event) in std::iter::once(new).chain(again.into_iter().rev()) {
             self.fire_until(key.at, &mut touched, out);
-            touched.extend(self.step(key, event));
+            self.step(key, event, &mut touched);
         }
         self.now = self.now.max(at);
         self.fire_until(self.now, &mut touched, out);
@@ -210,7 +210,7 @@ impl Engine {
         self.due.first().map(|(at, _)| *at)
     }
 
-    fn step(&mut self, key: Key, event: Arc<Event>) -> Vec<AgentId> {
+    fn step(&mut self, key: Key, event: Arc<Event>, touched: &mut Vec<AgentId>) {
         let (at, mut undo, mut rows) = (key.at, Undo::default(), Vec::new());
         let mut fold = Fold::new(&mut self.world, &self.rules, at, &mut undo);
         if let (Some(feed), Some(seq)) = (&event.feed, event.seq) {
@@ -226,8 +226,9 @@ impl Engine {
         for touch in &touches {
             self.decide(touch, &event.json, at, heard, &mut undo, &mut rows);
         }
-        let agents = touches.into_iter().map(|touch| touch.agent).collect();
-        self.done(key, Some(event), undo, rows, agents)
+        let agents = touched.len();
+        touched.extend(touches.into_iter().map(|touch| touch.agent));
+        self.done(key, Some(event), undo, rows, &touched[agents..]);
     }
 
     /// Everything that is due by then, in the order of time. Recorders are told at once, unless this is the past done
@@ -268,7 +269,8 @@ impl Engine {
                     self.decide(touch, "null", at, |_| false, &mut undo, &mut rows);
                 }
             }
-            let agents = self.done(Key::timer(at, agent.clone()), None, undo, rows, vec![agent]);
+            let agents = vec![agent];
+            self.done(Key::timer(at, agents[0].clone()), None, undo, rows, &agents);
             if at >= self.now {
                 self.now = at;
                 self.command(agents, out);
@@ -323,17 +325,9 @@ impl Engine {
         rows.extend(agent.settle(&self.rules, online, at).into_iter().map(Row::Footage));
     }
 
-    fn done(
-        &mut self,
-        key: Key,
-        event: Option<Arc<Event>>,
-        undo: Undo,
-        rows: Vec<Row>,
-        agents: Vec<AgentId>,
-    ) -> Vec<AgentId> {
+    fn done(&mut self, key: Key, event: Option<Arc<Event>>, undo: Undo, rows: Vec<Row>, agents: &[AgentId]) {
         agents.iter().for_each(|agent| self.reschedule(agent, key.at));
         self.order.push(Step { key, event, undo, rows });
-        agents
     }
 
     /// Notes when something is next due for an agent. What was due before and cannot be done, since the recorder is

@@ -243,8 +243,12 @@ impl Agent {
     /// wanted of it than before.
     fn open_mapped(&mut self, at: Utc) {
         let Some(open) = &self.open else { return };
+        let lasting = self.mappings.iter().filter(|mapping| mapping.ended == Ended::No);
+        if lasting.clone().all(|mapping| open.has(mapping)) {
+            return;
+        }
         // The first is the one that began first, whoever named it first.
-        let mut lasting: Vec<_> = self.mappings.iter().filter(|mapping| mapping.ended == Ended::No).collect();
+        let mut lasting: Vec<_> = lasting.collect();
         lasting.sort_by(|a, b| (a.from, &a.call, &a.interaction).cmp(&(b.from, &b.call, &b.interaction)));
         let mut parts = open.parts.clone();
         let mut fresh = Vec::new();
@@ -315,6 +319,15 @@ fn segment(mapping: &Mapping, start: Utc, at: Utc) -> Segment {
 }
 
 impl Open {
+    /// Whether the mapping has all that it wants: nothing of the others can change that.
+    fn has(&self, mapping: &Mapping) -> bool {
+        let part = self.parts.iter().find(|part| part.mapping == mapping.serial);
+        let has_all = |part: &Part| {
+            part.is_first == mapping.first.is_some() && Some(part.reach) == mapping.always.max(mapping.first)
+        };
+        part.is_some_and(has_all)
+    }
+
     /// The mapping's segment says what the mapping says.
     pub(crate) fn amend(&mut self, mapping: &Mapping) {
         for (segment, part) in self.footage.segments.iter_mut().zip(&self.parts) {

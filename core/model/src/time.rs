@@ -66,11 +66,23 @@ impl Utc {
 
     /// Stays at the end of time rather than wrap.
     pub fn plus(self, duration: Duration) -> Utc {
-        Utc(self.0.saturating_add(duration).unwrap_or(jiff::Timestamp::MAX))
+        self.moved(duration, 1).unwrap_or(Utc(jiff::Timestamp::MAX))
     }
 
     pub fn minus(self, duration: Duration) -> Utc {
-        Utc(self.0.saturating_sub(duration).unwrap_or(jiff::Timestamp::MIN))
+        self.moved(duration, -1).unwrap_or(Utc(jiff::Timestamp::MIN))
+    }
+
+    /// By hand, as it is done several times at each event; `None` beyond the times that there are.
+    fn moved(self, duration: Duration, sign: i8) -> Option<Utc> {
+        let seconds = i64::try_from(duration.as_secs()).ok()?.checked_mul(sign.into())?;
+        let seconds = self.0.as_second().checked_add(seconds)?;
+        let nanoseconds =
+            self.0.subsec_nanosecond() + i32::from(sign) * duration.subsec_nanos().cast_signed();
+        // Less than a second from each side.
+        let carried = nanoseconds / 1_000_000_000;
+        let seconds = seconds.checked_add(carried.into())?;
+        jiff::Timestamp::new(seconds, nanoseconds % 1_000_000_000).ok().map(Utc)
     }
 
     /// Moved by the offset of a clock; positive where that clock is behind.
@@ -92,6 +104,39 @@ impl fmt::Display for Utc {
         match quick.as_ref().and_then(|text| str::from_utf8(text).ok()) {
             Some(text) => f.write_str(text),
             None => write!(f, "{:.3}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// jiff is the judge.
+    #[test]
+    fn times_move_as_in_a_general_library() {
+        let moments = [
+            "0000-01-01T00:00:00.9Z",
+            "1969-12-31T23:59:59.3Z",
+            "1970-01-01T00:00:00Z",
+            "2026-01-05T09:00:00.999Z",
+        ];
+        let moments = moments.map(|text| text.parse().unwrap_or(jiff::Timestamp::MAX));
+        let moments = moments.into_iter().chain([jiff::Timestamp::MIN, jiff::Timestamp::MAX]);
+        let durations = [0, 1, 500_000_000, 999_999_999, 1_000_000_000, 62_123_456_789, u64::MAX];
+        let durations = durations.map(Duration::from_nanos).into_iter().chain([Duration::MAX]);
+        for (moment, duration) in moments.flat_map(|moment| durations.clone().map(move |by| (moment, by))) {
+            let (later, earlier) = (moment.saturating_add(duration), moment.saturating_sub(duration));
+            assert_eq!(
+                Utc(moment).plus(duration).0,
+                later.unwrap_or(jiff::Timestamp::MAX),
+                "{moment} {duration:?}"
+            );
+            assert_eq!(
+                Utc(moment).minus(duration).0,
+                earlier.unwrap_or(jiff::Timestamp::MIN),
+                "{moment} {duration:?}"
+            );
         }
     }
 }
