@@ -1,6 +1,6 @@
 //! Events, one a line, into `deskreel_recorder::session::step`; effects out, and the phase where it changed.
 //!
-//! start [unknown] | selected | frame | failed <fault> <text> | encoder_failed <text> [-> <part>] | source_changed <text> |
+//! start [unknown] | selected | frame | failed <fault> <text> | encoder_failed <text> [-> <part>] | source_changed <text> | slept |
 //! source_ended | silent <text> | gone [<how>] | pause | mask | resume | captured | stop | drain_expired | retry_due | sealed
 //!
 //! `start` begins with encoders that are known to work, `start unknown` has to find out. `stand by` begins a standby; there
@@ -47,6 +47,7 @@ fn event(line: &str) -> Event {
             Event::WorkerFailed(Failure::new(fault_of(fault), text))
         }
         "source_changed" => Event::SourceChanged(rest.to_owned()),
+        "slept" => Event::Slept,
         "silent" => Event::WorkerSilent(rest.to_owned()),
         "source_ended" => Event::SourceEnded,
         "gone" => {
@@ -80,6 +81,7 @@ fn show(effect: &Effect) -> String {
         Effect::Captured(capture) => format!("captured {capture:?} from now on"),
         Effect::Retry(pause) => format!("retry in {pause:?}"),
         Effect::AskStop => "ask the worker to stop".to_owned(),
+        Effect::AskEnd => "ask the worker to end".to_owned(),
         Effect::AwaitEnd => "await the worker's end".to_owned(),
         Effect::Kill => "kill the worker".to_owned(),
         Effect::Note(cause, detail) => format!("note {cause:?}: {detail}"),

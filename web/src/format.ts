@@ -42,6 +42,7 @@ const CAUSE: Record<string, string> = {
   encoder_failed: "the encoder failed",
   encoder_hung: "the encoder hung",
   source_changed: "the screen changed its size",
+  slept: "the PC slept",
   source_ended: "the screen was gone",
   disk_full: "the disk was full",
 };

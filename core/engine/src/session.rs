@@ -76,7 +76,7 @@ impl Session {
         let tell = inputs.clone();
         bus::watch(&pipeline, move |event| drop(tell.send(Input::Bus(event))));
 
-        let offset = base.nseconds().saturating_sub(job.origin_ns);
+        let offset = base.nseconds().saturating_add_signed(job.origin_ns.saturating_neg());
         let context = Context { job, plugins, pipeline: &pipeline, offset, inputs, reporter };
         let mut tracks = Vec::new();
         match play(&context, &mut tracks) {

@@ -212,6 +212,8 @@ pub enum Cause {
     SourceEnded,
     /// There was no room to write.
     DiskFull,
+    /// The PC slept.
+    Slept,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

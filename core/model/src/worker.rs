@@ -58,8 +58,9 @@ pub struct Job {
     /// The recording's folder.
     pub directory: PathBuf,
     pub part: PartNumber,
-    /// Media time zero on the machine's monotonic clock (CLOCK_MONOTONIC), in nanoseconds.
-    pub origin_ns: u64,
+    /// Media time zero on the machine's monotonic clock (CLOCK_MONOTONIC), in nanoseconds. That clock stands still while the
+    /// PC sleeps and media time does not: after a sleep zero may lie before the clock began.
+    pub origin_ns: i64,
     /// Aimed length of a fragment, in nanoseconds.
     pub fragment_ns: u64,
     /// How long the encoders may take to hand over their last frames after a stop, in milliseconds.

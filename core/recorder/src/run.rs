@@ -18,7 +18,7 @@ use tokio::time::sleep_until;
 
 use crate::Error;
 use crate::choice::Choice;
-use crate::clocks::{clocks, monotonic_ns};
+use crate::clocks::{Sleep, clocks, media_time};
 use crate::job::DRAIN_LIMIT;
 use crate::ledger::Ledger;
 use crate::notice::{Notice, Status};
@@ -80,6 +80,9 @@ struct Run<'a, T> {
     asked: VecDeque<(MediaTime, String)>,
     /// Of the newest incident of the present part that is not over.
     last_cause: Option<Cause>,
+    sleep: Sleep,
+    /// The PC has slept, and the session does not know it yet.
+    has_slept: bool,
     unsealed: Option<deskreel_spool::Error>,
 }
 
@@ -122,6 +125,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     async fn capture(&mut self, capture: Capture, why: String) {
+        self.wake_up().await;
         let at = self.now();
         if capture == Capture::Live {
             self.ledger.about_to_show(at);
@@ -314,6 +318,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     async fn tick(&mut self) {
+        self.wake_up().await;
         if self.worker.is_some()
             && matches!(self.state.phase, Phase::Preparing | Phase::Recording)
             && let Some(hang) = self.watchdog.verdict(Instant::now())
@@ -335,12 +340,31 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     async fn event(&mut self, event: Event) {
+        self.look_for_sleep();
         if event == Event::StopAsked && self.stopped_at.is_none() {
             self.stopped_at = Some(self.now());
         }
         let (state, effects) = step(self.state.clone(), event);
         self.state = state;
         self.perform(effects).await;
+    }
+
+    /// The session hears of a sleep.
+    async fn wake_up(&mut self) {
+        self.look_for_sleep();
+        if std::mem::take(&mut self.has_slept) {
+            self.event(Event::Slept).await;
+        }
+    }
+
+    /// Media time counts on while the PC sleeps, so its zero moves away on a clock that does not. The footage of a worker that
+    /// was not asked to end before keeps to the old zero, until the session hears of it: a tick at most.
+    fn look_for_sleep(&mut self) {
+        let Some(slept) = self.sleep.look().filter(|_| self.job.origin_ns != 0) else { return };
+        let slept_ns = i64::try_from(slept.as_nanos()).unwrap_or(i64::MAX);
+        self.job.origin_ns = self.job.origin_ns.saturating_sub(slept_ns);
+        self.note(Cause::Slept, format!("the PC slept for {} s", slept.as_secs()));
+        self.has_slept = true;
     }
 
     /// Does what the session says. What that brings about comes back as events of its own.
@@ -377,6 +401,12 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                     }
                     self.wake = Some((Instant::now() + END_LIMIT, Event::DrainExpired));
                 }
+                Effect::AskEnd => {
+                    if let Some(worker) = &mut self.worker {
+                        worker.send(&Command::Stop).await;
+                    }
+                    self.wake = Some((Instant::now() + END_LIMIT, Event::DrainExpired));
+                }
                 Effect::AwaitEnd => self.wake = Some((Instant::now() + END_LIMIT, Event::DrainExpired)),
                 Effect::Kill => {
                     if let Some(worker) = &mut self.worker {
@@ -391,6 +421,8 @@ impl<T: FnMut(Notice)> Run<'_, T> {
     }
 
     async fn start_part(&mut self, part: PartNumber, cause: Cause) {
+        // Whatever became of the worker then: most of the gap is the sleep.
+        let cause = if std::mem::take(&mut self.has_slept) { Cause::Slept } else { cause };
         // A standby's own affairs are none of the recording that it may become.
         let cause = if self.state.standby { Cause::Start } else { cause };
         self.ledger.begin_part(cause);
@@ -461,7 +493,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         if self.job.origin_ns == 0 {
             return MediaTime::ZERO;
         }
-        MediaTime(monotonic_ns().saturating_sub(self.job.origin_ns))
+        media_time(self.job.origin_ns)
     }
 
     fn follow_wall_clock(&mut self) {

@@ -77,6 +77,8 @@ pub enum Event {
     WorkerGone(String),
     /// Slates in place of the screen, or the screen again.
     CaptureAsked(Capture),
+    /// The PC slept while a worker captured.
+    Slept,
     /// The worker has said that what was asked for holds.
     Captured,
     StopAsked,
@@ -104,6 +106,8 @@ pub enum Effect {
     Retry(Duration),
     /// Tell the worker to stop, and come back with `DrainExpired` if it has not ended by then.
     AskStop,
+    /// The same for the worker alone: the recording goes on.
+    AskEnd,
     /// The worker ends by itself; come back with `DrainExpired` if it has not.
     AwaitEnd,
     /// `WorkerGone` follows, whether the process obeys or not.
@@ -148,6 +152,13 @@ impl State {
         }
     }
 
+    /// The next part of a recording; a standby has but one.
+    fn renumber(&mut self) {
+        if !self.standby {
+            self.part = self.part.next();
+        }
+    }
+
     /// What befell the standby is none of its affair.
     fn becomes_recording(&mut self) {
         (self.standby, self.fruitless, self.failure) = (false, 0, None);
@@ -160,7 +171,9 @@ impl State {
 
 /// The only place where a recording's state changes.
 pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
-    use Effect::{AskCapture, AskStop, AwaitEnd, Captured, Keep, Kill, Note, Retry, Seal, StopSelecting};
+    use Effect::{
+        AskCapture, AskEnd, AskStop, AwaitEnd, Captured, Keep, Kill, Note, Retry, Seal, StopSelecting,
+    };
     use Phase::{Closing, Draining, Ended, Preparing, Recording, Renewing, Selecting, Waiting};
     // A worker that is gone captures nothing, whatever it was told last.
     let is_moot = matches!(event, Event::WorkerGone(_)) && std::mem::take(&mut state.unconfirmed) > 0;
@@ -252,6 +265,11 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.selected &= state.phase == Recording;
             with(Note(Cause::WorkerDied, detail), next_part(&mut state, Cause::WorkerDied))
         }
+        // That it has no frame is no fault of anybody's.
+        (Renewing(Cause::Slept), Event::WorkerGone(_)) => {
+            state.renumber();
+            state.begin_part(Cause::Slept)
+        }
         (Renewing(cause), Event::WorkerGone(_)) => next_part(&mut state, cause),
         (Renewing(_) | Draining, Event::DrainExpired) => {
             vec![Note(Cause::WorkerHung, "the worker did not end in time".to_owned()), Kill]
@@ -260,6 +278,10 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.capture = capture;
             state.unconfirmed += 1;
             vec![AskCapture(capture)]
+        }
+        (Preparing | Recording, Event::Slept) => {
+            state.phase = Renewing(Cause::Slept);
+            vec![AskEnd]
         }
         (Selecting(_) | Waiting(_), Event::CaptureAsked(capture)) => {
             state.capture = capture;
@@ -305,9 +327,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
     }
 
     fn next_part(state: &mut State, cause: Cause) -> Vec<Effect> {
-        if !state.standby {
-            state.part = state.part.next();
-        }
+        state.renumber();
         try_again(state, cause)
     }
 

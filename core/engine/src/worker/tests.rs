@@ -103,7 +103,7 @@ fn job(folder: &Path, source: &str, ranking: &[&str]) -> Job {
     Job {
         directory: folder.to_owned(),
         part: PartNumber(3),
-        origin_ns: now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64,
+        origin_ns: now.tv_sec * 1_000_000_000 + now.tv_nsec,
         fragment_ns: 200_000_000,
         drain_limit_ms: DRAIN_LIMIT_MS,
         ..Job::new(vec![TrackJob { frame_deadline_ms: FRAME_DEADLINE_MS, ranking, ..track }])
@@ -247,6 +247,20 @@ fn an_encoder_that_works_makes_one_part() {
     outcome.assert_whole();
     assert_eq!(outcome.parts(), [(3, Cause::Start, "works".into(), FRAMES)]);
     assert!(outcome.has(|report| *report == Report::SourceEnded));
+}
+
+#[test]
+fn after_a_sleep_of_a_month_the_next_part_begins_a_month_later() {
+    let folder = TempDir::new().unwrap();
+    let mut job = job(folder.path(), "source.test", &["works"]);
+    let slept_ns: i64 = 30 * 86_400 * 1_000_000_000;
+    job.origin_ns -= slept_ns;
+    assert!(job.origin_ns < 0, "this machine has been awake for a month");
+    let outcome = run_job(&folder, job, never);
+    outcome.assert_whole();
+    let begins = outcome.parts[&PartNumber(3)].fragments[0].start.0;
+    let late = begins.abs_diff(slept_ns.unsigned_abs());
+    assert!(late < 10_000_000_000, "it begins {late} ns off");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{Run, longest_wait};
 use crate::Error;
 use crate::choice::Choice;
-use crate::clocks::{clocks, new_id};
+use crate::clocks::{Sleep, clocks, new_id};
 use crate::ledger::Ledger;
 use crate::notice::{Finished, Notice};
 use crate::pool::Pool;
@@ -107,6 +107,8 @@ impl<'a, T: FnMut(Notice)> Run<'a, T> {
             stopped_at: None,
             asked: VecDeque::new(),
             last_cause: None,
+            sleep: Sleep::new(),
+            has_slept: false,
             unsealed: None,
         };
         (run, effects)

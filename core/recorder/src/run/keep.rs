@@ -20,6 +20,8 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         if !self.state.standby || !self.stoppable() {
             return;
         }
+        // What was before a sleep is not what was just now.
+        self.wake_up().await;
         let recording = keep.recording.unwrap_or_else(new_id);
         let folder = match RecordingDir::create(&self.directory, &recording) {
             Ok(folder) => folder,
@@ -51,7 +53,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
 
     pub(super) fn kept(&mut self, from: MediaTime) {
         self.keeping = false;
-        self.job.origin_ns += from.0;
+        self.job.origin_ns = self.job.origin_ns.saturating_add_unsigned(from.0);
         self.ledger.begins_at(from, anchor_of_zero(self.job.origin_ns));
         self.asked.iter_mut().for_each(|(at, _)| *at = MediaTime(at.0.saturating_sub(from.0)));
     }
