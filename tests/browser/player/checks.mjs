@@ -476,7 +476,12 @@ const checks = {
       many,
       { timeout: 120_000, polling: 20 },
     );
-    const bottom = await page.locator(".list-rows .list-row", { hasText: "169999" }).count();
+    // The status is written before the last rows are drawn: how long the list is now is not known until then.
+    await page.waitForFunction(() => {
+      const scroller = document.querySelector(".list-scroll");
+      scroller.scrollTop = scroller.scrollHeight;
+      return [...document.querySelectorAll(".list-rows .list-row")].some((row) => row.textContent.includes("169999"));
+    });
     await page.evaluate(() => (document.querySelector(".list-scroll").scrollTop = 2_000_000));
     await page.waitForSelector(".list-rows .list-row:has-text('120000')");
     const rows = await page.locator(".list-rows .list-row").count();
@@ -484,7 +489,6 @@ const checks = {
     say({ rows_in_page: rows, all_loaded_ms: Date.now() - begun, longest_task_ms: await page.evaluate(() => window.longest), heap_mb: heap });
     assert.ok(rows < 80, `${rows} rows are in the page`);
     assert.ok((await page.evaluate(() => window.longest)) < 500);
-    assert.ok(bottom, "the oldest is not there");
   },
 
   async accessibility() {
