@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::api::{Brake, Person, Problem};
@@ -19,7 +20,51 @@ use crate::time::now_ms;
 const UPLOADS: u64 = 256 << 20;
 /// One permit is so many bytes.
 const UNIT: u64 = 64 << 10;
+/// Permits that one recorder may have, unless it is for one body: a quarter, so that nobody keeps the others waiting.
+const SHARE: u32 = (UPLOADS / UNIT / 4) as u32;
 const LOOK_MS: i64 = 10 * 60 * 1000;
+
+/// Of one body, as long as it is in memory.
+#[derive(Debug)]
+pub struct Room {
+    _permit: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// Permits by recorder.
+#[derive(Debug, Clone, Default)]
+struct Shares(Arc<Mutex<HashMap<String, u32>>>);
+
+/// What one body takes of its recorder's.
+#[derive(Debug)]
+struct Share {
+    shares: Shares,
+    recorder: String,
+    permits: u32,
+}
+
+impl Shares {
+    fn take(&self, recorder: &str, permits: u32) -> Option<Share> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.get(recorder).copied().unwrap_or(0);
+        if own > 0 && own.saturating_add(permits) > SHARE {
+            return None;
+        }
+        taken.insert(recorder.to_owned(), own.saturating_add(permits));
+        Some(Share { shares: self.clone(), recorder: recorder.to_owned(), permits })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.shares.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.get(&self.recorder).map_or(0, |own| own - self.permits);
+        match own {
+            0 => drop(taken.remove(&self.recorder)),
+            own => drop(taken.insert(self.recorder.clone(), own)),
+        }
+    }
+}
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +78,7 @@ pub struct Shared {
     pub control: Control,
     pub metrics: Metrics,
     uploads: Arc<Semaphore>,
+    shares: Shares,
     pub brake: Brake,
     /// Passwords are judged one or two at a time: each takes 19 MiB, and nobody is to run the server out of them.
     judges: Semaphore,
@@ -64,6 +110,7 @@ impl App {
             control,
             metrics: Metrics::new(),
             uploads,
+            shares: Shares::default(),
             brake: Brake::default(),
             judges: Semaphore::new(2),
             looks: Mutex::default(),
@@ -71,12 +118,16 @@ impl App {
         Ok(App(Arc::new(shared)))
     }
 
-    /// Room in memory for a body of so many bytes; given back when it is dropped.
-    pub async fn room(&self, length: u64) -> Result<OwnedSemaphorePermit, Problem> {
+    /// Room in memory for a recorder's body of so many bytes; given back when it is dropped.
+    pub async fn room(&self, recorder: &str, length: u64) -> Result<Room, Problem> {
         let permits = length.min(self.config.server.largest_upload) / UNIT;
         let permits = u32::try_from(permits).unwrap_or(u32::MAX).max(1);
+        let share = self.shares.take(recorder, permits).ok_or_else(|| {
+            let title = "This recorder has too many uploads under way";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, title).retry_after(1)
+        })?;
         let permit = self.uploads.clone().acquire_many_owned(permits).await;
-        permit.map_err(|_| Error::GoingDown.into())
+        Ok(Room { _permit: permit.map_err(|_| Error::GoingDown)?, _share: share })
     }
 
     pub async fn log_in(&self, name: &str, password: &str) -> Result<Option<Person>> {

@@ -15,6 +15,7 @@ mod control;
 mod db;
 mod error;
 mod feeds;
+mod gate;
 mod import;
 mod ingest;
 mod manifest;

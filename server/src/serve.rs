@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -18,6 +19,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::feeds::Feeds;
+use crate::gate::Gate;
 use crate::retention;
 
 /// Of the head of a request: who sends it slower holds a connection for nothing.
@@ -64,28 +66,24 @@ async fn listen(
     router: Router,
     handle: Handle<SocketAddr>,
 ) -> std::io::Result<()> {
+    let server = axum_server::from_tcp(listener)?.handle(handle);
     let service = router.into_make_service();
+    // A command is one small message, which is not to wait for the acknowledgement of the one before.
+    let prompt = NoDelayAcceptor::new();
     match tls {
         Some(tls) => {
-            let mut server =
-                axum_server::from_tcp(listener)?.acceptor(RustlsAcceptor::new(tls)).handle(handle);
-            server
-                .http_builder()
-                .http1()
-                .timer(hyper_util::rt::TokioTimer::new())
-                .header_read_timeout(HEAD_TIME);
-            server.serve(service).await
+            let secure = RustlsAcceptor::new(tls).acceptor(prompt);
+            patient(server.acceptor(Gate::new(secure))).serve(service).await
         }
-        None => {
-            let mut server = axum_server::from_tcp(listener)?.handle(handle);
-            server
-                .http_builder()
-                .http1()
-                .timer(hyper_util::rt::TokioTimer::new())
-                .header_read_timeout(HEAD_TIME);
-            server.serve(service).await
-        }
+        None => patient(server.acceptor(Gate::new(prompt))).serve(service).await,
     }
+}
+
+/// As patient as it is, and no more: with the first request of a connection, and with the head of each one.
+fn patient<A>(server: axum_server::Server<SocketAddr, A>) -> axum_server::Server<SocketAddr, A> {
+    let mut server = server.first_request_timeout(HEAD_TIME);
+    server.http_builder().http1().header_read_timeout(HEAD_TIME);
+    server
 }
 
 fn tls(certificate: &Path, key: &Path) -> Result<RustlsConfig> {

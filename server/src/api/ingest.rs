@@ -43,7 +43,7 @@ pub async fn put_fragment(
         Ok(standing) => early(&app, &recording, &name, standing).await?,
         Err(problem) => return Err(refuse(request, problem).await),
     };
-    let _room = app.room(content_length(request.headers())?).await?;
+    let _room = app.room(&from.recorder, content_length(request.headers())?).await?;
     let body = take(&app, request).await?;
     let entry = match early {
         Some(Early::There(held)) if held.sha256 == body.sha256 => Entry::Same,
@@ -189,7 +189,7 @@ async fn document(app: &App, from: &Recorder, recording: &str, request: Request)
     if let Err(problem) = may_put(app, from, recording).await? {
         return Err(refuse(request, problem).await);
     }
-    let _room = app.room(content_length(request.headers())?).await?;
+    let _room = app.room(&from.recorder, content_length(request.headers())?).await?;
     let body = take(app, request).await?;
     let text = String::from_utf8(body.chunks.concat()).map_err(|_| conflict("The body is no text"))?;
     Ok((text, body.sha256))

@@ -1,13 +1,19 @@
 //! What comes with a request, judged: bodies and queries that are not as they should be are problems, not panics or plain text.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::api::problem::Problem;
 use crate::app::App;
+
+/// Who needs longer for 2 MB sends nothing that is meant.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body of at most 2 MB (axum's own limit).
 pub struct Input<T>(pub T);
@@ -24,9 +30,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Input<T> {
                 "The body must be application/json",
             ));
         }
-        let body = Bytes::from_request(request, app)
+        let body = timeout(PATIENCE, Bytes::from_request(request, app))
             .await
-            .map_err(|rejected| Problem::new(rejected.status(), "The body cannot be read"))?;
+            .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long"))?;
+        let body = body.map_err(|rejected| Problem::new(rejected.status(), "The body cannot be read"))?;
         let input = serde_json::from_slice(&body).map_err(|error| {
             let status =
                 if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::caller::{Person, Role};
+use super::input::Input;
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::control::{Control, Line};
@@ -22,6 +23,8 @@ use crate::db::recorders::Recorder;
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 /// A message that cannot be sent for so long goes nowhere.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
+/// Bytes that are read at once. Recorders say little, and there are thousands of them.
+const BUFFER: usize = 4 << 10;
 /// Events of one request.
 const EVENTS: usize = 1000;
 
@@ -30,6 +33,7 @@ pub async fn open(State(app): State<App>, recorder: Recorder, upgrade: WebSocket
     upgrade
         .max_message_size(MESSAGE_LIMIT)
         .max_frame_size(MESSAGE_LIMIT)
+        .read_buffer_size(BUFFER)
         .on_upgrade(move |socket| serve(socket, recorder, control))
 }
 
@@ -68,7 +72,7 @@ async fn serve(mut socket: WebSocket, recorder: Recorder, control: Control) {
 pub async fn events(
     State(app): State<App>,
     person: Person,
-    Json(body): Json<Value>,
+    Input(body): Input<Value>,
 ) -> Answer<(StatusCode, Json<Value>)> {
     person.must_be(Role::Administrator)?;
     let events = match body {
