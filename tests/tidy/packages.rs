@@ -7,8 +7,9 @@ use super::{File, assert_none, files, literals, read, root, words};
 
 /// Programs that tests, scripts and the command start, and the Debian package of each. `None`: every machine that has
 /// cargo, or Debian itself, has it, or the test that wants it does without.
-const PROGRAMS: [(&str, Option<&str>); 24] = [
+const PROGRAMS: [(&str, Option<&str>); 25] = [
     ("/usr/sbin/apache2", Some("apache2-bin")),
+    ("nginx", Some("nginx-light")),
     ("cc", Some("gcc")),
     ("chromium", Some("chromium")),
     ("curl", Some("curl")),
