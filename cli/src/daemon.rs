@@ -63,7 +63,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: Loaded) -> Result<()> {
     let directory = graph.recording.directory.clone();
     recover(&directory);
     let mut stock = Stock::open(&graph, &catalog)?;
-    let unsettled = stock.0.unsettled(graph.policy_rules.late);
+    let unsettled = stock.0.unsettled(graph.policy_rules.late, graph.link.is_some());
 
     let engine = Engine::new(asked(&graph, &catalog)?, graph.policy_rules.clone());
     let past = Past::open(&directory.join("events.jsonl"), now());

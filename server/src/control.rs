@@ -17,14 +17,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::db::Db;
+use crate::db::decided::{Heard, Received, event_ids};
 use crate::db::recorders::Recorder;
 use crate::error::{Error, Result};
 
 mod calls;
 mod links;
 mod running;
+mod work;
 
+use links::FromDesktop;
 use running::Running;
+use work::{Work, persist};
 
 pub use calls::{Call, Calls};
 pub use running::Stretch;
@@ -99,6 +103,8 @@ struct Loop {
     calls: Calls,
     recorders: HashMap<String, Known>,
     running: Vec<Running>,
+    work: Work,
+    desktops: Vec<FromDesktop>,
     began: Instant,
     salt: u32,
 }
@@ -113,6 +119,8 @@ pub async fn start(config: &Config, db: &Db) -> Result<Control> {
         calls: Calls::default(),
         recorders: HashMap::new(),
         running: Vec::new(),
+        work: Work::default(),
+        desktops: Vec::new(),
         began: Instant::now(),
         salt: std::process::id(),
     };
@@ -145,8 +153,11 @@ impl Loop {
             if let Err(error) = self.take(std::mem::take(&mut batch)).await {
                 tracing::error!(%error, "what has just come is not decided over");
             }
-            if let Err(error) = self.pass().await {
-                tracing::error!(%error, "what has just become final is not in the index");
+            if let Err(error) = self.pass() {
+                tracing::error!(%error, "time passes, and nothing is decided over");
+            }
+            for (recorder, message) in self.work.done(&self.db, &self.calls).await {
+                self.send(&recorder, &message);
             }
         }
     }
@@ -210,7 +221,7 @@ impl Loop {
                 other => rest.push(other),
             }
         }
-        let result = self.events(events).await;
+        let result = self.events(events, &[]).await;
         let failed = result.is_err();
         for (stored, wrong) in answers {
             let _ = stored.send(if failed { Err(Error::GoingDown) } else { Ok(wrong) });
@@ -219,54 +230,55 @@ impl Loop {
         for input in rest {
             self.link(input).await?;
         }
-        Ok(())
+        self.desktops().await
     }
 
-    /// Stored first, then interpreted.
-    async fn events(&mut self, events: Vec<(String, Event)>) -> Result<()> {
-        if events.is_empty() {
+    /// Stored first, then interpreted. `heard`: of these recorders so many are among them.
+    async fn events(&mut self, events: Vec<(String, Event)>, heard: &[Heard<'_>]) -> Result<()> {
+        if events.is_empty() && heard.is_empty() {
             return Ok(());
         }
-        // By feed, each in its order.
-        for run in events.chunk_by(|one, next| one.0 == next.0) {
-            let rows: Vec<_> =
-                run.iter().map(|(_, event)| (crate::time::to_ms(event.at), event.json.to_string())).collect();
-            self.db.store_events(&run[0].0, &rows).await?;
-        }
+        let ids = event_ids(events.len())?.into_iter();
+        let received = ids.zip(&events).map(|(id, (feed, event))| {
+            let at = crate::time::to_ms(event.at);
+            Received { id, feed, at, body: &event.json }
+        });
+        let received: Vec<_> = received.collect();
+        persist(|| self.db.store_events(&received, heard)).await?;
         for (_, event) in events {
             self.calls.hear(&event);
-            self.push(event).await?;
+            self.push(event)?;
         }
         Ok(())
     }
 
-    async fn push(&mut self, event: Event) -> Result<()> {
+    fn push(&mut self, event: Event) -> Result<()> {
         let mut outputs = Vec::new();
         self.engine.push(event, &mut |output| outputs.push(output));
-        Box::pin(self.obey(outputs)).await
+        self.obey(outputs)
     }
 
-    async fn pass(&mut self) -> Result<()> {
+    fn pass(&mut self) -> Result<()> {
         let mut outputs = Vec::new();
         self.engine.advance(now(), &mut |output| outputs.push(output));
-        self.obey(outputs).await?;
+        self.obey(outputs)?;
+        let moment = self.moment();
         let ids: Vec<String> = self.recorders.keys().cloned().collect();
         for id in ids {
-            let moment = self.moment();
             let Some(known) = self.recorders.get_mut(&id) else { continue };
             let effects = known.end.tick(moment);
-            self.perform(&id, effects).await?;
+            self.perform(&id, effects)?;
         }
         Ok(())
     }
 
-    async fn obey(&mut self, outputs: Vec<Output>) -> Result<()> {
+    fn obey(&mut self, outputs: Vec<Output>) -> Result<()> {
         let mut touched = Vec::new();
         for output in outputs {
             match output {
-                Output::Command(commanded) => self.command(commanded).await?,
+                Output::Command(commanded) => self.command(commanded)?,
                 Output::Touched(agent) => touched.push(agent),
-                Output::Footage(footage) => self.settle(&footage).await?,
+                Output::Footage(footage) => self.settle(footage),
                 Output::Decided(decided) => {
                     let detail = serde_json::to_string(&decided).unwrap_or_default();
                     tracing::info!(%detail, "decided");
@@ -277,18 +289,19 @@ impl Loop {
                 Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
             }
         }
-        self.stand(touched).await
+        self.stand(touched);
+        Ok(())
     }
 
-    async fn command(&mut self, commanded: Commanded) -> Result<()> {
+    fn command(&mut self, commanded: Commanded) -> Result<()> {
         let Commanded { agent, place, command, why, late_ms, at } = commanded;
         match command {
             Wanted::Start { capture } => {
                 let from = at.minus(Duration::from_millis(late_ms));
-                self.begin(agent, place, from, capture, why).await
+                self.begin(agent, place, from, capture, why)
             }
-            Wanted::Stop => self.stop(&agent, why).await,
-            Wanted::Capture { capture } => self.capture(&agent, capture, why).await,
+            Wanted::Stop => self.stop(&agent, why),
+            Wanted::Capture { capture } => self.capture(&agent, capture, why),
         }
     }
 }

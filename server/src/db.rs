@@ -6,7 +6,7 @@
 pub mod annotations;
 pub mod audit;
 mod completeness;
-mod decided;
+pub mod decided;
 pub mod directory;
 mod footage;
 pub mod interactions;

@@ -50,6 +50,22 @@ impl Error {
         }
     }
 
+    /// Whether to ask the index again is worth it: it could not be reached, or ended one of two transactions that waited for each
+    /// other.
+    pub fn passes(&self) -> bool {
+        match self {
+            Error::Database(sqlx::Error::Database(error)) => {
+                // PostgreSQL: serialization_failure, deadlock_detected, and what it says while it stops and starts (57P01 to 57P03).
+                // SQLITE_BUSY: another process writes.
+                error.code().is_some_and(|code| {
+                    ["40001", "40P01", "57P01", "57P02", "57P03", "5"].contains(&code.as_ref())
+                })
+            }
+            Error::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => true,
+            _ => false,
+        }
+    }
+
     /// Whether there is no room, where files or the index are kept.
     pub fn is_full(&self) -> bool {
         if let Error::Batch(_, full) = self {

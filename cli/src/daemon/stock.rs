@@ -52,8 +52,9 @@ impl Stock {
         Ok((stock, progress))
     }
 
-    /// Recordings of before this start whose segments are not final. Those whose segments lie beside them are let go.
-    pub fn unsettled(&mut self, late: Duration) -> Unsettled {
+    /// Recordings of before this start whose segments are not final. Those whose segments lie beside them are let go, and so are all
+    /// where a server decides: it knows what they belong to.
+    pub fn unsettled(&mut self, late: Duration, is_served: bool) -> Unsettled {
         let mut unsettled = Unsettled::new(late);
         for recording in self.delivery.look(Outbox::unreleased) {
             let folder = self.directory.join(recording.as_str());
@@ -63,6 +64,16 @@ impl Stock {
                 None => {
                     let manifest = deskreel_spool::load(&folder).ok();
                     let agent = manifest.as_ref().and_then(|manifest| manifest.agent.clone());
+                    if is_served {
+                        let place =
+                            manifest.and_then(|manifest| manifest.place).map(|place| place.to_string());
+                        let agent = agent.map(|agent| agent.to_string());
+                        self.release(
+                            &recording,
+                            RecordingAbout { agent, place, ..RecordingAbout::default() },
+                        );
+                        continue;
+                    }
                     let since = manifest.and_then(|manifest| manifest.zero());
                     // Nobody's: no footage of it comes, and it goes by itself.
                     let agent = agent.unwrap_or_else(|| "".into());

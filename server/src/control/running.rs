@@ -8,6 +8,7 @@ use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Place, RecordingId, Utc};
 use serde_json::json;
 
+use super::work::Row;
 use super::{Loop, now};
 use crate::error::{Error, Result};
 use crate::secret;
@@ -35,14 +36,14 @@ pub struct Running {
 }
 
 /// What one recording covers of footage, in milliseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Stretch<'a> {
-    pub recording: Option<&'a str>,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stretch {
+    pub recording: Option<RecordingId>,
     from: Option<i64>,
     to: Option<i64>,
 }
 
-impl Stretch<'_> {
+impl Stretch {
     /// What of a segment lies on it.
     pub fn cut(&self, from: i64, to: Option<i64>) -> Option<(i64, Option<i64>)> {
         let from = self.from.map_or(from, |own| own.max(from));
@@ -56,15 +57,15 @@ impl Stretch<'_> {
 
 impl Running {
     /// One behind the other; what is between two of them is the earlier one's, whose gap it is.
-    fn stretches(&self) -> Vec<Stretch<'_>> {
-        let first = self.recorder.as_ref().map(|_| self.recording.as_str());
+    fn stretches(&self) -> Vec<Stretch> {
+        let first = self.recorder.as_ref().map(|_| self.recording.clone());
         let mut all = vec![Stretch { recording: first, from: None, to: None }];
         for (recording, since) in &self.next {
             let since = Some(to_ms(*since));
             if let Some(before) = all.last_mut() {
                 before.to = since;
             }
-            all.push(Stretch { recording: Some(recording.as_str()), from: since, to: None });
+            all.push(Stretch { recording: Some(recording.clone()), from: since, to: None });
         }
         all
     }
@@ -75,7 +76,7 @@ impl Running {
 }
 
 impl Loop {
-    pub(super) async fn begin(
+    pub(super) fn begin(
         &mut self,
         agent: AgentId,
         place: Option<Place>,
@@ -83,8 +84,7 @@ impl Loop {
         capture: Capture,
         why: String,
     ) -> Result<()> {
-        self.salt = self.salt.wrapping_mul(0x9e37_79b1).wrapping_add(1);
-        let recording = RecordingId::new(now(), self.salt);
+        let recording = self.new_recording();
         let at = |place: &Place| {
             let there =
                 self.recorders.iter().find(|(_, known)| known.place == *place && known.line.is_some());
@@ -96,11 +96,15 @@ impl Loop {
             (None, None) => Some("nobody knows where the agent sits".to_owned()),
             (Some(place), None) => Some(format!("no recorder is connected at {place}")),
         };
-        let mut write = self.db.write().await?;
-        let told = (recording.as_str(), recorder.as_deref());
-        let place = place.as_ref().map(Place::as_str);
-        write.footage_begun(told, agent.as_str(), place, to_ms(from), &why, missing.as_deref()).await?;
-        write.commit().await?;
+        self.work.write(Row::Begun {
+            recording: recording.clone(),
+            recorder: recorder.clone(),
+            agent: agent.clone(),
+            place,
+            from,
+            why: why.clone(),
+            missing,
+        });
         self.running.push(Running {
             agent: agent.clone(),
             from,
@@ -112,31 +116,34 @@ impl Loop {
             stands: false,
         });
         match recorder {
-            Some(recorder) => {
-                self.tell(&recorder, CommandKind::Start { recording, agent, capture, why }).await
-            }
+            Some(recorder) => self.tell(&recorder, CommandKind::Start { recording, agent, capture, why }),
             None => Ok(()),
         }
     }
 
-    pub(super) async fn stop(&mut self, agent: &AgentId, why: String) -> Result<()> {
+    fn new_recording(&mut self) -> RecordingId {
+        self.salt = self.salt.wrapping_mul(0x9e37_79b1).wrapping_add(1);
+        RecordingId::new(now(), self.salt)
+    }
+
+    pub(super) fn stop(&mut self, agent: &AgentId, why: String) -> Result<()> {
         let running = self.current(agent).and_then(|running| {
             let recorder = running.recorder.clone()?;
             Some((recorder, running.recording.clone()))
         });
         self.over(agent);
         match running {
-            Some((recorder, recording)) => self.tell(&recorder, CommandKind::Stop { recording, why }).await,
+            Some((recorder, recording)) => self.tell(&recorder, CommandKind::Stop { recording, why }),
             None => Ok(()),
         }
     }
 
-    pub(super) async fn capture(&mut self, agent: &AgentId, capture: Capture, why: String) -> Result<()> {
+    pub(super) fn capture(&mut self, agent: &AgentId, capture: Capture, why: String) -> Result<()> {
         let Some(running) = self.current(agent) else { return Ok(()) };
         running.capture = capture;
         let recording = running.recording.clone();
         match running.recorder.clone() {
-            Some(recorder) => self.tell(&recorder, CommandKind::Capture { recording, capture, why }).await,
+            Some(recorder) => self.tell(&recorder, CommandKind::Capture { recording, capture, why }),
             None => Ok(()),
         }
     }
@@ -150,18 +157,18 @@ impl Loop {
         of_agent.for_each(|running| running.is_over = true);
     }
 
-    async fn tell(&mut self, recorder: &str, kind: CommandKind) -> Result<()> {
+    fn tell(&mut self, recorder: &str, kind: CommandKind) -> Result<()> {
         let id = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
         let command = Command { id: CommandId(id.into()), deadline: now().plus(DEADLINE), kind };
         let moment = self.moment();
         let Some(known) = self.recorders.get_mut(recorder) else { return Ok(()) };
         let effects = known.end.command(command, moment);
-        self.perform(recorder, effects).await
+        self.perform(recorder, effects)
     }
 
     /// A recorder is back. What it was told it does still, unless it is not what it was: then it is told again, and what of the
     /// footage it had is one recording, what follows another.
-    pub(super) async fn resume(&mut self, recorder: &str, status: &link::Status) -> Result<()> {
+    pub(super) fn resume(&mut self, recorder: &str, status: &link::Status) -> Result<()> {
         let is_done = |running: &Running| status.recordings.iter().any(|known| known.agent == running.agent);
         let mut orders = Vec::new();
         for running in &self.running {
@@ -175,19 +182,23 @@ impl Loop {
             }
         }
         for order in orders {
-            self.tell(recorder, order).await?;
+            self.tell(recorder, order)?;
         }
         Ok(())
     }
 
     /// What a recorder says that it records.
-    pub(super) async fn runs(&mut self, recorder: &str, status: &link::Status) -> Result<()> {
+    pub(super) fn runs(&mut self, recorder: &str, status: &link::Status) -> Result<()> {
         let known = self.recorders.get(recorder).filter(|_| !status.recordings.is_empty());
         let Some(place) = known.map(|known| known.place.clone()) else { return Ok(()) };
-        let mut write = self.db.write().await?;
         let mut touched = Vec::new();
         for said in &status.recordings {
-            write.runs((recorder, place.as_str()), said, status.offset_ms).await?;
+            self.work.write(Row::Runs {
+                recorder: recorder.to_owned(),
+                place: place.clone(),
+                said: said.clone(),
+                offset_ms: status.offset_ms,
+            });
             if self.running.iter().any(|running| running.is_recording(&said.recording)) {
                 continue;
             }
@@ -200,19 +211,15 @@ impl Loop {
                 touched.push(said.agent.clone());
             }
         }
-        write.commit().await?;
-        self.stand(touched).await
+        self.stand(touched);
+        Ok(())
     }
 
     /// Brings the index in line with what stands of these agents, so that a call can be watched while it goes on; it is put right
     /// until it is final.
-    pub(super) async fn stand(&mut self, mut agents: Vec<AgentId>) -> Result<()> {
+    pub(super) fn stand(&mut self, mut agents: Vec<AgentId>) {
         agents.sort();
         agents.dedup();
-        if agents.is_empty() {
-            return Ok(());
-        }
-        let mut write = self.db.write().await?;
         for agent in &agents {
             let mut seen = Vec::new();
             for footage in self.engine.standing(agent) {
@@ -220,41 +227,29 @@ impl Loop {
                 seen.push(at);
                 let running = &mut self.running[at];
                 running.stands = true;
-                write
-                    .footage_stands(running.recording.as_str(), &running.stretches(), footage, &self.calls)
-                    .await?;
+                let (own, stretches) = (running.recording.clone(), running.stretches());
+                self.work.write(Row::Stands { own, stretches, footage: footage.clone(), is_final: false });
             }
             for (at, running) in self.running.iter_mut().enumerate() {
                 if running.agent == *agent && running.stands && !seen.contains(&at) {
                     running.stands = false;
-                    write.footage_gone(running.recording.as_str(), &running.stretches()).await?;
+                    let (own, stretches) = (running.recording.clone(), running.stretches());
+                    self.work.write(Row::Gone { own, stretches });
                 }
             }
         }
-        write.commit().await
     }
 
     /// Final: whose footage it is, and the segments on it.
-    pub(super) async fn settle(&mut self, footage: &Footage) -> Result<()> {
-        let at = nearest(&self.running, footage, &[]);
-        let mut write = self.db.write().await?;
-        match at.and_then(|at| self.running.get(at)) {
-            Some(running) => {
-                let own = running.recording.as_str();
-                write.footage_stands(own, &running.stretches(), footage, &self.calls).await?;
+    pub(super) fn settle(&mut self, footage: Footage) {
+        let (own, stretches) = match nearest(&self.running, &footage, &[]) {
+            Some(at) => {
+                let running = self.running.remove(at);
+                (running.recording.clone(), running.stretches())
             }
-            None => {
-                let own = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
-                let nothing = [Stretch { recording: None, from: None, to: None }];
-                write.footage_stands(&own, &nothing, footage, &self.calls).await?;
-            }
-        }
-        write.commit().await?;
-        tracing::info!(agent = %footage.agent, from = %footage.from, "footage is final");
-        if let Some(at) = at {
-            self.running.remove(at);
-        }
-        Ok(())
+            None => (self.new_recording(), vec![Stretch { recording: None, from: None, to: None }]),
+        };
+        self.work.write(Row::Stands { own, stretches, footage, is_final: true });
     }
 }
 

@@ -1,28 +1,68 @@
 //! What this server decides by: events as received, and how recorders stand.
 
-use crate::db::Db;
+use deskreel_model::link::{Status, StreamId};
+
+use crate::db::{Db, Write};
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::time::now_ms;
 
+/// An event as it came.
+pub struct Received<'a> {
+    /// Sorts as the events came.
+    pub id: String,
+    pub feed: &'a str,
+    pub at: i64,
+    pub body: &'a str,
+}
+
+/// Of a recorder's stream of events, up to this number.
+pub type Heard<'a> = (&'a str, &'a StreamId, u64);
+
+/// Ids for so many events that came at one moment: of one millisecond, the order is that in which they came.
+pub fn event_ids(count: usize) -> Result<Vec<String>> {
+    let first = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
+    let (time, random) = first.split_at(12);
+    Ok((0..count).map(|index| format!("{time}{index:06}{random}")).collect())
+}
+
 impl Db {
     /// In this order; durable once this returns.
-    pub async fn store_events(&self, feed: &str, events: &[(i64, String)]) -> Result<()> {
+    pub async fn store_events(&self, events: &[Received<'_>], heard: &[Heard<'_>]) -> Result<()> {
         let mut write = self.write().await?;
-        let first = id()?;
-        // Of one millisecond, the order is that in which they came.
-        let (time, random) = first.split_at(12);
-        for (index, (at, body)) in events.iter().enumerate() {
-            sqlx::query("INSERT INTO events (id, feed, received, at, body) VALUES ($1, $2, $3, $4, $5)")
-                .bind(format!("{time}{index:06}{random}"))
-                .bind(feed)
-                .bind(now_ms())
-                .bind(*at)
-                .bind(body)
+        for Received { id, feed, at, body } in events {
+            // One that is there is this one: it was asked for again.
+            sqlx::query(
+                "INSERT INTO events (id, feed, received, at, body) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            )
+            .bind(id)
+            .bind(*feed)
+            .bind(now_ms())
+            .bind(*at)
+            .bind(*body)
+            .execute(&mut *write.tx)
+            .await?;
+        }
+        for (recorder, stream, number) in heard {
+            sqlx::query("UPDATE recorders SET stream = $1, heard = $2 WHERE recorder = $3")
+                .bind(&*stream.0)
+                .bind(i64::try_from(*number).unwrap_or(i64::MAX))
+                .bind(*recorder)
                 .execute(&mut *write.tx)
                 .await?;
         }
         write.commit().await
+    }
+
+    /// Up to which event of which stream a recorder was heard.
+    pub async fn heard(&self, recorder: &str) -> Result<Option<(StreamId, u64)>> {
+        let row: Option<(Option<String>, Option<i64>)> =
+            sqlx::query_as("SELECT stream, heard FROM recorders WHERE recorder = $1")
+                .bind(recorder)
+                .fetch_optional(&self.pool)
+                .await?;
+        let heard = row.and_then(|(stream, heard)| stream.zip(heard));
+        Ok(heard.and_then(|(stream, heard)| Some((StreamId(stream.into()), u64::try_from(heard).ok()?))))
     }
 
     /// The events since then, in the order in which they were received.
@@ -42,9 +82,11 @@ impl Db {
                 .await?;
         Ok(rows.into_iter().map(|(place,)| place).collect())
     }
+}
 
+impl Write {
     /// A recorder's link is up, with a program of this version, or down.
-    pub async fn presence(&self, recorder: &str, version: Option<&str>) -> Result<()> {
+    pub async fn presence(&mut self, recorder: &str, version: Option<&str>) -> Result<()> {
         sqlx::query(
             "UPDATE recorders SET connected = $1, seen = $2, version = COALESCE($3, version) WHERE recorder = $4",
         )
@@ -52,23 +94,19 @@ impl Db {
         .bind(now_ms())
         .bind(version)
         .bind(recorder)
-        .execute(&self.pool)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    pub async fn doing(&self, recorder: &str, doing: &str, offset_ms: Option<i64>) -> Result<()> {
+    pub async fn doing(&mut self, recorder: &str, status: &Status) -> Result<()> {
         sqlx::query("UPDATE recorders SET doing = $1, clock_offset_ms = $2, seen = $3 WHERE recorder = $4")
-            .bind(doing)
-            .bind(offset_ms)
+            .bind(serde_json::to_string(status).unwrap_or_default())
+            .bind(status.offset_ms)
             .bind(now_ms())
             .bind(recorder)
-            .execute(&self.pool)
+            .execute(&mut *self.tx)
             .await?;
         Ok(())
     }
-}
-
-fn id() -> Result<String> {
-    secret::id().map_err(|error| Error::Corrupt(error.to_string()))
 }

@@ -2,6 +2,7 @@
 //! after it has ended.
 
 use deskreel_contract::Role;
+use deskreel_model::RecordingId;
 use deskreel_model::link::Running;
 use deskreel_model::segment::{Footage, Segment};
 use serde_json::json;
@@ -55,7 +56,8 @@ impl Write {
     ) -> Result<()> {
         let (recording, recorder) = told;
         sqlx::query(
-            "INSERT INTO footage (footage, agent, place, from_ms, why, recording, missing) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO footage (footage, agent, place, from_ms, why, recording, missing) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT DO NOTHING",
         )
         .bind(recording)
         .bind(agent)
@@ -98,7 +100,7 @@ impl Write {
     pub async fn footage_stands(
         &mut self,
         own: &str,
-        stretches: &[Stretch<'_>],
+        stretches: &[Stretch],
         footage: &Footage,
         calls: &Calls,
     ) -> Result<()> {
@@ -152,7 +154,9 @@ impl Write {
             self.measure(interaction).await?;
             self.drop_if_empty(interaction).await?;
         }
-        for recording in stretches.iter().filter_map(|stretch| stretch.recording) {
+        for recording in
+            stretches.iter().filter_map(|stretch| stretch.recording.as_ref()).map(RecordingId::as_str)
+        {
             if footage.segments.is_empty() {
                 // What the recorder says of it is all there is.
                 self.tell_again(recording).await?;
@@ -164,7 +168,7 @@ impl Write {
     }
 
     /// Nothing of it is wanted any longer: an event that came late took it back.
-    pub async fn footage_gone(&mut self, own: &str, stretches: &[Stretch<'_>]) -> Result<()> {
+    pub async fn footage_gone(&mut self, own: &str, stretches: &[Stretch]) -> Result<()> {
         for interaction in self.clear_segments(own, stretches).await? {
             self.measure(&interaction).await?;
             self.drop_if_empty(&interaction).await?;
@@ -173,8 +177,9 @@ impl Write {
     }
 
     /// Gives the interactions that they were of.
-    async fn clear_segments(&mut self, own: &str, stretches: &[Stretch<'_>]) -> Result<Vec<String>> {
-        let recordings = stretches.iter().filter_map(|stretch| stretch.recording);
+    async fn clear_segments(&mut self, own: &str, stretches: &[Stretch]) -> Result<Vec<String>> {
+        let recordings =
+            stretches.iter().filter_map(|stretch| stretch.recording.as_ref()).map(RecordingId::as_str);
         let mut interactions = Vec::new();
         for id in std::iter::once(own).chain(recordings.filter(|recording| *recording != own)) {
             let rows: Vec<(String,)> = sqlx::query_as(
@@ -215,7 +220,7 @@ impl Write {
     async fn segment(
         &mut self,
         own: &str,
-        stretch: &Stretch<'_>,
+        stretch: &Stretch,
         footage: &Footage,
         segment: &Segment,
     ) -> Result<()> {
@@ -230,7 +235,7 @@ impl Write {
         .bind(id)
         .bind(segment.interaction.as_str())
         .bind(own)
-        .bind(stretch.recording)
+        .bind(stretch.recording.as_ref().map(RecordingId::as_str))
         .bind(footage.agent.as_str())
         .bind(footage.place.as_ref().map(|place| place.as_str()))
         .bind(segment.call.as_ref().map(|call| call.as_str()))
