@@ -35,6 +35,7 @@ impl Loop {
                     };
                     self.recorders.insert(recorder.clone(), known);
                 }
+                self.at_place.insert(place.as_str().into(), recorder.clone());
                 if let Some(known) = self.recorders.get_mut(&recorder) {
                     known.place = place.as_str().into();
                     known.end.connected(moment);

@@ -9,7 +9,7 @@ use deskreel_model::{AgentId, Place, RecordingId, Utc};
 use serde_json::json;
 
 use super::work::Row;
-use super::{Loop, now};
+use super::{Known, Loop, now};
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::time::to_ms;
@@ -85,12 +85,7 @@ impl Loop {
         why: String,
     ) -> Result<()> {
         let recording = self.new_recording();
-        let at = |place: &Place| {
-            let there =
-                self.recorders.iter().find(|(_, known)| known.place == *place && known.line.is_some());
-            there.map(|(id, _)| id.clone())
-        };
-        let recorder = place.as_ref().and_then(at);
+        let recorder = place.as_ref().and_then(|place| self.recorder_at(place));
         let missing = match (&place, &recorder) {
             (_, Some(_)) => None,
             (None, None) => Some("nobody knows where the agent sits".to_owned()),
@@ -119,6 +114,13 @@ impl Loop {
             Some(recorder) => self.tell(&recorder, CommandKind::Start { recording, agent, capture, why }),
             None => Ok(()),
         }
+    }
+
+    /// The one that connected last, if there are two.
+    fn recorder_at(&self, place: &Place) -> Option<String> {
+        let newest = self.at_place.get(place).and_then(|id| self.recorders.get_key_value(id));
+        let is_there = |(_, known): &(&String, &Known)| known.place == *place && known.line.is_some();
+        newest.filter(is_there).or_else(|| self.recorders.iter().find(is_there)).map(|(id, _)| id.clone())
     }
 
     fn new_recording(&mut self) -> RecordingId {
