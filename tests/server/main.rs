@@ -18,5 +18,6 @@ use support::random;
 mod access;
 mod crash;
 mod ingest;
+mod judges;
 mod people;
 mod postgres;

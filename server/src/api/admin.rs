@@ -1,37 +1,20 @@
 //! What administrators do, and what tells how the server fares.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::caller::{Person, Role};
-use super::input::{Input, Pairs, words};
+use super::input::{Input, Inputs, Object, Pairs, Path, words};
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::directory::{Agent, Directory, Group, Place};
 use crate::db::retention::Rule;
 use crate::retention;
 use crate::time;
-
-/// One, or several at once.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub enum Several<T> {
-    Many(Vec<T>),
-    One(T),
-}
-
-impl<T> Several<T> {
-    fn all(self) -> Vec<T> {
-        match self {
-            Several::Many(all) => all,
-            Several::One(one) => vec![one],
-        }
-    }
-}
 
 pub async fn agents(State(app): State<App>, person: Person) -> Answer<Json<Value>> {
     let scope = app.db.scope(&person).await?;
@@ -50,25 +33,25 @@ pub async fn places(State(app): State<App>, person: Person) -> Answer<Json<Value
 pub async fn set_agents(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<Several<Agent>>,
+    Inputs(agents): Inputs<Agent>,
 ) -> Answer<StatusCode> {
-    import(&app, &person, Directory { agents: given.all(), ..Directory::default() }).await
+    import(&app, &person, Directory { agents, ..Directory::default() }).await
 }
 
 pub async fn set_groups(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<Several<Group>>,
+    Inputs(groups): Inputs<Group>,
 ) -> Answer<StatusCode> {
-    import(&app, &person, Directory { groups: given.all(), ..Directory::default() }).await
+    import(&app, &person, Directory { groups, ..Directory::default() }).await
 }
 
 pub async fn set_places(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<Several<Place>>,
+    Inputs(places): Inputs<Place>,
 ) -> Answer<StatusCode> {
-    import(&app, &person, Directory { places: given.all(), ..Directory::default() }).await
+    import(&app, &person, Directory { places, ..Directory::default() }).await
 }
 
 async fn import(app: &App, person: &Person, directory: Directory) -> Answer<StatusCode> {
@@ -124,9 +107,9 @@ pub async fn add_user(
     person.must_be(Role::Administrator)?;
     let user = given.person()?;
     let password =
-        given.password.filter(|password| (8..=1000).contains(&password.len())).ok_or_else(|| {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "A password has eight characters at least")
-        })?;
+        given.password.filter(|password| (8..=1000).contains(&password.chars().count())).ok_or_else(
+            || Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "A password has eight characters at least"),
+        )?;
     app.db.audit(&person.name, "user_added", &user.name, Some(user.role.name())).await?;
     match app.add_user(&user, &password).await? {
         true => Ok(StatusCode::CREATED),
@@ -220,7 +203,7 @@ pub async fn get_retention(State(app): State<App>, person: Person) -> Answer<Jso
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    rules: Vec<Rule>,
+    rules: Vec<Object<Rule>>,
     /// Say what would go, and change nothing.
     #[serde(default)]
     dry_run: bool,
@@ -233,11 +216,12 @@ pub async fn set_retention(
     Input(given): Input<Retention>,
 ) -> Answer<Json<Value>> {
     person.must_be(Role::Administrator)?;
-    let due = app.db.due(&given.rules).await?;
+    let rules: Vec<Rule> = given.rules.into_iter().map(|Object(rule)| rule).collect();
+    let due = app.db.due(&rules).await?;
     if !given.dry_run {
-        let rules = serde_json::to_string(&given.rules).unwrap_or_default();
-        app.db.audit(&person.name, "retention_set", "retention", Some(&rules)).await?;
-        app.db.set_retention(&given.rules).await?;
+        let text = serde_json::to_string(&rules).unwrap_or_default();
+        app.db.audit(&person.name, "retention_set", "retention", Some(&text)).await?;
+        app.db.set_retention(&rules).await?;
     }
     Ok(Json(json!({ "dry_run": given.dry_run, "due": due })))
 }
@@ -253,8 +237,7 @@ pub async fn audit(State(app): State<App>, person: Person, query: Pairs) -> Answ
     let limit =
         query.get("limit").map_or(Ok(100), str::parse).ok().filter(|limit| (1..=1000).contains(limit));
     let limit = limit.ok_or_else(|| Problem::bad_request("`limit` is from 1 to 1000"))?;
-    let clean = |name| query.get(name).filter(|text| !text.contains('\0'));
-    let entries = app.db.audited(clean("subject"), clean("cursor"), limit).await?;
+    let entries = app.db.audited(query.get("subject"), query.get("cursor"), limit).await?;
     let next = entries.last().filter(|_| entries.len() == limit as usize).map(|last| last.id.clone());
     Ok(Json(json!({ "entries": entries, "next": next })))
 }

@@ -66,7 +66,9 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Caller, Problem> {
-        if let Some(token) = bearer(&parts.headers) {
+        // Who sends this is whom it names, or nobody, whatever else comes with it.
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            let token = bearer(&parts.headers).ok_or_else(|| unknown("Authorization is no bearer token"))?;
             if let Some(recorder) = app.db.recorder_of_token(token).await? {
                 return Ok(Caller::Recorder(recorder));
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -13,6 +13,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
+use crate::api::input::Path;
 use crate::api::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::recorders::Recorder;
@@ -95,8 +96,8 @@ async fn early(app: &App, recording: &str, name: &Name, standing: Option<Standin
     })
 }
 
-/// To `HEAD` and `GET` of a recorder: what is held, not the bytes.
-pub async fn get_fragment(
+/// To a recorder: what is held, not the bytes.
+pub async fn head_fragment(
     app: &App,
     from: &Recorder,
     recording: &str,
@@ -300,8 +301,8 @@ pub fn judge_recording(recording: &str) -> Answer<()> {
 
 pub fn fragment_name(recording: &str, track: &str, part: &str, number: &str) -> Answer<Name> {
     judge_recording(recording)?;
-    let good =
-        (1..=100).contains(&track.len()) && !track.contains(|char: char| char.is_control() || char == '/');
+    let good = (1..=100).contains(&track.chars().count())
+        && !track.contains(|char: char| char.is_control() || char == '/');
     let track = if good { Some(track.to_owned()) } else { None };
     let name = track.zip(decimal(part).filter(|part| *part > 0)).zip(decimal(number));
     let name = name.map(|((track, part), number)| Name { track, part, number });

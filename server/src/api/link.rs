@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
-use axum::response::Response;
 use deskreel_model::link::MESSAGE_LIMIT;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::caller::{Person, Role};
-use super::input::Input;
+use super::input::Inputs;
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::control::{Control, Line};
@@ -28,13 +28,17 @@ const BUFFER: usize = 4 << 10;
 /// Events of one request.
 const EVENTS: usize = 1000;
 
-pub async fn open(State(app): State<App>, recorder: Recorder, upgrade: WebSocketUpgrade) -> Response {
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+pub async fn open(State(app): State<App>, recorder: Recorder, upgrade: Upgrade) -> Answer {
     let control = app.control.clone();
-    upgrade
+    let upgrade = upgrade.map_err(|rejected| Problem::new(rejected.status(), rejected.body_text()))?;
+    let response = upgrade
         .max_message_size(MESSAGE_LIMIT)
         .max_frame_size(MESSAGE_LIMIT)
         .read_buffer_size(BUFFER)
-        .on_upgrade(move |socket| serve(socket, recorder, control))
+        .on_upgrade(move |socket| serve(socket, recorder, control));
+    Ok(response)
 }
 
 async fn serve(mut socket: WebSocket, recorder: Recorder, control: Control) {
@@ -72,18 +76,18 @@ async fn serve(mut socket: WebSocket, recorder: Recorder, control: Control) {
 pub async fn events(
     State(app): State<App>,
     person: Person,
-    Input(body): Input<Value>,
+    Inputs(events): Inputs<Value>,
 ) -> Answer<(StatusCode, Json<Value>)> {
     person.must_be(Role::Administrator)?;
-    let events = match body {
-        Value::Array(events) => events,
-        event => vec![event],
-    };
     if events.len() > EVENTS {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Too many events at once"));
     }
     let count = events.len();
     let wrong = app.control.events("api", events).await?;
-    let status = if wrong.is_empty() { StatusCode::ACCEPTED } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok((status, Json(json!({ "stored": count - wrong.len(), "wrong": wrong }))))
+    let stored = count - wrong.len();
+    if !wrong.is_empty() {
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Not all of these are events");
+        return Err(problem.with("stored", stored.into()).with("wrong", wrong.into()));
+    }
+    Ok((StatusCode::ACCEPTED, Json(json!({ "stored": stored }))))
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::caller::{Caller, Person};
 use super::ingest::{self, judge_recording};
-use super::input::{Input, Pairs};
+use super::input::{Input, Pairs, Path};
 use super::interactions::may_see;
 use super::problem::{Answer, Problem};
 use crate::app::App;
@@ -50,11 +50,19 @@ pub async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<St
 pub async fn fragments(
     State(app): State<App>,
     caller: Caller,
+    method: Method,
     Path((id, track, part, numbers)): Path<(String, String, String, String)>,
 ) -> Answer {
     let person = match caller {
-        Caller::Recorder(from) => {
-            return ingest::get_fragment(&app, &from, &id, &track, &part, &numbers).await;
+        Caller::Recorder(from) if method == Method::HEAD => {
+            return ingest::head_fragment(&app, &from, &id, &track, &part, &numbers).await;
+        }
+        // Who steals a recorder's token is not to see what it recorded.
+        Caller::Recorder(_) => {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "A recorder asks with HEAD, and gets no footage",
+            ));
         }
         Caller::Person(person) => person,
     };
@@ -88,7 +96,7 @@ pub async fn hls(
     let track = name.strip_suffix(".m3u8").ok_or_else(Problem::not_found)?;
     may_watch(&app, &person, &id).await?;
     app.seen(&person, "watched", &id).await?;
-    let number = |name: &str| query.get(name).map(|text| text.parse::<usize>());
+    let number = |name: &str| query.get(name).map(|text| text.parse::<u32>().map(|number| number as usize));
     let number = |name: &str| {
         number(name).transpose().map_err(|_| Problem::bad_request(format!("`{name}` is not a number")))
     };
