@@ -17,6 +17,7 @@ use support::random;
 
 mod access;
 mod crash;
+mod hostile;
 mod ingest;
 mod judges;
 mod people;

@@ -13,7 +13,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
-use crate::api::input::Path;
+use crate::api::input::{Path, has_nul};
 use crate::api::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::recorders::Recorder;
@@ -192,7 +192,8 @@ async fn document(app: &App, from: &Recorder, recording: &str, request: Request)
     }
     let _room = app.room(&from.recorder, content_length(request.headers())?).await?;
     let body = take(app, request).await?;
-    let text = String::from_utf8(body.chunks.concat()).map_err(|_| conflict("The body is no text"))?;
+    let text = String::from_utf8(body.chunks.concat()).ok().filter(|text| !has_nul(text));
+    let text = text.ok_or_else(|| conflict("The body is no text, or has the character NUL"))?;
     Ok((text, body.sha256))
 }
 
