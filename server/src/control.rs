@@ -30,7 +30,8 @@ use links::FromDesktop;
 use running::Running;
 use work::{Work, persist};
 
-pub use calls::{Call, Calls};
+pub use calls::Call;
+use calls::Calls;
 pub use running::Stretch;
 
 /// Inputs that wait. Who brings more waits too.
@@ -41,11 +42,15 @@ const TICK: Duration = Duration::from_secs(1);
 /// Events that a start takes in again; nobody is in a call for longer.
 const REMEMBERED: Duration = Duration::from_secs(12 * 3600);
 
+/// Of footage that ended so long before the last event, everything was written.
+const UNWRITTEN: Duration = Duration::from_secs(300);
+
 enum Input {
     Events { feed: String, events: Vec<Value>, stored: Option<oneshot::Sender<Result<Vec<String>>>> },
     Connected { recorder: Recorder, line: Line },
     Said { recorder: String, connection: u64, text: String },
     Gone { recorder: String, connection: u64 },
+    Asked(oneshot::Sender<()>),
 }
 
 /// Where a recorder's connection takes messages. Closed when this is dropped.
@@ -82,6 +87,14 @@ impl Control {
 
     pub async fn gone(&self, recorder: &str, connection: u64) {
         let _ = self.send(Input::Gone { recorder: recorder.to_owned(), connection }).await;
+    }
+
+    /// Once everything that came before is in the index.
+    pub async fn written(&self) {
+        let (answer, written) = oneshot::channel();
+        if self.send(Input::Asked(answer)).await.is_ok() {
+            let _ = written.await;
+        }
     }
 
     async fn send(&self, input: Input) -> Result<()> {
@@ -122,7 +135,7 @@ pub async fn start(config: &Config, db: &Db) -> Result<Control> {
         recorders: HashMap::new(),
         at_place: HashMap::new(),
         running: Vec::new(),
-        work: Work::default(),
+        work: Work::start(db),
         desktops: Vec::new(),
         began: Instant::now(),
         salt: std::process::id(),
@@ -159,7 +172,7 @@ impl Loop {
             if let Err(error) = result.and_then(|()| self.pass()) {
                 tracing::error!(%error, "what has just come is not decided over");
             }
-            for (recorder, message) in self.work.done(&self.db, &self.calls).await {
+            for (recorder, message) in self.work.done(&self.db).await {
                 self.send(&recorder, &message);
             }
         }
@@ -173,17 +186,32 @@ impl Loop {
             self.engine.push(event, &mut |_| {});
         }
         let since = now().minus(REMEMBERED);
+        let mut touched = Vec::new();
+        let mut finals = Vec::new();
+        let mut newest = since;
         for body in self.db.events_since(crate::time::to_ms(since)).await? {
             let Ok(event) = Event::parse(&body) else { continue };
+            newest = newest.max(event.at);
             self.calls.hear(&event);
             let mut outputs = Vec::new();
             self.engine.push(event, &mut |output| outputs.push(output));
             for output in outputs {
-                if let Output::Command(commanded) = output {
-                    self.recall(&commanded).await?;
+                match output {
+                    Output::Command(commanded) => self.recall(&commanded).await?,
+                    Output::Touched(agent) => touched.push(agent),
+                    Output::Footage(footage) => finals.push(footage),
+                    Output::Decided(_) | Output::Note(_) => {}
                 }
             }
         }
+        // What the last start had not written yet. What had ended long before is in the index.
+        for footage in finals {
+            match footage.to.is_none_or(|to| to.plus(UNWRITTEN) >= newest) {
+                true => self.settle(footage),
+                false => self.forget(&footage),
+            }
+        }
+        self.stand(touched);
         Ok(())
     }
 

@@ -29,7 +29,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::{Error, Result};
 
-pub use footage::Commanded;
+pub use footage::{Begun, Commanded};
 
 /// In order; what has been released is never changed, only added to.
 const MIGRATIONS: &[(i64, &str, &str)] = &[

@@ -56,6 +56,9 @@ pub async fn run(config: Config) -> Result<()> {
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
     let served = listen(listener, tls, api::router(app.clone()), handle).await;
     drop(feeds);
+    if tokio::time::timeout(FAREWELL, app.control.written()).await.is_err() {
+        tracing::warn!("not everything is in the index; the next start makes good for it");
+    }
     app.db.close().await;
     served.map_err(listening)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use deskreel_model::event::{CallChange, Event, Kind};
+use deskreel_model::segment::Footage;
 use deskreel_model::{CallId, Utc};
 use serde_json::Value;
 
@@ -27,6 +28,12 @@ pub struct Calls {
 impl Calls {
     pub fn get(&self, call: &CallId) -> Option<&Call> {
         self.by_id.get(call)
+    }
+
+    /// Those of its segments.
+    pub fn of(&self, footage: &Footage) -> HashMap<CallId, Call> {
+        let ids = footage.segments.iter().filter_map(|segment| segment.call.as_ref());
+        ids.filter_map(|id| Some((id.clone(), self.get(id)?.clone()))).collect()
     }
 
     pub fn hear(&mut self, event: &Event) {

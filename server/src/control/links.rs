@@ -24,6 +24,10 @@ impl Loop {
         let moment = self.moment();
         match input {
             Input::Events { .. } => Ok(()),
+            Input::Asked(answer) => {
+                self.work.write(Row::Asked(answer));
+                Ok(())
+            }
             Input::Connected { recorder: Recorder { recorder, place }, line } => {
                 if !self.recorders.contains_key(&recorder) {
                     let heard = persist(|| self.db.heard(&recorder)).await?;

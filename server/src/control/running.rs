@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::work::Row;
 use super::{Known, Loop, now};
+use crate::db::Begun;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::time::to_ms;
@@ -91,7 +92,7 @@ impl Loop {
             (None, None) => Some("nobody knows where the agent sits".to_owned()),
             (Some(place), None) => Some(format!("no recorder is connected at {place}")),
         };
-        self.work.write(Row::Begun {
+        self.work.begin(Begun {
             recording: recording.clone(),
             recorder: recorder.clone(),
             agent: agent.clone(),
@@ -230,7 +231,8 @@ impl Loop {
                 let running = &mut self.running[at];
                 running.stands = true;
                 let (own, stretches) = (running.recording.clone(), running.stretches());
-                self.work.write(Row::Stands { own, stretches, footage: footage.clone(), is_final: false });
+                let (footage, calls) = (footage.clone(), self.calls.of(footage));
+                self.work.write(Row::Stands { own, stretches, footage, calls, is_final: false });
             }
             for (at, running) in self.running.iter_mut().enumerate() {
                 if running.agent == *agent && running.stands && !seen.contains(&at) {
@@ -239,6 +241,13 @@ impl Loop {
                     self.work.write(Row::Gone { own, stretches });
                 }
             }
+        }
+    }
+
+    /// Final, and in the index.
+    pub(super) fn forget(&mut self, footage: &Footage) {
+        if let Some(at) = nearest(&self.running, footage, &[]) {
+            self.running.remove(at);
         }
     }
 
@@ -251,7 +260,8 @@ impl Loop {
             }
             None => (self.new_recording(), vec![Stretch { recording: None, from: None, to: None }]),
         };
-        self.work.write(Row::Stands { own, stretches, footage, is_final: true });
+        let calls = self.calls.of(&footage);
+        self.work.write(Row::Stands { own, stretches, footage, calls, is_final: true });
     }
 }
 
@@ -299,8 +309,9 @@ mod tests {
 
     #[test]
     fn a_segment_is_cut_where_one_recording_follows_another() {
-        let first = Stretch { recording: Some("a"), from: None, to: Some(100) };
-        let second = Stretch { recording: Some("b"), from: Some(100), to: None };
+        let id = |salt| Some(RecordingId::new(Utc::MIN, salt));
+        let first = Stretch { recording: id(1), from: None, to: Some(100) };
+        let second = Stretch { recording: id(2), from: Some(100), to: None };
         assert_eq!(first.cut(10, Some(50)), Some((10, Some(50))));
         assert_eq!(second.cut(10, Some(50)), None);
         assert_eq!(first.cut(10, None), Some((10, Some(100))));

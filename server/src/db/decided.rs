@@ -2,6 +2,7 @@
 
 use deskreel_model::link::{Status, StreamId};
 
+use crate::db::sql::{ROWS, insert};
 use crate::db::{Db, Write};
 use crate::error::{Error, Result};
 use crate::secret;
@@ -30,18 +31,13 @@ impl Db {
     /// In this order; durable once this returns.
     pub async fn store_events(&self, events: &[Received<'_>], heard: &[Heard<'_>]) -> Result<()> {
         let mut write = self.write().await?;
-        for Received { id, feed, at, body } in events {
+        for some in events.chunks(ROWS) {
             // One that is there is this one: it was asked for again.
-            sqlx::query(
-                "INSERT INTO events (id, feed, received, at, body) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-            )
-            .bind(id)
-            .bind(*feed)
-            .bind(now_ms())
-            .bind(*at)
-            .bind(*body)
-            .execute(&mut *write.tx)
-            .await?;
+            let mut query = sqlx::query(insert("events (id, feed, received, at, body)", 5, some.len()));
+            for Received { id, feed, at, body } in some {
+                query = query.bind(id).bind(*feed).bind(now_ms()).bind(*at).bind(*body);
+            }
+            query.execute(&mut *write.tx).await?;
         }
         for (recorder, stream, number) in heard {
             sqlx::query("UPDATE recorders SET stream = $1, heard = $2 WHERE recorder = $3")

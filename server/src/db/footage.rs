@@ -1,13 +1,16 @@
 //! Footage that this server decided on, and the segments on it: written when it begins, put right with each event, final a little
 //! after it has ended.
 
+use std::collections::HashMap;
+
 use deskreel_contract::Role;
-use deskreel_model::RecordingId;
 use deskreel_model::link::Running;
 use deskreel_model::segment::{Footage, Segment};
+use deskreel_model::{AgentId, CallId, Place, RecordingId, Utc};
 use serde_json::json;
 
-use crate::control::{Call, Calls, Stretch};
+use crate::control::{Call, Stretch};
+use crate::db::sql::{ROWS, insert};
 use crate::db::{Db, Write};
 use crate::error::{Error, Result};
 use crate::secret;
@@ -43,34 +46,41 @@ impl Db {
     }
 }
 
-impl Write {
-    /// Footage was commanded; `told` is its recording, and the recorder that was told.
-    pub async fn footage_begun(
-        &mut self,
-        told: (&str, Option<&str>),
-        agent: &str,
-        place: Option<&str>,
-        from: i64,
-        why: &str,
-        missing: Option<&str>,
-    ) -> Result<()> {
-        let (recording, recorder) = told;
-        sqlx::query(
-            "INSERT INTO footage (footage, agent, place, from_ms, why, recording, missing) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(recording)
-        .bind(agent)
-        .bind(place)
-        .bind(from)
-        .bind(why)
-        .bind(recorder.map(|_| recording))
-        .bind(missing)
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(())
-    }
+/// Footage that is commanded.
+pub struct Begun {
+    pub recording: RecordingId,
+    /// Which is told; none where nobody can be, which is `missing` then.
+    pub recorder: Option<String>,
+    pub agent: AgentId,
+    pub place: Option<Place>,
+    pub from: Utc,
+    pub why: String,
+    pub missing: Option<String>,
+}
 
+impl Db {
+    /// Durable once this returns.
+    pub async fn footage_begun(&self, begun: &[Begun]) -> Result<()> {
+        let mut write = self.write().await?;
+        for some in begun.chunks(ROWS) {
+            let columns = "footage (footage, agent, place, from_ms, why, recording, missing)";
+            let mut query = sqlx::query(insert(columns, 7, some.len()));
+            for Begun { recording, recorder, agent, place, from, why, missing } in some {
+                let recording = recording.as_str();
+                query = query.bind(recording).bind(agent.as_str()).bind(place.as_ref().map(Place::as_str));
+                query = query
+                    .bind(to_ms(*from))
+                    .bind(why)
+                    .bind(recorder.as_ref().map(|_| recording))
+                    .bind(missing.as_deref());
+            }
+            query.execute(&mut *write.tx).await?;
+        }
+        write.commit().await
+    }
+}
+
+impl Write {
     /// A recorder says that it records: known from then on, before anything of it has come. By the server's clock.
     pub async fn runs(
         &mut self,
@@ -102,7 +112,7 @@ impl Write {
         own: &str,
         stretches: &[Stretch],
         footage: &Footage,
-        calls: &Calls,
+        calls: &HashMap<CallId, Call>,
     ) -> Result<()> {
         let place = footage.place.as_ref().map(|place| place.as_str());
         sqlx::query(

@@ -83,3 +83,17 @@ impl Sql {
         Ok(query.fetch_all(&db.pool).await?)
     }
 }
+
+/// Rows that one statement writes: SQLite takes 32,766 values at most, PostgreSQL 65,535.
+pub const ROWS: usize = 100;
+
+/// `INSERT ... VALUES ($1, $2), ($3, $4), ...`, for so many rows. What is there already stays.
+pub fn insert(into: &'static str, columns: usize, rows: usize) -> AssertSqlSafe<String> {
+    let row = |row: usize| {
+        let values: Vec<String> =
+            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", values.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    AssertSqlSafe(format!("INSERT INTO {into} VALUES {} ON CONFLICT DO NOTHING", rows.join(", ")))
+}
