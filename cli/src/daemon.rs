@@ -9,6 +9,7 @@ mod delivery;
 pub mod desk;
 mod feeds;
 mod lanes;
+mod lock;
 mod metrics;
 pub mod news;
 mod past;

@@ -50,7 +50,7 @@ impl Progress {
                 Notice::Began { folder, .. } => self.line(&format!("recording to {}", folder.display())),
                 Notice::Trying(trying) => self.trying(&format!("{} ({})", trying.candidate, trying.plugin)),
                 Notice::Encoder { track, part, encoder } => self.encoder(track, *part, encoder),
-                Notice::Part { .. } | Notice::File { .. } | Notice::StandingBy => {}
+                Notice::Part { .. } | Notice::File { .. } | Notice::StandingBy | Notice::Resting { .. } => {}
                 Notice::Recording { part, .. } if part.0 == 1 => {}
                 Notice::Recording { part, .. } => self.line(&format!("part {} goes on", part.0)),
                 Notice::Captured { at, capture } => self.line(&format!("{at}  {}", captured(*capture))),
@@ -182,6 +182,7 @@ fn to_json(notice: &Notice) -> serde_json::Value {
         Notice::File { track, part, number, file } => {
             json!({ "event": "file", "track": track, "part": part, "number": number, "file": file })
         }
+        Notice::Resting { cause } => json!({ "event": "resting", "cause": cause }),
         Notice::StandingBy => json!({ "event": "standing_by" }),
         Notice::DiskBack => json!({ "event": "disk_back" }),
         Notice::Status(status) => json!({

@@ -1,9 +1,9 @@
 //! Events, one a line, into `deskreel_recorder::session::step`; effects out, and the phase where it changed.
 //!
-//! start [unknown] | selected | frame | failed <fault> <text> | encoder_failed <text> [-> <part>] | source_changed <text> | slept |
+//! start [unknown] | selected | frame | failed <fault> <text> | encoder_failed <text> [-> <part>] | source_changed <text> | slept | lock | unlock |
 //! source_ended | silent <text> | gone [<how>] | pause | mask | resume | captured | stop | drain_expired | retry_due | sealed
 //!
-//! `start` begins with encoders that are known to work, `start unknown` has to find out. `stand by` begins a standby; there
+//! `start` begins with encoders that are known to work, `start unknown` has to find out, `start locked` begins while the session is. `stand by` begins a standby; there
 //! are `standing_by` and `keep` for it.
 
 use deskreel_contract::Capture;
@@ -19,8 +19,10 @@ pub fn run(blocks: &[String]) -> Vec<String> {
 fn one(state: &mut Option<State>, line: &str) -> String {
     let (next, effects) = match state.take() {
         None => {
-            assert!(["start", "start unknown", "stand by"].contains(&line), "a scenario begins with `start`");
-            State::start(line != "start unknown", Capture::Live, line == "stand by")
+            let starts = ["start", "start unknown", "start locked", "stand by"];
+            assert!(starts.contains(&line), "a scenario begins with `start`");
+            let rest = (line == "start locked").then_some(Cause::Locked);
+            State::start(line != "start unknown", Capture::Live, line == "stand by", rest)
         }
         Some(before) => step(before, event(line)),
     };
@@ -48,6 +50,8 @@ fn event(line: &str) -> Event {
         }
         "source_changed" => Event::SourceChanged(rest.to_owned()),
         "slept" => Event::Slept,
+        "lock" => Event::RestAsked(Cause::Locked, "the session is locked".to_owned()),
+        "unlock" => Event::RestOver,
         "silent" => Event::WorkerSilent(rest.to_owned()),
         "source_ended" => Event::SourceEnded,
         "gone" => {

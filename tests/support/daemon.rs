@@ -41,6 +41,24 @@ impl Daemon {
 
     /// The same with a wall clock that is so many seconds ahead of this machine's.
     pub fn with_clock(pipeline: &str, feed: &[(&str, &str)], recording: &str, ahead_s: i64) -> Daemon {
+        if ahead_s == 0 {
+            return Daemon::with_environment(pipeline, feed, recording, &[]);
+        }
+        // The wall clock alone; what measures durations goes as ever.
+        let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH);
+        assert!(std::path::Path::new(&library).exists(), "no {library} (script/setup installs it)");
+        let ahead = format!("{ahead_s:+}s");
+        let clock = [("LD_PRELOAD", &*library), ("FAKETIME", &ahead), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        Daemon::with_environment(pipeline, feed, recording, &clock)
+    }
+
+    /// The same with more variables, also when it is started again.
+    pub fn with_environment(
+        pipeline: &str,
+        feed: &[(&str, &str)],
+        recording: &str,
+        environment: &[(&str, &str)],
+    ) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let secret = |name: &str, text: &str| {
@@ -60,25 +78,17 @@ impl Daemon {
             at("token"),
         );
         fs::write(at("pipeline.toml"), text).unwrap();
-        if ahead_s != 0 {
-            fs::write(at("clock"), format!("{ahead_s:+}s")).unwrap();
-        }
+        let variables: Vec<String> =
+            environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        fs::write(at("environment"), variables.join("\n")).unwrap();
         Daemon::in_folder(folder)
     }
 
     /// Starts it, or starts it again, with the file that lies there.
     pub fn in_folder(folder: TempDir) -> Daemon {
         let mut command = deskreel();
-        if let Ok(ahead) = fs::read_to_string(folder.path().join("clock")) {
-            // The wall clock alone; what measures durations goes as ever.
-            let library =
-                format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH);
-            assert!(std::path::Path::new(&library).exists(), "no {library} (script/setup installs it)");
-            command
-                .env("LD_PRELOAD", library)
-                .env("FAKETIME", ahead)
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        }
+        let environment = fs::read_to_string(folder.path().join("environment")).unwrap();
+        command.envs(environment.lines().filter_map(|line| line.split_once('=')));
         command.args(["run", "--log", "json"]).arg(folder.path().join("pipeline.toml"));
         command.env("STATE_DIRECTORY", folder.path().join("state"));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("deskreel starts");

@@ -7,11 +7,12 @@ use super::{File, assert_none, files, literals, read, root, words};
 
 /// Programs that tests, scripts and the command start, and the Debian package of each. `None`: every machine that has
 /// cargo, or Debian itself, has it, or the test that wants it does without.
-const PROGRAMS: [(&str, Option<&str>); 25] = [
+const PROGRAMS: [(&str, Option<&str>); 26] = [
     ("/usr/sbin/apache2", Some("apache2-bin")),
     ("nginx", Some("nginx-light")),
     ("cc", Some("gcc")),
     ("chromium", Some("chromium")),
+    ("dbus-daemon", Some("dbus-daemon")),
     ("curl", Some("curl")),
     ("dot", Some("graphviz")),
     ("ffmpeg", Some("ffmpeg")),

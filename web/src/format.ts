@@ -43,6 +43,7 @@ const CAUSE: Record<string, string> = {
   encoder_hung: "the encoder hung",
   source_changed: "the screen changed its size",
   slept: "the PC slept",
+  locked: "the session was locked",
   source_ended: "the screen was gone",
   disk_full: "the disk was full",
 };

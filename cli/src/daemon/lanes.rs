@@ -16,7 +16,7 @@ use deskreel_model::worker::PluginFile;
 use deskreel_model::{AgentId, Place, RecordingId};
 use deskreel_pipeline::Graph;
 use deskreel_recorder::{
-    Control, Error, Finished, Keep, Notice, Pool, Setup, default_worker, encoders, job_of, stand_by,
+    Control, Error, Finished, Keep, Notice, Pool, Rest, Setup, default_worker, encoders, job_of, stand_by,
 };
 use tokio::sync::mpsc;
 
@@ -81,6 +81,8 @@ pub struct Lanes {
     idle: Option<Box<Pool>>,
     running: HashMap<RecordingId, mpsc::Sender<Control>>,
     standby: Option<Standby>,
+    /// Nothing is to be captured now.
+    rest: Option<Rest>,
     tell: mpsc::UnboundedSender<Back>,
 }
 
@@ -88,7 +90,8 @@ impl Lanes {
     /// What lanes tell comes out of the receiver, and goes through [`Lanes::take_back`].
     pub fn new(making: Making) -> (Lanes, mpsc::UnboundedReceiver<Back>) {
         let (tell, told) = mpsc::unbounded_channel();
-        (Lanes { making: Rc::new(making), idle: None, running: HashMap::new(), standby: None, tell }, told)
+        let making = Rc::new(making);
+        (Lanes { making, idle: None, running: HashMap::new(), standby: None, rest: None, tell }, told)
     }
 
     pub fn making(&self) -> &Making {
@@ -122,10 +125,10 @@ impl Lanes {
         let (control, mut asked) = mpsc::channel(16);
         let kept = Rc::new(RefCell::new(None));
         self.standby = Some(Standby { control, kept: kept.clone(), preroll });
-        let (making, tell) = (self.making.clone(), self.tell.clone());
+        let (making, tell, rest) = (self.making.clone(), self.tell.clone(), self.rest.clone());
         tokio::task::spawn_local(async move {
             let graph = &making.graph;
-            let setup = Setup::new(&graph.name, &graph.recording.directory, job_of(graph));
+            let setup = Setup { rest, ..Setup::new(&graph.name, &graph.recording.directory, job_of(graph)) };
             let notice = |notice| {
                 // Nobody asks how a standby fares.
                 if let Some(recording) = kept.borrow().clone() {
@@ -170,7 +173,7 @@ impl Lanes {
         let mut pool = self.idle.take().unwrap_or_else(|| Box::new(self.making.pool()));
         let (control, mut asked) = mpsc::channel(16);
         self.running.insert(order.recording.clone(), control);
-        let (making, tell) = (self.making.clone(), self.tell.clone());
+        let (making, tell, rest) = (self.making.clone(), self.tell.clone(), self.rest.clone());
         tokio::task::spawn_local(async move {
             let id = order.recording.clone();
             let graph = &making.graph;
@@ -181,6 +184,7 @@ impl Lanes {
                 place: Some(order.place),
                 capture: order.capture,
                 why: order.why,
+                rest,
                 ..Setup::new(&graph.name, &graph.recording.directory, job_of(graph))
             };
             let notice = |notice| drop(tell.send(Back::Told(Told::Notice(id.clone(), notice))));
@@ -216,6 +220,19 @@ impl Lanes {
             && running.try_send(control).is_err()
         {
             tracing::warn!(%recording, "the recording does not listen");
+        }
+    }
+
+    /// Nothing is captured from now on, or again what is wanted.
+    pub fn rest(&mut self, rest: Option<Rest>) {
+        if self.rest == rest {
+            return;
+        }
+        let control = rest.clone().map_or(Control::GoOn, Control::Rest);
+        self.rest = rest;
+        self.running.keys().for_each(|recording| self.control(recording, control.clone()));
+        if let Some(standby) = &self.standby {
+            let _ = standby.control.try_send(control);
         }
     }
 

@@ -17,18 +17,20 @@ use deskreel_contract::Capture;
 use deskreel_host::Catalog;
 use deskreel_interaction::{Command, Commanded, Engine, Note, Output, Policy};
 use deskreel_model::event::{Event, Kind};
+use deskreel_model::manifest::Cause;
 use deskreel_model::{AgentId, Place, RecordingId, link};
-use deskreel_recorder::Control;
-use tokio::sync::mpsc;
+use deskreel_recorder::{Control, Rest};
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::delivery::Progress;
 use super::desk::{Ask, Ends};
 use super::lanes::{Back, Lanes, Making};
+use super::lock::{self, Lock};
 use super::news::What;
 use super::past::Past;
 use super::settled::Unsettled;
-use super::status::{Phase, Seated, Status};
+use super::status::{Phase, Running, Seated, Status};
 use super::stock::Stock;
 use super::waiting::Waiting;
 use super::{acts, now};
@@ -79,8 +81,12 @@ pub struct Seat {
     unready: Option<String>,
     /// Until then the desktop of the agent whom we remember may come back.
     orphaned_until: Option<Instant>,
+    /// Why it cannot be seen whether the session is locked.
+    unseen: Option<String>,
     waiting: Waiting,
     unsettled: Unsettled,
+    /// Where nothing is recorded while the session is locked.
+    lock: Option<watch::Receiver<Lock>>,
     /// Where a server decides.
     served: Option<Served>,
     commands: mpsc::Receiver<link::Command>,
@@ -137,8 +143,10 @@ impl Seat {
             prepare_at: None,
             unready: Some("the first worker is loading".to_owned()),
             orphaned_until: None,
+            unseen: None,
             waiting: Waiting::default(),
             unsettled: parts.unsettled,
+            lock: None,
             served: parts.served,
             commands: parts.commands,
             tags: BTreeMap::new(),
@@ -153,6 +161,7 @@ impl Seat {
     /// Serves until `shutdown` completes; then every recording is ended.
     pub async fn serve(mut self, shutdown: impl Future<Output = ()>) {
         self.lanes.prepare();
+        self.watch_lock();
         self.strive();
         self.publish();
         tokio::pin!(shutdown);
@@ -173,6 +182,7 @@ impl Seat {
                 Some(command) = self.commands.recv() => self.command(command),
                 Some(reload) = self.reloads.recv() => self.reload(reload),
                 Some(progress) = self.progress.recv() => self.delivered(progress),
+                Some(lock) = changed(&mut self.lock) => self.look_at_lock(lock),
                 () = tokio::time::sleep(due) => self.pass(),
                 _ = tick.tick() => self.pass(),
             }
@@ -180,6 +190,26 @@ impl Seat {
             self.publish();
         }
         self.end().await;
+    }
+
+    /// As the pipeline file says, which may be another one now.
+    pub(super) fn watch_lock(&mut self) {
+        let is_wanted = self.lanes.making().graph.recording.rests_while_locked;
+        match &self.lock {
+            None if is_wanted => self.lock = Some(lock::watch()),
+            Some(_) if !is_wanted => {
+                self.lock = None;
+                self.look_at_lock(Lock { is_locked: false, unseen: None });
+            }
+            _ => {}
+        }
+    }
+
+    fn look_at_lock(&mut self, lock: Lock) {
+        self.unseen = lock.unseen;
+        let why = "the session is locked".to_owned();
+        self.lanes.rest(lock.is_locked.then_some(Rest { cause: Cause::Locked, why }));
+        self.look_at_health();
     }
 
     /// Until something is due. The tick comes at the latest.
@@ -218,12 +248,15 @@ impl Seat {
     /// Healthy is who could record now, and whose footage grows while it should.
     fn look_at_health(&mut self) {
         let running = self.status.recording.as_ref();
-        let stalled =
-            running.filter(|running| running.phase == Phase::Recording && self.grew_at.elapsed() > STALLED);
+        let grows = |running: &&Running| running.phase == Phase::Recording && running.resting.is_none();
+        let stalled = running.filter(grows).filter(|_| self.grew_at.elapsed() > STALLED);
         let problems = &mut self.status.health.problems;
         problems.clear();
         problems.extend(self.status.stale.clone());
         problems.extend(self.unready.clone());
+        problems.extend(
+            self.unseen.as_ref().map(|why| format!("it cannot be seen whether the session is locked: {why}")),
+        );
         problems.extend(self.hindered.as_ref().map(|why| format!("a recording could not begin: {why}")));
         problems.extend(stalled.map(|running| format!("recording {} no longer grows", running.recording)));
         problems.extend(running.filter(|r| r.disk_full).map(|_| "the disk is full".to_owned()));
@@ -356,6 +389,7 @@ impl Seat {
                 self.status.pipeline.clone_from(&making.graph.name);
                 let changed = self.stock.change(&making.graph, &catalog);
                 self.lanes.change(making);
+                self.watch_lock();
                 let mut outputs = Vec::new();
                 self.engine.change(policies, rules, &mut |output| outputs.push(output));
                 self.obey(outputs);
@@ -410,5 +444,13 @@ impl Seat {
             }
             is_new
         });
+    }
+}
+
+/// The lock, once it has changed; never, where it is not looked at.
+async fn changed(lock: &mut Option<watch::Receiver<Lock>>) -> Option<Lock> {
+    match lock {
+        Some(lock) => lock.changed().await.ok().map(|()| lock.borrow_and_update().clone()),
+        None => std::future::pending().await,
     }
 }

@@ -1,7 +1,7 @@
 //! How things stand at the desk: what the API, the metrics and `deskreel status` show.
 
 use deskreel_contract::Capture;
-use deskreel_model::manifest::FrameCounts;
+use deskreel_model::manifest::{Cause, FrameCounts};
 use deskreel_model::{AgentId, MediaTime, Place, RecordingId, Utc};
 use serde::Serialize;
 
@@ -67,6 +67,8 @@ pub struct Running {
     pub bytes: u64,
     pub parts: u32,
     pub disk_full: bool,
+    /// Why nothing is captured just now.
+    pub resting: Option<Cause>,
     /// The encoder at work, once there is one.
     pub encoder: Option<String>,
 }

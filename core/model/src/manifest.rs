@@ -214,6 +214,8 @@ pub enum Cause {
     DiskFull,
     /// The PC slept.
     Slept,
+    /// The agent's session was locked, and the pipeline file leaves that out.
+    Locked,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

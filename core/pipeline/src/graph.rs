@@ -34,6 +34,8 @@ pub struct Recording {
     pub fragment: Duration,
     pub max_duration: Option<Duration>,
     pub preroll: Option<Duration>,
+    /// Nothing is captured while the agent's session is locked.
+    pub rests_while_locked: bool,
     /// In the order of `tracks`; at least one, but in the file of a server.
     pub tracks: Vec<Track>,
 }

@@ -122,6 +122,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Recording, "fragment", Duration("200ms", "10s"), Default("1s"), "Length of a fragment: what a crash may cost."),
     key(Section::Recording, "max_duration", Duration("1s", "168h"), Optional, "A recording that runs longer is ended."),
     key(Section::Recording, "preroll", Duration("1s", "5m"), Optional, "Footage kept from before the start command."),
+    key(Section::Recording, "locked", Choice(&["record", "gap"]), Default("record"), "While the agent's session is locked: record what its screen shows, or nothing, which is a gap."),
 
     key(Section::Spool, "quota", Size("10MB", "1000GB"), Optional, "Recordings on this disk take no more than this; absent: as `min_free` says."),
     key(Section::Spool, "min_free", Size("0B", "1000GB"), Default("1GiB"), "No recording begins where the disk has less room than this, and one that runs is ended at a quarter of it."),

@@ -280,6 +280,7 @@ impl<'d> Resolver<'_> {
             fragment: fields.duration("fragment")?,
             max_duration: fields.duration("max_duration"),
             preroll: fields.duration("preroll"),
+            rests_while_locked: fields.text("locked")? == "gap",
             tracks: chosen.into_iter().map(|chosen| chosen.and_then(track)).collect::<Option<_>>()?,
         })
     }
@@ -363,6 +364,7 @@ fn no_recording() -> Recording {
         fragment: Duration::ZERO,
         max_duration: None,
         preroll: None,
+        rests_while_locked: false,
         tracks: Vec::new(),
     }
 }

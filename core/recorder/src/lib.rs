@@ -31,7 +31,7 @@ pub use pool::Pool;
 pub use ranking::{Standing, Tried};
 pub use run::{record, stand_by};
 pub use select::Trying;
-pub use setup::{Control, Keep, Setup};
+pub use setup::{Control, Keep, Rest, Setup};
 pub use survey::{TrackEncoders, encoders};
 pub use worker::{Worker, default_worker};
 

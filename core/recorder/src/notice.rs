@@ -48,6 +48,10 @@ pub enum Notice {
         at: MediaTime,
         capture: Capture,
     },
+    /// Nothing is captured, and what was is on disk; the next part ends that.
+    Resting {
+        cause: Cause,
+    },
     Incident {
         at: MediaTime,
         cause: Cause,

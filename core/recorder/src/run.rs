@@ -26,7 +26,7 @@ use crate::pool::Pool;
 use crate::ranking::Extent;
 use crate::select::{NotSelected, Selected, Selection, Step};
 use crate::session::{Effect, Event, Phase, State, step};
-use crate::setup::Control;
+use crate::setup::{Control, Rest};
 use crate::watchdog::{Limits, Watchdog};
 use crate::worker::{Worker, tell_refused};
 
@@ -107,6 +107,8 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                     Some(Control::Stop) => self.event(Event::StopAsked).await,
                     Some(Control::Capture { capture, why }) => self.capture(capture, why).await,
                     Some(Control::Keep(keep)) => self.keep(keep).await,
+                    Some(Control::Rest(Rest { cause, why })) => self.event(Event::RestAsked(cause, why)).await,
+                    Some(Control::GoOn) => self.event(Event::RestOver).await,
                     None => control_open = false,
                 },
                 () = sleep_until(wake.into()) => {
@@ -344,9 +346,19 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         if event == Event::StopAsked && self.stopped_at.is_none() {
             self.stopped_at = Some(self.now());
         }
+        let before = self.state.phase;
         let (state, effects) = step(self.state.clone(), event);
         self.state = state;
         self.perform(effects).await;
+        if self.state.phase != before {
+            self.tell_rest();
+        }
+    }
+
+    fn tell_rest(&mut self) {
+        if let Phase::Resting(cause) = self.state.phase {
+            (self.tell)(Notice::Resting { cause });
+        }
     }
 
     /// The session hears of a sleep.
@@ -427,7 +439,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         let cause = if self.state.standby { Cause::Start } else { cause };
         self.ledger.begin_part(cause);
         (self.in_part, self.ended_well, self.suspect) = (None, false, true);
-        self.last_cause = None;
+        (self.last_cause, self.has_slept) = (None, false);
         if self.state.standby {
             self.begin_time_anew();
         } else {

@@ -11,6 +11,7 @@ use deskreel_model::{Failure, Fault, PartNumber};
 // Recording: fragments flow.
 // Renewing:  the part ends by itself, for the cause given; its worker hands over what it has.
 // Waiting:   no worker; the next part is tried after a pause, since the last try gave nothing.
+// Resting:   no worker while the PC sleeps or its session is locked; the next part begins when that is over.
 // Draining:  a stop was asked for; the worker hands over what it has.
 // Closing:   no worker any more, and none will be; the manifest is being sealed.
 // Ended:     nothing moves again.
@@ -21,6 +22,7 @@ pub enum Phase {
     Recording,
     Renewing(Cause),
     Waiting(Cause),
+    Resting(Cause),
     Draining,
     Closing,
     Ended,
@@ -36,6 +38,8 @@ pub struct State {
     pub standby: bool,
     /// What was asked for last is taken of the screen.
     pub capture: Capture,
+    /// Why nothing is to be captured now.
+    pub rest: Option<Cause>,
     /// So often it was asked for and the worker has not said yet that it holds.
     pub unconfirmed: u32,
     /// It is known which encoders work for what the sources show now.
@@ -77,6 +81,9 @@ pub enum Event {
     WorkerGone(String),
     /// Slates in place of the screen, or the screen again.
     CaptureAsked(Capture),
+    /// Nothing is to be captured, for the cause given, until `RestOver`.
+    RestAsked(Cause, String),
+    RestOver,
     /// The PC slept while a worker captured.
     Slept,
     /// The worker has said that what was asked for holds.
@@ -125,12 +132,18 @@ const PAUSES_MS: [u64; 6] = [0, 250, 500, 1000, 2000, 5000];
 
 impl State {
     /// `selected`: it is known from an earlier recording which encoders work.
-    pub fn start(selected: bool, capture: Capture, standby: bool) -> (State, Vec<Effect>) {
+    pub fn start(
+        selected: bool,
+        capture: Capture,
+        standby: bool,
+        rest: Option<Cause>,
+    ) -> (State, Vec<Effect>) {
         let mut state = State {
             phase: Phase::Preparing,
             part: PartNumber::FIRST,
             standby,
             capture,
+            rest,
             unconfirmed: 0,
             selected,
             footage: false,
@@ -143,7 +156,10 @@ impl State {
     }
 
     fn begin_part(&mut self, cause: Cause) -> Vec<Effect> {
-        if self.selected {
+        if let Some(rest) = self.rest {
+            self.phase = Phase::Resting(rest);
+            vec![]
+        } else if self.selected {
             self.phase = Phase::Preparing;
             vec![Effect::StartPart(self.part, cause)]
         } else {
@@ -174,7 +190,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
     use Effect::{
         AskCapture, AskEnd, AskStop, AwaitEnd, Captured, Keep, Kill, Note, Retry, Seal, StopSelecting,
     };
-    use Phase::{Closing, Draining, Ended, Preparing, Recording, Renewing, Selecting, Waiting};
+    use Phase::{Closing, Draining, Ended, Preparing, Recording, Renewing, Resting, Selecting, Waiting};
     // A worker that is gone captures nothing, whatever it was told last.
     let is_moot = matches!(event, Event::WorkerGone(_)) && std::mem::take(&mut state.unconfirmed) > 0;
     let moot = is_moot.then_some(Captured(state.capture));
@@ -214,7 +230,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.becomes_recording();
             vec![Keep]
         }
-        (Renewing(_), Event::KeepAsked) if state.standby => {
+        (Renewing(_) | Resting(_), Event::KeepAsked) if state.standby => {
             state.becomes_recording();
             vec![]
         }
@@ -266,9 +282,9 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             with(Note(Cause::WorkerDied, detail), next_part(&mut state, Cause::WorkerDied))
         }
         // That it has no frame is no fault of anybody's.
-        (Renewing(Cause::Slept), Event::WorkerGone(_)) => {
+        (Renewing(cause @ (Cause::Slept | Cause::Locked)), Event::WorkerGone(_)) => {
             state.renumber();
-            state.begin_part(Cause::Slept)
+            state.begin_part(cause)
         }
         (Renewing(cause), Event::WorkerGone(_)) => next_part(&mut state, cause),
         (Renewing(_) | Draining, Event::DrainExpired) => {
@@ -283,7 +299,32 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.phase = Renewing(Cause::Slept);
             vec![AskEnd]
         }
-        (Selecting(_) | Waiting(_), Event::CaptureAsked(capture)) => {
+        (Preparing | Recording, Event::RestAsked(cause, detail)) => {
+            (state.rest, state.phase) = (Some(cause), Renewing(cause));
+            vec![Note(cause, detail), AskEnd]
+        }
+        (Selecting(_), Event::RestAsked(cause, detail)) => {
+            (state.rest, state.phase) = (Some(cause), Resting(cause));
+            vec![StopSelecting, Note(cause, detail)]
+        }
+        (Waiting(_), Event::RestAsked(cause, detail)) => {
+            (state.rest, state.phase) = (Some(cause), Resting(cause));
+            vec![Note(cause, detail)]
+        }
+        // The part to come begins for the reason for which the rest did.
+        (Renewing(_) | Resting(_), Event::RestAsked(cause, detail)) => {
+            state.rest.get_or_insert(cause);
+            vec![Note(cause, detail)]
+        }
+        (Resting(cause), Event::RestOver) => {
+            state.rest = None;
+            state.begin_part(cause)
+        }
+        (_, Event::RestOver) => {
+            state.rest = None;
+            vec![]
+        }
+        (Selecting(_) | Waiting(_) | Resting(_), Event::CaptureAsked(capture)) => {
             state.capture = capture;
             vec![Captured(capture)]
         }
@@ -305,7 +346,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.phase = Draining;
             vec![]
         }
-        (Waiting(_), Event::StopAsked) | (Draining, Event::WorkerGone(_)) => {
+        (Waiting(_) | Resting(_), Event::StopAsked) | (Draining, Event::WorkerGone(_)) => {
             state.phase = Closing;
             vec![Seal(if state.footage { Outcome::Finished } else { Outcome::Abandoned })]
         }

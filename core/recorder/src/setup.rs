@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deskreel_contract::Capture;
+use deskreel_model::manifest::Cause;
 use deskreel_model::worker::Job;
 use deskreel_model::{AgentId, Place, RecordingId};
 
@@ -27,6 +28,16 @@ pub struct Setup {
     /// What is taken of the screen from the first frame on, and why.
     pub capture: Capture,
     pub why: String,
+    /// Nothing is captured before `Control::GoOn`.
+    pub rest: Option<Rest>,
+}
+
+/// Why nothing is to be captured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    pub cause: Cause,
+    /// For the manifest.
+    pub why: String,
 }
 
 impl Setup {
@@ -43,6 +54,7 @@ impl Setup {
             place: None,
             capture: Capture::Live,
             why: String::new(),
+            rest: None,
         }
     }
 }
@@ -55,6 +67,9 @@ pub enum Control {
         /// For the manifest.
         why: String,
     },
+    /// The part ends, and nothing is captured until `GoOn`: that is a gap. `Notice::Resting` says when everything is on disk.
+    Rest(Rest),
+    GoOn,
     /// To a standby: it is a recording from here on, and began earlier than now.
     Keep(Keep),
     /// A standby is discarded by it.

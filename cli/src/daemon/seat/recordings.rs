@@ -55,6 +55,7 @@ impl Seat {
             bytes: 0,
             parts: 0,
             disk_full: false,
+            resting: None,
             encoder: None,
         });
         self.waiting.begun(&recording, capture);
@@ -137,7 +138,9 @@ impl Seat {
         self.stock.notice(recording, &notice);
         let running = self.status.recording.as_mut().filter(|running| running.recording == *recording);
         match (notice, running) {
+            (Notice::Resting { cause }, Some(running)) => running.resting = Some(cause),
             (Notice::Recording { zero, .. }, Some(running)) if running.phase == Phase::Starting => {
+                running.resting = None;
                 running.phase = Phase::Recording;
                 running.since = zero.unwrap_or(running.since);
                 (self.failures, self.hindered, self.unready) = (0, None, None);
@@ -145,6 +148,10 @@ impl Seat {
                 self.status.counts.started += 1;
                 self.look_at_health();
                 self.tell(What::Started { recording: id });
+            }
+            (Notice::Recording { .. }, Some(running)) => {
+                running.resting = None;
+                self.grew_at = Instant::now();
             }
             (Notice::Captured { at, capture }, running) => {
                 if let Some(running) = running {

@@ -69,18 +69,24 @@ impl<'a, T: FnMut(Notice)> Run<'a, T> {
         pool: &'a mut Pool,
         tell: T,
     ) -> (Self, Vec<Effect>) {
-        let Setup { pipeline, directory, job, max_duration, limits, agent, place, capture, why, .. } = setup;
+        let Setup {
+            pipeline, directory, job, max_duration, limits, agent, place, capture, why, rest, ..
+        } = setup;
         let (_, anchor) = clocks(0);
         let tracks: Vec<String> = job.tracks.iter().map(|track| track.track.clone()).collect();
         let manifest = Manifest::new(recording, pipeline, &tracks, anchor);
         let mut ledger = Ledger::new(None, Manifest { agent, place, ..manifest });
         ledger.captured(capture, MediaTime::ZERO, why);
+        let cause = rest.as_ref().map(|rest| rest.cause);
+        if let Some(rest) = rest.filter(|_| standby.is_none()) {
+            ledger.note(MediaTime::ZERO, rest.cause, rest.why);
+        }
         // Time begins with the first part.
         let preroll_ns = standby.map(|length| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
         let job = Job { origin_ns: 0, preroll_ns, ..job };
         let mut choice = Choice::new(&job.tracks);
         let known = pool.recall(&job.tracks).is_some_and(|tried| choice.select(tried).is_ok());
-        let (state, effects) = State::start(known, capture, standby.is_some());
+        let (state, effects) = State::start(known, capture, standby.is_some(), cause);
         let run = Run {
             state,
             tracks: job.tracks.clone(),
@@ -121,6 +127,7 @@ impl<'a, T: FnMut(Notice)> Run<'a, T> {
             (self.tell)(Notice::Captured { at: MediaTime::ZERO, capture });
         }
         self.perform(effects).await;
+        self.tell_rest();
         self.run(control).await;
     }
 

@@ -42,6 +42,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
             self.begin_time_anew();
         }
         self.event(Event::KeepAsked).await;
+        self.tell_rest();
     }
 
     /// Of the standby there is nothing: media time begins with the next part.

@@ -1,0 +1,114 @@
+//! Whether the agent's session is locked, as systemd's logind says on the system bus.
+//!
+//! The session is the one of the X display that is captured; where none says that it has it, the active one of the seat `seat0`. What
+//! counts is its `LockedHint`, which desktops set when they lock the screen, however that came about.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::watch;
+use zbus::message::Type;
+use zbus::proxy::CacheProperties;
+use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath};
+
+const LOGIND: &str = "org.freedesktop.login1";
+const OBJECTS: &str = "/org/freedesktop/login1";
+/// logind answers within milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Where it cannot be asked, it is asked again after so long.
+const PAUSE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    pub is_locked: bool,
+    /// Why that cannot be seen; it counts as open then.
+    pub unseen: Option<String>,
+}
+
+/// Ends when the receiver is dropped.
+pub fn watch() -> watch::Receiver<Lock> {
+    let (tell, lock) = watch::channel(Lock { is_locked: false, unseen: None });
+    tokio::task::spawn_local(async move {
+        tokio::select! {
+            () = tell.closed() => {}
+            () = follow(&tell) => {}
+        }
+    });
+    lock
+}
+
+async fn follow(tell: &watch::Sender<Lock>) {
+    let set = |lock: Lock| {
+        tell.send_if_modified(|before| std::mem::replace(before, lock.clone()) != lock);
+    };
+    loop {
+        if let Err(error) = listen(&|is_locked| set(Lock { is_locked, unseen: None })).await {
+            tracing::warn!(%error, "it cannot be seen whether the session is locked");
+            set(Lock { is_locked: false, unseen: Some(error.to_string()) });
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Until logind cannot be heard any more.
+async fn listen(tell: &impl Fn(bool)) -> zbus::Result<()> {
+    let system = zbus::conn::Builder::system().method_timeout(PATIENCE).build().await?;
+    // Sessions come, go, become active and are locked: whatever it says, it is looked at anew.
+    let any = MatchRule::builder().msg_type(Type::Signal).sender(LOGIND).path_namespace(OBJECTS).build()?;
+    let mut signals = MessageStream::for_match_rule(any, &system, None).await?;
+    loop {
+        tell(is_locked(&system).await?);
+        signals.next().await.transpose()?.ok_or(zbus::Error::InterfaceNotFound)?;
+    }
+}
+
+async fn is_locked(system: &Connection) -> zbus::Result<bool> {
+    let display = std::env::var("DISPLAY").unwrap_or_default();
+    let manager = LogindProxy::new(system).await?;
+    for (.., path) in manager.list_sessions().await? {
+        let session = session(system, path).await?;
+        if !display.is_empty() && session.display().await? == display {
+            return session.locked_hint().await;
+        }
+    }
+    let seat = SeatProxy::builder(system).cache_properties(CacheProperties::No).build().await?;
+    let (id, path) = seat.active_session().await?;
+    match id.is_empty() {
+        // Nobody is logged in.
+        true => Ok(false),
+        false => session(system, path).await?.locked_hint().await,
+    }
+}
+
+async fn session(system: &Connection, path: OwnedObjectPath) -> zbus::Result<SessionProxy<'static>> {
+    SessionProxy::builder(system).path(path).cache_properties(CacheProperties::No).build().await
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.login1.Manager",
+    default_service = "org.freedesktop.login1",
+    default_path = "/org/freedesktop/login1"
+)]
+trait Logind {
+    /// Id, user id, user name, seat, path.
+    fn list_sessions(&self) -> zbus::Result<Vec<(String, u32, String, String, OwnedObjectPath)>>;
+}
+
+#[zbus::proxy(interface = "org.freedesktop.login1.Session", default_service = "org.freedesktop.login1")]
+trait Session {
+    #[zbus(property)]
+    fn display(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn locked_hint(&self) -> zbus::Result<bool>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.login1.Seat",
+    default_service = "org.freedesktop.login1",
+    default_path = "/org/freedesktop/login1/seat/seat0"
+)]
+trait Seat {
+    /// Its id and path.
+    #[zbus(property)]
+    fn active_session(&self) -> zbus::Result<(String, OwnedObjectPath)>;
+}
