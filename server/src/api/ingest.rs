@@ -40,14 +40,14 @@ pub async fn put_fragment(
         Ok(name) => name,
         Err(problem) => return Err(refuse(request, problem).await),
     };
-    let early = match may_put(&app, &from, &recording).await? {
-        Ok(standing) => early(&app, &recording, &name, standing).await?,
+    let early = match early(&app, &from, &recording, &name).await? {
+        Ok(early) => early,
         Err(problem) => return Err(refuse(request, problem).await),
     };
     let _room = app.room(&from.recorder, content_length(request.headers())?).await?;
     let body = take(&app, request).await?;
     let entry = match early {
-        Some(Early::There(held)) if held.sha256 == body.sha256 => Entry::Same,
+        Some(Early::There(sha256)) if sha256 == body.sha256 => Entry::Same,
         Some(Early::There(_)) => Entry::Other,
         Some(Early::Closed) => Entry::Closed,
         None => {
@@ -84,16 +84,26 @@ fn answer(entry: Entry, sha256: &str) -> Answer {
 
 /// What is known before the body is read.
 enum Early {
-    There(Held),
+    /// Bytes with this digest.
+    There(String),
     Closed,
 }
 
-async fn early(app: &App, recording: &str, name: &Name, standing: Option<Standing>) -> Answer<Option<Early>> {
-    let Some(standing) = standing else { return Ok(None) };
-    Ok(match app.db.fragment(recording, name).await? {
-        Some(held) => Some(Early::There(held)),
+/// Or why this recorder may not write to the recording.
+async fn early(
+    app: &App,
+    from: &Recorder,
+    recording: &str,
+    name: &Name,
+) -> Answer<Result<Option<Early>, Problem>> {
+    let Some((standing, there)) = app.db.standing_of(recording, name).await? else { return Ok(Ok(None)) };
+    if let Err(problem) = is_open_to(from, &standing) {
+        return Ok(Err(problem));
+    }
+    Ok(Ok(match there {
+        Some(sha256) => Some(Early::There(sha256)),
         None => standing.closed.then_some(Early::Closed),
-    })
+    }))
 }
 
 /// To a recorder: what is held, not the bytes.
@@ -197,14 +207,18 @@ async fn document(app: &App, from: &Recorder, recording: &str, request: Request)
     Ok((text, body.sha256))
 }
 
-/// How the recording stands, or why this recorder may not write to it.
-async fn may_put(app: &App, from: &Recorder, recording: &str) -> Answer<Result<Option<Standing>, Problem>> {
+/// Or why this recorder may not write to it.
+async fn may_put(app: &App, from: &Recorder, recording: &str) -> Answer<Result<(), Problem>> {
     let standing = app.db.standing(recording).await?;
-    Ok(match &standing {
-        Some(standing) if standing.recorder != from.recorder => Err(not_yours()),
-        Some(standing) if standing.deleted => Err(deleted()),
-        _ => Ok(standing),
-    })
+    Ok(standing.map_or(Ok(()), |standing| is_open_to(from, &standing)))
+}
+
+fn is_open_to(from: &Recorder, standing: &Standing) -> Result<(), Problem> {
+    match standing {
+        standing if standing.recorder != from.recorder => Err(not_yours()),
+        standing if standing.deleted => Err(deleted()),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a body whole, no more than is allowed and no slower, and holds it against its digest.

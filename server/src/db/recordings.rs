@@ -129,6 +129,28 @@ impl Db {
         }))
     }
 
+    /// And the digest of what is there under this name.
+    pub async fn standing_of(
+        &self,
+        recording: &str,
+        name: &Name,
+    ) -> Result<Option<(Standing, Option<String>)>> {
+        type Row = (String, Option<i64>, Option<i64>, Option<String>);
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT r.recorder, r.closed, r.deleted, f.sha256 FROM recordings r LEFT JOIN fragments f \
+             ON f.recording = r.recording AND f.track = $2 AND f.part = $3 AND f.number = $4 WHERE r.recording = $1",
+        )
+        .bind(recording)
+        .bind(&name.track)
+        .bind(i64::from(name.part))
+        .bind(i64::from(name.number))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(recorder, closed, deleted, sha256)| {
+            (Standing { recorder, closed: closed.is_some(), deleted: deleted.is_some() }, sha256)
+        }))
+    }
+
     pub async fn fragment(&self, recording: &str, name: &Name) -> Result<Option<Held>> {
         let row: Option<Row> = sqlx::query_as(
             "SELECT track, part, number, size, sha256, start_ns, duration_ns, keyframe FROM fragments \
@@ -283,7 +305,32 @@ impl Write {
         Ok(Standing { recorder, closed: closed.is_some(), deleted: deleted.is_some() })
     }
 
+    /// Two statements for what is new, which almost everything is; the rest is looked at closer.
     pub async fn enter(&mut self, arrival: &Arrival) -> Result<Entry> {
+        let Arrival { recorder, recording, held, .. } = arrival;
+        // Locks the row: a manifest that closes the recording and a fragment that comes late wait for each other.
+        let open = sqlx::query(
+            "UPDATE recordings SET touched = $1, bytes = bytes + $2 \
+             WHERE recording = $3 AND recorder = $4 AND closed IS NULL AND deleted IS NULL",
+        )
+        .bind(now_ms())
+        .bind(signed(held.size))
+        .bind(recording)
+        .bind(recorder)
+        .execute(&mut *self.tx)
+        .await?;
+        if open.rows_affected() == 0 {
+            return self.enter_first(arrival).await;
+        }
+        if self.insert(recording, held).await? {
+            return Ok(Entry::New);
+        }
+        self.add_bytes(recording, -signed(held.size)).await?;
+        Ok(self.compare(recording, held).await?.unwrap_or(Entry::Other))
+    }
+
+    /// Into a recording that is not open: it is new, or nothing more belongs to it.
+    async fn enter_first(&mut self, arrival: &Arrival) -> Result<Entry> {
         let Arrival { recorder, place, recording, held } = arrival;
         let standing = self.claim(recording, recorder, place).await?;
         if standing.recorder != *recorder {
@@ -292,24 +339,22 @@ impl Write {
         if standing.deleted {
             return Ok(Entry::Deleted);
         }
-        let Held { name, size, sha256, times } = held;
-        let there: Option<(String,)> = sqlx::query_as(
-            "SELECT sha256 FROM fragments WHERE recording = $1 AND track = $2 AND part = $3 AND number = $4",
-        )
-        .bind(recording)
-        .bind(&name.track)
-        .bind(i64::from(name.part))
-        .bind(i64::from(name.number))
-        .fetch_optional(&mut *self.tx)
-        .await?;
-        match there {
-            Some((there,)) => return Ok(if there == *sha256 { Entry::Same } else { Entry::Other }),
-            None if standing.closed => return Ok(Entry::Closed),
-            None => {}
+        if standing.closed {
+            return Ok(self.compare(recording, held).await?.unwrap_or(Entry::Closed));
         }
-        sqlx::query(
+        if self.insert(recording, held).await? {
+            self.add_bytes(recording, signed(held.size)).await?;
+            return Ok(Entry::New);
+        }
+        Ok(self.compare(recording, held).await?.unwrap_or(Entry::Other))
+    }
+
+    /// False: something is there under its name.
+    async fn insert(&mut self, recording: &str, held: &Held) -> Result<bool> {
+        let Held { name, size, sha256, times } = held;
+        let done = sqlx::query(
             "INSERT INTO fragments (recording, track, part, number, size, sha256, start_ns, duration_ns, keyframe) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
         )
         .bind(recording)
         .bind(&name.track)
@@ -322,12 +367,31 @@ impl Write {
         .bind(times.map(|times| i64::from(times.keyframe)))
         .execute(&mut *self.tx)
         .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn add_bytes(&mut self, recording: &str, bytes: i64) -> Result<()> {
         sqlx::query("UPDATE recordings SET bytes = bytes + $1 WHERE recording = $2")
-            .bind(signed(*size))
+            .bind(bytes)
             .bind(recording)
             .execute(&mut *self.tx)
             .await?;
-        Ok(Entry::New)
+        Ok(())
+    }
+
+    /// With what is there under its name.
+    async fn compare(&mut self, recording: &str, held: &Held) -> Result<Option<Entry>> {
+        let Held { name, sha256, .. } = held;
+        let there: Option<(String,)> = sqlx::query_as(
+            "SELECT sha256 FROM fragments WHERE recording = $1 AND track = $2 AND part = $3 AND number = $4",
+        )
+        .bind(recording)
+        .bind(&name.track)
+        .bind(i64::from(name.part))
+        .bind(i64::from(name.number))
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        Ok(there.map(|(there,)| if there == *sha256 { Entry::Same } else { Entry::Other }))
     }
 
     pub async fn set_about(&mut self, recording: &str, about: &str) -> Result<bool> {
