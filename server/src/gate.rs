@@ -1,6 +1,6 @@
 //! Who is let in: so many connections at one time, and HTTP/1.1 alone, whose slowness is limited.
 //!
-//! A connection costs a file and some memory. Somebody who opens them and says nothing is closed after `HEAD_TIME` (serve.rs),
+//! A connection costs a file and some memory. Somebody who opens them and says nothing is closed after `head_patience`,
 //! and takes no more of them than there are places here; a place is taken until the connection ends, also as a WebSocket.
 
 use std::future::Future;

@@ -22,8 +22,6 @@ use crate::feeds::Feeds;
 use crate::gate::Gate;
 use crate::retention;
 
-/// Of the head of a request: who sends it slower holds a connection for nothing.
-const HEAD_TIME: Duration = Duration::from_secs(10);
 /// What is being answered has so long once the server is asked to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -54,7 +52,7 @@ pub async fn run(config: Config) -> Result<()> {
     });
     tokio::spawn(retention::run(app.clone()));
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
-    let served = listen(listener, tls, api::router(app.clone()), handle).await;
+    let served = listen(listener, tls, api::router(app.clone()), handle, server.head_patience).await;
     drop(feeds);
     if tokio::time::timeout(FAREWELL, app.control.written()).await.is_err() {
         tracing::warn!("not everything is in the index; the next start makes good for it");
@@ -68,6 +66,7 @@ async fn listen(
     tls: Option<RustlsConfig>,
     router: Router,
     handle: Handle<SocketAddr>,
+    head: Duration,
 ) -> std::io::Result<()> {
     let server = axum_server::from_tcp(listener)?.handle(handle);
     let service = router.into_make_service();
@@ -75,17 +74,20 @@ async fn listen(
     let prompt = NoDelayAcceptor::new();
     match tls {
         Some(tls) => {
-            let secure = RustlsAcceptor::new(tls).acceptor(prompt);
-            patient(server.acceptor(Gate::new(secure))).serve(service).await
+            let secure = RustlsAcceptor::new(tls).handshake_timeout(head).acceptor(prompt);
+            patient(server.acceptor(Gate::new(secure)), head).serve(service).await
         }
-        None => patient(server.acceptor(Gate::new(prompt))).serve(service).await,
+        None => patient(server.acceptor(Gate::new(prompt)), head).serve(service).await,
     }
 }
 
 /// As patient as it is, and no more: with the first request of a connection, and with the head of each one.
-fn patient<A>(server: axum_server::Server<SocketAddr, A>) -> axum_server::Server<SocketAddr, A> {
-    let mut server = server.first_request_timeout(HEAD_TIME);
-    server.http_builder().http1().header_read_timeout(HEAD_TIME);
+fn patient<A>(
+    server: axum_server::Server<SocketAddr, A>,
+    head: Duration,
+) -> axum_server::Server<SocketAddr, A> {
+    let mut server = server.first_request_timeout(head);
+    server.http_builder().http1().header_read_timeout(head);
     server
 }
 

@@ -10,12 +10,15 @@ mod recording;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/tls.rs"]
+mod tls;
 #[path = "../support/upload_server.rs"]
 mod upload_server;
 
 use support::random;
 
 mod access;
+mod attacks;
 mod crash;
 mod hostile;
 mod ingest;

@@ -49,7 +49,25 @@ impl Server {
     /// Starts it, or starts it again, with the file that lies there; again, it listens where it listened before, so that
     /// recorders find it.
     pub fn in_folder(folder: TempDir) -> Server {
-        let mut child = deskreel_server()
+        Server::run(deskreel_server(), folder)
+    }
+
+    /// May open so many files.
+    pub fn start_with_files(files: u32, more: &str) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        write_file(&folder, "127.0.0.1:0", &database(&folder), more);
+        let limited = format!(
+            "import os, resource, sys\n\
+             resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n\
+             os.execv(sys.argv[1], sys.argv[1:])"
+        );
+        let mut command = Command::new("python3");
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_deskreel-server")]);
+        Server::run(command, folder)
+    }
+
+    fn run(mut command: Command, folder: TempDir) -> Server {
+        let mut child = command
             .args(["serve", "--log", "json"])
             .arg(folder.path().join("server.toml"))
             .stderr(Stdio::piped())
@@ -187,8 +205,9 @@ fn deskreel_server() -> Command {
 }
 
 fn write_file(folder: &TempDir, listen: &str, database: &str, more: &str) {
+    let scheme = if more.contains("scheme =") { "" } else { "scheme = \"http\"\n" };
     let text = format!(
-        "version = 1\nname = \"test\"\n[server]\nlisten = \"{listen}\"\nscheme = \"http\"\n\
+        "version = 1\nname = \"test\"\n[server]\nlisten = \"{listen}\"\n{scheme}\
          database = \"{database}\"\nstorage = \"file://{}\"\n{more}",
         folder.path().join("footage").display()
     );

@@ -55,6 +55,10 @@ pub struct Server {
     pub largest_upload: u64,
     /// Bytes.
     pub quota: Option<u64>,
+    /// Who sends the head of a request slower holds a connection for nothing.
+    pub head_patience: Duration,
+    /// For a body, however short.
+    pub body_patience: Duration,
 }
 
 /// The line to a recording server.

@@ -335,6 +335,8 @@ impl<'d> Resolver<'_> {
             storage: fields.text("storage")?.to_owned(),
             largest_upload: fields.size("largest_upload")?,
             quota: fields.size("quota"),
+            head_patience: fields.duration("head_patience")?,
+            body_patience: fields.duration("body_patience")?,
         })
     }
 

@@ -21,8 +21,7 @@ use crate::db::recordings::{Entry, Held, Name, Standing};
 use crate::ingest::{self, Closing};
 use crate::secret::hex;
 
-/// An upload takes no longer than this, and a second more for so many bytes: 128 kbit/s is a poor line, less an attack.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// An upload takes no longer than `body_patience`, and a second more for so many bytes: 128 kbit/s is a poor line, less an attack.
 const SLOWEST: u64 = 16 * 1024;
 
 const CONTENT_DIGEST: &str = "content-digest";
@@ -38,11 +37,11 @@ pub async fn put_fragment(
 ) -> Answer {
     let name = match fragment_name(&recording, &track, &part, &number) {
         Ok(name) => name,
-        Err(problem) => return Err(refuse(request, problem).await),
+        Err(problem) => return Err(refuse(&app, request, problem).await),
     };
     let early = match early(&app, &from, &recording, &name).await? {
         Ok(early) => early,
-        Err(problem) => return Err(refuse(request, problem).await),
+        Err(problem) => return Err(refuse(&app, request, problem).await),
     };
     let _room = app.room(&from.recorder, content_length(request.headers())?).await?;
     let body = take(&app, request).await?;
@@ -195,10 +194,10 @@ pub async fn holdings(app: &App, from: &Recorder, recording: &str) -> Answer {
 /// The text of a body, from somebody who may write to this recording.
 async fn document(app: &App, from: &Recorder, recording: &str, request: Request) -> Answer<(String, String)> {
     if let Err(problem) = judge_recording(recording) {
-        return Err(refuse(request, problem).await);
+        return Err(refuse(app, request, problem).await);
     }
     if let Err(problem) = may_put(app, from, recording).await? {
-        return Err(refuse(request, problem).await);
+        return Err(refuse(app, request, problem).await);
     }
     let _room = app.room(&from.recorder, content_length(request.headers())?).await?;
     let body = take(app, request).await?;
@@ -225,7 +224,7 @@ fn is_open_to(from: &Recorder, standing: &Standing) -> Result<(), Problem> {
 async fn take(app: &App, request: Request) -> Answer<ingest::Body> {
     let wanted = match digest_of(request.headers()) {
         Ok(wanted) => wanted,
-        Err(problem) => return Err(refuse(request, problem).await),
+        Err(problem) => return Err(refuse(app, request, problem).await),
     };
     let length = content_length(request.headers())?;
     let limit = app.config.server.largest_upload;
@@ -233,7 +232,7 @@ async fn take(app: &App, request: Request) -> Answer<ingest::Body> {
         let title = format!("A body may have {limit} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, title).retry_after(60));
     }
-    let end = Instant::now() + PATIENCE + Duration::from_secs(length / SLOWEST);
+    let end = Instant::now() + app.config.server.body_patience + Duration::from_secs(length / SLOWEST);
     let mut stream = request.into_body().into_data_stream();
     let (mut chunks, mut size, mut hash) = (Vec::new(), 0, Sha256::new());
     loop {
@@ -254,11 +253,11 @@ async fn take(app: &App, request: Request) -> Answer<ingest::Body> {
 }
 
 /// Reads what is coming to its end, so that the answer is heard, and says why it was for nothing.
-async fn refuse(request: Request, problem: Problem) -> Problem {
+async fn refuse(app: &App, request: Request, problem: Problem) -> Problem {
     // As much as is worth the trouble; beyond it the connection breaks.
     const MOST: usize = 64 << 20;
     let mut stream = request.into_body().into_data_stream();
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + app.config.server.body_patience;
     let mut left = MOST;
     while let Ok(Some(Ok(chunk))) = timeout_at(end, stream.next()).await {
         let Some(rest) = left.checked_sub(chunk.len()) else { break };

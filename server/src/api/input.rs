@@ -1,8 +1,6 @@
 //! What comes with a request, judged: paths, queries and bodies that are not as they should be are problems, not panics or
 //! plain text.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -14,9 +12,6 @@ use tokio::time::timeout;
 
 use crate::api::problem::Problem;
 use crate::app::App;
-
-/// Who needs longer for 2 MB sends nothing that is meant.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON object: a body of at most 2 MB (axum's own limit).
 pub struct Input<T>(pub T);
@@ -68,7 +63,8 @@ async fn read<T: DeserializeOwned>(request: Request, app: &App) -> Result<T, Pro
     if kind.is_none_or(|kind| kind.split(';').next().unwrap_or("").trim() != "application/json") {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be application/json"));
     }
-    let body = timeout(PATIENCE, Bytes::from_request(request, app))
+    // Who needs longer for 2 MB sends nothing that is meant.
+    let body = timeout(app.config.server.body_patience, Bytes::from_request(request, app))
         .await
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long"))?;
     let body = body.map_err(|rejected| Problem::new(rejected.status(), "The body cannot be read"))?;

@@ -1,0 +1,293 @@
+//! What somebody sends who means harm, or whose program is broken: slowly, too often, in other words than HTTP's, one way a test. The
+//! others are served all the while. What stands in requests is in hostile.rs.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream, SupportedProtocolVersion};
+
+use crate::ingest::{digest, put};
+use crate::server::{Server, Who};
+use crate::tls::Authority;
+
+/// Whatever is ended, is ended within this: less than the ten seconds that would be usual.
+const SOON: Duration = Duration::from_secs(9);
+/// Between two bytes of who is slow.
+const TRICKLE: Duration = Duration::from_millis(20);
+
+const QUICK: &str = "head_patience = \"1s\"\nbody_patience = \"1s\"\n";
+
+/// A connection on which anything may be said.
+struct Raw(TcpStream);
+
+impl Raw {
+    fn to(server: &Server) -> Raw {
+        let address = server.url.split("//").nth(1).unwrap();
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Raw(stream)
+    }
+
+    fn say(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.0.write_all(bytes.as_ref())
+    }
+
+    /// All that comes within that time, and whether it was the end.
+    fn hear(&mut self, limit: Duration) -> (Vec<u8>, bool) {
+        self.0.set_read_timeout(Some(limit)).unwrap();
+        let (mut all, mut some) = (Vec::new(), [0; 4096]);
+        loop {
+            match self.0.read(&mut some) {
+                Ok(0) => return (all, true),
+                Ok(length) => all.extend_from_slice(&some[..length]),
+                Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
+                    return (all, false);
+                }
+                Err(_) => return (all, true),
+            }
+        }
+    }
+
+    /// Says one thing again and again, slowly, until the other side ends it. What came by then.
+    fn trickle(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let limit = Instant::now() + SOON;
+        let (mut all, mut times) = (Vec::new(), 0);
+        while Instant::now() < limit {
+            let broken = self.say(bytes).is_err();
+            let (some, over) = self.hear(TRICKLE);
+            all.extend(some);
+            times += 1;
+            if over || broken {
+                assert!(times > 3, "it was ended at once, and not for its slowness");
+                return all;
+            }
+        }
+        panic!("{times} words later it is still heard: {}", String::from_utf8_lossy(&all));
+    }
+
+    fn status(&mut self) -> u16 {
+        let mut some = [0; 12];
+        self.0.set_read_timeout(Some(SOON)).unwrap();
+        self.0.read_exact(&mut some).unwrap();
+        std::str::from_utf8(&some[9..]).unwrap().parse().unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn fragment(recording: &str, number: u32) -> String {
+    format!("/api/v1/recordings/{recording}/tracks/video/parts/1/fragments/{number}")
+}
+
+/// The head of an upload of so many bytes, of which none has come.
+fn head(token: &str, path: &str, length: u64) -> String {
+    let digest = digest(b"");
+    format!(
+        "PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\
+         Content-Digest: {digest}\r\n\r\n"
+    )
+}
+
+#[test]
+fn slow_bodies_are_ended_and_hold_up_nobody() {
+    let server = Server::start_with(QUICK);
+    let (slow, other) = (server.enrol("seat-12"), server.enrol("seat-13"));
+    let log_in = "POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n";
+    let begun: Vec<_> = (0..20)
+        .map(|number| {
+            let mut raw = Raw::to(&server);
+            raw.say(head(&slow, &fragment("r-1", number), 1000)).unwrap();
+            raw
+        })
+        .collect();
+    assert_eq!(put(&server, &other, &fragment("r-2", 1), b"bytes").status, 201);
+    let begin = |what: &str| {
+        let mut raw = Raw::to(&server);
+        raw.say(what).unwrap();
+        raw
+    };
+    let mut json = begin(log_in);
+    // What is refused is read to its end, but no longer.
+    let mut refused = begin(&head(&slow, &fragment("r-2", 1), 1000));
+    std::thread::scope(|scope| {
+        for mut raw in begun {
+            scope.spawn(move || {
+                let answer = text(&raw.trickle(b"x"));
+                assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1"), "{answer}");
+            });
+        }
+        scope.spawn(|| {
+            let answer = text(&json.trickle(b" "));
+            assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("problem+json"), "{answer}");
+        });
+        scope.spawn(|| {
+            let answer = text(&refused.trickle(b"x"));
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        });
+    });
+    assert_eq!(server.get(&Who::Token(slow), "/api/v1/recordings/r-1").status, 404, "nothing of it is kept");
+}
+
+#[test]
+fn slow_heads_and_silence_are_ended() {
+    let server = Server::start_with(QUICK);
+    let answer = Raw::to(&server).trickle(b"GET");
+    assert_eq!(text(&answer), "", "no request, no answer");
+    let mut raw = Raw::to(&server);
+    raw.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let answer = text(&raw.trickle(b"X: 1\r\n"));
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    // The head of a second request, too.
+    let mut raw = Raw::to(&server);
+    raw.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(raw.status(), 200);
+    raw.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n").unwrap();
+    raw.trickle(b"X: 1\r\n");
+    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "who says nothing");
+}
+
+#[test]
+fn who_comes_when_all_places_are_taken_is_turned_away_until_one_is_free() {
+    // 256 are for other files.
+    const PLACES: usize = 20;
+    let server = Server::start_with_files(256 + PLACES as u32, "head_patience = \"1m\"\n");
+    let ask = |raw: &mut Raw| {
+        let _ = raw.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n");
+        let mut some = [0; 4096];
+        raw.0.set_read_timeout(Some(SOON)).unwrap();
+        raw.0.read(&mut some).is_ok_and(|length| some[..length].starts_with(b"HTTP/1.1 200"))
+    };
+    let mut guests: Vec<Raw> = (0..PLACES).map(|_| Raw::to(&server)).collect();
+    assert!(guests.iter_mut().all(ask), "all have a place");
+    for _ in 0..50 {
+        assert!(!ask(&mut Raw::to(&server)), "one more than there are places");
+    }
+    assert!(guests.iter_mut().all(ask), "and keep it");
+    guests.pop();
+    let limit = Instant::now() + SOON;
+    while !ask(&mut Raw::to(&server)) {
+        assert!(Instant::now() < limit, "a place is free, and nobody gets it");
+    }
+}
+
+#[test]
+fn http_2_is_not_spoken() {
+    let server = Server::start();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let mut raw = Raw::to(&server);
+    raw.say(preface).unwrap();
+    assert_eq!(raw.hear(SOON), (Vec::new(), true), "no frame is answered");
+    let mut raw = Raw::to(&server);
+    let _ = preface.iter().try_for_each(|byte| raw.say([*byte]));
+    assert_eq!(raw.hear(SOON), (Vec::new(), true), "however it comes");
+    // What begins alike and is HTTP/1.1.
+    let mut raw = Raw::to(&server);
+    raw.say("PRIME / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").unwrap();
+    assert_eq!(raw.status(), 405);
+}
+
+fn https(authority: &Authority) -> Server {
+    let (certificate, key) = (&authority.certificate, &authority.key);
+    Server::start_with(&format!("scheme = \"https\"\ncertificate = {certificate:?}\nkey = {key:?}\n{QUICK}"))
+}
+
+/// The first bytes of what is answered to a request by TLS of this version, for these protocols.
+fn by_tls(
+    server: &Server,
+    authority: &Authority,
+    version: &'static SupportedProtocolVersion,
+    protocols: &[&[u8]],
+) -> std::io::Result<Vec<u8>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&authority.authority).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut raw = Raw::to(server);
+    let mut stream = Stream::new(&mut tls, &mut raw.0);
+    stream.write_all(b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut some = vec![0; 12];
+    stream.read_exact(&mut some)?;
+    Ok(some)
+}
+
+#[test]
+fn tls_is_of_this_decade_and_plain_http_gets_no_answer_from_it() {
+    let authority = Authority::new();
+    let server = https(&authority);
+    for version in [&TLS12, &TLS13] {
+        let answer = by_tls(&server, &authority, version, &[b"h2", b"http/1.1"]).unwrap();
+        assert_eq!(text(&answer), "HTTP/1.1 200", "{version:?}");
+    }
+    by_tls(&server, &authority, &TLS13, &[b"h2"]).expect_err("HTTP/2 alone");
+
+    let mut raw = Raw::to(&server);
+    raw.say("GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let (answer, over) = raw.hear(SOON);
+    assert!(over && !text(&answer).contains("HTTP"), "{answer:?}");
+
+    // A ClientHello of TLS 1.1, with one cipher suite of its time.
+    let extensions = [0, 16, 0, 13, 0, 4, 0, 2, 4, 3, 0, 10, 0, 4, 0, 2, 0, 23];
+    let hello = [&[3, 2][..], &[7; 32], &[0, 0, 2, 0xc0, 0x13, 1, 0], &extensions].concat();
+    let length = hello.len() as u8;
+    let record = [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &hello].concat();
+    let mut raw = Raw::to(&server);
+    raw.say(record).unwrap();
+    let (answer, over) = raw.hear(SOON);
+    assert!(
+        over && answer.first() == Some(&21) && answer.last() == Some(&70),
+        "protocol_version: {answer:?}"
+    );
+
+    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "who never begins the handshake");
+}
+
+#[test]
+fn one_recorder_takes_its_share_of_memory_and_no_more() {
+    let server = Server::start();
+    let (greedy, other) = (server.enrol("seat-12"), server.enrol("seat-13"));
+    let large = |number| {
+        let mut raw = Raw::to(&server);
+        raw.say(head(&greedy, &fragment("r-1", number), 40 << 20)).unwrap();
+        raw
+    };
+    // A quarter of 256 MiB is for one recorder: one of these is read, the others are told to wait.
+    let mut all: Vec<Raw> = (0..4).map(large).collect();
+    let limit = Instant::now() + SOON;
+    let (mut refused, mut answers) = (0, vec![Vec::new(); 4]);
+    while refused < 3 {
+        assert!(Instant::now() < limit, "{refused} of 4 are refused");
+        for (raw, answer) in all.iter_mut().zip(&mut answers) {
+            answer.extend(raw.hear(TRICKLE).0);
+        }
+        refused = answers.iter().filter(|answer| !answer.is_empty()).count();
+    }
+    for answer in answers.iter().filter(|answer| !answer.is_empty()) {
+        let answer = text(answer);
+        assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("retry-after: 1"), "{answer}");
+    }
+    assert_eq!(refused, 3);
+    assert_eq!(put(&server, &other, &fragment("r-2", 1), b"bytes").status, 201, "others are served");
+    assert_eq!(put(&server, &greedy, &fragment("r-1", 9), b"bytes").status, 201, "what is within it, too");
+    drop(all);
+    let limit = Instant::now() + SOON;
+    loop {
+        // What is given up is given back.
+        let mut raw = large(5);
+        let (answer, _) = raw.hear(Duration::from_millis(300));
+        if answer.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < limit, "{}", text(&answer));
+    }
+}
