@@ -16,6 +16,8 @@ mod media;
 mod session;
 
 pub use caller::{Person, Role};
+pub use ingest::judge_recording;
+pub use input::has_nul;
 pub use problem::Problem;
 pub use routes::router;
 pub use session::Brake;

@@ -23,5 +23,6 @@ mod crash;
 mod hostile;
 mod ingest;
 mod judges;
+mod lines;
 mod people;
 mod postgres;

@@ -2,13 +2,19 @@
 
 use deskreel_link::server::Effect;
 use deskreel_link::{Moment, ServerEnd};
-use deskreel_model::event::Event;
-use deskreel_model::link::{FromRecorder, FromServer, Status, StreamId};
+use deskreel_model::event::{Event, Kind};
+use deskreel_model::link::{FromRecorder, FromServer, Hello, Status, StreamId};
 
 use super::work::{Row, persist};
 use super::{Input, Known, Loop, now, presence, read};
+use crate::api::{has_nul, judge_recording};
 use crate::db::recorders::Recorder;
 use crate::error::Result;
+
+/// Recordings of one status that are heeded; a recorder has one or two.
+const RECORDINGS: usize = 16;
+/// A hundred years.
+const LIFETIME_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
 
 /// An event of an agent desktop, which its recorder has handed on.
 pub(super) struct FromDesktop {
@@ -48,12 +54,17 @@ impl Loop {
                 Ok(())
             }
             Input::Said { recorder, connection, text } => {
+                if self.of(&recorder, connection).is_none() {
+                    return Ok(());
+                }
+                let message = match read_message(&text) {
+                    Ok(message) => Ok(self.own(&recorder, message).await?),
+                    Err(error) => Err(format!("not a message of the link: {error}")),
+                };
                 let Some(known) = self.of(&recorder, connection) else { return Ok(()) };
-                let effects = match FromRecorder::parse(&text) {
+                let effects = match message {
                     Ok(message) => known.end.take(message, moment),
-                    Err(error) => {
-                        vec![Effect::Close { reason: format!("not a message of the link: {error}") }]
-                    }
+                    Err(reason) => vec![Effect::Close { reason }],
                 };
                 self.perform(&recorder, effects)
             }
@@ -66,6 +77,39 @@ impl Loop {
                 self.push(presence(&place, false)?)
             }
         }
+    }
+
+    /// Without what a status may not say. A recording of another recorder would be shown to whom it may not be, as footage of an agent
+    /// at this one; a clock that is off by a lifetime is none.
+    async fn own(&mut self, recorder: &str, message: FromRecorder) -> Result<FromRecorder> {
+        let (mut status, hello) = match message {
+            FromRecorder::Status(status) => (status, None),
+            FromRecorder::Hello(mut hello) => (std::mem::take(&mut hello.status), Some(hello)),
+            other => return Ok(other),
+        };
+        status.offset_ms = status.offset_ms.filter(|ms| ms.unsigned_abs() < LIFETIME_MS);
+        let said = std::mem::take(&mut status.recordings);
+        for said in said.into_iter().take(RECORDINGS) {
+            let commanded = self.running.iter().find(|running| running.is_recording(&said.recording));
+            let is_own = match commanded {
+                Some(running) => running.recorder.as_deref() == Some(recorder),
+                None if judge_recording(said.recording.as_str()).is_err() => false,
+                None => {
+                    let standing = persist(|| self.db.standing(said.recording.as_str())).await?;
+                    standing.is_none_or(|standing| standing.recorder == recorder)
+                }
+            };
+            match is_own {
+                true => status.recordings.push(said),
+                false => {
+                    tracing::warn!(recorder, recording = %said.recording, "this is no recording of this recorder");
+                }
+            }
+        }
+        Ok(match hello {
+            Some(hello) => FromRecorder::Hello(Hello { status, ..hello }),
+            None => FromRecorder::Status(status),
+        })
     }
 
     fn of(&mut self, recorder: &str, connection: u64) -> Option<&mut Known> {
@@ -93,7 +137,7 @@ impl Loop {
                     }
                 }
                 Effect::Event { stream, number, event } => {
-                    let event = read(&format!("desktop-{recorder}"), event);
+                    let event = read(&format!("desktop-{recorder}"), event).and_then(of_desktop);
                     let event =
                         event.inspect_err(|reason| tracing::warn!(recorder, reason, "an event is skipped"));
                     let recorder = recorder.to_owned();
@@ -142,5 +186,21 @@ impl Loop {
 
     pub(super) fn moment(&self) -> Moment {
         Moment { monotonic: self.began.elapsed(), utc: now() }
+    }
+}
+
+/// PostgreSQL keeps no text with a NUL.
+fn read_message(text: &str) -> std::result::Result<FromRecorder, String> {
+    if has_nul(text) {
+        return Err("a text has the character NUL".to_owned());
+    }
+    FromRecorder::parse(text).map_err(|error| error.to_string())
+}
+
+/// A desktop knows of agents and calls. Which recorders are there, the server knows itself; of feeds it can only mean its own.
+fn of_desktop(event: Event) -> std::result::Result<Event, String> {
+    match event.kind {
+        Kind::Recorder { .. } => Err(format!("`{}` is not for a desktop to say", event.kind.name())),
+        _ => Ok(event),
     }
 }

@@ -71,7 +71,7 @@ impl Running {
         all
     }
 
-    fn is_recording(&self, recording: &RecordingId) -> bool {
+    pub(super) fn is_recording(&self, recording: &RecordingId) -> bool {
         self.recording == *recording || self.next.iter().any(|(next, _)| next == recording)
     }
 }

@@ -97,7 +97,7 @@ impl Write {
             "UPDATE recordings SET agent = $1, started = $2, clock_offset_ms = $3, capture = $4 WHERE recording = $5",
         )
         .bind(running.agent.as_str())
-        .bind(to_ms(running.since) + offset_ms.unwrap_or(0))
+        .bind(to_ms(running.since.shifted_ms(offset_ms.unwrap_or(0))))
         .bind(offset_ms)
         .bind(capture.as_str())
         .bind(recording)
