@@ -22,10 +22,10 @@ pub struct FakeLogind {
     connection: Option<Connection>,
 }
 
-struct Manager;
+struct Logind;
 
 #[interface(name = "org.freedesktop.login1.Manager")]
-impl Manager {
+impl Logind {
     fn list_sessions(&self) -> Vec<(String, u32, String, String, OwnedObjectPath)> {
         vec![("c1".into(), 1000, "ann".into(), "seat0".into(), SESSION.try_into().unwrap())]
     }
@@ -80,7 +80,7 @@ impl FakeLogind {
         let session = Session { display, is_locked };
         let connection = self.runtime.block_on(async {
             zbus::conn::Builder::address(self.address.as_str())
-                .serve_at(MANAGER, Manager)
+                .serve_at(MANAGER, Logind)
                 .serve_at(SEAT, Seat)
                 .serve_at(SESSION, session)
                 .name("org.freedesktop.login1")

@@ -19,6 +19,15 @@ pub struct Call {
     pub held: Vec<(Utc, Option<Utc>)>,
 }
 
+impl Call {
+    /// A hold, if there is one, has ended.
+    fn goes_on(&mut self, at: Utc) {
+        if let Some((_, to)) = self.held.last_mut() {
+            to.get_or_insert(at);
+        }
+    }
+}
+
 #[derive(Default)]
 pub struct Calls {
     by_id: HashMap<CallId, Call>,
@@ -37,7 +46,19 @@ impl Calls {
     }
 
     pub fn hear(&mut self, event: &Event) {
-        let Kind::Call { change, call, about, .. } = &event.kind else { return };
+        let (change, call, about) = match &event.kind {
+            Kind::Call { change, call, about, .. } => (change, call, about),
+            Kind::Joined(joined) => {
+                // Whoever was on hold is connected with whom it was handed to.
+                for call in [&joined.primary, &joined.resulting].into_iter().chain(&joined.secondary) {
+                    if let Some(known) = self.by_id.get_mut(call) {
+                        known.goes_on(event.at);
+                    }
+                }
+                return;
+            }
+            _ => return,
+        };
         if !self.by_id.contains_key(call) {
             self.order.push_back(call.clone());
             if self.order.len() > KEPT
@@ -58,11 +79,7 @@ impl Calls {
         let is_open = known.held.last().is_some_and(|(_, to)| to.is_none());
         match change {
             CallChange::Held if !is_open => known.held.push((event.at, None)),
-            CallChange::Retrieved | CallChange::Cleared => {
-                if let Some((_, to)) = known.held.last_mut() {
-                    to.get_or_insert(event.at);
-                }
-            }
+            CallChange::Retrieved | CallChange::Cleared => known.goes_on(event.at),
             _ => {}
         }
     }
@@ -85,10 +102,7 @@ mod tests {
             ("30", "held", ""),
             ("40", "cleared", ""),
         ] {
-            let line = format!(
-                r#"{{"type":"call.{kind}","at":"2026-01-05T09:00:{at}.000Z","call":"77","agent":"ann"{more}}}"#
-            );
-            calls.hear(&Event::parse(&line).unwrap());
+            calls.hear(&call_event(at, kind, more));
         }
         let call = calls.get(&"77".into()).unwrap();
         assert_eq!(call.direction.as_deref(), Some("inbound"));
@@ -97,5 +111,25 @@ mod tests {
         let held: Vec<_> =
             call.held.iter().map(|(from, to)| (seconds(*from), seconds(to.unwrap()))).collect();
         assert_eq!(held, [(10, 20), (30, 40)]);
+    }
+    #[test]
+    fn a_transfer_ends_the_hold() {
+        let mut calls = Calls::default();
+        calls.hear(&call_event("00", "established", ""));
+        calls.hear(&call_event("10", "held", ""));
+        let transferred = r#"{"type":"call.transferred","at":"2026-01-05T09:00:20.000Z","primary_call":"77",
+            "secondary_call":"78","resulting_call":"77","from_agent":"ann","to_agent":"bob"}"#;
+        calls.hear(&Event::parse(transferred).unwrap());
+        let [(_, Some(to))] = calls.get(&"77".into()).unwrap().held[..] else {
+            panic!("one hold, which has ended")
+        };
+        assert_eq!(to.0.as_second() % 60, 20);
+    }
+
+    fn call_event(second: &str, kind: &str, more: &str) -> Event {
+        let line = format!(
+            r#"{{"type":"call.{kind}","at":"2026-01-05T09:00:{second}.000Z","call":"77","agent":"ann"{more}}}"#
+        );
+        Event::parse(&line).unwrap()
     }
 }

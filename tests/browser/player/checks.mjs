@@ -658,6 +658,19 @@ const checks = {
     await page.click(".card:has-text('seat-2') a");
     await page.waitForSelector(".screen.main video");
     await page.waitForFunction(() => document.querySelector(".screen.main video").currentTime > 0);
+    // The call goes on, and all of it that has been is there: both agents, and what each of them did.
+    const drawn = () =>
+      [...document.querySelectorAll(".lane")].map((lane) =>
+        [lane.querySelector(".agent").textContent, ...[...lane.querySelectorAll(".lane-segments .stretch")].map(({ classList }) => classList[1])].join(" "),
+      );
+    const expected = ["ann primary consult hold", "bob consult primary"];
+    const limit = Date.now() + 15_000;
+    let lanes = await page.evaluate(drawn);
+    while (JSON.stringify(lanes) !== JSON.stringify(expected) && Date.now() < limit) {
+      await painted();
+      lanes = await page.evaluate(drawn);
+    }
+    assert.deepEqual(lanes, expected);
     const delays = [];
     const begun = Date.now();
     while (Date.now() - begun < 8000) {
