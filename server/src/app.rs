@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::api::{Brake, Person, Problem};
 use crate::config::Config;
@@ -126,7 +127,13 @@ impl App {
             let title = "This recorder has too many uploads under way";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, title).retry_after(1)
         })?;
-        let permit = self.uploads.clone().acquire_many_owned(permits).await;
+        // Those before it may be slow, each as slow as it may be.
+        let permit =
+            timeout(self.config.server.body_patience, self.uploads.clone().acquire_many_owned(permits));
+        let permit = permit.await.map_err(|_| {
+            let title = "Other uploads take all the room in memory";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, title).retry_after(5)
+        })?;
         Ok(Room { _permit: permit.map_err(|_| Error::GoingDown)?, _share: share })
     }
 

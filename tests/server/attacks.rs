@@ -291,3 +291,30 @@ fn one_recorder_takes_its_share_of_memory_and_no_more() {
         assert!(Instant::now() < limit, "{}", text(&answer));
     }
 }
+
+#[test]
+fn recorders_that_take_all_the_memory_and_trickle_do_not_hold_up_the_others() {
+    let server = Server::start_with("body_patience = \"1s\"\n");
+    let slow = |number: u32| {
+        let token = server.enrol(&format!("seat-{number}"));
+        let mut raw = Raw::to(&server);
+        // Their bodies may take the better part of an hour.
+        raw.say(head(&token, &fragment(&format!("r-{number}"), 1), 64 << 20)).unwrap();
+        raw
+    };
+    let slow: Vec<Raw> = (1..=4).map(slow).collect();
+    let other = server.enrol("seat-14");
+    let limit = Instant::now() + SOON;
+    // Until all four have what they take.
+    let mut number = 1;
+    loop {
+        let answer = put(&server, &other, &fragment("r-14", number), b"bytes");
+        if answer.status == 503 {
+            assert_eq!(answer.header("retry-after"), Some("5"), "{answer:?}");
+            break;
+        }
+        assert!(answer.status == 201 && Instant::now() < limit, "{answer:?}");
+        number += 1;
+    }
+    drop(slow);
+}
