@@ -1,7 +1,8 @@
 //! Finds plugins and learns what they are, without running any of their code.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use deskreel_contract::Descriptor;
@@ -67,24 +68,28 @@ pub fn search(paths: &[PathBuf]) -> Vec<Found> {
     }
     let mut seen = std::collections::HashSet::new();
     files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
-    files.iter().map(|file| examine(file)).collect()
+    // One room for all of them, since megabytes that come and go a file at a time stay with the process for good.
+    let mut room = Vec::new();
+    files.iter().map(|file| examine_in(&mut room, file)).collect()
 }
 
 /// Reads one file and learns what it is.
 pub fn examine(path: &Path) -> Found {
+    examine_in(&mut Vec::new(), path)
+}
+
+fn examine_in(bytes: &mut Vec<u8>, path: &Path) -> Found {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let what = Err(Refused::Unreadable { reason: error.to_string() });
-            return Found { path, sha256: String::new(), entry: Entry::None, what };
-        }
-    };
-    let sha256 = sha256(&bytes);
+    bytes.clear();
+    if let Err(error) = File::open(&path).and_then(|mut file| file.read_to_end(bytes)) {
+        let what = Err(Refused::Unreadable { reason: error.to_string() });
+        return Found { path, sha256: String::new(), entry: Entry::None, what };
+    }
+    let sha256 = sha256(bytes);
     let described = if path.extension().is_some_and(|extension| extension == "toml") {
-        descriptor::of_recipes(&bytes).map(|descriptor| (descriptor, Entry::None))
+        descriptor::of_recipes(bytes).map(|descriptor| (descriptor, Entry::None))
     } else {
-        descriptor::of_library(&bytes)
+        descriptor::of_library(bytes)
     };
     match described {
         Ok((descriptor, entry)) => Found { path, sha256, entry, what: Ok(descriptor) },
