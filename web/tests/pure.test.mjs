@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toMedia, toPlayer } from "../../target/web-tests/player/clock.js";
-import { laneAt, nextTurn } from "../../target/web-tests/player/follow.js";
+import { laneAt, nextTurn, turnAfter } from "../../target/web-tests/player/follow.js";
 import { frameTimes } from "../../target/web-tests/player/frames.js";
 import { layOut } from "../../target/web-tests/views/interaction/layout.js";
 import { href, parse } from "../../target/web-tests/route.js";
@@ -42,6 +42,17 @@ test("a conference stays with who is shown, and a transfer without consultation 
   // The same agent again, after a time without footage.
   const again = [{ ...blind[0] }, { ...blind[1], lane: 0 }];
   assert.deepEqual(nextTurn(again, 100, 0), { at: 150, lane: 0 });
+});
+
+test("footage that ends within a moment of the hand-over goes on with who has the customer then", () => {
+  assert.deepEqual(turnAfter(TRANSFER, 30_014, 0), { at: 30_014, lane: 1 });
+  assert.deepEqual(turnAfter(TRANSFER, 29_990, 0), { at: 29_990, lane: 1 });
+  assert.equal(turnAfter(TRANSFER, 59_990, 1), null);
+  const blind = [
+    { lane: 0, role: "primary", from: 0, to: 100 },
+    { lane: 1, role: "primary", from: 150, to: 300 },
+  ];
+  assert.deepEqual(turnAfter(blind, 100, 0), { at: 150, lane: 1 });
 });
 
 test("a playlist with dates tells media time through a gap, both ways", () => {

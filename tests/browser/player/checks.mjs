@@ -124,9 +124,20 @@ async function assertShows(recording, source, at, selector) {
   return { ...shown, part: wanted.part };
 }
 
-/** Waits until the moment is this far. */
+/** Waits until the moment is this far; if it does not come, says what stands in its way. */
 const reaches = (ms, timeout = 30_000) =>
-  page.waitForFunction((ms) => Number(document.querySelector(".slider")?.getAttribute("aria-valuenow")) >= ms, ms, { timeout, polling: 50 });
+  page
+    .waitForFunction((ms) => Number(document.querySelector(".slider")?.getAttribute("aria-valuenow")) >= ms, ms, { timeout, polling: 50 })
+    .catch(async (error) => {
+      const screens = await page.$$eval(".screen", (screens) =>
+        screens.map((screen) => {
+          const { currentTime, paused, seeking, readyState, error, buffered } = screen.querySelector("video") ?? {};
+          const ranges = [...Array(buffered?.length ?? 0).keys()].map((at) => [buffered.start(at), buffered.end(at)]);
+          return { is: screen.className, text: screen.textContent, currentTime, paused, seeking, readyState, error: error?.message, ranges };
+        }),
+      );
+      throw new Error(`${error.message} It is ${await moment()} ms, of ${ms}: ${JSON.stringify(screens)}`);
+    });
 
 const openInteraction = async (id = "77", query = "") => {
   await page.goto(`${server.address}/#/interaction/${id}${query}`);

@@ -48,6 +48,13 @@ export function nextTurn(spans: readonly Span[], at: number, current: number | n
   return null;
 }
 
+/** Whom to go to when the footage of `current` ends at `at`: who has the customer then, or who does next. */
+export function turnAfter(spans: readonly Span[], at: number, current: number): Turn | null {
+  const others = spans.filter(({ lane }) => lane !== current);
+  const lane = laneAt(others, at, null);
+  return lane === null ? nextTurn(others, at, null) : { at, lane };
+}
+
 export interface Stretch {
   from: number;
   to: number;

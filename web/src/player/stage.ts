@@ -5,7 +5,7 @@
 
 import { h, icon, fill } from "../dom.ts";
 import { Deck } from "./deck.ts";
-import { laneAt, nextTurn, type Span, type Stretch } from "./follow.ts";
+import { laneAt, nextTurn, turnAfter, type Span, type Stretch } from "./follow.ts";
 
 export interface Reel {
   recording: string;
@@ -220,7 +220,7 @@ export class Stage {
     }
     const isOver = !reel.live && (this.moment >= reel.to - 40 || deck.video.ended);
     if (isOver) {
-      const next = this.isFollowing ? nextTurn(this.spans, reel.to, null) : null;
+      const next = this.isFollowing ? turnAfter(this.spans, reel.to, this.main!) : null;
       if (next && next.at - this.moment > 200) this.events.said(`${((next.at - this.moment) / 1000).toFixed(0)} s without footage skipped`);
       if (next && this.reels[next.lane]) {
         this.moment = next.at;
