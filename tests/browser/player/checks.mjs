@@ -311,10 +311,11 @@ const checks = {
         const slider = document.querySelector(".slider");
         const { left, width, top } = slider.getBoundingClientRect();
         const video = document.querySelector(".screen.main video");
-        const begun = performance.now();
+        const [begun, before] = [performance.now(), video.currentTime];
         const shown = new Promise((done) => {
-          // The frame that was asked for: its time is at most a frame before the video's.
-          const look = () => video.requestVideoFrameCallback((_, { mediaTime }) => (Math.abs(video.currentTime - mediaTime) < 0.1 && performance.now() > begun + 1 ? done() : look()));
+          // The frame that was asked for: its time is at most a frame before the video's, which has jumped. The picture from before the
+          // jump may be told once more.
+          const look = () => video.requestVideoFrameCallback((_, { mediaTime }) => (Math.abs(video.currentTime - mediaTime) < 0.1 && Math.abs(video.currentTime - before) > 1 ? done() : look()));
           look();
         });
         slider.dispatchEvent(new PointerEvent("pointerdown", { clientX: left + share * width, clientY: top + 4, pointerId: 1, bubbles: true }));
@@ -327,7 +328,12 @@ const checks = {
       const at = await moment();
       const turn = Math.floor((at - start / 90) / turnMs);
       const wanted = await expected(bob, at - turn * turnMs);
-      const shown = await readCounter(page);
+      let shown = await readCounter(page);
+      // The browser tells of a frame before its compositor, and so a screenshot, has it.
+      for (let look = 0; look < 4 && Math.abs(shown.number - wanted.number) > 1; look++) {
+        await painted();
+        shown = await readCounter(page);
+      }
       assert.ok(Math.abs(shown.number - wanted.number) <= 1, `frame ${shown.number}, not ${wanted.number}, at ${at} ms`);
     }
     took.sort((a, b) => a - b);
