@@ -1,7 +1,9 @@
 //! The loop: waits for what happens, asks the session what to do, and does it.
 
 mod begin;
+mod choose;
 mod keep;
+mod time;
 
 pub use begin::{record, stand_by};
 
@@ -18,13 +20,12 @@ use tokio::time::sleep_until;
 
 use crate::Error;
 use crate::choice::Choice;
-use crate::clocks::{Sleep, clocks, media_time};
+use crate::clocks::{Sleep, clocks};
 use crate::job::DRAIN_LIMIT;
 use crate::ledger::Ledger;
 use crate::notice::{Notice, Status};
 use crate::pool::Pool;
-use crate::ranking::Extent;
-use crate::select::{NotSelected, Selected, Selection, Step};
+use crate::select::{Selection, Step};
 use crate::session::{Effect, Event, Phase, State, step};
 use crate::setup::{Control, Rest};
 use crate::watchdog::{Limits, Watchdog};
@@ -249,48 +250,6 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         }
     }
 
-    async fn start_selection(&mut self) {
-        let mut request = self.pool.request(&self.tracks, Extent::Enough);
-        request.barred = self.choice.barred();
-        match self.pool.take().await {
-            Ok(worker) => self.selection = Some(Selection::begin(worker, request)),
-            Err(error) => Box::pin(self.event(Event::WorkerFailed(error.into()))).await,
-        }
-    }
-
-    async fn selected(&mut self, done: Result<Selected, NotSelected>) {
-        self.selection = None;
-        let event = match done {
-            Ok(selected) => match self.choice.select(self.pool.selected(&self.tracks, selected)) {
-                Ok(()) => Event::Selected,
-                Err(failure) => Event::WorkerFailed(failure),
-            },
-            Err(NotSelected::Failed(failure)) => Event::WorkerFailed(failure),
-            Err(NotSelected::Gone(how)) => Event::WorkerGone(how),
-            Err(NotSelected::Silent(detail)) => Event::WorkerSilent(detail),
-            Err(NotSelected::PluginHangs { path, reason }) => {
-                self.pool.exclude(&path, &reason);
-                Event::WorkerGone(format!("could not load {}", path.display()))
-            }
-        };
-        self.event(event).await;
-        // The part has been begun by now.
-        self.pool.save();
-    }
-
-    /// A worker that nobody asked to end, and that said nothing of why, may have died of its encoder.
-    fn strike_suspects(&mut self, how: &str) {
-        let unasked = matches!(
-            self.state.phase,
-            Phase::Preparing | Phase::Recording | Phase::Renewing(Cause::WorkerHung)
-        );
-        if std::mem::take(&mut self.suspect) && unasked {
-            for (plugin, candidate) in self.choice.worker_died(&format!("the worker {how}")) {
-                self.pool.strike(&plugin, &candidate);
-            }
-        }
-    }
-
     async fn worker_gone(&mut self) {
         let how = match self.worker.take() {
             Some(worker) => worker.reap().await,
@@ -359,24 +318,6 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         if let Phase::Resting(cause) = self.state.phase {
             (self.tell)(Notice::Resting { cause });
         }
-    }
-
-    /// The session hears of a sleep.
-    async fn wake_up(&mut self) {
-        self.look_for_sleep();
-        if std::mem::take(&mut self.has_slept) {
-            self.event(Event::Slept).await;
-        }
-    }
-
-    /// Media time counts on while the PC sleeps, so its zero moves away on a clock that does not. The footage of a worker that
-    /// was not asked to end before keeps to the old zero, until the session hears of it: a tick at most.
-    fn look_for_sleep(&mut self) {
-        let Some(slept) = self.sleep.look().filter(|_| self.job.origin_ns != 0) else { return };
-        let slept_ns = i64::try_from(slept.as_nanos()).unwrap_or(i64::MAX);
-        self.job.origin_ns = self.job.origin_ns.saturating_sub(slept_ns);
-        self.note(Cause::Slept, format!("the PC slept for {} s", slept.as_secs()));
-        self.has_slept = true;
     }
 
     /// Does what the session says. What that brings about comes back as events of its own.
@@ -498,24 +439,6 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         let begun = if self.in_part.is_some() { Cause::WorkerDied } else { self.ledger.cause() };
         self.ledger.gap_at_end(ended, slack, self.last_cause.unwrap_or(begun));
         self.unsealed = self.ledger.seal(outcome, ended).err();
-    }
-
-    /// Zero until the first part begins.
-    fn now(&self) -> MediaTime {
-        if self.job.origin_ns == 0 {
-            return MediaTime::ZERO;
-        }
-        media_time(self.job.origin_ns)
-    }
-
-    fn follow_wall_clock(&mut self) {
-        let (_, anchor) = clocks(self.job.origin_ns);
-        let Some(last) = self.ledger.manifest().anchors.last() else { return };
-        let world = anchor.utc.0.as_nanosecond() - last.utc.0.as_nanosecond();
-        let media = i128::from(anchor.media.0) - i128::from(last.media.0);
-        if (world - media).abs() > CLOCK_JUMP_NS {
-            self.ledger.anchor(anchor);
-        }
     }
 }
 
