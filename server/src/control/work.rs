@@ -133,8 +133,18 @@ async fn write_behind(db: Db, mut rows: mpsc::UnboundedReceiver<Row>) {
         match persist(|| write_all(&db, &some)).await {
             // It could not be reached for long, and there is nothing else to do.
             Err(error) if error.passes() => some.into_iter().rev().for_each(|row| waiting.push_front(row)),
-            Err(error) => tracing::error!(%error, rows = some.len(), "what was decided is not in the index"),
+            // One that the index does not take costs no other.
+            Err(_) => write_each(&db, some).await,
             Ok(()) => some.into_iter().for_each(Row::written),
+        }
+    }
+}
+
+async fn write_each(db: &Db, rows: Vec<Row>) {
+    for row in rows {
+        match persist(|| write_all(db, std::slice::from_ref(&row))).await {
+            Ok(()) => row.written(),
+            Err(error) => tracing::error!(%error, "what was decided is not in the index"),
         }
     }
 }
