@@ -294,6 +294,23 @@ fn an_event_that_comes_again_is_acknowledged_and_stored_once() {
 }
 
 #[test]
+fn a_restart_hears_no_event_again_that_it_has_stored() {
+    let site = Site::new();
+    let event = json!({ "type": "interaction.accepted", "at": "2026-01-05T09:00:00Z", "agent": "ann", "interaction": "c1" });
+    let (mut line, _) = site.greet(&site.ann, idle());
+    for number in [1, 2] {
+        line.say(json!({ "type": "event", "number": number, "first": 1, "event": event }));
+    }
+    line.heard(2);
+    let site = Site { server: Server::in_folder(site.server.kill()), ..site };
+    let (_, said) = site.greet(&site.ann, idle());
+    assert_eq!(said[0]["heard"], 2);
+    // A recorder that was set up anew counts anew.
+    let (_, said) = Line::greet(&site.server, &site.ann, "another stream", idle());
+    assert_eq!(said[0]["heard"], 0);
+}
+
+#[test]
 fn what_is_no_message_closes_one_line_and_no_other() {
     let site = Site::new();
     let (mut bob, _) = site.greet(&site.bob, idle());
