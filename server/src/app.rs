@@ -98,7 +98,7 @@ impl std::ops::Deref for App {
 impl App {
     pub async fn open(config: Config) -> Result<App> {
         let db = Db::open(&config.server.database).await?;
-        let store = Store::open(&config.server.storage)?;
+        let store = Store::open(&config.server.storage).await?;
         let ingest = Ingest::start(db.clone(), store.clone());
         let control = control::start(&config, &db).await?;
         let permits = usize::try_from(UPLOADS.max(config.server.largest_upload) / UNIT).unwrap_or(usize::MAX);

@@ -10,7 +10,7 @@ use deskreel_model::Fault;
 use crate::api::{Person, Role};
 use crate::config::{Config, Mistakes};
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, told};
 use crate::import;
 use crate::serve;
 
@@ -114,8 +114,7 @@ pub fn main() -> ExitCode {
     match runtime.block_on(run(args.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Server(error)) => {
-            let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-            eprintln!("error: {}", chain.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+            eprintln!("error: {}", told(&error));
             ExitCode::from(error.fault().exit_code())
         }
         Err(Failed::Mistakes(mistakes)) => {

@@ -4,14 +4,20 @@
 //! writes what is there already. Which object is which fragment, the index says. What is put is durable once `put` returns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
 use crate::error::{Error, Result};
+
+/// A request that S3 does not answer, or fails, is asked again for so long. Recorders come again by themselves, and keep what they have.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub struct Store {
@@ -19,18 +25,16 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn open(url: &str) -> Result<Store> {
+    /// Once this returns, the place has been seen.
+    pub async fn open(url: &str) -> Result<Store> {
         let wrong = |why: String| Error::StoreUrl { url: url.to_owned(), why };
-        match url.split_once("://") {
-            Some(("file", folder)) => {
-                let read = |source| Error::Read { what: folder.to_owned(), source };
-                std::fs::create_dir_all(folder).map_err(read)?;
-                let files =
-                    LocalFileSystem::new_with_prefix(folder).map_err(|error| wrong(error.to_string()))?;
-                Ok(Store { objects: Arc::new(files.with_fsync(true)) })
-            }
-            _ => Err(wrong("it does not begin with `file://`".to_owned())),
-        }
+        let objects = match url.split_once("://") {
+            Some(("file", folder)) => files(folder)?,
+            Some(("s3", place)) => s3(place).map_err(|error| wrong(error.to_string()))?,
+            _ => return Err(wrong("it begins with neither `file://` nor `s3://`".to_owned())),
+        };
+        objects.list(None).next().await.transpose()?;
+        Ok(Store { objects })
     }
 
     pub async fn put(&self, recording: &str, sha256: &str, bytes: PutPayload) -> Result<()> {
@@ -54,15 +58,36 @@ impl Store {
 
     /// Everything of a recording, also what no row names. What is gone already does not matter.
     pub async fn delete(&self, recording: &str) -> Result<()> {
-        let mut listed = self.objects.list(Some(&Path::from_iter([recording])));
-        while let Some(object) = listed.next().await {
-            match self.objects.delete(&object?.location).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+        let found = self.objects.list(Some(&Path::from_iter([recording])));
+        let mut gone = self.objects.delete_stream(found.map_ok(|object| object.location).boxed());
+        while let Some(one) = gone.next().await {
+            match one {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
+}
+
+fn files(folder: &str) -> Result<Arc<dyn ObjectStore>> {
+    let read = |source| Error::Read { what: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(read)?;
+    Ok(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true)))
+}
+
+/// A bucket, and what names in it begin with. Who may, where it is and all else stands in the environment as `AWS_...`, where other
+/// programs that speak S3 look for it.
+fn s3(place: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    // Of two in the build, for its connections; none is chosen by itself.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };
+    let bucket = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).build()?;
+    Ok(match prefix.trim_end_matches('/') {
+        "" => Arc::new(bucket),
+        prefix => Arc::new(PrefixStore::new(bucket, Path::from(prefix))),
+    })
 }
 
 /// Recordings' names have been judged before: nothing in them leads elsewhere.

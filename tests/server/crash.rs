@@ -115,10 +115,12 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
         }
     }
     is_over.store(true, Ordering::SeqCst);
-    let mut count = 0;
-    for (recorder, token) in recorders.into_iter().zip(tokens) {
+    let delivered: Vec<Vec<Recording>> =
+        recorders.into_iter().map(|recorder| recorder.join().unwrap()).collect();
+    let (stored, mut count) = (server.stored(), 0);
+    for (delivered, token) in delivered.into_iter().zip(tokens) {
         let who = Who::Token(token);
-        for recording in recorder.join().unwrap() {
+        for recording in delivered {
             count += 1;
             let held = server.get(&who, &format!("/api/v1/recordings/{}", recording.id)).json();
             assert_eq!(held["closed"], true, "{}", recording.id);
@@ -129,9 +131,8 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
                 let number = |key: &str| u32::try_from(one[key].as_u64().unwrap()).unwrap();
                 let name = (one["track"].as_str().unwrap().to_owned(), number("part"), number("number"));
                 assert_eq!(one["sha256"], hex(&bytes[&name]), "{} {name:?}", recording.id);
-                let folder = server.folder.path().join("footage").join(&recording.id);
-                let stored = std::fs::read(folder.join(one["sha256"].as_str().unwrap())).unwrap();
-                assert!(stored == bytes[&name], "{} {name:?}", recording.id);
+                let object = format!("{}/{}", recording.id, one["sha256"].as_str().unwrap());
+                assert!(stored[&object] == bytes[&name], "{} {name:?}", recording.id);
             }
         }
     }

@@ -26,3 +26,4 @@ mod judges;
 mod lines;
 mod people;
 mod postgres;
+mod s3;

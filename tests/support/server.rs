@@ -5,9 +5,10 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -168,6 +169,18 @@ impl Server {
         Answer::read(&output.expect("curl runs (script/setup installs it)").stdout)
     }
 
+    /// All that lies in its store, as `<recording>/<name>`.
+    pub fn stored(&self) -> BTreeMap<String, Vec<u8>> {
+        let bucket = std::env::var("DESKREEL_TEST_S3");
+        let copy = bucket.map(|bucket| copy_of(&bucket, name(&self.folder)));
+        let footage = copy.as_ref().map_or(self.folder.path().join("footage"), |copy| copy.path().to_owned());
+        let entries = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let recordings = entries(&footage).filter(|path| path.is_dir());
+        let objects = recordings.flat_map(|recording| entries(&recording).collect::<Vec<_>>());
+        let name = |path: &Path| path.strip_prefix(&footage).unwrap().to_str().unwrap().to_owned();
+        objects.map(|path| (name(&path), fs::read(path).unwrap())).collect()
+    }
+
     pub fn log_in(&self, name: &str) -> Who {
         let body = serde_json::json!({ "name": name, "password": "correct horse" });
         let answer = self.ask(&Who::Nobody, "POST", "/api/v1/session", Some(body));
@@ -208,17 +221,47 @@ fn write_file(folder: &TempDir, listen: &str, database: &str, more: &str) {
     let scheme = if more.contains("scheme =") { "" } else { "scheme = \"http\"\n" };
     let text = format!(
         "version = 1\nname = \"test\"\n[server]\nlisten = \"{listen}\"\n{scheme}\
-         database = \"{database}\"\nstorage = \"file://{}\"\n{more}",
-        folder.path().join("footage").display()
+         database = \"{database}\"\nstorage = \"{}\"\n{more}",
+        storage(folder)
     );
     fs::write(folder.path().join("server.toml"), text).unwrap();
+}
+
+/// A bucket that is there, where the tests are run so; each server's objects begin with its folder's name.
+fn storage(folder: &TempDir) -> String {
+    match std::env::var("DESKREEL_TEST_S3") {
+        Err(_) => format!("file://{}", folder.path().join("footage").display()),
+        Ok(bucket) => format!("s3://{bucket}/{}", name(folder)),
+    }
+}
+
+fn name(folder: &TempDir) -> &str {
+    folder.path().file_name().unwrap().to_str().unwrap()
+}
+
+/// Of all objects of the bucket that begin so, as files.
+fn copy_of(bucket: &str, prefix: &str) -> TempDir {
+    const COPY: &str = r#"
+import boto3, pathlib, sys
+bucket, prefix, folder = sys.argv[1:]
+s3 = boto3.resource("s3", region_name="us-east-1").Bucket(bucket)
+for one in s3.objects.filter(Prefix=prefix + "/"):
+    to = pathlib.Path(folder, one.key.removeprefix(prefix + "/"))
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_bytes(one.get()["Body"].read())
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
+    let output = Command::new(python).args(["-c", COPY, bucket, prefix]).arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    folder
 }
 
 fn database(folder: &TempDir) -> String {
     match std::env::var("DESKREEL_TEST_POSTGRES") {
         Err(_) => format!("sqlite://{}", folder.path().join("index.db").display()),
         Ok(url) => {
-            let name = folder.path().file_name().unwrap().to_str().unwrap().replace('.', "t").to_lowercase();
+            let name = name(folder).replace('.', "t").to_lowercase();
             let output = Command::new("psql").args([&url, "-qc", &format!("CREATE SCHEMA {name}")]).output();
             let output = output.expect("psql runs");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

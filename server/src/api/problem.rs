@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use crate::error::Error;
+use crate::error::{Error, told};
 
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -56,9 +56,7 @@ impl Problem {
 /// What the server could not do. The log has what went wrong; the answer does not, since it may name files.
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
-        let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-        let whole: Vec<_> = chain.map(ToString::to_string).collect();
-        tracing::error!(error = whole.join(": "), fault = %error.fault(), "a request failed");
+        tracing::error!(error = told(&error), fault = %error.fault(), "a request failed");
         if error.is_full() {
             return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "There is no room on the server")
                 .retry_after(60);
