@@ -10,6 +10,8 @@ mod ingest;
 
 // What people ask for.
 mod admin;
+mod export;
+mod files;
 mod interactions;
 mod link;
 mod media;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::api::{Brake, Person, Problem};
@@ -83,6 +83,8 @@ pub struct Shared {
     pub brake: Brake,
     /// Passwords are judged one or two at a time: each takes 19 MiB, and nobody is to run the server out of them.
     judges: Semaphore,
+    /// Exports are laid out two at a time: the tables of a day of footage are tens of megabytes.
+    exports: Semaphore,
     /// Who looked at what, and when that was last written down.
     looks: Mutex<HashMap<(String, String), i64>>,
 }
@@ -114,6 +116,7 @@ impl App {
             shares: Shares::default(),
             brake: Brake::default(),
             judges: Semaphore::new(2),
+            exports: Semaphore::new(2),
             looks: Mutex::default(),
         };
         Ok(App(Arc::new(shared)))
@@ -135,6 +138,11 @@ impl App {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, title).retry_after(5)
         })?;
         Ok(Room { _permit: permit.map_err(|_| Error::GoingDown)?, _share: share })
+    }
+
+    /// A turn to lay out an export, kept until it is laid out.
+    pub async fn exporting(&self) -> Result<SemaphorePermit<'_>> {
+        self.exports.acquire().await.map_err(|_| Error::GoingDown)
     }
 
     pub async fn log_in(&self, name: &str, password: &str) -> Result<Option<Person>> {

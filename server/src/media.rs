@@ -3,13 +3,21 @@
 //! Players want pieces that begin with a keyframe, and keyframes are seconds apart on a screen: a *run* is the fragments from one
 //! keyframe to the next. Pure: what is there comes in, what a player reads comes out.
 
+mod film;
 mod movie;
 mod playlist;
+mod turns;
 
 use std::fmt::Write;
+use std::ops::Range;
+use std::sync::Arc;
 
-pub use movie::{Movie, Piece};
+use axum::body::Bytes;
+
+pub use film::{Film, Frames, Take};
+pub use movie::movie;
 pub use playlist::playlist;
+pub use turns::{Span, Turn, turns};
 
 use crate::db::recordings::{Held, Name, Times};
 
@@ -29,6 +37,73 @@ pub struct Part {
     pub number: u32,
     pub header: Held,
     pub runs: Vec<Run>,
+}
+
+/// What is answered, made of stored objects and of what is written around them; whole, or a range of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct File {
+    pub pieces: Vec<Piece>,
+    /// Bytes.
+    pub size: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    Bytes(Bytes),
+    /// Some of an object of the store.
+    Object {
+        recording: Arc<str>,
+        sha256: String,
+        bytes: Range<u64>,
+    },
+}
+
+impl File {
+    fn push(&mut self, piece: Piece) {
+        self.size += piece.size();
+        self.pieces.push(piece);
+    }
+
+    /// The pieces of a range of bytes, each cut to what is wanted of it.
+    pub fn range(&self, range: Range<u64>) -> Vec<Piece> {
+        let mut at = 0;
+        let mut wanted = Vec::new();
+        for piece in &self.pieces {
+            let end = at + piece.size();
+            let (from, to) = (range.start.max(at), range.end.min(end));
+            if from < to {
+                wanted.push(piece.cut(from - at..to - at));
+            }
+            at = end;
+        }
+        wanted
+    }
+}
+
+impl Piece {
+    /// All of a stored file.
+    pub fn whole(recording: &Arc<str>, held: &Held) -> Piece {
+        Piece::Object { recording: recording.clone(), sha256: held.sha256.clone(), bytes: 0..held.size }
+    }
+
+    fn size(&self) -> u64 {
+        match self {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::Object { bytes, .. } => bytes.end - bytes.start,
+        }
+    }
+
+    /// `range` lies within.
+    fn cut(&self, range: Range<u64>) -> Piece {
+        match self {
+            Piece::Bytes(bytes) => Piece::Bytes(bytes.slice(range.start as usize..range.end as usize)),
+            Piece::Object { recording, sha256, bytes } => Piece::Object {
+                recording: recording.clone(),
+                sha256: sha256.clone(),
+                bytes: bytes.start + range.start..bytes.start + range.end,
+            },
+        }
+    }
 }
 
 /// Fragments of one part; the first begins with a keyframe.

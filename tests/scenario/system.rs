@@ -9,6 +9,7 @@
 //! end                                        what has become of it all, once it is final
 //! ```
 //!
+//! `end` also takes each interaction as one file, and tells whom it shows, and up to when.
 //! `end` proves of each picture of each recording that it is its agent's, and that it lies where the index says, by the time
 //! of day that is painted in it.
 
@@ -21,7 +22,7 @@ use deskreel_model::Utc;
 use serde_json::{Value, json};
 
 use crate::scenario_file::event;
-use crate::server::{Server, Who};
+use crate::server::{Answer, Server, Who};
 use crate::support::counter;
 use crate::support::daemon::{Ann, Daemon};
 
@@ -103,8 +104,10 @@ impl Site {
         let token = self.server.folder.path().join(format!("token-{place}"));
         fs::write(&token, self.server.enrol(place)).unwrap();
         let source = self.desks.len() as u16 + 11;
+        // Not two agents have a screen of the same size.
+        let width = 320 + 32 * self.desks.len();
         let pipeline = format!(
-            "[source.screen]\nplugin = \"source.synthetic\"\nmode = \"counter\"\nclock = \"day\"\nseed = {source}\nwidth = 320\n\
+            "[source.screen]\nplugin = \"source.synthetic\"\nmode = \"counter\"\nclock = \"day\"\nseed = {source}\nwidth = {width}\n\
              height = 180\nfps = {FPS}\nmax_fps = {FPS}\nchanges_only = false\n\
              [encoder.video]\nfrom = \"screen\"\nplugin = \"encoder.x264\"\n\
              [link]\nserver = \"{url}\"\ntoken_file = {token:?}\n\
@@ -242,6 +245,11 @@ impl Site {
         found.iter().for_each(|found| self.table(found, out));
         assert_eq!(shown, *out, "what is shown at once is what is final");
         self.pictures(&found, playable);
+        for found in &found {
+            let shown = self.film(found);
+            let id = found["interaction"].as_str().unwrap();
+            writeln!(out, "{id} as one file: {}", shown.join(", ")).unwrap();
+        }
     }
 
     /// Each picture of each recording lies where the index says, and each segment has its pictures from begin to end.
@@ -293,12 +301,57 @@ impl Site {
         );
     }
 
+    /// Whom the interaction's file shows one after the other, and up to when, as the time of day in its pictures says.
+    fn film(&self, found: &Value) -> Vec<String> {
+        let id = found["interaction"].as_str().unwrap();
+        let path = format!("/api/v1/interactions/{id}/export");
+        let pictures = self.pictures_of(&self.server.ask(&self.root, "POST", &path, Some(json!({}))), id);
+        assert_eq!(pictures[0].0, 0, "it begins at once");
+        let since =
+            |(at, picture): &(i64, counter::Reading)| self.of_day(picture, self.desk_of(picture)) - at;
+        let mut turns: Vec<Vec<_>> = Vec::new();
+        for two in pictures.windows(2) {
+            let [one, next] = two else { continue };
+            let goes_on = one.1.source == next.1.source && (since(one) - since(next)).abs() <= EXACT_MS;
+            match turns.last_mut() {
+                Some(turn) if goes_on => turn.push(next),
+                _ => turns.push(vec![next]),
+            }
+        }
+        let mut shown = Vec::new();
+        for (turn, next) in turns.iter().zip(turns.iter().skip(1).map(|next| next.first()).chain([None])) {
+            let [_, .., last] = turn[..] else { panic!("a turn of a picture or two: {turn:?}") };
+            let agent = &self.desk_of(&last.1).agent;
+            // Not of the first, of which only the end may be shown.
+            let end = next.map_or(last.0 + 1000 / i64::from(FPS), |next| next.0) + since(last);
+            // When a recorder died, and when it was back, is its own affair.
+            let is_cut = next.is_some_and(|next| next.1.source == last.1.source);
+            let end = if is_cut { "?".to_owned() } else { ((end as f64 / 100.0).round() / 10.0).to_string() };
+            shown.push(format!("{agent} ..{end}"));
+        }
+        shown
+    }
+
+    fn desk_of(&self, picture: &counter::Reading) -> &Desk {
+        self.desks.iter().find(|desk| desk.source == picture.source).unwrap()
+    }
+
+    /// When a picture was painted, in milliseconds since the first event.
+    fn of_day(&self, picture: &counter::Reading, desk: &Desk) -> i64 {
+        let ms = i64::from(picture.time_ms) - desk.clock_ms;
+        (ms - ms_of(&self.began.unwrap().to_string()) + DAY_MS / 2).rem_euclid(DAY_MS) - DAY_MS / 2
+    }
+
     /// What each picture of a recording says, with its media time in milliseconds.
     fn read(&self, recording: &str) -> Vec<(i64, counter::Reading)> {
         let movie = self.server.get(&self.root, &format!("/api/v1/recordings/{recording}/movie.mp4"));
-        assert_eq!(movie.status, 200, "{recording}");
-        let file = self.server.folder.path().join(format!("{recording}.mp4"));
-        fs::write(&file, movie.body).unwrap();
+        self.pictures_of(&movie, recording)
+    }
+
+    fn pictures_of(&self, movie: &Answer, name: &str) -> Vec<(i64, counter::Reading)> {
+        assert_eq!(movie.status, 200, "{name}: {}", movie.text());
+        let file = self.server.folder.path().join(format!("{name}.mp4"));
+        fs::write(&file, &movie.body).unwrap();
         let frames = counter::read_file(&file).into_iter();
         frames.filter_map(|frame| Some(((frame.pts_ns / 1_000_000) as i64, frame.reading?))).collect()
     }

@@ -110,13 +110,40 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
         String::from_utf8_lossy(&output.stderr)
     );
 
-    // A clip of the second half.
-    let clip = json!({ "recording": recording, "from_ms": 2500, "to_ms": 3000 });
+    // A clip begins and ends where it was said, in the midst of two keyframes: each frame that is on then, and no other.
+    let at = |frame: &counter::Frame| frame.pts_ns / 1_000_000;
+    let (from, to) = (at(&counted[7]) + 40, at(&counted[16]) + 10);
+    let clip = json!({ "recording": recording, "from_ms": from, "to_ms": to });
     let clip = server.ask(&who, "POST", "/api/v1/interactions/77/export", Some(clip));
     assert_eq!(clip.status, 200, "{}", clip.text());
     std::fs::write(&file, &clip.body).unwrap();
-    let some = counter::read_file(&file);
-    assert!(!some.is_empty() && some.len() < counted.len(), "{} of {}", some.len(), counted.len());
+    crate::support::recorder::assert_ffmpeg_accepts(&file);
+    let shown: Vec<_> = counter::read_file(&file);
+    let numbers = |frames: &[counter::Frame]| {
+        frames.iter().map(|frame| frame.reading.unwrap().number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&shown), numbers(&counted[7..=16]));
+    assert_eq!(at(&shown[0]), 0);
+    assert!(at(&shown[1]).abs_diff(at(&counted[8]) - from) <= 1, "{} {from}", at(&shown[1]));
+
+    // Of the interaction: the call alone, of what the recording has.
+    let call = server.ask(&who, "POST", "/api/v1/interactions/77/export", Some(json!({})));
+    assert_eq!(
+        (call.status, call.header("content-disposition")),
+        (200, Some("attachment; filename=\"77.mp4\""))
+    );
+    std::fs::write(&file, &call.body).unwrap();
+    let shown = counter::read_file(&file).len();
+    assert!(shown > 20 && shown <= counted.len(), "{shown} of {}", counted.len());
+    for (wrong, status) in [
+        (json!({ "from_ms": 3_600_000 }), 422),
+        (json!({ "recording": recording, "from_ms": 3_600_000 }), 422),
+        (json!({ "recording": "r-9" }), 422),
+        (json!({ "recording": recording, "from_ms": -1 }), 422),
+    ] {
+        let answer = server.ask(&who, "POST", "/api/v1/interactions/77/export", Some(wrong.clone()));
+        assert_eq!(answer.status, status, "{wrong} {}", answer.text());
+    }
 }
 
 /// A recording of an agent and a call, with noise for footage.

@@ -77,8 +77,8 @@ fn check(bytes: &[u8]) -> u32 {
 /// Decodes the file's video with FFmpeg and reads each picture, one in memory at a time.
 pub fn read_file(path: &Path) -> Vec<Frame> {
     let (width, height) = size(path);
-    // The upper rows are all that is read; showinfo tells their times, in the same order.
-    let rows = (ROWS * 16).min(height);
+    // The upper left corner is all that is read, whatever size later pictures have; showinfo tells their times, in the same order.
+    let (width, rows) = ((COLUMNS * 16).min(width), (ROWS * 16).min(height));
     let filter = format!("extractplanes=y,crop={width}:{rows}:0:0,showinfo=checksum=0");
     let mut ffmpeg = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner", "-nostats", "-copyts", "-i"])

@@ -9,6 +9,8 @@
 //! - one `trun`, whose samples lie in the `mdat` in the same order and without holes;
 //! - nothing but these two boxes in a fragment.
 //!
+//! A [`movie`] is the head of one ordinary file with frames of many fragments: a clip, or all of several recordings.
+//!
 //! The samples of the fragment that is still growing are kept in a [tail](mod@tail), so that a killed worker costs
 //! frames and not a second.
 
@@ -16,6 +18,7 @@ mod av1;
 mod codec;
 mod fragment;
 mod header;
+mod movie;
 mod read;
 pub mod tail;
 mod time;
@@ -24,7 +27,8 @@ pub use av1::av1c;
 pub use codec::{Codec, VideoConfig, codec_string};
 pub use fragment::{Sample, SampleInfo, fragment, fragment_header};
 pub use header::header;
-pub use read::{FragmentInfo, HeaderInfo, read_fragment, read_header};
+pub use movie::{Chunk, Edit, ParameterSets, movie};
+pub use read::{FragmentInfo, HeaderInfo, read_fragment, read_fragment_start, read_header};
 pub use tail::{Tail, read_tail, tail_head, tail_record};
 pub use time::{TIMESCALE, nanos, ticks};
 

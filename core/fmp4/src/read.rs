@@ -58,10 +58,19 @@ pub fn read_header(bytes: &[u8]) -> Result<HeaderInfo, Error> {
 }
 
 pub fn read_fragment(bytes: &[u8]) -> Result<FragmentInfo, Error> {
+    read_fragment_start(bytes, bytes.len() as u64)
+}
+
+/// The same, of its first bytes: those up to the samples' data are enough. `size` is that of the whole fragment.
+pub fn read_fragment_start(bytes: &[u8], size: u64) -> Result<FragmentInfo, Error> {
     let (moof, mdat_at) = boxed(bytes, 0, "moof")?;
-    let (mdat, end) = boxed(bytes, mdat_at, "mdat")?;
-    if end != bytes.len() {
-        return Err(Error::NotOurs("there is something behind the fragment"));
+    let mdat = boxed_start(bytes, mdat_at, "mdat")?;
+    let payload = mdat_at + BOX_HEADER;
+    if mdat_at as u64 + mdat != size {
+        return Err(match mdat_at as u64 + mdat > size {
+            true => Error::Torn { name: "mdat", at: mdat_at },
+            false => Error::NotOurs("there is something behind the fragment"),
+        });
     }
     let moof = Moof::decode_body(&mut &*moof).map_err(|source| Error::Read { name: "moof", source })?;
     let [traf] = moof.traf.as_slice() else {
@@ -73,7 +82,6 @@ pub fn read_fragment(bytes: &[u8]) -> Result<FragmentInfo, Error> {
     if traf.tfhd.track_id != TRACK_ID || run.samples.is_empty() {
         return Err(Error::NotOurs("fragment has another track or no samples"));
     }
-    let payload = mdat_at + BOX_HEADER;
     if run.data_offset.and_then(|offset| usize::try_from(offset).ok()) != Some(payload) {
         return Err(Error::NotOurs("samples do not begin where the mdat begins"));
     }
@@ -88,7 +96,7 @@ pub fn read_fragment(bytes: &[u8]) -> Result<FragmentInfo, Error> {
         samples.push(sample);
         decode = next;
     }
-    if samples.iter().map(|sample| sample.size).sum::<usize>() != mdat.len() {
+    if samples.iter().map(|sample| sample.size as u64).sum::<u64>() != mdat - BOX_HEADER as u64 {
         return Err(Error::NotOurs("samples do not fill the mdat"));
     }
     Ok(FragmentInfo {
@@ -121,13 +129,23 @@ fn sample(index: usize, decode: u64, entry: &TrunEntry) -> Result<(SampleInfo, u
 /// The body of the box `name` at byte `at`, and where the box ends.
 fn boxed<'a>(bytes: &'a [u8], at: usize, name: &'static str) -> Result<(&'a [u8], usize), Error> {
     let torn = || Error::Torn { name, at };
+    let size = boxed_start(bytes, at, name)?;
+    let end = usize::try_from(size).ok().and_then(|size| at.checked_add(size)).ok_or_else(torn)?;
+    let body = bytes.get(at + BOX_HEADER..end).ok_or_else(torn)?;
+    Ok((body, end))
+}
+
+/// How long the box `name` at byte `at` says that it is.
+fn boxed_start(bytes: &[u8], at: usize, name: &'static str) -> Result<u64, Error> {
+    let torn = || Error::Torn { name, at };
     let head = bytes.get(at..).and_then(|rest| rest.first_chunk::<BOX_HEADER>()).ok_or_else(torn)?;
     let [s0, s1, s2, s3, kind @ ..] = *head;
     if kind != *name.as_bytes() {
         let found = kind.escape_ascii().to_string();
         return Err(Error::UnexpectedBox { expected: name, found, at });
     }
-    let end = at.checked_add(u32::from_be_bytes([s0, s1, s2, s3]) as usize).ok_or_else(torn)?;
-    let body = bytes.get(at + BOX_HEADER..end).ok_or_else(torn)?;
-    Ok((body, end))
+    match u32::from_be_bytes([s0, s1, s2, s3]).into() {
+        size if size < BOX_HEADER as u64 => Err(torn()),
+        size => Ok(size),
+    }
 }

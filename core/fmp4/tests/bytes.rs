@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use deskreel_fmp4::{
-    Codec, Error, Sample, VideoConfig, codec_string, fragment, fragment_header, header, nanos, read_fragment,
-    read_header, read_tail, tail_head, tail_record, ticks,
+    Chunk, Codec, Edit, Error, ParameterSets, Sample, SampleInfo, VideoConfig, codec_string, fragment,
+    fragment_header, header, movie, nanos, read_fragment, read_header, read_tail, tail_head, tail_record,
+    ticks,
 };
+use mp4_atom::{Ftyp, Moov, ReadFrom};
 use proptest::prelude::*;
 
 /// Constrained baseline, level 4.2; the parameter sets are placeholders.
@@ -206,4 +208,40 @@ proptest! {
             let _ = read_tail(&bytes);
         }
     }
+}
+
+#[test]
+fn the_frames_of_a_movie_lie_where_its_tables_say_also_beyond_4_gib() {
+    let configs = [config(), VideoConfig { width: 640, ..config() }];
+    let sample = |at_ms: u64, size: usize| SampleInfo { size, ..sample(at_ms, at_ms == 0, b"").info() };
+    let chunk = |config: usize, at_ms: u64, size: usize| Chunk {
+        config,
+        samples: vec![sample(at_ms, size), sample(at_ms + 33, size)],
+    };
+    let edits = [Edit { from_ns: 0, duration_ns: 132_000_000 }];
+    for (size, is_wide) in [(1000, false), (2 << 30, true)] {
+        let bytes = movie(&configs, &[chunk(0, 0, size), chunk(1, 66, size)], &edits).unwrap();
+        let mut boxes = bytes.as_slice();
+        Ftyp::read_from(&mut boxes).unwrap();
+        let moov = Moov::read_from(&mut boxes).unwrap();
+        let stbl = &moov.trak[0].mdia.minf.stbl;
+        let narrow = stbl.stco.as_ref().map(|stco| stco.entries.iter().map(|at| u64::from(*at)).collect());
+        let offsets: Vec<u64> = narrow.or(stbl.co64.as_ref().map(|co64| co64.entries.clone())).unwrap();
+        assert_eq!(stbl.co64.is_some(), is_wide);
+        assert_eq!(offsets, [bytes.len() as u64, bytes.len() as u64 + 2 * size as u64]);
+        let described: Vec<u32> = stbl.stsc.entries.iter().map(|run| run.sample_description_index).collect();
+        assert_eq!(described, [1, 2]);
+    }
+}
+
+#[test]
+fn parameter_sets_go_behind_the_delimiter() {
+    let sets = ParameterSets::of(&config()).unwrap();
+    assert_eq!(sets.bytes, [&[0, 0, 0, 4][..], &AVCC[8..12], &[0, 0, 0, 3], &AVCC[15..18]].concat());
+    assert_eq!(sets.place(&[0, 0, 0, 2, 9, 0xf0]), 6);
+    for start in [&[0, 0, 0, 9, 0x65][..], &[0, 0, 0], &[]] {
+        assert_eq!(sets.place(start), 0);
+    }
+    let av1 = VideoConfig { codec: Codec::Av1 { av1c: AV1C.to_vec() }, ..config() };
+    assert_eq!(ParameterSets::of(&av1).unwrap().bytes, [0; 0]);
 }

@@ -6,7 +6,9 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use deskreel_fmp4::{Sample, fragment, header, read_fragment};
+use deskreel_fmp4::{
+    Chunk, Edit, ParameterSets, Sample, VideoConfig, fragment, header, movie, read_fragment,
+};
 use support::{Footage, HEIGHT, WIDTH};
 
 #[test]
@@ -73,6 +75,96 @@ fn a_fragment_that_ffmpeg_took_reads_back_as_it_was_written() {
         // Half a tick is 5556 ns.
         assert!(back.pts_ns.abs_diff(sample.pts_ns) <= 5_556);
     }
+}
+
+#[test]
+fn a_movie_of_two_configurations_shows_each_frame_that_its_edits_name_and_no_other() {
+    // CABAC with delimiters, then CAVLC without: whoever keeps the first configuration misreads the second.
+    let mut first = Footage::coded(60, 25, "medium", "");
+    for (_, data) in &mut first.frames {
+        data.splice(0..0, [0, 0, 0, 2, 9, 0xf0]);
+    }
+    let second = Footage::coded(45, 20, "ultrafast", ":cabac=0");
+    let frame_ns = 1_000_000_000 / 30;
+    // Of each a stretch that begins and ends between two keyframes; the second one follows in the file's time.
+    let edit = |from: u64, frames: u64| Edit { from_ns: from * frame_ns, duration_ns: frames * frame_ns };
+    let edits = [edit(10, 45), edit(60 + 5, 37)];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("movie.mp4");
+    std::fs::write(&file, film(&[&first, &second], 60 * frame_ns, &edits)).unwrap();
+
+    assert_eq!(strict_decode(&file), "");
+    let stream = probe(&file, "stream=codec_tag_string,nb_read_frames");
+    assert_eq!(stream["streams"][0]["codec_tag_string"], "avc3");
+    let mut due = alone(&first, 10..55);
+    due.extend(alone(&second, 5..42));
+    assert_eq!(pictures(&file), due);
+    // Sought, too: into the second part.
+    let from_second = pictures_from(&file, "2");
+    assert!(!from_second.is_empty() && due.ends_with(&from_second), "{} pictures", from_second.len());
+}
+
+#[test]
+fn a_movie_of_one_configuration_is_as_its_fragments_are() {
+    let footage = Footage::new(40, 20);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("movie.mp4");
+    let edits = [Edit { from_ns: 0, duration_ns: 40_000_000_000 / 30 }];
+    std::fs::write(&file, film(&[&footage], 0, &edits)).unwrap();
+    assert_eq!(strict_decode(&file), "");
+    assert_eq!(probe(&file, "stream=codec_tag_string")["streams"][0]["codec_tag_string"], "avc1");
+    assert_eq!(pictures(&file), alone(&footage, 0..40));
+}
+
+/// A chunk of each footage, the second one `after_ns`, with its frames behind the tables.
+fn film(footage: &[&Footage], after_ns: u64, edits: &[Edit]) -> Vec<u8> {
+    let configs: Vec<VideoConfig> = footage.iter().map(|one| one.config.clone()).collect();
+    let (mut chunks, mut payload) = (Vec::new(), Vec::<u8>::new());
+    for (config, one) in footage.iter().enumerate() {
+        let sets = ParameterSets::of(&one.config).unwrap();
+        let mut samples = Vec::new();
+        for sample in one.samples(config as u64 * after_ns) {
+            let mut info = sample.info();
+            let place = sets.place(sample.data);
+            payload.extend(&sample.data[..place]);
+            if footage.len() > 1 && sample.keyframe {
+                payload.extend(&sets.bytes);
+                info.size += sets.bytes.len();
+            }
+            payload.extend(&sample.data[place..]);
+            samples.push(info);
+        }
+        chunks.push(Chunk { config, samples });
+    }
+    let mut bytes = movie(&configs, &chunks, edits).unwrap();
+    bytes.extend(payload);
+    bytes
+}
+
+/// Hashes of some pictures of what was encoded.
+fn alone(footage: &Footage, range: std::ops::Range<usize>) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("part.mp4");
+    write(&file, footage, footage.samples(0).chunks(30));
+    pictures(&file)[range].to_vec()
+}
+
+fn pictures(file: &Path) -> Vec<String> {
+    pictures_from(file, "0")
+}
+
+/// Hashes of the pictures from a second on.
+fn pictures_from(file: &Path, second: &str) -> Vec<String> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-ss", second, "-i"])
+        .arg(file)
+        .args(["-fps_mode", "passthrough", "-f", "framemd5", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
 }
 
 fn write<'a>(file: &Path, footage: &Footage, fragments: impl Iterator<Item = &'a [Sample<'a>]>) {

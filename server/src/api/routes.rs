@@ -10,7 +10,7 @@ use axum::routing::{delete, get, post, put};
 use serde_json::{Value, json};
 
 use super::problem::{Answer, Problem};
-use super::{admin, ingest, interactions, link, media, session};
+use super::{admin, export, ingest, interactions, link, media, session};
 use crate::app::App;
 use crate::player;
 
@@ -31,10 +31,10 @@ pub fn router(app: App) -> Router {
         .route("/interactions/{interaction}/notes", post(interactions::add_note))
         .route("/interactions/{interaction}/notes/{note}", delete(interactions::remove_note))
         .route("/interactions/{interaction}/hold", post(interactions::hold).delete(interactions::release))
-        .route("/interactions/{interaction}/export", post(media::export))
+        .route("/interactions/{interaction}/export", post(export::interaction))
         .route("/recordings/{recording}", get(media::recording))
         .route("/recordings/{recording}/hls/{playlist}", get(media::hls))
-        .route("/recordings/{recording}/movie.mp4", get(media::movie))
+        .route("/recordings/{recording}/movie.mp4", get(export::recording))
         .route("/live", get(media::live))
         .route("/agents", get(admin::agents).post(admin::set_agents))
         .route("/groups", get(admin::groups).post(admin::set_groups))

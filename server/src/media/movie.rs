@@ -1,70 +1,35 @@
-//! One file that any player takes: the header, an index of the runs (`sidx`, so that it can be sought in), the fragments.
+//! One file that any player takes and that costs nothing to make: the header, an index of the runs (`sidx`, so that it can be sought
+//! in), the fragments as they are.
 //!
 //! Parts go into one file where they have the same header, which is so after an encoder or a worker was replaced by the same.
+//! Others are a [`Film`](super::Film).
 
-use std::ops::Range;
+use std::sync::Arc;
 
-use super::Reel;
+use axum::body::Bytes;
+
+use super::{File, Piece, Reel};
 
 /// Ticks per second in our headers and fragments.
 const TIMESCALE: u32 = deskreel_fmp4::TIMESCALE;
 /// Most references that an index has room for.
 const MOST: usize = 0xffff;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Movie {
-    pieces: Vec<Piece>,
-    pub size: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
-    Bytes(Vec<u8>),
-    /// An object of the store, and its size.
-    Object(String, u64),
-}
-
-impl Piece {
-    fn size(&self) -> u64 {
-        match self {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Object(_, size) => *size,
-        }
+/// `None`: its parts have different headers, or there is none.
+pub fn movie(recording: &Arc<str>, reel: &Reel) -> Option<File> {
+    let first = reel.parts.first()?;
+    if reel.parts.iter().any(|part| part.header.sha256 != first.header.sha256) {
+        return None;
     }
-}
-
-impl Movie {
-    /// `Err`: its parts cannot be in one file, or there is nothing.
-    pub fn new(reel: &Reel) -> Result<Movie, &'static str> {
-        let Some(first) = reel.parts.first() else { return Err("There is no footage") };
-        if reel.parts.iter().any(|part| part.header.sha256 != first.header.sha256) {
-            return Err(
-                "The parts of this recording have different headers, and are no one file; use its playlist",
-            );
-        }
-        let mut pieces = vec![Piece::Object(first.header.sha256.clone(), first.header.size)];
-        pieces.extend(sidx(reel).map(Piece::Bytes));
-        for (held, _) in reel.runs().flat_map(|(_, run)| &run.fragments) {
-            pieces.push(Piece::Object(held.sha256.clone(), held.size));
-        }
-        let size = pieces.iter().map(Piece::size).sum();
-        Ok(Movie { pieces, size })
+    let mut file = File::default();
+    file.push(Piece::whole(recording, &first.header));
+    if let Some(sidx) = sidx(reel) {
+        file.push(Piece::Bytes(Bytes::from(sidx)));
     }
-
-    /// The pieces of a range of bytes, and what is wanted of each.
-    pub fn pieces(&self, range: Range<u64>) -> Vec<(Piece, Range<u64>)> {
-        let mut at = 0;
-        let mut wanted = Vec::new();
-        for piece in &self.pieces {
-            let end = at + piece.size();
-            let (from, to) = (range.start.max(at), range.end.min(end));
-            if from < to {
-                wanted.push((piece.clone(), from - at..to - at));
-            }
-            at = end;
-        }
-        wanted
+    for (held, _) in reel.runs().flat_map(|(_, run)| &run.fragments) {
+        file.push(Piece::whole(recording, held));
     }
+    Some(file)
 }
 
 /// `None`: too much for one; the file is played from its start all the same.
@@ -109,23 +74,23 @@ mod tests {
     fn any_range_of_a_movie_is_what_the_whole_has_there() {
         let fragments =
             vec![held(1, 0, 0, false), held(1, 1, 0, true), held(1, 2, 1, false), held(1, 3, 2, true)];
-        let movie = Movie::new(&Reel::new(0, false, "video", fragments)).unwrap();
+        let movie = movie(&"r-1".into(), &Reel::new(0, false, "video", fragments)).unwrap();
         let index = 8 + 32 + 2 * 12;
         assert_eq!(movie.size, 100 + index + 1001 + 1002 + 1003);
         for (from, to) in [(0, movie.size), (0, 1), (99, 101), (100 + index, 100 + index + 1), (1200, 2300)] {
-            let total: u64 = movie.pieces(from..to).iter().map(|(_, range)| range.end - range.start).sum();
+            let total: u64 = movie.range(from..to).iter().map(Piece::size).sum();
             assert_eq!(total, to - from);
         }
-        let [(Piece::Object(one, first), two)] = &movie.pieces(2000..2001)[..] else { panic!("one piece") };
-        assert_eq!((one.as_str(), *first), ("1-2", 1002));
-        assert_eq!(two.start, 2000 - (100 + index + 1001));
+        let [Piece::Object { sha256, bytes, .. }] = &movie.range(2000..2001)[..] else { panic!("one piece") };
+        let at = 2000 - (100 + index + 1001);
+        assert_eq!((sha256.as_str(), bytes), ("1-2", &(at..at + 1)));
     }
 
     #[test]
     fn parts_with_other_headers_are_no_one_file() {
         let fragments =
             vec![held(1, 0, 0, false), held(1, 1, 0, true), held(2, 0, 0, false), held(2, 1, 2, true)];
-        assert!(Movie::new(&Reel::new(0, false, "video", fragments)).is_err());
-        assert!(Movie::new(&Reel::new(0, false, "video", Vec::new())).is_err());
+        let movie = |fragments| movie(&"r-1".into(), &Reel::new(0, false, "video", fragments));
+        assert!(movie(fragments).is_none() && movie(Vec::new()).is_none());
     }
 }

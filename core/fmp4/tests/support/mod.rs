@@ -16,11 +16,16 @@ pub struct Footage {
 impl Footage {
     /// x264 at 30 frames per second, a keyframe every `gop` frames; no reordering.
     pub fn new(frames: u32, gop: u32) -> Footage {
+        Footage::coded(frames, gop, "ultrafast", "")
+    }
+
+    /// With a preset and parameters of x264's.
+    pub fn coded(frames: u32, gop: u32, preset: &str, more: &str) -> Footage {
         let source = format!("testsrc2=size={WIDTH}x{HEIGHT}:rate=30");
-        let x264 = format!("aud=1:keyint={gop}:scenecut=0:bframes=0:threads=1");
+        let x264 = format!("aud=1:keyint={gop}:scenecut=0:bframes=0:threads=1{more}");
         let output = Command::new("ffmpeg")
             .args(["-v", "error", "-f", "lavfi", "-i", &source, "-frames:v", &frames.to_string()])
-            .args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-x264-params", &x264])
+            .args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", preset, "-x264-params", &x264])
             .args(["-f", "h264", "-"])
             .output()
             .expect("ffmpeg is installed");

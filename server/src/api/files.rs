@@ -1,0 +1,107 @@
+//! Sends files that are made of what is stored, whole or by range (RFC 9110, 14).
+
+use std::ops::Range;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::problem::{Answer, Problem};
+use crate::app::App;
+use crate::media::{File, Piece};
+
+/// The whole, or the range that is asked for.
+pub fn send(app: &App, file: &File, headers: &HeaderMap, tag: &str) -> Answer {
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let same = headers.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
+    let (status, range) = match range.filter(|_| same).map(|text| byte_range(text, file.size)) {
+        None | Some(Wanted::All) => (StatusCode::OK, 0..file.size),
+        Some(Wanted::Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
+        Some(Wanted::Nothing) => {
+            let mut response =
+                Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "The file ends before that").into_response();
+            content_range(response.headers_mut(), &format!("bytes */{}", file.size));
+            return Ok(response);
+        }
+    };
+    let mut response = (status, pour(app, file.range(range.clone()))).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CONTENT_LENGTH, (range.end - range.start).into());
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    if status == StatusCode::PARTIAL_CONTENT {
+        content_range(headers, &format!("bytes {}-{}/{}", range.start, range.end - 1, file.size));
+    }
+    Ok(response)
+}
+
+fn content_range(headers: &mut HeaderMap, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(header::CONTENT_RANGE, value);
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Also where several ranges are asked for, or none that can be read: a server may answer so.
+    All,
+    Some(Range<u64>),
+    Nothing,
+}
+
+fn byte_range(text: &str, size: u64) -> Wanted {
+    let Some((from, to)) = text.strip_prefix("bytes=").and_then(|text| text.split_once('-')) else {
+        return Wanted::All;
+    };
+    let range = match (from.parse::<u64>(), to.parse::<u64>()) {
+        (Ok(from), Ok(to)) if from <= to => from..to.saturating_add(1).min(size),
+        (Ok(from), Err(_)) if to.is_empty() => from..size,
+        (Err(_), Ok(last)) if from.is_empty() => size.saturating_sub(last)..size,
+        _ => return Wanted::All,
+    };
+    if range.is_empty() { Wanted::Nothing } else { Wanted::Some(range) }
+}
+
+/// One object after the other, two ahead; never more in memory.
+pub fn pour(app: &App, pieces: Vec<Piece>) -> Body {
+    let app = app.clone();
+    let read = move |piece| {
+        let app = app.clone();
+        async move {
+            match piece {
+                Piece::Bytes(bytes) => Ok(bytes),
+                Piece::Object { recording, sha256, bytes } => {
+                    app.store.get_range(&recording, &sha256, bytes).await
+                }
+            }
+        }
+    };
+    Body::from_stream(stream::iter(pieces).map(read).buffered(2).map_err(std::io::Error::other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_rfc_9110_has_them() {
+        for (text, wanted) in [
+            ("bytes=0-9", Wanted::Some(0..10)),
+            ("bytes=90-", Wanted::Some(90..100)),
+            ("bytes=-5", Wanted::Some(95..100)),
+            ("bytes=-500", Wanted::Some(0..100)),
+            ("bytes=50-18446744073709551615", Wanted::Some(50..100)),
+            ("bytes=100-", Wanted::Nothing),
+            ("bytes=-0", Wanted::Nothing),
+            ("bytes=9-3", Wanted::All),
+            ("bytes=0-1,5-6", Wanted::All),
+            ("lines=0-9", Wanted::All),
+        ] {
+            assert_eq!(byte_range(text, 100), wanted, "{text}");
+        }
+    }
+}
