@@ -155,7 +155,9 @@ async function playlist([id], { query }) {
   }
 }
 
+/** Of one recording, from keyframe to keyframe; the real server cuts at the frame, and over all agents. */
 async function clip({ recording: id, from_ms = 0, to_ms }) {
+  if (!id) throw new Refused(422, "This server makes clips of one recording");
   const footage = recording(id);
   const runs = await footage.runs();
   const folder = await mkdtemp(join(tmpdir(), "clip-"));

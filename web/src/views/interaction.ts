@@ -146,7 +146,7 @@ export class InteractionView implements View {
         ),
       ),
       h("button", { class: "plain", title: "Copy a link to this moment (y)", on: { click: () => void this.copyLink() } }, icon("link"), h("span", {}, "Copy link")),
-      !this.isAlone && h("button", { class: "plain", title: "Download the clip, or all of this screen (d)", on: { click: () => void this.download() } }, icon("download"), h("span", { class: "download-text" }, "Download")),
+      !this.isAlone && h("button", { class: "plain", title: "Download the clip, or all: of the call, or of the screen you chose (d)", on: { click: () => void this.download() } }, icon("download"), h("span", { class: "download-text" }, "Download")),
     );
     if (currentSession()?.role === "agent") {
       this.head.append(h("p", { class: "notice-own" }, "Your screen was recorded during this contact. You see your own recordings."));
@@ -293,17 +293,21 @@ export class InteractionView implements View {
     const { stage } = this;
     if (!stage || stage.main === null || this.isAlone) return;
     const reel = stage.reels[stage.main]!;
-    const from = Math.max(0, (this.clipFrom ?? reel.from) - reel.from);
-    const to = Math.min(reel.to, this.clipTo ?? reel.to) - reel.from;
+    const whole = (at: number): number => Math.max(0, Math.round(at));
+    // What the player shows by itself, over all agents; or the one screen that somebody chose.
+    const wanted = stage.isFollowing
+      ? { from_ms: whole(this.clipFrom ?? 0), to_ms: this.clipTo === null ? null : whole(this.clipTo) }
+      : {
+          recording: reel.recording,
+          from_ms: whole((this.clipFrom ?? reel.from) - reel.from),
+          to_ms: whole(Math.min(reel.to, this.clipTo ?? reel.to) - reel.from),
+        };
+    const name = stage.isFollowing ? this.id : `${this.id}-${reel.agent}`;
     say("The clip is being cut…");
     try {
-      const file = await postForFile(`/interactions/${encodeURIComponent(this.id)}/export`, {
-        recording: reel.recording,
-        from_ms: Math.round(from),
-        to_ms: Math.round(to),
-      });
+      const file = await postForFile(`/interactions/${encodeURIComponent(this.id)}/export`, wanted);
       const address = URL.createObjectURL(file);
-      h("a", { href: address, download: `${this.id}-${reel.agent}.mp4`.replace(/[^\w.-]+/g, "_") }).click();
+      h("a", { href: address, download: `${name}.mp4`.replace(/[^\w.-]+/g, "_") }).click();
       setTimeout(() => URL.revokeObjectURL(address), 60_000);
     } catch (error) {
       say((error as Error).message, "bad");
