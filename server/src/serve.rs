@@ -12,6 +12,7 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api;
@@ -48,9 +49,12 @@ pub async fn run(config: Config) -> Result<()> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("the server is going down");
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
         stop.graceful_shutdown(Some(FAREWELL));
     });
     tokio::spawn(retention::run(app.clone()));
+    // systemd hears it, if it has started this.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
     let served = listen(listener, tls, api::router(app.clone()), handle, server.head_patience).await;
     drop(feeds);
