@@ -13,9 +13,12 @@
 //!
 //! The samples of the fragment that is still growing are kept in a [tail](mod@tail), so that a killed worker costs
 //! frames and not a second.
+//!
+//! What others wrote is read by [`finished`] alone.
 
 mod av1;
 mod codec;
+pub mod finished;
 mod fragment;
 mod header;
 mod movie;
