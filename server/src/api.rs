@@ -6,6 +6,7 @@ mod problem;
 mod routes;
 
 // What recorders ask for.
+mod finished;
 mod ingest;
 
 // What people ask for.
@@ -18,7 +19,7 @@ mod media;
 mod session;
 
 pub use caller::{Person, Role};
-pub use ingest::judge_recording;
+pub use ingest::{judge_recording, longest_body};
 pub use input::has_nul;
 pub use problem::Problem;
 pub use routes::router;

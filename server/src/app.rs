@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::control::{self, Control};
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::finished::Files;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -78,6 +79,7 @@ pub struct Shared {
     pub ingest: Ingest,
     pub control: Control,
     pub metrics: Metrics,
+    pub files: Files,
     uploads: Arc<Semaphore>,
     shares: Shares,
     pub brake: Brake,
@@ -112,6 +114,7 @@ impl App {
             ingest,
             control,
             metrics: Metrics::new(),
+            files: Files::new(),
             uploads,
             shares: Shares::default(),
             brake: Brake::default(),

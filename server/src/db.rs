@@ -35,6 +35,7 @@ pub use footage::{Begun, Commanded};
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "clocks", include_str!("../migrations/0002_clocks.sql")),
+    (3, "files", include_str!("../migrations/0003_files.sql")),
 ];
 
 /// Of SQLite; PostgreSQL's own limit is 100.

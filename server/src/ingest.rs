@@ -4,10 +4,13 @@
 //! Rows are written by one worker that takes all that wait into one transaction: a commit costs a sync of the disk, and two
 //! hundred recorders that upload at once share it.
 
+mod finished;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use object_store::PutPayload;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::db::recorders::Recorder;
@@ -16,6 +19,8 @@ use crate::db::{Db, Write};
 use crate::error::{Error, Result};
 use crate::manifest::{About, Manifest};
 use crate::store::Store;
+
+pub use finished::{Arrived, Taking, began};
 
 /// Rows that one transaction takes, and that may wait.
 const BATCH: usize = 256;
@@ -60,9 +65,20 @@ impl Ingest {
     pub async fn fragment(&self, from: &Recorder, recording: &str, name: Name, body: Body) -> Result<Entry> {
         let times = if name.number == 0 { None } else { times(&body.chunks) };
         let held = Held { name, size: body.size, sha256: body.sha256, times };
-        self.store.put(recording, &held.sha256, body.chunks.into_iter().collect()).await?;
-        let Recorder { recorder, place } = from.clone();
-        let arrival = Arrival { recorder, place, recording: recording.to_owned(), held };
+        self.keep(from, recording, held, body.chunks.into_iter().collect(), None).await
+    }
+
+    async fn keep(
+        &self,
+        from: &Recorder,
+        recording: &str,
+        held: Held,
+        bytes: PutPayload,
+        file: Option<&str>,
+    ) -> Result<Entry> {
+        self.store.put(recording, &held.sha256, bytes).await?;
+        let (Recorder { recorder, place }, file) = (from.clone(), file.map(str::to_owned));
+        let arrival = Arrival { recorder, place, recording: recording.to_owned(), held, file };
         let (answer, entry) = oneshot::channel();
         self.arrivals.send((arrival, answer)).await.map_err(|_| Error::GoingDown)?;
         let entry = entry.await.map_err(|_| Error::GoingDown)?;
@@ -89,17 +105,29 @@ impl Ingest {
         if manifest.recording != recording {
             return Ok(Closing::Refused("The manifest is another recording's"));
         }
+        self.close(from, recording, text, &manifest, None).await
+    }
+
+    /// `file`: the digest of the file that the recording is cut from.
+    async fn close(
+        &self,
+        from: &Recorder,
+        recording: &str,
+        text: &str,
+        manifest: &Manifest,
+        file: Option<&str>,
+    ) -> Result<Closing> {
         // Before the index says that it is closed. Written again, it is the same or was not taken.
-        if let Some(early) = self.judge(from, recording, text, &manifest).await? {
+        if let Some(early) = self.judge(from, recording, text, manifest, file).await? {
             return Ok(early);
         }
         self.store.put_manifest(recording, Bytes::from(text.to_owned())).await?;
         let mut write = self.db.write().await?;
         let standing = write.claim(recording, &from.recorder, &from.place).await?;
-        if standing.closed || standing.deleted {
+        if standing.closed || standing.deleted || standing.file.as_deref() != file {
             // Somebody was faster.
             drop(write);
-            let now = self.judge(from, recording, text, &manifest).await?;
+            let now = self.judge(from, recording, text, manifest, file).await?;
             return Ok(now.unwrap_or(Closing::Refused("Another manifest closed this recording")));
         }
         write.close_recording(recording, text).await?;
@@ -107,7 +135,7 @@ impl Ingest {
         let named: HashSet<Name> = manifest.named().map(|(name, _)| name).collect();
         write.keep_only(recording, &named).await?;
         let (_, about) = write.documents(recording).await?;
-        describe(&mut write, recording, Some(&manifest), about.as_deref()).await?;
+        describe(&mut write, recording, Some(manifest), about.as_deref()).await?;
         write.commit().await?;
         Ok(Closing::New)
     }
@@ -119,6 +147,7 @@ impl Ingest {
         recording: &str,
         text: &str,
         manifest: &Manifest,
+        file: Option<&str>,
     ) -> Result<Option<Closing>> {
         if let Some(standing) = self.db.standing(recording).await? {
             if standing.recorder != from.recorder {
@@ -126,6 +155,11 @@ impl Ingest {
             }
             if standing.deleted {
                 return Ok(Some(Closing::Deleted));
+            }
+            if standing.file.as_deref() != file {
+                return Ok(Some(Closing::Refused(
+                    "This recording is cut from one file, which has no manifest",
+                )));
             }
             if standing.closed {
                 let (closed_by, _) = self.db.documents(recording).await?;

@@ -15,6 +15,7 @@ mod control;
 mod db;
 mod error;
 mod feeds;
+mod finished;
 mod gate;
 mod import;
 mod ingest;

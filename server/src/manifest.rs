@@ -22,6 +22,19 @@ pub struct Manifest {
     pub tracks: Vec<Track>,
     #[serde(default)]
     pub withheld: Vec<Withheld>,
+    /// Of a recording that this server has cut from one file.
+    #[serde(default)]
+    pub file: Option<Whole>,
+}
+
+/// The file that a recording was cut from, and is not kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Whole {
+    /// Bytes.
+    pub size: u64,
+    pub sha256: String,
+    /// Its other tracks, as in `audio (mp4a)`.
+    pub left_out: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

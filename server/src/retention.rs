@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::api;
 use crate::app::App;
 use crate::db::annotations::Deleting;
 use crate::error::Result;
@@ -38,5 +39,9 @@ pub async fn sweep(app: &App) -> Result<usize> {
     for recording in app.db.unpurged().await? {
         app.purge(&recording).await?;
     }
+    // Whoever is so slow is ended, and what has come is cut within the hour.
+    app.store
+        .sweep_incoming(api::longest_body(&app.config.server, app.config.server.largest_file) + EVERY)
+        .await?;
     Ok(deleted)
 }

@@ -3,6 +3,9 @@
 //! An object is named by its bytes, so that two uploads under one name cannot spoil each other, and one that is repeated
 //! writes what is there already. Which object is which fragment, the index says. What is put is durable once `put` returns.
 
+mod incoming;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +19,16 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
 use crate::error::{Error, Result};
 
+pub use incoming::Original;
+
 /// A request that S3 does not answer, or fails, is asked again for so long. Recorders come again by themselves, and keep what they have.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
+    /// Where objects are files.
+    folder: Option<PathBuf>,
 }
 
 impl Store {
@@ -34,7 +41,7 @@ impl Store {
             _ => return Err(wrong("it begins with neither `file://` nor `s3://`".to_owned())),
         };
         objects.list(None).next().await.transpose()?;
-        Ok(Store { objects })
+        Ok(Store { objects, folder: url.strip_prefix("file://").map(PathBuf::from) })
     }
 
     pub async fn put(&self, recording: &str, sha256: &str, bytes: PutPayload) -> Result<()> {

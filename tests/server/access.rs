@@ -41,6 +41,7 @@ fn routes() -> Vec<(&'static str, &'static str, String, Value, u16, May)> {
         ("post", "/enrol", route("/enrol"), json!({ "code": "wrong" }), 403, Anybody),
         ("put", "/recordings/{recording}/about", recording("/about"), about, 200, May::Recorder),
         ("put", "/recordings/{recording}/manifest", recording("/manifest"), json!({}), 409, May::Recorder),
+        ("put", "/recordings/{recording}/file", recording("/file"), json!({}), 409, May::Recorder),
         ("put", fragment, recording("/tracks/video/parts/1/fragments/9"), json!({}), 409, May::Recorder),
         ("get", fragment, recording("/tracks/video/parts/1/fragments/1"), Value::Null, 200, Seer),
         ("head", fragment, recording("/tracks/video/parts/1/fragments/1"), Value::Null, 200, RecorderOrSeer),

@@ -16,29 +16,29 @@ use crate::server::{Server, Who};
 use crate::tls::Authority;
 
 /// Whatever is ended, is ended within this: less than the ten seconds that would be usual.
-const SOON: Duration = Duration::from_secs(9);
+pub const SOON: Duration = Duration::from_secs(9);
 /// Between two bytes of who is slow.
-const TRICKLE: Duration = Duration::from_millis(20);
+pub const TRICKLE: Duration = Duration::from_millis(20);
 
 const QUICK: &str = "head_patience = \"1s\"\nbody_patience = \"1s\"\n";
 
 /// A connection on which anything may be said.
-struct Raw(TcpStream);
+pub struct Raw(TcpStream);
 
 impl Raw {
-    fn to(server: &Server) -> Raw {
+    pub fn to(server: &Server) -> Raw {
         let address = server.url.split("//").nth(1).unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         Raw(stream)
     }
 
-    fn say(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+    pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.0.write_all(bytes.as_ref())
     }
 
     /// All that comes within that time, and whether it was the end.
-    fn hear(&mut self, limit: Duration) -> (Vec<u8>, bool) {
+    pub fn hear(&mut self, limit: Duration) -> (Vec<u8>, bool) {
         self.0.set_read_timeout(Some(limit)).unwrap();
         let (mut all, mut some) = (Vec::new(), [0; 4096]);
         loop {
@@ -54,7 +54,7 @@ impl Raw {
     }
 
     /// Says one thing again and again, slowly, until the other side ends it. What came by then.
-    fn trickle(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub fn trickle(&mut self, bytes: &[u8]) -> Vec<u8> {
         let limit = Instant::now() + SOON;
         let (mut all, mut times) = (Vec::new(), 0);
         while Instant::now() < limit {
@@ -70,7 +70,7 @@ impl Raw {
         panic!("{times} words later it is still heard: {}", String::from_utf8_lossy(&all));
     }
 
-    fn status(&mut self) -> u16 {
+    pub fn status(&mut self) -> u16 {
         let mut some = [0; 12];
         self.0.set_read_timeout(Some(SOON)).unwrap();
         self.0.read_exact(&mut some).unwrap();
@@ -78,7 +78,7 @@ impl Raw {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -87,7 +87,7 @@ fn fragment(recording: &str, number: u32) -> String {
 }
 
 /// The head of an upload of so many bytes, of which none has come.
-fn head(token: &str, path: &str, length: u64) -> String {
+pub fn head(token: &str, path: &str, length: u64) -> String {
     let digest = digest(b"");
     format!(
         "PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\

@@ -14,7 +14,7 @@ use crate::people::{admin, upload};
 use crate::server::{Server, Who};
 
 /// What no schema can say, for a request that is as the document has it: that a cursor is one that a page gave, that a recording
-/// is one of the interaction's, that an event has what its type needs, that no whole number is written as 73.0.
+/// is one of the interaction's, that an event has what its type needs, that a file is one, that no whole number is written as 73.0.
 /// NUL, which is no text here, is in tests/server/attacks.rs.
 const SETTINGS: &str = r#"
 [generation]
@@ -25,7 +25,7 @@ include-operation-id = "findInteractions"
 parameters = { cursor = "OTk5OTk5OTk5OTk5OTo" }
 
 [[operations]]
-include-operation-id = ["addNote", "exportClip", "tellEvents", "setRetention"]
+include-operation-id = ["addNote", "exportClip", "tellEvents", "setRetention", "putFile"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422]
 checks.negative_data_rejection.expected-statuses = [400, 401, 403, 404, 413, 415, 422]
 

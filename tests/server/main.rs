@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 // Of the sinks' tests, which use all of it.
+#[path = "../support/counter_film.rs"]
+mod counter_film;
 #[allow(dead_code)]
 #[path = "../sinks/recording.rs"]
 mod recording;
@@ -20,6 +22,8 @@ use support::random;
 mod access;
 mod attacks;
 mod crash;
+mod finished;
+mod finished_attacked;
 mod hostile;
 mod ingest;
 mod judges;

@@ -60,7 +60,7 @@ fn from_gray(gray: u32) -> u32 {
 }
 
 /// CRC-32 as in Ethernet and ZIP, one bit at a time.
-fn check(bytes: &[u8]) -> u32 {
+pub fn check(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {
         for bit in 0..8 {

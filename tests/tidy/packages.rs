@@ -7,7 +7,7 @@ use super::{File, assert_none, files, literals, read, root, words};
 
 /// Programs that tests, scripts and the command start, and the Debian package of each. `None`: every machine that has
 /// cargo, or Debian itself, has it, or the test that wants it does without.
-const PROGRAMS: [(&str, Option<&str>); 26] = [
+const PROGRAMS: [(&str, Option<&str>); 27] = [
     ("/usr/sbin/apache2", Some("apache2-bin")),
     ("nginx", Some("nginx-light")),
     ("cc", Some("gcc")),
@@ -27,6 +27,7 @@ const PROGRAMS: [(&str, Option<&str>); 26] = [
     ("xrandr", Some("x11-xserver-utils")),
     ("xsetroot", Some("x11-xserver-utils")),
     ("Xvfb", Some("xvfb")),
+    ("bash", None),
     ("cargo", None),
     ("cp", None),
     ("gzip", None),

@@ -53,6 +53,8 @@ pub struct Server {
     pub storage: String,
     /// Bytes.
     pub largest_upload: u64,
+    /// Bytes, of a file that comes as a whole.
+    pub largest_file: u64,
     /// Bytes.
     pub quota: Option<u64>,
     /// Who sends the head of a request slower holds a connection for nothing.

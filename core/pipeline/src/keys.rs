@@ -152,6 +152,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Server, "database", Text, Default("sqlite:///var/lib/deskreel-server/index.db"), "The index: `sqlite://` and a file, or `postgres://`."),
     key(Section::Server, "storage", Text, Default("file:///var/lib/deskreel-server/footage"), "The footage: `file://` and a folder, or `s3://BUCKET/PREFIX` with `AWS_...` in the environment."),
     key(Section::Server, "largest_upload", Size("1MB", "4GiB"), Default("64MiB"), "A fragment or manifest that is larger is not taken."),
+    key(Section::Server, "largest_file", Size("1MB", "1000GB"), Default("4GiB"), "A finished file of another recorder that is larger is not taken."),
     key(Section::Server, "quota", Size("10MB", "1000000GB"), Optional, "What one recorder may have here that is not closed yet; absent: as much as there is room."),
     key(Section::Server, "head_patience", Duration("100ms", "10m"), Default("10s"), "How long the head of a request may take, and the first word of a connection."),
     key(Section::Server, "body_patience", Duration("100ms", "10m"), Default("30s"), "How long a body may take, and a second more for each 16 KiB of an upload."),

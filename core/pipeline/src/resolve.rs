@@ -334,6 +334,7 @@ impl<'d> Resolver<'_> {
             database: fields.text("database")?.to_owned(),
             storage: fields.text("storage")?.to_owned(),
             largest_upload: fields.size("largest_upload")?,
+            largest_file: fields.size("largest_file")?,
             quota: fields.size("quota"),
             head_patience: fields.duration("head_patience")?,
             body_patience: fields.duration("body_patience")?,

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use deskreel_pipeline::Server;
 use futures_util::StreamExt;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -78,6 +79,7 @@ fn answer(entry: Entry, sha256: &str) -> Answer {
         }
         Entry::Deleted => Err(deleted()),
         Entry::NotYours => Err(not_yours()),
+        Entry::Mixed => Err(is_one_file()),
     }
 }
 
@@ -98,6 +100,9 @@ async fn early(
     let Some((standing, there)) = app.db.standing_of(recording, name).await? else { return Ok(Ok(None)) };
     if let Err(problem) = is_open_to(from, &standing) {
         return Ok(Err(problem));
+    }
+    if standing.file.is_some() {
+        return Ok(Err(is_one_file()));
     }
     Ok(Ok(match there {
         Some(sha256) => Some(Early::There(sha256)),
@@ -187,8 +192,11 @@ pub async fn holdings(app: &App, from: &Recorder, recording: &str) -> Answer {
     };
     let held = app.db.fragments(recording).await?;
     let fragments: Vec<_> = held.iter().map(fragment).collect();
-    Ok(Json(json!({ "recording": recording, "closed": standing.closed, "fragments": fragments }))
-        .into_response())
+    let mut answer = json!({ "recording": recording, "closed": standing.closed, "fragments": fragments });
+    if let Some(file) = standing.file {
+        answer["file"] = file.into();
+    }
+    Ok(Json(answer).into_response())
 }
 
 /// The text of a body, from somebody who may write to this recording.
@@ -212,12 +220,17 @@ async fn may_put(app: &App, from: &Recorder, recording: &str) -> Answer<Result<(
     Ok(standing.map_or(Ok(()), |standing| is_open_to(from, &standing)))
 }
 
-fn is_open_to(from: &Recorder, standing: &Standing) -> Result<(), Problem> {
+pub(super) fn is_open_to(from: &Recorder, standing: &Standing) -> Result<(), Problem> {
     match standing {
         standing if standing.recorder != from.recorder => Err(not_yours()),
         standing if standing.deleted => Err(deleted()),
         _ => Ok(()),
     }
+}
+
+/// How long a body of so many bytes may take.
+pub fn longest_body(server: &Server, length: u64) -> Duration {
+    server.body_patience + Duration::from_secs(length / SLOWEST)
 }
 
 /// Reads a body whole, no more than is allowed and no slower, and holds it against its digest.
@@ -232,7 +245,7 @@ async fn take(app: &App, request: Request) -> Answer<ingest::Body> {
         let title = format!("A body may have {limit} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, title).retry_after(60));
     }
-    let end = Instant::now() + app.config.server.body_patience + Duration::from_secs(length / SLOWEST);
+    let end = Instant::now() + longest_body(&app.config.server, length);
     let mut stream = request.into_body().into_data_stream();
     let (mut chunks, mut size, mut hash) = (Vec::new(), 0, Sha256::new());
     loop {
@@ -252,10 +265,19 @@ async fn take(app: &App, request: Request) -> Answer<ingest::Body> {
     Ok(ingest::Body { chunks, size, sha256: hex(&sha256) })
 }
 
-/// Reads what is coming to its end, so that the answer is heard, and says why it was for nothing.
-async fn refuse(app: &App, request: Request, problem: Problem) -> Problem {
+/// Why it was for nothing, once that can be heard.
+pub(super) async fn refuse(app: &App, request: Request, problem: Problem) -> Problem {
+    drain(app, request).await;
+    problem
+}
+
+/// Reads what is coming to its end, so that the answer is heard. Who asks before sending is answered before.
+pub(super) async fn drain(app: &App, request: Request) {
     // As much as is worth the trouble; beyond it the connection breaks.
     const MOST: usize = 64 << 20;
+    if request.headers().contains_key(header::EXPECT) {
+        return;
+    }
     let mut stream = request.into_body().into_data_stream();
     let end = Instant::now() + app.config.server.body_patience;
     let mut left = MOST;
@@ -263,7 +285,6 @@ async fn refuse(app: &App, request: Request, problem: Problem) -> Problem {
         let Some(rest) = left.checked_sub(chunk.len()) else { break };
         left = rest;
     }
-    problem
 }
 
 pub fn content_length(headers: &HeaderMap) -> Answer<u64> {
@@ -272,7 +293,7 @@ pub fn content_length(headers: &HeaderMap) -> Answer<u64> {
 }
 
 /// The SHA-256 of `Content-Digest`, which may have others beside it.
-fn digest_of(headers: &HeaderMap) -> Answer<Vec<u8>> {
+pub(super) fn digest_of(headers: &HeaderMap) -> Answer<Vec<u8>> {
     let wrong = || Problem::bad_request("Content-Digest is missing, or has no `sha-256=:<base64>:`");
     let value = headers.get(CONTENT_DIGEST).and_then(|value| value.to_str().ok()).ok_or_else(wrong)?;
     let member =
@@ -281,7 +302,7 @@ fn digest_of(headers: &HeaderMap) -> Answer<Vec<u8>> {
     bytes.ok_or_else(wrong)
 }
 
-fn holding(status: StatusCode, sha256: &str) -> Response {
+pub(super) fn holding(status: StatusCode, sha256: &str) -> Response {
     let bytes: Vec<u8> = (0..sha256.len() / 2)
         .filter_map(|at| u8::from_str_radix(sha256.get(2 * at..2 * at + 2)?, 16).ok())
         .collect();
@@ -293,16 +314,20 @@ fn holding(status: StatusCode, sha256: &str) -> Response {
     response
 }
 
-fn conflict(title: impl Into<String>) -> Problem {
+pub(super) fn conflict(title: impl Into<String>) -> Problem {
     Problem::new(StatusCode::CONFLICT, title)
 }
 
-fn deleted() -> Problem {
+pub(super) fn deleted() -> Problem {
     Problem::new(StatusCode::GONE, "The recording was deleted here, and is not wanted again")
 }
 
-fn not_yours() -> Problem {
+pub(super) fn not_yours() -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "This recording is another recorder's")
+}
+
+fn is_one_file() -> Problem {
+    conflict("This recording is cut from one file, and takes no fragments")
 }
 
 /// A recording's name becomes the name of a folder.

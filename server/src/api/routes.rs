@@ -10,7 +10,7 @@ use axum::routing::{delete, get, post, put};
 use serde_json::{Value, json};
 
 use super::problem::{Answer, Problem};
-use super::{admin, export, ingest, interactions, link, media, session};
+use super::{admin, export, finished, ingest, interactions, link, media, session};
 use crate::app::App;
 use crate::player;
 
@@ -21,6 +21,7 @@ pub fn router(app: App) -> Router {
         .route("/link", get(link::open))
         .route("/recordings/{recording}/about", put(ingest::put_about))
         .route("/recordings/{recording}/manifest", put(ingest::put_manifest))
+        .route("/recordings/{recording}/file", put(finished::put_file))
         .route(FRAGMENT, put(ingest::put_fragment).get(media::fragments));
     let people = Router::new()
         .route("/session", post(session::log_in).get(session::who).delete(session::log_out))

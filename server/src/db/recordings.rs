@@ -42,6 +42,8 @@ pub struct Standing {
     pub recorder: String,
     pub closed: bool,
     pub deleted: bool,
+    /// Digest of the one file that it is cut from; `None`: its fragments come.
+    pub file: Option<String>,
 }
 
 /// What is asked about one.
@@ -79,6 +81,8 @@ pub struct Arrival {
     pub place: String,
     pub recording: String,
     pub held: Held,
+    /// Digest of the file that it was cut from.
+    pub file: Option<String>,
 }
 
 /// What became of it.
@@ -91,6 +95,20 @@ pub enum Entry {
     Closed,
     Deleted,
     NotYours,
+    /// It came by itself, and the recording is cut from one file, or the other way round.
+    Mixed,
+}
+
+/// What became of a file that is to be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing of it is here, also where an earlier try left something.
+    Begun,
+    Closed,
+    OtherFile,
+    Deleted,
+    NotYours,
+    Mixed,
 }
 
 type Row = (String, i64, i64, i64, String, Option<i64>, Option<i64>, Option<i64>);
@@ -111,22 +129,24 @@ fn held((track, part, number, size, sha256, start, duration, keyframe): Row) -> 
     }
 }
 
+type StandingRow = (String, Option<i64>, Option<i64>, Option<String>);
+
+fn standing((recorder, closed, deleted, file): StandingRow) -> Standing {
+    Standing { recorder, closed: closed.is_some(), deleted: deleted.is_some(), file }
+}
+
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 impl Db {
     pub async fn standing(&self, recording: &str) -> Result<Option<Standing>> {
-        let row: Option<(String, Option<i64>, Option<i64>)> =
-            sqlx::query_as("SELECT recorder, closed, deleted FROM recordings WHERE recording = $1")
+        let row: Option<StandingRow> =
+            sqlx::query_as("SELECT recorder, closed, deleted, file FROM recordings WHERE recording = $1")
                 .bind(recording)
                 .fetch_optional(&self.pool)
                 .await?;
-        Ok(row.map(|(recorder, closed, deleted)| Standing {
-            recorder,
-            closed: closed.is_some(),
-            deleted: deleted.is_some(),
-        }))
+        Ok(row.map(standing))
     }
 
     /// And the digest of what is there under this name.
@@ -135,9 +155,9 @@ impl Db {
         recording: &str,
         name: &Name,
     ) -> Result<Option<(Standing, Option<String>)>> {
-        type Row = (String, Option<i64>, Option<i64>, Option<String>);
+        type Row = (String, Option<i64>, Option<i64>, Option<String>, Option<String>);
         let row: Option<Row> = sqlx::query_as(
-            "SELECT r.recorder, r.closed, r.deleted, f.sha256 FROM recordings r LEFT JOIN fragments f \
+            "SELECT r.recorder, r.closed, r.deleted, r.file, f.sha256 FROM recordings r LEFT JOIN fragments f \
              ON f.recording = r.recording AND f.track = $2 AND f.part = $3 AND f.number = $4 WHERE r.recording = $1",
         )
         .bind(recording)
@@ -146,8 +166,8 @@ impl Db {
         .bind(i64::from(name.number))
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|(recorder, closed, deleted, sha256)| {
-            (Standing { recorder, closed: closed.is_some(), deleted: deleted.is_some() }, sha256)
+        Ok(row.map(|(recorder, closed, deleted, file, sha256)| {
+            (standing((recorder, closed, deleted, file)), sha256)
         }))
     }
 
@@ -219,7 +239,7 @@ impl Db {
         let mut sql = Sql::new(
             "SELECT r.recording, COALESCE(r.agent, s.agent), r.place, r.started, s.interaction, r.capture FROM recordings r \
              LEFT JOIN segments s ON s.recording = r.recording AND s.to_ms IS NULL \
-             WHERE r.closed IS NULL AND r.deleted IS NULL AND r.touched >= ",
+             WHERE r.closed IS NULL AND r.deleted IS NULL AND r.file IS NULL AND r.touched >= ",
         );
         sql.bind(since).push(" AND ");
         scope.of_agent(&mut sql, "COALESCE(r.agent, s.agent)");
@@ -297,26 +317,66 @@ impl Write {
             .bind(recording)
             .execute(&mut *self.tx)
             .await?;
-        let (recorder, closed, deleted): (String, Option<i64>, Option<i64>) =
-            sqlx::query_as("SELECT recorder, closed, deleted FROM recordings WHERE recording = $1")
+        let row: StandingRow =
+            sqlx::query_as("SELECT recorder, closed, deleted, file FROM recordings WHERE recording = $1")
                 .bind(recording)
                 .fetch_one(&mut *self.tx)
                 .await?;
-        Ok(Standing { recorder, closed: closed.is_some(), deleted: deleted.is_some() })
+        Ok(standing(row))
+    }
+
+    /// From now on the recording is cut from this file. What an earlier try left goes: it may have been cut otherwise.
+    pub async fn begin_file(
+        &mut self,
+        recording: &str,
+        (recorder, place): (&str, &str),
+        sha256: &str,
+    ) -> Result<Beginning> {
+        let standing = self.claim(recording, recorder, place).await?;
+        match standing.file.as_deref() {
+            _ if standing.recorder != recorder => return Ok(Beginning::NotYours),
+            _ if standing.deleted => return Ok(Beginning::Deleted),
+            Some(file) if file != sha256 => return Ok(Beginning::OtherFile),
+            None if standing.closed => return Ok(Beginning::Mixed),
+            _ if standing.closed => return Ok(Beginning::Closed),
+            Some(_) => {
+                sqlx::query("DELETE FROM fragments WHERE recording = $1")
+                    .bind(recording)
+                    .execute(&mut *self.tx)
+                    .await?;
+            }
+            None => {
+                let (fragments,): (i64,) =
+                    sqlx::query_as("SELECT COUNT(*) FROM fragments WHERE recording = $1")
+                        .bind(recording)
+                        .fetch_one(&mut *self.tx)
+                        .await?;
+                if fragments > 0 {
+                    return Ok(Beginning::Mixed);
+                }
+            }
+        }
+        sqlx::query("UPDATE recordings SET file = $1, bytes = 0 WHERE recording = $2")
+            .bind(sha256)
+            .bind(recording)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(Beginning::Begun)
     }
 
     /// Two statements for what is new, which almost everything is; the rest is looked at closer.
     pub async fn enter(&mut self, arrival: &Arrival) -> Result<Entry> {
-        let Arrival { recorder, recording, held, .. } = arrival;
+        let Arrival { recorder, recording, held, file, .. } = arrival;
         // Locks the row: a manifest that closes the recording and a fragment that comes late wait for each other.
         let open = sqlx::query(
             "UPDATE recordings SET touched = $1, bytes = bytes + $2 \
-             WHERE recording = $3 AND recorder = $4 AND closed IS NULL AND deleted IS NULL",
+             WHERE recording = $3 AND recorder = $4 AND closed IS NULL AND deleted IS NULL AND COALESCE(file, '') = $5",
         )
         .bind(now_ms())
         .bind(signed(held.size))
         .bind(recording)
         .bind(recorder)
+        .bind(file.as_deref().unwrap_or_default())
         .execute(&mut *self.tx)
         .await?;
         if open.rows_affected() == 0 {
@@ -331,13 +391,16 @@ impl Write {
 
     /// Into a recording that is not open: it is new, or nothing more belongs to it.
     async fn enter_first(&mut self, arrival: &Arrival) -> Result<Entry> {
-        let Arrival { recorder, place, recording, held } = arrival;
+        let Arrival { recorder, place, recording, held, file } = arrival;
         let standing = self.claim(recording, recorder, place).await?;
         if standing.recorder != *recorder {
             return Ok(Entry::NotYours);
         }
         if standing.deleted {
             return Ok(Entry::Deleted);
+        }
+        if standing.file != *file {
+            return Ok(Entry::Mixed);
         }
         if standing.closed {
             return Ok(self.compare(recording, held).await?.unwrap_or(Entry::Closed));
