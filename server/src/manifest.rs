@@ -79,6 +79,9 @@ pub struct Fragment {
     pub start: u64,
     #[serde(default)]
     pub duration_ns: u64,
+    /// 0: not said.
+    #[serde(default)]
+    pub frames: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -95,6 +98,29 @@ pub struct Withheld {
     pub to: Option<u64>,
     #[serde(default)]
     pub why: String,
+}
+
+/// The track that players show, and that a finished file becomes.
+pub const TRACK: &str = "video";
+
+/// One frame that is shown for so long stands still. As long as what players skip.
+const STILL_NS: u64 = 1_500_000_000;
+
+impl Track {
+    /// Where nothing moved, in nanoseconds: a still screen is a fragment of one frame, and another one now and then.
+    pub fn still(&self) -> Vec<(u64, u64)> {
+        let mut still: Vec<(u64, u64)> = Vec::new();
+        let fragments = self.parts.iter().flat_map(|part| &part.fragments);
+        for one in fragments.filter(|one| one.frames == 1 && one.duration_ns >= STILL_NS) {
+            let end = one.start.saturating_add(one.duration_ns);
+            match still.last_mut() {
+                // Times are rounded to ticks of 11 us.
+                Some(last) if one.start.saturating_sub(last.1) < 100_000 => last.1 = end,
+                _ => still.push((one.start, end)),
+            }
+        }
+        still
+    }
 }
 
 impl Manifest {
@@ -135,4 +161,41 @@ pub struct About {
     pub calls: Vec<String>,
     pub interactions: Vec<String>,
     pub tags: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_stands_still_where_one_frame_lasts() {
+        const SECOND: u64 = 1_000_000_000;
+        let fragment = |start: u64, seconds: u64, frames: u32| Fragment {
+            number: 1,
+            file: File { sha256: String::new() },
+            start: start * SECOND,
+            duration_ns: seconds * SECOND,
+            frames,
+        };
+        let part = |fragments| Part {
+            number: 1,
+            codec: None,
+            width: None,
+            height: None,
+            init: File { sha256: String::new() },
+            fragments,
+        };
+        // A second of ten frames, one of one; then it stands, with a frame now and then; moves; stands; and is not said to.
+        let first = vec![
+            fragment(0, 1, 10),
+            fragment(1, 1, 1),
+            fragment(2, 30, 1),
+            fragment(32, 30, 1),
+            fragment(62, 1, 9),
+        ];
+        let second = vec![fragment(70, 5, 1), fragment(80, 5, 0), fragment(85, 5, 20)];
+        let track =
+            Track { name: "video".to_owned(), parts: vec![part(first), part(second)], gaps: Vec::new() };
+        assert_eq!(track.still(), [(2 * SECOND, 62 * SECOND), (70 * SECOND, 75 * SECOND)]);
+    }
 }

@@ -159,7 +159,7 @@ pub fn upload(server: &Server, token: &str, id: &str, agent: &str, call: &str, m
         "interactions": [call], "tags": { "product": "loan" },
     });
     assert_eq!(put(server, token, &format!("{base}/about"), about.to_string().as_bytes()).status, 201);
-    let file = |number: u32, bytes: &[u8]| json!({ "number": number, "size": 5, "sha256": hex(bytes), "start": 0, "duration_ns": 60_000_000_000_u64 });
+    let file = |number: u32, bytes: &[u8]| json!({ "number": number, "size": 5, "sha256": hex(bytes), "start": 0, "duration_ns": 60_000_000_000_u64, "frames": 1 });
     let part = json!({ "number": 1, "init": file(0, b"start"), "fragments": [file(1, b"bytes")] });
     let manifest = json!({
         "recording": id, "anchors": [{ "media": 0, "utc": at(minute), "uncertainty_ns": 0 }],
@@ -222,6 +222,7 @@ fn what_is_found_is_what_was_asked_for_page_by_page() {
     let detail = server.get(&who, "/api/v1/interactions/call-2").json();
     assert_eq!(detail["segments"][0]["offset_ms"], 0);
     assert_eq!(detail["segments"][0]["duration_ms"], 60_000);
+    assert_eq!(detail["footage"][0]["still"], json!([{ "from_ms": 0.0, "to_ms": 60_000.0 }]));
 }
 
 #[test]

@@ -63,7 +63,7 @@ export interface Footage {
   /** Media time, as all stretches here. */
   withheld: (Stretch & { capture: "masked" | "paused"; why: string })[];
   gaps: (Stretch & { cause: string })[];
-  /** Where nothing moved on the screen; not every server says it. */
+  /** Where nothing moved on the screen, once it is closed; not every server says it. */
   still?: Stretch[];
   parts: unknown[];
   /** Why there is none, if there is none. */

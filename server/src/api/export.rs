@@ -17,11 +17,10 @@ use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::interactions::Segment;
 use crate::db::recordings::Held;
+use crate::manifest::TRACK;
 use crate::media::{File, Film, Frames, Reel, Span, Take, movie, turns};
 use crate::time::now_ms;
 
-/// The track that players show.
-const TRACK: &str = "video";
 /// The tables of a fragment are shorter than this, unless it has hundreds of frames; then it is read once more.
 const START: u64 = 4096;
 /// Fragments that are looked into at one time.

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::db::annotations::{Deleting, Note, note_id};
 use crate::db::interactions::{Filter, Segment};
 use crate::db::visible::Scope;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, TRACK};
 use crate::time::{self, rfc3339};
 
 const PAGE: u32 = 100;
@@ -130,7 +130,7 @@ pub async fn describe(app: &App, segment: &Segment, recording: &str) -> Answer<V
     let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_str(&text).ok());
     let zero = segment.zero.unwrap_or(segment.from);
     let ms = |ns: u64| ns as f64 / 1e6;
-    let (mut withheld, mut gaps, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut withheld, mut gaps, mut still, mut parts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     if let Some(manifest) = &manifest {
         for one in &manifest.withheld {
             let to = one.to.map(ms);
@@ -141,6 +141,10 @@ pub async fn describe(app: &App, segment: &Segment, recording: &str) -> Answer<V
         for track in &manifest.tracks {
             for gap in &track.gaps {
                 gaps.push(json!({ "from_ms": ms(gap.from), "to_ms": ms(gap.to), "cause": gap.cause }));
+            }
+            if track.name == TRACK {
+                let stretch = |(from, to)| json!({ "from_ms": ms(from), "to_ms": ms(to) });
+                still.extend(track.still().into_iter().map(stretch));
             }
             for part in &track.parts {
                 parts.push(json!({
@@ -154,7 +158,8 @@ pub async fn describe(app: &App, segment: &Segment, recording: &str) -> Answer<V
         manifest.as_ref().map(|manifest| zero + i64::try_from(manifest.end_ns() / 1_000_000).unwrap_or(0));
     Ok(json!({
         "recording": recording, "agent": segment.agent, "started": rfc3339(zero), "ended": end.map(rfc3339),
-        "live": segment.live, "withheld": withheld, "gaps": gaps, "parts": parts, "missing": segment.missing,
+        "live": segment.live, "withheld": withheld, "gaps": gaps, "still": still, "parts": parts,
+        "missing": segment.missing,
     }))
 }
 

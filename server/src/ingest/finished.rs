@@ -17,13 +17,11 @@ use super::{Closing, Ingest};
 use crate::db::recorders::Recorder;
 use crate::db::recordings::{Beginning, Entry, Held, Name, Times};
 use crate::error::{Error, Result};
-use crate::manifest::{About, Manifest, Whole};
+use crate::manifest::{About, Manifest, TRACK, Whole};
 use crate::secret::hex;
 use crate::store::Original;
 use crate::time;
 
-/// The track that players show.
-const TRACK: &str = "video";
 /// Bytes of a fragment, unless fragments may have fewer: a second of 128 Mbit/s, or one frame of noise in 4K.
 const LARGEST: u64 = 16 << 20;
 /// Fragments that are read and written at one time, so that they share the syncs of the disk.
