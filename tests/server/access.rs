@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::ingest::digest;
+use crate::ingest::{digest, put};
 use crate::people::{admin, upload};
 use crate::server::{Server, Who};
 
@@ -270,4 +270,30 @@ fn retention_takes_what_is_due_and_nothing_that_is_held() {
         left["interactions"].as_array().unwrap().iter().map(|one| one["interaction"].clone()).collect();
     assert_eq!(left, ["call-3", "call-2"]);
     assert_eq!(server.get(&root, "/api/v1/completeness").json()["uploaded"], 3);
+}
+
+#[test]
+fn a_hold_keeps_what_comes_late_also_where_nothing_was_left() {
+    let server = Server::start();
+    let token = server.enrol("seat-12");
+    upload(&server, &token, "r-1", "ann", "call-1", 0);
+    upload(&server, &token, "r-2", "ann", "call-2", 0);
+    let root = admin(&server);
+    let ask =
+        |path: &str, body: Value| server.ask(&root, "POST", &format!("/api/v1{path}"), Some(body)).json();
+    ask("/interactions/call-1/hold", json!({ "reason": "court" }));
+    // Its recorder thinks better of it: the interaction has no segment any more, and is gone.
+    let about = json!({ "agent": "ann", "calls": ["call-9"], "interactions": ["call-9"] }).to_string();
+    assert_eq!(put(&server, &token, "/api/v1/recordings/r-1/about", about.as_bytes()).status, 200);
+    assert_eq!(server.get(&root, "/api/v1/interactions/call-1").status, 404);
+    ask("/retention", json!({ "rules": [{ "days": 30 }] }));
+    upload(&server, &token, "r-3", "ann", "call-1", 5);
+    assert_eq!(ask("/retention/sweep", json!({}))["deleted"], 2);
+    let found = server.get(&root, "/api/v1/interactions").json();
+    let left: Vec<_> =
+        found["interactions"].as_array().unwrap().iter().map(|one| one["interaction"].clone()).collect();
+    assert_eq!(left, ["call-1"]);
+    assert_eq!(server.get(&root, "/api/v1/recordings/r-3").status, 200);
+    let gone = server.ask(&root, "DELETE", "/api/v1/interactions/call-1", None);
+    assert_eq!(gone.status, 409, "{gone:?}");
 }
