@@ -86,7 +86,7 @@ fn inner() -> bool {
 fn everything_holds_with_s3() {
     let Some(s3) = Some(()).filter(|()| !inner()).and_then(|()| S3::start()) else { return };
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--test-threads=2", "--color=never", "ingest::", "people::", "crash::", "s3::"])
+        .args(["--test-threads=2", "--color=never", "ingest::", "finished::", "people::", "crash::", "s3::"])
         .env("DESKREEL_TEST_S3", "footage")
         .envs(s3.environment())
         .output()
