@@ -1,18 +1,21 @@
 //! Who is let in: so many connections at one time, and HTTP/1.1 alone, whose slowness is limited.
 //!
-//! A connection costs a file and some memory. Somebody who opens them and says nothing is closed after `head_patience`,
-//! and takes no more of them than there are places here; a place is taken until the connection ends, also as a WebSocket.
+//! A connection costs a file and some memory. Somebody who opens them and says nothing is closed after `head_patience`, who takes
+//! nothing of what is answered, after `answer_patience`; and nobody takes more of them than there are places here. A place is taken
+//! until the connection ends, also as a WebSocket.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum_server::accept::Accept;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep};
 
 /// Five times the recorders of a large site, each with a line and an upload.
 const CONNECTIONS: u64 = 20_000;
@@ -28,12 +31,14 @@ const HTTP2: &[u8; 4] = b"PRI ";
 pub struct Gate<A> {
     inner: A,
     places: Arc<Semaphore>,
+    answer_patience: Duration,
 }
 
 impl<A> Gate<A> {
-    pub fn new(inner: A) -> Gate<A> {
+    pub fn new(inner: A, answer_patience: Duration) -> Gate<A> {
         let files = open_files().saturating_sub(OTHER_FILES).clamp(16, CONNECTIONS);
-        Gate { inner, places: Arc::new(Semaphore::new(usize::try_from(files).unwrap_or(16))) }
+        let places = Arc::new(Semaphore::new(usize::try_from(files).unwrap_or(16)));
+        Gate { inner, places, answer_patience }
     }
 }
 
@@ -61,10 +66,10 @@ where
             // `stream` is dropped, which closes it.
             return Box::pin(async { Err(io::Error::other("no place is free")) });
         };
-        let accepted = self.inner.accept(stream, service);
+        let (accepted, patience) = (self.inner.accept(stream, service), self.answer_patience);
         Box::pin(async move {
             let (stream, service) = accepted.await?;
-            Ok((Guest { stream, like_http2: Some(0), _place: place }, service))
+            Ok((Guest { stream, like_http2: Some(0), patience, waiting: None, _place: place }, service))
         })
     }
 }
@@ -75,6 +80,10 @@ pub struct Guest<S> {
     stream: S,
     /// Of the first bytes, how many there have been, as long as they are those of HTTP/2.
     like_http2: Option<usize>,
+    /// Of the server, while nothing is taken of what it says.
+    patience: Duration,
+    /// Since nothing is taken.
+    waiting: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -90,6 +99,17 @@ impl<S> Guest<S> {
             return Err(io::Error::other("only HTTP/1.1 is spoken here"));
         }
         Ok(())
+    }
+
+    /// What came of an attempt to say something; an error, if nothing could be said for too long.
+    fn taken<T>(&mut self, said: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if said.is_ready() {
+            self.waiting = None;
+            return said;
+        }
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        ready!(waiting.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing is taken of what is answered")))
     }
 }
 
@@ -114,15 +134,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guest<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let said = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.taken(said, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let said = Pin::new(&mut self.stream).poll_flush(context);
+        self.taken(said, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let said = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.taken(said, context)
     }
 
     fn poll_write_vectored(
@@ -130,7 +153,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guest<S> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        let said = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.taken(said, context)
     }
 
     fn is_write_vectored(&self) -> bool {

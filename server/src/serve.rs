@@ -56,7 +56,8 @@ pub async fn run(config: Config) -> Result<()> {
     // systemd hears it, if it has started this.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
-    let served = listen(listener, tls, api::router(app.clone()), handle, server.head_patience).await;
+    let patience = (server.head_patience, server.answer_patience);
+    let served = listen(listener, tls, api::router(app.clone()), handle, patience).await;
     drop(feeds);
     if tokio::time::timeout(FAREWELL, app.control.written()).await.is_err() {
         tracing::warn!("not everything is in the index; the next start makes good for it");
@@ -70,7 +71,7 @@ async fn listen(
     tls: Option<RustlsConfig>,
     router: Router,
     handle: Handle<SocketAddr>,
-    head: Duration,
+    (head, answer): (Duration, Duration),
 ) -> std::io::Result<()> {
     let server = axum_server::from_tcp(listener)?.handle(handle);
     let service = router.into_make_service();
@@ -79,9 +80,9 @@ async fn listen(
     match tls {
         Some(tls) => {
             let secure = RustlsAcceptor::new(tls).handshake_timeout(head).acceptor(prompt);
-            patient(server.acceptor(Gate::new(secure)), head).serve(service).await
+            patient(server.acceptor(Gate::new(secure, answer)), head).serve(service).await
         }
-        None => patient(server.acceptor(Gate::new(prompt)), head).serve(service).await,
+        None => patient(server.acceptor(Gate::new(prompt, answer)), head).serve(service).await,
     }
 }
 

@@ -318,3 +318,48 @@ fn recorders_that_take_all_the_memory_and_trickle_do_not_hold_up_the_others() {
     }
     drop(slow);
 }
+
+/// Asks for a film of 48 MiB, which no buffers between hold, and takes nothing of it.
+fn ask_for_much(server: &Server, token: &str) -> Raw {
+    let mut raw = Raw::to(server);
+    let path = fragment("r-1", 1);
+    raw.say(format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n")).unwrap();
+    raw
+}
+
+#[test]
+fn who_takes_nothing_of_an_answer_loses_the_place_and_who_takes_it_slowly_does_not() {
+    const PLACES: usize = 20;
+    let server = Server::start_with_files(256 + PLACES as u32, "answer_patience = \"2s\"\n");
+    let recorder = server.enrol("seat-12");
+    assert_eq!(put(&server, &recorder, &fragment("r-1", 1), &vec![7; 48 << 20]).status, 201);
+    let root = crate::people::admin(&server);
+    let program = serde_json::json!({ "name": "player", "role": "administrator" });
+    let token = server.ask(&root, "POST", "/api/v1/tokens", Some(program)).json()["token"].clone();
+    let token = token.as_str().unwrap();
+
+    let mut slow = ask_for_much(&server, token);
+    let idle: Vec<Raw> = (1..PLACES).map(|_| ask_for_much(&server, token)).collect();
+    let (limit, begun) = (Instant::now() + SOON, Instant::now());
+    let (mut came, mut some) = (0, vec![0; 64 << 10]);
+    let mut free = false;
+    while !free || begun.elapsed() < Duration::from_secs(5) {
+        assert!(Instant::now() < limit, "who takes nothing keeps the place");
+        // Three megabytes a second.
+        std::thread::park_timeout(TRICKLE);
+        came += slow.0.read(&mut some).unwrap();
+        let mut other = Raw::to(&server);
+        let _ = other.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n");
+        free |= String::from_utf8_lossy(&other.hear(TRICKLE).0).starts_with("HTTP/1.1 200");
+    }
+    assert!(came < 47 << 20, "it was not slow: {came}");
+    slow.0.set_read_timeout(Some(SOON)).unwrap();
+    while let Ok(length @ 1..) = slow.0.read(&mut some) {
+        came += length;
+        if came > 48 << 20 {
+            break;
+        }
+    }
+    assert!(came > 48 << 20, "{came} bytes and the head");
+    drop(idle);
+}

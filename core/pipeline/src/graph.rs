@@ -61,6 +61,8 @@ pub struct Server {
     pub head_patience: Duration,
     /// For a body, however short.
     pub body_patience: Duration,
+    /// While nothing is taken of what is answered.
+    pub answer_patience: Duration,
 }
 
 /// The line to a recording server.

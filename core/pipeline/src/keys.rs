@@ -156,6 +156,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Server, "quota", Size("10MB", "1000000GB"), Optional, "What one recorder may have here that is not closed yet; absent: as much as there is room."),
     key(Section::Server, "head_patience", Duration("100ms", "10m"), Default("10s"), "How long the head of a request may take, and the first word of a connection."),
     key(Section::Server, "body_patience", Duration("100ms", "10m"), Default("30s"), "How long a body may take, and a second more for each 16 KiB of an upload."),
+    key(Section::Server, "answer_patience", Duration("100ms", "1h"), Default("1m"), "How long nothing may be taken of an answer, or of a link."),
 ];
 
 /// The sections that a file may have, with how they are written.

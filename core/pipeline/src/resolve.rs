@@ -338,6 +338,7 @@ impl<'d> Resolver<'_> {
             quota: fields.size("quota"),
             head_patience: fields.duration("head_patience")?,
             body_patience: fields.duration("body_patience")?,
+            answer_patience: fields.duration("answer_patience")?,
         })
     }
 
