@@ -103,6 +103,26 @@ fn a_large_file_passes_through_little_memory() {
 }
 
 #[test]
+fn large_tables_are_read_one_by_one() {
+    let server = Server::start();
+    let token = server.enrol("seat-12");
+    let film = short_film(&["-movflags", "+frag_keyframe+empty_moov"]);
+    let first = film.windows(4).position(|name| name == b"moof").unwrap() - 4;
+    // Eight tables of 40 MiB in which nothing stands.
+    let mut film = film[..first].to_vec();
+    for _ in 0..8 {
+        let size: u32 = 40 << 20;
+        film.extend([&size.to_be_bytes()[..], b"moof", &(size - 8).to_be_bytes(), b"free"].concat());
+        film.resize(film.len() + size as usize - 16, 0);
+    }
+    let before = resident(&server);
+    let answer = put(&server, &token, &path(&id(1)), &film);
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let more = resident(&server) - before;
+    assert!(more < 160 << 20, "{more} bytes of memory");
+}
+
+#[test]
 fn what_is_too_large_too_much_or_another_than_it_says_is_refused() {
     let server = Server::start_with("largest_file = \"1MB\"\nquota = \"10MB\"\n");
     let token = server.enrol("seat-12");

@@ -4,7 +4,7 @@
 //! The same file gives the same fragments. Whatever a crash left undone, the repetition begins anew.
 
 use axum::body::Bytes;
-use deskreel_fmp4::finished::{Footage, Outline, Piece, Reader, Unfit};
+use deskreel_fmp4::finished::{Footage, LARGEST_TABLE, Outline, Piece, Reader, Unfit};
 use deskreel_fmp4::{TIMESCALE, codec_string, header, nanos, ticks};
 use deskreel_model::manifest as model;
 use deskreel_model::{MediaTime, PartNumber, Utc};
@@ -26,8 +26,8 @@ use crate::time;
 const LARGEST: u64 = 16 << 20;
 /// Fragments that are read and written at one time, so that they share the syncs of the disk.
 const AT_ONCE: usize = 4;
-/// Tables that are read at one time.
-const TABLES_AT_ONCE: usize = 16;
+/// Tables that are read at one time, unless they would have more bytes together than one may have.
+const TABLES_AT_ONCE: u64 = 16;
 
 /// A file that is here as a whole, and is what its digest says.
 #[derive(Debug)]
@@ -197,9 +197,11 @@ async fn footage(file: &Arrived) -> Result<Result<Footage, Unfit>> {
         Ok(reader) => reader,
         Err(unfit) => return Ok(Err(unfit)),
     };
+    let largest = outline.moofs.iter().map(|place| place.end - place.start).max().unwrap_or(1);
+    let at_once = (LARGEST_TABLE / largest.max(1)).clamp(1, TABLES_AT_ONCE) as usize;
     let mut tables = stream::iter(outline.moofs.clone())
         .map(|place| async move { Ok::<_, Error>((place.start, original.range(place).await?)) })
-        .buffered(TABLES_AT_ONCE);
+        .buffered(at_once);
     while let Some((at, moof)) = tables.try_next().await? {
         if let Err(unfit) = reader.moof(at, &moof) {
             return Ok(Err(unfit));
