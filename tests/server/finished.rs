@@ -257,7 +257,8 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
         409,
         "fragments are there, and it is closed"
     );
-    let fragment = "/api/v1/recordings/r-3/tracks/video/parts/1/fragments/1";
+    // One that the file would not have.
+    let fragment = "/api/v1/recordings/r-3/tracks/video/parts/1/fragments/999";
     assert_eq!(put(&server, &token, fragment, b"bytes").status, 201);
     about(&server, &token, "r-3", &said());
     assert_eq!(put(&server, &token, &path("r-3"), &film).status, 409, "fragments are there");
