@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
+use deskreel_link::LinkHandle;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::{AgentId, MediaTime, RecordingId, Utc};
 use serde::Serialize;
@@ -53,6 +54,8 @@ pub struct Setup {
     /// The text of `/metrics`.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     pub recordings: Box<dyn Recordings>,
+    /// Who is asked about passwords, where no file says.
+    pub link: Option<LinkHandle>,
 }
 
 /// The recordings on this PC.
@@ -122,12 +125,12 @@ pub struct Server {
 impl Server {
     /// Listens, and finds out everything that could be wrong with the settings.
     pub async fn bind(setup: Setup) -> Result<Server, Error> {
-        let Setup { settings, limits, desk, directory, metrics, recordings } = setup;
+        let Setup { settings, limits, desk, directory, metrics, recordings, link } = setup;
         let tls = match settings.scheme {
             Scheme::Http => None,
             Scheme::Https => Some(tls::acceptor(settings.certificate.as_ref(), &directory.join("api"))?),
         };
-        let agents = Agents::new(settings.agents_file.clone(), &limits)?;
+        let agents = Agents::new(settings.agents_file.clone(), link, &limits)?;
         let token = settings.token_file.as_deref().map(secret::token).transpose()?;
         let listeners = listen(&settings.listen).await?;
         let addresses: Vec<SocketAddr> =

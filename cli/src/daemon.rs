@@ -27,7 +27,7 @@ use anyhow::{Context, Result};
 use deskreel_host::Catalog;
 use deskreel_interaction::{Engine, Policy};
 use deskreel_link::recorder::About;
-use deskreel_link::{Link, Token};
+use deskreel_link::{Link, LinkHandle, Token};
 use deskreel_model::{Place, Utc};
 use deskreel_pipeline::{Graph, Node};
 use sd_notify::NotifyState;
@@ -72,13 +72,13 @@ async fn serve(file: &Path, kept: PathBuf, loaded: Loaded) -> Result<()> {
     let status = first_status(&graph, stale);
     let place = status.place.clone();
     let (desk, ends) = Desk::new(status);
-    let api = bind(&graph, desk).await?;
+    let (link, commands) = linked(graph.link.clone(), place)?;
+    let api = bind(&graph, desk, link.clone()).await?;
     let feed_nodes = graph.feeds.clone();
     let patience = desktop(&graph)?.map(|settings| settings.session);
-    let linked = graph.link.clone();
     let started = Started::with(&graph);
     let making = Making::new(graph, &catalog)?;
-    let (served, commands) = served(linked, place)?;
+    let served = link.map(Served::new);
     let (feeds, events) = Feeds::start(&feed_nodes, &catalog)?;
     let reloads = reloads(file.to_owned(), kept, started)?;
     let lanes = Lanes::new(making);
@@ -101,7 +101,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: Loaded) -> Result<()> {
 }
 
 /// The loopback API, where the file has `feed.desktop`. It listens from here on, and answers once the seat is there.
-async fn bind(graph: &Graph, desk: Desk) -> Result<Option<Server>> {
+async fn bind(graph: &Graph, desk: Desk, link: Option<LinkHandle>) -> Result<Option<Server>> {
     let Some(settings) = desktop(graph)? else { return Ok(None) };
     let directory = graph.recording.directory.clone();
     let metrics = {
@@ -115,6 +115,7 @@ async fn bind(graph: &Graph, desk: Desk) -> Result<Option<Server>> {
         recordings: Box::new(Shelf::new(directory.clone())),
         directory,
         metrics: Box::new(metrics),
+        link,
     };
     let server = Server::bind(setup).await.context("the API of feed.desktop cannot be served")?;
     if let Some(address) = server.local_addr() {
@@ -129,10 +130,10 @@ fn asked(graph: &Graph, catalog: &Catalog) -> Result<Vec<Policy>> {
 }
 
 /// The line to the server, where the file has one.
-fn served(
+fn linked(
     link: Option<deskreel_pipeline::Link>,
     place: Place,
-) -> Result<(Option<Served>, mpsc::Receiver<deskreel_model::link::Command>)> {
+) -> Result<(Option<LinkHandle>, mpsc::Receiver<deskreel_model::link::Command>)> {
     let Some(link) = link else { return Ok((None, mpsc::channel(1).1)) };
     let about =
         About { program: env!("CARGO_PKG_VERSION").to_owned(), recorder: host_name().to_string(), place };
@@ -144,7 +145,7 @@ fn served(
         about,
     };
     let (handle, commands) = Link::start(settings).context("[link]")?;
-    Ok((Some(Served::new(handle)), commands))
+    Ok((Some(handle), commands))
 }
 
 fn desktop(graph: &Graph) -> Result<Option<api::Settings>> {

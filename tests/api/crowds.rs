@@ -130,6 +130,7 @@ fn a_port_in_use_is_an_error_at_the_start_with_the_cure() {
     let world = world();
     let settings = json!({ "listen": world.address.to_string(), "scheme": "http" });
     let setup = Setup {
+        link: None,
         settings: Settings::read(&settings).unwrap(),
         limits: Limits::default(),
         desk: super::world::desk(),

@@ -87,6 +87,7 @@ impl World {
         let (told, tells) = (ends.status.clone(), ends.news.clone());
         let (acts, held) = (Arc::<Acts>::default(), watch::Sender::new(false));
         let setup = Setup {
+            link: None,
             settings: Settings::read(&settings).unwrap(),
             limits: wish.limits,
             desk,

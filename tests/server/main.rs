@@ -20,6 +20,7 @@ mod upload_server;
 use support::random;
 
 mod access;
+mod agents;
 mod attacks;
 mod crash;
 mod finished;

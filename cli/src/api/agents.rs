@@ -1,4 +1,5 @@
-//! Agents and their passwords, out of a file with a line each: `ann:$argon2id$v=19$...`.
+//! Agents and their passwords: out of a file with a line each, `ann:$argon2id$v=19$...`; or, where the file of the recorder names
+//! none and has a [link], by the word of the server.
 //!
 //! The file is read at each log-in: an agent that a deployer adds can log in at once. A name that is not there costs as much
 //! time as one that is, and guessing is slowed down by name.
@@ -11,7 +12,9 @@ use std::time::Duration;
 use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
+use deskreel_link::LinkHandle;
 use deskreel_model::AgentId;
+use deskreel_model::link::Verdict;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -32,7 +35,7 @@ const DUMMY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 pub struct Agents {
-    file: Option<PathBuf>,
+    judge: Judge,
     failures: u32,
     failure_wait: Duration,
     turn: Semaphore,
@@ -40,14 +43,25 @@ pub struct Agents {
     failed: Mutex<HashMap<Box<str>, Brake>>,
 }
 
+enum Judge {
+    File(PathBuf),
+    Server(LinkHandle),
+    Nobody,
+}
+
 impl Agents {
     /// Looks at the file once, so that what is wrong with it is known at the start.
-    pub fn new(file: Option<PathBuf>, limits: &Limits) -> Result<Agents, Error> {
-        if let Some(file) = &file {
-            read(file)?;
-        }
+    pub fn new(file: Option<PathBuf>, server: Option<LinkHandle>, limits: &Limits) -> Result<Agents, Error> {
+        let judge = match (file, server) {
+            (Some(file), _) => {
+                read(&file)?;
+                Judge::File(file)
+            }
+            (None, Some(server)) => Judge::Server(server),
+            (None, None) => Judge::Nobody,
+        };
         Ok(Agents {
-            file,
+            judge,
             failures: limits.failures,
             failure_wait: limits.failure_wait,
             turn: Semaphore::new(AT_A_TIME),
@@ -57,27 +71,28 @@ impl Agents {
     }
 
     pub async fn verify(&self, name: &str, password: &str) -> Result<AgentId, Problem> {
-        let Some(file) = self.file.clone() else {
+        if let Judge::Nobody = self.judge {
             return Err(Problem::new(Code::WrongCredentials, "this recorder knows no passwords")
                 .cure("set `agents_file` in [feed.desktop], and fill it by `deskreel password NAME`"));
-        };
+        }
         self.slow_down(name)?;
         let crowded =
             || Problem::new(Code::TooMany, "too many log-ins at a time").retry_after(Duration::from_secs(1));
         let _queue = self.queue.try_acquire().map_err(|_| crowded())?;
+        let file = match &self.judge {
+            Judge::File(file) => file.clone(),
+            Judge::Server(server) => return self.by_server(server, name, password).await,
+            Judge::Nobody => return Err(wrong(name)),
+        };
         let _turn = self.turn.acquire().await.map_err(|_| crowded())?;
         let (asked, password) = (name.to_owned(), password.to_owned());
         let verified = tokio::task::spawn_blocking(move || is_right(&file, &asked, &password)).await;
         match verified {
             Ok(Ok(true)) => {
-                self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                self.forgive(name);
                 Ok(name.into())
             }
-            // One text for both: who asks is not told which names there are.
-            Ok(Ok(false)) => {
-                tracing::info!(agent = name, "a log-in failed");
-                Err(Problem::new(Code::WrongCredentials, "name or password is wrong").at("Authorization"))
-            }
+            Ok(Ok(false)) => Err(wrong(name)),
             Ok(Err(error)) => {
                 tracing::error!(%error, "agents cannot log in");
                 Err(Problem::new(Code::Failed, "the agents' file cannot be used")
@@ -85,6 +100,32 @@ impl Agents {
             }
             Err(error) => Err(Problem::new(Code::Failed, error.to_string())),
         }
+    }
+
+    async fn by_server(&self, server: &LinkHandle, name: &str, password: &str) -> Result<AgentId, Problem> {
+        match server.verify(name, password).await {
+            Some(Verdict::Right { agent }) => {
+                self.forgive(name);
+                Ok(agent)
+            }
+            Some(Verdict::Wrong) => Err(wrong(name)),
+            Some(Verdict::TooMany { seconds }) => {
+                Err(Problem::new(Code::TooMany, "too many failed log-ins, says the server")
+                    .at("Authorization")
+                    .retry_after(Duration::from_secs(seconds.into())))
+            }
+            Some(Verdict::CannotSay) | None => {
+                // It was not judged: nobody has guessed anything.
+                self.forgive(name);
+                Err(Problem::new(Code::ServerAway, "the server does not say whose password this is")
+                    .cure("try again in a moment; `GET /api/v1/health` and the recorder's log say how the link stands")
+                    .retry_after(Duration::from_secs(5)))
+            }
+        }
+    }
+
+    fn forgive(&self, name: &str) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     /// Each try costs; a right password gives everything back.
@@ -102,6 +143,12 @@ impl Agents {
                 .retry_after(wait)
         })
     }
+}
+
+/// One text for all: who asks is not told which names there are.
+fn wrong(name: &str) -> Problem {
+    tracing::info!(agent = name, "a log-in failed");
+    Problem::new(Code::WrongCredentials, "name or password is wrong").at("Authorization")
 }
 
 fn is_right(file: &Path, name: &str, password: &str) -> Result<bool, Error> {
@@ -153,7 +200,7 @@ mod tests {
         let path = folder.path().join("agents");
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let agents = Agents::new(Some(path), &Limits { failures: 2, ..Limits::default() });
+        let agents = Agents::new(Some(path), None, &Limits { failures: 2, ..Limits::default() });
         (folder, agents)
     }
 

@@ -50,6 +50,7 @@ codes! {
     KeyReused 422 "key_reused" "This idempotency key belongs to another request";
     TooMany 429 "too_many" "Too many requests";
     Failed 500 "failed" "It could not be done";
+    ServerAway 503 "server_away" "The server, which knows the passwords, does not answer";
     GoingDown 503 "going_down" "The recorder is going down";
     Late 504 "late" "It is not done yet, and may still be";
 }

@@ -1,16 +1,17 @@
 //! The WebSocket: opened, served until it breaks, and opened again.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use deskreel_model::Utc;
 use deskreel_model::link::{
-    Command, CommandResult, FromRecorder, FromServer, MESSAGE_LIMIT, PATH, Refusal, StreamId,
+    Command, CommandResult, FromRecorder, FromServer, MESSAGE_LIMIT, PATH, Refusal, StreamId, Verdict,
 };
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
@@ -80,6 +81,8 @@ impl Link {
             asked,
             commands,
             state,
+            verdicts: HashMap::new(),
+            asked_so_far: 0,
         };
         tokio::spawn(line.keep(address, settings));
         Ok((LinkHandle { asks, state: watched }, receiver))
@@ -207,6 +210,9 @@ struct Line {
     asked: mpsc::UnboundedReceiver<Ask>,
     commands: mpsc::Sender<Command>,
     state: watch::Sender<LinkState>,
+    /// Who waits for the server's word on credentials, on this connection.
+    verdicts: HashMap<u32, oneshot::Sender<Verdict>>,
+    asked_so_far: u32,
 }
 
 /// Nobody holds the link any more.
@@ -227,6 +233,7 @@ impl Line {
                     let since = Instant::now();
                     let served = self.serve(socket).await;
                     self.end.cut();
+                    self.verdicts.clear();
                     if since.elapsed() >= HELD {
                         backoff.reset();
                     }
@@ -275,6 +282,14 @@ impl Line {
             Ask::Tell(event) => self.end.tell(event, now),
             Ask::Answer(id, result) => self.end.answer(&id, result),
             Ask::Status(status) => self.end.status(status, now),
+            Ask::Verify { .. } if !self.end.is_open() => Vec::new(),
+            Ask::Verify { name, password, verdict } => {
+                // Those who have given up waiting make room.
+                self.verdicts.retain(|_, waiting| !waiting.is_closed());
+                self.asked_so_far = self.asked_so_far.wrapping_add(1);
+                self.verdicts.insert(self.asked_so_far, verdict);
+                vec![Effect::Send(FromRecorder::Credentials { id: self.asked_so_far, name, password })]
+            }
         }
     }
 
@@ -320,6 +335,12 @@ impl Line {
 
     fn heard(&mut self, text: &str) -> Vec<Effect> {
         match FromServer::parse(text) {
+            Ok(FromServer::Verdict { id, verdict }) => {
+                if let Some(waiting) = self.verdicts.remove(&id) {
+                    let _ = waiting.send(verdict);
+                }
+                Vec::new()
+            }
             Ok(message) => self.end.take(message, self.now()),
             Err(error) => {
                 tracing::warn!(%error, "the server says something that is not understood");

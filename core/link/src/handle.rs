@@ -1,14 +1,19 @@
 //! What the daemon holds of the link. Nothing here waits for the server, or for anything else.
 
+use std::time::Duration;
+
 use deskreel_model::Utc;
 use deskreel_model::event::Event;
-use deskreel_model::link::{CommandId, CommandResult, MESSAGE_LIMIT, Status};
+use deskreel_model::link::{CommandId, CommandResult, MESSAGE_LIMIT, Password, Status, Verdict};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 /// Beside the event, a message has its number.
 const EVENT_LIMIT: usize = MESSAGE_LIMIT - 256;
+/// An agent waits for the verdict; a server that does not know the question never answers.
+const VERDICT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is asked of the link.
 #[derive(Debug)]
@@ -16,6 +21,12 @@ pub(crate) enum Ask {
     Tell(Value),
     Answer(CommandId, CommandResult),
     Status(Status),
+    /// Dropped unanswered where there is no line.
+    Verify {
+        name: String,
+        password: Password,
+        verdict: oneshot::Sender<Verdict>,
+    },
 }
 
 /// Cheap to clone. The link ends when the last one is gone.
@@ -83,6 +94,14 @@ impl LinkHandle {
     /// How things stand at this recorder; the link adds the offset of the clocks.
     pub fn status(&self, status: Status) {
         self.ask(Ask::Status(status));
+    }
+
+    /// Whose credentials these are, by the server's word. `None`: it did not answer, or there is no line.
+    pub async fn verify(&self, name: &str, password: &str) -> Option<Verdict> {
+        let (verdict, answer) = oneshot::channel();
+        let password = Password(password.to_owned());
+        self.ask(Ask::Verify { name: name.to_owned(), password, verdict });
+        timeout(VERDICT_LIMIT, answer).await.ok()?.ok()
     }
 
     /// Changes are seen by `changed` of what this gives.

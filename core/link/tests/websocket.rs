@@ -10,7 +10,10 @@ use deskreel_link::recorder::About;
 use deskreel_link::server::{Effect, ServerEnd};
 use deskreel_link::{Link, LinkError, LinkHandle, LinkState, Moment, Phase, Settings, Token};
 use deskreel_model::event::Event;
-use deskreel_model::link::{Command, CommandId, CommandKind, CommandResult, FromRecorder, Status, StreamId};
+use deskreel_model::link::{
+    Command, CommandId, CommandKind, CommandResult, FromRecorder, FromServer, Password, Status, StreamId,
+    Verdict,
+};
 use deskreel_model::{RecordingId, Utc};
 use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -286,4 +289,60 @@ fn authority() -> (String, rustls::ServerConfig) {
     let builder = rustls::ServerConfig::builder_with_provider(provider);
     let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     (authority, builder.with_single_cert(vec![certificate], key).unwrap())
+}
+
+/// Serves until the recorder asks about credentials.
+async fn asked<S: AsyncRead + AsyncWrite + Unpin>(
+    server: &mut Server,
+    socket: &mut WebSocketStream<S>,
+) -> u32 {
+    loop {
+        let message = tokio::time::timeout(Duration::from_secs(10), socket.next()).await;
+        let Message::Text(text) = message.unwrap().unwrap().unwrap() else { continue };
+        match FromRecorder::parse(&text).unwrap() {
+            FromRecorder::Credentials { id, name, password } => {
+                assert_eq!((name.as_str(), password), ("ann", Password("s3cret".to_owned())));
+                return id;
+            }
+            other => {
+                let effects = server.end.take(other, server.now());
+                server.act(socket, effects).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_server_says_whose_credentials_these_are_or_nobody_does() {
+    let mut server = Server::start().await;
+    let folder = Folder::new();
+    let (link, _commands) = Link::start(folder.settings(server.url())).unwrap();
+    // Before there is a line nobody waits for one.
+    assert_eq!(link.verify("ann", "s3cret").await, None);
+
+    let mut socket = server.accept().await;
+    server.until(&mut socket, |server| !server.statuses.is_empty()).await;
+    link.state().wait_for(LinkState::is_open).await.unwrap();
+    let verify = || {
+        let link = link.clone();
+        tokio::spawn(async move { link.verify("ann", "s3cret").await })
+    };
+    let (first, second) = (verify(), verify());
+    let ids = [asked(&mut server, &mut socket).await, asked(&mut server, &mut socket).await];
+    assert_ne!(ids[0], ids[1]);
+    // In the other order, and one of them twice: each gets its own.
+    let right = Verdict::Right { agent: "ann".into() };
+    for (id, verdict) in [(ids[1], Verdict::Wrong), (ids[1], right.clone()), (ids[0], right.clone())] {
+        let text = serde_json::to_string(&FromServer::Verdict { id, verdict }).unwrap();
+        socket.send(Message::text(text)).await.unwrap();
+    }
+    let verdicts = [first.await.unwrap(), second.await.unwrap()];
+    assert!(verdicts.contains(&Some(right)) && verdicts.contains(&Some(Verdict::Wrong)), "{verdicts:?}");
+
+    // A line that breaks is not waited for until the limit.
+    let (waits, begun) = (verify(), Instant::now());
+    asked(&mut server, &mut socket).await;
+    drop(socket);
+    assert_eq!(waits.await.unwrap(), None);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }

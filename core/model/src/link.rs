@@ -33,6 +33,8 @@ pub enum FromRecorder {
     },
     /// Answered by `Clock`. Also the sign of life of a recorder that has nothing to say.
     Probe { probe: u32 },
+    /// What an agent has typed at a desktop. Answered by `Verdict`; not sent again, since the agent waits.
+    Credentials { id: u32, name: String, password: Password },
     #[serde(other)]
     Unknown,
 }
@@ -58,6 +60,12 @@ pub enum FromServer {
         probe: u32,
         received: Utc,
         sent: Utc,
+    },
+    /// On the credentials with this id.
+    Verdict {
+        id: u32,
+        #[serde(flatten)]
+        verdict: Verdict,
     },
     #[serde(other)]
     Unknown,
@@ -87,6 +95,35 @@ pub struct Welcome {
     pub now: Utc,
     /// The events of this stream that are stored already: up to this number.
     pub heard: u64,
+}
+
+/// Whose credentials these are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    Right {
+        agent: AgentId,
+    },
+    /// Nobody's, or not an agent's.
+    Wrong,
+    /// Too many were wrong, under this name or at this recorder.
+    TooMany {
+        seconds: u32,
+    },
+    /// The server cannot tell at present, or says something newer.
+    #[serde(other)]
+    CannotSay,
+}
+
+/// Not shown where a message is logged.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// How things stand at a recorder.
@@ -262,6 +299,28 @@ mod tests {
             &FromRecorder::Answer { id: CommandId("c-1".into()), result: CommandResult::Done },
             json!({ "type": "answer", "id": "c-1", "result": "done" }),
         );
+    }
+
+    #[test]
+    fn credentials_and_verdicts_are_written_as_the_document_has_them_and_a_password_is_not_shown() {
+        let asked =
+            FromRecorder::Credentials { id: 3, name: "ann".into(), password: Password("s3cret".into()) };
+        both_ways(&asked, json!({ "type": "credentials", "id": 3, "name": "ann", "password": "s3cret" }));
+        assert!(!format!("{asked:?}").contains("s3cret"), "{asked:?}");
+        for (verdict, json) in [
+            (
+                Verdict::Right { agent: "ann".into() },
+                json!({ "type": "verdict", "id": 3, "verdict": "right", "agent": "ann" }),
+            ),
+            (Verdict::Wrong, json!({ "type": "verdict", "id": 3, "verdict": "wrong" })),
+            (
+                Verdict::TooMany { seconds: 60 },
+                json!({ "type": "verdict", "id": 3, "verdict": "too_many", "seconds": 60 }),
+            ),
+            (Verdict::CannotSay, json!({ "type": "verdict", "id": 3, "verdict": "cannot_say" })),
+        ] {
+            both_ways(&FromServer::Verdict { id: 3, verdict }, json);
+        }
     }
 
     #[test]

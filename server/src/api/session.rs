@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use deskreel_model::link::Verdict;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,6 +16,8 @@ use super::caller::{COOKIE, Person, cookie};
 use super::input::Input;
 use super::problem::{Answer, Problem};
 use crate::app::App;
+use crate::db::recorders::Recorder;
+use crate::error::Result;
 
 /// Wrong passwords for one name before it has to wait, and for how long.
 const TRIES: u32 = 5;
@@ -73,6 +76,25 @@ pub async fn log_in(State(app): State<App>, Input(given): Input<LogIn>) -> Answe
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     Ok(response)
+}
+
+/// Of an agent at a desktop, by way of a recorder, which is slowed down too: a stolen token is to be no way of guessing everybody's.
+pub async fn verify(app: &App, from: &Recorder, name: &str, password: &str) -> Result<Verdict> {
+    // No name has a NUL.
+    let recorder = format!("\0{}", from.recorder);
+    if app.brake.waits(name) || app.brake.waits(&recorder) {
+        return Ok(Verdict::TooMany { seconds: WAIT.as_secs() as u32 });
+    }
+    let person = app.log_in(name, password).await?;
+    let Some(agent) = person.and_then(|person| person.agent) else {
+        app.brake.failed(name);
+        app.brake.failed(&recorder);
+        app.db.audit(name, "login_failed", "desktop", Some(&from.place)).await?;
+        return Ok(Verdict::Wrong);
+    };
+    app.brake.succeeded(name);
+    app.db.audit(name, "login", "desktop", Some(&from.place)).await?;
+    Ok(Verdict::Right { agent: agent.as_str().into() })
 }
 
 pub async fn who(person: Person) -> Json<Value> {
