@@ -148,13 +148,13 @@ impl App {
         self.exports.acquire().await.map_err(|_| Error::GoingDown)
     }
 
-    pub async fn log_in(&self, name: &str, password: &str) -> Result<Option<Person>> {
-        let _turn = self.judges.acquire().await.map_err(|_| Error::GoingDown)?;
-        self.db.log_in(name, password).await
+    /// A turn to judge a password.
+    pub async fn judging(&self) -> Result<SemaphorePermit<'_>> {
+        self.judges.acquire().await.map_err(|_| Error::GoingDown)
     }
 
     pub async fn add_user(&self, person: &Person, password: &str) -> Result<bool> {
-        let _turn = self.judges.acquire().await.map_err(|_| Error::GoingDown)?;
+        let _turn = self.judging().await?;
         self.db.add_user(person, password).await
     }
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::people::admin;
@@ -94,6 +96,14 @@ fn agents_log_in_at_their_desks_with_the_passwords_that_the_server_knows() {
     // Who is there and is no agent, and who is not there, look the same.
     assert_eq!(wrong("root", "correct horse"), (401, "wrong_credentials".to_owned()));
     assert_eq!(wrong("nobody", "correct horse"), (401, "wrong_credentials".to_owned()));
+    // What is no text for the server is asked here alone, and the line stays.
+    let odd = STANDARD.encode("a.lee:\0");
+    let header = format!("Authorization: Basic {odd}");
+    assert_eq!(
+        ask(&daemon, "x", "x", &["-H", &header, "-H", &format!("Origin: {PAGE}")], "/api/v2/me").0,
+        401
+    );
+    assert_eq!(log_in(&daemon, "a.lee", "correct horse").0, 201, "the line is still there");
     let audit = server.get(&root, "/api/v1/audit?subject=desktop").json();
     let told: Vec<(&str, &str, &str)> = audit["entries"]
         .as_array()

@@ -272,4 +272,15 @@ fn passwords_are_not_guessed() {
         assert_eq!(try_one("nobody", "wrong"), 401);
     }
     assert_eq!((try_one("eve", "correct horse"), try_one("nobody", "wrong")), (429, 429));
+    // All at once are no more than one after the other.
+    let url = format!("{}/api/v1/session", server.url);
+    let output = Command::new("curl")
+        .args(["-sZ", "--parallel-immediate", "-w", "%{http_code}\n", "-H", "Content-Type: application/json"])
+        .args(["-d", &json!({ "name": "mallory", "password": "wrong" }).to_string()])
+        .args((0..16).flat_map(|_| ["-o", "/dev/null", &url]))
+        .output()
+        .expect("curl runs (script/setup installs it)");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (judged, held_up) = (said.matches("401").count(), said.matches("429").count());
+    assert_eq!((judged, held_up), (5, 11), "{said}");
 }

@@ -30,6 +30,8 @@ const AT_A_TIME: usize = 2;
 const WAITING: usize = 16;
 /// Names that have failed of late. More of them share one limit.
 const NAMES: usize = 1024;
+/// Bytes of a name or a password.
+const LONGEST: usize = 1024;
 /// Nobody's: its costs are those that `deskreel password` takes.
 const DUMMY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -75,6 +77,10 @@ impl Agents {
             return Err(Problem::new(Code::WrongCredentials, "this recorder knows no passwords")
                 .cure("set `agents_file` in [feed.desktop], and fill it by `deskreel password NAME`"));
         }
+        // Nobody's, and no message of the link: the server would close the line.
+        if [name, password].iter().any(|text| text.contains('\0') || text.len() > LONGEST) {
+            return Err(wrong(name));
+        }
         self.slow_down(name)?;
         let crowded =
             || Problem::new(Code::TooMany, "too many log-ins at a time").retry_after(Duration::from_secs(1));
@@ -110,7 +116,7 @@ impl Agents {
             }
             Some(Verdict::Wrong) => Err(wrong(name)),
             Some(Verdict::TooMany { seconds }) => {
-                Err(Problem::new(Code::TooMany, "too many failed log-ins, says the server")
+                Err(Problem::new(Code::TooMany, "too many tries: the server says to wait")
                     .at("Authorization")
                     .retry_after(Duration::from_secs(seconds.into())))
             }
@@ -118,7 +124,7 @@ impl Agents {
                 // It was not judged: nobody has guessed anything.
                 self.forgive(name);
                 Err(Problem::new(Code::ServerAway, "the server does not say whose password this is")
-                    .cure("try again in a moment; `GET /api/v1/health` and the recorder's log say how the link stands")
+                    .cure("try again in a moment; the recorder's log says how the link stands")
                     .retry_after(Duration::from_secs(5)))
             }
         }

@@ -339,6 +339,11 @@ async fn the_server_says_whose_credentials_these_are_or_nobody_does() {
     let verdicts = [first.await.unwrap(), second.await.unwrap()];
     assert!(verdicts.contains(&Some(right)) && verdicts.contains(&Some(Verdict::Wrong)), "{verdicts:?}");
 
+    // A server that does not know the question never answers, and is not waited for forever.
+    let waits = verify();
+    asked(&mut server, &mut socket).await;
+    assert_eq!(tokio::time::timeout(Duration::from_secs(9), waits).await.unwrap().unwrap(), None);
+
     // A line that breaks is not waited for until the limit.
     let (waits, begun) = (verify(), Instant::now());
     asked(&mut server, &mut socket).await;

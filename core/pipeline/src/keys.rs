@@ -132,7 +132,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Link, "server", Text, Required, "Address of the recording server, which decides from then on; as in https://recordings.example."),
     key(Section::Link, "token_file", Text, Required, "File with this recorder's token."),
     key(Section::Link, "ca_file", Text, Optional, "Certificates (PEM) to trust besides the machine's."),
-    key(Section::Link, "plain_http", Boolean, Default("false"), "Send the token over plain http to a server that is not on this PC."),
+    key(Section::Link, "plain_http", Boolean, Default("false"), "Send the token, and agents' passwords, over plain http to a server that is not on this PC."),
 
     key(Section::Sink, "plugin", Plugin, Required, "Id of the sink plugin."),
 

@@ -28,7 +28,7 @@ static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 /// Bytes that are read at once. Recorders say little, and there are thousands of them.
 const BUFFER: usize = 4 << 10;
-/// Credentials of one recorder that are judged at one time; it has one agent, or two who change places.
+/// Credentials of one line that are judged at one time; a recorder has one agent, or two who change places.
 const JUDGED: usize = 2;
 /// Events of one request.
 const EVENTS: usize = 1000;

@@ -31,38 +31,50 @@ pub struct LogIn {
     password: String,
 }
 
-/// Who guesses passwords is slowed down, by the name that is guessed at.
+/// Who guesses passwords is slowed down, by the name that is guessed at. A try counts from its beginning, in the turn in which it is judged, so
+/// that many at one time are no more than one after the other; a right password gives it back.
 #[derive(Debug, Default)]
 pub struct Brake(Mutex<HashMap<String, (u32, Instant)>>);
 
 impl Brake {
-    fn waits(&self, name: &str) -> bool {
-        let tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.get(name).is_some_and(|(tries, last)| *tries >= TRIES && last.elapsed() < WAIT)
-    }
-
-    fn failed(&self, name: &str) {
+    /// False: too many were wrong.
+    fn begins(&self, name: &str) -> bool {
         let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tried.get(name).is_some_and(|(tries, last)| *tries >= TRIES && last.elapsed() < WAIT) {
+            return false;
+        }
         if tried.len() >= NAMES {
             tried.retain(|_, (_, last)| last.elapsed() < WAIT);
         }
         let (tries, last) = tried.entry(name.to_owned()).or_insert((0, Instant::now()));
         *tries = if last.elapsed() < WAIT { *tries + 1 } else { 1 };
         *last = Instant::now();
+        true
     }
 
+    /// One try was not wrong.
+    fn gives_back(&self, name: &str) {
+        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((tries, _)) = tried.get_mut(name) {
+            *tries = tries.saturating_sub(1);
+        }
+    }
+
+    /// None was.
     fn succeeded(&self, name: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 }
 
 pub async fn log_in(State(app): State<App>, Input(given): Input<LogIn>) -> Answer {
-    if app.brake.waits(&given.name) {
+    let turn = app.judging().await?;
+    if !app.brake.begins(&given.name) {
         let title = "Too many wrong passwords; wait a minute";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, title).retry_after(60));
     }
-    let Some(person) = app.log_in(&given.name, &given.password).await? else {
-        app.brake.failed(&given.name);
+    let judged = app.db.log_in(&given.name, &given.password).await;
+    drop(turn);
+    let Some(person) = judged.inspect_err(|_| app.brake.gives_back(&given.name))? else {
         app.db.audit(&given.name, "login_failed", "session", None).await?;
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "Name or password is wrong"));
     };
@@ -82,17 +94,27 @@ pub async fn log_in(State(app): State<App>, Input(given): Input<LogIn>) -> Answe
 pub async fn verify(app: &App, from: &Recorder, name: &str, password: &str) -> Result<Verdict> {
     // No name has a NUL.
     let recorder = format!("\0{}", from.recorder);
-    if app.brake.waits(name) || app.brake.waits(&recorder) {
-        return Ok(Verdict::TooMany { seconds: WAIT.as_secs() as u32 });
+    let turn = app.judging().await?;
+    let too_many = Ok(Verdict::TooMany { seconds: WAIT.as_secs() as u32 });
+    if !app.brake.begins(&recorder) {
+        return too_many;
     }
-    let person = app.log_in(name, password).await?;
+    if !app.brake.begins(name) {
+        app.brake.gives_back(&recorder);
+        return too_many;
+    }
+    let judged = app.db.log_in(name, password).await.inspect_err(|_| {
+        app.brake.gives_back(&recorder);
+        app.brake.gives_back(name);
+    });
+    drop(turn);
+    let person = judged?;
     let Some(agent) = person.and_then(|person| person.agent) else {
-        app.brake.failed(name);
-        app.brake.failed(&recorder);
         app.db.audit(name, "login_failed", "desktop", Some(&from.place)).await?;
         return Ok(Verdict::Wrong);
     };
     app.brake.succeeded(name);
+    app.brake.gives_back(&recorder);
     app.db.audit(name, "login", "desktop", Some(&from.place)).await?;
     Ok(Verdict::Right { agent: agent.as_str().into() })
 }
