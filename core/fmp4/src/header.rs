@@ -26,17 +26,21 @@ fn ftyp() -> Ftyp {
     }
 }
 
+/// Of a video track, with these tables; the frames are in the same file.
+pub(crate) fn video(stbl: Stbl) -> Minf {
+    Minf {
+        vmhd: Some(Vmhd::default()),
+        dinf: Dinf { dref: Dref { entries: vec![Url::default().into()] } },
+        stbl,
+        ..Default::default()
+    }
+}
+
 fn moov(config: &VideoConfig) -> Result<Moov, Error> {
     let entry = entry(config)?;
     // Both fit, or there would be no entry.
     let size = |value: u32| u16::try_from(value).unwrap_or(u16::MAX).into();
     let stbl = Stbl { stsd: Stsd { codecs: vec![entry] }, stco: Some(Stco::default()), ..Default::default() };
-    let minf = Minf {
-        vmhd: Some(Vmhd::default()),
-        dinf: Dinf { dref: Dref { entries: vec![Url::default().into()] } },
-        stbl,
-        ..Default::default()
-    };
     let trak = Trak {
         tkhd: Tkhd {
             track_id: TRACK_ID,
@@ -49,7 +53,7 @@ fn moov(config: &VideoConfig) -> Result<Moov, Error> {
         mdia: Mdia {
             mdhd: Mdhd { timescale: TIMESCALE, language: "und".to_owned(), ..Default::default() },
             hdlr: Hdlr { handler: b"vide".into(), name: "video".to_owned() },
-            minf,
+            minf: video(stbl),
         },
         ..Default::default()
     };

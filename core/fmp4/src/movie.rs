@@ -6,13 +6,14 @@
 //! a clip begins, and each frame may be coded as it is (docs/decisions/0005-export-sample-entries.md).
 
 use mp4_atom::{
-    Atom, Avc1, Avc3, Avcc, Co64, Codec as SampleEntry, Ctts, CttsEntry, Dinf, Dref, Edts, Elst, ElstEntry,
-    Encode, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mvhd, Stbl, Stco, Stsc, StscEntry, Stsd, Stss, Stsz,
-    StszSamples, Stts, SttsEntry, Tkhd, Trak, Url, Vmhd,
+    Atom, Avc1, Avc3, Avcc, Co64, Codec as SampleEntry, Ctts, CttsEntry, Edts, Elst, ElstEntry, Encode, Ftyp,
+    Hdlr, Mdhd, Mdia, Moov, Mvhd, Stbl, Stco, Stsc, StscEntry, Stsd, Stss, Stsz, StszSamples, Stts,
+    SttsEntry, Tkhd, Trak,
 };
 
 use crate::codec::entry;
 use crate::fragment::TRACK_ID;
+use crate::header::video;
 use crate::{Codec, Error, SampleInfo, TIMESCALE, VideoConfig, ticks};
 
 /// Size, name and 64-bit size.
@@ -129,12 +130,6 @@ fn tables(
     let largest = |side: fn(&VideoConfig) -> u32| {
         u16::try_from(configs.iter().map(side).max().unwrap_or(0)).unwrap_or(u16::MAX).into()
     };
-    let minf = Minf {
-        vmhd: Some(Vmhd::default()),
-        dinf: Dinf { dref: Dref { entries: vec![Url::default().into()] } },
-        stbl,
-        ..Default::default()
-    };
     let trak = Trak {
         tkhd: Tkhd {
             track_id: TRACK_ID,
@@ -154,7 +149,7 @@ fn tables(
                 ..Default::default()
             },
             hdlr: Hdlr { handler: b"vide".into(), name: "video".to_owned() },
-            minf,
+            minf: video(stbl),
         },
         ..Default::default()
     };
