@@ -116,17 +116,25 @@ impl Agents {
             }
             Some(Verdict::Wrong) => Err(wrong(name)),
             Some(Verdict::TooMany { seconds }) => {
+                self.give_back(name);
                 Err(Problem::new(Code::TooMany, "too many tries: the server says to wait")
                     .at("Authorization")
                     .retry_after(Duration::from_secs(seconds.into())))
             }
             Some(Verdict::CannotSay) | None => {
-                // It was not judged: nobody has guessed anything.
-                self.forgive(name);
+                self.give_back(name);
                 Err(Problem::new(Code::ServerAway, "the server does not say whose password this is")
                     .cure("try again in a moment; the recorder's log says how the link stands")
                     .retry_after(Duration::from_secs(5)))
             }
+        }
+    }
+
+    /// It was not judged: nobody has guessed anything.
+    fn give_back(&self, name: &str) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(brake) = failed.get_mut(name) {
+            brake.give_back();
         }
     }
 

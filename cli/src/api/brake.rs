@@ -29,6 +29,11 @@ impl Brake {
         Ok(())
     }
 
+    /// The one that was taken counts for nothing.
+    pub fn give_back(&mut self) {
+        self.left = (self.left + 1.0).min(self.size);
+    }
+
     /// Whether nothing is held against it any more.
     pub fn is_full(&mut self, now: Instant) -> bool {
         self.fill(now);
@@ -53,6 +58,9 @@ mod tests {
         assert_eq!([(); 3].map(|()| brake.take(start)), [Ok(()); 3]);
         assert_eq!(brake.take(start), Err(Duration::from_secs(1)));
         let later = start + Duration::from_millis(1001);
+        assert_eq!(brake.take(later), Ok(()));
+        assert!(brake.take(later).is_err());
+        brake.give_back();
         assert_eq!(brake.take(later), Ok(()));
         assert!(brake.take(later).is_err());
         assert!(!brake.is_full(later) && brake.is_full(start + Duration::from_secs(60)));
