@@ -4,6 +4,7 @@
 //! SQLite has one writer at a time: transactions that write queue here rather than fail there.
 
 pub mod annotations;
+pub mod arrivals;
 pub mod audit;
 mod completeness;
 pub mod decided;

@@ -13,8 +13,9 @@ use axum::body::Bytes;
 use object_store::PutPayload;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::db::arrivals::{Arrival, Entry};
 use crate::db::recorders::Recorder;
-use crate::db::recordings::{Arrival, Entry, Held, Name, Standing, Times};
+use crate::db::recordings::{Held, Name, Standing, Times};
 use crate::db::{Db, Write};
 use crate::error::{Error, Result};
 use crate::manifest::{About, Manifest};

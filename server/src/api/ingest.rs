@@ -17,8 +17,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::api::input::{Path, has_nul};
 use crate::api::problem::{Answer, Problem};
 use crate::app::App;
+use crate::db::arrivals::Entry;
 use crate::db::recorders::Recorder;
-use crate::db::recordings::{Entry, Held, Name, Standing};
+use crate::db::recordings::{Held, Name, Standing};
 use crate::ingest::{self, Closing};
 use crate::secret::hex;
 

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Closing, Ingest};
+use crate::db::arrivals::{Beginning, Entry};
 use crate::db::recorders::Recorder;
-use crate::db::recordings::{Beginning, Entry, Held, Name, Times};
+use crate::db::recordings::{Held, Name, Times};
 use crate::error::{Error, Result};
 use crate::manifest::{About, Manifest, TRACK, Whole};
 use crate::secret::hex;
