@@ -37,6 +37,9 @@ impl Store {
         let wrong = |why: String| Error::StoreUrl { url: url.to_owned(), why };
         let objects = match url.split_once("://") {
             Some(("file", folder)) => files(folder)?,
+            Some(("s3", place)) if place.is_empty() || place.starts_with('/') => {
+                return Err(wrong("it names no bucket; write s3://BUCKET/PREFIX".to_owned()));
+            }
             Some(("s3", place)) => s3(place).map_err(|error| wrong(error.to_string()))?,
             _ => return Err(wrong("it begins with neither `file://` nor `s3://`".to_owned())),
         };

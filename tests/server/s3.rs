@@ -128,4 +128,9 @@ fn what_is_wrong_with_a_bucket_is_told_once_and_before_the_server_listens() {
         assert!(said.starts_with("error: the store cannot be used: "), "{said}");
         assert_eq!(said.matches(cause).count(), 1, "{said}");
     }
+    let said = refusal(&s3, "", None);
+    assert_eq!(
+        said,
+        "error: `s3:///footage` is not a place to store in: it names no bucket; write s3://BUCKET/PREFIX"
+    );
 }
