@@ -1,18 +1,13 @@
 //! The `deskreel` command.
 //!
-//! `args.rs` is what can be typed, one file under `command/` does each of it, `plugins.rs` finds the plugins that
-//! they all need. Nothing here knows GStreamer: what needs media asks a worker.
+//! `args.rs` parses the command line; each command is one file in `command/`. Nothing here knows GStreamer: a command
+//! that needs media asks a worker.
 
-pub mod api;
 mod args;
 pub mod command;
-pub mod daemon;
 mod exit;
-mod plugins;
-pub mod policies;
 mod progress;
 mod recording;
-pub mod render;
 pub mod replay;
 mod sinks;
 
@@ -37,12 +32,12 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     use command::{
-        check, completions, devices, doctor, encoders, export, graph, record, replay, schema, verify,
+        check, completions, devices, doctor, encoders, export, graph, record, replay, run, schema, verify,
     };
-    use plugins::catalog_for;
+    use deskreel_deployment::catalog_for;
     match command {
         Command::Record(options) => record::run(&options),
-        Command::Run { file, .. } => daemon::run(&file),
+        Command::Run { file, .. } => run::run(&file),
         Command::Check { file, probe: true, json } => check::probe(&file, json),
         Command::Check { file, probe: false, json } => check::run(&file, json, catalog_for),
         Command::Graph { file, format } => graph::run(&file, format, catalog_for),
@@ -73,7 +68,7 @@ fn log_to_stderr(command: &Command) -> WorkerGuard {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("DESKREEL_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let color = render::wants_color(&std::io::stderr());
+    let color = deskreel_deployment::wants_color(&std::io::stderr());
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).finish(std::io::stderr());
     let log = tracing_subscriber::fmt()

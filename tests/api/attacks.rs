@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deskreel_cli::api::Limits;
+use deskreel_desk_api::Limits;
 
 use super::http::Answer;
 use super::world::{PAGE, PASSWORD, TOKEN, World, basic, limited, world};

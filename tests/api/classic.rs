@@ -1,6 +1,6 @@
 //! The classic endpoints, as a desktop that was written for them uses them.
 
-use deskreel_cli::daemon::desk::Act;
+use deskreel_desk::Act;
 use deskreel_model::event::Seat;
 use serde_json::json;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use deskreel_cli::api::Limits;
-use deskreel_cli::daemon::desk::{Act, Done, Refused};
+use deskreel_desk::{Act, Done, Refused};
+use deskreel_desk_api::Limits;
 use deskreel_model::event::Request;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::Instant;
 
-use deskreel_cli::api::Limits;
+use deskreel_desk_api::Limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::http::Http;
@@ -92,7 +92,7 @@ fn the_end_finishes_what_was_asked_and_takes_nothing_new() {
     world.hold(true);
     let mut asked = world.http();
     asked.send("POST", "/api/v1/recording/stop", &[("Authorization", &session)], "");
-    world.wait_for(|act| matches!(act, deskreel_cli::daemon::desk::Act::Request { .. }));
+    world.wait_for(|act| matches!(act, deskreel_desk::Act::Request { .. }));
     let mut stream = world.http();
     stream.send("GET", "/api/v1/events", &[("Authorization", &session)], "");
     assert_eq!(stream.head().unwrap().status, 200);
@@ -116,7 +116,7 @@ fn the_end_does_not_wait_for_ever() {
     world.hold(true);
     let mut asked = world.http();
     asked.send("POST", "/api/v1/recording/stop", &[("Authorization", &session)], "");
-    world.wait_for(|act| matches!(act, deskreel_cli::daemon::desk::Act::Request { .. }));
+    world.wait_for(|act| matches!(act, deskreel_desk::Act::Request { .. }));
     let begun = Instant::now();
     world.stop();
     assert!(begun.elapsed() < Limits::default().answer, "{:?}", begun.elapsed());
@@ -125,7 +125,7 @@ fn the_end_does_not_wait_for_ever() {
 
 #[test]
 fn a_port_in_use_is_an_error_at_the_start_with_the_cure() {
-    use deskreel_cli::api::{Server, Settings, Setup};
+    use deskreel_desk_api::{Server, Settings, Setup};
     use serde_json::json;
     let world = world();
     let settings = json!({ "listen": world.address.to_string(), "scheme": "http" });
@@ -136,7 +136,7 @@ fn a_port_in_use_is_an_error_at_the_start_with_the_cure() {
         desk: super::world::desk(),
         directory: world.folder.path().to_owned(),
         metrics: Box::new(String::new),
-        recordings: Box::new(super::world::Two),
+        recordings: Box::new(super::world::two_recordings),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let Err(error) = runtime.block_on(Server::bind(setup)) else { panic!("bound twice") };

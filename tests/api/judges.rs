@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use deskreel_cli::api::Limits;
+use deskreel_desk_api::Limits;
 
 use super::world::{PAGE, PASSWORD, TOKEN, World, basic, limited};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use deskreel_cli::api::Limits;
-use deskreel_cli::daemon::desk::{Act, Done, Refused};
+use deskreel_desk::{Act, Done, Refused};
+use deskreel_desk_api::Limits;
 use deskreel_model::Fault;
 use deskreel_model::event::Seat;
 use serde_json::json;
@@ -251,6 +251,6 @@ fn an_agent_who_is_added_can_log_in_at_once() {
     let world = world();
     let headers = [("Authorization", &*basic("carol", "n3w"))];
     assert_eq!(world.ask("POST", "/api/v1/session", &headers, "{}").status, 401);
-    secret(&world.folder, "agents", &deskreel_cli::command::password::line("carol", "n3w").unwrap());
+    secret(&world.folder, "agents", &deskreel_desk_api::agents_file_line("carol", "n3w").unwrap());
     assert_eq!(world.ask("POST", "/api/v1/session", &headers, "{}").status, 201);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deskreel_cli::api::Limits;
+use deskreel_desk_api::Limits;
 use serde_json::{Value, json};
 
 use super::http::{Answer, Http};

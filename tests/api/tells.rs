@@ -1,6 +1,6 @@
 //! What a desktop tells: states, calls, chats, in the session's name and no other.
 
-use deskreel_cli::daemon::desk::{Act, Done, Refused};
+use deskreel_desk::{Act, Done, Refused};
 use deskreel_model::event::{Event, Kind};
 use serde_json::{Value, json};
 

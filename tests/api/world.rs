@@ -8,12 +8,11 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use deskreel_cli::api::{Limits, Listed, Page, Recordings, Server, Settings, Setup};
-use deskreel_cli::command::password;
-use deskreel_cli::daemon::desk::{Act, Ask, Desk, Done, Ends, Refused};
-use deskreel_cli::daemon::news::{News, What};
-use deskreel_cli::daemon::status::{Health, SpoolStatus, Status};
 use deskreel_contract::Capture;
+use deskreel_desk::news::{News, What};
+use deskreel_desk::status::{Health, SpoolStatus, Status};
+use deskreel_desk::{Act, Ask, Desk, Done, Ends, Refused};
+use deskreel_desk_api::{Limits, Listed, Page, Server, Settings, Setup, agents_file_line};
 use deskreel_model::event::Request;
 use deskreel_model::{AgentId, MediaTime, RecordingId, Utc};
 use serde_json::{Value, json};
@@ -93,7 +92,7 @@ impl World {
             desk,
             directory: folder.path().to_owned(),
             metrics: Box::new(|| "# EOF\n".to_owned()),
-            recordings: Box::new(Two),
+            recordings: Box::new(two_recordings),
         };
         let (stop, stopped) = oneshot::channel();
         let (bound, binds) = std::sync::mpsc::channel();
@@ -247,7 +246,7 @@ fn settings(folder: &TempDir, wished: &Value) -> Value {
 fn agents() -> &'static str {
     static LINES: OnceLock<String> = OnceLock::new();
     LINES.get_or_init(|| {
-        let line = password::line("ann", PASSWORD).unwrap();
+        let line = agents_file_line("ann", PASSWORD).unwrap();
         let bob = line.replacen("ann", "bob", 1);
         format!("{line}\n{bob}\n")
     })
@@ -275,24 +274,20 @@ pub fn desk() -> Desk {
 }
 
 /// Two recordings of ann's.
-pub struct Two;
-
-impl Recordings for Two {
-    fn recordings(&self, agent: &AgentId, after: Option<&RecordingId>, limit: usize) -> Result<Page, String> {
-        let ids = ["20260105T090000Z-4f2a91", "20260104T090000Z-000001"];
-        let all = ids.iter().filter(|_| agent.as_str() == "ann");
-        let rest: Vec<Listed> = all
-            .filter(|id| after.is_none_or(|after| **id < after.as_str()))
-            .map(|id| Listed {
-                recording: serde_json::from_value(json!(id)).unwrap(),
-                started: now(),
-                duration: MediaTime::from_millis(1500),
-                bytes: 7,
-                gaps: 0,
-                outcome: None,
-                pending: vec!["archive".to_owned()],
-            })
-            .collect();
-        Ok(Page { more: rest.len() > limit, recordings: rest.into_iter().take(limit).collect() })
-    }
+pub fn two_recordings(agent: &AgentId, after: Option<&RecordingId>, limit: usize) -> Result<Page, String> {
+    let ids = ["20260105T090000Z-4f2a91", "20260104T090000Z-000001"];
+    let all = ids.iter().filter(|_| agent.as_str() == "ann");
+    let rest: Vec<Listed> = all
+        .filter(|id| after.is_none_or(|after| **id < after.as_str()))
+        .map(|id| Listed {
+            recording: serde_json::from_value(json!(id)).unwrap(),
+            started: now(),
+            duration: MediaTime::from_millis(1500),
+            bytes: 7,
+            gaps: 0,
+            outcome: None,
+            pending: vec!["archive".to_owned()],
+        })
+        .collect();
+    Ok(Page { more: rest.len() > limit, recordings: rest.into_iter().take(limit).collect() })
 }

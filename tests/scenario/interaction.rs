@@ -14,8 +14,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use deskreel_cli::policies;
 use deskreel_contract::Capture;
+use deskreel_deployment::open_policies;
 use deskreel_host::Catalog;
 use deskreel_interaction::{Command, Commanded, Engine, Note, Output};
 use deskreel_model::Utc;
@@ -82,7 +82,7 @@ impl Scenario {
             .unwrap();
         }
         let Some(graph) = graph else { return };
-        let (opened, rules) = (policies::open(&graph, &catalog), graph.policy_rules.clone());
+        let (opened, rules) = (open_policies(&graph, &catalog), graph.policy_rules.clone());
         match (opened, self.engine.take()) {
             (Err(error), _) => writeln!(out, "{error:#}").unwrap(),
             (Ok(opened), None) => self.engine = Some(Engine::new(opened, rules)),

@@ -77,7 +77,7 @@ fn only_bus_and_decode_read_a_bus() {
 
 #[test]
 fn only_render_draws_diagnostics() {
-    only_in(&["cli/src/render.rs"], &["annotate_snippets"], "diagnostics are drawn");
+    only_in(&["core/deployment/src/render.rs"], &["annotate_snippets"], "diagnostics are drawn");
 }
 
 /// A test that sleeps is slow on a fast machine and wrong on a slow one.

@@ -1,47 +1,17 @@
 //! `deskreel check FILE`: every mistake in a pipeline file, at its line and column. Runs nothing of a plugin, unless it is
 //! asked with `--probe` whether this machine can do what the file says.
 
-use std::fs;
-use std::io::stderr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use deskreel_deployment::{CheckedFile, descriptors_of, find_plugins, to_json};
 use deskreel_model::Fault;
-use deskreel_pipeline::{Catalog, Diagnostic, Graph, PluginSearch, check_document, parse};
+use deskreel_pipeline::{Catalog, Graph, PluginSearch};
 use deskreel_recorder::job_of;
 use serde_json::{Value, json};
 
 use crate::command::encoders;
-use crate::plugins;
-use crate::render::{SourceFile, draw, to_json, wants_color};
-
-/// A pipeline file, read and checked.
-#[derive(Debug, Clone)]
-pub struct Checked {
-    pub file: SourceFile,
-    /// `None` if there is an error among the diagnostics.
-    pub graph: Option<Graph>,
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-impl Checked {
-    /// `find` lists the plugins, given where the file wants them looked for.
-    pub fn read(path: &Path, find: impl FnOnce(&PluginSearch) -> Catalog) -> Result<Checked> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let (document, syntax) = parse(&text);
-        let catalog = find(&document.plugin_search());
-        let (graph, diagnostics) = check_document(&text, &document, syntax, &catalog);
-        Ok(Checked { file: SourceFile { path: path.display().to_string(), text }, graph, diagnostics })
-    }
-
-    /// Shows the diagnostics, and gives the graph if there is one: what every command that takes a file begins
-    /// with.
-    pub fn show(self) -> Option<Graph> {
-        eprint!("{}", draw(&self.file, &self.diagnostics, wants_color(&stderr())));
-        self.graph
-    }
-}
 
 /// Exit code of every command that was given a file with errors.
 pub fn refused() -> ExitCode {
@@ -49,7 +19,7 @@ pub fn refused() -> ExitCode {
 }
 
 pub fn run(path: &Path, json: bool, find: impl FnOnce(&PluginSearch) -> Catalog) -> Result<ExitCode> {
-    let checked = Checked::read(path, find)?;
+    let checked = CheckedFile::read(path, find)?;
     let code = if checked.graph.is_some() { ExitCode::SUCCESS } else { refused() };
     if json {
         let ok = checked.graph.is_some();
@@ -66,9 +36,9 @@ pub fn run(path: &Path, json: bool, find: impl FnOnce(&PluginSearch) -> Catalog)
 /// The file, and then the machine: one line a track, or its candidates where none works.
 pub fn probe(path: &Path, as_json: bool) -> Result<ExitCode> {
     let mut found = deskreel_host::Catalog::default();
-    let checked = Checked::read(path, |search| {
-        found = plugins::find(search);
-        plugins::listed(&found)
+    let checked = CheckedFile::read(path, |search| {
+        found = find_plugins(search);
+        descriptors_of(&found)
     })?;
     let diagnostics = to_json(&checked.file, &checked.diagnostics);
     let graph = if as_json { checked.graph } else { checked.show() };

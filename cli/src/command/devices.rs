@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use deskreel_contract::{Device, Kind};
+use deskreel_deployment::{find_plugins, plugin_files};
 use deskreel_host::Catalog;
 use deskreel_model::worker::{Command, Report};
 use deskreel_pipeline::PluginSearch;
 use deskreel_recorder::{Worker, default_worker};
 use serde_json::json;
-
-use crate::plugins::{files, find};
 
 /// A display server that does not answer is not waited for longer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -20,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub type Devices = Vec<(String, std::result::Result<Vec<Device>, String>)>;
 
 pub fn run(as_json: bool) -> Result<ExitCode> {
-    let devices = ask(&find(&PluginSearch::default()))?;
+    let devices = ask(&find_plugins(&PluginSearch::default()))?;
     if as_json {
         let sources = devices.iter().map(|(source, found)| match found {
             Ok(devices) => json!({ "source": source, "devices": devices }),
@@ -45,7 +44,7 @@ pub fn run(as_json: bool) -> Result<ExitCode> {
 
 pub fn ask(catalog: &Catalog) -> Result<Devices> {
     let sources = catalog.plugins().filter(|(_, _, plugin)| plugin.interface.kind == Kind::Source);
-    let files = files(catalog, sources.map(|(_, _, plugin)| plugin.id.as_str()));
+    let files = plugin_files(catalog, sources.map(|(_, _, plugin)| plugin.id.as_str()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let devices = runtime.block_on(async {
         let mut worker = Worker::spawn(&default_worker()?, &files, &[]).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use deskreel_contract::Codec;
+use deskreel_deployment::{find_plugins, read_pipeline, worker_files};
 use deskreel_host::Catalog;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{Job, PluginFile};
@@ -18,7 +19,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::command::{check::refused, devices, encoders};
-use crate::{exit, plugins};
+use crate::exit;
 
 /// Room for an hour of a busy screen.
 const ROOM: u64 = 1_000_000_000;
@@ -36,8 +37,8 @@ struct Line {
 
 pub fn run(file: Option<&Path>, as_json: bool) -> Result<ExitCode> {
     let (graph, catalog) = match file {
-        None => (None, plugins::find(&PluginSearch::default())),
-        Some(file) => match plugins::pipeline(file)? {
+        None => (None, find_plugins(&PluginSearch::default())),
+        Some(file) => match read_pipeline(file)? {
             Some((graph, catalog)) => (Some(graph), catalog),
             None => return Ok(refused()),
         },
@@ -102,7 +103,7 @@ fn room(directory: &Path) -> Line {
 
 /// The file's own pipeline, for a second.
 fn pipeline(graph: &Graph, catalog: &Catalog) -> Line {
-    let files = plugins::worker_files(graph, catalog);
+    let files = worker_files(graph, catalog);
     tried(format!("pipeline `{}`", graph.name), &job_of(graph), files)
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use deskreel_contract::{Codec, EncodeRequest, Kind, Memory, Tier};
+use deskreel_deployment::{find_plugins, plugin_files, read_pipeline};
 use deskreel_host::Catalog;
 use deskreel_model::Fault;
 use deskreel_model::worker::{Job, Picture, PluginSettings, TrackJob};
@@ -14,7 +15,6 @@ use serde_json::{Value, json};
 
 use crate::args::EncodersOptions;
 use crate::command::check::refused;
-use crate::plugins;
 use crate::progress::say;
 
 /// Without a file, the order in which the shipped plugins are shown; a vendor's come first, since somebody wanted them.
@@ -34,12 +34,12 @@ const ORDER: [&str; 11] = [
 
 pub fn run(options: &EncodersOptions) -> Result<ExitCode> {
     let (job, catalog) = match &options.file {
-        Some(file) => match plugins::pipeline(file)? {
+        Some(file) => match read_pipeline(file)? {
             Some((graph, catalog)) => (job_of(&graph), catalog),
             None => return Ok(refused()),
         },
         None => {
-            let catalog = plugins::find(&PluginSearch::default());
+            let catalog = find_plugins(&PluginSearch::default());
             (any_job(&catalog, options.codec.into()), catalog)
         }
     };
@@ -64,7 +64,7 @@ pub fn code(tracks: &[TrackEncoders]) -> ExitCode {
 pub fn ask(job: &Job, catalog: &Catalog, fresh: bool) -> Result<Vec<TrackEncoders>> {
     let tracks = job.tracks.iter();
     let used = tracks.flat_map(|track| std::iter::once(&track.source).chain(&track.encoders));
-    let files = plugins::files(catalog, used.map(|plugin| plugin.plugin.as_str()));
+    let files = plugin_files(catalog, used.map(|plugin| plugin.plugin.as_str()));
     let mut pool = Pool::new(default_worker()?, files, job, false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tracks = runtime.block_on(deskreel_recorder::encoders(&mut pool, fresh, tell));

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use deskreel_contract::FinishedRecording;
+use deskreel_deployment::find_plugins;
 use deskreel_pipeline::PluginSearch;
 
 use crate::recording::manifest;
-use crate::{plugins, sinks};
+use crate::sinks;
 
 pub fn run(recording: &Path, output: &Path, overwrite: bool) -> Result<ExitCode> {
     let manifest = manifest(recording)?;
@@ -17,7 +18,7 @@ pub fn run(recording: &Path, output: &Path, overwrite: bool) -> Result<ExitCode>
             "the recording is not finished: wait for its recorder, or let `deskreel record` recover it at its next start"
         );
     }
-    let catalog = plugins::find(&PluginSearch::default());
+    let catalog = find_plugins(&PluginSearch::default());
     let finished = FinishedRecording {
         id: manifest.recording.to_string(),
         directory: recording.canonicalize()?,

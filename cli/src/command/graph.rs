@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
+use deskreel_deployment::CheckedFile;
 use deskreel_pipeline::{Catalog, PluginSearch, dot};
 
-use super::check::{Checked, refused};
+use super::check::refused;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -16,7 +17,7 @@ pub enum Format {
 }
 
 pub fn run(path: &Path, format: Format, find: impl FnOnce(&PluginSearch) -> Catalog) -> Result<ExitCode> {
-    let Some(graph) = Checked::read(path, find)?.show() else { return Ok(refused()) };
+    let Some(graph) = CheckedFile::read(path, find)?.show() else { return Ok(refused()) };
     let dot = dot(&graph);
     match format {
         Format::Dot => print!("{dot}"),

@@ -1,4 +1,4 @@
-//! One file a command.
+//! One file per command.
 
 pub mod check;
 pub mod completions;
@@ -11,5 +11,6 @@ pub mod password;
 pub mod plugins;
 pub mod record;
 pub mod replay;
+pub mod run;
 pub mod schema;
 pub mod verify;

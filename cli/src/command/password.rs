@@ -4,9 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use argon2::Argon2;
-use argon2::password_hash::PasswordHasher;
-use argon2::password_hash::phc::PasswordHash;
+use deskreel_desk_api::agents_file_line;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 pub fn run(name: &str) -> Result<ExitCode> {
@@ -19,24 +17,8 @@ pub fn run(name: &str) -> Result<ExitCode> {
     } else {
         read()?
     };
-    println!("{}", line(name, &password)?);
+    println!("{}", agents_file_line(name, &password)?);
     Ok(ExitCode::SUCCESS)
-}
-
-pub fn line(name: &str, password: &str) -> Result<String> {
-    if name.is_empty()
-        || name.starts_with('#')
-        || name.contains(|char: char| char == ':' || char.is_control())
-    {
-        bail!("`{name}` cannot be an agent's name here: it is empty, or has a colon or a line break");
-    }
-    if password.is_empty() {
-        bail!("the password is empty");
-    }
-    // Argon2id with 19 MiB and two passes, as OWASP asks at least; the salt is random.
-    let hash: PasswordHash =
-        Argon2::default().hash_password(password.as_bytes()).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(format!("{name}:{hash}"))
 }
 
 /// Without showing what is typed.

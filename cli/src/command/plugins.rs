@@ -5,14 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use deskreel_contract::{Descriptor, Provides};
+use deskreel_deployment::find_plugins;
 use deskreel_host::{Catalog, Found};
 use deskreel_pipeline::PluginSearch;
 use serde_json::{Value, json};
 
-use crate::plugins::find;
-
 pub fn list(as_json: bool) -> Result<ExitCode> {
-    let catalog = find(&PluginSearch::default());
+    let catalog = find_plugins(&PluginSearch::default());
     if as_json {
         let plugins: Vec<Value> =
             catalog.plugins().map(|(found, library, plugin)| row(found, library, plugin)).collect();
@@ -68,7 +67,8 @@ fn row(found: &Found, library: &Descriptor, plugin: &Provides) -> Value {
 /// `wanted` is an id, or a file that need not be in any plugin folder nor be allowed: nothing of it is run.
 pub fn show(wanted: &str, as_json: bool) -> Result<ExitCode> {
     let path = Path::new(wanted);
-    let found = if path.is_file() { vec![examine(path)?] } else { find(&PluginSearch::default()).libraries };
+    let found =
+        if path.is_file() { vec![examine(path)?] } else { find_plugins(&PluginSearch::default()).libraries };
     let described = found.iter().filter_map(|found| Some((found, found.what.as_ref().ok()?)));
     let plugins =
         described.flat_map(|(found, library)| library.provides.iter().map(move |p| (found, library, p)));

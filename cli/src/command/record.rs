@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use deskreel_contract::FinishedRecording;
+use deskreel_deployment::{read_pipeline, worker_files};
 use deskreel_host::Catalog;
 use deskreel_model::manifest::{Outcome, Track};
 use deskreel_model::{Manifest, MediaTime};
@@ -20,13 +21,13 @@ use tokio::sync::mpsc;
 use super::check::refused;
 use crate::args::RecordOptions;
 use crate::progress::{Progress, Style, say, size, tell};
-use crate::{exit, plugins, sinks};
+use crate::{exit, sinks};
 
 /// How long recovery may hold up the end of the command.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(1);
 
 pub fn run(options: &RecordOptions) -> Result<ExitCode> {
-    let Some((graph, catalog)) = plugins::pipeline(&options.file)? else { return Ok(refused()) };
+    let Some((graph, catalog)) = read_pipeline(&options.file)? else { return Ok(refused()) };
     tell_ignored(&graph);
     let recovered = recover(graph.recording.directory.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -70,7 +71,7 @@ async fn record(
     style: Style,
 ) -> Result<Finished> {
     let job = job_of(graph);
-    let mut pool = Pool::new(default_worker()?, plugins::worker_files(graph, catalog), &job, true);
+    let mut pool = Pool::new(default_worker()?, worker_files(graph, catalog), &job, true);
     let limit = graph.recording.max_duration;
     let setup = Setup {
         max_duration: duration.into_iter().chain(limit).min(),

@@ -1,0 +1,89 @@
+//! The pipeline file of a daemon, at its start and when it is read again. A file with mistakes costs no recording: the
+//! last good one stays.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use deskreel_host::Catalog;
+use deskreel_pipeline::{Graph, Severity};
+
+use deskreel_deployment::{CheckedFile, descriptors_of, draw, find_plugins, must_record, wants_color};
+
+/// A file without mistakes, and the plugins that there are for it.
+pub struct Loaded {
+    pub graph: Graph,
+    pub catalog: Catalog,
+    /// Why it is not the file that was asked for.
+    pub stale: Option<String>,
+}
+
+/// What `file` says; where it has mistakes, what it said when it last had none. `None`: there is nothing of both, and
+/// the mistakes were shown.
+pub fn load(file: &Path, kept: &Path) -> Result<Option<Loaded>> {
+    match read(file) {
+        Ok(loaded) => {
+            if let Err(error) = keep(file, kept) {
+                tracing::warn!(%error, "the pipeline file is not kept for a start with a broken one");
+            }
+            Ok(Some(loaded))
+        }
+        Err(error) => match read(kept) {
+            Ok(loaded) => {
+                let stale = format!("{}: {error:#}; the last good file is used instead", file.display());
+                tracing::error!("{stale}");
+                Ok(Some(Loaded { stale: Some(stale), ..loaded }))
+            }
+            Err(_) if error.is::<Mistakes>() => Ok(None),
+            Err(_) => Err(error),
+        },
+    }
+}
+
+/// What `file` says now; its mistakes are shown.
+pub fn read(file: &Path) -> Result<Loaded> {
+    let mut catalog = Catalog::default();
+    let checked = CheckedFile::read(file, |search| {
+        catalog = find_plugins(search);
+        descriptors_of(&catalog)
+    })?;
+    let errors = checked.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let errors = errors.count();
+    eprint!("{}", draw(&checked.file, &checked.diagnostics, wants_color(&std::io::stderr())));
+    match checked.graph {
+        Some(graph) => {
+            must_record(&graph, file)?;
+            Ok(Loaded { graph, catalog, stale: None })
+        }
+        None => Err(Mistakes(errors).into()),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} mistake{s}; `deskreel check` shows them", s = if *.0 == 1 { "" } else { "s" })]
+struct Mistakes(usize);
+
+/// For a start at which `file` has mistakes.
+pub fn keep(file: &Path, kept: &Path) -> Result<()> {
+    let text = fs::read(file)?;
+    if fs::read(kept).is_ok_and(|known| known == text) {
+        return Ok(());
+    }
+    if let Some(folder) = kept.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    deskreel_spool::write_atomic(kept, &text).with_context(|| format!("cannot write {}", kept.display()))
+}
+
+/// Where the last good copy of `file` lies: systemd's state folder, else the user's.
+pub fn kept(file: &Path) -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_user = || set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
+    let folder = set("STATE_DIRECTORY").or_else(|| Some(of_user()?.join("deskreel")));
+    let Some(folder) = folder else {
+        bail!("neither STATE_DIRECTORY nor HOME is set: there is nowhere to keep state")
+    };
+    let file = std::path::absolute(file)?;
+    let name: String = file.display().to_string().chars().map(|c| if c == '/' { '-' } else { c }).collect();
+    Ok(folder.join(format!("last-good{name}")))
+}

@@ -1,0 +1,261 @@
+//! Recordings in the making, each in a lane of its own: one that still writes its last fragment does not hold up the next.
+//!
+//! A lane is a pool of workers with what is known of the encoders. One idle lane is kept, with a worker that has loaded
+//! everything; a second one begins cold, which costs a tenth of a second, and ends with its recording.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use deskreel_contract::Capture;
+use deskreel_host::Catalog;
+use deskreel_model::worker::PluginFile;
+use deskreel_model::{AgentId, Place, RecordingId};
+use deskreel_pipeline::Graph;
+use deskreel_recorder::{
+    Control, Error, Finished, Keep, Notice, Pool, Rest, Setup, default_worker, encoders, job_of, stand_by,
+};
+use tokio::sync::mpsc;
+
+/// What recordings are made with, as the pipeline file says.
+pub struct Making {
+    pub graph: Graph,
+    worker: PathBuf,
+    plugins: Vec<PluginFile>,
+}
+
+impl Making {
+    pub fn new(graph: Graph, catalog: &Catalog) -> Result<Making> {
+        let plugins = deskreel_deployment::worker_files(&graph, catalog);
+        let worker = default_worker().context("cannot record")?;
+        Ok(Making { graph, worker, plugins })
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::new(self.worker.clone(), self.plugins.clone(), &job_of(&self.graph), true)
+    }
+}
+
+/// A recording that is to begin.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub recording: RecordingId,
+    pub agent: AgentId,
+    pub place: Place,
+    /// What is taken of the screen from the first frame on, and why.
+    pub capture: Capture,
+    pub why: String,
+}
+
+/// What a lane tells.
+pub enum Told {
+    Notice(RecordingId, Notice),
+    Ended(RecordingId, Result<Finished, Error>),
+    /// A standby has ended without being a recording.
+    StoodDown(Result<(), Error>),
+    /// Whether a recording could begin, as far as trying its encoders out shows.
+    Ready(Result<(), String>),
+}
+
+/// A lane that has the last moments of the screen in memory, for a recording that begins before it is asked for.
+struct Standby {
+    control: mpsc::Sender<Control>,
+    /// What it is a recording of, once it is one.
+    kept: Rc<RefCell<Option<RecordingId>>>,
+    preroll: Duration,
+}
+
+/// A lane's own words: its pool comes back for the next recording.
+pub enum Back {
+    Told(Told),
+    Pool(Box<Pool>, Rc<Making>, Told),
+}
+
+pub struct Lanes {
+    making: Rc<Making>,
+    idle: Option<Box<Pool>>,
+    running: HashMap<RecordingId, mpsc::Sender<Control>>,
+    standby: Option<Standby>,
+    /// Nothing is to be captured now.
+    rest: Option<Rest>,
+    tell: mpsc::UnboundedSender<Back>,
+}
+
+impl Lanes {
+    /// What lanes tell comes out of the receiver, and goes through [`Lanes::take_back`].
+    pub fn new(making: Making) -> (Lanes, mpsc::UnboundedReceiver<Back>) {
+        let (tell, told) = mpsc::unbounded_channel();
+        let making = Rc::new(making);
+        (Lanes { making, idle: None, running: HashMap::new(), standby: None, rest: None, tell }, told)
+    }
+
+    pub fn making(&self) -> &Making {
+        &self.making
+    }
+
+    /// Loads a worker and tries the encoders, so that the first recording need not. `Ready` says what came of it.
+    pub fn prepare(&self) {
+        let (making, tell) = (self.making.clone(), self.tell.clone());
+        tokio::task::spawn_local(async move {
+            let mut pool = Box::new(making.pool());
+            let tried = encoders(&mut pool, false, |_| {}).await.map_err(|error| error.to_string());
+            let ready = tried.and_then(|tracks| {
+                let without = tracks.iter().find(|track| !track.tried.iter().any(|tried| tried.works()));
+                without.map_or(Ok(()), |track| Err(format!("no encoder works for track `{}`", track.track)))
+            });
+            let ready = match pool.settle().await {
+                Ok(()) => ready,
+                Err(error) => Err(error.to_string()),
+            };
+            let _ = tell.send(Back::Pool(pool, making, Told::Ready(ready)));
+        });
+    }
+
+    /// Keeps the last moments in memory from now on, where the file says so.
+    pub fn stand_by(&mut self) {
+        let Some(preroll) = self.making.graph.recording.preroll.filter(|_| self.standby.is_none()) else {
+            return;
+        };
+        let mut pool = self.idle.take().unwrap_or_else(|| Box::new(self.making.pool()));
+        let (control, mut asked) = mpsc::channel(16);
+        let kept = Rc::new(RefCell::new(None));
+        self.standby = Some(Standby { control, kept: kept.clone(), preroll });
+        let (making, tell, rest) = (self.making.clone(), self.tell.clone(), self.rest.clone());
+        tokio::task::spawn_local(async move {
+            let graph = &making.graph;
+            let setup = Setup { rest, ..Setup::new(&graph.name, &graph.recording.directory, job_of(graph)) };
+            let notice = |notice| {
+                // Nobody asks how a standby fares.
+                if let Some(recording) = kept.borrow().clone() {
+                    let _ = tell.send(Back::Told(Told::Notice(recording, notice)));
+                }
+            };
+            let result = stand_by(setup, preroll, &mut pool, &mut asked, notice).await;
+            let told = match (kept.borrow_mut().take(), result) {
+                (Some(recording), Ok(Some(finished))) => Told::Ended(recording, Ok(finished)),
+                (Some(recording), Ok(None)) => Told::Ended(recording, Err(Error::WorkerGone)),
+                (Some(recording), Err(error)) => Told::Ended(recording, Err(error)),
+                (None, result) => Told::StoodDown(result.map(drop)),
+            };
+            let _ = tell.send(Back::Pool(pool, making, told));
+        });
+    }
+
+    /// Forgets the last moments, and keeps no more.
+    pub fn stand_down(&mut self) {
+        if let Some(standby) = self.standby.take() {
+            let _ = standby.control.try_send(Control::Stop);
+        }
+    }
+
+    /// Recordings from now on are made by another file; those that run are not touched.
+    pub fn change(&mut self, making: Making) {
+        self.stand_down();
+        self.making = Rc::new(making);
+        self.idle = None;
+        self.prepare();
+    }
+
+    pub fn begin(&mut self, order: Order) {
+        let order = match self.standby.take() {
+            Some(standby) => match self.keep(standby, order) {
+                Ok(()) => return,
+                // It has ended just now.
+                Err(order) => order,
+            },
+            None => order,
+        };
+        let mut pool = self.idle.take().unwrap_or_else(|| Box::new(self.making.pool()));
+        let (control, mut asked) = mpsc::channel(16);
+        self.running.insert(order.recording.clone(), control);
+        let (making, tell, rest) = (self.making.clone(), self.tell.clone(), self.rest.clone());
+        tokio::task::spawn_local(async move {
+            let id = order.recording.clone();
+            let graph = &making.graph;
+            // Without its greatest length: the engine counts it, and begins anew what is still wanted.
+            let setup = Setup {
+                recording: Some(order.recording),
+                agent: Some(order.agent),
+                place: Some(order.place),
+                capture: order.capture,
+                why: order.why,
+                rest,
+                ..Setup::new(&graph.name, &graph.recording.directory, job_of(graph))
+            };
+            let notice = |notice| drop(tell.send(Back::Told(Told::Notice(id.clone(), notice))));
+            let result = deskreel_recorder::record(setup, &mut pool, &mut asked, notice).await;
+            let _ = tell.send(Back::Pool(pool, making, Told::Ended(id.clone(), result)));
+        });
+    }
+
+    /// Makes a recording of a standby.
+    fn keep(&mut self, standby: Standby, order: Order) -> Result<(), Order> {
+        let Standby { control, kept, preroll } = standby;
+        let keep = Keep {
+            look_back: preroll,
+            recording: Some(order.recording.clone()),
+            agent: Some(order.agent.clone()),
+            place: Some(order.place.clone()),
+        };
+        *kept.borrow_mut() = Some(order.recording.clone());
+        if control.try_send(Control::Keep(keep)).is_err() {
+            *kept.borrow_mut() = None;
+            return Err(order);
+        }
+        if order.capture != Capture::Live {
+            let _ = control.try_send(Control::Capture { capture: order.capture, why: order.why });
+        }
+        self.running.insert(order.recording, control);
+        Ok(())
+    }
+
+    /// Tells a recording something; one that has ended does not hear it.
+    pub fn control(&self, recording: &RecordingId, control: Control) {
+        if let Some(running) = self.running.get(recording)
+            && running.try_send(control).is_err()
+        {
+            tracing::warn!(%recording, "the recording does not listen");
+        }
+    }
+
+    /// Nothing is captured from now on, or again what is wanted.
+    pub fn rest(&mut self, rest: Option<Rest>) {
+        if self.rest == rest {
+            return;
+        }
+        let control = rest.clone().map_or(Control::GoOn, Control::Rest);
+        self.rest = rest;
+        self.running.keys().for_each(|recording| self.control(recording, control.clone()));
+        if let Some(standby) = &self.standby {
+            let _ = standby.control.try_send(control);
+        }
+    }
+
+    pub fn stop_all(&self) {
+        self.running.keys().for_each(|recording| self.control(recording, Control::Stop));
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Keeps what may be used again.
+    pub fn take_back(&mut self, back: Back) -> Told {
+        let (pool, making, told) = match back {
+            Back::Told(told) => return told,
+            Back::Pool(pool, making, told) => (pool, making, told),
+        };
+        match &told {
+            Told::Ended(recording, _) => drop(self.running.remove(recording)),
+            Told::StoodDown(_) => drop(self.standby.take_if(|standby| standby.control.is_closed())),
+            Told::Notice(..) | Told::Ready(_) => {}
+        }
+        if Rc::ptr_eq(&making, &self.making) && self.idle.is_none() {
+            self.idle = Some(pool);
+        }
+        told
+    }
+}

@@ -1,0 +1,278 @@
+//! The seat's recordings on disk: whether there is room for another, and what is owed to which sink.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use deskreel_contract::RecordingAbout;
+use deskreel_host::Catalog;
+use deskreel_model::segment::Footage;
+use deskreel_model::{AgentId, Fault, RecordingId, SinkName, layout};
+use deskreel_pipeline::Graph;
+use deskreel_recorder::{Error, Finished, Notice};
+use deskreel_spool::Outbox;
+use deskreel_spool::account::NotBegun;
+use deskreel_spool::outbox::Finding;
+use deskreel_spool::room::{self, Full, Limits, Verdict, WhenFull};
+use tokio::sync::mpsc;
+
+use super::delivery::{self, Delivery, Progress, Sink};
+use super::now;
+use super::settled::Unsettled;
+use deskreel_desk::status::{SinkStatus, SpoolStatus};
+
+/// For the calls of sinks that run when the daemon ends.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+pub struct Stock {
+    directory: PathBuf,
+    limits: Limits,
+    delivery: Delivery,
+    /// Of each sink its plugin's id.
+    plugins: BTreeMap<SinkName, String>,
+    /// Of the recording that runs, as it last told.
+    running: Option<(RecordingId, u64)>,
+}
+
+impl Stock {
+    /// Takes the folder for this process, and begins to deliver what lies in it. What happens to deliveries comes out
+    /// of the receiver.
+    pub fn open(graph: &Graph, catalog: &Catalog) -> Result<(Stock, mpsc::UnboundedReceiver<Progress>)> {
+        let directory = graph.recording.directory.clone();
+        let names: Vec<SinkName> = graph.sinks.iter().map(|sink| sink.name.as_str().into()).collect();
+        let (outbox, findings) = Outbox::open(&directory, &names, u64::from(std::process::id()))?;
+        findings.iter().for_each(tell);
+        let (told, progress) = mpsc::unbounded_channel();
+        let tell = move |progress| drop(told.send(progress));
+        let delivery = Delivery::start(outbox, sinks(graph, catalog)?, rate(graph), tell)?;
+        let stock =
+            Stock { directory, limits: limits(graph), delivery, plugins: plugins(graph), running: None };
+        stock.delivery.sweep();
+        Ok((stock, progress))
+    }
+
+    /// Recordings of before this start whose segments are not final. Those whose segments lie beside them are let go, and so are all
+    /// where a server decides: it knows what they belong to.
+    pub fn unsettled(&mut self, late: Duration, is_served: bool) -> Unsettled {
+        let mut unsettled = Unsettled::new(late);
+        for recording in self.delivery.look(Outbox::unreleased) {
+            let folder = self.directory.join(recording.as_str());
+            let known = std::fs::read(folder.join(layout::FOOTAGE)).ok();
+            match known.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+                Some(footage) => self.release(&recording, about(&footage)),
+                None => {
+                    let manifest = deskreel_spool::load(&folder).ok();
+                    let agent = manifest.as_ref().and_then(|manifest| manifest.agent.clone());
+                    if is_served {
+                        let place =
+                            manifest.and_then(|manifest| manifest.place).map(|place| place.to_string());
+                        let agent = agent.map(|agent| agent.to_string());
+                        self.release(
+                            &recording,
+                            RecordingAbout { agent, place, ..RecordingAbout::default() },
+                        );
+                        continue;
+                    }
+                    let since = manifest.and_then(|manifest| manifest.zero());
+                    // Nobody's: no footage of it comes, and it goes by itself.
+                    let agent = agent.unwrap_or_else(|| "".into());
+                    unsettled.began(recording.clone(), agent, since.unwrap_or_else(now), folder);
+                    unsettled.ended(&recording, now());
+                }
+            }
+        }
+        unsettled
+    }
+
+    /// Another pipeline file: other limits and sinks from now on. A call that runs is made again by the new sink.
+    pub fn change(&mut self, graph: &Graph, catalog: &Catalog) -> Result<()> {
+        let sinks = sinks(graph, catalog)?;
+        self.delivery.stop(Duration::ZERO);
+        self.delivery.set_sinks(sinks)?;
+        self.delivery.set_rate(rate(graph));
+        (self.limits, self.plugins) = (limits(graph), plugins(graph));
+        Ok(())
+    }
+
+    /// Lets the calls that run end.
+    pub fn close(&mut self) {
+        for sink in self.delivery.stop(STOP_LIMIT) {
+            tracing::warn!(%sink, "the sink did not end in time; it is asked again after the next start");
+        }
+    }
+
+    // A recording's way.
+
+    /// Whether a recording may begin; if not, why. Makes room for it where the file says that it may.
+    pub fn admit(&mut self, recording: &RecordingId, agent: &AgentId, why: &str) -> Result<(), String> {
+        let agent = Some(agent.to_string());
+        self.delivery.tell(|outbox| outbox.commanded(recording, agent, why.to_owned()));
+        let Some(full) = self.make_room(room::to_start) else { return Ok(()) };
+        let cause = match full {
+            Full::Disk { .. } => NotBegun::Disk,
+            Full::Quota { .. } => NotBegun::Quota,
+        };
+        let detail = format!("there is no room for a recording: {full}");
+        self.delivery.tell(|outbox| outbox.not_begun(recording, cause, detail.clone()));
+        Err(detail)
+    }
+
+    /// Why the recording that runs has to end, if it does.
+    pub fn must_end(&mut self) -> Option<String> {
+        self.make_room(room::to_go_on).map(|full| format!("there is no more room: {full}"))
+    }
+
+    pub fn notice(&mut self, recording: &RecordingId, notice: &Notice) {
+        match notice {
+            Notice::Began { .. } => {
+                self.running = Some((recording.clone(), 0));
+                self.write(recording, |outbox| outbox.entered(recording));
+            }
+            Notice::File { track, part, number, file } => {
+                self.write(recording, |outbox| outbox.fragment(recording, track, *part, *number, file));
+            }
+            Notice::Status(status) => self.running = Some((recording.clone(), status.bytes)),
+            _ => {}
+        }
+    }
+
+    pub fn ended(&mut self, recording: &RecordingId, result: &Result<Finished, Error>) {
+        self.running.take_if(|(running, _)| running == recording);
+        match result {
+            Ok(_) => {
+                self.write(recording, |outbox| outbox.sealed(recording));
+                // One without footage is of no use to anybody.
+                self.delivery.sweep();
+            }
+            Err(error) => {
+                let cause = match error.fault() {
+                    Fault::Disk => NotBegun::Disk,
+                    Fault::Config => NotBegun::Config,
+                    Fault::Device => NotBegun::Worker,
+                    Fault::Plugin | Fault::Network | Fault::Bug => NotBegun::Plugin,
+                };
+                self.delivery.tell(|outbox| outbox.not_begun(recording, cause, error.to_string()));
+            }
+        }
+    }
+
+    /// Brings the row of the segment table to the recording, and lets it go to the sinks.
+    pub fn settle(&mut self, recording: &RecordingId, folder: &Path, footage: &Footage) {
+        let written = serde_json::to_vec_pretty(footage)
+            .map_err(anyhow::Error::from)
+            .and_then(|bytes| Ok(deskreel_spool::write_atomic(&folder.join(layout::FOOTAGE), &bytes)?));
+        if let Err(error) = written {
+            tracing::warn!(%recording, %error, "its segments are not written beside it");
+        }
+        tracing::info!(%recording, "settled");
+        self.release(recording, about(footage));
+    }
+
+    /// Nothing more is going to be known of what it belongs to.
+    pub fn release(&mut self, recording: &RecordingId, about: RecordingAbout) {
+        self.write(recording, |outbox| outbox.released(recording, about));
+    }
+
+    fn write(
+        &self,
+        recording: &RecordingId,
+        write: impl FnOnce(&mut Outbox) -> Result<(), deskreel_spool::Error>,
+    ) {
+        if let Err(error) = self.delivery.tell(write) {
+            tracing::warn!(%recording, %error, "it is delivered after the next start at the earliest");
+        }
+    }
+
+    // Room.
+
+    /// Why there is too little of it, after everything has gone that may.
+    fn make_room(&self, judge: fn(&Limits, u64, &[room::Lying]) -> Verdict) -> Option<Full> {
+        let running = |recording: &RecordingId| {
+            self.running.as_ref().filter(|(running, _)| running == recording).map_or(0, |(_, bytes)| *bytes)
+        };
+        let lying = self.delivery.look(|outbox| outbox.lying(running));
+        let Verdict { evict, full } = judge(&self.limits, free(&self.directory), &lying);
+        for recording in evict {
+            tracing::warn!(%recording, "deleted for want of room");
+            if let Err(error) = self.delivery.evict(&recording, "there was no room") {
+                tracing::warn!(%recording, %error, "not deleted");
+            }
+        }
+        full
+    }
+
+    pub fn refresh(&self, status: &mut SpoolStatus) {
+        let outbox = self.delivery.look(|outbox| outbox.status(Instant::now()));
+        let running = self.running.as_ref().map_or(0, |(_, bytes)| *bytes);
+        status.recordings = outbox.recordings.len();
+        status.bytes = outbox.recordings.iter().map(|recording| recording.bytes).sum::<u64>() + running;
+        status.free_bytes = free(&self.directory);
+        status.quota_bytes = self.limits.quota;
+        let sink = |sink: deskreel_spool::outbox::SinkStatus| SinkStatus {
+            plugin: self.plugins.get(&sink.sink).cloned().unwrap_or_default(),
+            sink: sink.sink.to_string(),
+            pending: sink.recordings,
+            pending_bytes: sink.bytes,
+            delivered: sink.counts.recordings,
+            refused: sink.refused,
+            problem: sink.last_error,
+        };
+        status.sinks = outbox.sinks.into_iter().map(sink).collect();
+    }
+}
+
+fn limits(graph: &Graph) -> Limits {
+    let when_full = if graph.spool.drop_oldest { WhenFull::DropOldest } else { WhenFull::Stop };
+    Limits { quota: graph.spool.quota, min_free: graph.spool.min_free, when_full }
+}
+
+/// In bytes per second.
+fn rate(graph: &Graph) -> Option<u64> {
+    graph.spool.rate.map(|bits| bits / 8)
+}
+
+fn plugins(graph: &Graph) -> BTreeMap<SinkName, String> {
+    graph.sinks.iter().map(|sink| (sink.name.as_str().into(), sink.plugin.plugin.clone())).collect()
+}
+
+fn sinks(graph: &Graph, catalog: &Catalog) -> Result<Vec<Sink>> {
+    let sink = |node: &deskreel_pipeline::Node| {
+        Ok(Sink { name: node.name.as_str().into(), make: delivery::plugin(catalog, &node.plugin)? })
+    };
+    graph.sinks.iter().map(sink).collect()
+}
+
+/// What the disk has left for us. Where that cannot be found out, recordings find out themselves.
+fn free(directory: &Path) -> u64 {
+    rustix::fs::statvfs(directory).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+fn tell(finding: &Finding) {
+    match finding {
+        Finding::TakenIn { .. } | Finding::Sealed { .. } => tracing::info!(?finding, "in the spool"),
+        finding => tracing::warn!(?finding, "in the spool"),
+    }
+}
+
+/// What sinks are told of a recording.
+fn about(footage: &Footage) -> RecordingAbout {
+    let mut about = RecordingAbout {
+        agent: Some(footage.agent.to_string()),
+        place: footage.place.as_ref().map(ToString::to_string),
+        from: Some(footage.from.to_string()),
+        to: footage.to.map(|to| to.to_string()),
+        tags: footage.tags.iter().map(|tag| (tag.name.clone(), tag.value.clone())).collect(),
+        ..RecordingAbout::default()
+    };
+    for segment in &footage.segments {
+        let call = segment.call.as_ref().map(ToString::to_string);
+        let call = call.filter(|call| !about.calls.contains(call));
+        about.calls.extend(call);
+        let interaction = segment.interaction.to_string();
+        if !about.interactions.contains(&interaction) {
+            about.interactions.push(interaction);
+        }
+    }
+    about
+}

@@ -1,0 +1,210 @@
+//! Commands under way, and what became of them. A command that comes twice with the same key is done once.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::Error;
+use super::problem::{Code, Problem};
+use super::secret::{self, Digest};
+use deskreel_desk::{Done, Refused};
+
+/// Of one session.
+pub struct Operations {
+    most: usize,
+    kept: Duration,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_id: HashMap<String, Arc<Operation>>,
+    by_key: HashMap<Box<str>, Arc<Operation>>,
+    /// Oldest first.
+    order: VecDeque<Arc<Operation>>,
+}
+
+pub struct Operation {
+    pub id: String,
+    pub command: &'static str,
+    key: Option<Box<str>>,
+    body: Digest,
+    since: Instant,
+    outcome: watch::Sender<Option<Result<Done, Refused>>>,
+}
+
+/// Where an operation stands, as it is shown.
+#[derive(Debug, Serialize)]
+pub struct Shown<'a> {
+    pub operation: &'a str,
+    pub command: &'static str,
+    pub state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done: Option<Done>,
+}
+
+impl Operations {
+    pub fn new(most: usize, kept: Duration) -> Operations {
+        Operations { most, kept, known: Mutex::default() }
+    }
+
+    pub fn find(&self, id: &str) -> Option<Arc<Operation>> {
+        self.known().by_id.get(id).cloned()
+    }
+
+    /// The operation that `key` had before, or a new one, which `work` does.
+    pub fn begin(
+        &self,
+        command: &'static str,
+        key: Option<&str>,
+        body: Digest,
+        work: impl Future<Output = Result<Done, Refused>> + Send + 'static,
+    ) -> Result<Arc<Operation>, Problem> {
+        let now = Instant::now();
+        let mut known = self.known();
+        if let Some(before) = key.and_then(|key| known.by_key.get(key)) {
+            if before.command != command || before.body != body {
+                let detail = format!("the key was used for another `{}`", before.command);
+                return Err(Problem::new(Code::KeyReused, detail)
+                    .at("Idempotency-Key")
+                    .cure("take a new key for each new command"));
+            }
+            return Ok(before.clone());
+        }
+        known.forget(now, self.most, self.kept)?;
+        let id = secret::fresh().map_err(|error: Error| Problem::new(Code::Failed, error.to_string()))?;
+        let operation = Arc::new(Operation {
+            id: id.clone(),
+            command,
+            key: key.map(Into::into),
+            body,
+            since: now,
+            outcome: watch::Sender::new(None),
+        });
+        known.by_id.insert(id, operation.clone());
+        if let Some(key) = key {
+            known.by_key.insert(key.into(), operation.clone());
+        }
+        known.order.push_back(operation.clone());
+        drop(known);
+        // On its own: it goes on when the one who asked hangs up.
+        let ends = operation.clone();
+        tokio::spawn(async move {
+            let outcome = work.await;
+            ends.outcome.send_replace(Some(outcome));
+        });
+        Ok(operation)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Makes room for one more, of those that were kept for long enough.
+    fn forget(&mut self, now: Instant, most: usize, kept: Duration) -> Result<(), Problem> {
+        while self.order.len() >= most
+            && let Some(oldest) = self.order.front()
+        {
+            let keep = oldest.since + kept;
+            // One without a key is nobody's to repeat.
+            if oldest.key.is_some() && keep > now {
+                let detail =
+                    format!("{most} commands with keys are remembered, the oldest for too short a time");
+                return Err(Problem::new(Code::TooMany, detail)
+                    .at("Idempotency-Key")
+                    .retry_after(keep.saturating_duration_since(now)));
+            }
+            self.by_id.remove(&oldest.id);
+            if let Some(key) = &oldest.key {
+                self.by_key.remove(key);
+            }
+            self.order.pop_front();
+        }
+        Ok(())
+    }
+}
+
+impl Operation {
+    /// What came of it, or none if it is not done within `limit`.
+    pub async fn outcome(&self, limit: Duration) -> Option<Result<Done, Refused>> {
+        let mut outcome = self.outcome.subscribe();
+        let outcome = timeout(limit, outcome.wait_for(Option::is_some)).await.ok()?.ok()?;
+        outcome.clone()
+    }
+
+    pub fn shown(&self, done: Option<Done>) -> Shown<'_> {
+        let state = if done.is_some() { "done" } else { "pending" };
+        Shown { operation: &self.id, command: self.command, state, done }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    async fn done() -> Result<Done, Refused> {
+        Ok(Done::default())
+    }
+
+    #[tokio::test]
+    async fn the_same_key_is_the_same_operation_and_done_once() {
+        let operations = Operations::new(8, HOUR);
+        let times = Arc::new(AtomicUsize::new(0));
+        let begin = || {
+            let times = times.clone();
+            let work = async move {
+                times.fetch_add(1, Ordering::Relaxed);
+                done().await
+            };
+            operations.begin("start", Some("k"), Digest::of(b""), work).unwrap()
+        };
+        let (first, second) = (begin(), begin());
+        assert_eq!(first.id, second.id);
+        assert_eq!(second.outcome(HOUR).await, Some(Ok(Done::default())));
+        assert_eq!(times.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_of_another_body_or_command_is_refused() {
+        let operations = Operations::new(8, HOUR);
+        operations.begin("start", Some("k"), Digest::of(b""), done()).unwrap();
+        for (command, body) in [("start", &b"{}"[..]), ("stop", b"")] {
+            let refused = operations.begin(command, Some("k"), Digest::of(body), done());
+            assert_eq!(refused.err().unwrap().code, Code::KeyReused);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_kept_for_an_hour_and_then_makes_room() {
+        let operations = Operations::new(2, HOUR);
+        let begin = |key| operations.begin("tag", key, Digest::of(b""), done());
+        let first = begin(Some("1")).unwrap();
+        begin(Some("2")).unwrap();
+        assert_eq!(begin(Some("3")).err().unwrap().code, Code::TooMany);
+        assert_eq!(begin(Some("1")).unwrap().id, first.id);
+        tokio::time::advance(HOUR).await;
+        begin(Some("3")).unwrap();
+        assert!(operations.find(&first.id).is_none());
+    }
+
+    #[tokio::test]
+    async fn operations_without_keys_never_fill_it() {
+        let operations = Operations::new(2, HOUR);
+        for _ in 0..5 {
+            operations.begin("tag", None, Digest::of(b""), done()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `GET /api/v1/ws`: what happens, as a WebSocket. One JSON text message an item, nothing in the other direction.
+//!
+//! While it is open and answers pings, the session lives: browsers hold back the timers of pages in the background, but not
+//! their pongs.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, Query, State};
+use axum::http::HeaderValue;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
+
+use super::events::{lost, permit, resume};
+use crate::caller::Caller;
+use crate::connections::{Busy, Connection};
+use crate::problem::{Code, Problem};
+use crate::session::Session;
+use crate::{Api, closes};
+use deskreel_desk::news::Heard;
+
+const PROTOCOL: &str = "deskreel.v1";
+/// A listener has nothing to say; a close has a reason of 123 bytes.
+const MESSAGE_BYTES: usize = 4096;
+
+/// Why a socket is closed: the codes of RFC 6455, and two of our own.
+const GOING_AWAY: u16 = 1001;
+const PROTOCOL_ERROR: u16 = 1002;
+const UNSUPPORTED: u16 = 1003;
+const NOT_UTF8: u16 = 1007;
+const TOO_LARGE: u16 = 1009;
+const SESSION_OVER: u16 = 4401;
+const NO_PONG: u16 = 4408;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    after: Option<String>,
+}
+
+pub async fn open(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    connection: Option<Extension<Arc<Connection>>>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let Query(Asked { after }) =
+        asked.map_err(|error| Problem::new(Code::BadBody, error.body_text()).at("query"))?;
+    let mut upgrade = upgrade.map_err(|error| Problem::new(Code::BadRequest, error.body_text()))?;
+    let offers = upgrade.requested_protocols().next().is_some();
+    if offers && !upgrade.requested_protocols().any(|protocol| protocol == PROTOCOL) {
+        // A browser would take an answer without one of its protocols for a failure.
+        return Err(Problem::new(Code::BadRequest, "the protocol `deskreel.v1` is not among those offered")
+            .at("Sec-WebSocket-Protocol")
+            .cure("new WebSocket(url, ['deskreel.v1', 'deskreel.bearer.' + token])"));
+    }
+    if offers {
+        upgrade.set_selected_protocol(HeaderValue::from_static(PROTOCOL));
+    }
+    let permit = permit(&api, &caller)?;
+    let busy = connection.map(|Extension(connection)| connection.busy());
+    let (seq, is_lost) = resume(api.desk.news(), after.as_deref());
+    let upgrade = upgrade.max_message_size(MESSAGE_BYTES).max_frame_size(MESSAGE_BYTES);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let mut talk = Talk { api, caller, socket, seq, answered: true, _permit: permit, _busy: busy };
+        if talk.greet(is_lost).await.is_some() {
+            talk.on().await;
+        }
+    }))
+}
+
+struct Talk {
+    api: Arc<Api>,
+    caller: Caller,
+    socket: WebSocket,
+    seq: u64,
+    /// Whether the last ping has its pong.
+    answered: bool,
+    _permit: OwnedSemaphorePermit,
+    _busy: Option<Busy>,
+}
+
+impl Talk {
+    async fn greet(&mut self, is_lost: bool) -> Option<()> {
+        let stream = self.api.desk.news().stream().to_owned();
+        self.say(json!({ "type": "hello", "id": format!("{stream}-{}", self.seq) })).await?;
+        if is_lost {
+            self.say(lost(self.seq)).await?;
+        }
+        Some(())
+    }
+
+    /// Until one side ends it.
+    async fn on(&mut self) -> Option<()> {
+        let api = self.api.clone();
+        let mut closing = api.closing.clone();
+        let mut beat = tokio::time::interval_at(Instant::now() + api.limits.beat, api.limits.beat);
+        loop {
+            tokio::select! {
+                biased;
+                heard = api.desk.news().after(self.seq) => match heard? {
+                    Heard::Lost { seq } => {
+                        self.seq = seq;
+                        self.say(lost(seq)).await?;
+                    }
+                    Heard::Items(items) => {
+                        for item in items {
+                            self.seq = item.seq;
+                            let mut message = json!(item);
+                            message["id"] = json!(format!("{}-{}", api.desk.news().stream(), item.seq));
+                            self.say(message).await?;
+                        }
+                    }
+                },
+                () = over(&self.caller) => return self.close(SESSION_OVER, "the session is over").await,
+                () = closes(&mut closing) => {
+                    return self.close(GOING_AWAY, "the recorder is going down").await;
+                }
+                message = self.socket.recv() => match message? {
+                    Err(error) => return self.close(code_of(error)?, "").await,
+                    Ok(message) => match message {
+                    Message::Pong(_) => {
+                        self.answered = true;
+                        if let Caller::Agent(session) = &self.caller {
+                            session.touch(Instant::now());
+                        }
+                    }
+                    // Answered by the library.
+                    Message::Ping(_) | Message::Close(_) => {}
+                    Message::Text(_) | Message::Binary(_) => {
+                        return self.close(UNSUPPORTED, "commands go by POST /api/v1/recording/...").await;
+                    }
+                    },
+                },
+                _ = beat.tick() => {
+                    if !self.answered {
+                        return self.close(NO_PONG, "no pong came").await;
+                    }
+                    self.answered = false;
+                    self.send(Message::Ping(Default::default())).await?;
+                }
+            }
+        }
+    }
+
+    async fn say(&mut self, message: Value) -> Option<()> {
+        self.send(Message::text(message.to_string())).await
+    }
+
+    /// None where the other side is gone, or takes nothing for a beat.
+    async fn send(&mut self, message: Message) -> Option<()> {
+        timeout(self.api.limits.beat, self.socket.send(message)).await.ok()?.ok()
+    }
+
+    /// Says why, and waits a little for the other side to agree.
+    async fn close(&mut self, code: u16, reason: &'static str) -> Option<()> {
+        self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await?;
+        let agreed = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+        let _ = timeout(self.api.limits.farewell / 2, agreed).await;
+        None
+    }
+}
+
+/// None where there is nobody to tell.
+fn code_of(error: axum::Error) -> Option<u16> {
+    match *error.into_inner().downcast().ok()? {
+        tungstenite::Error::Protocol(_) => Some(PROTOCOL_ERROR),
+        tungstenite::Error::Utf8(_) => Some(NOT_UTF8),
+        tungstenite::Error::Capacity(_) => Some(TOO_LARGE),
+        _ => None,
+    }
+}
+
+async fn over(caller: &Caller) {
+    match caller {
+        Caller::Agent(session) => Session::ended(session).await,
+        Caller::Program => std::future::pending().await,
+    }
+}

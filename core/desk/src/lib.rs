@@ -1,0 +1,121 @@
+//! The desk: one seat with its agent and its recording, as everybody else sees it.
+//!
+//! [`Desk`] is a handle. What is asked goes through one queue to the loop in `seat.rs`, which alone changes anything; how
+//! things stand comes back as a [`Status`] that can be read at any time, and what happens as [`News`].
+
+pub mod news;
+pub mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deskreel_contract::Capture;
+use deskreel_model::event::{Event, Request, Seat};
+use deskreel_model::{AgentId, Fault, RecordingId};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use news::News;
+use status::Status;
+
+/// Asked and not yet heard. Who asks more waits.
+const BACKLOG: usize = 256;
+
+#[derive(Clone)]
+pub struct Desk {
+    asks: mpsc::Sender<Ask>,
+    status: watch::Receiver<Arc<Status>>,
+    news: News,
+}
+
+/// What may be asked of the desk.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// Whoever was logged in before is logged out first.
+    LogIn {
+        agent: AgentId,
+        seat: Seat,
+    },
+    LogOut {
+        agent: AgentId,
+    },
+    /// Something that a desktop knows: a call, an agent's state, a chat. Answered once policies have decided.
+    Tell(Box<Event>),
+    /// Start, stop, pause, mask, resume or tag. Answered once it is so: a pause when no pixel passes any more, a stop
+    /// when the recording is sealed.
+    Request {
+        agent: AgentId,
+        request: Request,
+    },
+}
+
+/// How things stand once an act is done.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Done {
+    /// The recording that runs, or the one that has just been stopped.
+    pub recording: Option<RecordingId>,
+    /// What that recording takes of the screen.
+    pub capture: Option<Capture>,
+}
+
+/// Why an act is not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("agent `{0}` is not logged in here")]
+    NotLoggedIn(AgentId),
+    #[error("nothing is being recorded")]
+    NothingRecorded,
+    /// A policy, or the file, does not allow it.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// It could not be done, and whose fault that is.
+    #[error("{reason}")]
+    Failed { fault: Fault, reason: String },
+    /// It may still happen.
+    #[error("not done within {} ms", .0.as_millis())]
+    Late(Duration),
+    #[error("the recorder is going down")]
+    GoingDown,
+}
+
+/// An act with the way back.
+pub struct Ask {
+    pub act: Act,
+    pub reply: oneshot::Sender<Result<Done, Refused>>,
+}
+
+/// The desk's own end: what was asked, and where to say how things stand.
+pub struct Ends {
+    pub asks: mpsc::Receiver<Ask>,
+    pub status: watch::Sender<Arc<Status>>,
+    pub news: News,
+}
+
+impl Desk {
+    pub fn new(status: Status) -> (Desk, Ends) {
+        let (asks, asked) = mpsc::channel(BACKLOG);
+        let (tell, status) = watch::channel(Arc::new(status));
+        let news = News::new();
+        let ends = Ends { asks: asked, status: tell, news: news.clone() };
+        (Desk { asks, status, news }, ends)
+    }
+
+    /// Asks, and waits until it is done or `limit` is over. An act that is late is not taken back.
+    pub async fn ask(&self, act: Act, limit: Duration) -> Result<Done, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.asks.send(Ask { act, reply }).await.map_err(|_| Refused::GoingDown)?;
+            answer.await.map_err(|_| Refused::GoingDown)?
+        };
+        timeout(limit, asked).await.unwrap_or(Err(Refused::Late(limit)))
+    }
+
+    pub fn status(&self) -> Arc<Status> {
+        self.status.borrow().clone()
+    }
+
+    pub fn news(&self) -> &News {
+        &self.news
+    }
+}
