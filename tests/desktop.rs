@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use serde_json::Value;
 use support::daemon::Daemon;
 use support::xvfb::Xvfb;
@@ -82,7 +82,7 @@ fn a_card_number_that_is_on_the_screen_during_a_pause_is_nowhere_in_the_footage(
     assert!(shown >= 20, "{shown} pictures of the screen in five seconds");
     assert!(hidden >= 1, "no slate stands for the pause");
     let [withheld] = &manifest.withheld[..] else { panic!("{:?}", manifest.withheld) };
-    assert_eq!(withheld.capture, Capture::Paused);
+    assert_eq!(withheld.capture, CaptureMode::Paused);
     // The pause takes its time: footage goes on where the clock is by then.
     let pause_ms = (withheld.to.unwrap().0 - withheld.from.0) as i64 / 1_000_000;
     assert!(pause_ms >= when("card_going") - when("card_shown"), "{pause_ms} ms");

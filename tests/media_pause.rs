@@ -5,7 +5,7 @@
 
 mod support;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::MediaTime;
 use deskreel_model::manifest::{Cause, Outcome, Withheld};
 use rustix::process::Signal;
@@ -31,7 +31,7 @@ struct Footage {
     seen: Vec<Vec<Seen>>,
 }
 
-fn record(capture: Capture, script: impl AsyncFnOnce(&mut Director)) -> Footage {
+fn record(capture: CaptureMode, script: impl AsyncFnOnce(&mut Director)) -> Footage {
     let mut studio = Studio::new(KEYFRAME_INTERVAL_MS);
     let mut setup = studio.setup();
     (setup.capture, setup.why) = (capture, "at the start".to_owned());
@@ -100,11 +100,11 @@ impl Footage {
 }
 
 /// See core/engine/src/slate.rs: of 640x480, the bars fill cells of the raster.
-fn is_slate(raster: &[u8], capture: Capture) -> bool {
+fn is_slate(raster: &[u8], capture: CaptureMode) -> bool {
     raster.chunks(32).enumerate().all(|(y, line)| {
         line.iter().enumerate().all(|(x, luma)| {
             let on_bar = (7..17).contains(&y) && [13, 14, 17, 18].contains(&x);
-            if on_bar && capture == Capture::Paused { *luma > 150 } else { *luma < 70 }
+            if on_bar && capture == CaptureMode::Paused { *luma > 150 } else { *luma < 70 }
         })
     })
 }
@@ -126,18 +126,18 @@ fn counters(part: &[Seen]) -> usize {
 #[test]
 fn paused_pixels_are_nowhere_and_time_runs_on_truly() {
     let mut confirmed = MediaTime::ZERO;
-    let footage = record(Capture::Live, async |director: &mut Director| {
+    let footage = record(CaptureMode::Live, async |director: &mut Director| {
         director.recording(1).await;
         director.roll(1000).await;
-        confirmed = director.capture(Capture::Paused, "card number").await;
+        confirmed = director.set_mode(CaptureMode::Paused, "card number").await;
         director.roll(1300).await;
-        director.capture(Capture::Live, "").await;
+        director.set_mode(CaptureMode::Live, "").await;
         director.roll(1000).await;
     });
     let [paused] = footage.withheld() else { panic!("{:?}", footage.withheld()) };
     assert_eq!(
         (paused.capture, paused.from, paused.why.as_str()),
-        (Capture::Paused, confirmed, "card number")
+        (CaptureMode::Paused, confirmed, "card number")
     );
     assert!(paused.to.unwrap() - paused.from >= std::time::Duration::from_secs(1));
     footage.assert_true();
@@ -158,16 +158,16 @@ fn paused_pixels_are_nowhere_and_time_runs_on_truly() {
 
 #[test]
 fn mask_and_pause_follow_each_other_without_a_frame_of_the_screen_in_between() {
-    let footage = record(Capture::Live, async |director: &mut Director| {
+    let footage = record(CaptureMode::Live, async |director: &mut Director| {
         director.recording(1).await;
-        for capture in [Capture::Masked, Capture::Paused, Capture::Live, Capture::Masked] {
+        for capture in [CaptureMode::Masked, CaptureMode::Paused, CaptureMode::Live, CaptureMode::Masked] {
             director.roll(400).await;
-            director.capture(capture, "").await;
+            director.set_mode(capture, "").await;
         }
         director.roll(400).await;
     });
     let captures: Vec<_> = footage.withheld().iter().map(|withheld| withheld.capture).collect();
-    assert_eq!(captures, [Capture::Masked, Capture::Paused, Capture::Masked]);
+    assert_eq!(captures, [CaptureMode::Masked, CaptureMode::Paused, CaptureMode::Masked]);
     assert_eq!(footage.withheld()[0].to, Some(footage.withheld()[1].from));
     assert_eq!(footage.withheld()[2].to, footage.recording.manifest.ended);
     footage.assert_true();
@@ -177,15 +177,15 @@ fn mask_and_pause_follow_each_other_without_a_frame_of_the_screen_in_between() {
 
 #[test]
 fn a_worker_that_dies_while_paused_is_followed_by_one_that_begins_paused() {
-    let footage = record(Capture::Live, async |director: &mut Director| {
+    let footage = record(CaptureMode::Live, async |director: &mut Director| {
         director.recording(1).await;
         director.roll(500).await;
-        director.capture(Capture::Paused, "card number").await;
+        director.set_mode(CaptureMode::Paused, "card number").await;
         director.roll(300).await;
         send(director.worker.unwrap(), Signal::KILL);
         director.recording(2).await;
         director.roll(700).await;
-        director.capture(Capture::Live, "").await;
+        director.set_mode(CaptureMode::Live, "").await;
         director.roll(700).await;
     });
     let [paused] = footage.withheld() else { panic!("{:?}", footage.withheld()) };
@@ -203,10 +203,10 @@ fn a_worker_that_dies_while_paused_is_followed_by_one_that_begins_paused() {
 
 #[test]
 fn what_is_paused_from_the_start_begins_with_slates() {
-    let footage = record(Capture::Paused, async |director: &mut Director| {
+    let footage = record(CaptureMode::Paused, async |director: &mut Director| {
         director.recording(1).await;
         director.roll(500).await;
-        director.capture(Capture::Live, "").await;
+        director.set_mode(CaptureMode::Live, "").await;
         director.roll(700).await;
     });
     let [paused] = footage.withheld() else { panic!("{:?}", footage.withheld()) };
@@ -219,11 +219,11 @@ fn what_is_paused_from_the_start_begins_with_slates() {
 
 #[test]
 fn a_pause_that_is_asked_for_before_there_is_a_worker_holds_from_the_first_frame() {
-    let footage = record(Capture::Live, async |director: &mut Director| {
-        let at = director.capture(Capture::Paused, "card number").await;
+    let footage = record(CaptureMode::Live, async |director: &mut Director| {
+        let at = director.set_mode(CaptureMode::Paused, "card number").await;
         director.recording(1).await;
         director.roll(500).await;
-        director.capture(Capture::Live, "").await;
+        director.set_mode(CaptureMode::Live, "").await;
         director.roll(700).await;
         assert!(at < MediaTime::from_millis(500));
     });

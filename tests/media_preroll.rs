@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::{AgentId, MediaTime};
 use deskreel_recorder::{Control, Finished, Keep, Notice};
@@ -146,13 +146,13 @@ fn what_was_paused_on_standby_is_not_in_the_recording_either() {
     let (_studio, finished) = stand_by(async |director: &mut Director, _: &Path| {
         standing_by(director).await;
         director.roll(1500).await;
-        director.capture(Capture::Paused, "card number").await;
+        director.set_mode(CaptureMode::Paused, "card number").await;
         director.roll(700).await;
-        director.capture(Capture::Live, "").await;
+        director.set_mode(CaptureMode::Live, "").await;
         director.roll(700).await;
         keep(director, Duration::from_secs(2)).await;
         director.roll(500).await;
-        director.capture(Capture::Masked, "notes").await;
+        director.set_mode(CaptureMode::Masked, "notes").await;
         director.roll(500).await;
     });
     let (recording, frames) = read(finished);

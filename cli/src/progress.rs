@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::PartNumber;
 use deskreel_model::manifest::{EncoderUse, Refusal};
 use deskreel_recorder::{Notice, Status};
@@ -53,7 +53,7 @@ impl Progress {
                 Notice::Part { .. } | Notice::File { .. } | Notice::StandingBy | Notice::Resting { .. } => {}
                 Notice::Recording { part, .. } if part.0 == 1 => {}
                 Notice::Recording { part, .. } => self.line(&format!("part {} goes on", part.0)),
-                Notice::Captured { at, capture } => self.line(&format!("{at}  {}", captured(*capture))),
+                Notice::ModeHolds { at, capture } => self.line(&format!("{at}  {}", mode_text(*capture))),
                 Notice::Incident { at, detail, .. } => self.line(&format!("{at}  {detail}")),
                 Notice::DiskBack => self.line("there is room again"),
             },
@@ -148,11 +148,11 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-fn captured(capture: Capture) -> &'static str {
+fn mode_text(capture: CaptureMode) -> &'static str {
     match capture {
-        Capture::Live => "the screen is recorded",
-        Capture::Masked => "the screen is masked",
-        Capture::Paused => "paused",
+        CaptureMode::Live => "the screen is recorded",
+        CaptureMode::Masked => "the screen is masked",
+        CaptureMode::Paused => "paused",
     }
 }
 
@@ -178,7 +178,7 @@ fn to_json(notice: &Notice) -> serde_json::Value {
         Notice::Incident { at, cause, detail } => {
             json!({ "event": "incident", "at_ns": at, "cause": cause, "detail": detail })
         }
-        Notice::Captured { at, capture } => json!({ "event": "captured", "at_ns": at, "capture": capture }),
+        Notice::ModeHolds { at, capture } => json!({ "event": "captured", "at_ns": at, "capture": capture }),
         Notice::File { track, part, number, file } => {
             json!({ "event": "file", "track": track, "part": part, "number": number, "file": file })
         }

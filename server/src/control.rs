@@ -225,7 +225,7 @@ impl Loop {
                 self.running.extend(known.and_then(|known| Running::again(agent, from, capture, known)));
             }
             Wanted::Stop => self.over(&commanded.agent),
-            Wanted::Capture { capture } => {
+            Wanted::SetMode { capture } => {
                 let of_agent = self.running.iter_mut().filter(|running| running.agent == commanded.agent);
                 of_agent.for_each(|running| running.capture = capture);
             }
@@ -337,7 +337,7 @@ impl Loop {
                 self.begin(agent, place, from, capture, why)
             }
             Wanted::Stop => self.stop(&agent, why),
-            Wanted::Capture { capture } => self.capture(&agent, capture, why),
+            Wanted::SetMode { capture } => self.set_mode(&agent, capture, why),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_desk::news::{News, What};
 use deskreel_desk::status::{Health, SpoolStatus, Status};
 use deskreel_desk::{Act, Ask, Desk, Done, Ends, Refused};
@@ -61,7 +61,7 @@ impl Default for Wish {
         Wish {
             settings: json!({}),
             limits: Limits::default(),
-            reply: Box::new(|_| Ok(Done { recording: Some(recording()), capture: Some(Capture::Live) })),
+            reply: Box::new(|_| Ok(Done { recording: Some(recording()), capture: Some(CaptureMode::Live) })),
         }
     }
 }

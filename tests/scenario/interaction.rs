@@ -14,7 +14,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_deployment::open_policies;
 use deskreel_host::Catalog;
 use deskreel_interaction::{Command, Commanded, Engine, Note, Output};
@@ -152,10 +152,10 @@ fn seconds(at: Utc) -> String {
 fn show(commanded: &Commanded) -> String {
     let place = commanded.place.as_ref().map_or_else(String::new, |place| format!("@{place}"));
     let what = match &commanded.command {
-        Command::Start { capture: Capture::Live } => "start".to_owned(),
+        Command::Start { capture: CaptureMode::Live } => "start".to_owned(),
         Command::Start { capture } => format!("start {}", word(*capture)),
         Command::Stop => "stop".to_owned(),
-        Command::Capture { capture } => word(*capture).to_owned(),
+        Command::SetMode { capture } => word(*capture).to_owned(),
     };
     let late = match commanded.late_ms {
         0 => String::new(),
@@ -165,11 +165,11 @@ fn show(commanded: &Commanded) -> String {
     format!("{} {}{place} {what}{late}{why}", seconds(commanded.at), commanded.agent)
 }
 
-fn word(capture: Capture) -> &'static str {
+fn word(capture: CaptureMode) -> &'static str {
     match capture {
-        Capture::Live => "resume",
-        Capture::Masked => "mask",
-        Capture::Paused => "pause",
+        CaptureMode::Live => "resume",
+        CaptureMode::Masked => "mask",
+        CaptureMode::Paused => "pause",
     }
 }
 

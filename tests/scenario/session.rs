@@ -6,7 +6,7 @@
 //! `start` begins with encoders that are known to work, `start unknown` has to find out, `start locked` begins while the session is. `stand by` begins a standby; there
 //! are `standing_by` and `keep` for it.
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::Cause;
 use deskreel_model::{Failure, Fault, PartNumber};
 use deskreel_recorder::session::{Effect, Event, State, step};
@@ -22,7 +22,7 @@ fn one(state: &mut Option<State>, line: &str) -> String {
             let starts = ["start", "start unknown", "start locked", "stand by"];
             assert!(starts.contains(&line), "a scenario begins with `start`");
             let rest = (line == "start locked").then_some(Cause::Locked);
-            State::start(line != "start unknown", Capture::Live, line == "stand by", rest)
+            State::start(line != "start unknown", CaptureMode::Live, line == "stand by", rest)
         }
         Some(before) => step(before, event(line)),
     };
@@ -57,10 +57,10 @@ fn event(line: &str) -> Event {
         "gone" => {
             Event::WorkerGone(if rest.is_empty() { "ended by signal 9".to_owned() } else { rest.to_owned() })
         }
-        "pause" => Event::CaptureAsked(Capture::Paused),
-        "mask" => Event::CaptureAsked(Capture::Masked),
-        "resume" => Event::CaptureAsked(Capture::Live),
-        "captured" => Event::Captured,
+        "pause" => Event::ModeAsked(CaptureMode::Paused),
+        "mask" => Event::ModeAsked(CaptureMode::Masked),
+        "resume" => Event::ModeAsked(CaptureMode::Live),
+        "captured" => Event::ModeHolds,
         "standing_by" => Event::StandingBy,
         "keep" => Event::KeepAsked,
         "stop" => Event::StopAsked,
@@ -80,9 +80,9 @@ fn show(effect: &Effect) -> String {
         Effect::Select => "select the encoders".to_owned(),
         Effect::StopSelecting => "stop selecting".to_owned(),
         Effect::StartPart(part, cause) => format!("start part {} because of {cause:?}", part.0),
-        Effect::AskCapture(capture) => format!("ask the worker to capture {capture:?}"),
+        Effect::AskMode(capture) => format!("ask the worker to capture {capture:?}"),
         Effect::Keep => "tell the worker to keep what it has".to_owned(),
-        Effect::Captured(capture) => format!("captured {capture:?} from now on"),
+        Effect::ModeHolds(capture) => format!("captured {capture:?} from now on"),
         Effect::Retry(pause) => format!("retry in {pause:?}"),
         Effect::AskStop => "ask the worker to stop".to_owned(),
         Effect::AskEnd => "ask the worker to end".to_owned(),

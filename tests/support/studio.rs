@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use deskreel_contract::{Capture, Codec, EncodeRequest};
+use deskreel_contract::{CaptureMode, Codec, EncodeRequest};
 use deskreel_model::worker::{Job, PluginFile, PluginSettings, TrackJob};
 use deskreel_model::{MediaTime, PartNumber};
 use deskreel_recorder::{Control, Notice, Pool, Setup};
@@ -116,10 +116,10 @@ impl Director {
     }
 
     /// Gives the time from which it holds.
-    pub async fn capture(&mut self, capture: Capture, why: &str) -> MediaTime {
-        self.control.send(Control::Capture { capture, why: why.to_owned() }).await.unwrap();
+    pub async fn set_mode(&mut self, capture: CaptureMode, why: &str) -> MediaTime {
+        self.control.send(Control::SetMode { capture, why: why.to_owned() }).await.unwrap();
         self.wait("confirmation", |notice| match notice {
-            Notice::Captured { at, capture: now } if *now == capture => Some(*at),
+            Notice::ModeHolds { at, capture: now } if *now == capture => Some(*at),
             _ => None,
         })
         .await

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_interaction::{Counts, Note, Output};
 use deskreel_model::Utc;
 use deskreel_model::segment::{Footage, Segment};
@@ -44,7 +44,7 @@ fn table(out: &mut impl Write, footage: &Footage) -> io::Result<()> {
         writeln!(out, "    tag {} = {}", tag.name, tag.value)?;
     }
     for held in &footage.withheld {
-        let what = if held.capture == Capture::Masked { "masked" } else { "paused" };
+        let what = if held.capture == CaptureMode::Masked { "masked" } else { "paused" };
         writeln!(out, "    {} {what}: {}", span(held.from, held.to), held.why)?;
     }
     for segment in &footage.segments {

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_host::Catalog;
 use deskreel_model::worker::PluginFile;
 use deskreel_model::{AgentId, Place, RecordingId};
@@ -46,7 +46,7 @@ pub struct Order {
     pub agent: AgentId,
     pub place: Place,
     /// What is taken of the screen from the first frame on, and why.
-    pub capture: Capture,
+    pub capture: CaptureMode,
     pub why: String,
 }
 
@@ -205,8 +205,8 @@ impl Lanes {
             *kept.borrow_mut() = None;
             return Err(order);
         }
-        if order.capture != Capture::Live {
-            let _ = control.try_send(Control::Capture { capture: order.capture, why: order.why });
+        if order.capture != CaptureMode::Live {
+            let _ = control.try_send(Control::SetMode { capture: order.capture, why: order.why });
         }
         self.running.insert(order.recording, control);
         Ok(())

@@ -13,7 +13,7 @@ pub use server::Served;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_host::Catalog;
 use deskreel_interaction::{Command, Commanded, Engine, Note, Output, Policy};
 use deskreel_model::event::{Event, Kind};
@@ -45,7 +45,7 @@ const END_LIMIT: Duration = Duration::from_secs(4);
 /// Footage that the engine wants to be running.
 struct Wanted {
     agent: AgentId,
-    capture: Capture,
+    capture: CaptureMode,
     /// Why it is footage, and why it takes what it takes of the screen.
     why: String,
     capture_why: String,
@@ -343,7 +343,7 @@ impl Seat {
                 self.wanted = Some(Wanted { agent, capture: *capture, why, capture_why, ordered: None });
             }
             Command::Stop => drop(self.wanted.take_if(|wanted| wanted.agent == *agent)),
-            Command::Capture { capture } => {
+            Command::SetMode { capture } => {
                 if let Some(wanted) = self.wanted.as_mut().filter(|wanted| wanted.agent == *agent) {
                     wanted.capture = *capture;
                     wanted.capture_why.clone_from(why);
@@ -374,10 +374,10 @@ impl Seat {
         match (commanded.command, running) {
             (Command::Start { .. }, running) => self.replace(running),
             (Command::Stop, Some(recording)) => self.stop(&recording, "nothing wants it any longer"),
-            (Command::Capture { capture }, Some(recording)) => {
-                self.lanes.control(&recording, Control::Capture { capture, why: commanded.why });
+            (Command::SetMode { capture }, Some(recording)) => {
+                self.lanes.control(&recording, Control::SetMode { capture, why: commanded.why });
             }
-            (Command::Stop | Command::Capture { .. }, None) => {}
+            (Command::Stop | Command::SetMode { .. }, None) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Who has asked for something that is not so yet.
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::RecordingId;
 use tokio::sync::oneshot;
 
@@ -12,7 +12,7 @@ pub type Reply = oneshot::Sender<Result<Done, Refused>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Until {
     /// The recording takes this of the screen, and nothing else any more.
-    Captured(RecordingId, Capture),
+    ModeHolds(RecordingId, CaptureMode),
     Sealed(RecordingId),
     /// A recording is in the making.
     Begun,
@@ -28,13 +28,13 @@ impl Waiting {
         self.0.push((until, reply));
     }
 
-    pub fn captured(&mut self, recording: &RecordingId, capture: Capture) {
+    pub fn mode_holds(&mut self, recording: &RecordingId, capture: CaptureMode) {
         let done = Done { recording: Some(recording.clone()), capture: Some(capture) };
         // Another capture than the one that was waited for has overtaken it; that is the answer then.
         self.answer(
-            |until| matches!(until, Until::Captured(waited, _) if waited == recording),
+            |until| matches!(until, Until::ModeHolds(waited, _) if waited == recording),
             |until| match until {
-                Until::Captured(_, wanted) if *wanted != capture => Err(Refused::NotAllowed(format!(
+                Until::ModeHolds(_, wanted) if *wanted != capture => Err(Refused::NotAllowed(format!(
                     "something else has decided meanwhile: the recording is {}",
                     word(capture)
                 ))),
@@ -43,7 +43,7 @@ impl Waiting {
         );
     }
 
-    pub fn begun(&mut self, recording: &RecordingId, capture: Capture) {
+    pub fn begun(&mut self, recording: &RecordingId, capture: CaptureMode) {
         let done = Done { recording: Some(recording.clone()), capture: Some(capture) };
         self.answer(|until| *until == Until::Begun, |_| Ok(done.clone()));
     }
@@ -51,11 +51,11 @@ impl Waiting {
     pub fn sealed(&mut self, recording: &RecordingId) {
         let done = Done { recording: Some(recording.clone()), capture: None };
         self.answer(
-            |until| matches!(until, Until::Sealed(waited) | Until::Captured(waited, _) if waited == recording),
+            |until| matches!(until, Until::Sealed(waited) | Until::ModeHolds(waited, _) if waited == recording),
             |until| match until {
                 Until::Sealed(_) => Ok(done.clone()),
                 // It ended before it could be paused: no pixel is taken any more.
-                Until::Captured(..) | Until::Begun => Err(Refused::NothingRecorded),
+                Until::ModeHolds(..) | Until::Begun => Err(Refused::NothingRecorded),
             },
         );
     }
@@ -71,11 +71,11 @@ impl Waiting {
     }
 }
 
-pub fn word(capture: Capture) -> &'static str {
+pub fn word(capture: CaptureMode) -> &'static str {
     match capture {
-        Capture::Live => "live",
-        Capture::Masked => "masked",
-        Capture::Paused => "paused",
+        CaptureMode::Live => "live",
+        CaptureMode::Masked => "masked",
+        CaptureMode::Paused => "paused",
     }
 }
 
@@ -93,19 +93,19 @@ mod tests {
     fn a_pause_is_answered_once_it_holds_and_only_for_its_recording() {
         let mut waiting = Waiting::default();
         let (reply, mut answer) = oneshot::channel();
-        waiting.push(Until::Captured(recording(1), Capture::Paused), reply);
-        waiting.captured(&recording(2), Capture::Paused);
+        waiting.push(Until::ModeHolds(recording(1), CaptureMode::Paused), reply);
+        waiting.mode_holds(&recording(2), CaptureMode::Paused);
         assert!(answer.try_recv().is_err(), "another recording's pause is no answer");
-        waiting.captured(&recording(1), Capture::Paused);
-        assert_eq!(answer.try_recv().unwrap().unwrap().capture, Some(Capture::Paused));
+        waiting.mode_holds(&recording(1), CaptureMode::Paused);
+        assert_eq!(answer.try_recv().unwrap().unwrap().capture, Some(CaptureMode::Paused));
     }
 
     #[test]
     fn a_pause_that_was_overtaken_is_not_called_done() {
         let mut waiting = Waiting::default();
         let (reply, mut answer) = oneshot::channel();
-        waiting.push(Until::Captured(recording(1), Capture::Paused), reply);
-        waiting.captured(&recording(1), Capture::Live);
+        waiting.push(Until::ModeHolds(recording(1), CaptureMode::Paused), reply);
+        waiting.mode_holds(&recording(1), CaptureMode::Live);
         assert!(matches!(answer.try_recv().unwrap(), Err(Refused::NotAllowed(_))));
     }
 
@@ -115,7 +115,7 @@ mod tests {
         let (stop, mut stopped) = oneshot::channel();
         let (pause, mut paused) = oneshot::channel();
         waiting.push(Until::Sealed(recording(1)), stop);
-        waiting.push(Until::Captured(recording(1), Capture::Paused), pause);
+        waiting.push(Until::ModeHolds(recording(1), CaptureMode::Paused), pause);
         waiting.sealed(&recording(1));
         assert!(stopped.try_recv().unwrap().is_ok());
         assert_eq!(paused.try_recv().unwrap(), Err(Refused::NothingRecorded));

@@ -9,7 +9,7 @@ pub mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::event::{Event, Request, Seat};
 use deskreel_model::{AgentId, Fault, RecordingId};
 use serde::Serialize;
@@ -56,7 +56,7 @@ pub struct Done {
     /// The recording that runs, or the one that has just been stopped.
     pub recording: Option<RecordingId>,
     /// What that recording takes of the screen.
-    pub capture: Option<Capture>,
+    pub capture: Option<CaptureMode>,
 }
 
 /// Why an act is not done.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{Cause, Outcome};
 use deskreel_model::{AgentId, MediaTime, RecordingId, Utc};
 use serde::Serialize;
@@ -30,13 +30,13 @@ pub enum What {
     LoggedOut { agent: AgentId },
     /// A recording was commanded; its id is final, its first frame not yet on disk.
     #[serde(rename = "recording.starting")]
-    Starting { recording: RecordingId, agent: AgentId, capture: Capture, why: String },
+    Starting { recording: RecordingId, agent: AgentId, capture: CaptureMode, why: String },
     /// Its first frame is on disk.
     #[serde(rename = "recording.started")]
     Started { recording: RecordingId },
     /// From here on it takes this of the screen.
     #[serde(rename = "recording.capture")]
-    Captured { recording: RecordingId, capture: Capture, media: MediaTime, why: String },
+    ModeHolds { recording: RecordingId, capture: CaptureMode, media: MediaTime, why: String },
     #[serde(rename = "recording.incident")]
     Incident { recording: RecordingId, media: MediaTime, cause: Cause, detail: String },
     #[serde(rename = "recording.stopping")]

@@ -1,6 +1,6 @@
 //! How things stand at the desk: what the API, the metrics and `deskreel status` show.
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{Cause, FrameCounts};
 use deskreel_model::{AgentId, MediaTime, Place, RecordingId, Utc};
 use serde::Serialize;
@@ -57,7 +57,7 @@ pub struct Running {
     pub recording: RecordingId,
     pub agent: AgentId,
     pub phase: Phase,
-    pub capture: Capture,
+    pub capture: CaptureMode,
     pub why: String,
     /// When it was commanded; once it has a frame, where its media time zero lies.
     pub since: Utc,

@@ -10,7 +10,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use deskreel_contract::Capture as Shown;
+use deskreel_contract::CaptureMode;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
@@ -25,7 +25,7 @@ pub struct Gate {
     last_passed: u64,
     /// The frame that passed last showed something new.
     last_was_new: bool,
-    shown: Shown,
+    shown: CaptureMode,
     /// Where the screen is shown again: frames up to here may still show what had to be withheld, and no frame has passed
     /// since.
     withheld_until: Option<u64>,
@@ -57,7 +57,7 @@ pub enum Verdict {
 }
 
 impl Gate {
-    pub fn new(rules: Rules, shown: Shown) -> Self {
+    pub fn new(rules: Rules, shown: CaptureMode) -> Self {
         Gate {
             rules,
             next_due: 0,
@@ -76,13 +76,13 @@ impl Gate {
 
     /// Gives the time from which it holds, which is later than that of every frame that has passed, and whether a slate
     /// has to pass right then.
-    pub fn switch(&mut self, shown: Shown, now: u64) -> (u64, bool) {
+    pub fn switch(&mut self, shown: CaptureMode, now: u64) -> (u64, bool) {
         let at = now.max(self.last_passed + 1);
         let before = std::mem::replace(&mut self.shown, shown);
         if before != shown {
-            self.withheld_until = (shown == Shown::Live).then_some(at);
+            self.withheld_until = (shown == CaptureMode::Live).then_some(at);
         }
-        (at, before != shown && shown != Shown::Live)
+        (at, before != shown && shown != CaptureMode::Live)
     }
 
     /// A slate passes that no frame brought.
@@ -91,7 +91,7 @@ impl Gate {
     }
 
     fn withholds(&self, pts: u64) -> bool {
-        self.shown != Shown::Live || self.withheld_until.is_some_and(|until| pts <= until)
+        self.shown != CaptureMode::Live || self.withheld_until.is_some_and(|until| pts <= until)
     }
 
     fn pass(&mut self, pts: u64, is_new: bool) {
@@ -180,7 +180,7 @@ impl Capture {
     }
 
     /// Withholds the screen or shows it again; gives the running time from which that holds. `base` is the pipeline's.
-    pub fn switch(&self, shown: Shown, base: gst::ClockTime) -> u64 {
+    pub fn switch(&self, shown: CaptureMode, base: gst::ClockTime) -> u64 {
         let mut state = self.lock();
         let now = gst::SystemClock::obtain().time().saturating_sub(base).nseconds();
         let (at, slate_is_due) = state.gate.switch(shown, now);
@@ -297,7 +297,7 @@ mod tests {
 
     /// Runs a minute of frames at `period` milliseconds and gives the times that pass, in milliseconds.
     fn passing(rules: Rules, period: u64, length: u64, changes: &[u64]) -> Vec<u64> {
-        let mut gate = Gate::new(rules, Shown::Live);
+        let mut gate = Gate::new(rules, CaptureMode::Live);
         let times = (0..length).step_by(usize::try_from(period).unwrap_or(1));
         times.filter(|ms| gate.judge(ms * MS, || !changes.contains(ms)) == Verdict::Pass).collect()
     }
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn another_encoder_gets_two_frames_of_a_still_screen_at_once() {
-        let mut gate = Gate::new(RULES, Shown::Live);
+        let mut gate = Gate::new(RULES, CaptureMode::Live);
         let mut passing = |from: u64, to: u64| -> Vec<u64> {
             (from..to).step_by(100).filter(|ms| gate.judge(ms * MS, || true) == Verdict::Pass).collect()
         };
@@ -328,7 +328,7 @@ mod tests {
 
     /// A gate that a source of ten frames a second has gone through for `length` milliseconds, every frame of it new.
     fn busy(length: u64) -> Gate {
-        let mut gate = Gate::new(RULES, Shown::Live);
+        let mut gate = Gate::new(RULES, CaptureMode::Live);
         (0..length).step_by(100).for_each(|ms| assert_eq!(gate.judge(ms * MS, || false), Verdict::Pass));
         gate
     }
@@ -343,7 +343,7 @@ mod tests {
         for changes_only in [true, false] {
             let mut gate = busy(1000);
             gate.rules.changes_only = changes_only;
-            assert_eq!(gate.switch(Shown::Paused, 950 * MS), (950 * MS, true));
+            assert_eq!(gate.switch(CaptureMode::Paused, 950 * MS), (950 * MS, true));
             gate.pass_slate(950 * MS);
             assert_eq!(
                 verdicts(&mut gate, 1000, 12_500),
@@ -355,9 +355,9 @@ mod tests {
     #[test]
     fn it_holds_from_later_than_the_newest_frame_and_what_was_on_its_way_does_not_pass() {
         let mut gate = busy(1000);
-        assert_eq!(gate.switch(Shown::Masked, 100 * MS), (900 * MS + 1, true));
+        assert_eq!(gate.switch(CaptureMode::Masked, 100 * MS), (900 * MS + 1, true));
         let mut gate = busy(1000);
-        let (at, _) = gate.switch(Shown::Masked, 1050 * MS);
+        let (at, _) = gate.switch(CaptureMode::Masked, 1050 * MS);
         gate.pass_slate(at);
         gate.open();
         assert_eq!(gate.judge(1000 * MS, || false), Verdict::Skip);
@@ -367,10 +367,10 @@ mod tests {
     #[test]
     fn what_was_grabbed_before_the_screen_is_shown_again_does_not_pass_and_the_next_frame_is_a_keyframe() {
         let mut gate = busy(1000);
-        let (at, _) = gate.switch(Shown::Paused, 950 * MS);
+        let (at, _) = gate.switch(CaptureMode::Paused, 950 * MS);
         gate.pass_slate(at);
         assert!(verdicts(&mut gate, 1000, 1300).is_empty());
-        assert_eq!(gate.switch(Shown::Live, 1400 * MS), (1400 * MS, false));
+        assert_eq!(gate.switch(CaptureMode::Live, 1400 * MS), (1400 * MS, false));
         // Still from before, though they come now.
         assert_eq!(gate.judge(1300 * MS, || false), Verdict::Skip);
         assert_eq!(gate.judge(1400 * MS, || false), Verdict::Skip);
@@ -381,11 +381,11 @@ mod tests {
 
     #[test]
     fn a_job_that_begins_withheld_begins_with_slates() {
-        let mut gate = Gate::new(RULES, Shown::Paused);
+        let mut gate = Gate::new(RULES, CaptureMode::Paused);
         let slates = verdicts(&mut gate, 0, 1500);
         assert_eq!(slates, [(0, Verdict::Slate), (100, Verdict::Slate), (1100, Verdict::Slate)]);
-        assert_eq!(gate.switch(Shown::Paused, 1500 * MS), (1500 * MS, false), "nothing new");
-        assert_eq!(gate.switch(Shown::Masked, 1500 * MS), (1500 * MS, true), "another slate");
+        assert_eq!(gate.switch(CaptureMode::Paused, 1500 * MS), (1500 * MS, false), "nothing new");
+        assert_eq!(gate.switch(CaptureMode::Masked, 1500 * MS), (1500 * MS, true), "another slate");
     }
 
     #[test]

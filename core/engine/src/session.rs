@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use deskreel_contract::{Capture, EncodeRequest};
+use deskreel_contract::{CaptureMode, EncodeRequest};
 use deskreel_model::worker::{Job, Report, TrackBeat, TrackJob};
 use deskreel_model::{Failure, MediaTime, PartNumber};
 use deskreel_pipeline::plan;
@@ -125,10 +125,10 @@ impl Session {
     }
 
     /// Withholds the screen or shows it again, on every track; gives the media time from which that holds for each.
-    pub fn capture(&self, capture: Capture) -> MediaTime {
-        let times = self.tracks.iter().map(|track| track.capture(capture));
+    pub fn set_mode(&self, capture: CaptureMode) -> MediaTime {
+        let times = self.tracks.iter().map(|track| track.set_mode(capture));
         // Of a withheld stretch, what is said is what no track shows.
-        let at = if capture == Capture::Live { times.min() } else { times.max() };
+        let at = if capture == CaptureMode::Live { times.min() } else { times.max() };
         self.on_recording(at.unwrap_or_default())
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
@@ -15,7 +15,7 @@ const LIGHT: u8 = 200;
 
 /// Paints it in the format of these caps, in some milliseconds. An error where that cannot be done, and where pictures
 /// do not lie in plain memory.
-pub fn paint(caps: &gst::Caps, capture: Capture) -> Result<gst::Buffer, String> {
+pub fn paint(caps: &gst::Caps, capture: CaptureMode) -> Result<gst::Buffer, String> {
     let system = gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY.as_str();
     let elsewhere = |feature: &str| feature.starts_with("memory:") && feature != system;
     if caps.features(0).is_some_and(|features| features.iter().any(|feature| elsewhere(feature.as_str()))) {
@@ -27,7 +27,7 @@ pub fn paint(caps: &gst::Caps, capture: Capture) -> Result<gst::Buffer, String> 
             .fps(wanted.fps())
             .build()
             .map_err(|error| error.to_string())?;
-    let pixels = pixels(wanted.width() as usize, wanted.height() as usize, capture == Capture::Paused);
+    let pixels = pixels(wanted.width() as usize, wanted.height() as usize, capture == CaptureMode::Paused);
     Converter::new(&painted, Some(&wanted))?.convert(&gst::Buffer::from_slice(pixels))
 }
 
@@ -67,7 +67,7 @@ mod tests {
     }
 
     /// Red, green, blue of a slate's pixels, as GStreamer reads the format.
-    fn shown(format: VideoFormat, capture: Capture) -> impl Fn(usize, usize) -> [u8; 3] {
+    fn shown(format: VideoFormat, capture: CaptureMode) -> impl Fn(usize, usize) -> [u8; 3] {
         let slate = paint(&caps(format, 98, 50), capture).unwrap();
         let info = |format| gst_video::VideoInfo::from_caps(&caps(format, 98, 50)).unwrap();
         let rgb = Converter::new(&info(format), Some(&info(Rgb))).unwrap().convert(&slate).unwrap();
@@ -87,21 +87,21 @@ mod tests {
         for format in formats {
             let gray = |[r, g, b]: [u8; 3]| r.abs_diff(g) < 9 && g.abs_diff(b) < 9;
             let is_dark = |pixel: [u8; 3]| gray(pixel) && pixel[0] < 60;
-            let paused = shown(format, Capture::Paused);
+            let paused = shown(format, CaptureMode::Paused);
             for (x, y) in [(49, 25), (97, 49), (0, 0), (49 - 4, 5)] {
                 assert!(is_dark(paused(x, y)), "{format:?} at {x}, {y}: {:?}", paused(x, y));
             }
             for x in [49 - 4, 49 + 4] {
                 assert!(gray(paused(x, 25)) && paused(x, 25)[0] > 180, "{format:?}: {:?}", paused(x, 25));
             }
-            assert!(is_dark(shown(format, Capture::Masked)(49 - 4, 25)), "{format:?}");
+            assert!(is_dark(shown(format, CaptureMode::Masked)(49 - 4, 25)), "{format:?}");
         }
     }
 
     #[test]
     fn a_picture_of_any_size_has_a_slate() {
         for (width, height) in [(1, 1), (3, 5), (1919, 1079), (16, 4000)] {
-            assert!(paint(&caps(I420, width, height), Capture::Paused).is_ok(), "{width}x{height}");
+            assert!(paint(&caps(I420, width, height), CaptureMode::Paused).is_ok(), "{width}x{height}");
         }
     }
 
@@ -109,6 +109,6 @@ mod tests {
     fn pictures_that_lie_in_a_gpu_have_no_slate() {
         gst::init().unwrap();
         let caps: gst::Caps = "video/x-raw(memory:VAMemory),format=NV12,width=64,height=48".parse().unwrap();
-        assert!(paint(&caps, Capture::Masked).is_err());
+        assert!(paint(&caps, CaptureMode::Masked).is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use deskreel_contract::{Candidate, Capture as Shown, Element, Producer, SourceRecipe, SourceRequest};
+use deskreel_contract::{Candidate, CaptureMode, Element, Producer, SourceRecipe, SourceRequest};
 use deskreel_model::manifest::{Cause, EncoderUse, FileRef, PluginUse, Refusal};
 use deskreel_model::worker::{Job, OpenedPart, Ranked, Report, TrackBeat, TrackJob};
 use deskreel_model::{Failure, Fault, MediaTime, PartNumber};
@@ -207,7 +207,7 @@ impl Track {
     }
 
     /// Withholds the screen or shows it again; gives the media time from which that holds.
-    pub fn capture(&self, shown: Shown) -> MediaTime {
+    pub fn set_mode(&self, shown: CaptureMode) -> MediaTime {
         MediaTime(self.capture.switch(shown, self.base_time.unwrap_or_default()) + self.offset)
     }
 

@@ -209,10 +209,10 @@ impl Worker {
                 false
             }
             Command::Start(job) => self.start(&job),
-            Command::Capture(capture) => {
+            Command::SetMode(capture) => {
                 if let Some(session) = self.session() {
-                    let at = session.capture(capture);
-                    self.reporter.send(&Report::Captured { capture, at });
+                    let at = session.set_mode(capture);
+                    self.reporter.send(&Report::ModeHolds { capture, at });
                 }
                 false
             }

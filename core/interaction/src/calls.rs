@@ -353,9 +353,11 @@ impl<'w> Fold<'w> {
             Request::Start => requested.footage = true,
             Request::Stop => requested.footage = false,
             Request::Pause { limit_ms } => {
-                requested.hold = hold(deskreel_contract::Capture::Paused, limit_ms)
+                requested.hold = hold(deskreel_contract::CaptureMode::Paused, limit_ms)
             }
-            Request::Mask { limit_ms } => requested.hold = hold(deskreel_contract::Capture::Masked, limit_ms),
+            Request::Mask { limit_ms } => {
+                requested.hold = hold(deskreel_contract::CaptureMode::Masked, limit_ms)
+            }
             Request::Resume => requested.hold = None,
             Request::Tag { name, value } => self.touch(agent).tag = Some((name.clone(), value.clone())),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Place, Utc};
@@ -53,9 +53,14 @@ pub struct Commanded {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    Start { capture: Capture },
+    Start {
+        capture: CaptureMode,
+    },
     Stop,
-    Capture { capture: Capture },
+    #[serde(rename = "capture")]
+    SetMode {
+        capture: CaptureMode,
+    },
 }
 
 /// What the recorder of an agent was told last.
@@ -63,7 +68,7 @@ struct Told {
     serial: u32,
     from: Utc,
     place: Option<Place>,
-    capture: Capture,
+    capture: CaptureMode,
 }
 
 pub struct Engine {
@@ -393,9 +398,9 @@ impl Engine {
             }
             Some(told) => {
                 if told.capture != capture {
-                    let held = footage.withheld.last().filter(|_| capture != Capture::Live);
+                    let held = footage.withheld.last().filter(|_| capture != CaptureMode::Live);
                     let (since, why) = held.map_or((self.now, ""), |held| (held.from, &held.why));
-                    tell(&footage.place, Command::Capture { capture }, since, why);
+                    tell(&footage.place, Command::SetMode { capture }, since, why);
                 }
                 *told = new();
             }

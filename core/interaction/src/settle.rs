@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use deskreel_contract::{Capture, Voice};
+use deskreel_contract::{CaptureMode, Voice};
 use deskreel_model::segment::{Footage, Segment, Tag, Withheld};
 use deskreel_model::{AgentId, CallId, FeedName, Utc};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use deskreel_model::{Pause, PolicyRules};
 pub(crate) struct Open {
     pub serial: u32,
     pub footage: Footage,
-    pub capture: Capture,
+    pub capture: CaptureMode,
     parts: Vec<Part>,
 }
 
@@ -107,7 +107,7 @@ impl Agent {
             self.open.as_ref().zip(rules.max_duration).map(|(open, max)| open.footage.from.plus(max));
         let pauses = self.connections.iter().flat_map(|c| [c.voice_paused, c.hidden]).flatten();
         let resumes = rules.pause_limit.map(|limit| pauses.map(move |since| since.plus(limit)));
-        let now_held = self.open.as_ref().is_some_and(|open| open.capture != Capture::Live);
+        let now_held = self.open.as_ref().is_some_and(|open| open.capture != CaptureMode::Live);
         let resumes = resumes.into_iter().flatten().filter(|_| now_held);
         let calls = self.connections.iter().map(|c| c.since.plus(rules.longest_call));
         let times = longest.into_iter().chain(resumes).chain(calls).chain(self.asked_times());
@@ -148,7 +148,7 @@ impl Agent {
             segments: Vec::new(),
         };
         let serial = self.next_serial();
-        self.open = Some(Open { serial, footage, capture: Capture::Live, parts: Vec::new() }.into());
+        self.open = Some(Open { serial, footage, capture: CaptureMode::Live, parts: Vec::new() }.into());
     }
 
     fn end(&mut self, at: Utc, why: &str) -> Option<Footage> {
@@ -170,7 +170,7 @@ impl Agent {
 
     fn capture(&mut self, rules: &PolicyRules, at: Utc) {
         let Some(open) = &self.open else { return };
-        let (capture, why) = self.held(rules, at).unwrap_or((Capture::Live, "".into()));
+        let (capture, why) = self.held(rules, at).unwrap_or((CaptureMode::Live, "".into()));
         if capture == open.capture {
             return;
         }
@@ -179,13 +179,13 @@ impl Agent {
         if let Some(last) = open.footage.withheld.last_mut() {
             last.to.get_or_insert(at);
         }
-        if capture != Capture::Live {
+        if capture != CaptureMode::Live {
             open.footage.withheld.push(Withheld { capture, from: at, to: None, why: why.to_string() });
         }
     }
 
     /// The most private of all that hold the capture back, and why.
-    fn held(&self, rules: &PolicyRules, at: Utc) -> Option<(Capture, Arc<str>)> {
+    fn held(&self, rules: &PolicyRules, at: Utc) -> Option<(CaptureMode, Arc<str>)> {
         let policies = self.wishes.iter().filter_map(|wishes| wishes.hold.as_ref());
         let requested = self.requested.hold.as_ref().filter(|_| rules.pause != Pause::Ignore);
         let asked = policies.chain(requested).map(|hold| (hold.capture, hold.why.clone()));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deskreel_contract::{Capture, Role};
+use deskreel_contract::{CaptureMode, Role};
 use deskreel_model::{CallId, InteractionId, Utc};
 
 use crate::agent::Agent;
@@ -43,7 +43,7 @@ pub(crate) struct Forbid {
 /// Less than the screen is to be captured.
 #[derive(Debug, Clone)]
 pub(crate) struct Hold {
-    pub capture: Capture,
+    pub capture: CaptureMode,
     pub why: Arc<str>,
     pub until: Option<Utc>,
 }
@@ -164,7 +164,7 @@ impl Wishes {
                 self.forbids.len() < before
             }
             action @ ("pause" | "mask") => {
-                let capture = if action == "pause" { Capture::Paused } else { Capture::Masked };
+                let capture = if action == "pause" { CaptureMode::Paused } else { CaptureMode::Masked };
                 let until = decision.milliseconds("limit_ms")?.map(|limit| soon(at, limit));
                 let is_new = self.hold.as_ref().is_none_or(|hold| hold.capture != capture);
                 if is_new {

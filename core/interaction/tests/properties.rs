@@ -236,7 +236,7 @@ proptest! {
             match command {
                 Command::Start { .. } => prop_assert!(!std::mem::replace(runs, true), "started twice"),
                 Command::Stop => prop_assert!(std::mem::replace(runs, false), "stopped twice"),
-                Command::Capture { .. } => prop_assert!(*runs, "nothing to capture"),
+                Command::SetMode { .. } => prop_assert!(*runs, "nothing to capture"),
             }
         }
         prop_assert!(running.values().all(|runs| !runs), "{:?}", running);

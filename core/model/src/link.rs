@@ -1,7 +1,7 @@
 //! What a recorder and its server say to each other over the link: JSON texts over a WebSocket, one message each. docs/link.md
 //! is the document. Who reads ignores fields and messages that it does not know, so that either side may be newer.
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -149,7 +149,7 @@ pub struct Status {
 pub struct Running {
     pub recording: RecordingId,
     pub agent: AgentId,
-    pub capture: Capture,
+    pub capture: CaptureMode,
     /// By the recorder's wall clock.
     pub since: Utc,
 }
@@ -170,16 +170,17 @@ pub enum CommandKind {
     Start {
         recording: RecordingId,
         agent: AgentId,
-        capture: Capture,
+        capture: CaptureMode,
         why: String,
     },
     Stop {
         recording: RecordingId,
         why: String,
     },
-    Capture {
+    #[serde(rename = "capture")]
+    SetMode {
         recording: RecordingId,
-        capture: Capture,
+        capture: CaptureMode,
         why: String,
     },
     Tag {
@@ -279,7 +280,7 @@ mod tests {
             kind: CommandKind::Start {
                 recording,
                 agent: "ann".into(),
-                capture: Capture::Live,
+                capture: CaptureMode::Live,
                 why: "call 77".to_owned(),
             },
         };

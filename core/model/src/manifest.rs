@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-pub use deskreel_contract::{Capture, Meaning, Memory};
+pub use deskreel_contract::{CaptureMode, Meaning, Memory};
 use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, Failure, MediaTime, PartNumber, Place, RecordingId, Utc};
@@ -182,7 +182,7 @@ pub struct Gap {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Withheld {
     /// `Masked` or `Paused`.
-    pub capture: Capture,
+    pub capture: CaptureMode,
     pub from: MediaTime,
     /// Null while it lasts.
     pub to: Option<MediaTime>,

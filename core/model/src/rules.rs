@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyRules {
@@ -10,7 +10,7 @@ pub struct PolicyRules {
     pub late: Duration,
     pub pause: Pause,
     /// What is captured meanwhile: nothing, or a slate.
-    pub pause_as: Capture,
+    pub pause_as: CaptureMode,
     /// Capture goes on by itself after this.
     pub pause_limit: Option<Duration>,
     /// A key and value of attached data that pause while the call has them.
@@ -37,7 +37,7 @@ impl Default for PolicyRules {
         PolicyRules {
             late: Duration::from_secs(10),
             pause: Pause::Follow,
-            pause_as: Capture::Paused,
+            pause_as: CaptureMode::Paused,
             pause_limit: None,
             pause_attached: None,
             max_duration: None,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use deskreel_contract::{Capture, Role};
+use deskreel_contract::{CaptureMode, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AgentId, CallId, InteractionId, Place};
@@ -47,7 +47,7 @@ pub struct Segment {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Withheld {
-    pub capture: Capture,
+    pub capture: CaptureMode,
     pub from: Utc,
     pub to: Option<Utc>,
     pub why: String,

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use deskreel_contract::{Capture, Device, EncodeRequest, Meaning, Memory, Tier};
+use deskreel_contract::{CaptureMode, Device, EncodeRequest, Meaning, Memory, Tier};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,8 +29,9 @@ pub enum Command {
     Probe { track: Box<TrackJob>, plugin: PluginSettings, candidate: String, picture: Picture },
     /// Record. Sent at most once.
     Start(Job),
-    /// Show a slate in place of the screen, or the screen again. Answered by `Captured`, if a job runs.
-    Capture(Capture),
+    /// Show a slate in place of the screen, or the screen again. Answered by `ModeHolds`, if a job runs.
+    #[serde(rename = "capture")]
+    SetMode(CaptureMode),
     /// To a standby: write what it has of this much time, and go on as a recording in this folder. Answered by `Kept`, before
     /// anything is written.
     Keep { directory: PathBuf, look_back_ns: u64 },
@@ -66,7 +67,7 @@ pub struct Job {
     /// How long the encoders may take to hand over their last frames after a stop, in milliseconds.
     pub drain_limit_ms: u64,
     /// What is taken of the screen from the first frame on.
-    pub capture: Capture,
+    pub capture: CaptureMode,
     /// A standby: what is coded stays in memory, this many nanoseconds of it, until `Keep` says where it goes.
     pub preroll_ns: Option<u64>,
     pub tracks: Vec<TrackJob>,
@@ -86,7 +87,7 @@ impl Job {
             origin_ns: 0,
             fragment_ns: 1_000_000_000,
             drain_limit_ms: Job::DRAIN_LIMIT_MS,
-            capture: Capture::Live,
+            capture: CaptureMode::Live,
             preroll_ns: None,
             tracks,
         }
@@ -232,8 +233,9 @@ pub enum Report {
         tracks: Vec<TrackBeat>,
     },
     /// No frame from this time on shows what `capture` withholds; for `Live`, none before it does.
-    Captured {
-        capture: Capture,
+    #[serde(rename = "captured")]
+    ModeHolds {
+        capture: CaptureMode,
         at: MediaTime,
     },
     /// A standby has its first frame.

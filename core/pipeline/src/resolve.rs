@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deskreel_contract::{Capture, Chroma, Codec, Content, Latency, Rate, Speed};
+use deskreel_contract::{CaptureMode, Chroma, Codec, Content, Latency, Rate, Speed};
 use deskreel_model::worker::{Gone, GpuChoice, PluginSettings};
 use deskreel_model::{Pause, PolicyRules};
 
@@ -398,7 +398,7 @@ fn policy_rules(policy: &Fields<'_>) -> Option<PolicyRules> {
             "screen" => Pause::Screen,
             _ => Pause::Ignore,
         },
-        pause_as: if policy.text("pause_as")? == "mask" { Capture::Masked } else { Capture::Paused },
+        pause_as: if policy.text("pause_as")? == "mask" { CaptureMode::Masked } else { CaptureMode::Paused },
         pause_limit: policy.duration("pause_limit"),
         pause_attached: policy.text("pause_attached").and_then(|text| {
             let (key, value) = text.split_once('=')?;

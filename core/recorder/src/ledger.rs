@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{
     Anchor, Cause, Fragment, FrameCounts, Gap, Incident, Outcome, Part, Track, Withheld,
 };
@@ -200,7 +200,7 @@ impl Ledger {
     }
 
     /// What is taken of the screen from this time on.
-    pub fn captured(&mut self, capture: Capture, at: MediaTime, why: String) {
+    pub fn note_mode(&mut self, capture: CaptureMode, at: MediaTime, why: String) {
         if std::mem::take(&mut self.is_closed_early)
             && let Some(last) = self.manifest.withheld.last_mut()
         {
@@ -208,11 +208,11 @@ impl Ledger {
             self.changed = true;
         }
         let open = self.manifest.withheld.last().filter(|last| last.to.is_none());
-        if open.map_or(Capture::Live, |open| open.capture) == capture {
+        if open.map_or(CaptureMode::Live, |open| open.capture) == capture {
             return;
         }
         self.close_withheld(at);
-        if capture != Capture::Live {
+        if capture != CaptureMode::Live {
             let before = self.manifest.withheld.last().and_then(|last| last.to).unwrap_or_default();
             self.manifest.withheld.push(Withheld { capture, from: at.max(before), to: None, why });
         }
@@ -393,19 +393,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = ledger(&folder);
         let ms = MediaTime::from_millis;
-        let captured = |ledger: &mut Ledger, capture, at| ledger.captured(capture, ms(at), "card".to_owned());
-        captured(&mut ledger, Capture::Paused, 1000);
-        captured(&mut ledger, Capture::Paused, 1500);
-        captured(&mut ledger, Capture::Masked, 2000);
+        let note_mode =
+            |ledger: &mut Ledger, capture, at| ledger.note_mode(capture, ms(at), "card".to_owned());
+        note_mode(&mut ledger, CaptureMode::Paused, 1000);
+        note_mode(&mut ledger, CaptureMode::Paused, 1500);
+        note_mode(&mut ledger, CaptureMode::Masked, 2000);
         ledger.about_to_show(ms(3000));
         let saved = deskreel_spool::load(ledger.folder().unwrap()).unwrap();
         assert_eq!(saved.withheld[1].to, Some(ms(3000)), "on disk before anything is shown");
-        captured(&mut ledger, Capture::Live, 3001);
-        captured(&mut ledger, Capture::Paused, 4000);
+        note_mode(&mut ledger, CaptureMode::Live, 3001);
+        note_mode(&mut ledger, CaptureMode::Paused, 4000);
         ledger.seal(Outcome::Finished, ms(5000)).unwrap();
         let spans = ledger.manifest().withheld.iter();
         let spans: Vec<_> = spans.map(|w| (w.capture, w.from, w.to.unwrap())).collect();
-        let (paused, masked) = (Capture::Paused, Capture::Masked);
+        let (paused, masked) = (CaptureMode::Paused, CaptureMode::Masked);
         assert_eq!(
             spans,
             [(paused, ms(1000), ms(2000)), (masked, ms(2000), ms(3001)), (paused, ms(4000), ms(5000))]
@@ -418,21 +419,24 @@ mod tests {
         let mut ledger = ledger(&folder);
         let ms = MediaTime::from_millis;
         for (capture, at) in [
-            (Capture::Paused, 1000),
-            (Capture::Live, 2000),
-            (Capture::Masked, 3000),
-            (Capture::Live, 5000),
-            (Capture::Paused, 6000),
+            (CaptureMode::Paused, 1000),
+            (CaptureMode::Live, 2000),
+            (CaptureMode::Masked, 3000),
+            (CaptureMode::Live, 5000),
+            (CaptureMode::Paused, 6000),
         ] {
-            ledger.captured(capture, ms(at), String::new());
+            ledger.note_mode(capture, ms(at), String::new());
         }
         let anchor = ledger.manifest().anchors[0];
         ledger.begins_at(ms(4000), anchor);
         let spans: Vec<_> = ledger.manifest().withheld.iter().map(|w| (w.capture, w.from, w.to)).collect();
-        assert_eq!(spans, [(Capture::Masked, ms(0), Some(ms(1000))), (Capture::Paused, ms(2000), None)]);
+        assert_eq!(
+            spans,
+            [(CaptureMode::Masked, ms(0), Some(ms(1000))), (CaptureMode::Paused, ms(2000), None)]
+        );
         ledger.begins_anew();
         let spans: Vec<_> = ledger.manifest().withheld.iter().map(|w| (w.capture, w.from, w.to)).collect();
-        assert_eq!(spans, [(Capture::Paused, ms(0), None)]);
+        assert_eq!(spans, [(CaptureMode::Paused, ms(0), None)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{Cause, EncoderUse, FileRef, FrameCounts};
 use deskreel_model::{Manifest, MediaTime, PartNumber, RecordingId, Utc};
 
@@ -44,9 +44,9 @@ pub enum Notice {
         file: FileRef,
     },
     /// What was asked for holds: no frame from this time on shows what it withholds.
-    Captured {
+    ModeHolds {
         at: MediaTime,
-        capture: Capture,
+        capture: CaptureMode,
     },
     /// Nothing is captured, and what was is on disk; the next part ends that.
     Resting {

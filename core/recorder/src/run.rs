@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{Cause, Outcome};
 use deskreel_model::worker::{Command, Job, OpenedPart, Report, TrackJob};
 use deskreel_model::{Failure, MediaTime, PartNumber};
@@ -106,7 +106,7 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 },
                 command = control.recv(), if control_open => match command {
                     Some(Control::Stop) => self.event(Event::StopAsked).await,
-                    Some(Control::Capture { capture, why }) => self.capture(capture, why).await,
+                    Some(Control::SetMode { capture, why }) => self.set_mode(capture, why).await,
                     Some(Control::Keep(keep)) => self.keep(keep).await,
                     Some(Control::Rest(Rest { cause, why })) => self.event(Event::RestAsked(cause, why)).await,
                     Some(Control::GoOn) => self.event(Event::RestOver).await,
@@ -127,19 +127,19 @@ impl<T: FnMut(Notice)> Run<'_, T> {
         }
     }
 
-    async fn capture(&mut self, capture: Capture, why: String) {
+    async fn set_mode(&mut self, capture: CaptureMode, why: String) {
         self.wake_up().await;
         let at = self.now();
-        if capture == Capture::Live {
+        if capture == CaptureMode::Live {
             self.ledger.about_to_show(at);
         }
         self.asked.push_back((at, why));
-        self.event(Event::CaptureAsked(capture)).await;
+        self.event(Event::ModeAsked(capture)).await;
     }
 
-    fn captured(&mut self, capture: Capture, at: MediaTime, why: String) {
-        self.ledger.captured(capture, at, why);
-        (self.tell)(Notice::Captured { at, capture });
+    fn note_mode(&mut self, capture: CaptureMode, at: MediaTime, why: String) {
+        self.ledger.note_mode(capture, at, why);
+        (self.tell)(Notice::ModeHolds { at, capture });
     }
 
     fn stoppable(&self) -> bool {
@@ -167,12 +167,12 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 self.watchdog.beat(&tracks, now);
                 tracks.iter().for_each(|beat| self.ledger.beat(beat));
             }
-            Report::Captured { capture, at } => {
+            Report::ModeHolds { capture, at } => {
                 let (_, why) = self.asked.pop_front().unwrap_or_default();
                 // The worker of a standby that was kept too late still counts from its own start.
                 let at = if self.job.origin_ns == 0 { MediaTime::ZERO } else { at };
-                self.captured(capture, at, why);
-                self.event(Event::Captured).await;
+                self.note_mode(capture, at, why);
+                self.event(Event::ModeHolds).await;
             }
             Report::StandingBy { .. } => {
                 (self.tell)(Notice::StandingBy);
@@ -327,9 +327,9 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                 Effect::Select => self.start_selection().await,
                 Effect::StopSelecting => self.selection = None,
                 Effect::StartPart(part, cause) => self.start_part(part, cause).await,
-                Effect::AskCapture(capture) => {
+                Effect::AskMode(capture) => {
                     if let Some(worker) = &mut self.worker {
-                        worker.send(&Command::Capture(capture)).await;
+                        worker.send(&Command::SetMode(capture)).await;
                     }
                 }
                 Effect::Keep => {
@@ -340,11 +340,11 @@ impl<T: FnMut(Notice)> Run<'_, T> {
                         worker.send(&Command::Keep { directory, look_back_ns }).await;
                     }
                 }
-                Effect::Captured(capture) => {
+                Effect::ModeHolds(capture) => {
                     let (asked, why) = self.asked.drain(..).next_back().unwrap_or_default();
                     // A worker that was to show the screen again may have done so before it died.
-                    let at = if capture == Capture::Live { asked } else { self.now() };
-                    self.captured(capture, at, why);
+                    let at = if capture == CaptureMode::Live { asked } else { self.now() };
+                    self.note_mode(capture, at, why);
                 }
                 Effect::Retry(pause) => self.wake = Some((Instant::now() + pause, Event::RetryDue)),
                 Effect::AskStop => {

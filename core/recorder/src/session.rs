@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{Cause, Outcome};
 use deskreel_model::{Failure, Fault, PartNumber};
 
@@ -37,7 +37,7 @@ pub struct State {
     /// it, another begins.
     pub standby: bool,
     /// What was asked for last is taken of the screen.
-    pub capture: Capture,
+    pub capture: CaptureMode,
     /// Why nothing is to be captured now.
     pub rest: Option<Cause>,
     /// So often it was asked for and the worker has not said yet that it holds.
@@ -80,14 +80,14 @@ pub enum Event {
     /// The worker's process is gone, and everything that it said has been heard. How it ended, for people.
     WorkerGone(String),
     /// Slates in place of the screen, or the screen again.
-    CaptureAsked(Capture),
+    ModeAsked(CaptureMode),
     /// Nothing is to be captured, for the cause given, until `RestOver`.
     RestAsked(Cause, String),
     RestOver,
     /// The PC slept while a worker captured.
     Slept,
     /// The worker has said that what was asked for holds.
-    Captured,
+    ModeHolds,
     StopAsked,
     /// The limit that `AskStop` or `AwaitEnd` set has run out.
     DrainExpired,
@@ -103,12 +103,12 @@ pub enum Effect {
     StopSelecting,
     /// Start a worker on this part, with the state's `capture`.
     StartPart(PartNumber, Cause),
-    /// Tell the worker what to take of the screen: `Captured` follows, or the worker's end.
-    AskCapture(Capture),
+    /// Tell the worker what to take of the screen: `ModeHolds` follows, or the worker's end.
+    AskMode(CaptureMode),
     /// Tell the worker to keep what it has.
     Keep,
     /// It holds from now on, since nobody captures.
-    Captured(Capture),
+    ModeHolds(CaptureMode),
     /// Come back with `RetryDue`.
     Retry(Duration),
     /// Tell the worker to stop, and come back with `DrainExpired` if it has not ended by then.
@@ -134,7 +134,7 @@ impl State {
     /// `selected`: it is known from an earlier recording which encoders work.
     pub fn start(
         selected: bool,
-        capture: Capture,
+        capture: CaptureMode,
         standby: bool,
         rest: Option<Cause>,
     ) -> (State, Vec<Effect>) {
@@ -188,12 +188,12 @@ impl State {
 /// The only place where a recording's state changes.
 pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
     use Effect::{
-        AskCapture, AskEnd, AskStop, AwaitEnd, Captured, Keep, Kill, Note, Retry, Seal, StopSelecting,
+        AskEnd, AskMode, AskStop, AwaitEnd, Keep, Kill, ModeHolds, Note, Retry, Seal, StopSelecting,
     };
     use Phase::{Closing, Draining, Ended, Preparing, Recording, Renewing, Resting, Selecting, Waiting};
     // A worker that is gone captures nothing, whatever it was told last.
     let is_moot = matches!(event, Event::WorkerGone(_)) && std::mem::take(&mut state.unconfirmed) > 0;
-    let moot = is_moot.then_some(Captured(state.capture));
+    let moot = is_moot.then_some(ModeHolds(state.capture));
     let effects = match (state.phase, event) {
         (Selecting(cause), Event::Selected) => {
             state.selected = true;
@@ -290,10 +290,10 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         (Renewing(_) | Draining, Event::DrainExpired) => {
             vec![Note(Cause::WorkerHung, "the worker did not end in time".to_owned()), Kill]
         }
-        (Preparing | Recording | Renewing(_) | Draining, Event::CaptureAsked(capture)) => {
+        (Preparing | Recording | Renewing(_) | Draining, Event::ModeAsked(capture)) => {
             state.capture = capture;
             state.unconfirmed += 1;
-            vec![AskCapture(capture)]
+            vec![AskMode(capture)]
         }
         (Preparing | Recording, Event::Slept) => {
             state.phase = Renewing(Cause::Slept);
@@ -324,11 +324,11 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.rest = None;
             vec![]
         }
-        (Selecting(_) | Waiting(_) | Resting(_), Event::CaptureAsked(capture)) => {
+        (Selecting(_) | Waiting(_) | Resting(_), Event::ModeAsked(capture)) => {
             state.capture = capture;
-            vec![Captured(capture)]
+            vec![ModeHolds(capture)]
         }
-        (_, Event::Captured) => {
+        (_, Event::ModeHolds) => {
             state.unconfirmed = state.unconfirmed.saturating_sub(1);
             vec![]
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::Cause;
 use deskreel_model::worker::Job;
 use deskreel_model::{AgentId, Place, RecordingId};
@@ -26,7 +26,7 @@ pub struct Setup {
     pub agent: Option<AgentId>,
     pub place: Option<Place>,
     /// What is taken of the screen from the first frame on, and why.
-    pub capture: Capture,
+    pub capture: CaptureMode,
     pub why: String,
     /// Nothing is captured before `Control::GoOn`.
     pub rest: Option<Rest>,
@@ -52,7 +52,7 @@ impl Setup {
             recording: None,
             agent: None,
             place: None,
-            capture: Capture::Live,
+            capture: CaptureMode::Live,
             why: String::new(),
             rest: None,
         }
@@ -61,9 +61,9 @@ impl Setup {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
-    /// A slate is shown in place of the screen from now on, or the screen again: `Notice::Captured` says when that holds.
-    Capture {
-        capture: Capture,
+    /// A slate is shown in place of the screen from now on, or the screen again: `Notice::ModeHolds` says when that holds.
+    SetMode {
+        capture: CaptureMode,
         /// For the manifest.
         why: String,
     },

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use deskreel_fmp4::{codec_string, read_fragment, read_header};
-use deskreel_model::manifest::{Capture, FileRef, Fragment, Outcome, Part, Track};
+use deskreel_model::manifest::{CaptureMode, FileRef, Fragment, Outcome, Part, Track};
 use deskreel_model::segment::Footage;
 use deskreel_model::{Manifest, MediaTime, PartNumber, layout};
 
@@ -107,7 +107,7 @@ impl Check<'_> {
                 self.find(layout::MANIFEST, sentence);
                 continue;
             };
-            let sentence = if withheld.capture == Capture::Live {
+            let sentence = if withheld.capture == CaptureMode::Live {
                 "says that nothing is withheld"
             } else if to < from {
                 "ends before it begins"

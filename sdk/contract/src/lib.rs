@@ -35,7 +35,7 @@ pub use lazy::Lazy;
 pub use notice::Notice;
 pub use object::Object;
 pub use policy::{
-    AgentFacts, CallFacts, Capture, ConnectionState, Decided, Decision, Fact, InteractionFacts, Media,
+    AgentFacts, CallFacts, CaptureMode, ConnectionState, Decided, Decision, Fact, InteractionFacts, Media,
     MediaFacts, RecordingFacts, Role, Voice,
 };
 pub use recipe::{

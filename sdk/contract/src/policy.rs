@@ -270,13 +270,13 @@ pub struct InteractionFacts<'a> {
 pub struct RecordingFacts<'a> {
     #[serde(borrow)]
     pub since: Cow<'a, str>,
-    pub capture: Capture,
+    pub capture: CaptureMode,
 }
 
 /// What a recording takes of the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Capture {
+pub enum CaptureMode {
     #[default]
     Live,
     /// Pixels are blanked.
@@ -285,12 +285,12 @@ pub enum Capture {
     Paused,
 }
 
-impl Capture {
+impl CaptureMode {
     pub fn name(self) -> &'static str {
         match self {
-            Capture::Live => "live",
-            Capture::Masked => "masked",
-            Capture::Paused => "paused",
+            CaptureMode::Live => "live",
+            CaptureMode::Masked => "masked",
+            CaptureMode::Paused => "paused",
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_link::recorder::About;
 use deskreel_link::{Link, Settings, Token};
 use deskreel_model::Utc;
@@ -94,7 +94,7 @@ fn begin(
                 CommandKind::Start { recording, agent, .. } => {
                     let _ = heard.send(Heard { at, is_start: true });
                     let since = Utc(jiff::Timestamp::now());
-                    vec![Running { recording, agent, capture: Capture::Live, since }]
+                    vec![Running { recording, agent, capture: CaptureMode::Live, since }]
                 }
                 CommandKind::Stop { .. } => {
                     let _ = heard.send(Heard { at, is_start: false });

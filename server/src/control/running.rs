@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::link::{self, Command, CommandId, CommandKind};
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Place, RecordingId, Utc};
@@ -30,7 +30,7 @@ pub struct Running {
     pub next: Vec<(RecordingId, Utc)>,
     /// None where nobody could be told.
     pub recorder: Option<String>,
-    pub capture: Capture,
+    pub capture: CaptureMode,
     pub is_over: bool,
     /// It has rows in the index.
     pub stands: bool,
@@ -82,7 +82,7 @@ impl Loop {
         agent: AgentId,
         place: Option<Place>,
         from: Utc,
-        capture: Capture,
+        capture: CaptureMode,
         why: String,
     ) -> Result<()> {
         let recording = self.new_recording();
@@ -141,12 +141,12 @@ impl Loop {
         }
     }
 
-    pub(super) fn capture(&mut self, agent: &AgentId, capture: Capture, why: String) -> Result<()> {
+    pub(super) fn set_mode(&mut self, agent: &AgentId, capture: CaptureMode, why: String) -> Result<()> {
         let Some(running) = self.current(agent) else { return Ok(()) };
         running.capture = capture;
         let recording = running.recording.clone();
         match running.recorder.clone() {
-            Some(recorder) => self.tell(&recorder, CommandKind::Capture { recording, capture, why }),
+            Some(recorder) => self.tell(&recorder, CommandKind::SetMode { recording, capture, why }),
             None => Ok(()),
         }
     }
@@ -282,7 +282,7 @@ impl Running {
     pub(super) fn again(
         agent: AgentId,
         from: Utc,
-        capture: Capture,
+        capture: CaptureMode,
         known: crate::db::Commanded,
     ) -> Option<Running> {
         let id = |text: String| serde_json::from_value::<RecordingId>(json!(text)).ok();

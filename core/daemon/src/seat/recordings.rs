@@ -153,13 +153,13 @@ impl Seat {
                 running.resting = None;
                 self.grew_at = Instant::now();
             }
-            (Notice::Captured { at, capture }, running) => {
+            (Notice::ModeHolds { at, capture }, running) => {
                 if let Some(running) = running {
                     running.capture = capture;
                 }
                 let why = self.wanted.as_ref().map_or(String::new(), |wanted| wanted.capture_why.clone());
-                self.tell(What::Captured { recording: id, capture, media: at, why });
-                self.waiting.captured(recording, capture);
+                self.tell(What::ModeHolds { recording: id, capture, media: at, why });
+                self.waiting.mode_holds(recording, capture);
             }
             (Notice::Incident { at, cause, detail }, _) => {
                 self.tell(What::Incident { recording: id, media: at, cause, detail });

@@ -1,6 +1,6 @@
 //! What desktops ask: each request becomes an event, and is answered once it is so.
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::Fault;
 use deskreel_model::event::Request;
 
@@ -78,8 +78,8 @@ impl Seat {
                 refuse(reply, Refused::NothingRecorded);
             }
             (Request::Pause { .. } | Request::Mask { .. } | Request::Resume, Some(running)) => {
-                let wanted = self.wanted.as_ref().map_or(Capture::Live, |wanted| wanted.capture);
-                let is_hidden = wanted != Capture::Live;
+                let wanted = self.wanted.as_ref().map_or(CaptureMode::Live, |wanted| wanted.capture);
+                let is_hidden = wanted != CaptureMode::Live;
                 let asks_to_hide = !matches!(request, Request::Resume);
                 if is_hidden != asks_to_hide {
                     let why = match is_hidden {
@@ -90,7 +90,7 @@ impl Seat {
                 } else if running.capture == wanted && running.phase == Phase::Recording {
                     drop(reply.send(Ok(self.done())));
                 } else {
-                    self.waiting.push(Until::Captured(running.recording.clone(), wanted), reply);
+                    self.waiting.push(Until::ModeHolds(running.recording.clone(), wanted), reply);
                 }
             }
         }

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use deskreel_contract::{Capture, RecordingAbout};
+use deskreel_contract::{CaptureMode, RecordingAbout};
 use deskreel_link::LinkHandle;
 use deskreel_model::event::{Event, Request};
 use deskreel_model::link::{self, Command, CommandKind, CommandResult, Refusal};
@@ -20,20 +20,20 @@ use deskreel_desk::status::Phase;
 pub struct Served {
     link: LinkHandle,
     /// What the server said last of the screen.
-    asked: Capture,
+    asked: CaptureMode,
     /// What the desktop asked for, why, and until when.
-    held: Option<(Capture, String, Option<Instant>)>,
+    held: Option<(CaptureMode, String, Option<Instant>)>,
     /// As it was told last.
     told: link::Status,
 }
 
 impl Served {
     pub fn new(link: LinkHandle) -> Served {
-        Served { link, asked: Capture::Live, held: None, told: link::Status::default() }
+        Served { link, asked: CaptureMode::Live, held: None, told: link::Status::default() }
     }
 
     /// The most private of both, and why, where the desktop says so.
-    fn capture(&self) -> (Capture, Option<&str>) {
+    fn mode(&self) -> (CaptureMode, Option<&str>) {
         match &self.held {
             Some((capture, why, _)) if *capture >= self.asked => (*capture, Some(why)),
             _ => (self.asked, None),
@@ -55,7 +55,7 @@ impl Seat {
                     served.asked = capture;
                 }
                 // A pause of the desktop's holds for what begins, too.
-                let capture = self.served.as_ref().map_or(capture, |served| served.capture().0);
+                let capture = self.served.as_ref().map_or(capture, |served| served.mode().0);
                 let is_known = self.wanted.as_ref().is_some_and(|w| w.ordered.as_ref() == Some(&recording));
                 if !is_known {
                     let capture_why = why.clone();
@@ -68,7 +68,7 @@ impl Seat {
                 }
             }
             CommandKind::Stop { recording, why } => self.server_stops(&recording, &why),
-            CommandKind::Capture { recording, capture, why } if self.is_of(&recording) => {
+            CommandKind::SetMode { recording, capture, why } if self.is_of(&recording) => {
                 if let Some(served) = &mut self.served {
                     served.asked = capture;
                 }
@@ -79,7 +79,7 @@ impl Seat {
                 self.tags.insert(name, value);
                 CommandResult::Done
             }
-            CommandKind::Capture { recording, .. } | CommandKind::Tag { recording, .. } => {
+            CommandKind::SetMode { recording, .. } | CommandKind::Tag { recording, .. } => {
                 CommandResult::refused(Refusal::Unknown, format!("no recording {recording} runs here"))
             }
             CommandKind::Unknown => CommandResult::refused(Refusal::Unsupported, "no such command"),
@@ -111,12 +111,12 @@ impl Seat {
     /// Brings the recording in line with what server and desktop ask for.
     fn apply_capture(&mut self, why: &str) {
         let Some(served) = &self.served else { return };
-        let (capture, desktop) = served.capture();
+        let (capture, desktop) = served.mode();
         let why = desktop.unwrap_or(why).to_owned();
         let Some(wanted) = self.wanted.as_mut().filter(|wanted| wanted.capture != capture) else { return };
         (wanted.capture, wanted.capture_why) = (capture, why.clone());
         if let Some(running) = &self.status.recording {
-            self.lanes.control(&running.recording, Control::Capture { capture, why });
+            self.lanes.control(&running.recording, Control::SetMode { capture, why });
         }
     }
 
@@ -126,7 +126,7 @@ impl Seat {
         let running = self.status.recording.as_ref().filter(|running| running.capture != wanted.capture);
         let Some(running) = running else { return link.answer(id, CommandResult::Done) };
         let (reply, answer) = oneshot::channel();
-        self.waiting.push(Until::Captured(running.recording.clone(), wanted.capture), reply);
+        self.waiting.push(Until::ModeHolds(running.recording.clone(), wanted.capture), reply);
         tokio::task::spawn_local(async move {
             link.answer(
                 id,
@@ -146,8 +146,8 @@ impl Seat {
             |limit: &Option<u64>| limit.map(|ms| Instant::now() + std::time::Duration::from_millis(ms));
         let held = |capture, limit| Some((capture, "asked by the agent desktop".to_owned(), until(limit)));
         match request {
-            Request::Pause { limit_ms } => served.held = held(Capture::Paused, limit_ms),
-            Request::Mask { limit_ms } => served.held = held(Capture::Masked, limit_ms),
+            Request::Pause { limit_ms } => served.held = held(CaptureMode::Paused, limit_ms),
+            Request::Mask { limit_ms } => served.held = held(CaptureMode::Masked, limit_ms),
             Request::Resume => served.held = None,
             Request::Start | Request::Stop | Request::Tag { .. } => {}
         }
@@ -159,8 +159,8 @@ impl Seat {
                 self.waiting.push(Until::Sealed(running.recording.clone()), reply);
             }
             // The server pauses and resumes too, for the same reason; it may be a moment behind.
-            (Request::Resume, Some(running)) if running.capture != Capture::Live => {
-                self.waiting.push(Until::Captured(running.recording.clone(), Capture::Live), reply);
+            (Request::Resume, Some(running)) if running.capture != CaptureMode::Live => {
+                self.waiting.push(Until::ModeHolds(running.recording.clone(), CaptureMode::Live), reply);
             }
             _ => return Some(reply),
         }
@@ -170,7 +170,7 @@ impl Seat {
     /// A pause that has reached its limit, and how things stand.
     pub(super) fn look_at_link(&mut self) {
         let Some(served) = &mut self.served else { return };
-        let is_over = |(_, _, until): &mut (Capture, String, Option<Instant>)| {
+        let is_over = |(_, _, until): &mut (CaptureMode, String, Option<Instant>)| {
             until.is_some_and(|until| until <= Instant::now())
         };
         if served.held.take_if(is_over).is_some() {

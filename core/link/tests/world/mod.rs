@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_link::Moment;
 use deskreel_link::recorder::{self, About, RecorderEnd};
 use deskreel_link::server::{self, ServerEnd};
@@ -157,7 +157,7 @@ impl World {
         let kind = CommandKind::Start {
             recording: RecordingId::new(Self::utc(0), self.commands.len() as u32),
             agent: "ann".into(),
-            capture: Capture::Live,
+            capture: CaptureMode::Live,
             why: "call".to_owned(),
         };
         let command = Command { id: id.clone(), deadline: Self::utc(deadline as i64 + self.ahead_ms), kind };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use deskreel_contract::Capture;
+use deskreel_contract::CaptureMode;
 use deskreel_model::worker::Job;
 use deskreel_model::{Manifest, MediaTime, RecordingId};
 use deskreel_spool::RecordingDir;
@@ -76,7 +76,7 @@ impl<'a, T: FnMut(Notice)> Run<'a, T> {
         let tracks: Vec<String> = job.tracks.iter().map(|track| track.track.clone()).collect();
         let manifest = Manifest::new(recording, pipeline, &tracks, anchor);
         let mut ledger = Ledger::new(None, Manifest { agent, place, ..manifest });
-        ledger.captured(capture, MediaTime::ZERO, why);
+        ledger.note_mode(capture, MediaTime::ZERO, why);
         let cause = rest.as_ref().map(|rest| rest.cause);
         if let Some(rest) = rest.filter(|_| standby.is_none()) {
             ledger.note(MediaTime::ZERO, rest.cause, rest.why);
@@ -123,8 +123,8 @@ impl<'a, T: FnMut(Notice)> Run<'a, T> {
     /// From its first effect to its last.
     async fn through(&mut self, effects: Vec<Effect>, control: &mut mpsc::Receiver<Control>) {
         let capture = self.state.capture;
-        if capture != Capture::Live {
-            (self.tell)(Notice::Captured { at: MediaTime::ZERO, capture });
+        if capture != CaptureMode::Live {
+            (self.tell)(Notice::ModeHolds { at: MediaTime::ZERO, capture });
         }
         self.perform(effects).await;
         self.tell_rest();

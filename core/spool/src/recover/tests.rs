@@ -7,7 +7,7 @@ use std::path::Path;
 
 use deskreel_fmp4::tail::HEAD;
 use deskreel_fmp4::{read_fragment, ticks};
-use deskreel_model::manifest::{Capture, Cause, FrameCounts, Gap, Outcome, Withheld};
+use deskreel_model::manifest::{CaptureMode, Cause, FrameCounts, Gap, Outcome, Withheld};
 use deskreel_model::{Manifest, MediaTime};
 
 use super::{Recovered, Summary, candidates, recover, recover_with};
@@ -59,7 +59,7 @@ fn a_recording_without_outcome_is_sealed_with_what_it_has() {
 fn what_was_withheld_at_the_crash_was_so_to_the_end_of_the_footage() {
     let mut fixture = Fixture::unsealed();
     let from = |ms| {
-        let (capture, from) = (Capture::Paused, MediaTime::from_millis(ms));
+        let (capture, from) = (CaptureMode::Paused, MediaTime::from_millis(ms));
         Withheld { capture, from, to: None, why: "card".into() }
     };
     let closed = Withheld { to: Some(MediaTime::from_millis(200)), ..from(100) };

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use deskreel_model::manifest::{Capture, Gap, Outcome, Withheld};
+use deskreel_model::manifest::{CaptureMode, Gap, Outcome, Withheld};
 use deskreel_model::{Manifest, MediaTime};
 
 use super::verify_bytes;
@@ -159,7 +159,7 @@ fn gap_that_is_not_there() {
 fn withheld_stretches_that_cannot_be() {
     let ms = MediaTime::from_millis;
     let paused = |from, to| Withheld {
-        capture: Capture::Paused,
+        capture: CaptureMode::Paused,
         from: ms(from),
         to: Some(ms(to)),
         why: "card".into(),
@@ -174,7 +174,7 @@ fn withheld_stretches_that_cannot_be() {
     let before = paused(0, 600);
     said(vec![before, paused(500, 700)], &format!("{span}:00.700 begins before the one before it ends"));
     said(vec![paused(500, 3100)], &format!("{span}:03.100 ends after the recording"));
-    let live = Withheld { capture: Capture::Live, ..paused(500, 600) };
+    let live = Withheld { capture: CaptureMode::Live, ..paused(500, 600) };
     said(vec![live], &format!("{span}:00.600 says that nothing is withheld"));
 
     let mut fixture = Fixture::finished();
