@@ -34,8 +34,16 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   headless: false,
   args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--kiosk", "--window-position=0,0", "--window-size=1280,720",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--kiosk",
+    "--window-position=0,0",
+    "--window-size=1280,720",
     // A page on loopback that asks loopback is no stranger; browsers ask their user for others.
     "--disable-features=LocalNetworkAccessChecks",
   ],

@@ -24,13 +24,16 @@ export class Recording {
   async fragments() {
     const found = [];
     const track = join(this.folder, "video");
-    const parts = existsSync(track) ? (await readdir(track)).filter((name) => /^part-\d+$/.test(name)).sort() : [];
+    const parts = existsSync(track)
+      ? (await readdir(track)).filter((name) => /^part-\d+$/.test(name)).sort()
+      : [];
     for (const folder of parts) {
       const part = Number(folder.slice(5));
       const names = (await readdir(join(track, folder))).filter((name) => /^\d+\.m4s$/.test(name)).sort();
       for (const name of names) {
         const file = join(track, folder, name);
-        if (!this.known.has(file)) this.known.set(file, { part, number: parseInt(name), file, ...times(await readFile(file)) });
+        if (!this.known.has(file))
+          this.known.set(file, { part, number: parseInt(name), file, ...times(await readFile(file)) });
         found.push(this.known.get(file));
       }
     }
@@ -59,8 +62,12 @@ export class Recording {
   }
 
   async bytes(part, first, last) {
-    const wanted = (await this.fragments()).filter((f) => f.part === part && f.number >= first && f.number <= last);
-    return Buffer.concat(await Promise.all(wanted.map(async (f) => shifted(await readFile(f.file), f.shift ?? 0))));
+    const wanted = (await this.fragments()).filter(
+      (f) => f.part === part && f.number >= first && f.number <= last,
+    );
+    return Buffer.concat(
+      await Promise.all(wanted.map(async (f) => shifted(await readFile(f.file), f.shift ?? 0))),
+    );
   }
 
   init(part) {
@@ -80,7 +87,11 @@ export class Recording {
     const zero = await this.zero();
     const end = fragments.length ? (fragments.at(-1).end / TICKS) * 1000 : 0;
     const live = manifest.outcome === null;
-    const ms = ({ from, to, ...rest }) => ({ from_ms: from / 1e6, to_ms: to === null ? null : to / 1e6, ...rest });
+    const ms = ({ from, to, ...rest }) => ({
+      from_ms: from / 1e6,
+      to_ms: to === null ? null : to / 1e6,
+      ...rest,
+    });
     return {
       recording: this.id,
       agent: this.agent,
@@ -90,7 +101,13 @@ export class Recording {
       withheld: (manifest.withheld ?? []).map(ms),
       gaps: manifest.tracks.flatMap((track) => track.gaps).map(ms),
       still: still(fragments),
-      parts: manifest.tracks[0].parts.map(({ number, cause, width, height, encoder }) => ({ number, cause, width, height, encoder: encoder.plugin })),
+      parts: manifest.tracks[0].parts.map(({ number, cause, width, height, encoder }) => ({
+        number,
+        cause,
+        width,
+        height,
+        encoder: encoder.plugin,
+      })),
       missing: null,
     };
   }
@@ -104,9 +121,17 @@ export class Recording {
     const growing = live && runs.length ? runs.pop() : [];
     const seconds = (run) => (run.at(-1).end - run[0].start) / TICKS;
     const target = Math.max(2, ...runs.map((run) => Math.round(seconds(run))));
-    const lines = ["#EXTM3U", "#EXT-X-VERSION:9", `#EXT-X-TARGETDURATION:${target}`, "#EXT-X-INDEPENDENT-SEGMENTS"];
+    const lines = [
+      "#EXTM3U",
+      "#EXT-X-VERSION:9",
+      `#EXT-X-TARGETDURATION:${target}`,
+      "#EXT-X-INDEPENDENT-SEGMENTS",
+    ];
     if (live) {
-      lines.push("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=2.4", "#EXT-X-PART-INF:PART-TARGET=1.1");
+      lines.push(
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=2.4",
+        "#EXT-X-PART-INF:PART-TARGET=1.1",
+      );
     } else lines.push("#EXT-X-PLAYLIST-TYPE:VOD");
     let part = 0;
     const begin = (run) => {

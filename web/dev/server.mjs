@@ -22,7 +22,9 @@ import { Recording } from "./recording.mjs";
 const [file, port = "0"] = process.argv.slice(2);
 const dist = join(dirname(fileURLToPath(import.meta.url)), "..", "dist");
 const scenario = JSON.parse(await readFile(file, "utf8"));
-const recordings = new Map(Object.entries(scenario.recordings).map(([id, r]) => [id, new Recording(id, r.folder, r)]));
+const recordings = new Map(
+  Object.entries(scenario.recordings).map(([id, r]) => [id, new Recording(id, r.folder, r)]),
+);
 const USERS = { sue: "supervisor", ada: "administrator", ann: "agent" };
 /** They outlive a restart, as those of the real server do. */
 const kept = `${file}.sessions`;
@@ -38,10 +40,18 @@ const many = Array.from({ length: scenario.many ?? 0 }, (_, i) => {
   const started = Date.parse("2026-11-20T16:00:00Z") - i * 97_000;
   const ms = 30_000 + ((i * 7919) % 900_000);
   return {
-    interaction: `c-${100_000 - i}`, started: new Date(started).toISOString(), ended: new Date(started + ms).toISOString(),
-    duration_ms: ms, media: i % 5 ? "voice" : "chat", direction: i % 3 ? "inbound" : "outbound",
-    agents: [agents[i % 6], ...(i % 4 ? [] : [agents[(i + 1) % 6]])], calls: [`${70_000 + i}`],
-    labels: i % 11 ? [] : ["training"], has_footage: ["all", "all", "some", "all", "none"][i % 5], live: false, attached: {},
+    interaction: `c-${100_000 - i}`,
+    started: new Date(started).toISOString(),
+    ended: new Date(started + ms).toISOString(),
+    duration_ms: ms,
+    media: i % 5 ? "voice" : "chat",
+    direction: i % 3 ? "inbound" : "outbound",
+    agents: [agents[i % 6], ...(i % 4 ? [] : [agents[(i + 1) % 6]])],
+    calls: [`${70_000 + i}`],
+    labels: i % 11 ? [] : ["training"],
+    has_footage: ["all", "all", "some", "all", "none"][i % 5],
+    live: false,
+    attached: {},
   };
 });
 const interactions = [...scenario.interactions, ...many].sort((a, b) => b.started.localeCompare(a.started));
@@ -97,7 +107,9 @@ function recording(id) {
 
 async function whole(id) {
   const i = interaction(id);
-  const footage = await Promise.all((i.footage ?? []).map((id) => (typeof id === "string" ? recording(id).footage() : id)));
+  const footage = await Promise.all(
+    (i.footage ?? []).map((id) => (typeof id === "string" ? recording(id).footage() : id)),
+  );
   return { ...summary(i), calls: i.calls, segments: i.segments ?? [], footage, notes: i.notes };
 }
 
@@ -105,30 +117,63 @@ async function whole(id) {
 const routes = [
   ["GET", /^\/interactions$/, (_, { query }) => list(query)],
   ["GET", /^\/interactions\/([^/]+)$/, ([id]) => whole(id)],
-  ["POST", /^\/interactions\/([^/]+)\/labels$/, ([id], { body }) => (interaction(id).labels.push(body.label), { label: body.label })],
-  ["DELETE", /^\/interactions\/([^/]+)\/labels\/([^/]+)$/, ([id, label]) => {
-    const i = interaction(id);
-    i.labels = i.labels.filter((l) => l !== label);
-  }],
-  ["POST", /^\/interactions\/([^/]+)\/notes$/, ([id], { body, session }) => {
-    const note = { id: randomBytes(4).toString("hex"), author: session.name, created: new Date().toISOString(), label: null, ...body };
-    interaction(id).notes.push(note);
-    return note;
-  }],
-  ["DELETE", /^\/interactions\/([^/]+)\/notes\/([^/]+)$/, ([id, note]) => {
-    const i = interaction(id);
-    i.notes = i.notes.filter((n) => n.id !== note);
-  }],
+  [
+    "POST",
+    /^\/interactions\/([^/]+)\/labels$/,
+    ([id], { body }) => (interaction(id).labels.push(body.label), { label: body.label }),
+  ],
+  [
+    "DELETE",
+    /^\/interactions\/([^/]+)\/labels\/([^/]+)$/,
+    ([id, label]) => {
+      const i = interaction(id);
+      i.labels = i.labels.filter((l) => l !== label);
+    },
+  ],
+  [
+    "POST",
+    /^\/interactions\/([^/]+)\/notes$/,
+    ([id], { body, session }) => {
+      const note = {
+        id: randomBytes(4).toString("hex"),
+        author: session.name,
+        created: new Date().toISOString(),
+        label: null,
+        ...body,
+      };
+      interaction(id).notes.push(note);
+      return note;
+    },
+  ],
+  [
+    "DELETE",
+    /^\/interactions\/([^/]+)\/notes\/([^/]+)$/,
+    ([id, note]) => {
+      const i = interaction(id);
+      i.notes = i.notes.filter((n) => n.id !== note);
+    },
+  ],
   ["POST", /^\/interactions\/([^/]+)\/export$/, (_, { body }) => clip(body)],
   ["GET", /^\/recordings\/([^/]+)\/hls\/video\.m3u8$/, playlist],
-  ["GET", /^\/recordings\/([^/]+)\/tracks\/video\/parts\/(\d+)\/fragments\/0$/, async ([id, part]) => recording(id).init(Number(part))],
-  ["GET", /^\/recordings\/([^/]+)\/tracks\/video\/parts\/(\d+)\/fragments\/(\d+)(?:-(\d+))?$/, ([id, part, first, last]) =>
-    recording(id).bytes(Number(part), Number(first), Number(last ?? first))],
+  [
+    "GET",
+    /^\/recordings\/([^/]+)\/tracks\/video\/parts\/(\d+)\/fragments\/0$/,
+    async ([id, part]) => recording(id).init(Number(part)),
+  ],
+  [
+    "GET",
+    /^\/recordings\/([^/]+)\/tracks\/video\/parts\/(\d+)\/fragments\/(\d+)(?:-(\d+))?$/,
+    ([id, part, first, last]) => recording(id).bytes(Number(part), Number(first), Number(last ?? first)),
+  ],
   ["GET", /^\/agents$/, () => ({ agents: scenario.agents ?? [] })],
   ["GET", /^\/groups$/, () => ({ groups: scenario.groups ?? [] })],
   ["GET", /^\/live$/, async () => ({ recordings: await live() })],
   ["GET", /^\/recorders$/, () => ({ recorders: scenario.recorders ?? [] })],
-  ["GET", /^\/completeness$/, () => scenario.completeness ?? { expected: 0, captured: 0, uploaded: 0, missing: [] }],
+  [
+    "GET",
+    /^\/completeness$/,
+    () => scenario.completeness ?? { expected: 0, captured: 0, uploaded: 0, missing: [] },
+  ],
 ];
 
 async function live() {
@@ -137,8 +182,12 @@ async function live() {
     if (!r.live) continue;
     const i = interactions.find((i) => i.footage?.includes(id));
     found.push({
-      recording: id, agent: r.agent, place: r.place ?? null, started: new Date(await recording(id).zero()).toISOString(),
-      interaction: i?.interaction ?? null, capture: r.capture ?? "live",
+      recording: id,
+      agent: r.agent,
+      place: r.place ?? null,
+      started: new Date(await recording(id).zero()).toISOString(),
+      interaction: i?.interaction ?? null,
+      capture: r.capture ?? "live",
     });
   }
   return found;
@@ -161,13 +210,23 @@ async function clip({ recording: id, from_ms = 0, to_ms }) {
   const footage = recording(id);
   const runs = await footage.runs();
   const folder = await mkdtemp(join(tmpdir(), "clip-"));
-  const wanted = runs.filter((run) => run.at(-1).end / 90 > from_ms && (to_ms === undefined || run[0].start / 90 < to_ms));
+  const wanted = runs.filter(
+    (run) => run.at(-1).end / 90 > from_ms && (to_ms === undefined || run[0].start / 90 < to_ms),
+  );
   if (!wanted.length) throw new Refused(422, "There is no footage in this stretch");
   const { part } = wanted[0][0];
   const parts = wanted.filter(([f]) => f.part === part);
   const bytes = await footage.bytes(part, parts[0][0].number, parts.at(-1).at(-1).number);
   await writeFile(join(folder, "in.mp4"), Buffer.concat([await footage.init(part), bytes]));
-  await promisify(execFile)("ffmpeg", ["-v", "error", "-i", join(folder, "in.mp4"), "-c", "copy", join(folder, "out.mp4")]);
+  await promisify(execFile)("ffmpeg", [
+    "-v",
+    "error",
+    "-i",
+    join(folder, "in.mp4"),
+    "-c",
+    "copy",
+    join(folder, "out.mp4"),
+  ]);
   return { mp4: await readFile(join(folder, "out.mp4")) };
 }
 
@@ -180,22 +239,42 @@ async function api(request, path, query, body) {
   if (path === "/session" && request.method === "POST") {
     if (!USERS[body.name] || body.password !== "secret") throw new Refused(401, "Name or password is wrong");
     const id = randomBytes(16).toString("hex");
-    sessions.set(id, { name: body.name, role: USERS[body.name], groups: [], csrf_token: randomBytes(16).toString("hex") });
+    sessions.set(id, {
+      name: body.name,
+      role: USERS[body.name],
+      groups: [],
+      csrf_token: randomBytes(16).toString("hex"),
+    });
     await keep();
-    return { json: sessions.get(id), headers: { "set-cookie": `deskreel_session=${id}; HttpOnly; SameSite=Strict; Path=/` } };
+    return {
+      json: sessions.get(id),
+      headers: { "set-cookie": `deskreel_session=${id}; HttpOnly; SameSite=Strict; Path=/` },
+    };
   }
   const own = session(request);
   if (!own) throw new Refused(401, "Sign in first");
-  if (request.method !== "GET" && request.headers["x-csrf-token"] !== own.csrf_token) throw new Refused(403, "The token is missing");
+  if (request.method !== "GET" && request.headers["x-csrf-token"] !== own.csrf_token)
+    throw new Refused(403, "The token is missing");
   if (path === "/session") return request.method === "DELETE" ? void (sessions.clear(), await keep()) : own;
   for (const [method, pattern, answer] of routes) {
     const match = method === request.method && pattern.exec(path);
-    if (match) return answer(match.slice(1).map((part) => part && decodeURIComponent(part)), { query, body, session: own });
+    if (match)
+      return answer(
+        match.slice(1).map((part) => part && decodeURIComponent(part)),
+        { query, body, session: own },
+      );
   }
   throw new Refused(404, "There is no such path");
 }
 
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".txt": "text/plain" };
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".woff2": "font/woff2",
+  ".txt": "text/plain",
+};
 
 async function page(path) {
   const name = path === "/" ? "index.html" : normalize(path).replace(/^(\.\.[/\\])+/, "");
@@ -206,8 +285,14 @@ async function page(path) {
 
 const server = createServer(async (request, response) => {
   const { pathname, searchParams } = new URL(request.url, "http://localhost");
-  const always = { "content-security-policy": POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store" };
-  const send = (status, type, body, more = {}) => response.writeHead(status, { ...always, "content-type": type, ...more }).end(body);
+  const always = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+  };
+  const send = (status, type, body, more = {}) =>
+    response.writeHead(status, { ...always, "content-type": type, ...more }).end(body);
   try {
     if (!pathname.startsWith("/api/v1/")) {
       const { body, type } = await page(pathname);
@@ -227,4 +312,7 @@ const server = createServer(async (request, response) => {
   }
 });
 server.listen(Number(port), "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
-createInterface({ input: process.stdin }).on("line", (word) => word === "expire" && (sessions.clear(), void keep()));
+createInterface({ input: process.stdin }).on(
+  "line",
+  (word) => word === "expire" && (sessions.clear(), void keep()),
+);

@@ -56,8 +56,11 @@ export function url(path: string, query: Record<string, string | undefined> = {}
   return `${BASE}${path}${text && `?${text}`}`;
 }
 
-export const get = <T>(path: string, query?: Record<string, string | undefined>, signal?: AbortSignal): Promise<T> =>
-  request<T>("GET", url(path, query), undefined, signal);
+export const get = <T>(
+  path: string,
+  query?: Record<string, string | undefined>,
+  signal?: AbortSignal,
+): Promise<T> => request<T>("GET", url(path, query), undefined, signal);
 export const post = <T>(path: string, body: unknown): Promise<T> => request<T>("POST", url(path), body);
 export const remove = (path: string): Promise<void> => request<void>("DELETE", url(path));
 
@@ -71,12 +74,18 @@ async function request<T>(method: string, address: string, body?: unknown, signa
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
-async function send(method: string, address: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
+async function send(
+  method: string,
+  address: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<Response> {
   for (;;) {
     const response = await attempt(method, address, body, signal);
     if (response === null || response.status === 502 || response.status === 503) {
       const isBack = back();
-      if (method !== "GET") throw new Problem(0, "There is no connection to the server; nothing was changed.");
+      if (method !== "GET")
+        throw new Problem(0, "There is no connection to the server; nothing was changed.");
       await isBack;
       signal?.throwIfAborted();
       continue;

@@ -13,7 +13,15 @@ interface Entry {
 export function names(): Promise<Map<string, string>> {
   known ??= get<{ agents: Entry[] } | Entry[]>("/agents")
     .then((answer) => (Array.isArray(answer) ? answer : answer.agents))
-    .then((entries) => new Map(entries.map((entry) => [entry.agent ?? entry.id ?? "", entry.name || (entry.agent ?? entry.id ?? "")])))
+    .then(
+      (entries) =>
+        new Map(
+          entries.map((entry) => [
+            entry.agent ?? entry.id ?? "",
+            entry.name || (entry.agent ?? entry.id ?? ""),
+          ]),
+        ),
+    )
     .catch(() => new Map<string, string>());
   return known;
 }

@@ -1,7 +1,12 @@
 // Times and words as people read them: their own time zone, their own language's date order, English words.
 
 const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const CLOCK = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 
 export const day = (utc: string | number): string => DAY.format(new Date(utc));
 export const clock = (utc: string | number): string => CLOCK.format(new Date(utc));
@@ -18,12 +23,18 @@ export function duration(ms: number): string {
 export const moment = (ms: number): string => `${duration(ms)}.${Math.floor((Math.max(0, ms) % 1000) / 100)}`;
 
 /** `2.4 s` or `3:10`, for stretches. */
-export const length = (ms: number): string => (ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${duration(ms)} min`);
+export const length = (ms: number): string =>
+  ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${duration(ms)} min`;
 
 /** `1:02` or `62` or `1:02:09` in milliseconds. */
 export function parseDuration(text: string): number | null {
   if (!/^\d+(:\d{1,2}){0,2}$/.test(text.trim())) return null;
-  return text.trim().split(":").reduce((sum, part) => sum * 60 + Number(part), 0) * 1000;
+  return (
+    text
+      .trim()
+      .split(":")
+      .reduce((sum, part) => sum * 60 + Number(part), 0) * 1000
+  );
 }
 
 export const ROLE: Record<string, string> = {

@@ -30,7 +30,8 @@ let shown: { route: Route; view: View } | null = null;
 
 async function show(): Promise<void> {
   const route = parse(location.hash);
-  if (shown && shown.route.view === route.view && shown.route.id === route.id && shown.view.go?.(route)) return;
+  if (shown && shown.route.view === route.view && shown.route.id === route.id && shown.view.go?.(route))
+    return;
   shown?.view.end();
   shown = null;
   const isWatched = route.view === "interaction" || route.view === "recording";

@@ -22,7 +22,11 @@ export function build(): Shell {
   const away = h("div", { class: "away", role: "status" });
   notices = h("div", { class: "notices", role: "status" });
   document.body.append(
-    h("a", { class: "skip", href: "#main", on: { click: (event) => (event.preventDefault(), main.focus()) } }, "Skip to content"),
+    h(
+      "a",
+      { class: "skip", href: "#main", on: { click: (event) => (event.preventDefault(), main.focus()) } },
+      "Skip to content",
+    ),
     bar,
     away,
     main,
@@ -55,11 +59,29 @@ function fillBar(bar: HTMLElement, view: string): void {
   };
   fill(
     bar,
-    h("a", { class: "brand", ariaLabel: "Deskreel", href: href("interactions") }, mark(), h("span", {}, "Deskreel")),
+    h(
+      "a",
+      { class: "brand", ariaLabel: "Deskreel", href: href("interactions") },
+      mark(),
+      h("span", {}, "Deskreel"),
+    ),
     h("nav", { ariaLabel: "Views" }, ...views().map(tab)),
-    h("button", { class: "quiet", ariaLabel: "Keyboard shortcuts", title: "Keyboard shortcuts (?)", on: { click: showKeys } }, icon("keyboard")),
+    h(
+      "button",
+      {
+        class: "quiet",
+        ariaLabel: "Keyboard shortcuts",
+        title: "Keyboard shortcuts (?)",
+        on: { click: showKeys },
+      },
+      icon("keyboard"),
+    ),
     h("span", { class: "who" }, session?.name ?? ""),
-    h("button", { class: "quiet", ariaLabel: "Sign out", title: "Sign out", on: { click: leave } }, icon("out")),
+    h(
+      "button",
+      { class: "quiet", ariaLabel: "Sign out", title: "Sign out", on: { click: leave } },
+      icon("out"),
+    ),
   );
 }
 
@@ -86,10 +108,18 @@ export function say(text: string, kind: "" | "bad" = ""): void {
 export function signIn(reason: string): Promise<void> {
   return new Promise((resolve) => {
     const name = h("input", { name: "name", autocomplete: "username", required: true, autofocus: true });
-    const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
+    const password = h("input", {
+      name: "password",
+      type: "password",
+      autocomplete: "current-password",
+      required: true,
+    });
     const wrong = h("p", { class: "wrong", role: "alert" });
     const button = h("button", { class: "main", type: "submit" }, "Sign in");
-    const dialog = h("dialog", { class: `sign-in${document.querySelector("main")?.hasChildNodes() ? "" : " first"}`, aria: { labelledby: "sign-in-title" } });
+    const dialog = h("dialog", {
+      class: `sign-in${document.querySelector("main")?.hasChildNodes() ? "" : " first"}`,
+      aria: { labelledby: "sign-in-title" },
+    });
     const form = h(
       "form",
       { method: "dialog" },

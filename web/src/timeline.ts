@@ -76,12 +76,20 @@ export class Timeline {
   draw(lanes: Lane[], marks: Mark[], length: number): void {
     this.length = Math.max(1, length);
     // It is drawn anew while somebody works with it, when a recording runs.
-    const focused = this.lanes.contains(document.activeElement) ? (document.activeElement as HTMLElement).title : null;
+    const focused = this.lanes.contains(document.activeElement)
+      ? (document.activeElement as HTMLElement).title
+      : null;
     fill(this.lanes, ...lanes.map((lane) => this.lane(lane)));
     fill(
       this.marks,
       ...marks.map((mark) => {
-        const note = h("span", { class: "mark-note", role: "img", title: mark.text, ariaLabel: `${mark.text}, ${moment(mark.at)}`, on: { click: () => this.events.seek(mark.at) } });
+        const note = h("span", {
+          class: "mark-note",
+          role: "img",
+          title: mark.text,
+          ariaLabel: `${mark.text}, ${moment(mark.at)}`,
+          on: { click: () => this.events.seek(mark.at) },
+        });
         note.style.left = this.percent(mark.at);
         return note;
       }),
@@ -127,12 +135,26 @@ export class Timeline {
         { class: "lane-name" },
         h(
           "button",
-          { class: "lane-watch", disabled: reel === null, title: `Watch ${lane.name}`, on: { click: () => reel !== null && this.events.watch(reel) } },
+          {
+            class: "lane-watch",
+            disabled: reel === null,
+            title: `Watch ${lane.name}`,
+            on: { click: () => reel !== null && this.events.watch(reel) },
+          },
           h("span", { class: "agent" }, lane.name),
           h("span", { class: "place" }, lane.place),
         ),
         reel !== null &&
-          h("button", { class: "lane-pair quiet", title: `Show ${lane.name} side by side`, ariaLabel: `Show ${lane.name} side by side`, on: { click: () => this.events.pair(reel) } }, "+"),
+          h(
+            "button",
+            {
+              class: "lane-pair quiet",
+              title: `Show ${lane.name} side by side`,
+              ariaLabel: `Show ${lane.name} side by side`,
+              on: { click: () => this.events.pair(reel) },
+            },
+            "+",
+          ),
       ),
       h(
         "div",
@@ -206,13 +228,31 @@ export class Timeline {
     this.slider.focus();
     this.slider.setPointerCapture(event.pointerId);
     this.slider.addEventListener("pointermove", to);
-    this.slider.addEventListener("lostpointercapture", () => this.slider.removeEventListener("pointermove", to), { once: true });
+    this.slider.addEventListener(
+      "lostpointercapture",
+      () => this.slider.removeEventListener("pointermove", to),
+      { once: true },
+    );
     to(event);
   }
 
   private key(event: KeyboardEvent): void {
-    const by: Record<string, number> = { ArrowLeft: -ARROW_MS, ArrowDown: -ARROW_MS, ArrowRight: ARROW_MS, ArrowUp: ARROW_MS, PageUp: 60_000, PageDown: -60_000 };
-    const target = event.key === "Home" ? 0 : event.key === "End" ? this.length : event.key in by ? this.at + by[event.key]! : null;
+    const by: Record<string, number> = {
+      ArrowLeft: -ARROW_MS,
+      ArrowDown: -ARROW_MS,
+      ArrowRight: ARROW_MS,
+      ArrowUp: ARROW_MS,
+      PageUp: 60_000,
+      PageDown: -60_000,
+    };
+    const target =
+      event.key === "Home"
+        ? 0
+        : event.key === "End"
+          ? this.length
+          : event.key in by
+            ? this.at + by[event.key]!
+            : null;
     if (target === null || event.shiftKey) return;
     event.preventDefault();
     this.events.seek(target);

@@ -62,7 +62,12 @@ test("a playlist with dates tells media time through a gap, both ways", () => {
     { start: 2, duration: 2, programDateTime: 102_000 },
     { start: 4, duration: 2, programDateTime: 107_000 },
   ];
-  for (const [media, player] of [[0, 0], [3500, 3.5], [7000, 4], [8500, 5.5]]) {
+  for (const [media, player] of [
+    [0, 0],
+    [3500, 3.5],
+    [7000, 4],
+    [8500, 5.5],
+  ]) {
     assert.equal(toPlayer(pieces, 100_000, media), player);
     assert.equal(toMedia(pieces, 100_000, player), media);
   }
@@ -89,7 +94,10 @@ test("times of frames are read from a fragment", () => {
   // tfdt version 1 at 180000 ticks; three samples with duration and composition offset, which is signed.
   const tfdt = box("tfdt", words(0x01000000, 0, 180_000));
   const trun = box("trun", words(0x01000901, 3, 0, 4500, 9000, 4500, 0, 9000, -4500));
-  const fragment = Buffer.concat([box("moof", box("mfhd", words(0, 1)), box("traf", box("tfhd", words(0x020000, 1)), tfdt, trun)), box("mdat", words(1, 2))]);
+  const fragment = Buffer.concat([
+    box("moof", box("mfhd", words(0, 1)), box("traf", box("tfhd", words(0x020000, 1)), tfdt, trun)),
+    box("mdat", words(1, 2)),
+  ]);
   const bytes = fragment.buffer.slice(fragment.byteOffset, fragment.byteOffset + fragment.length);
   assert.deepEqual(frameTimes(bytes), [2050, 2050, 2100]);
   // Whatever is cut off or is something else gives less, and no error.
@@ -100,17 +108,83 @@ test("an interaction is laid out in moments, with missing footage and holds wher
   const at = (seconds) => new Date(1_000_000 + seconds * 1000).toISOString();
   const layout = layOut(
     {
-      interaction: "77", started: at(0), ended: at(60), live: false, agents: ["ann", "bob"], labels: [], media: "voice", direction: "inbound",
-      duration_ms: 60_000, has_footage: "some", notes: [{ id: "1", at_ms: 3000, recording: "r1", author: "sue", text: "here", label: null, created: at(99) }],
-      segments: [
-        { agent: "ann", place: "seat-12", recording: "r1", call: "77", role: "primary", from: at(0), to: at(30), offset_ms: 0, duration_ms: 30_000, why: "" },
-        { agent: "ann", place: "seat-12", recording: "r1", call: "78", role: "consult", from: at(20), to: at(30), offset_ms: 0, duration_ms: 10_000, why: "" },
-        { agent: "bob", place: "seat-31", recording: null, call: "77", role: "primary", from: at(30), to: at(60), offset_ms: 0, duration_ms: 30_000, why: "" },
+      interaction: "77",
+      started: at(0),
+      ended: at(60),
+      live: false,
+      agents: ["ann", "bob"],
+      labels: [],
+      media: "voice",
+      direction: "inbound",
+      duration_ms: 60_000,
+      has_footage: "some",
+      notes: [
+        { id: "1", at_ms: 3000, recording: "r1", author: "sue", text: "here", label: null, created: at(99) },
       ],
-      calls: [{ call: "77", direction: null, type: null, attached: {}, held: [{ from: at(20), to: at(30) }] }],
+      segments: [
+        {
+          agent: "ann",
+          place: "seat-12",
+          recording: "r1",
+          call: "77",
+          role: "primary",
+          from: at(0),
+          to: at(30),
+          offset_ms: 0,
+          duration_ms: 30_000,
+          why: "",
+        },
+        {
+          agent: "ann",
+          place: "seat-12",
+          recording: "r1",
+          call: "78",
+          role: "consult",
+          from: at(20),
+          to: at(30),
+          offset_ms: 0,
+          duration_ms: 10_000,
+          why: "",
+        },
+        {
+          agent: "bob",
+          place: "seat-31",
+          recording: null,
+          call: "77",
+          role: "primary",
+          from: at(30),
+          to: at(60),
+          offset_ms: 0,
+          duration_ms: 30_000,
+          why: "",
+        },
+      ],
+      calls: [
+        { call: "77", direction: null, type: null, attached: {}, held: [{ from: at(20), to: at(30) }] },
+      ],
       footage: [
-        { recording: "r1", agent: "ann", started: at(2), ended: at(40), live: false, withheld: [], gaps: [{ from_ms: 1000, to_ms: 2000, cause: "disk_full" }], parts: [], missing: null },
-        { recording: "r2", agent: "bob", started: at(30), ended: at(60), live: false, withheld: [], gaps: [], parts: [], missing: "the recorder was away" },
+        {
+          recording: "r1",
+          agent: "ann",
+          started: at(2),
+          ended: at(40),
+          live: false,
+          withheld: [],
+          gaps: [{ from_ms: 1000, to_ms: 2000, cause: "disk_full" }],
+          parts: [],
+          missing: null,
+        },
+        {
+          recording: "r2",
+          agent: "bob",
+          started: at(30),
+          ended: at(60),
+          live: false,
+          withheld: [],
+          gaps: [],
+          parts: [],
+          missing: "the recorder was away",
+        },
       ],
     },
     new Map([["ann", "Ann Keller"]]),
@@ -118,13 +192,30 @@ test("an interaction is laid out in moments, with missing footage and holds wher
   );
   assert.equal(layout.length, 60_000);
   assert.deepEqual(layout.agents, ["Ann Keller", "bob"]);
-  assert.deepEqual(layout.spans.map(({ from, to }) => [from, to]), [[2000, 30_000], [20_000, 30_000]]);
+  assert.deepEqual(
+    layout.spans.map(({ from, to }) => [from, to]),
+    [
+      [2000, 30_000],
+      [20_000, 30_000],
+    ],
+  );
   const [ann, bob] = layout.lanes;
-  assert.deepEqual(ann.segments.map(({ kind, row }) => [kind, row]), [["primary", 0], ["consult", 1], ["hold", 0]]);
+  assert.deepEqual(
+    ann.segments.map(({ kind, row }) => [kind, row]),
+    [
+      ["primary", 0],
+      ["consult", 1],
+      ["hold", 0],
+    ],
+  );
   assert.equal(ann.screen.find(({ kind }) => kind === "gap").from, 3000);
   assert.equal(bob.reel, null);
   assert.equal(bob.screen[0].detail, "the recorder was away");
-  assert.equal(bob.segments.some(({ kind }) => kind === "hold"), false, "Bob was not in the call then");
+  assert.equal(
+    bob.segments.some(({ kind }) => kind === "hold"),
+    false,
+    "Bob was not in the call then",
+  );
   assert.equal(layout.marks[0].at, 5000);
 });
 
@@ -137,7 +228,12 @@ test("addresses lead there and back", () => {
 });
 
 test("lengths of time are read as they are written", () => {
-  for (const [text, ms] of [["62", 62_000], ["1:02", 62_000], ["1:01:02", 3_662_000]]) assert.equal(parseDuration(text), ms);
+  for (const [text, ms] of [
+    ["62", 62_000],
+    ["1:02", 62_000],
+    ["1:01:02", 3_662_000],
+  ])
+    assert.equal(parseDuration(text), ms);
   for (const text of ["", "1:", "a", "1:2:3:4"]) assert.equal(parseDuration(text), null);
   assert.equal(duration(3_662_999), "1:01:02");
 });

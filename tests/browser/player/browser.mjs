@@ -13,8 +13,14 @@ export const launch = () =>
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
     args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--autoplay-policy=no-user-gesture-required",
     ],
   });
 
@@ -26,7 +32,9 @@ export async function serve(scenario) {
 }
 
 async function start(file, port) {
-  const server = spawn("node", ["web/dev/server.mjs", file, String(port)], { stdio: ["pipe", "pipe", "inherit"] });
+  const server = spawn("node", ["web/dev/server.mjs", file, String(port)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   const [address] = await new Promise((resolve, reject) => {
     createInterface({ input: server.stdout }).once("line", (line) => resolve([line]));
     server.once("exit", () => reject(new Error("the development server ended")));
@@ -68,7 +76,11 @@ export async function readCounter(page, selector = ".screen.main video") {
   const clip = { x: Math.floor(place.x), y: Math.floor(place.y), width: width + 1, height: height + 1 };
   const png = await page.screenshot({ clip });
   const at = Date.now();
-  const gray = execFileSync("ffmpeg", ["-v", "error", "-f", "png_pipe", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray", "-"], { input: png });
+  const gray = execFileSync(
+    "ffmpeg",
+    ["-v", "error", "-f", "png_pipe", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray", "-"],
+    { input: png },
+  );
   const stride = gray.length / (height + 1);
   const bits = [];
   for (let row = 0; row < 7; row++) {

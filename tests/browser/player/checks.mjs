@@ -35,7 +35,10 @@ const LOOK_FRAMES = 6;
 const say = (what) => console.log(JSON.stringify(what));
 
 function scenario(more = {}) {
-  const rest = { [ann.id]: { folder: ann.folder, agent: "ann" }, [bob.id]: { folder: bob.folder, agent: "bob" } };
+  const rest = {
+    [ann.id]: { folder: ann.folder, agent: "ann" },
+    [bob.id]: { folder: bob.folder, agent: "bob" },
+  };
   return { ...directory, recordings: rest, interactions: [transfer(ann, bob, TIMES)], ...more };
 }
 
@@ -45,7 +48,13 @@ async function hour() {
   const turnMs = (once.at(-1).end - once[0].start) / 90;
   const repeat = Math.ceil(3_600_000 / turnMs);
   const entry = { folder: bob.folder, agent: "bob", repeat };
-  return { turnMs, more: { recordings: { [bob.id]: entry }, interactions: [call("long", bob, "bob", { end: Math.floor((turnMs * repeat) / 1000) })] } };
+  return {
+    turnMs,
+    more: {
+      recordings: { [bob.id]: entry },
+      interactions: [call("long", bob, "bob", { end: Math.floor((turnMs * repeat) / 1000) })],
+    },
+  };
 }
 
 /** Which frame of which part a recording shows at a media time, as its files say. */
@@ -71,11 +80,20 @@ let context;
 async function begin(options = {}) {
   server = real ? { address: real, end: async () => {} } : await serve(options.scenario ?? scenario());
   browser = await launch();
-  context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB", timezoneId: "UTC", acceptDownloads: true, ...options.context });
+  context = await browser.newContext({
+    viewport: { width: 1280, height: 900 },
+    locale: "en-GB",
+    timezoneId: "UTC",
+    acceptDownloads: true,
+    ...options.context,
+  });
   page = await context.newPage();
   page.setDefaultTimeout(15_000);
   page.on("pageerror", (error) => fail(error));
-  page.on("console", (message) => message.text().includes("Content Security Policy") && fail(new Error(message.text())));
+  page.on(
+    "console",
+    (message) => message.text().includes("Content Security Policy") && fail(new Error(message.text())),
+  );
   await page.goto(`${server.address}/${options.hash ?? ""}`);
   await signIn(page, options.as);
 }
@@ -96,19 +114,28 @@ const settled = (selector = ".screen.main video") =>
   }, selector);
 
 /** Two pictures after the last seek: what the compositor shows is then what the video has. */
-const painted = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 100)))));
+const painted = () =>
+  page.evaluate(
+    () =>
+      new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 100)))),
+  );
 
 /** Stops, and waits until what is shown is the moment that is told. */
 async function stop() {
   await page.keyboard.press("Space");
-  await page.waitForFunction(() => [...document.querySelectorAll(".screen video")].every((video) => video.paused && !video.seeking));
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll(".screen video")].every((video) => video.paused && !video.seeking),
+  );
   await settled();
   await painted();
 }
 
 async function seekTo(ms) {
   await page.evaluate((ms) => (location.hash = location.hash.replace(/\?.*|$/, `?at=${ms}`)), ms);
-  await page.waitForFunction((ms) => Math.abs(Number(document.querySelector(".slider").getAttribute("aria-valuenow")) - ms) < 2, ms);
+  await page.waitForFunction(
+    (ms) => Math.abs(Number(document.querySelector(".slider").getAttribute("aria-valuenow")) - ms) < 2,
+    ms,
+  );
   await settled();
   await painted();
 }
@@ -120,20 +147,41 @@ async function assertShows(recording, source, at, selector) {
   const shown = await readCounter(page, selector);
   assert.ok(shown, `no counter can be read at ${at} ms`);
   assert.equal(shown.source, source, `another agent's screen at ${at} ms`);
-  assert.equal(shown.number, wanted.number, `at ${at} ms frame ${wanted.number} of part ${wanted.part} should be seen, not ${shown.number}`);
+  assert.equal(
+    shown.number,
+    wanted.number,
+    `at ${at} ms frame ${wanted.number} of part ${wanted.part} should be seen, not ${shown.number}`,
+  );
   return { ...shown, part: wanted.part };
 }
 
 /** Waits until the moment is this far; if it does not come, says what stands in its way. */
 const reaches = (ms, timeout = 30_000) =>
   page
-    .waitForFunction((ms) => Number(document.querySelector(".slider")?.getAttribute("aria-valuenow")) >= ms, ms, { timeout, polling: 50 })
+    .waitForFunction(
+      (ms) => Number(document.querySelector(".slider")?.getAttribute("aria-valuenow")) >= ms,
+      ms,
+      { timeout, polling: 50 },
+    )
     .catch(async (error) => {
       const screens = await page.$$eval(".screen", (screens) =>
         screens.map((screen) => {
-          const { currentTime, paused, seeking, readyState, error, buffered } = screen.querySelector("video") ?? {};
-          const ranges = [...Array(buffered?.length ?? 0).keys()].map((at) => [buffered.start(at), buffered.end(at)]);
-          return { is: screen.className, text: screen.textContent, currentTime, paused, seeking, readyState, error: error?.message, ranges };
+          const { currentTime, paused, seeking, readyState, error, buffered } =
+            screen.querySelector("video") ?? {};
+          const ranges = [...Array(buffered?.length ?? 0).keys()].map((at) => [
+            buffered.start(at),
+            buffered.end(at),
+          ]);
+          return {
+            is: screen.className,
+            text: screen.textContent,
+            currentTime,
+            paused,
+            seeking,
+            readyState,
+            error: error?.message,
+            ranges,
+          };
         }),
       );
       throw new Error(`${error.message} It is ${await moment()} ms, of ${ms}: ${JSON.stringify(screens)}`);
@@ -165,7 +213,10 @@ const checks = {
   async seek() {
     await begin();
     await openInteraction();
-    for (const at of [0, 1234, 5050, 13_333, 3001, 20_007]) await seekTo(at).then(async () => say(await assertShows(at < TIMES.over * 1000 ? ann : bob, at < TIMES.over * 1000 ? ANN : BOB, at)));
+    for (const at of [0, 1234, 5050, 13_333, 3001, 20_007])
+      await seekTo(at).then(async () =>
+        say(await assertShows(at < TIMES.over * 1000 ? ann : bob, at < TIMES.over * 1000 ? ANN : BOB, at)),
+      );
   },
 
   async "double-speed"() {
@@ -177,7 +228,10 @@ const checks = {
     const from = { moment: await moment(), at: Date.now() };
     // Several looks while it plays: the picture is of a moment between the one before the look and the one after it.
     for (let look = 0; look < 4; look++) {
-      await page.waitForFunction((ms) => Number(document.querySelector(".slider").getAttribute("aria-valuenow")) >= ms, from.moment + look * 1400);
+      await page.waitForFunction(
+        (ms) => Number(document.querySelector(".slider").getAttribute("aria-valuenow")) >= ms,
+        from.moment + look * 1400,
+      );
       const before = await moment();
       const shown = await readCounter(page);
       const after = await moment();
@@ -185,7 +239,10 @@ const checks = {
       assert.equal(shown.source, ANN);
       const first = (await expected(ann, before)).number - LOOK_FRAMES;
       const last = (await expected(ann, after)).number + LOOK_FRAMES;
-      assert.ok(first <= shown.number && shown.number <= last, `frame ${shown.number} between ${before} and ${after} ms, not ${first} to ${last}`);
+      assert.ok(
+        first <= shown.number && shown.number <= last,
+        `frame ${shown.number} between ${before} and ${after} ms, not ${first} to ${last}`,
+      );
       say({ before, after, shown });
     }
     const ratio = ((await moment()) - from.moment) / (Date.now() - from.at);
@@ -203,7 +260,11 @@ const checks = {
       window.pictures = [];
       const look = () => {
         const video = document.querySelector(".screen.main video");
-        window.pictures.push([performance.now(), document.querySelector(".lane.is-main .agent")?.textContent, video?.currentTime]);
+        window.pictures.push([
+          performance.now(),
+          document.querySelector(".lane.is-main .agent")?.textContent,
+          video?.currentTime,
+        ]);
         window.looking = requestAnimationFrame(look);
       };
       look();
@@ -243,7 +304,10 @@ const checks = {
     say({ gap_ms: (gap.to - gap.from) / 1e6, took, before, after });
     assert.ok(took < 2500 + (gap.to - gap.from) / 1e6 + 1500, `it took ${took} ms`);
     assert.equal(await page.locator(".stretch.gap").count(), 1);
-    assert.match(await page.getAttribute(".stretch.gap", "title"), /without footage: the recording process died/);
+    assert.match(
+      await page.getAttribute(".stretch.gap", "title"),
+      /without footage: the recording process died/,
+    );
     // And by a seek into the second part.
     const at = Math.round(gap.to / 1e6) + 700;
     await seekTo(at);
@@ -254,14 +318,32 @@ const checks = {
     await begin();
     await openInteraction("77", "?at=4000");
     let { number } = await assertShows(ann, ANN, 4000);
-    for (const [key, by] of [[".", 1], [".", 1], [".", 1], [",", -1], [",", -1], [",", -1], [",", -1]]) {
+    for (const [key, by] of [
+      [".", 1],
+      [".", 1],
+      [".", 1],
+      [",", -1],
+      [",", -1],
+      [",", -1],
+      [",", -1],
+    ]) {
       const before = await moment();
       await page.keyboard.press(key);
-      await page.waitForFunction((before) => Number(document.querySelector(".slider").getAttribute("aria-valuenow")) !== before, before);
+      await page.waitForFunction(
+        (before) => Number(document.querySelector(".slider").getAttribute("aria-valuenow")) !== before,
+        before,
+      );
       await settled();
       await painted();
       const shown = await readCounter(page);
-      if (process.env.DEBUG) say({ key, before, now: await moment(), shown, t: await page.$eval(".screen.main video", (v) => v.currentTime) });
+      if (process.env.DEBUG)
+        say({
+          key,
+          before,
+          now: await moment(),
+          shown,
+          t: await page.$eval(".screen.main video", (v) => v.currentTime),
+        });
       assert.equal(shown?.number, number + by, `after ${key}`);
       number += by;
     }
@@ -280,7 +362,12 @@ const checks = {
     await page.keyboard.press("Space");
     await reaches(TIMES.ask * 1000 + 1000);
     // Both are of a recording without a gap here, so that their clocks are always as far apart as when they stand still.
-    const apart = () => page.evaluate(() => document.querySelector(".screen.main video").currentTime - document.querySelector(".screen.side video").currentTime);
+    const apart = () =>
+      page.evaluate(
+        () =>
+          document.querySelector(".screen.main video").currentTime -
+          document.querySelector(".screen.side video").currentTime,
+      );
     const playing = [];
     for (let look = 1; look <= 5; look++) {
       await reaches(TIMES.ask * 1000 + 1000 + look * 400);
@@ -307,21 +394,35 @@ const checks = {
     const [{ start }] = await new Recording(bob.id, bob.folder).fragments();
     const took = [];
     for (const share of [0.5, 0.913, 0.07, 0.77, 0.3333, 0.61, 0.999, 0.2, 0.45, 0.85]) {
-      const ms = await page.evaluate(async (share) => {
-        const slider = document.querySelector(".slider");
-        const { left, width, top } = slider.getBoundingClientRect();
-        const video = document.querySelector(".screen.main video");
-        const [begun, before] = [performance.now(), video.currentTime];
-        const shown = new Promise((done) => {
-          // The frame that was asked for: its time is at most a frame before the video's, which has jumped. The picture from before the
-          // jump may be told once more.
-          const look = () => video.requestVideoFrameCallback((_, { mediaTime }) => (Math.abs(video.currentTime - mediaTime) < 0.1 && Math.abs(video.currentTime - before) > 1 ? done() : look()));
-          look();
-        });
-        slider.dispatchEvent(new PointerEvent("pointerdown", { clientX: left + share * width, clientY: top + 4, pointerId: 1, bubbles: true }));
-        await shown;
-        return performance.now() - begun;
-      }, share).catch(fail);
+      const ms = await page
+        .evaluate(async (share) => {
+          const slider = document.querySelector(".slider");
+          const { left, width, top } = slider.getBoundingClientRect();
+          const video = document.querySelector(".screen.main video");
+          const [begun, before] = [performance.now(), video.currentTime];
+          const shown = new Promise((done) => {
+            // The frame that was asked for: its time is at most a frame before the video's, which has jumped. The picture from before the
+            // jump may be told once more.
+            const look = () =>
+              video.requestVideoFrameCallback((_, { mediaTime }) =>
+                Math.abs(video.currentTime - mediaTime) < 0.1 && Math.abs(video.currentTime - before) > 1
+                  ? done()
+                  : look(),
+              );
+            look();
+          });
+          slider.dispatchEvent(
+            new PointerEvent("pointerdown", {
+              clientX: left + share * width,
+              clientY: top + 4,
+              pointerId: 1,
+              bubbles: true,
+            }),
+          );
+          await shown;
+          return performance.now() - begun;
+        }, share)
+        .catch(fail);
       took.push(Math.round(ms));
       await settled();
       await painted();
@@ -333,7 +434,10 @@ const checks = {
         near.push((await expected(bob, ms - turn * turnMs)).number);
       }
       const shown = await readCounter(page);
-      assert.ok(near.some((number) => Math.abs(shown.number - number) <= 1), `frame ${shown.number}, not one of ${near}, at ${at} ms`);
+      assert.ok(
+        near.some((number) => Math.abs(shown.number - number) <= 1),
+        `frame ${shown.number}, not one of ${near}, at ${at} ms`,
+      );
     }
     took.sort((a, b) => a - b);
     say({ seeks: took.length, median_ms: took[took.length >> 1], worst_ms: took.at(-1) });
@@ -341,7 +445,11 @@ const checks = {
   },
 
   async live() {
-    const recorder = spawn(process.env.DESKREEL ?? "target/debug/deskreel", ["record", livePipeline, "--duration", "40s", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+    const recorder = spawn(
+      process.env.DESKREEL ?? "target/debug/deskreel",
+      ["record", livePipeline, "--duration", "40s", "--json"],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
     try {
       const { folder, recording } = await new Promise((resolve) => {
         let began;
@@ -354,7 +462,12 @@ const checks = {
       const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"));
       const zero = Date.parse(manifest.anchors[0].utc) - manifest.anchors[0].media / 1e6;
       const running = call("81", { id: recording, zero }, "cleo");
-      await begin({ scenario: scenario({ recordings: { [recording]: { folder, agent: "cleo", live: true } }, interactions: [running] }) });
+      await begin({
+        scenario: scenario({
+          recordings: { [recording]: { folder, agent: "cleo", live: true } },
+          interactions: [running],
+        }),
+      });
       await page.goto(`${server.address}/#/live`);
       await page.click(".card a");
       await page.waitForSelector(".screen.main video");
@@ -381,13 +494,43 @@ const checks = {
     const evil = attack(bob);
     const recordings = { [bob.id]: { folder: bob.folder, agent: EVIL } };
     const agents = [{ agent: EVIL, name: EVIL }];
-    const completeness = { expected: 1, captured: 0, uploaded: 0, missing: [{ recording: null, agent: EVIL, interaction: EVIL, at: evil.started, why: EVIL }] };
-    const recorders = [{ recorder: EVIL, place: EVIL, connected: false, seen: null, version: EVIL, clock_offset_ms: 1, doing: EVIL }];
-    await begin({ scenario: scenario({ recordings, interactions: [evil], agents, completeness, recorders, groups: [{ group: EVIL }] }) });
+    const completeness = {
+      expected: 1,
+      captured: 0,
+      uploaded: 0,
+      missing: [{ recording: null, agent: EVIL, interaction: EVIL, at: evil.started, why: EVIL }],
+    };
+    const recorders = [
+      {
+        recorder: EVIL,
+        place: EVIL,
+        connected: false,
+        seen: null,
+        version: EVIL,
+        clock_offset_ms: 1,
+        doing: EVIL,
+      },
+    ];
+    await begin({
+      scenario: scenario({
+        recordings,
+        interactions: [evil],
+        agents,
+        completeness,
+        recorders,
+        groups: [{ group: EVIL }],
+      }),
+    });
     const clean = async (where) => {
-      const found = await page.evaluate(() => [window.pwned, document.querySelectorAll("body script, main img, main iframe").length]);
+      const found = await page.evaluate(() => [
+        window.pwned,
+        document.querySelectorAll("body script, main img, main iframe").length,
+      ]);
       assert.deepEqual(found, [undefined, 0], `${where}: it got in`);
-      assert.ok(await page.evaluate((evil) => document.querySelector("main").textContent.includes(evil), EVIL), `${where}: it is not shown`);
+      assert.ok(
+        await page.evaluate((evil) => document.querySelector("main").textContent.includes(evil), EVIL),
+        `${where}: it is not shown`,
+      );
     };
     await page.waitForSelector(".list-rows .list-row");
     await clean("list");
@@ -418,7 +561,10 @@ const checks = {
     await reaches(64_000);
     server.tell("expire");
     await page.waitForSelector("dialog.sign-in", { timeout: 30_000 });
-    assert.match(await page.textContent("dialog.sign-in"), /Your session has ended\. Sign in to go on where you were\./);
+    assert.match(
+      await page.textContent("dialog.sign-in"),
+      /Your session has ended\. Sign in to go on where you were\./,
+    );
     const before = await moment();
     await signIn(page);
     await reaches(before + 40_000);
@@ -435,7 +581,9 @@ const checks = {
     await page.keyboard.press("Space");
     await reaches(64_000);
     await context.setOffline(true);
-    await page.waitForSelector(".away:has-text('No connection to the server. Trying again')", { timeout: 30_000 });
+    await page.waitForSelector(".away:has-text('No connection to the server. Trying again')", {
+      timeout: 30_000,
+    });
     await context.setOffline(false);
     await page.waitForFunction(() => document.querySelector(".away").childNodes.length === 0);
     const before = await moment();
@@ -453,10 +601,16 @@ const checks = {
     await page.keyboard.press("Space");
     await reaches(64_000);
     // Away for so long that the piece of footage that was asked for is given up: once and once again.
-    const fails = () => page.waitForEvent("requestfailed", { predicate: (request) => /fragments/.test(request.url()), timeout: 30_000 });
+    const fails = () =>
+      page.waitForEvent("requestfailed", {
+        predicate: (request) => /fragments/.test(request.url()),
+        timeout: 30_000,
+      });
     const givenUp = fails().then(fails);
     await server.end();
-    await page.waitForSelector(".away:has-text('No connection to the server. Trying again')", { timeout: 30_000 });
+    await page.waitForSelector(".away:has-text('No connection to the server. Trying again')", {
+      timeout: 30_000,
+    });
     await givenUp;
     server = await server.again();
     await page.waitForFunction(() => document.querySelector(".away").childNodes.length === 0);
@@ -475,7 +629,11 @@ const checks = {
     await page.fill(".filters [name=agent]", "bob");
     await page.press(".filters [name=agent]", "Enter");
     await page.waitForSelector(".filter-chips .chip");
-    await page.waitForFunction(() => [...document.querySelectorAll(".list-rows .c-agents")].every((cell) => cell.textContent.includes("Bob Okafor")));
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll(".list-rows .c-agents")].every((cell) =>
+        cell.textContent.includes("Bob Okafor"),
+      ),
+    );
     assert.match(page.url(), /agent=bob/);
     await page.reload();
     await page.waitForSelector(".list-rows .list-row");
@@ -486,7 +644,9 @@ const checks = {
     const begun = Date.now();
     await page.evaluate(() => {
       window.longest = 0;
-      new PerformanceObserver((list) => list.getEntries().forEach((entry) => (window.longest = Math.max(window.longest, entry.duration)))).observe({ type: "longtask" });
+      new PerformanceObserver((list) =>
+        list.getEntries().forEach((entry) => (window.longest = Math.max(window.longest, entry.duration))),
+      ).observe({ type: "longtask" });
     });
     await page.waitForFunction(
       (many) => {
@@ -501,13 +661,20 @@ const checks = {
     await page.waitForFunction(() => {
       const scroller = document.querySelector(".list-scroll");
       scroller.scrollTop = scroller.scrollHeight;
-      return [...document.querySelectorAll(".list-rows .list-row")].some((row) => row.textContent.includes("169999"));
+      return [...document.querySelectorAll(".list-rows .list-row")].some((row) =>
+        row.textContent.includes("169999"),
+      );
     });
     await page.evaluate(() => (document.querySelector(".list-scroll").scrollTop = 2_000_000));
     await page.waitForSelector(".list-rows .list-row:has-text('120000')");
     const rows = await page.locator(".list-rows .list-row").count();
     const heap = await page.evaluate(() => Math.round(performance.memory.usedJSHeapSize / 1e6));
-    say({ rows_in_page: rows, all_loaded_ms: Date.now() - begun, longest_task_ms: await page.evaluate(() => window.longest), heap_mb: heap });
+    say({
+      rows_in_page: rows,
+      all_loaded_ms: Date.now() - begun,
+      longest_task_ms: await page.evaluate(() => window.longest),
+      heap_mb: heap,
+    });
     assert.ok(rows < 80, `${rows} rows are in the page`);
     assert.ok((await page.evaluate(() => window.longest)) < 500);
   },
@@ -515,16 +682,35 @@ const checks = {
   async accessibility() {
     const axe = await readFile("tests/browser/node_modules/axe-core/axe.min.js", "utf8");
     let looked = 0;
-    for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 390]]) {
+    for (const [scheme, width] of [
+      ["light", 1280],
+      ["dark", 1280],
+      ["light", 390],
+    ]) {
       server = await serve(scenario({ interactions: [transfer(ann, bob, TIMES), lost], many: 300 }));
       browser ??= await launch();
-      context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, locale: "en-GB", reducedMotion: "reduce" });
+      context = await browser.newContext({
+        viewport: { width, height: 900 },
+        colorScheme: scheme,
+        locale: "en-GB",
+        reducedMotion: "reduce",
+      });
       page = await context.newPage();
       page.setDefaultTimeout(15_000);
       const judge = async (where) => {
         await page.evaluate(axe);
-        const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-        const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.html} (${node.failureSummary})`).join(" | ")}`);
+        const { violations } = await page.evaluate(() =>
+          window.axe.run(document, {
+            runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+          }),
+        );
+        const told = violations.map(
+          ({ id, help, nodes }) =>
+            `${id}: ${help}: ${nodes
+              .slice(0, 3)
+              .map((node) => `${node.html} (${node.failureSummary})`)
+              .join(" | ")}`,
+        );
         assert.deepEqual(told, [], `${where}, ${scheme}, ${width} wide`);
         looked++;
       };
@@ -582,7 +768,11 @@ const checks = {
     await settled();
     const at = async (key, wanted) => {
       await page.keyboard.press(key);
-      await page.waitForFunction((wanted) => Math.abs(Number(document.querySelector(".slider").getAttribute("aria-valuenow")) - wanted) < 40, wanted);
+      await page.waitForFunction(
+        (wanted) =>
+          Math.abs(Number(document.querySelector(".slider").getAttribute("aria-valuenow")) - wanted) < 40,
+        wanted,
+      );
     };
     await at("l", 10_000);
     await at("j", 0);
@@ -616,7 +806,10 @@ const checks = {
     const before = await moment();
     await page.keyboard.press("j");
     await page.keyboard.press("Shift+ArrowLeft");
-    await page.waitForFunction((before) => Number(document.querySelector(".slider").getAttribute("aria-valuenow")) < before, before);
+    await page.waitForFunction(
+      (before) => Number(document.querySelector(".slider").getAttribute("aria-valuenow")) < before,
+      before,
+    );
     assert.ok(Math.abs((await moment()) - TIMES.over * 1000) < 40, `${await moment()}`);
     say({ download: download.suggestedFilename() });
   },
@@ -637,8 +830,11 @@ const checks = {
     await settled();
     const told = await page.evaluate(async () => (await fetch("api/v1/interactions/77")).json());
     const zero = Date.parse(told.started);
-    const footage = new Map(told.footage.map((footage) => [footage.agent, Date.parse(footage.started) - zero]));
-    const over = Date.parse(told.segments.find(({ agent, role }) => agent === "bob" && role === "primary").from) - zero;
+    const footage = new Map(
+      told.footage.map((footage) => [footage.agent, Date.parse(footage.started) - zero]),
+    );
+    const over =
+      Date.parse(told.segments.find(({ agent, role }) => agent === "bob" && role === "primary").from) - zero;
     const shows = async (agent, source) => {
       const [shown, at] = [await readCounter(page), await moment()];
       assert.equal(shown?.source, source, `at ${at} ms`);
@@ -671,7 +867,15 @@ const checks = {
     await page.keyboard.press("o");
     const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("d")]);
     assert.equal(download.suggestedFilename(), "77.mp4");
-    const probe = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", await download.path()];
+    const probe = [
+      "-v",
+      "error",
+      "-show_entries",
+      "format=duration",
+      "-of",
+      "csv=p=0",
+      await download.path(),
+    ];
     const seconds = Number(execFileSync("ffprobe", probe, { encoding: "utf8" }));
     assert.ok(Math.abs(seconds - 2) < 0.01, `the clip lasts ${seconds} s`);
     await page.goto(`${server.address}/#/operations`);
@@ -691,7 +895,10 @@ const checks = {
     // The call goes on, and all of it that has been is there: both agents, and what each of them did.
     const drawn = () =>
       [...document.querySelectorAll(".lane")].map((lane) =>
-        [lane.querySelector(".agent").textContent, ...[...lane.querySelectorAll(".lane-segments .stretch")].map(({ classList }) => classList[1])].join(" "),
+        [
+          lane.querySelector(".agent").textContent,
+          ...[...lane.querySelectorAll(".lane-segments .stretch")].map(({ classList }) => classList[1]),
+        ].join(" "),
       );
     const expected = ["ann primary consult hold", "bob consult primary"];
     const limit = Date.now() + 15_000;
@@ -708,7 +915,11 @@ const checks = {
       const shown = await readCounter(page);
       if (shown?.source === 22) delays.push(shown.at - Number(process.env.BEGAN) - shown.time_ms);
     }
-    say({ looks: delays.length, worst_ms: Math.round(Math.max(...delays)), least_ms: Math.round(Math.min(...delays)) });
+    say({
+      looks: delays.length,
+      worst_ms: Math.round(Math.max(...delays)),
+      least_ms: Math.round(Math.min(...delays)),
+    });
     assert.ok(delays.length > 10, `only ${delays.length} pictures of Bob's screen could be read`);
     assert.ok(Math.max(...delays) <= 4000);
   },
@@ -716,7 +927,10 @@ const checks = {
   async "still-stretches"() {
     const still = await recordingIn(stillFolder);
     const seconds = still.manifest.ended / 1e9;
-    const more = { recordings: { [still.id]: { folder: still.folder, agent: "cleo" } }, interactions: [call("still", still, "cleo", { end: seconds })] };
+    const more = {
+      recordings: { [still.id]: { folder: still.folder, agent: "cleo" } },
+      interactions: [call("still", still, "cleo", { end: seconds })],
+    };
     await begin({ scenario: scenario(more) });
     const play = async (from, to) => {
       await openInteraction("still", `?at=${from}`);
@@ -766,7 +980,8 @@ const checks = {
 
 setTimeout(() => fail(new Error("it does not come to an end")), 180_000).unref();
 try {
-  if (!checks[check]) throw new Error(`there is no check ${check}; there are ${Object.keys(checks).join(", ")}`);
+  if (!checks[check])
+    throw new Error(`there is no check ${check}; there are ${Object.keys(checks).join(", ")}`);
   await checks[check]();
 } finally {
   await browser?.close();

@@ -11,8 +11,24 @@ const [annFolder, bobFolder, liveFolder, out = "docs/images"] = process.argv.sli
 const [ann, bob, live] = await Promise.all([annFolder, bobFolder, liveFolder].map(recordingIn));
 const main = transfer(ann, bob, { ask: 42, over: 61, end: 96, wrap: 78 });
 main.notes.push(
-  { id: "1", at_ms: 24_300, recording: ann.id, author: "sue", text: "Reads out the policy number before the customer is verified.", label: null, created: "2026-11-26T08:00:00Z" },
-  { id: "2", at_ms: 66_000, recording: ann.id, author: "sue", text: "Good summary for Bob.", label: "praise", created: "2026-11-26T08:00:00Z" },
+  {
+    id: "1",
+    at_ms: 24_300,
+    recording: ann.id,
+    author: "sue",
+    text: "Reads out the policy number before the customer is verified.",
+    label: null,
+    created: "2026-11-26T08:00:00Z",
+  },
+  {
+    id: "2",
+    at_ms: 66_000,
+    recording: ann.id,
+    author: "sue",
+    text: "Good summary for Bob.",
+    label: "praise",
+    created: "2026-11-26T08:00:00Z",
+  },
 );
 const server = await serve({
   ...directory,
@@ -28,7 +44,14 @@ await mkdir(out, { recursive: true });
 const browser = await launch();
 
 async function pictures(name, { width, height, scheme, phone = false }, which) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, deviceScaleFactor: phone ? 2 : 1, hasTouch: phone, locale: "en-GB", timezoneId: "Europe/Berlin" });
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: scheme,
+    deviceScaleFactor: phone ? 2 : 1,
+    hasTouch: phone,
+    locale: "en-GB",
+    timezoneId: "Europe/Berlin",
+  });
   const page = await context.newPage();
   page.on("console", (message) => message.type() === "error" && console.error(message.text()));
   page.on("pageerror", (error) => console.error(error));
@@ -50,7 +73,11 @@ async function pictures(name, { width, height, scheme, phone = false }, which) {
       await page.keyboard.press("b");
       await page.waitForSelector(".screen.side:not(.is-waiting)");
     }
-    await page.waitForFunction(() => [...document.querySelectorAll(".screen:is(.main, .side) video")].every((video) => video.readyState >= 2 && !video.seeking));
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll(".screen:is(.main, .side) video")].every(
+        (video) => video.readyState >= 2 && !video.seeking,
+      ),
+    );
     await shot("interaction");
   }
   if (which.includes("keys")) {
@@ -73,9 +100,25 @@ async function pictures(name, { width, height, scheme, phone = false }, which) {
 }
 
 try {
-  await pictures("light", { width: 1440, height: 900, scheme: "light" }, ["sign-in", "list", "interaction", "keys", "live", "operations"]);
-  await pictures("dark", { width: 1440, height: 900, scheme: "dark" }, ["list", "interaction", "live", "operations"]);
-  await pictures("phone", { width: 390, height: 844, scheme: "light", phone: true }, ["list", "interaction", "live"]);
+  await pictures("light", { width: 1440, height: 900, scheme: "light" }, [
+    "sign-in",
+    "list",
+    "interaction",
+    "keys",
+    "live",
+    "operations",
+  ]);
+  await pictures("dark", { width: 1440, height: 900, scheme: "dark" }, [
+    "list",
+    "interaction",
+    "live",
+    "operations",
+  ]);
+  await pictures("phone", { width: 390, height: 844, scheme: "light", phone: true }, [
+    "list",
+    "interaction",
+    "live",
+  ]);
 } finally {
   await browser.close();
   await server.end();

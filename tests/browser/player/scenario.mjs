@@ -22,8 +22,16 @@ export async function recordingIn(folder) {
 export function transfer(ann, bob, { ask, over, end, wrap }) {
   const at = (seconds) => new Date(ann.zero + seconds * 1000).toISOString();
   const segment = (agent, recording, role, call, from, to, why) => ({
-    agent, place: agent === "ann" ? "seat-12" : "seat-31", recording: recording.id, call, role, from: at(from), to: at(to),
-    offset_ms: Math.round(ann.zero + from * 1000 - recording.zero), duration_ms: (to - from) * 1000, why,
+    agent,
+    place: agent === "ann" ? "seat-12" : "seat-31",
+    recording: recording.id,
+    call,
+    role,
+    from: at(from),
+    to: at(to),
+    offset_ms: Math.round(ann.zero + from * 1000 - recording.zero),
+    duration_ms: (to - from) * 1000,
+    why,
   });
   return {
     interaction: "77",
@@ -36,7 +44,13 @@ export function transfer(ann, bob, { ask, over, end, wrap }) {
     labels: ["complaint", "training"],
     has_footage: "all",
     calls: [
-      { call: "77", direction: "inbound", type: "inbound", attached: { customer: "K-204711", product: "Home insurance", queue: "Claims" }, held: [{ from: at(ask), to: at(over), agent: "ann" }] },
+      {
+        call: "77",
+        direction: "inbound",
+        type: "inbound",
+        attached: { customer: "K-204711", product: "Home insurance", queue: "Claims" },
+        held: [{ from: at(ask), to: at(over), agent: "ann" }],
+      },
       { call: "78", direction: "internal", type: "consult", attached: {}, held: [] },
     ],
     segments: [
@@ -55,30 +69,75 @@ export function transfer(ann, bob, { ask, over, end, wrap }) {
 export function call(interaction, recording, agent, { end = null, ...more } = {}) {
   const at = (seconds) => new Date(recording.zero + seconds * 1000).toISOString();
   return {
-    interaction, started: at(0), ended: end === null ? null : at(end), duration_ms: end === null ? null : end * 1000, media: "voice",
-    direction: "inbound", agents: [agent], labels: [], has_footage: "all",
+    interaction,
+    started: at(0),
+    ended: end === null ? null : at(end),
+    duration_ms: end === null ? null : end * 1000,
+    media: "voice",
+    direction: "inbound",
+    agents: [agent],
+    labels: [],
+    has_footage: "all",
     calls: [{ call: interaction, direction: "inbound", type: "inbound", attached: {}, held: [] }],
-    segments: [{
-      agent, place: "seat-7", recording: recording.id, call: interaction, role: "primary", from: at(0), to: end === null ? null : at(end),
-      offset_ms: 0, duration_ms: end === null ? null : end * 1000, why: `call ${interaction} is established`,
-    }],
-    footage: [recording.id], notes: [], ...more,
+    segments: [
+      {
+        agent,
+        place: "seat-7",
+        recording: recording.id,
+        call: interaction,
+        role: "primary",
+        from: at(0),
+        to: end === null ? null : at(end),
+        offset_ms: 0,
+        duration_ms: end === null ? null : end * 1000,
+        why: `call ${interaction} is established`,
+      },
+    ],
+    footage: [recording.id],
+    notes: [],
+    ...more,
   };
 }
 
 /** Its recording never came. */
 export const lost = {
-  interaction: "65", started: "2026-11-25T09:12:00.000Z", ended: "2026-11-25T09:15:00.000Z", duration_ms: 180_000, media: "voice",
-  direction: "inbound", agents: ["cleo"], labels: [], has_footage: "none",
+  interaction: "65",
+  started: "2026-11-25T09:12:00.000Z",
+  ended: "2026-11-25T09:15:00.000Z",
+  duration_ms: 180_000,
+  media: "voice",
+  direction: "inbound",
+  agents: ["cleo"],
+  labels: [],
+  has_footage: "none",
   calls: [{ call: "65", direction: "inbound", type: "inbound", attached: {}, held: [] }],
-  segments: [{
-    agent: "cleo", place: "seat-3", recording: null, call: "65", role: "primary", from: "2026-11-25T09:12:00.000Z", to: "2026-11-25T09:15:00.000Z",
-    offset_ms: 0, duration_ms: 180_000, why: "call 65 is established",
-  }],
-  footage: [{
-    recording: "20261125T091200Z-000000", agent: "cleo", started: "2026-11-25T09:12:00.000Z", ended: "2026-11-25T09:15:00.000Z", live: false,
-    withheld: [], gaps: [], parts: [], missing: "the recorder at seat-3 was away",
-  }],
+  segments: [
+    {
+      agent: "cleo",
+      place: "seat-3",
+      recording: null,
+      call: "65",
+      role: "primary",
+      from: "2026-11-25T09:12:00.000Z",
+      to: "2026-11-25T09:15:00.000Z",
+      offset_ms: 0,
+      duration_ms: 180_000,
+      why: "call 65 is established",
+    },
+  ],
+  footage: [
+    {
+      recording: "20261125T091200Z-000000",
+      agent: "cleo",
+      started: "2026-11-25T09:12:00.000Z",
+      ended: "2026-11-25T09:15:00.000Z",
+      live: false,
+      withheld: [],
+      gaps: [],
+      parts: [],
+      missing: "the recorder at seat-3 was away",
+    },
+  ],
   notes: [],
 };
 
@@ -90,27 +149,85 @@ export function attack(recording) {
   found.calls[0].call = EVIL;
   found.segments[0].why = EVIL;
   found.segments[0].place = EVIL;
-  found.notes.push({ id: "1", at_ms: 1000, recording: recording.id, author: EVIL, text: EVIL, label: EVIL, created: "2026-11-26T00:00:00Z" });
+  found.notes.push({
+    id: "1",
+    at_ms: 1000,
+    recording: recording.id,
+    author: EVIL,
+    text: EVIL,
+    label: EVIL,
+    created: "2026-11-26T00:00:00Z",
+  });
   return found;
 }
 
 export const directory = {
   agents: [
-    { agent: "ann", name: "Ann Keller" }, { agent: "bob", name: "Bob Okafor" }, { agent: "cleo", name: "Cleo Marin" },
-    { agent: "dan", name: "Dan Weiss" }, { agent: "eve", name: "Eve Lindqvist" }, { agent: "fritz", name: "Fritz Adler" },
+    { agent: "ann", name: "Ann Keller" },
+    { agent: "bob", name: "Bob Okafor" },
+    { agent: "cleo", name: "Cleo Marin" },
+    { agent: "dan", name: "Dan Weiss" },
+    { agent: "eve", name: "Eve Lindqvist" },
+    { agent: "fritz", name: "Fritz Adler" },
   ],
   groups: [{ group: "claims" }, { group: "sales" }],
   recorders: [
-    { recorder: "pc-0012", place: "seat-12", connected: true, seen: "2026-11-25T07:58:11Z", version: "0.1.0", clock_offset_ms: 3.2, doing: "recording ann" },
-    { recorder: "pc-0031", place: "seat-31", connected: true, seen: "2026-11-25T08:01:40Z", version: "0.1.0", clock_offset_ms: -11.8, doing: "recording bob" },
-    { recorder: "pc-0007", place: "seat-7", connected: true, seen: "2026-11-25T08:22:05Z", version: "0.1.0", clock_offset_ms: 412.5, doing: "standby" },
-    { recorder: "pc-0003", place: "seat-3", connected: false, seen: "2026-11-25T09:04:31Z", version: "0.1.0", clock_offset_ms: null, doing: null },
+    {
+      recorder: "pc-0012",
+      place: "seat-12",
+      connected: true,
+      seen: "2026-11-25T07:58:11Z",
+      version: "0.1.0",
+      clock_offset_ms: 3.2,
+      doing: "recording ann",
+    },
+    {
+      recorder: "pc-0031",
+      place: "seat-31",
+      connected: true,
+      seen: "2026-11-25T08:01:40Z",
+      version: "0.1.0",
+      clock_offset_ms: -11.8,
+      doing: "recording bob",
+    },
+    {
+      recorder: "pc-0007",
+      place: "seat-7",
+      connected: true,
+      seen: "2026-11-25T08:22:05Z",
+      version: "0.1.0",
+      clock_offset_ms: 412.5,
+      doing: "standby",
+    },
+    {
+      recorder: "pc-0003",
+      place: "seat-3",
+      connected: false,
+      seen: "2026-11-25T09:04:31Z",
+      version: "0.1.0",
+      clock_offset_ms: null,
+      doing: null,
+    },
   ],
   completeness: {
-    expected: 1284, captured: 1282, uploaded: 1280,
+    expected: 1284,
+    captured: 1282,
+    uploaded: 1280,
     missing: [
-      { recording: null, agent: "cleo", interaction: "65", at: "2026-11-25T09:12:00Z", why: "the recorder at seat-3 was away" },
-      { recording: "20261125T084410Z-11aa20", agent: "dan", interaction: null, at: "2026-11-25T08:44:10Z", why: "captured, not uploaded yet: 12 of 340 fragments are missing" },
+      {
+        recording: null,
+        agent: "cleo",
+        interaction: "65",
+        at: "2026-11-25T09:12:00Z",
+        why: "the recorder at seat-3 was away",
+      },
+      {
+        recording: "20261125T084410Z-11aa20",
+        agent: "dan",
+        interaction: null,
+        at: "2026-11-25T08:44:10Z",
+        why: "captured, not uploaded yet: 12 of 340 fragments are missing",
+      },
     ],
   },
 };

@@ -115,7 +115,9 @@ export class Deck {
    */
   private get isAhead(): boolean {
     const { paused, currentTime } = this.video;
-    return paused && Math.abs(currentTime - this.sought) < 1e-4 && this.shown > currentTime + INTO_FRAME_MS / 1000;
+    return (
+      paused && Math.abs(currentTime - this.sought) < 1e-4 && this.shown > currentTime + INTO_FRAME_MS / 1000
+    );
   }
 
   private get source(): string {
@@ -139,7 +141,8 @@ export class Deck {
       this.isRepaired = true;
       return;
     }
-    if (status === 404 || status === 410) this.onTrouble({ text: "This recording is not stored on the server." });
+    if (status === 404 || status === 410)
+      this.onTrouble({ text: "This recording is not stored on the server." });
     else if (status === 403) this.onTrouble({ text: "You may not see this recording." });
     else if (data.type === "networkError") void lost().then(() => this.resume());
     else this.onTrouble({ text: `Playback failed (${data.details}).` });

@@ -43,7 +43,8 @@ export function nextTurn(spans: readonly Span[], at: number, current: number | n
   const edges = [...new Set(spans.flatMap((span) => [span.from, span.to]))].filter((edge) => edge > at);
   for (const edge of edges.sort((a, b) => a - b)) {
     const lane = laneAt(spans, edge, current);
-    if (lane !== null && (lane !== current || laneAt(spans, edge - 1, current) === null)) return { at: edge, lane };
+    if (lane !== null && (lane !== current || laneAt(spans, edge - 1, current) === null))
+      return { at: edge, lane };
   }
   return null;
 }

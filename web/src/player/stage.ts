@@ -97,7 +97,7 @@ export class Stage {
     if (followed !== null) return followed;
     if (this.reelHas(this.main, at)) return this.main;
     const any = this.reels.findIndex((_, index) => this.reelHas(index, at));
-    return any >= 0 ? any : this.main ?? (this.reels.length ? 0 : null);
+    return any >= 0 ? any : (this.main ?? (this.reels.length ? 0 : null));
   }
 
   get deck(): Deck | null {
@@ -113,7 +113,8 @@ export class Stage {
     // To where no screen was recorded: the picture next to it, as it is while playing.
     this.arrange();
     for (const [index, tile] of this.tiles) {
-      if (index === this.main || index === this.side) tile.deck.seek(Math.max(0, this.moment - this.reels[index]!.from));
+      if (index === this.main || index === this.side)
+        tile.deck.seek(Math.max(0, this.moment - this.reels[index]!.from));
     }
     this.events.moved();
   }
@@ -128,7 +129,8 @@ export class Stage {
 
   play(): void {
     const end = Math.max(0, ...this.reels.map((reel) => reel.to));
-    if (!this.reels.some((reel) => reel.live) && this.moment >= end - 100) this.seek(Math.min(...this.reels.map((reel) => reel.from)));
+    if (!this.reels.some((reel) => reel.live) && this.moment >= end - 100)
+      this.seek(Math.min(...this.reels.map((reel) => reel.from)));
     this.isPlaying = true;
     this.events.changed();
   }
@@ -221,7 +223,8 @@ export class Stage {
     const isOver = !reel.live && (this.moment >= reel.to - 40 || deck.video.ended);
     if (isOver) {
       const next = this.isFollowing ? turnAfter(this.spans, reel.to, this.main!) : null;
-      if (next && next.at - this.moment > 200) this.events.said(`${((next.at - this.moment) / 1000).toFixed(0)} s without footage skipped`);
+      if (next && next.at - this.moment > 200)
+        this.events.said(`${((next.at - this.moment) / 1000).toFixed(0)} s without footage skipped`);
       if (next && this.reels[next.lane]) {
         this.moment = next.at;
         this.show(next.lane);
@@ -282,7 +285,14 @@ export class Stage {
     deck.video.setAttribute("aria-label", `Screen of ${name}`);
     const note = h("p", { class: "withheld-note" });
     const trouble = h("p", { class: "trouble", role: "alert" });
-    const element = h("figure", { class: "screen" }, deck.video, note, trouble, h("figcaption", {}, icon("screen"), name));
+    const element = h(
+      "figure",
+      { class: "screen" },
+      deck.video,
+      note,
+      trouble,
+      h("figcaption", {}, icon("screen"), name),
+    );
     deck.onTrouble = (now) => fill(trouble, now?.text);
     const tile = { deck, element, note, trouble, used: ++this.uses };
     this.tiles.set(reel, tile);
@@ -313,7 +323,10 @@ export class Stage {
     const wasShown = this.element.querySelector(".screen.main");
     for (const [index, { deck, element, note }] of this.tiles) {
       const reel = this.reels[index]!;
-      const isMain = index === this.main ? deck.isShowing || !wasShown || wasShown === element : element === wasShown && !main?.deck.isShowing;
+      const isMain =
+        index === this.main
+          ? deck.isShowing || !wasShown || wasShown === element
+          : element === wasShown && !main?.deck.isShowing;
       const isSide = !isMain && index === this.side;
       element.classList.toggle("main", isMain);
       element.classList.toggle("side", isSide);

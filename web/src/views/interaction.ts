@@ -53,7 +53,12 @@ export class InteractionView implements View {
     this.side = new Side(this);
     main.append(
       this.head,
-      h("div", { class: "watch" }, h("div", { class: "watch-main" }, this.screens, this.controls, this.timeline.element), this.side.element),
+      h(
+        "div",
+        { class: "watch" },
+        h("div", { class: "watch-main" }, this.screens, this.controls, this.timeline.element),
+        this.side.element,
+      ),
     );
     this.side.element.hidden = this.isAlone;
     setKeys(playerKeys(this));
@@ -73,7 +78,16 @@ export class InteractionView implements View {
     } catch (error) {
       if (this.ended.signal.aborted) return;
       const missing = (error as Problem).status === 404;
-      fill(this.main, h("div", { class: "nothing" }, h("h1", {}, missing ? "There is no such interaction" : "It cannot be shown"), h("p", {}, missing ? "It was deleted, or you may not see it." : (error as Error).message), h("a", { href: href("interactions") }, "Back to the list")));
+      fill(
+        this.main,
+        h(
+          "div",
+          { class: "nothing" },
+          h("h1", {}, missing ? "There is no such interaction" : "It cannot be shown"),
+          h("p", {}, missing ? "It was deleted, or you may not see it." : (error as Error).message),
+          h("a", { href: href("interactions") }, "Back to the list"),
+        ),
+      );
     }
   }
 
@@ -105,7 +119,15 @@ export class InteractionView implements View {
   private openStage(layout: Layout): void {
     if (!layout.reels.length) {
       const why = this.data!.footage.find((footage) => footage.missing)?.missing;
-      fill(this.screens, h("p", { class: "no-footage" }, icon("screen"), h("span", {}, why ? `There is no footage: ${why}` : "No screen was recorded.")));
+      fill(
+        this.screens,
+        h(
+          "p",
+          { class: "no-footage" },
+          icon("screen"),
+          h("span", {}, why ? `There is no footage: ${why}` : "No screen was recorded."),
+        ),
+      );
       return;
     }
     const { query } = this.route;
@@ -127,7 +149,16 @@ export class InteractionView implements View {
   }
 
   private drawHead(data: Interaction, layout: Layout): void {
-    const back = h("button", { class: "quiet", ariaLabel: "Back to the list", title: "Back (Backspace)", on: { click: () => this.back() } }, icon("left"));
+    const back = h(
+      "button",
+      {
+        class: "quiet",
+        ariaLabel: "Back to the list",
+        title: "Back (Backspace)",
+        on: { click: () => this.back() },
+      },
+      icon("left"),
+    );
     fill(
       this.head,
       back,
@@ -141,32 +172,100 @@ export class InteractionView implements View {
           data.live && h("span", { class: "live-badge" }, "Live"),
           h("span", {}, `${day(data.started)}, ${clock(data.started)}`),
           h("span", {}, duration(layout.length)),
-          h("span", {}, [data.direction, data.media].filter(Boolean).map((text) => words(text!)).join(" ")),
+          h(
+            "span",
+            {},
+            [data.direction, data.media]
+              .filter(Boolean)
+              .map((text) => words(text!))
+              .join(" "),
+          ),
           h("span", { class: "mono" }, data.interaction),
         ),
       ),
-      h("button", { class: "plain", title: "Copy a link to this moment (y)", on: { click: () => void this.copyLink() } }, icon("link"), h("span", {}, "Copy link")),
-      !this.isAlone && h("button", { class: "plain", title: "Download the clip, or all: of the call, or of the screen you chose (d)", on: { click: () => void this.download() } }, icon("download"), h("span", { class: "download-text" }, "Download")),
+      h(
+        "button",
+        {
+          class: "plain",
+          title: "Copy a link to this moment (y)",
+          on: { click: () => void this.copyLink() },
+        },
+        icon("link"),
+        h("span", {}, "Copy link"),
+      ),
+      !this.isAlone &&
+        h(
+          "button",
+          {
+            class: "plain",
+            title: "Download the clip, or all: of the call, or of the screen you chose (d)",
+            on: { click: () => void this.download() },
+          },
+          icon("download"),
+          h("span", { class: "download-text" }, "Download"),
+        ),
     );
     if (currentSession()?.role === "agent") {
-      this.head.append(h("p", { class: "notice-own" }, "Your screen was recorded during this contact. You see your own recordings."));
+      this.head.append(
+        h(
+          "p",
+          { class: "notice-own" },
+          "Your screen was recorded during this contact. You see your own recordings.",
+        ),
+      );
     }
   }
 
   private drawControls(): void {
-    const button = (name: Parameters<typeof icon>[0], label: string, key: string, run: () => void, extra = ""): HTMLElement =>
-      h("button", { class: `tool ${extra}`, title: `${label} (${key})`, ariaLabel: label, on: { click: run } }, icon(name));
+    const button = (
+      name: Parameters<typeof icon>[0],
+      label: string,
+      key: string,
+      run: () => void,
+      extra = "",
+    ): HTMLElement =>
+      h(
+        "button",
+        { class: `tool ${extra}`, title: `${label} (${key})`, ariaLabel: label, on: { click: run } },
+        icon(name),
+      );
     const { stage } = this;
     if (!stage) {
       fill(this.controls);
       this.controls.hidden = true;
       return;
     }
-    const toggle = (name: Parameters<typeof icon>[0], label: string, key: string, on: boolean, run: () => void, disabled = false): HTMLElement =>
-      h("button", { class: "tool word", title: `${label} (${key})`, disabled, aria: { pressed: String(on) }, on: { click: run } }, icon(name), h("span", {}, label));
-    const speed = h("select", { class: "speed", ariaLabel: "Speed", title: "Speed ([ and ])", on: { change: () => stage.setRate(Number(speed.value)) } });
-    for (const rate of SPEEDS) speed.append(h("option", { value: String(rate), selected: rate === stage.rate }, `${rate}×`));
-    const focused = this.controls.contains(document.activeElement) ? document.activeElement!.getAttribute("title") : null;
+    const toggle = (
+      name: Parameters<typeof icon>[0],
+      label: string,
+      key: string,
+      on: boolean,
+      run: () => void,
+      disabled = false,
+    ): HTMLElement =>
+      h(
+        "button",
+        {
+          class: "tool word",
+          title: `${label} (${key})`,
+          disabled,
+          aria: { pressed: String(on) },
+          on: { click: run },
+        },
+        icon(name),
+        h("span", {}, label),
+      );
+    const speed = h("select", {
+      class: "speed",
+      ariaLabel: "Speed",
+      title: "Speed ([ and ])",
+      on: { change: () => stage.setRate(Number(speed.value)) },
+    });
+    for (const rate of SPEEDS)
+      speed.append(h("option", { value: String(rate), selected: rate === stage.rate }, `${rate}×`));
+    const focused = this.controls.contains(document.activeElement)
+      ? document.activeElement!.getAttribute("title")
+      : null;
     const isLive = stage.reels.some((reel) => reel.live);
     fill(
       this.controls,
@@ -175,17 +274,35 @@ export class InteractionView implements View {
         { class: "tools" },
         button("previous", "Segment before", "p", () => this.segment(-1)),
         button("frame_back", "One frame back", ",", () => stage.step(-1)),
-        button(stage.isPlaying ? "pause" : "play", stage.isPlaying ? "Pause" : "Play", "Space", () => this.toggle(), "play"),
+        button(
+          stage.isPlaying ? "pause" : "play",
+          stage.isPlaying ? "Pause" : "Play",
+          "Space",
+          () => this.toggle(),
+          "play",
+        ),
         button("frame_forward", "One frame on", ".", () => stage.step(1)),
         button("next", "Next segment", "n", () => this.segment(1)),
       ),
       this.now,
       speed,
-      isLive && h("button", { class: "tool word live-edge", title: "Go to the live picture (e)", aria: { pressed: String(stage.isAtEdge) }, on: { click: () => stage.toEdge() } }, h("span", {}, "Live")),
+      isLive &&
+        h(
+          "button",
+          {
+            class: "tool word live-edge",
+            title: "Go to the live picture (e)",
+            aria: { pressed: String(stage.isAtEdge) },
+            on: { click: () => stage.toEdge() },
+          },
+          h("span", {}, "Live"),
+        ),
       h(
         "div",
         { class: "tools end" },
-        toggle("follow", "Follow the call", "f", stage.isFollowing, () => (stage.isFollowing ? stage.watch(stage.main!) : stage.follow())),
+        toggle("follow", "Follow the call", "f", stage.isFollowing, () =>
+          stage.isFollowing ? stage.watch(stage.main!) : stage.follow(),
+        ),
         toggle("pair", "Side by side", "b", stage.side !== null, () => this.pair(), stage.reels.length < 2),
         toggle("skip", "Skip still", "s", stage.isSkipping, () => this.skip()),
         button("clip", "Clip begins here", "i", () => this.mark("from")),
@@ -236,7 +353,8 @@ export class InteractionView implements View {
     if (!this.stage || !this.layout) return;
     const starts = [...new Set(this.layout.spans.map((span) => span.from))].sort((a, b) => a - b);
     const at = this.stage.moment;
-    const to = direction > 0 ? starts.find((start) => start > at + 50) : starts.findLast((start) => start < at - 1000);
+    const to =
+      direction > 0 ? starts.find((start) => start > at + 50) : starts.findLast((start) => start < at - 1000);
     if (to !== undefined) this.stage.seek(to);
   }
 
@@ -245,7 +363,9 @@ export class InteractionView implements View {
     if (!stage || stage.main === null) return;
     if (stage.side !== null) return stage.pair(null);
     const { from, to } = stage.reels[stage.main]!;
-    const others = stage.reels.map((reel, index) => ({ reel, index })).filter(({ index }) => index !== stage.main);
+    const others = stage.reels
+      .map((reel, index) => ({ reel, index }))
+      .filter(({ index }) => index !== stage.main);
     const beside = others.find(({ reel }) => reel.from < to && reel.to > from) ?? others[0];
     if (beside) stage.pair(beside.index);
     else say("No other screen was recorded.");
@@ -333,7 +453,12 @@ export class InteractionView implements View {
     const { stage } = this;
     const reel = stage?.main === null || !stage ? null : stage.reels[stage.main]!;
     const at = Math.round((stage?.moment ?? 0) - (reel?.from ?? 0));
-    await post(`/interactions/${encodeURIComponent(this.id)}/notes`, { at_ms: at, recording: reel?.recording ?? null, text, label: label || null });
+    await post(`/interactions/${encodeURIComponent(this.id)}/notes`, {
+      at_ms: at,
+      recording: reel?.recording ?? null,
+      text,
+      label: label || null,
+    });
     await this.reload();
   }
 
@@ -372,9 +497,31 @@ function alone(recording: Recording): Interaction {
   const { recording: id, place, ended, live } = recording;
   const agent = recording.agent ?? place ?? id;
   const started = recording.started ?? new Date().toISOString();
-  const footage = { recording: id, agent, started, ended, live, withheld: [], gaps: [], parts: [], missing: null };
+  const footage = {
+    recording: id,
+    agent,
+    started,
+    ended,
+    live,
+    withheld: [],
+    gaps: [],
+    parts: [],
+    missing: null,
+  };
   return {
-    interaction: id, started, ended, duration_ms: null, media: "", direction: null, agents: [agent], calls: [], labels: [],
-    has_footage: "all", live, segments: [], footage: [footage], notes: [],
+    interaction: id,
+    started,
+    ended,
+    duration_ms: null,
+    media: "",
+    direction: null,
+    agents: [agent],
+    calls: [],
+    labels: [],
+    has_footage: "all",
+    live,
+    segments: [],
+    footage: [footage],
+    notes: [],
   };
 }

@@ -39,19 +39,35 @@ class ListView implements View {
   constructor(main: HTMLElement, route: Route) {
     document.title = "Interactions · Deskreel";
     this.filters = new Filters(route.query, (query) => (location.hash = href("interactions", "", query)));
-    const column = (name: string, title: string): HTMLElement => h("span", { class: `c-${name}`, role: "columnheader" }, title);
+    const column = (name: string, title: string): HTMLElement =>
+      h("span", { class: `c-${name}`, role: "columnheader" }, title);
     this.table = h(
       "div",
       { class: "list", role: "table", ariaLabel: "Interactions", aria: { rowcount: "-1" } },
       h(
         "div",
         { role: "rowgroup", class: "list-head" },
-        h("div", { role: "row", class: "list-row" }, column("when", "Began"), column("agents", "Agents"), column("call", "Call"), column("media", "Kind"), column("labels", "Labels"), column("footage", "Screen"), column("length", "Length")),
+        h(
+          "div",
+          { role: "row", class: "list-row" },
+          column("when", "Began"),
+          column("agents", "Agents"),
+          column("call", "Call"),
+          column("media", "Kind"),
+          column("labels", "Labels"),
+          column("footage", "Screen"),
+          column("length", "Length"),
+        ),
       ),
       this.body,
     );
     this.scroller = h("div", { class: "list-scroll" }, this.table);
-    main.append(h("h1", { class: "off-screen" }, "Interactions"), this.filters.element, this.status, this.scroller);
+    main.append(
+      h("h1", { class: "off-screen" }, "Interactions"),
+      this.filters.element,
+      this.status,
+      this.scroller,
+    );
     this.scroller.addEventListener("scroll", () => this.draw(), { passive: true });
     this.resized.observe(this.scroller);
     this.keys();
@@ -81,19 +97,44 @@ class ListView implements View {
     this.isLoading = true;
     if (anew) this.status.textContent = "Looking…";
     try {
-      const query = { ...this.filters.asked(), limit: String(anew ? FIRST_PAGE : NEXT_PAGE), cursor: this.next ?? undefined };
+      const query = {
+        ...this.filters.asked(),
+        limit: String(anew ? FIRST_PAGE : NEXT_PAGE),
+        cursor: this.next ?? undefined,
+      };
       const page = await get<Page>("/interactions", query, signal);
       this.rows.push(...page.interactions);
       this.next = page.next;
       const count = this.rows.length.toLocaleString();
-      this.status.textContent = this.rows.length ? `${count}${this.next ? "+" : ""} ${this.rows.length === 1 ? "interaction" : "interactions"}, newest first` : "";
+      this.status.textContent = this.rows.length
+        ? `${count}${this.next ? "+" : ""} ${this.rows.length === 1 ? "interaction" : "interactions"}, newest first`
+        : "";
     } catch (error) {
       if (signal.aborted) return;
       this.status.textContent = (error as Problem).message;
     } finally {
       if (!signal.aborted) this.isLoading = false;
     }
-    if (!this.rows.length) fill(this.body, h("div", { class: "nothing", role: "row" }, h("div", { role: "cell" }, h("h2", {}, "Nothing found"), h("p", {}, this.filters.isSet ? "No interaction matches these filters." : "There are no interactions yet. They appear as soon as calls are recorded."))));
+    if (!this.rows.length)
+      fill(
+        this.body,
+        h(
+          "div",
+          { class: "nothing", role: "row" },
+          h(
+            "div",
+            { role: "cell" },
+            h("h2", {}, "Nothing found"),
+            h(
+              "p",
+              {},
+              this.filters.isSet
+                ? "No interaction matches these filters."
+                : "There are no interactions yet. They appear as soon as calls are recorded.",
+            ),
+          ),
+        ),
+      );
     this.draw();
   }
 
@@ -105,29 +146,66 @@ class ListView implements View {
     const key = `${first}-${last}-${this.selected}`;
     if (key === this.shownKey || !this.rows.length) return;
     this.shownKey = key;
-    const focused = this.body.contains(document.activeElement) ? (document.activeElement as HTMLElement).dataset["id"] : undefined;
+    const focused = this.body.contains(document.activeElement)
+      ? (document.activeElement as HTMLElement).dataset["id"]
+      : undefined;
     this.body.style.height = `${this.rows.length * this.rowHeight}px`;
     fill(this.body, ...this.rows.slice(first, last).map((row, index) => this.row(row, first + index)));
-    if (focused) this.body.querySelector<HTMLElement>(`[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    if (focused)
+      this.body
+        .querySelector<HTMLElement>(`[data-id="${CSS.escape(focused)}"]`)
+        ?.focus({ preventScroll: true });
   }
 
   private row(row: Summary, index: number): HTMLElement {
     const agents = row.agents.map((agent) => this.known.get(agent) ?? agent);
     const kind = row.media === "voice" ? (row.direction === "outbound" ? "outbound" : "inbound") : "chat";
     const footage = { all: "Recorded", some: "In part", none: "None" }[row.has_footage];
-    const cell = (name: string, ...children: Parameters<typeof h>[2][]): HTMLElement => h("span", { class: `c-${name}`, role: "cell" }, ...children);
+    const cell = (name: string, ...children: Parameters<typeof h>[2][]): HTMLElement =>
+      h("span", { class: `c-${name}`, role: "cell" }, ...children);
     const element = h(
       "div",
-      { class: `list-row${index === this.selected ? " is-selected" : ""}`, role: "row", aria: { rowindex: String(index + 2) } },
+      {
+        class: `list-row${index === this.selected ? " is-selected" : ""}`,
+        role: "row",
+        aria: { rowindex: String(index + 2) },
+      },
       cell(
         "when",
-        h("a", { href: href("interaction", row.interaction), data: { id: row.interaction }, on: { focus: () => (this.selected = index) } }, h("span", { class: "day" }, day(row.started)), " ", h("span", { class: "time" }, clock(row.started))),
+        h(
+          "a",
+          {
+            href: href("interaction", row.interaction),
+            data: { id: row.interaction },
+            on: { focus: () => (this.selected = index) },
+          },
+          h("span", { class: "day" }, day(row.started)),
+          " ",
+          h("span", { class: "time" }, clock(row.started)),
+        ),
       ),
       cell("agents", agents.join(" → ")),
-      cell("call", h("span", { class: "mono" }, row.calls[0] ?? row.interaction), row.calls.length > 1 && h("span", { class: "more" }, ` +${row.calls.length - 1}`)),
-      cell("media", icon(kind), h("span", {}, row.media === "voice" ? (row.direction ?? "voice") : row.media)),
-      cell("labels", row.held && h("span", { class: "chip hold-chip", title: "Legal hold" }, icon("lock"), "hold"), ...row.labels.map((label) => h("span", { class: "chip" }, label))),
-      cell("footage", row.live ? h("span", { class: "live-badge" }, "Live") : h("span", { class: `footage-${row.has_footage}` }, footage)),
+      cell(
+        "call",
+        h("span", { class: "mono" }, row.calls[0] ?? row.interaction),
+        row.calls.length > 1 && h("span", { class: "more" }, ` +${row.calls.length - 1}`),
+      ),
+      cell(
+        "media",
+        icon(kind),
+        h("span", {}, row.media === "voice" ? (row.direction ?? "voice") : row.media),
+      ),
+      cell(
+        "labels",
+        row.held && h("span", { class: "chip hold-chip", title: "Legal hold" }, icon("lock"), "hold"),
+        ...row.labels.map((label) => h("span", { class: "chip" }, label)),
+      ),
+      cell(
+        "footage",
+        row.live
+          ? h("span", { class: "live-badge" }, "Live")
+          : h("span", { class: `footage-${row.has_footage}` }, footage),
+      ),
       cell("length", row.duration_ms === null ? "–" : duration(row.duration_ms)),
     );
     element.style.transform = `translateY(${index * this.rowHeight}px)`;
@@ -140,24 +218,42 @@ class ListView implements View {
     const top = this.selected * this.rowHeight;
     const { scrollTop, clientHeight } = this.scroller;
     if (top < scrollTop) this.scroller.scrollTop = top;
-    if (top + 2 * this.rowHeight > scrollTop + clientHeight) this.scroller.scrollTop = top + 2 * this.rowHeight - clientHeight;
+    if (top + 2 * this.rowHeight > scrollTop + clientHeight)
+      this.scroller.scrollTop = top + 2 * this.rowHeight - clientHeight;
     this.draw();
-    this.body.querySelector<HTMLElement>(`[data-id="${CSS.escape(this.rows[this.selected]!.interaction)}"]`)?.focus({ preventScroll: true });
+    this.body
+      .querySelector<HTMLElement>(`[data-id="${CSS.escape(this.rows[this.selected]!.interaction)}"]`)
+      ?.focus({ preventScroll: true });
   }
 
   private keys(): void {
     const screen = (): number => Math.max(1, Math.floor(this.scroller.clientHeight / this.rowHeight) - 2);
     const group = "List";
     setKeys([
-      { group, keys: ["ArrowDown", "j"], does: "Next interaction", run: () => this.select(this.selected + 1) },
-      { group, keys: ["ArrowUp", "k"], does: "Interaction before", run: () => this.select(this.selected - 1) },
+      {
+        group,
+        keys: ["ArrowDown", "j"],
+        does: "Next interaction",
+        run: () => this.select(this.selected + 1),
+      },
+      {
+        group,
+        keys: ["ArrowUp", "k"],
+        does: "Interaction before",
+        run: () => this.select(this.selected - 1),
+      },
       { group, keys: ["PageDown"], does: "A page on", run: () => this.select(this.selected + screen()) },
       { group, keys: ["PageUp"], does: "A page back", run: () => this.select(this.selected - screen()) },
       { group, keys: ["Home"], does: "Newest", run: () => this.select(0) },
       { group, keys: ["End"], does: "Oldest that is loaded", run: () => this.select(this.rows.length - 1) },
       { group, keys: ["Enter"], does: "Open it", run: () => this.select(this.selected) },
       { group: "Filters", keys: ["/"], does: "To the filters", run: () => this.filters.focus() },
-      { group: "Filters", keys: ["x"], does: "Take all filters off", run: () => (location.hash = href("interactions")) },
+      {
+        group: "Filters",
+        keys: ["x"],
+        does: "Take all filters off",
+        run: () => (location.hash = href("interactions")),
+      },
       { group: "Page", keys: ["?"], does: "This help", run: () => {} },
     ]);
   }

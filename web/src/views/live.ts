@@ -17,7 +17,10 @@ export function open(main: HTMLElement): View {
   const status = h("p", { class: "list-status", role: "status" });
   const cards = h("ul", { class: "cards" });
   const ended = new AbortController();
-  main.append(h("div", { class: "page-head" }, h("div", { class: "page-title" }, h("h1", {}, "Recorded now"), status)), cards);
+  main.append(
+    h("div", { class: "page-head" }, h("div", { class: "page-title" }, h("h1", {}, "Recorded now"), status)),
+    cards,
+  );
   setKeys([{ group: "Page", keys: ["?"], does: "This help", run: () => {} }]);
 
   const refresh = async (): Promise<void> => {
@@ -40,7 +43,16 @@ export function open(main: HTMLElement): View {
     if (now !== drawn) {
       const focused = (document.activeElement as HTMLElement | null)?.getAttribute("href");
       fill(cards, ...recordings.map((recording) => card(recording, known)));
-      if (!count) fill(cards, h("li", { class: "nothing" }, h("h2", {}, "Nobody is being recorded"), h("p", {}, "As soon as a recording begins it is shown here.")));
+      if (!count)
+        fill(
+          cards,
+          h(
+            "li",
+            { class: "nothing" },
+            h("h2", {}, "Nobody is being recorded"),
+            h("p", {}, "As soon as a recording begins it is shown here."),
+          ),
+        );
       if (focused) cards.querySelector<HTMLElement>(`[href="${CSS.escape(focused)}"]`)?.focus();
     }
     drawn = now;
@@ -62,13 +74,39 @@ function card(recording: LiveRecording, known: Map<string, string>): HTMLElement
   const { agent, started } = recording;
   const name = agent === null ? (recording.place ?? recording.recording) : (known.get(agent) ?? agent);
   const inner = [
-    h("span", { class: `card-state ${recording.capture}` }, h("i", { class: "dot", aria: { hidden: "true" } }), CAPTURE[recording.capture] ?? "Recording"),
+    h(
+      "span",
+      { class: `card-state ${recording.capture}` },
+      h("i", { class: "dot", aria: { hidden: "true" } }),
+      CAPTURE[recording.capture] ?? "Recording",
+    ),
     h("strong", {}, name),
     h("span", { class: "by" }, recording.place ?? ""),
     started !== null &&
-      h("span", { class: "card-time" }, h("span", { data: { since: String(Date.parse(started)) } }, duration(Date.now() - Date.parse(started))), h("span", { class: "by" }, `since ${clock(started)}`)),
+      h(
+        "span",
+        { class: "card-time" },
+        h(
+          "span",
+          { data: { since: String(Date.parse(started)) } },
+          duration(Date.now() - Date.parse(started)),
+        ),
+        h("span", { class: "by" }, `since ${clock(started)}`),
+      ),
   ];
   const { interaction } = recording;
-  const address = interaction === null ? href("recording", recording.recording) : href("interaction", interaction, agent === null ? {} : { agent });
-  return h("li", { class: "card" }, h("a", { class: "card-inner", href: address }, ...inner, h("span", { class: "card-go" }, icon("play"), "Watch live")));
+  const address =
+    interaction === null
+      ? href("recording", recording.recording)
+      : href("interaction", interaction, agent === null ? {} : { agent });
+  return h(
+    "li",
+    { class: "card" },
+    h(
+      "a",
+      { class: "card-inner", href: address },
+      ...inner,
+      h("span", { class: "card-go" }, icon("play"), "Watch live"),
+    ),
+  );
 }

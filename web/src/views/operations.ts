@@ -25,7 +25,16 @@ export function open(main: HTMLElement): View {
       "section",
       { class: "panel" },
       h("h2", {}, title),
-      h("div", { class: "table-scroll", tabIndex: 0, role: "region", ariaLabel: title }, h("table", {}, h("thead", {}, h("tr", {}, ...columns.map((column) => h("th", { scope: "col" }, column)))), body)),
+      h(
+        "div",
+        { class: "table-scroll", tabIndex: 0, role: "region", ariaLabel: title },
+        h(
+          "table",
+          {},
+          h("thead", {}, h("tr", {}, ...columns.map((column) => h("th", { scope: "col" }, column)))),
+          body,
+        ),
+      ),
     );
   const panel = table("Recorders", ["Recorder", "Place", "State", "Does", "Version", "Clock"], recorders);
   main.append(
@@ -46,7 +55,13 @@ export function open(main: HTMLElement): View {
       panel.hidden = found === null;
       const list = (found?.recorders ?? []).filter((recorder) => !recorder.revoked);
       const away = list.filter((recorder) => !recorder.connected);
-      const figure = (value: number, text: string, bad = false): HTMLElement => h("div", { class: `figure${bad ? " bad" : ""}` }, h("strong", {}, value.toLocaleString()), h("span", {}, text));
+      const figure = (value: number, text: string, bad = false): HTMLElement =>
+        h(
+          "div",
+          { class: `figure${bad ? " bad" : ""}` },
+          h("strong", {}, value.toLocaleString()),
+          h("span", {}, text),
+        );
       fill(
         figures,
         found && figure(list.length - away.length, "recorders connected"),
@@ -65,12 +80,20 @@ export function open(main: HTMLElement): View {
             {},
             h("td", { class: "nowrap" }, `${day(one.at)} ${clock(one.at)}`),
             h("td", {}, one.agent === null ? "–" : (known.get(one.agent) ?? one.agent)),
-            h("td", { class: "mono" }, one.interaction ? h("a", { href: href("interaction", one.interaction) }, one.interaction) : "–"),
+            h(
+              "td",
+              { class: "mono" },
+              one.interaction ? h("a", { href: href("interaction", one.interaction) }, one.interaction) : "–",
+            ),
             h("td", {}, one.why),
           ),
         ),
       );
-      if (!complete.missing.length) fill(missing, h("tr", {}, h("td", { colSpan: 4, class: "by" }, "Every recording that was expected is here.")));
+      if (!complete.missing.length)
+        fill(
+          missing,
+          h("tr", {}, h("td", { colSpan: 4, class: "by" }, "Every recording that was expected is here.")),
+        );
     } catch (error) {
       if (ended.signal.aborted) return;
       fill(figures, h("p", { class: "wrong" }, (error as Error).message));
@@ -101,9 +124,22 @@ function recorderRow(recorder: Recorder): HTMLElement {
     { class: recorder.connected ? "" : "is-away" },
     h("td", { class: "mono" }, recorder.recorder),
     h("td", {}, recorder.place ?? "–"),
-    h("td", {}, h("span", { class: recorder.connected ? "state-good" : "state-bad" }, !recorder.connected && icon("warning"), recorder.connected ? "Connected" : `Away${seen}`)),
+    h(
+      "td",
+      {},
+      h(
+        "span",
+        { class: recorder.connected ? "state-good" : "state-bad" },
+        !recorder.connected && icon("warning"),
+        recorder.connected ? "Connected" : `Away${seen}`,
+      ),
+    ),
     h("td", {}, recorder.doing ?? "–"),
     h("td", { class: "mono" }, recorder.version ?? "–"),
-    h("td", { class: offset !== null && Math.abs(offset) > CLOCK_OFF_MS ? "number state-bad" : "number" }, offset === null ? "–" : `${offset > 0 ? "+" : ""}${Math.round(offset)} ms`),
+    h(
+      "td",
+      { class: offset !== null && Math.abs(offset) > CLOCK_OFF_MS ? "number state-bad" : "number" },
+      offset === null ? "–" : `${offset > 0 ? "+" : ""}${Math.round(offset)} ms`,
+    ),
   );
 }

@@ -4,8 +4,13 @@ import type { Key } from "../../keys.ts";
 import type { InteractionView } from "../interaction.ts";
 
 export function playerKeys(view: InteractionView): Key[] {
-  const key = (group: string, keys: string[], does: string, run: (event: KeyboardEvent) => void, shown?: string[]): Key =>
-    shown ? { group, keys, does, run, shown } : { group, keys, does, run };
+  const key = (
+    group: string,
+    keys: string[],
+    does: string,
+    run: (event: KeyboardEvent) => void,
+    shown?: string[],
+  ): Key => (shown ? { group, keys, does, run, shown } : { group, keys, does, run });
   return [
     key("Playback", [" ", "k"], "Play or pause", () => view.toggle()),
     key("Playback", ["ArrowLeft"], "5 seconds back", () => view.by(-5000)),
@@ -24,11 +29,19 @@ export function playerKeys(view: InteractionView): Key[] {
     key("Agents and segments", ["p", "Shift+ArrowLeft"], "Segment before", () => view.segment(-1)),
     key("Agents and segments", ["f"], "Follow the call from agent to agent", () => view.stage?.follow()),
     key("Agents and segments", ["b"], "Two screens side by side, or one", () => view.pair()),
-    key("Agents and segments", ["1", "2", "3", "4", "5", "6", "7", "8", "9"], "Watch this agent, whoever has the call", (event) => {
-      const lane = view.layout?.lanes[Number(event.key) - 1];
-      if (lane && lane.reel !== null) view.stage?.watch(lane.reel);
-    }, ["1", "…", "9"]),
-    key("Agents and segments", ["+", "="], "Look closer at the timeline", () => view.timeline.zoomBy(1), ["+"]),
+    key(
+      "Agents and segments",
+      ["1", "2", "3", "4", "5", "6", "7", "8", "9"],
+      "Watch this agent, whoever has the call",
+      (event) => {
+        const lane = view.layout?.lanes[Number(event.key) - 1];
+        if (lane && lane.reel !== null) view.stage?.watch(lane.reel);
+      },
+      ["1", "…", "9"],
+    ),
+    key("Agents and segments", ["+", "="], "Look closer at the timeline", () => view.timeline.zoomBy(1), [
+      "+",
+    ]),
     key("Agents and segments", ["-"], "See more of the timeline", () => view.timeline.zoomBy(-1)),
     key("This moment", ["m"], "Write a note", () => view.write()),
     key("This moment", ["y"], "Copy a link to it", () => void view.copyLink()),

@@ -22,11 +22,17 @@ export function layOut(data: Interaction, names: Map<string, string>, now: numbe
   const zero = Date.parse(data.started);
   const name = (agent: string): string => names.get(agent) ?? agent;
   const moment = (utc: string): number => Date.parse(utc) - zero;
-  const ends = [...data.segments.map((s) => s.to), ...data.footage.map((f) => f.ended), data.ended].map((utc) => (utc ? moment(utc) : 0));
+  const ends = [...data.segments.map((s) => s.to), ...data.footage.map((f) => f.ended), data.ended].map(
+    (utc) => (utc ? moment(utc) : 0),
+  );
   const length = Math.max(1000, ...ends, data.live ? now - zero : 0);
-  const reels = data.footage.filter((footage) => !footage.missing).map((footage) => reel(footage, zero, name, length));
+  const reels = data.footage
+    .filter((footage) => !footage.missing)
+    .map((footage) => reel(footage, zero, name, length));
   const spans = data.segments.flatMap((segment) => span(segment, reels, moment, length));
-  const agents = [...new Set([...data.segments.map((s) => s.agent), ...data.footage.map((f) => f.agent), ...data.agents])];
+  const agents = [
+    ...new Set([...data.segments.map((s) => s.agent), ...data.footage.map((f) => f.agent), ...data.agents]),
+  ];
   return {
     reels,
     spans,
@@ -36,7 +42,10 @@ export function layOut(data: Interaction, names: Map<string, string>, now: numbe
     lanes: agents.map((agent) => lane(agent, name(agent), data, reels, moment, length)),
     marks: data.notes.map((note) => {
       const from = reels.find((reel) => reel.recording === note.recording)?.from ?? 0;
-      return { at: from + note.at_ms, text: `${note.author}: ${[note.label, note.text].filter(Boolean).join(" – ")}` };
+      return {
+        at: from + note.at_ms,
+        text: `${note.author}: ${[note.label, note.text].filter(Boolean).join(" – ")}`,
+      };
     }),
   };
 }
@@ -44,7 +53,13 @@ export function layOut(data: Interaction, names: Map<string, string>, now: numbe
 function reel(footage: Footage, zero: number, name: (agent: string) => string, length: number): Reel {
   const zeroUtcMs = Date.parse(footage.started);
   const from = zeroUtcMs - zero;
-  const shift = ({ from_ms, to_ms }: { from_ms: number; to_ms: number | null }): { from: number; to: number } => ({
+  const shift = ({
+    from_ms,
+    to_ms,
+  }: {
+    from_ms: number;
+    to_ms: number | null;
+  }): { from: number; to: number } => ({
     from: from + from_ms,
     to: to_ms === null ? length : from + to_ms,
   });
@@ -75,24 +90,60 @@ function span(segment: Segment, reels: Reel[], moment: (utc: string) => number, 
   return to > from ? [{ lane, role: segment.role, from, to }] : [];
 }
 
-function lane(agent: string, name: string, data: Interaction, reels: Reel[], moment: (utc: string) => number, end: number): Lane {
+function lane(
+  agent: string,
+  name: string,
+  data: Interaction,
+  reels: Reel[],
+  moment: (utc: string) => number,
+  end: number,
+): Lane {
   const own = data.footage.filter((footage) => footage.agent === agent);
   const segments = data.segments.filter((segment) => segment.agent === agent);
   const screen = own.flatMap((footage): Bar[] => {
     const found = reels.find((reel) => reel.recording === footage.recording);
     if (!found) return [];
-    const inside = (kind: string, stretch: { from: number; to: number }, text: string, detail: string): Bar => ({ ...stretch, kind, text, detail });
+    const inside = (
+      kind: string,
+      stretch: { from: number; to: number },
+      text: string,
+      detail: string,
+    ): Bar => ({ ...stretch, kind, text, detail });
     return [
       inside("footage", found, found.live ? "Screen, live" : "Screen", footage.recording),
-      ...found.still.map((stretch) => inside("still", stretch, "Still", `nothing moved for ${length(stretch.to - stretch.from)}`)),
-      ...found.gaps.map((gap, index) => inside("gap", gap, "Gap", `${length(gap.to - gap.from)} without footage: ${cause(footage.gaps[index]!.cause)}`)),
-      ...found.withheld.map((stretch, index) => inside(footage.withheld[index]!.capture, stretch, stretch.text.split(":")[0]!, footage.withheld[index]!.why)),
+      ...found.still.map((stretch) =>
+        inside("still", stretch, "Still", `nothing moved for ${length(stretch.to - stretch.from)}`),
+      ),
+      ...found.gaps.map((gap, index) =>
+        inside(
+          "gap",
+          gap,
+          "Gap",
+          `${length(gap.to - gap.from)} without footage: ${cause(footage.gaps[index]!.cause)}`,
+        ),
+      ),
+      ...found.withheld.map((stretch, index) =>
+        inside(
+          footage.withheld[index]!.capture,
+          stretch,
+          stretch.text.split(":")[0]!,
+          footage.withheld[index]!.why,
+        ),
+      ),
     ];
   });
   const missing = own.filter((footage) => footage.missing);
   for (const footage of missing) {
-    const wanted = segments.filter((segment) => segment.recording === footage.recording).map((segment) => (segment.to ? moment(segment.to) : end));
-    screen.push({ from: moment(footage.started), to: footage.ended ? moment(footage.ended) : Math.max(0, ...wanted), kind: "missing", text: "Missing", detail: footage.missing! });
+    const wanted = segments
+      .filter((segment) => segment.recording === footage.recording)
+      .map((segment) => (segment.to ? moment(segment.to) : end));
+    screen.push({
+      from: moment(footage.started),
+      to: footage.ended ? moment(footage.ended) : Math.max(0, ...wanted),
+      kind: "missing",
+      text: "Missing",
+      detail: footage.missing!,
+    });
   }
   const bars = segments.map((segment): Bar & { call: string | null } => ({
     from: moment(segment.from),
@@ -110,7 +161,9 @@ function lane(agent: string, name: string, data: Interaction, reels: Reel[], mom
         const [from, to] = [moment(hold.from), hold.to ? moment(hold.to) : end];
         // Who was not in the call then did not hold it.
         const bar = bars.find((bar) => bar.call === call.call && bar.from < to && from < bar.to);
-        return bar ? [{ from, to, kind: "hold", text: "Hold", detail: `call ${call.call} on hold`, row: bar.row ?? 0 }] : [];
+        return bar
+          ? [{ from, to, kind: "hold", text: "Hold", detail: `call ${call.call} on hold`, row: bar.row ?? 0 }]
+          : [];
       }),
   );
   const first = reels.findIndex((reel) => reel.agent === agent);

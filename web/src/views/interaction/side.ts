@@ -23,7 +23,13 @@ export class Side {
   private readonly labels = h("div", { class: "labels" });
   private readonly calls = h("div", { class: "calls" });
   private readonly form: HTMLFormElement;
-  private readonly text = h("textarea", { name: "text", rows: 2, placeholder: "What happens here?", ariaLabel: "Note on this moment", maxLength: 2000 });
+  private readonly text = h("textarea", {
+    name: "text",
+    rows: 2,
+    placeholder: "What happens here?",
+    ariaLabel: "Note on this moment",
+    maxLength: 2000,
+  });
   private readonly when = h("span", { class: "when" });
   private entries: Entry[] = [];
   private readonly view: InteractionView;
@@ -75,8 +81,25 @@ export class Side {
   draw(data: Interaction, layout: Layout): void {
     const notes = data.notes.map((note, index): Entry => {
       const { at } = layout.marks[index]!;
-      const erase = h("button", { class: "quiet small", ariaLabel: `Remove the note of ${note.author}`, on: { click: () => void this.attempt(this.view.removeNote(note.id)) } }, icon("close"));
-      return { at, element: this.entry(at, "note", h("div", { class: "note-text" }, note.label && h("b", {}, note.label), note.text), note.author, erase) };
+      const erase = h(
+        "button",
+        {
+          class: "quiet small",
+          ariaLabel: `Remove the note of ${note.author}`,
+          on: { click: () => void this.attempt(this.view.removeNote(note.id)) },
+        },
+        icon("close"),
+      );
+      return {
+        at,
+        element: this.entry(
+          at,
+          "note",
+          h("div", { class: "note-text" }, note.label && h("b", {}, note.label), note.text),
+          note.author,
+          erase,
+        ),
+      };
     });
     const bars = layout.lanes.flatMap((lane) =>
       [...lane.screen.filter((bar) => !COMMON.includes(bar.kind)), ...lane.segments].map((bar): Entry => {
@@ -86,22 +109,40 @@ export class Side {
     );
     this.entries = [...bars, ...notes].sort((a, b) => a.at - b.at);
     // A person who reads it with a screen reader, or is about to click, keeps their place.
-    if (!this.moments.contains(document.activeElement)) fill(this.moments, ...this.entries.map(({ element }) => element));
+    if (!this.moments.contains(document.activeElement))
+      fill(this.moments, ...this.entries.map(({ element }) => element));
     if (!this.labels.contains(document.activeElement)) this.drawLabels(data);
     fill(this.calls, ...data.calls.map((call) => this.call(call)));
   }
 
-  private entry(at: number, kind: string, text: Node | string, who: string, more: Node | null = null): HTMLElement {
+  private entry(
+    at: number,
+    kind: string,
+    text: Node | string,
+    who: string,
+    more: Node | null = null,
+  ): HTMLElement {
     return h(
       "li",
       { class: `moment ${kind}` },
-      h("button", { class: "moment-go", on: { click: () => this.view.stage?.seek(Math.max(0, at)) } }, h("span", { class: "when" }, duration(at)), h("span", { class: "what" }, text), h("span", { class: "by" }, who)),
+      h(
+        "button",
+        { class: "moment-go", on: { click: () => this.view.stage?.seek(Math.max(0, at)) } },
+        h("span", { class: "when" }, duration(at)),
+        h("span", { class: "what" }, text),
+        h("span", { class: "by" }, who),
+      ),
       more,
     );
   }
 
   private drawLabels(data: Interaction): void {
-    const input = h("input", { name: "label", placeholder: "Add a label", ariaLabel: "Add a label", maxLength: 100 });
+    const input = h("input", {
+      name: "label",
+      placeholder: "Add a label",
+      ariaLabel: "Add a label",
+      maxLength: 100,
+    });
     const form = h("form", { class: "label-form" }, input);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -110,11 +151,32 @@ export class Side {
       if (name) void this.attempt(this.view.label(name, true));
     });
     const chip = (label: string): HTMLElement =>
-      h("span", { class: "chip" }, label, h("button", { ariaLabel: `Remove the label ${label}`, on: { click: (event) => ((event.currentTarget as HTMLElement).blur(), void this.attempt(this.view.label(label, false))) } }, icon("close")));
+      h(
+        "span",
+        { class: "chip" },
+        label,
+        h(
+          "button",
+          {
+            ariaLabel: `Remove the label ${label}`,
+            on: {
+              click: (event) => (
+                (event.currentTarget as HTMLElement).blur(), void this.attempt(this.view.label(label, false))
+              ),
+            },
+          },
+          icon("close"),
+        ),
+      );
     // Agents see labels and set none.
     const mayChange = currentSession()?.role !== "agent";
     const plain = (label: string): HTMLElement => h("span", { class: "chip" }, label);
-    fill(this.labels, ...data.labels.map(mayChange ? chip : plain), mayChange && form, !mayChange && !data.labels.length && h("span", { class: "by" }, "None"));
+    fill(
+      this.labels,
+      ...data.labels.map(mayChange ? chip : plain),
+      mayChange && form,
+      !mayChange && !data.labels.length && h("span", { class: "by" }, "None"),
+    );
   }
 
   private call(call: Interaction["calls"][number]): HTMLElement {
@@ -122,9 +184,33 @@ export class Side {
     return h(
       "div",
       { class: "call" },
-      h("p", {}, icon(call.direction === "outbound" ? "outbound" : "inbound"), h("span", { class: "mono" }, call.call), h("span", { class: "by" }, [...new Set([call.direction, call.type])].filter(Boolean).map((text) => words(text!)).join(", "))),
+      h(
+        "p",
+        {},
+        icon(call.direction === "outbound" ? "outbound" : "inbound"),
+        h("span", { class: "mono" }, call.call),
+        h(
+          "span",
+          { class: "by" },
+          [...new Set([call.direction, call.type])]
+            .filter(Boolean)
+            .map((text) => words(text!))
+            .join(", "),
+        ),
+      ),
       attached.length > 0 &&
-        h("dl", {}, ...attached.map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, typeof value === "string" ? value : JSON.stringify(value))))),
+        h(
+          "dl",
+          {},
+          ...attached.map(([key, value]) =>
+            h(
+              "div",
+              {},
+              h("dt", {}, key),
+              h("dd", {}, typeof value === "string" ? value : JSON.stringify(value)),
+            ),
+          ),
+        ),
       call.held.length > 0 && h("p", { class: "by" }, capital(`${call.held.length} × on hold`)),
     );
   }

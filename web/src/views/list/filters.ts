@@ -13,7 +13,13 @@ interface Field {
 }
 
 const MEDIA = ["voice", "chat", "email"];
-const ROLES: [string, string][] = [["primary", "Call"], ["consult", "Consult"], ["conference", "Conference"], ["after_call_work", "Wrap-up"], ["digital", "Digital"]];
+const ROLES: [string, string][] = [
+  ["primary", "Call"],
+  ["consult", "Consult"],
+  ["conference", "Conference"],
+  ["after_call_work", "Wrap-up"],
+  ["digital", "Digital"],
+];
 
 export class Filters {
   readonly element: HTMLElement;
@@ -22,13 +28,28 @@ export class Filters {
   private readonly agents = h("datalist", { id: "agents" });
   private readonly groups = h("datalist", { id: "groups" });
   private readonly more = h("div", { class: "filter-row more-filters", hidden: true });
-  private readonly open = h("button", { type: "button", class: "plain small", aria: { expanded: "false" }, on: { click: () => this.unfold(this.more.hidden === true) } }, "More filters");
+  private readonly open = h(
+    "button",
+    {
+      type: "button",
+      class: "plain small",
+      aria: { expanded: "false" },
+      on: { click: () => this.unfold(this.more.hidden === true) },
+    },
+    "More filters",
+  );
   private query = new URLSearchParams();
   private readonly changed: (query: URLSearchParams) => void;
 
   constructor(query: URLSearchParams, changed: (query: URLSearchParams) => void) {
     this.changed = changed;
-    const text = (name: string, title: string, first: boolean, more: { type?: string; placeholder?: string; pattern?: string; spellcheck?: boolean } = {}, list = ""): Field => {
+    const text = (
+      name: string,
+      title: string,
+      first: boolean,
+      more: { type?: string; placeholder?: string; pattern?: string; spellcheck?: boolean } = {},
+      list = "",
+    ): Field => {
       const input = h("input", { name, autocomplete: "off", ...more });
       if (list) input.setAttribute("list", list);
       return { name, title, input, first };
@@ -37,9 +58,15 @@ export class Filters {
       name,
       title,
       first: false,
-      input: h("select", { name }, h("option", { value: "" }, "Any"), ...options.map(([value, label]) => h("option", { value }, label))),
+      input: h(
+        "select",
+        { name },
+        h("option", { value: "" }, "Any"),
+        ...options.map(([value, label]) => h("option", { value }, label)),
+      ),
     });
-    const own = (names: string[]): [string, string][] => names.map((name) => [name, name.charAt(0).toUpperCase() + name.slice(1)]);
+    const own = (names: string[]): [string, string][] =>
+      names.map((name) => [name, name.charAt(0).toUpperCase() + name.slice(1)]);
     this.fields = [
       text("agent", "Agent", true, {}, "agents"),
       text("call", "Call", true, { spellcheck: false }),
@@ -55,12 +82,19 @@ export class Filters {
       text("min", "At least", false, { placeholder: "m:ss", pattern: "\\d+(:\\d{1,2}){0,2}" }),
       text("max", "At most", false, { placeholder: "m:ss", pattern: "\\d+(:\\d{1,2}){0,2}" }),
     ];
-    const label = ({ title, input }: Field): HTMLElement => h("label", { class: "filter" }, h("span", {}, title), input);
+    const label = ({ title, input }: Field): HTMLElement =>
+      h("label", { class: "filter" }, h("span", {}, title), input);
     this.more.append(...this.fields.filter((field) => !field.first).map(label));
     const form = h(
       "form",
       { class: "filters", role: "search", ariaLabel: "Filters" },
-      h("div", { class: "filter-row" }, ...this.fields.filter((field) => field.first).map(label), h("button", { type: "submit", class: "main small" }, icon("search"), "Find"), this.open),
+      h(
+        "div",
+        { class: "filter-row" },
+        ...this.fields.filter((field) => field.first).map(label),
+        h("button", { type: "submit", class: "main small" }, icon("search"), "Find"),
+        this.open,
+      ),
       this.more,
       this.agents,
       this.groups,
@@ -77,7 +111,14 @@ export class Filters {
     this.element = h("div", { class: "filter-bar" }, form, this.chips);
     this.set(query);
     void get<{ groups?: { group?: string; id?: string; name?: string }[] }>("/groups")
-      .then(({ groups }) => fill(this.groups, ...(groups ?? []).map((group) => h("option", { value: group.group ?? group.id ?? group.name ?? "" }))))
+      .then(({ groups }) =>
+        fill(
+          this.groups,
+          ...(groups ?? []).map((group) =>
+            h("option", { value: group.group ?? group.id ?? group.name ?? "" }),
+          ),
+        ),
+      )
       .catch(() => {});
   }
 
@@ -106,7 +147,14 @@ export class Filters {
           "span",
           { class: "chip" },
           `${title}: ${query.get(name)}`,
-          h("button", { ariaLabel: `Take the filter ${title} off`, on: { click: () => this.changed(without(query, name)) } }, icon("close")),
+          h(
+            "button",
+            {
+              ariaLabel: `Take the filter ${title} off`,
+              on: { click: () => this.changed(without(query, name)) },
+            },
+            icon("close"),
+          ),
         ),
       ),
     );
@@ -128,7 +176,8 @@ export class Filters {
   asked(): Record<string, string | undefined> {
     const value = (name: string): string | undefined => this.query.get(name) ?? undefined;
     const asked: Record<string, string | undefined> = {};
-    for (const name of ["agent", "call", "label", "group", "media", "direction", "role", "tag"]) asked[name] = value(name);
+    for (const name of ["agent", "call", "label", "group", "media", "direction", "role", "tag"])
+      asked[name] = value(name);
     const midnight = (text: string | undefined, days: number): string | undefined => {
       if (!text) return undefined;
       const date = new Date(`${text}T00:00:00`);
