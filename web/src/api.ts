@@ -108,7 +108,7 @@ async function attempt(
 ): Promise<Response | null> {
   const headers: Record<string, string> = { accept: "application/json" };
   if (body !== undefined) headers["content-type"] = "application/json";
-  if (method !== "GET" && session) headers["x-csrf-token"] = session.csrf_token;
+  if (method !== "GET" && session?.csrf_token) headers["x-csrf-token"] = session.csrf_token;
   try {
     const limit = method === "GET" ? AbortSignal.timeout(ANSWER_WITHIN_MS) : undefined;
     const either = signal && limit ? AbortSignal.any([signal, limit]) : (signal ?? limit);

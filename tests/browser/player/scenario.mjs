@@ -134,6 +134,7 @@ export const lost = {
       live: false,
       withheld: [],
       gaps: [],
+      still: [],
       parts: [],
       missing: "the recorder at seat-3 was away",
     },

@@ -2,17 +2,23 @@
 //
 // All times are milliseconds since the interaction began ("moments").
 
-import type { Role } from "../types.ts";
+import type { SegmentRole } from "../types.ts";
 
 export interface Span {
   lane: number;
-  role: Role;
+  role: SegmentRole;
   from: number;
   to: number;
 }
 
 /** Who has the customer comes first; wrap-up last, since by then somebody else may have the call. */
-const RANK: Record<Role, number> = { primary: 4, digital: 3, conference: 2, consult: 1, after_call_work: 0 };
+const RANK: Record<SegmentRole, number> = {
+  primary: 4,
+  digital: 3,
+  conference: 2,
+  consult: 1,
+  after_call_work: 0,
+};
 
 /**
  * The lane to show at `at`, or none. Of two that rank the same it stays with `current`, so that a conference does not

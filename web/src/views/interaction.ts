@@ -12,7 +12,7 @@ import { say } from "../shell.ts";
 import { Timeline } from "../timeline.ts";
 import type { Interaction, Recording } from "../types.ts";
 import type { View } from "../main.ts";
-import { names } from "../directory.ts";
+import { agentNames } from "../agents.ts";
 import { layOut, type Layout } from "./interaction/layout.ts";
 import { playerKeys } from "./interaction/keys.ts";
 import { Side } from "./interaction/side.ts";
@@ -74,7 +74,7 @@ export class InteractionView implements View {
 
   async load(): Promise<void> {
     try {
-      this.take(await this.ask(), await names());
+      this.take(await this.ask(), await agentNames());
     } catch (error) {
       if (this.ended.signal.aborted) return;
       const missing = (error as Problem).status === 404;
@@ -505,6 +505,7 @@ function alone(recording: Recording): Interaction {
     live,
     withheld: [],
     gaps: [],
+    still: [],
     parts: [],
     missing: null,
   };
@@ -520,6 +521,7 @@ function alone(recording: Recording): Interaction {
     labels: [],
     has_footage: "all",
     live,
+    held: false,
     segments: [],
     footage: [footage],
     notes: [],

@@ -2,7 +2,7 @@
 // hundred thousand cost no more than thirty.
 
 import { get, type Problem } from "../api.ts";
-import { names } from "../directory.ts";
+import { agentNames } from "../agents.ts";
 import { fill, h, icon } from "../dom.ts";
 import { clock, day, duration } from "../format.ts";
 import { setKeys } from "../keys.ts";
@@ -71,7 +71,7 @@ class ListView implements View {
     this.scroller.addEventListener("scroll", () => this.draw(), { passive: true });
     this.resized.observe(this.scroller);
     this.keys();
-    void names().then((known) => {
+    void agentNames().then((known) => {
       this.known = known;
       this.shownKey = "";
       this.filters.offer(known);

@@ -1,7 +1,7 @@
 // Who is recorded now, asked again every few seconds.
 
 import { get } from "../api.ts";
-import { names } from "../directory.ts";
+import { agentNames } from "../agents.ts";
 import { fill, h, icon } from "../dom.ts";
 import { clock, duration } from "../format.ts";
 import { setKeys } from "../keys.ts";
@@ -24,10 +24,10 @@ export function open(main: HTMLElement): View {
   setKeys([{ group: "Page", keys: ["?"], does: "This help", run: () => {} }]);
 
   const refresh = async (): Promise<void> => {
-    const known = await names();
+    const known = await agentNames();
     try {
-      const answer = await get<{ recordings: LiveRecording[] } | LiveRecording[]>("/live", {}, ended.signal);
-      draw(Array.isArray(answer) ? answer : answer.recordings, known);
+      const answer = await get<{ recordings: LiveRecording[] }>("/live", {}, ended.signal);
+      draw(answer.recordings, known);
     } catch (error) {
       if (ended.signal.aborted) return;
       status.textContent = (error as Error).message;

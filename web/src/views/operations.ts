@@ -1,7 +1,7 @@
 // For who runs it: which recorder is away, and which recordings are missing and why.
 
 import { get, Problem } from "../api.ts";
-import { names } from "../directory.ts";
+import { agentNames } from "../agents.ts";
 import { fill, h, icon } from "../dom.ts";
 import { clock, day } from "../format.ts";
 import { setKeys } from "../keys.ts";
@@ -48,7 +48,7 @@ export function open(main: HTMLElement): View {
   const refresh = async (): Promise<void> => {
     try {
       const [known, found, complete] = await Promise.all([
-        names(),
+        agentNames(),
         get<{ recorders: Recorder[] }>("/recorders", {}, ended.signal).catch(notForThem),
         get<Completeness>("/completeness", {}, ended.signal),
       ]);

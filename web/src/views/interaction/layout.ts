@@ -72,7 +72,7 @@ function reel(footage: Footage, zero: number, name: (agent: string) => string, l
     to: footage.ended ? Date.parse(footage.ended) - zero : length,
     live: footage.live,
     gaps: footage.gaps.map(shift),
-    still: (footage.still ?? []).map(shift),
+    still: footage.still.map(shift),
     withheld: footage.withheld.map((stretch) => ({
       ...shift(stretch),
       text: `${stretch.capture === "paused" ? "Paused" : "Masked"}: ${stretch.why}`,

@@ -180,7 +180,7 @@ export class Side {
   }
 
   private call(call: Interaction["calls"][number]): HTMLElement {
-    const attached = Object.entries(call.attached ?? {});
+    const attached = Object.entries(call.attached);
     return h(
       "div",
       { class: "call" },
@@ -199,18 +199,7 @@ export class Side {
         ),
       ),
       attached.length > 0 &&
-        h(
-          "dl",
-          {},
-          ...attached.map(([key, value]) =>
-            h(
-              "div",
-              {},
-              h("dt", {}, key),
-              h("dd", {}, typeof value === "string" ? value : JSON.stringify(value)),
-            ),
-          ),
-        ),
+        h("dl", {}, ...attached.map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))),
       call.held.length > 0 && h("p", { class: "by" }, capital(`${call.held.length} × on hold`)),
     );
   }

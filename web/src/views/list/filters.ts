@@ -3,6 +3,7 @@
 import { get } from "../../api.ts";
 import { fill, h, icon } from "../../dom.ts";
 import { parseDuration } from "../../format.ts";
+import type { Group } from "../../types.ts";
 
 interface Field {
   name: string;
@@ -110,15 +111,8 @@ export class Filters {
     });
     this.element = h("div", { class: "filter-bar" }, form, this.chips);
     this.set(query);
-    void get<{ groups?: { group?: string; id?: string; name?: string }[] }>("/groups")
-      .then(({ groups }) =>
-        fill(
-          this.groups,
-          ...(groups ?? []).map((group) =>
-            h("option", { value: group.group ?? group.id ?? group.name ?? "" }),
-          ),
-        ),
-      )
+    void get<{ groups: Group[] }>("/groups")
+      .then(({ groups }) => fill(this.groups, ...groups.map(({ group }) => h("option", { value: group }))))
       .catch(() => {});
   }
 
