@@ -2,22 +2,20 @@
 
 import "./style/font.css";
 import "./style/base.css";
+import "./style/shell.css";
+import "./style/dialog.css";
 import "./style/list.css";
 import "./style/interaction.css";
+import "./style/stage.css";
+import "./style/timeline.css";
+import "./style/side-panel.css";
 import { loadSession, onSignInNeeded, renewSession } from "./api.ts";
 import { listen } from "./keys.ts";
 import { parse, type Route } from "./route.ts";
 import { build, signIn, views } from "./shell.ts";
+import type { OpenView, View } from "./views/view.ts";
 
-/** What a view gives back: how to end it, and whether it can take another address of its own without being built anew. */
-export interface View {
-  end(): void;
-  go?(route: Route): boolean;
-}
-
-type Open = (main: HTMLElement, route: Route) => View;
-
-const VIEWS: Record<string, () => Promise<Open>> = {
+const VIEWS: Record<string, () => Promise<OpenView>> = {
   interactions: async () => (await import("./views/list.ts")).open,
   interaction: async () => (await import("./views/interaction.ts")).open,
   recording: async () => (await import("./views/interaction.ts")).open,

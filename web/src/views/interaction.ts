@@ -11,11 +11,11 @@ import { href, replace, type Route } from "../route.ts";
 import { say } from "../shell.ts";
 import { Timeline } from "../timeline.ts";
 import type { Interaction, Recording } from "../types.ts";
-import type { View } from "../main.ts";
 import { agentNames } from "../agents.ts";
 import { layOut, type Layout } from "./interaction/layout.ts";
 import { playerKeys } from "./interaction/keys.ts";
 import { Side } from "./interaction/side.ts";
+import type { View } from "./view.ts";
 
 const LIVE_REFRESH_MS = 2000;
 

@@ -7,9 +7,9 @@ import { fill, h, icon } from "../dom.ts";
 import { clock, day, duration } from "../format.ts";
 import { setKeys } from "../keys.ts";
 import { href, type Route } from "../route.ts";
-import type { View } from "../main.ts";
 import type { Page, Summary } from "../types.ts";
 import { Filters } from "./list/filters.ts";
+import type { View } from "./view.ts";
 
 /** The first page is here soon, the next ones are few. */
 const FIRST_PAGE = 100;

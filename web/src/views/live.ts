@@ -5,9 +5,9 @@ import { agentNames } from "../agents.ts";
 import { fill, h, icon } from "../dom.ts";
 import { clock, duration } from "../format.ts";
 import { setKeys } from "../keys.ts";
-import type { View } from "../main.ts";
 import { href } from "../route.ts";
 import type { LiveRecording } from "../types.ts";
+import type { View } from "./view.ts";
 
 const REFRESH_MS = 3000;
 const CAPTURE = { live: "Recording", paused: "Paused", masked: "Masked" };

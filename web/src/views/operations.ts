@@ -5,9 +5,9 @@ import { agentNames } from "../agents.ts";
 import { fill, h, icon } from "../dom.ts";
 import { clock, day } from "../format.ts";
 import { setKeys } from "../keys.ts";
-import type { View } from "../main.ts";
 import { href } from "../route.ts";
 import type { Completeness, Recorder } from "../types.ts";
+import type { View } from "./view.ts";
 
 const REFRESH_MS = 5000;
 /** A clock that is further off puts pictures beside the wrong words. */
