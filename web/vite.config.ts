@@ -1,10 +1,10 @@
-// The build: everything that the page loads lies in dist/, under names that carry their hash, and nothing is inline, so that
-// the strict content security policy of docs/player.md holds.
+// Builds the page into dist/. File names carry their hash, and nothing is inline, as the content security policy of
+// docs/player.md demands.
 import { readFileSync } from "node:fs";
 import { defineConfig, type Plugin } from "vite";
 
-/** What ships of other people's, with the text that must go with it. */
-const others = [
+/** Third-party code and fonts that ship, with their license texts. */
+const thirdParty = [
   ["hls.js", "node_modules/hls.js/LICENSE"],
   ["Inter", "node_modules/@fontsource-variable/inter/LICENSE"],
 ] as const;
@@ -13,7 +13,7 @@ function licenses(): Plugin {
   return {
     name: "licenses",
     generateBundle() {
-      const source = others
+      const source = thirdParty
         .map(([name, file]) => {
           const version = JSON.parse(readFileSync(file.replace("LICENSE", "package.json"), "utf8")).version;
           return `${name} ${version}\n\n${readFileSync(file, "utf8")}`;
@@ -29,10 +29,10 @@ export default defineConfig({
   plugins: [licenses()],
   build: {
     target: "es2022",
-    // A data: URL would need a hole in the policy.
+    // A data: URL would need an exception in the policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // hls.js alone is larger than Vite likes a file to be; it is loaded when the first recording is opened.
+    // hls.js alone exceeds Vite's default of 500 kB; it is loaded with the first recording.
     chunkSizeWarningLimit: 700,
   },
 });

@@ -1,9 +1,10 @@
-// The way to the server. A request waits out a lost connection and an ended session: it is sent again once the server
-// answers or the user has signed in, so that what calls it knows neither. Changes are sent again only where nothing was sent.
+// Requests to the server. A request outlasts a lost connection and an ended session: it is sent again once
+// the server answers or the user has signed in, and its caller notices neither. A change is not sent again
+// after a lost connection, since nobody knows whether it arrived.
 
 import type { Session } from "./types.ts";
 
-/** The server's answer was a problem (RFC 9457). */
+/** An answer that is a problem (RFC 9457); status 0 without an answer. */
 export class Problem extends Error {
   readonly status: number;
 
@@ -17,32 +18,32 @@ export type Connection = "up" | "down";
 
 const BASE = "api/v1";
 const RETRY_MS = 1000;
-const ANSWER_WITHIN_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
 let session: Session | null = null;
 let connection: Connection = "up";
 let signIn: (() => Promise<void>) | null = null;
 let signingIn: Promise<void> | null = null;
-let returning: Promise<void> | null = null;
+let waiting: Promise<void> | null = null;
 const watchers = new Set<(now: Connection) => void>();
 
 export const currentSession = (): Session | null => session;
 export const currentConnection = (): Connection => connection;
 
-/** Calls `watcher` whenever the server goes away or is back; gives the way to end that. */
+/** Calls `watcher` when the connection is lost and when it is back; returns the function that ends this. */
 export function watchConnection(watcher: (now: Connection) => void): () => void {
   watchers.add(watcher);
   return () => watchers.delete(watcher);
 }
 
-addEventListener("offline", () => void lost());
+addEventListener("offline", () => void checkConnection());
 
-/** Who asks the user to sign in, and resolves once that is done. */
+/** Sets the function that asks the user to sign in and resolves once that is done. */
 export function onSignInNeeded(ask: () => Promise<void>): void {
   signIn = ask;
 }
 
-/** Resolves once there is a session; many may wait for the one sign-in. */
+/** Resolves once there is a session; all callers wait for the same sign-in. */
 export function renewSession(): Promise<void> {
   session = null;
   signingIn ??= signIn!().finally(() => (signingIn = null));
@@ -64,7 +65,7 @@ export const get = <T>(
 export const post = <T>(path: string, body: unknown): Promise<T> => request<T>("POST", url(path), body);
 export const remove = (path: string): Promise<void> => request<void>("DELETE", url(path));
 
-/** The bytes that a change gives, as a file. */
+/** Posts and returns the bytes of the answer. */
 export async function postForFile(path: string, body: unknown): Promise<Blob> {
   return (await send("POST", url(path), body)).blob();
 }
@@ -81,11 +82,10 @@ async function send(
   signal?: AbortSignal,
 ): Promise<Response> {
   for (;;) {
-    const response = await attempt(method, address, body, signal);
+    const response = await tryFetch(method, address, body, signal);
     if (response === null || response.status === 502 || response.status === 503) {
-      const isBack = back();
-      if (method !== "GET")
-        throw new Problem(0, "There is no connection to the server; nothing was changed.");
+      const isBack = waitForServer();
+      if (method !== "GET") throw new Problem(0, "No connection to the server; nothing was changed.");
       await isBack;
       signal?.throwIfAborted();
       continue;
@@ -99,8 +99,8 @@ async function send(
   }
 }
 
-/** Null where no answer came. */
-async function attempt(
+/** Returns null without an answer. */
+async function tryFetch(
   method: string,
   address: string,
   body: unknown,
@@ -110,7 +110,7 @@ async function attempt(
   if (body !== undefined) headers["content-type"] = "application/json";
   if (method !== "GET" && session?.csrf_token) headers["x-csrf-token"] = session.csrf_token;
   try {
-    const limit = method === "GET" ? AbortSignal.timeout(ANSWER_WITHIN_MS) : undefined;
+    const limit = method === "GET" ? AbortSignal.timeout(ANSWER_TIMEOUT_MS) : undefined;
     const either = signal && limit ? AbortSignal.any([signal, limit]) : (signal ?? limit);
     return await fetch(address, {
       method,
@@ -131,63 +131,65 @@ async function title(response: Response): Promise<string> {
     if (typeof problem.detail === "string") return `${problem.title}: ${problem.detail}`;
     if (typeof problem.title === "string") return problem.title;
   } catch {
-    // Not from our server, then.
+    // The body is not our server's.
   }
-  return `The server answered ${response.status}.`;
+  return `The server answered with status ${response.status}.`;
 }
 
-/** Whoever has reason to think that the server is away says so here: it is asked, and if need be until it answers. */
-export async function lost(): Promise<void> {
-  if (returning) return;
-  const response = await attempt("GET", url("/session"), undefined);
-  if (!response || response.status >= 500) await back();
+/**
+ * Asks the server whether it is there, and if not, until it is. For callers that had no answer themselves.
+ */
+export async function checkConnection(): Promise<void> {
+  if (waiting) return;
+  const response = await tryFetch("GET", url("/session"), undefined);
+  if (!response || response.status >= 500) await waitForServer();
 }
 
-function back(): Promise<void> {
-  returning ??= (async () => {
-    tell("down");
+function waitForServer(): Promise<void> {
+  waiting ??= (async () => {
+    setConnection("down");
     for (;;) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      const response = await attempt("GET", url("/session"), undefined);
+      const response = await tryFetch("GET", url("/session"), undefined);
       if (response && response.status < 500) break;
     }
-    returning = null;
-    tell("up");
+    waiting = null;
+    setConnection("up");
   })();
-  return returning;
+  return waiting;
 }
 
-function tell(now: Connection): void {
+function setConnection(now: Connection): void {
   if (connection === now) return;
   connection = now;
   for (const watcher of [...watchers]) watcher(now);
 }
 
-/** Null where nobody is signed in. */
+/** Returns the session, or null if nobody is signed in. */
 export async function loadSession(): Promise<Session | null> {
   for (;;) {
-    const response = await attempt("GET", url("/session"), undefined);
+    const response = await tryFetch("GET", url("/session"), undefined);
     if (response?.ok) return (session = (await response.json()) as Session);
     if (response && response.status < 500) return (session = null);
-    await back();
+    await waitForServer();
   }
 }
 
-/** Signs in; throws a Problem where the server says no. */
+/** Signs in; throws a Problem if the server refuses. */
 export async function openSession(name: string, password: string): Promise<Session> {
-  const response = await attempt("POST", url("/session"), { name, password });
-  if (!response) throw new Problem(0, "There is no connection to the server.");
+  const response = await tryFetch("POST", url("/session"), { name, password });
+  if (!response) throw new Problem(0, "No connection to the server.");
   if (!response.ok) {
-    const known = response.status === 401 || response.status === 403;
-    throw new Problem(response.status, known ? "Name or password is wrong." : await title(response));
+    const isRefused = response.status === 401 || response.status === 403;
+    throw new Problem(response.status, isRefused ? "Wrong name or password." : await title(response));
   }
   const opened = (await response.json().catch(() => null)) as Session | null;
   session = opened?.csrf_token ? opened : await loadSession();
-  if (!session) throw new Problem(0, "The server opened no session; are cookies allowed?");
+  if (!session) throw new Problem(0, "The browser kept no session. Allow cookies for this page.");
   return session;
 }
 
 export async function closeSession(): Promise<void> {
-  await attempt("DELETE", url("/session"), undefined);
+  await tryFetch("DELETE", url("/session"), undefined);
   session = null;
 }

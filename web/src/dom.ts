@@ -1,5 +1,5 @@
-// Elements from code. Whatever a person or another system wrote gets into the page as text and in no other way: there is no
-// call in this program that takes markup.
+// Builds elements. Text from people or other systems enters the page as text only: nothing in this program
+// takes markup.
 
 type Child = Node | string | number | null | undefined | false;
 type Properties<T> = {
@@ -23,12 +23,12 @@ export function h<K extends keyof HTMLElementTagNameMap>(
     element.addEventListener(key, listener as EventListener);
   }
   Object.assign(element, rest);
-  put(element, ...children);
+  append(element, ...children);
   return element;
 }
 
-/** Adds children; texts as text. */
-export function put(element: Element, ...children: Child[]): void {
+/** Appends children, strings as text. */
+export function append(element: Element, ...children: Child[]): void {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
     element.append(typeof child === "object" ? child : String(child));
@@ -37,10 +37,10 @@ export function put(element: Element, ...children: Child[]): void {
 
 export function fill(element: Element, ...children: Child[]): void {
   element.replaceChildren();
-  put(element, ...children);
+  append(element, ...children);
 }
 
-/** One of the pictures below, drawn in the colour of the text around it. */
+/** One of the pictures below, in the color of the text around it. */
 export function icon(name: keyof typeof PATHS): SVGSVGElement {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 20 20");
@@ -52,7 +52,7 @@ export function icon(name: keyof typeof PATHS): SVGSVGElement {
   return svg;
 }
 
-// Stroked, 1.6 wide, on a grid of 20.
+// Strokes, 1.6 wide, on a grid of 20.
 const PATHS = {
   play: "M6 4.5v11l9-5.5z",
   pause: "M7 4.5v11M13 4.5v11",

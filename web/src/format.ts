@@ -1,4 +1,4 @@
-// Times and words as people read them: their own time zone, their own language's date order, English words.
+// Times and words for people: the browser's time zone and date order, English words.
 
 const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
 const CLOCK = new Intl.DateTimeFormat(undefined, {
@@ -19,14 +19,14 @@ export function duration(ms: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** With tenths, for the moment that is shown. */
+/** `4:07.3`: a duration with tenths, for moments. */
 export const moment = (ms: number): string => `${duration(ms)}.${Math.floor((Math.max(0, ms) % 1000) / 100)}`;
 
-/** `2.4 s` or `3:10`, for stretches. */
-export const length = (ms: number): string =>
+/** `2.4 s` or `3:10 min`, for the length of a stretch. */
+export const stretchLength = (ms: number): string =>
   ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${duration(ms)} min`;
 
-/** `1:02` or `62` or `1:02:09` in milliseconds. */
+/** Milliseconds of `62`, `1:02` or `1:02:09`. */
 export function parseDuration(text: string): number | null {
   if (!/^\d+(:\d{1,2}){0,2}$/.test(text.trim())) return null;
   return (
@@ -37,7 +37,7 @@ export function parseDuration(text: string): number | null {
   );
 }
 
-export const ROLE: Record<string, string> = {
+export const SEGMENT_ROLES: Record<string, string> = {
   primary: "Call",
   consult: "Consult",
   conference: "Conference",
@@ -45,23 +45,23 @@ export const ROLE: Record<string, string> = {
   digital: "Digital",
 };
 
-const CAUSE: Record<string, string> = {
-  start: "the recording began late",
+const GAP_CAUSES: Record<string, string> = {
+  start: "the recording started late",
   worker_died: "the recording process died",
   worker_hung: "the recording process hung",
   worker_failed: "the recording process failed",
   encoder_failed: "the encoder failed",
   encoder_hung: "the encoder hung",
-  source_changed: "the screen changed its size",
+  source_changed: "the screen size changed",
   slept: "the PC slept",
   locked: "the session was locked",
-  source_ended: "the screen was gone",
+  source_ended: "the screen disappeared",
   disk_full: "the disk was full",
 };
 
-export const cause = (name: string): string => CAUSE[name] ?? words(name);
+export const gapCause = (name: string): string => GAP_CAUSES[name] ?? words(name);
 
-/** A name of the API's as words. */
+/** A name from the API as words. */
 export const words = (name: string): string => name.replaceAll("_", " ");
 
 export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,35 +1,35 @@
-// Keys. Each view says which keys it has, and `?` shows exactly those. Keys of one character can be turned off, for people who
-// speak to their computer (WCAG 2.1.4).
+// Keyboard shortcuts. Each view sets its keys, and `?` lists exactly those. Single-character keys can be
+// turned off, for people who speak to their computer (WCAG 2.1.4).
 
 import { fill, h, icon } from "./dom.ts";
 
 export interface Key {
-  /** As in KeyboardEvent.key, or `Shift+ArrowLeft`. */
+  /** KeyboardEvent.key, or with Shift as in `Shift+ArrowLeft`. */
   keys: string[];
-  /** What is shown, where it differs. */
+  /** The keys as the help shows them, if not `keys`. */
   shown?: string[];
   does: string;
   group: string;
   run: (event: KeyboardEvent) => void;
 }
 
-const STORED = "single-keys";
+const STORAGE_KEY = "single-keys";
 let keys: Key[] = [];
 
 export function setKeys(now: Key[]): void {
   keys = now;
 }
 
-const areOn = (): boolean => localStorage.getItem(STORED) !== "off";
+const singleKeysAreOn = (): boolean => localStorage.getItem(STORAGE_KEY) !== "off";
 
-export function listen(): void {
+export function listenForKeys(): void {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (document.querySelector("dialog[open]") || isTyping(event)) return;
-    if (event.key.length === 1 && event.key !== "?" && !areOn()) return;
+    if (document.querySelector("dialog[open]") || belongsToElement(event)) return;
+    if (event.key.length === 1 && event.key !== "?" && !singleKeysAreOn()) return;
     if (event.key === "?") {
       event.preventDefault();
-      show();
+      showKeys();
       return;
     }
     const name = event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
@@ -40,28 +40,28 @@ export function listen(): void {
   });
 }
 
-/** Where a key has a meaning of its own. */
-function isTyping(event: KeyboardEvent): boolean {
+/** Whether the focused element uses the key itself. */
+function belongsToElement(event: KeyboardEvent): boolean {
   const on = event.target as HTMLElement;
   if (on.closest("input:not([type=checkbox]):not([type=range]), textarea, select")) return true;
   if (event.key === " " || event.key === "Enter") return on.closest("button, a, summary, input") !== null;
   return on.closest("[role=slider]") !== null && /^(Arrow|Home|End|Page)/.test(event.key) && !event.shiftKey;
 }
 
-export function show(): void {
+export function showKeys(): void {
   const groups = [...new Set(keys.map((key) => key.group))];
   const dialog = h("dialog", { class: "sheet keys", aria: { labelledby: "keys-title" } });
   const toggle = h("input", {
     type: "checkbox",
-    checked: areOn(),
-    on: { change: () => localStorage.setItem(STORED, toggle.checked ? "on" : "off") },
+    checked: singleKeysAreOn(),
+    on: { change: () => localStorage.setItem(STORAGE_KEY, toggle.checked ? "on" : "off") },
   });
   fill(
     dialog,
     h(
       "header",
       { class: "sheet-head" },
-      h("h2", { id: "keys-title" }, "Keyboard"),
+      h("h2", { id: "keys-title" }, "Keyboard shortcuts"),
       h("button", { class: "quiet", ariaLabel: "Close", on: { click: () => dialog.close() } }, icon("close")),
     ),
     h(
@@ -77,19 +77,19 @@ export function show(): void {
             {},
             ...keys
               .filter((key) => key.group === group)
-              .map((key) => h("div", {}, h("dt", {}, ...caps(key)), h("dd", {}, key.does))),
+              .map((key) => h("div", {}, h("dt", {}, ...keyCaps(key)), h("dd", {}, key.does))),
           ),
         ),
       ),
     ),
-    h("label", { class: "check" }, toggle, "Keys of one character are on"),
+    h("label", { class: "check" }, toggle, "Single-character shortcuts are on"),
   );
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
 }
 
-const NAMES: Record<string, string> = {
+const KEY_CAPS: Record<string, string> = {
   " ": "Space",
   ArrowLeft: "←",
   ArrowRight: "→",
@@ -99,4 +99,5 @@ const NAMES: Record<string, string> = {
   "Shift+ArrowRight": "⇧ →",
 };
 
-const caps = (key: Key): Node[] => (key.shown ?? key.keys).map((name) => h("kbd", {}, NAMES[name] ?? name));
+const keyCaps = (key: Key): Node[] =>
+  (key.shown ?? key.keys).map((name) => h("kbd", {}, KEY_CAPS[name] ?? name));

@@ -1,4 +1,5 @@
-// The start: who is signed in, then the view that the address names, and another one whenever the address changes.
+// Entry point: loads the session, then shows the view that the address names, now and whenever the address
+// changes.
 
 import "./style/font.css";
 import "./style/base.css";
@@ -10,9 +11,9 @@ import "./style/stage.css";
 import "./style/timeline.css";
 import "./style/side-panel.css";
 import { loadSession, onSignInNeeded, renewSession } from "./api.ts";
-import { listen } from "./keys.ts";
+import { listenForKeys } from "./keys.ts";
 import { parse, type Route } from "./route.ts";
-import { build, signIn, views } from "./shell.ts";
+import { buildShell, signIn, views } from "./shell.ts";
 import type { OpenView, View } from "./views/view.ts";
 
 const VIEWS: Record<string, () => Promise<OpenView>> = {
@@ -23,7 +24,9 @@ const VIEWS: Record<string, () => Promise<OpenView>> = {
   operations: async () => (await import("./views/operations.ts")).open,
 };
 
-const shell = build();
+const SESSION_ENDED = "Your session has ended. Sign in to continue where you were.";
+
+const shell = buildShell();
 let shown: { route: Route; view: View } | null = null;
 
 async function show(): Promise<void> {
@@ -32,26 +35,26 @@ async function show(): Promise<void> {
     return;
   shown?.view.end();
   shown = null;
-  const isWatched = route.view === "interaction" || route.view === "recording";
-  const allowed = isWatched || views().some(([name]) => name === route.view);
+  const isPlayback = route.view === "interaction" || route.view === "recording";
+  const allowed = isPlayback || views().some(([name]) => name === route.view);
   const name = allowed && VIEWS[route.view] ? route.view : "interactions";
   const open = await VIEWS[name]!();
-  // Another address may have come while the code was loaded.
+  // The address may have changed while the code was loaded.
   if (parse(location.hash).view !== route.view) return;
-  shell.at(route.view === "interaction" ? "interactions" : route.view === "recording" ? "live" : name);
-  shell.main.className = `view-${isWatched ? "interaction" : name}`;
+  shell.showBar(route.view === "interaction" ? "interactions" : route.view === "recording" ? "live" : name);
+  shell.main.className = `view-${isPlayback ? "interaction" : name}`;
   shell.main.replaceChildren();
   shown = { route, view: open(shell.main, { ...route, view: name }) };
 }
 
-listen();
-let reason = "Recordings are shown to who may see them.";
+listenForKeys();
+let reason = "Sign in to see the recordings you have access to.";
 const signedIn = await loadSession();
 onSignInNeeded(async () => {
   await signIn(reason);
-  reason = "Your session has ended. Sign in to go on where you were.";
+  reason = SESSION_ENDED;
 });
-if (signedIn) reason = "Your session has ended. Sign in to go on where you were.";
+if (signedIn) reason = SESSION_ENDED;
 else await renewSession();
 addEventListener("hashchange", () => void show());
 await show();

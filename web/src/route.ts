@@ -1,10 +1,10 @@
-// The address: `#/interactions?agent=ann` and the like. What is looked for stands behind the `#`, so that a customer's number
-// in a filter reaches no proxy's log with the address of the page.
+// Addresses: `#/interactions?agent=ann` and the like. The query is behind the `#`, so that a customer's
+// number in a filter never reaches a proxy's log with the address of the page.
 
 export interface Route {
   /** The first word of the path. */
   view: string;
-  /** The rest of it. */
+  /** The rest of the path. */
   id: string;
   query: URLSearchParams;
 }
@@ -20,7 +20,7 @@ export function href(view: string, id = "", query: Record<string, string> | URLS
   return `#/${view}${id && `/${encodeURIComponent(id)}`}${text && `?${text}`}`;
 }
 
-/** Changes the address of what is shown already, without a step in the history and without showing it anew. */
+/** Changes the address without adding to the history and without showing the view again. */
 export function replace(address: string): void {
   history.replaceState(null, "", address);
 }

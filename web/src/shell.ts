@@ -1,22 +1,22 @@
-// What stands around every view: the bar with the ways to the views, the line that says that the server is away, short notices,
-// and the sign-in, which covers a view without ending it.
+// Everything around the views: the bar with the tabs, the line that reports a lost connection, notices, and
+// the sign-in, which covers a view without ending it.
 
 import { closeSession, currentSession, openSession, watchConnection } from "./api.ts";
-import { fill, h, icon, put } from "./dom.ts";
-import { show as showKeys } from "./keys.ts";
+import { append, fill, h, icon } from "./dom.ts";
+import { showKeys } from "./keys.ts";
 import { href } from "./route.ts";
 
 const NOTICE_MS = 4000;
 
 export interface Shell {
   main: HTMLElement;
-  /** Shows the bar for who is signed in, with this view marked. */
-  at(view: string): void;
+  /** Shows the bar for the signed-in user, with the tab of this view marked. */
+  showBar(view: string): void;
 }
 
 let notices: HTMLElement;
 
-export function build(): Shell {
+export function buildShell(): Shell {
   const bar = h("header", { class: "bar" });
   const main = h("main", { id: "main", tabIndex: -1 });
   const away = h("div", { class: "away", role: "status" });
@@ -36,13 +36,13 @@ export function build(): Shell {
     if (now === "down") fill(away, icon("warning"), "No connection to the server. Trying again…");
     else {
       fill(away);
-      say("Connected again.");
+      notify("Connected again.");
     }
   });
-  return { main, at: (view) => fillBar(bar, view) };
+  return { main, showBar: (view) => fillBar(bar, view) };
 }
 
-/** The views of who is signed in. */
+/** The views that the signed-in user has, with the titles of their tabs. */
 export function views(): [string, string][] {
   const role = currentSession()?.role;
   const list: [string, string] = ["interactions", role === "agent" ? "My recordings" : "Interactions"];
@@ -62,7 +62,7 @@ function fillBar(bar: HTMLElement, view: string): void {
     h(
       "a",
       { class: "brand", ariaLabel: "Deskreel", href: href("interactions") },
-      mark(),
+      logo(),
       h("span", {}, "Deskreel"),
     ),
     h("nav", { ariaLabel: "Views" }, ...views().map(tab)),
@@ -79,32 +79,32 @@ function fillBar(bar: HTMLElement, view: string): void {
     h("span", { class: "who" }, session?.name ?? ""),
     h(
       "button",
-      { class: "quiet", ariaLabel: "Sign out", title: "Sign out", on: { click: leave } },
+      { class: "quiet", ariaLabel: "Sign out", title: "Sign out", on: { click: signOut } },
       icon("out"),
     ),
   );
 }
 
-function mark(): Element {
-  const mark = icon("screen");
-  mark.classList.add("mark");
-  return mark;
+function logo(): Element {
+  const logo = icon("screen");
+  logo.classList.add("mark");
+  return logo;
 }
 
-async function leave(): Promise<void> {
+async function signOut(): Promise<void> {
   await closeSession();
   location.hash = "";
   location.reload();
 }
 
-/** A line that goes by itself; it is read out too. */
-export function say(text: string, kind: "" | "bad" = ""): void {
+/** Shows a line for a few seconds; screen readers read it out. */
+export function notify(text: string, kind: "" | "bad" = ""): void {
   const notice = h("p", { class: `notice ${kind}` }, text);
   notices.append(notice);
   setTimeout(() => notice.remove(), NOTICE_MS);
 }
 
-/** Asks for name and password above whatever is shown, until the server agrees. */
+/** Asks for name and password above the view, until the server accepts them. */
 export function signIn(reason: string): Promise<void> {
   return new Promise((resolve) => {
     const name = h("input", { name: "name", autocomplete: "username", required: true, autofocus: true });
@@ -123,7 +123,7 @@ export function signIn(reason: string): Promise<void> {
     const form = h(
       "form",
       { method: "dialog" },
-      h("div", { class: "sign-in-brand" }, mark(), h("span", {}, "Deskreel")),
+      h("div", { class: "sign-in-brand" }, logo(), h("span", {}, "Deskreel")),
       h("h1", { id: "sign-in-title" }, "Sign in"),
       h("p", { class: "hint" }, reason),
       h("label", {}, "Name", name),
@@ -141,7 +141,7 @@ export function signIn(reason: string): Promise<void> {
         dialog.remove();
         resolve();
       } catch (error) {
-        put(wrong, (error as Error).message);
+        append(wrong, (error as Error).message);
         password.select();
       } finally {
         button.disabled = false;

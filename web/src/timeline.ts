@@ -1,6 +1,7 @@
-// The timeline of an interaction: a ruler to seek on and a lane for each agent, with what was recorded of the screen, the
-// segments, and what is worth a mark. A click on any of it leads to its moment. Short stretches are a few pixels wide, too small
-// for a button; who does not point with a mouse has each of them in the list beside the screens, and keys to go along them.
+// The timeline of an interaction: a ruler to seek on, and a lane for each agent with the footage of the
+// screen, the segments and the marks. A click on any of them seeks to its moment. A short stretch is a few
+// pixels wide, too small for a button; without a mouse, use the list beside the screens, which has each of
+// them, and the keys that go from segment to segment.
 //
 // All times are moments: milliseconds since the interaction began.
 
@@ -14,18 +15,18 @@ export interface Bar {
   kind: string;
   text: string;
   detail: string;
-  /** Of segments that overlap, the lower one has the higher number. */
+  /** Row of a segment, from 0 at the top; segments that overlap are in different rows. */
   row?: number;
 }
 
 export interface Lane {
   name: string;
   place: string;
-  /** The reel that is watched when the name is chosen; none where no footage is. */
+  /** The reel that a click on the name watches; null without footage. */
   reel: number | null;
   screen: Bar[];
   segments: Bar[];
-  /** Of segments, one above the other. */
+  /** Number of rows of segments. */
   rows: number;
 }
 
@@ -51,7 +52,7 @@ export class Timeline {
   private readonly scroller = h("div", { class: "timeline-scroll", tabIndex: -1 });
   private readonly ruler = h("div", { class: "ruler" });
   private readonly ticks = h("div", { class: "ticks", aria: { hidden: "true" } });
-  private readonly slider = h("div", { class: "slider", role: "slider", tabIndex: 0, ariaLabel: "Moment" });
+  private readonly slider = h("div", { class: "slider", role: "slider", tabIndex: 0, ariaLabel: "Position" });
   private readonly head = h("div", { class: "playhead", aria: { hidden: "true" } });
   private readonly clip = h("div", { class: "clip-range", aria: { hidden: "true" } });
   private readonly lanes = h("div", { class: "lanes" });
@@ -72,10 +73,10 @@ export class Timeline {
     new ResizeObserver(() => this.drawTicks()).observe(this.scroller);
   }
 
-  /** Draws it anew; where the playhead is stays. */
+  /** Draws everything again; the playhead stays where it is. */
   draw(lanes: Lane[], marks: Mark[], length: number): void {
     this.length = Math.max(1, length);
-    // It is drawn anew while somebody works with it, when a recording runs.
+    // During a live recording this happens while somebody uses the timeline: the focus stays.
     const focused = this.lanes.contains(document.activeElement)
       ? (document.activeElement as HTMLElement).title
       : null;
@@ -165,7 +166,7 @@ export class Timeline {
     );
   }
 
-  /** The playhead; follows it where it leaves what is seen. */
+  /** Moves the playhead, and scrolls if it leaves the visible stretch. */
   move(at: number): void {
     this.at = at;
     this.head.style.setProperty("--at", String(at / this.length));
@@ -178,7 +179,7 @@ export class Timeline {
     if (x < scrollLeft || x > scrollLeft + seen) this.scroller.scrollLeft = x - seen * 0.2;
   }
 
-  /** Marks the lanes that are on the screens. */
+  /** Marks the lanes whose reels are on the stage. */
   show(main: number | null, side: number | null): void {
     for (const lane of this.lanes.children) {
       const { reel } = (lane as HTMLElement).dataset;
@@ -187,6 +188,7 @@ export class Timeline {
     }
   }
 
+  /** Shows the range of the clip. */
   range(from: number | null, to: number | null): void {
     this.clip.hidden = from === null;
     if (from === null) return;

@@ -1,5 +1,5 @@
-// Short names for what the server's API returns. openapi.d.ts is generated from server/src/api/openapi.json by
-// `npm run types`; this file only narrows what that document leaves open.
+// Short names for what the server's API returns. openapi.d.ts is generated from server/src/api/openapi.json
+// by `npm run types`; this file only narrows what that document leaves open.
 
 import type { components } from "./openapi.d.ts";
 

@@ -1,61 +1,61 @@
-// What needs no browser: who is shown when, and how times become other times.
+// Tests of the page that need no browser: who is shown when, and conversions of times and addresses.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { toMedia, toPlayer } from "../../target/web-tests/player/clock.js";
-import { laneAt, nextTurn, turnAfter } from "../../target/web-tests/player/follow.js";
-import { frameTimes } from "../../target/web-tests/player/frames.js";
+import { toMediaTime, toVideoTime } from "../../target/web-tests/player/media-time.js";
+import { reelAt, nextTurn, turnAfter } from "../../target/web-tests/player/follow.js";
+import { frameTimes } from "../../target/web-tests/player/frame-times.js";
 import { layOut } from "../../target/web-tests/views/interaction/layout.js";
 import { href, parse } from "../../target/web-tests/route.js";
 import { duration, parseDuration } from "../../target/web-tests/format.js";
 
-// Two-step transfer: lane 0 has the customer until 30, lane 1 from then on; both consult from 20 to 30.
+// Two-step transfer: reel 0 has the customer until 30, reel 1 from then on; both consult from 20 to 30.
 const TRANSFER = [
-  { lane: 0, role: "primary", from: 0, to: 30_000 },
-  { lane: 0, role: "consult", from: 20_000, to: 30_000 },
-  { lane: 1, role: "consult", from: 20_000, to: 30_000 },
-  { lane: 0, role: "after_call_work", from: 30_000, to: 40_000 },
-  { lane: 1, role: "primary", from: 30_000, to: 60_000 },
+  { reel: 0, role: "primary", from: 0, to: 30_000 },
+  { reel: 0, role: "consult", from: 20_000, to: 30_000 },
+  { reel: 1, role: "consult", from: 20_000, to: 30_000 },
+  { reel: 0, role: "after_call_work", from: 30_000, to: 40_000 },
+  { reel: 1, role: "primary", from: 30_000, to: 60_000 },
 ];
 
-test("the screen of who has the customer is shown", () => {
-  assert.equal(laneAt(TRANSFER, 25_000, null), 0);
-  assert.equal(laneAt(TRANSFER, 30_000, 0), 1);
-  assert.equal(laneAt(TRANSFER, 60_000, 1), null);
-  assert.deepEqual(nextTurn(TRANSFER, 5000, 0), { at: 30_000, lane: 1 });
+test("the screen of the agent who has the customer is shown", () => {
+  assert.equal(reelAt(TRANSFER, 25_000, null), 0);
+  assert.equal(reelAt(TRANSFER, 30_000, 0), 1);
+  assert.equal(reelAt(TRANSFER, 60_000, 1), null);
+  assert.deepEqual(nextTurn(TRANSFER, 5000, 0), { at: 30_000, reel: 1 });
   assert.equal(nextTurn(TRANSFER, 30_000, 1), null);
 });
 
-test("a conference stays with who is shown, and a transfer without consultation is waited for", () => {
+test("a conference stays with the agent shown, and a transfer without consultation is waited for", () => {
   const conference = [
-    { lane: 0, role: "primary", from: 0, to: 50 },
-    { lane: 1, role: "primary", from: 20, to: 60 },
+    { reel: 0, role: "primary", from: 0, to: 50 },
+    { reel: 1, role: "primary", from: 20, to: 60 },
   ];
-  assert.equal(laneAt(conference, 30, 0), 0);
-  assert.equal(laneAt(conference, 55, 0), 1);
+  assert.equal(reelAt(conference, 30, 0), 0);
+  assert.equal(reelAt(conference, 55, 0), 1);
   const blind = [
-    { lane: 0, role: "primary", from: 0, to: 100 },
-    { lane: 1, role: "primary", from: 150, to: 200 },
+    { reel: 0, role: "primary", from: 0, to: 100 },
+    { reel: 1, role: "primary", from: 150, to: 200 },
   ];
-  assert.equal(laneAt(blind, 120, 0), null);
-  assert.deepEqual(nextTurn(blind, 100, 0), { at: 150, lane: 1 });
-  // The same agent again, after a time without footage.
-  const again = [{ ...blind[0] }, { ...blind[1], lane: 0 }];
-  assert.deepEqual(nextTurn(again, 100, 0), { at: 150, lane: 0 });
+  assert.equal(reelAt(blind, 120, 0), null);
+  assert.deepEqual(nextTurn(blind, 100, 0), { at: 150, reel: 1 });
+  // The same agent again, after a stretch without footage.
+  const again = [{ ...blind[0] }, { ...blind[1], reel: 0 }];
+  assert.deepEqual(nextTurn(again, 100, 0), { at: 150, reel: 0 });
 });
 
-test("footage that ends within a moment of the hand-over goes on with who has the customer then", () => {
-  assert.deepEqual(turnAfter(TRANSFER, 30_014, 0), { at: 30_014, lane: 1 });
-  assert.deepEqual(turnAfter(TRANSFER, 29_990, 0), { at: 29_990, lane: 1 });
+test("footage that ends close to the hand-over is followed by that of the agent who has the customer then", () => {
+  assert.deepEqual(turnAfter(TRANSFER, 30_014, 0), { at: 30_014, reel: 1 });
+  assert.deepEqual(turnAfter(TRANSFER, 29_990, 0), { at: 29_990, reel: 1 });
   assert.equal(turnAfter(TRANSFER, 59_990, 1), null);
   const blind = [
-    { lane: 0, role: "primary", from: 0, to: 100 },
-    { lane: 1, role: "primary", from: 150, to: 300 },
+    { reel: 0, role: "primary", from: 0, to: 100 },
+    { reel: 1, role: "primary", from: 150, to: 300 },
   ];
-  assert.deepEqual(turnAfter(blind, 100, 0), { at: 150, lane: 1 });
+  assert.deepEqual(turnAfter(blind, 100, 0), { at: 150, reel: 1 });
 });
 
-test("a playlist with dates tells media time through a gap, both ways", () => {
+test("a playlist with dates converts media time through a gap, both ways", () => {
   // Four seconds, a gap of three, two seconds.
   const pieces = [
     { start: 0, duration: 2, programDateTime: 100_000 },
@@ -68,16 +68,16 @@ test("a playlist with dates tells media time through a gap, both ways", () => {
     [7000, 4],
     [8500, 5.5],
   ]) {
-    assert.equal(toPlayer(pieces, 100_000, media), player);
-    assert.equal(toMedia(pieces, 100_000, player), media);
+    assert.equal(toVideoTime(pieces, 100_000, media), player);
+    assert.equal(toMediaTime(pieces, 100_000, player), media);
   }
-  assert.equal(toPlayer(pieces, 100_000, 5000), 4, "in the gap: where it begins");
+  assert.equal(toVideoTime(pieces, 100_000, 5000), 4, "in the gap: its start");
   const plain = pieces.map((piece) => ({ ...piece, programDateTime: null }));
-  assert.equal(toPlayer(plain, 100_000, 3500), 3.5);
-  assert.equal(toMedia([], 0, 1.5), 1500);
+  assert.equal(toVideoTime(plain, 100_000, 3500), 3.5);
+  assert.equal(toMediaTime([], 0, 1.5), 1500);
 });
 
-test("times of frames are read from a fragment", () => {
+test("frame times are read from a fragment", () => {
   const box = (name, ...content) => {
     const body = Buffer.concat(content);
     const head = Buffer.alloc(8);
@@ -100,7 +100,7 @@ test("times of frames are read from a fragment", () => {
   ]);
   const bytes = fragment.buffer.slice(fragment.byteOffset, fragment.byteOffset + fragment.length);
   assert.deepEqual(frameTimes(bytes), [2050, 2050, 2100]);
-  // Whatever is cut off or is something else gives less, and no error.
+  // Bytes that are cut off yield fewer times, and no error.
   for (let length = 0; length < fragment.length; length++) frameTimes(bytes.slice(0, length));
 });
 
@@ -221,7 +221,7 @@ test("an interaction is laid out in moments, with missing footage and holds wher
   assert.equal(layout.marks[0].at, 5000);
 });
 
-test("addresses lead there and back", () => {
+test("addresses are written and parsed back", () => {
   const evil = 'a/b?c#d&"<';
   const { view, id, query } = parse(href("interaction", evil, { at: "5", agent: evil }));
   assert.deepEqual([view, id, query.get("at"), query.get("agent")], ["interaction", evil, "5", evil]);
@@ -229,7 +229,7 @@ test("addresses lead there and back", () => {
   assert.equal(parse("#/interaction/%").id, "%");
 });
 
-test("lengths of time are read as they are written", () => {
+test("durations are parsed and formatted", () => {
   for (const [text, ms] of [
     ["62", 62_000],
     ["1:02", 62_000],

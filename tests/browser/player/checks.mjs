@@ -563,7 +563,7 @@ const checks = {
     await page.waitForSelector("dialog.sign-in", { timeout: 30_000 });
     assert.match(
       await page.textContent("dialog.sign-in"),
-      /Your session has ended\. Sign in to go on where you were\./,
+      /Your session has ended\. Sign in to continue where you were\./,
     );
     const before = await moment();
     await signIn(page);

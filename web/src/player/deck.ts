@@ -1,34 +1,33 @@
-// One recording in one video element, through hls.js. It speaks media time in milliseconds; what the playlist makes of that is
-// its own affair. A lost connection and an ended session are waited out here too, since hls.js loads by itself.
+// Plays one recording in a video element, through hls.js. Callers use media time in milliseconds; how the
+// playlist maps to it stays in here. A lost connection and an ended session are handled here too, since
+// hls.js sends its own requests.
 
 import type HlsType from "hls.js";
 import type { ErrorData, HlsConfig } from "hls.js";
-import { currentConnection, lost, renewSession, url, watchConnection } from "../api.ts";
-import { toMedia, toPlayer, type Piece } from "./clock.ts";
-import { frameTimes } from "./frames.ts";
+import { checkConnection, currentConnection, renewSession, url, watchConnection } from "../api.ts";
+import { toMediaTime, toVideoTime, type Piece } from "./media-time.ts";
+import { frameTimes } from "./frame-times.ts";
 
-/** Bytes of screens are few: buffered by time, longer where it is used up faster. */
+/** At normal speed, longer at higher ones. Screens need few bytes, so that seconds are the limit. */
 const BUFFER_S = 20;
-const KEPT_BEHIND_S = 60;
-/** Into a frame, so that rounding does not show the one before. */
+const BACK_BUFFER_S = 60;
+/** How far a seek goes into a frame, so that rounding does not show the frame before. */
 const INTO_FRAME_MS = 1;
-const USUAL_FRAME_MS = 1000 / 30;
-
-export type Trouble = { text: string } | null;
+const DEFAULT_FRAME_MS = 1000 / 30;
 
 export class Deck {
   readonly video = document.createElement("video");
-  /** Called when there is something to tell instead of the picture, and when there no longer is. */
-  onTrouble: (trouble: Trouble) => void = () => {};
+  /** Called with a text to show in place of the picture, and with null once the picture is back. */
+  onTrouble: (text: string | null) => void = () => {};
   private hls: HlsType | null = null;
   private pieces: readonly Piece[] = [];
   private frames = new Map<string, number[]>();
   private sorted: number[] | null = null;
-  /** Media time to be at once the playlist is there. */
+  /** Media time to seek to once the playlist is loaded. */
   private wanted: number | null;
-  /** The player's time of the picture that was shown last. */
+  /** The video element's time of the picture that was shown last. */
   private shown = 0;
-  /** The player's time of the last seek. */
+  /** The video element's time of the last seek. */
   private sought = -1;
   private isLoaded = false;
   private isRepaired = false;
@@ -38,7 +37,7 @@ export class Deck {
   private readonly zeroUtcMs: number;
   private readonly live: boolean;
 
-  /** Starts at `at`, or, where that is null, at the edge of a recording that runs. */
+  /** Starts at the media time `at`, or, if that is null, at the live edge. */
   constructor(recording: string, zeroUtcMs: number, live: boolean, at: number | null) {
     this.recording = recording;
     this.zeroUtcMs = zeroUtcMs;
@@ -62,21 +61,24 @@ export class Deck {
     const { default: Hls } = await import("hls.js/light");
     if (this.ended) return;
     if (!Hls.isSupported()) {
-      this.onTrouble({ text: "This browser cannot play recordings (it lacks Media Source Extensions)." });
+      this.onTrouble(
+        "This browser cannot play recordings because it has no Media Source Extensions. Use a current browser.",
+      );
       return;
     }
     const settings: Partial<HlsConfig> = {
-      // The work is small, and a worker from a blob: URL would need a hole in the content policy.
+      // The work is small, and a worker from a blob: URL would need an exception in the content security
+      // policy.
       enableWorker: false,
       autoStartLoad: false,
       lowLatencyMode: this.live,
       maxBufferLength: BUFFER_S,
       maxMaxBufferLength: 8 * BUFFER_S,
-      backBufferLength: KEPT_BEHIND_S,
-      // What fails is tried again when the server is back, which the page asks for at one place.
-      fragLoadPolicy: { default: policy(20_000) },
-      playlistLoadPolicy: { default: policy(10_000) },
-      manifestLoadPolicy: { default: policy(10_000) },
+      backBufferLength: BACK_BUFFER_S,
+      // Failed loads are repeated when the server is back, which api.ts alone finds out.
+      fragLoadPolicy: { default: loadPolicy(20_000) },
+      playlistLoadPolicy: { default: loadPolicy(10_000) },
+      manifestLoadPolicy: { default: loadPolicy(10_000) },
     };
     const hls = (this.hls = new Hls(settings));
     const { Events } = Hls;
@@ -86,7 +88,7 @@ export class Deck {
       if (this.isLoaded) return;
       this.isLoaded = true;
       if (this.wanted !== null) {
-        const at = toPlayer(this.pieces, this.zeroUtcMs, this.wanted + INTO_FRAME_MS);
+        const at = toVideoTime(this.pieces, this.zeroUtcMs, this.wanted + INTO_FRAME_MS);
         hls.startLoad(at);
         this.video.currentTime = at;
       }
@@ -110,8 +112,8 @@ export class Deck {
   }
 
   /**
-   * The picture is of later than was asked for: browsers take a seek to just before what is buffered for good, though what belongs
-   * there is still on its way.
+   * Whether the picture is of a later time than the seek asked for. Browsers settle a seek to just before the
+   * buffered range on its first picture, although the earlier footage is still loading.
    */
   private get isAhead(): boolean {
     const { paused, currentTime } = this.video;
@@ -132,47 +134,46 @@ export class Deck {
       this.resume();
       return;
     }
-    // Told before hls.js gives up, which it does not while the browser itself says that it is offline.
-    if (data.type === "networkError" && status === 0) void lost();
+    // Before hls.js gives up: while the browser reports itself offline, hls.js never does.
+    if (data.type === "networkError" && status === 0) void checkConnection();
     if (!data.fatal) return;
     if (data.type === "mediaError") {
-      if (this.isRepaired) this.onTrouble({ text: "The browser cannot decode this recording." });
+      if (this.isRepaired) this.onTrouble("The browser cannot decode this recording.");
       else this.hls?.recoverMediaError();
       this.isRepaired = true;
       return;
     }
-    if (status === 404 || status === 410)
-      this.onTrouble({ text: "This recording is not stored on the server." });
-    else if (status === 403) this.onTrouble({ text: "You may not see this recording." });
-    else if (data.type === "networkError") void lost().then(() => this.resume());
-    else this.onTrouble({ text: `Playback failed (${data.details}).` });
+    if (status === 404 || status === 410) this.onTrouble("This recording is not stored on the server.");
+    else if (status === 403) this.onTrouble("You have no access to this recording.");
+    else if (data.type === "networkError") void checkConnection().then(() => this.resume());
+    else this.onTrouble(`Playback failed (${data.details}).`);
   }
 
-  /** Goes on loading after a stop, from wherever it is. */
+  /** Resumes loading after a stop, at the current time. */
   private resume(): void {
     if (this.ended || !this.hls || currentConnection() === "down") return;
     if (this.isLoaded) this.hls.startLoad(-1);
     else this.hls.loadSource(this.source);
   }
 
-  /** Media time of what is shown. */
+  /** Media time of the picture that is shown. */
   get at(): number {
     if (this.wanted !== null && this.video.readyState < 2) return this.wanted;
-    return toMedia(this.pieces, this.zeroUtcMs, this.video.currentTime);
+    return toMediaTime(this.pieces, this.zeroUtcMs, this.video.currentTime);
   }
 
-  /** There is a picture, and it is of the time that was asked for. */
+  /** Whether the picture of the time that was asked for is shown. */
   get isShowing(): boolean {
     return this.video.readyState >= 2 && !this.video.seeking && !this.isAhead;
   }
 
-  /** Media time of the newest footage that can be shown; null while nothing is known. */
+  /** Media time of the newest footage that can be shown; null until hls.js knows it. */
   get edge(): number | null {
     const position = this.hls?.liveSyncPosition;
-    return position ? toMedia(this.pieces, this.zeroUtcMs, position) : null;
+    return position ? toMediaTime(this.pieces, this.zeroUtcMs, position) : null;
   }
 
-  /** Seconds behind the newest footage that can be shown, beyond what is usual. */
+  /** Seconds behind the newest footage that can be shown, beyond the delay that hls.js aims at. */
   get lag(): number {
     const { latency = 0, targetLatency = null } = this.hls ?? {};
     return targetLatency === null ? 0 : latency - targetLatency;
@@ -183,7 +184,7 @@ export class Deck {
       this.wanted = ms;
       return;
     }
-    this.sought = toPlayer(this.pieces, this.zeroUtcMs, ms + INTO_FRAME_MS);
+    this.sought = toVideoTime(this.pieces, this.zeroUtcMs, ms + INTO_FRAME_MS);
     this.video.currentTime = this.sought;
   }
 
@@ -194,7 +195,7 @@ export class Deck {
   }
 
   play(): void {
-    // Refused where the page has had no click yet, or where a seek comes in between; the next call tries again.
+    // Refused before the first click on the page, or if a seek interrupts it; the next call tries again.
     if (this.video.paused) this.video.play().catch(() => {});
   }
 
@@ -202,25 +203,25 @@ export class Deck {
     if (!this.video.paused) this.video.pause();
   }
 
-  /** Media time of the next frame, or the one before, as the fragments on hand say it. */
+  /** Media time of the next or previous frame, from the loaded fragments. */
   neighbor(direction: 1 | -1): number {
     const at = this.at;
     const { times } = this;
-    // Current frame: the last one that began.
+    // The current frame is the last one that has started.
     let current = -1;
     while (current + 1 < times.length && times[current + 1]! <= at + INTO_FRAME_MS / 2) current++;
     const next = current >= 0 ? times[current + direction] : undefined;
-    return next ?? Math.max(0, at + direction * USUAL_FRAME_MS);
+    return next ?? Math.max(0, at + direction * DEFAULT_FRAME_MS);
   }
 
-  /** Media time at which the picture that is shown gives way to the next one; null where that is not known yet. */
+  /** Media time at which the next picture replaces this one; null if that is not loaded yet. */
   get changesAt(): number | null {
     const at = this.at;
     const next = this.times.find((time) => time > at + INTO_FRAME_MS);
     return next ?? null;
   }
 
-  /** Of the frames in all fragments on hand. */
+  /** Media times of the frames in all loaded fragments. */
   private get times(): number[] {
     this.sorted ??= [...this.frames.values()].flat().sort((a, b) => a - b);
     return this.sorted;
@@ -234,7 +235,7 @@ export class Deck {
   }
 }
 
-function policy(withinMs: number): HlsConfig["fragLoadPolicy"]["default"] {
+function loadPolicy(firstByteMs: number): HlsConfig["fragLoadPolicy"]["default"] {
   const retry = { maxNumRetry: 1, retryDelayMs: 300, maxRetryDelayMs: 1000 };
-  return { maxTimeToFirstByteMs: withinMs, maxLoadTimeMs: 60_000, timeoutRetry: retry, errorRetry: retry };
+  return { maxTimeToFirstByteMs: firstByteMs, maxLoadTimeMs: 60_000, timeoutRetry: retry, errorRetry: retry };
 }

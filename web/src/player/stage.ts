@@ -1,18 +1,19 @@
-// The screens: one, which follows the customer from agent to agent, or two side by side in step. It owns the moment that is
-// shown. A deck is made for each recording that is needed, the next one early enough that a hand-over shows no hole.
+// The screens of an interaction: one, which follows the customer from agent to agent, or two side by side in
+// step. The stage owns the moment that is shown. It makes a deck for each recording that is needed, the next
+// one early enough that a hand-over shows no empty picture.
 //
 // All times are moments: milliseconds since the interaction began.
 
 import { h, icon, fill } from "../dom.ts";
 import { Deck } from "./deck.ts";
-import { laneAt, nextTurn, turnAfter, type Span, type Stretch } from "./follow.ts";
+import { reelAt, nextTurn, turnAfter, type Span, type Stretch } from "./follow.ts";
 
 export interface Reel {
   recording: string;
   agent: string;
   name: string;
   zeroUtcMs: number;
-  /** Moments of its media time zero and of its end; the end moves while it is live. */
+  /** Moments of its media time zero and of its end, which moves while it is live. */
   from: number;
   to: number;
   live: boolean;
@@ -24,17 +25,21 @@ export interface Reel {
 export interface StageEvents {
   moved(): void;
   changed(): void;
-  /** Something that the picture cannot say by itself: a jump, an end. */
-  said(text: string): void;
+  /** Reports what the picture does not show by itself: a switch, a jump. */
+  noticed(text: string): void;
 }
 
-const WARM_AHEAD_MS = 6000;
-const DECKS = 3;
+/** How long before a turn its deck is made, at normal speed. */
+const PRELOAD_AHEAD_MS = 6000;
+const MAX_DECKS = 3;
+/** Shorter still stretches are not skipped. */
 const LEAST_SKIP_MS = 1500;
-/** Shown of a still stretch before something moves. */
+/** How much of a still stretch is shown before something moves. */
 const STILL_MARGIN_MS = 400;
+/** Below this distance the side screen plays at the same speed; above the other one it seeks. */
 const IN_STEP_MS = 50;
 const OUT_OF_STEP_MS = 500;
+/** Above this lag a live picture plays faster; above the other one it jumps to the edge. */
 const BEHIND_S = 0.4;
 const FAR_BEHIND_S = 4;
 export const SPEEDS = [0.5, 1, 1.5, 2, 4, 8] as const;
@@ -56,13 +61,13 @@ export class Stage {
   isFollowing = true;
   isSkipping = false;
   rate = 1;
-  /** The reel that is shown; the one beside it. */
+  /** Index of the reel that is shown, and of the one beside it. */
   main: number | null = null;
   side: number | null = null;
-  /** Goes along with a recording that runs. */
+  /** Whether it stays at the live edge. */
   isAtEdge: boolean;
   private tiles = new Map<number, Tile>();
-  /** The picture at which it stops is not known yet. */
+  /** Whether it was paused and the picture at which it stops is not known yet. */
   private isStopping = false;
   private uses = 0;
   private timer = 0;
@@ -76,7 +81,7 @@ export class Stage {
     this.isAtEdge = at === null;
     this.moment = at ?? Math.max(0, ...reels.filter((reel) => reel.live).map((reel) => reel.to));
     this.element.append(this.empty);
-    this.main = this.choose(this.moment);
+    this.main = this.chooseReel(this.moment);
     this.arrange();
     const tick = (): void => {
       this.timer = requestAnimationFrame(tick);
@@ -90,10 +95,10 @@ export class Stage {
     return !!found && found.from <= at && (at < found.to || found.live);
   }
 
-  /** The reel to show at a moment. */
-  private choose(at: number): number | null {
+  /** Returns the reel to show at a moment. */
+  private chooseReel(at: number): number | null {
     if (!this.isFollowing && this.main !== null) return this.main;
-    const followed = laneAt(this.spans, at, this.main);
+    const followed = reelAt(this.spans, at, this.main);
     if (followed !== null) return followed;
     if (this.reelHas(this.main, at)) return this.main;
     const any = this.reels.findIndex((_, index) => this.reelHas(index, at));
@@ -109,8 +114,8 @@ export class Stage {
     this.isAtEdge = false;
     this.isStopping = false;
     this.moment = Math.min(Math.max(0, at), end);
-    this.main = this.choose(this.moment);
-    // To where no screen was recorded: the picture next to it, as it is while playing.
+    this.main = this.chooseReel(this.moment);
+    // If no screen was recorded at this moment, the nearest picture is shown, as during playback.
     this.arrange();
     for (const [index, tile] of this.tiles) {
       if (index === this.main || index === this.side)
@@ -148,25 +153,25 @@ export class Stage {
     this.events.changed();
   }
 
-  /** Shows this agent's screen, whoever has the customer. */
+  /** Stays with this reel, whoever has the customer. */
   watch(reel: number): void {
     this.isFollowing = false;
     if (this.side === reel) this.side = this.main;
     this.main = reel;
-    this.again();
+    this.refresh();
   }
 
   follow(): void {
     this.isFollowing = true;
-    this.again();
+    this.refresh();
   }
 
   pair(reel: number | null): void {
     this.side = reel === this.main ? null : reel;
-    this.again();
+    this.refresh();
   }
 
-  private again(): void {
+  private refresh(): void {
     const wasAtEdge = this.isAtEdge;
     this.seek(this.moment);
     this.isAtEdge = wasAtEdge;
@@ -180,13 +185,15 @@ export class Stage {
     this.seek(this.reels[this.main]!.from + deck.neighbor(direction));
   }
 
-  /** Sixty times a second: where it is, who is next, and whether both are in step. */
+  /**
+   * Runs with every animation frame: updates the moment, turns to the next reel, keeps two screens in step.
+   */
   private tick(): void {
     const main = this.main === null ? null : this.tiles.get(this.main);
     if (!main || this.main === null) return;
     const reel = this.reels[this.main]!;
     if (!this.isPlaying) {
-      // The picture on the screen may be one ahead of the time at which the browser stopped; a seek settles both.
+      // The shown picture may be one ahead of the time at which the browser stopped; a seek aligns them.
       if (this.isStopping && main.deck.isShowing && main.deck.video.paused) {
         this.seek(Math.max(this.moment, reel.from + main.deck.at));
         this.events.changed();
@@ -194,28 +201,31 @@ export class Stage {
       this.reveal();
       return;
     }
-    main.deck.rate = this.isAtEdge ? this.atEdge(main.deck) : this.rate;
+    main.deck.rate = this.isAtEdge ? this.edgeRate(main.deck) : this.rate;
     main.deck.play();
     if (main.deck.isShowing) this.moment = Math.max(this.moment, reel.from + main.deck.at);
     this.reveal();
     this.keepInStep();
-    this.warm();
-    this.turn(reel, main.deck);
+    this.preloadNext();
+    this.advance(reel, main.deck);
     this.events.moved();
   }
 
-  /** A little faster where the live picture is older than it need be; a jump where it is much older. */
-  private atEdge(deck: Deck): number {
+  /**
+   * Returns the speed at the live edge: a little faster if the picture lags behind. Jumps if it lags far
+   * behind.
+   */
+  private edgeRate(deck: Deck): number {
     if (deck.lag > FAR_BEHIND_S && deck.isShowing) this.toEdge();
     return deck.lag > BEHIND_S ? 1.15 : 1;
   }
 
-  /** Goes to another screen, over a stretch without footage, over a still one, or ends. */
-  private turn(reel: Reel, deck: Deck): void {
+  /** Turns to another reel, skips a stretch without footage or a still one, or stops at the end. */
+  private advance(reel: Reel, deck: Deck): void {
     if (this.isFollowing) {
-      const next = laneAt(this.spans, this.moment, this.main);
+      const next = reelAt(this.spans, this.moment, this.main);
       if (next !== null && next !== this.main) {
-        this.events.said(`Now ${this.reels[next]!.name}`);
+        this.events.noticed(`Now showing ${this.reels[next]!.name}`);
         this.show(next);
         return;
       }
@@ -224,10 +234,10 @@ export class Stage {
     if (isOver) {
       const next = this.isFollowing ? turnAfter(this.spans, reel.to, this.main!) : null;
       if (next && next.at - this.moment > 200)
-        this.events.said(`${((next.at - this.moment) / 1000).toFixed(0)} s without footage skipped`);
-      if (next && this.reels[next.lane]) {
+        this.events.noticed(`${((next.at - this.moment) / 1000).toFixed(0)} s without footage skipped`);
+      if (next && this.reels[next.reel]) {
         this.moment = next.at;
-        this.show(next.lane);
+        this.show(next.reel);
       } else this.pause();
       return;
     }
@@ -250,11 +260,11 @@ export class Stage {
     this.events.changed();
   }
 
-  private warm(): void {
+  private preloadNext(): void {
     if (!this.isFollowing) return;
     const next = nextTurn(this.spans, this.moment, this.main);
-    if (!next || next.at - this.moment > WARM_AHEAD_MS * this.rate || this.tiles.has(next.lane)) return;
-    this.tile(next.lane, next.at);
+    if (!next || next.at - this.moment > PRELOAD_AHEAD_MS * this.rate || this.tiles.has(next.reel)) return;
+    this.tile(next.reel, next.at);
   }
 
   private keepInStep(): void {
@@ -268,7 +278,7 @@ export class Stage {
       if (!tile.deck.video.seeking) tile.deck.seek(at);
       tile.deck.play();
     } else {
-      // A little slower or faster until they agree; a jump would be seen.
+      // A little slower or faster until both agree; a jump would be visible.
       tile.deck.rate = this.rate * (Math.abs(off) < IN_STEP_MS ? 1 : off > 0 ? 0.9 : 1.1);
       tile.deck.play();
     }
@@ -293,19 +303,19 @@ export class Stage {
       trouble,
       h("figcaption", {}, icon("screen"), name),
     );
-    deck.onTrouble = (now) => fill(trouble, now?.text);
+    deck.onTrouble = (now) => fill(trouble, now);
     const tile = { deck, element, note, trouble, used: ++this.uses };
     this.tiles.set(reel, tile);
     this.element.append(element);
-    this.drop();
+    this.dropDecks();
     return tile;
   }
 
-  /** Ends the decks that were not used for longest. */
-  private drop(): void {
+  /** Ends the decks that have been unused for longest. */
+  private dropDecks(): void {
     const idle = [...this.tiles].filter(([reel]) => reel !== this.main && reel !== this.side);
     idle.sort((a, b) => a[1].used - b[1].used);
-    for (const [reel, tile] of idle.slice(0, Math.max(0, this.tiles.size - DECKS))) {
+    for (const [reel, tile] of idle.slice(0, Math.max(0, this.tiles.size - MAX_DECKS))) {
       tile.deck.end();
       tile.element.remove();
       this.tiles.delete(reel);
@@ -317,7 +327,7 @@ export class Stage {
     this.reveal();
   }
 
-  /** A screen is shown once it has a picture; until then the one before stays. */
+  /** Shows a screen once it has a picture; until then the previous one stays. */
   private reveal(): void {
     const main = this.main === null ? undefined : this.tiles.get(this.main);
     const wasShown = this.element.querySelector(".screen.main");
@@ -340,10 +350,6 @@ export class Stage {
     }
     this.element.classList.toggle("is-pair", this.side !== null);
     this.empty.hidden = this.tiles.size > 0;
-  }
-
-  say(text: string): void {
-    this.empty.textContent = text;
   }
 
   end(): void {

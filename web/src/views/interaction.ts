@@ -1,20 +1,23 @@
-// One interaction: its screens, its timeline, what is known of its calls, and what people wrote about it. Or a recording alone,
-// which belongs to no interaction yet: then there is nothing to write on.
+// One interaction: its screens, its timeline, its calls, and the notes and labels that people gave it. Or one
+// recording that belongs to no interaction yet; it takes no notes.
 
+import { agentNames } from "../agents.ts";
 import { get, post, postForFile, remove, type Problem } from "../api.ts";
-import { currentSession } from "../api.ts";
 import { fill, h, icon } from "../dom.ts";
-import { clock, day, duration, length, moment, words } from "../format.ts";
+import { duration, moment, stretchLength } from "../format.ts";
 import { setKeys } from "../keys.ts";
 import { SPEEDS, Stage } from "../player/stage.ts";
 import { href, replace, type Route } from "../route.ts";
-import { say } from "../shell.ts";
+import { notify } from "../shell.ts";
 import { Timeline } from "../timeline.ts";
 import type { Interaction, Recording } from "../types.ts";
-import { agentNames } from "../agents.ts";
+import type { InteractionActions } from "./interaction/actions.ts";
+import { Controls } from "./interaction/controls.ts";
+import { drawHead } from "./interaction/head.ts";
+import { interactionKeys } from "./interaction/keys.ts";
 import { layOut, type Layout } from "./interaction/layout.ts";
-import { playerKeys } from "./interaction/keys.ts";
-import { Side } from "./interaction/side.ts";
+import { asInteraction } from "./interaction/lone-recording.ts";
+import { SidePanel } from "./interaction/side-panel.ts";
 import type { View } from "./view.ts";
 
 const LIVE_REFRESH_MS = 2000;
@@ -25,19 +28,18 @@ export function open(main: HTMLElement, route: Route): View {
   return view;
 }
 
-export class InteractionView implements View {
+class InteractionView implements View, InteractionActions {
   stage: Stage | null = null;
   layout: Layout | null = null;
-  data: Interaction | null = null;
-  clipFrom: number | null = null;
-  clipTo: number | null = null;
   readonly timeline: Timeline;
+  private data: Interaction | null = null;
+  private clipFrom: number | null = null;
+  private clipTo: number | null = null;
   private readonly ended = new AbortController();
   private readonly head = h("header", { class: "page-head" });
   private readonly screens = h("section", { class: "stage", ariaLabel: "Screens" });
-  private readonly controls = h("div", { class: "controls", role: "toolbar", ariaLabel: "Playback" });
-  private readonly side: Side;
-  private readonly now = h("output", { class: "now" });
+  private readonly controls: Controls;
+  private readonly sidePanel: SidePanel;
   private readonly main: HTMLElement;
   private readonly route: Route;
   private timer = 0;
@@ -50,285 +52,115 @@ export class InteractionView implements View {
       watch: (reel) => this.stage?.watch(reel),
       pair: (reel) => this.stage?.pair(this.stage.side === reel ? null : reel),
     });
-    this.side = new Side(this);
+    this.controls = new Controls(this);
+    this.sidePanel = new SidePanel(this);
     main.append(
       this.head,
       h(
         "div",
         { class: "watch" },
-        h("div", { class: "watch-main" }, this.screens, this.controls, this.timeline.element),
-        this.side.element,
+        h("div", { class: "watch-main" }, this.screens, this.controls.element, this.timeline.element),
+        this.sidePanel.element,
       ),
     );
-    this.side.element.hidden = this.isAlone;
-    setKeys(playerKeys(this));
+    this.sidePanel.element.hidden = this.isLoneRecording;
+    setKeys(interactionKeys(this));
   }
 
-  get id(): string {
-    return this.route.id;
+  /** The API's path of this interaction. */
+  private get path(): string {
+    return `/interactions/${encodeURIComponent(this.route.id)}`;
   }
 
-  private get isAlone(): boolean {
+  private get isLoneRecording(): boolean {
     return this.route.view === "recording";
   }
 
   async load(): Promise<void> {
     try {
-      this.take(await this.ask(), await agentNames());
+      this.show(await this.fetch(), await agentNames());
     } catch (error) {
       if (this.ended.signal.aborted) return;
-      const missing = (error as Problem).status === 404;
+      const isMissing = (error as Problem).status === 404;
+      const what = this.isLoneRecording ? "recording" : "interaction";
       fill(
         this.main,
         h(
           "div",
           { class: "nothing" },
-          h("h1", {}, missing ? "There is no such interaction" : "It cannot be shown"),
-          h("p", {}, missing ? "It was deleted, or you may not see it." : (error as Error).message),
+          h("h1", {}, isMissing ? `This ${what} does not exist` : `This ${what} cannot be shown`),
+          h("p", {}, isMissing ? "It was deleted, or you have no access to it." : (error as Error).message),
           h("a", { href: href("interactions") }, "Back to the list"),
         ),
       );
     }
   }
 
-  private async ask(): Promise<Interaction> {
-    const id = encodeURIComponent(this.id);
-    if (!this.isAlone) return get<Interaction>(`/interactions/${id}`, {}, this.ended.signal);
-    return alone(await get<Recording>(`/recordings/${id}`, {}, this.ended.signal));
+  private async fetch(): Promise<Interaction> {
+    if (!this.isLoneRecording) return get<Interaction>(this.path, {}, this.ended.signal);
+    const path = `/recordings/${encodeURIComponent(this.route.id)}`;
+    return asInteraction(await get<Recording>(path, {}, this.ended.signal));
   }
 
-  private take(data: Interaction, known: Map<string, string>): void {
+  private show(data: Interaction, names: Map<string, string>): void {
     const isFirst = !this.data;
     this.data = data;
-    this.layout = layOut(data, known, Date.now());
+    this.layout = layOut(data, names, Date.now());
     document.title = `${data.interaction} · Deskreel`;
-    if (isFirst) this.openStage(this.layout);
+    if (isFirst) this.openStage(data, this.layout);
     else if (this.stage) {
       this.stage.reels = this.layout.reels;
       this.stage.spans = this.layout.spans;
     }
-    this.drawHead(data, this.layout);
-    this.drawControls();
+    drawHead(this.head, data, this.layout, !this.isLoneRecording, this);
+    this.controls.draw();
     this.timeline.draw(this.layout.lanes, this.layout.marks, this.layout.length);
     this.timeline.show(this.stage?.main ?? null, this.stage?.side ?? null);
     this.timeline.range(this.clipFrom, this.clipTo);
-    this.side.draw(data, this.layout);
+    this.sidePanel.draw(data, this.layout);
     if (data.live) this.timer = window.setTimeout(() => void this.load(), LIVE_REFRESH_MS);
   }
 
-  private openStage(layout: Layout): void {
+  private openStage(data: Interaction, layout: Layout): void {
     if (!layout.reels.length) {
-      const why = this.data!.footage.find((footage) => footage.missing)?.missing;
-      fill(
-        this.screens,
-        h(
-          "p",
-          { class: "no-footage" },
-          icon("screen"),
-          h("span", {}, why ? `There is no footage: ${why}` : "No screen was recorded."),
-        ),
-      );
+      const why = data.footage.find((footage) => footage.missing)?.missing;
+      const text = why ? `There is no footage: ${why}` : "No screen was recorded.";
+      fill(this.screens, h("p", { class: "no-footage" }, icon("screen"), h("span", {}, text)));
       return;
     }
     const { query } = this.route;
-    const asked = query.get("at");
+    const wanted = query.get("at");
     const isLive = layout.reels.some((reel) => reel.live);
     const first = Math.max(0, Math.min(...layout.reels.map((reel) => reel.from)));
-    const at = asked !== null && Number.isFinite(Number(asked)) ? Number(asked) : isLive ? null : first;
+    const at = wanted !== null && Number.isFinite(Number(wanted)) ? Number(wanted) : isLive ? null : first;
     this.stage = new Stage(layout.reels, layout.spans, at, {
       moved: () => this.moved(),
       changed: () => this.changed(),
-      said: say,
+      noticed: notify,
     });
     const reel = layout.reels.findIndex((reel) => reel.agent === query.get("agent"));
     if (reel >= 0) this.stage.watch(reel);
     if (isLive && at === null) this.stage.play();
     fill(this.screens, this.stage.element);
-    this.stage.element.addEventListener("click", () => this.toggle());
+    this.stage.element.addEventListener("click", () => this.togglePlay());
     this.moved();
-  }
-
-  private drawHead(data: Interaction, layout: Layout): void {
-    const back = h(
-      "button",
-      {
-        class: "quiet",
-        ariaLabel: "Back to the list",
-        title: "Back (Backspace)",
-        on: { click: () => this.back() },
-      },
-      icon("left"),
-    );
-    fill(
-      this.head,
-      back,
-      h(
-        "div",
-        { class: "page-title" },
-        h("h1", {}, layout.agents.join(" → ") || data.interaction),
-        h(
-          "p",
-          { class: "facts" },
-          data.live && h("span", { class: "live-badge" }, "Live"),
-          h("span", {}, `${day(data.started)}, ${clock(data.started)}`),
-          h("span", {}, duration(layout.length)),
-          h(
-            "span",
-            {},
-            [data.direction, data.media]
-              .filter(Boolean)
-              .map((text) => words(text!))
-              .join(" "),
-          ),
-          h("span", { class: "mono" }, data.interaction),
-        ),
-      ),
-      h(
-        "button",
-        {
-          class: "plain",
-          title: "Copy a link to this moment (y)",
-          on: { click: () => void this.copyLink() },
-        },
-        icon("link"),
-        h("span", {}, "Copy link"),
-      ),
-      !this.isAlone &&
-        h(
-          "button",
-          {
-            class: "plain",
-            title: "Download the clip, or all: of the call, or of the screen you chose (d)",
-            on: { click: () => void this.download() },
-          },
-          icon("download"),
-          h("span", { class: "download-text" }, "Download"),
-        ),
-    );
-    if (currentSession()?.role === "agent") {
-      this.head.append(
-        h(
-          "p",
-          { class: "notice-own" },
-          "Your screen was recorded during this contact. You see your own recordings.",
-        ),
-      );
-    }
-  }
-
-  private drawControls(): void {
-    const button = (
-      name: Parameters<typeof icon>[0],
-      label: string,
-      key: string,
-      run: () => void,
-      extra = "",
-    ): HTMLElement =>
-      h(
-        "button",
-        { class: `tool ${extra}`, title: `${label} (${key})`, ariaLabel: label, on: { click: run } },
-        icon(name),
-      );
-    const { stage } = this;
-    if (!stage) {
-      fill(this.controls);
-      this.controls.hidden = true;
-      return;
-    }
-    const toggle = (
-      name: Parameters<typeof icon>[0],
-      label: string,
-      key: string,
-      on: boolean,
-      run: () => void,
-      disabled = false,
-    ): HTMLElement =>
-      h(
-        "button",
-        {
-          class: "tool word",
-          title: `${label} (${key})`,
-          disabled,
-          aria: { pressed: String(on) },
-          on: { click: run },
-        },
-        icon(name),
-        h("span", {}, label),
-      );
-    const speed = h("select", {
-      class: "speed",
-      ariaLabel: "Speed",
-      title: "Speed ([ and ])",
-      on: { change: () => stage.setRate(Number(speed.value)) },
-    });
-    for (const rate of SPEEDS)
-      speed.append(h("option", { value: String(rate), selected: rate === stage.rate }, `${rate}×`));
-    const focused = this.controls.contains(document.activeElement)
-      ? document.activeElement!.getAttribute("title")
-      : null;
-    const isLive = stage.reels.some((reel) => reel.live);
-    fill(
-      this.controls,
-      h(
-        "div",
-        { class: "tools" },
-        button("previous", "Segment before", "p", () => this.segment(-1)),
-        button("frame_back", "One frame back", ",", () => stage.step(-1)),
-        button(
-          stage.isPlaying ? "pause" : "play",
-          stage.isPlaying ? "Pause" : "Play",
-          "Space",
-          () => this.toggle(),
-          "play",
-        ),
-        button("frame_forward", "One frame on", ".", () => stage.step(1)),
-        button("next", "Next segment", "n", () => this.segment(1)),
-      ),
-      this.now,
-      speed,
-      isLive &&
-        h(
-          "button",
-          {
-            class: "tool word live-edge",
-            title: "Go to the live picture (e)",
-            aria: { pressed: String(stage.isAtEdge) },
-            on: { click: () => stage.toEdge() },
-          },
-          h("span", {}, "Live"),
-        ),
-      h(
-        "div",
-        { class: "tools end" },
-        toggle("follow", "Follow the call", "f", stage.isFollowing, () =>
-          stage.isFollowing ? stage.watch(stage.main!) : stage.follow(),
-        ),
-        toggle("pair", "Side by side", "b", stage.side !== null, () => this.pair(), stage.reels.length < 2),
-        toggle("skip", "Skip still", "s", stage.isSkipping, () => this.skip()),
-        button("clip", "Clip begins here", "i", () => this.mark("from")),
-        button("note", "Note on this moment", "m", () => this.write()),
-        button("full", "Full screen", "Shift f", () => this.full()),
-      ),
-    );
-    if (focused) this.controls.querySelector<HTMLElement>(`[title="${CSS.escape(focused)}"]`)?.focus();
   }
 
   private moved(): void {
     const at = this.stage?.moment ?? 0;
     this.timeline.move(at);
-    const text = `${moment(at)} / ${duration(this.layout?.length ?? 0)}`;
-    if (this.now.textContent !== text) this.now.textContent = text;
-    this.side.move(at);
+    this.controls.setPosition(`${moment(at)} / ${duration(this.layout?.length ?? 0)}`);
+    this.sidePanel.move(at);
   }
 
   private changed(): void {
-    this.drawControls();
+    this.controls.draw();
     this.timeline.show(this.stage?.main ?? null, this.stage?.side ?? null);
-    if (this.stage && !this.stage.isPlaying) this.remember();
+    if (this.stage && !this.stage.isPlaying) this.rememberMoment();
   }
 
-  /** The address leads back to what is shown. */
-  private remember(): void {
+  /** Puts the link to what is shown into the address. */
+  private rememberMoment(): void {
     replace(this.link());
   }
 
@@ -336,20 +168,19 @@ export class InteractionView implements View {
     const { stage } = this;
     const query: Record<string, string> = stage ? { at: String(Math.round(stage.moment)) } : {};
     if (stage && !stage.isFollowing && stage.main !== null) query["agent"] = stage.reels[stage.main]!.agent;
-    return href(this.route.view, this.id, query);
+    return href(this.route.view, this.route.id, query);
   }
 
-  toggle(): void {
+  togglePlay(): void {
     if (this.stage?.isPlaying) this.stage.pause();
     else this.stage?.play();
   }
 
-  by(ms: number): void {
+  seekBy(ms: number): void {
     if (this.stage) this.stage.seek(this.stage.moment + ms);
   }
 
-  /** The segment that begins before, or after, what is shown. */
-  segment(direction: 1 | -1): void {
+  goToSegment(direction: 1 | -1): void {
     if (!this.stage || !this.layout) return;
     const starts = [...new Set(this.layout.spans.map((span) => span.from))].sort((a, b) => a - b);
     const at = this.stage.moment;
@@ -358,7 +189,7 @@ export class InteractionView implements View {
     if (to !== undefined) this.stage.seek(to);
   }
 
-  pair(): void {
+  togglePair(): void {
     const { stage } = this;
     if (!stage || stage.main === null) return;
     if (stage.side !== null) return stage.pair(null);
@@ -368,53 +199,53 @@ export class InteractionView implements View {
       .filter(({ index }) => index !== stage.main);
     const beside = others.find(({ reel }) => reel.from < to && reel.to > from) ?? others[0];
     if (beside) stage.pair(beside.index);
-    else say("No other screen was recorded.");
+    else notify("No other screen was recorded.");
   }
 
-  skip(): void {
+  toggleSkipping(): void {
     if (!this.stage) return;
     this.stage.isSkipping = !this.stage.isSkipping;
-    say(this.stage.isSkipping ? "Still stretches are skipped." : "Still stretches are shown.");
-    this.drawControls();
+    notify(this.stage.isSkipping ? "Still parts are skipped." : "Still parts are shown.");
+    this.controls.draw();
   }
 
-  speed(steps: 1 | -1): void {
+  changeSpeed(steps: 1 | -1): void {
     if (!this.stage) return;
     const now = SPEEDS.indexOf(this.stage.rate as (typeof SPEEDS)[number]);
     this.stage.setRate(SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, now + steps))]!);
   }
 
-  mark(edge: "from" | "to"): void {
+  markClip(edge: "from" | "to"): void {
     if (!this.stage) return;
     const at = this.stage.moment;
     if (edge === "from") {
       this.clipFrom = at;
       if (this.clipTo !== null && this.clipTo <= at) this.clipTo = null;
-      say(`The clip begins at ${moment(at)}. Press o where it ends, d to download.`);
+      notify(`The clip starts at ${moment(at)}. Press o where it ends, d to download.`);
     } else {
       this.clipTo = at;
       this.clipFrom = Math.min(this.clipFrom ?? 0, at);
-      say(`The clip lasts ${length(at - this.clipFrom)}. Press d to download it.`);
+      notify(`The clip lasts ${stretchLength(at - this.clipFrom)}. Press d to download it.`);
     }
     this.timeline.range(this.clipFrom, this.clipTo);
   }
 
   async copyLink(): Promise<void> {
-    this.remember();
+    this.rememberMoment();
     try {
       await navigator.clipboard.writeText(new URL(this.link(), location.href).href);
-      say("The link to this moment is on the clipboard.");
+      notify("The link to this moment is on the clipboard.");
     } catch {
-      say("The address of this page is now the link to this moment.");
+      notify("The clipboard is not available. The address of this page is now the link to this moment.");
     }
   }
 
   async download(): Promise<void> {
     const { stage } = this;
-    if (!stage || stage.main === null || this.isAlone) return;
+    if (!stage || stage.main === null || this.isLoneRecording) return;
     const reel = stage.reels[stage.main]!;
     const whole = (at: number): number => Math.max(0, Math.round(at));
-    // What the player shows by itself, over all agents; or the one screen that somebody chose.
+    // The call over all its agents, as the player shows it, or the one screen that the user chose.
     const wanted = stage.isFollowing
       ? { from_ms: whole(this.clipFrom ?? 0), to_ms: this.clipTo === null ? null : whole(this.clipTo) }
       : {
@@ -422,55 +253,54 @@ export class InteractionView implements View {
           from_ms: whole((this.clipFrom ?? reel.from) - reel.from),
           to_ms: whole(Math.min(reel.to, this.clipTo ?? reel.to) - reel.from),
         };
-    const name = stage.isFollowing ? this.id : `${this.id}-${reel.agent}`;
-    say("The clip is being cut…");
+    const name = stage.isFollowing ? this.route.id : `${this.route.id}-${reel.agent}`;
+    notify("Preparing the clip…");
     try {
-      const file = await postForFile(`/interactions/${encodeURIComponent(this.id)}/export`, wanted);
+      const file = await postForFile(`${this.path}/export`, wanted);
       const address = URL.createObjectURL(file);
       h("a", { href: address, download: `${name}.mp4`.replace(/[^\w.-]+/g, "_") }).click();
       setTimeout(() => URL.revokeObjectURL(address), 60_000);
     } catch (error) {
-      say((error as Error).message, "bad");
+      notify((error as Error).message, "bad");
     }
   }
 
-  write(): void {
-    if (this.isAlone) say("Notes can be written once the recording belongs to an interaction.");
-    else this.side.write();
+  startNote(): void {
+    if (this.isLoneRecording) notify("You can add notes once the recording belongs to an interaction.");
+    else this.sidePanel.startNote();
   }
 
-  full(): void {
+  toggleFullScreen(): void {
     if (document.fullscreenElement) void document.exitFullscreen();
     else void this.screens.requestFullscreen();
   }
 
-  back(): void {
+  goBack(): void {
     if (history.length > 1) history.back();
     else location.hash = href("interactions");
   }
 
-  async addNote(text: string, label: string): Promise<void> {
+  async addNote(text: string): Promise<void> {
     const { stage } = this;
     const reel = stage?.main === null || !stage ? null : stage.reels[stage.main]!;
     const at = Math.round((stage?.moment ?? 0) - (reel?.from ?? 0));
-    await post(`/interactions/${encodeURIComponent(this.id)}/notes`, {
-      at_ms: at,
-      recording: reel?.recording ?? null,
-      text,
-      label: label || null,
-    });
+    const note = { at_ms: at, recording: reel?.recording ?? null, text, label: null };
+    await post(`${this.path}/notes`, note);
     await this.reload();
   }
 
   async removeNote(id: string): Promise<void> {
-    await remove(`/interactions/${encodeURIComponent(this.id)}/notes/${encodeURIComponent(id)}`);
+    await remove(`${this.path}/notes/${encodeURIComponent(id)}`);
     await this.reload();
   }
 
-  async label(name: string, isOn: boolean): Promise<void> {
-    const path = `/interactions/${encodeURIComponent(this.id)}/labels`;
-    if (isOn) await post(path, { label: name });
-    else await remove(`${path}/${encodeURIComponent(name)}`);
+  async addLabel(label: string): Promise<void> {
+    await post(`${this.path}/labels`, { label });
+    await this.reload();
+  }
+
+  async removeLabel(label: string): Promise<void> {
+    await remove(`${this.path}/labels/${encodeURIComponent(label)}`);
     await this.reload();
   }
 
@@ -491,39 +321,4 @@ export class InteractionView implements View {
     setKeys([]);
     this.stage?.end();
   }
-}
-
-function alone(recording: Recording): Interaction {
-  const { recording: id, place, ended, live } = recording;
-  const agent = recording.agent ?? place ?? id;
-  const started = recording.started ?? new Date().toISOString();
-  const footage = {
-    recording: id,
-    agent,
-    started,
-    ended,
-    live,
-    withheld: [],
-    gaps: [],
-    still: [],
-    parts: [],
-    missing: null,
-  };
-  return {
-    interaction: id,
-    started,
-    ended,
-    duration_ms: null,
-    media: "",
-    direction: null,
-    agents: [agent],
-    calls: [],
-    labels: [],
-    has_footage: "all",
-    live,
-    held: false,
-    segments: [],
-    footage: [footage],
-    notes: [],
-  };
 }

@@ -1,5 +1,5 @@
-// The list of interactions: filters that live in the address, and rows that are there only while they are seen, so that a
-// hundred thousand cost no more than thirty.
+// The list of interactions. The filters are in the address. Only the visible rows are in the page, so that a
+// hundred thousand interactions cost no more than thirty.
 
 import { get, type Problem } from "../api.ts";
 import { agentNames } from "../agents.ts";
@@ -11,10 +11,10 @@ import type { Page, Summary } from "../types.ts";
 import { Filters } from "./list/filters.ts";
 import type { View } from "./view.ts";
 
-/** The first page is here soon, the next ones are few. */
+/** Rows per request: few at first, to show them soon; more later, to send fewer requests. */
 const FIRST_PAGE = 100;
 const NEXT_PAGE = 500;
-/** Rows above and below what is seen. */
+/** Rows above and below the visible ones. */
 const MARGIN = 12;
 
 export function open(main: HTMLElement, route: Route): View {
@@ -26,7 +26,7 @@ class ListView implements View {
   private next: string | null = null;
   private isLoading = false;
   private selected = -1;
-  private known = new Map<string, string>();
+  private names = new Map<string, string>();
   private request = new AbortController();
   private shownKey = "";
   private readonly filters: Filters;
@@ -50,7 +50,7 @@ class ListView implements View {
         h(
           "div",
           { role: "row", class: "list-row" },
-          column("when", "Began"),
+          column("when", "Started"),
           column("agents", "Agents"),
           column("call", "Call"),
           column("media", "Kind"),
@@ -70,11 +70,11 @@ class ListView implements View {
     );
     this.scroller.addEventListener("scroll", () => this.draw(), { passive: true });
     this.resized.observe(this.scroller);
-    this.keys();
-    void agentNames().then((known) => {
-      this.known = known;
+    this.setListKeys();
+    void agentNames().then((names) => {
+      this.names = names;
       this.shownKey = "";
-      this.filters.offer(known);
+      this.filters.suggestAgents(names);
       this.draw();
     });
     void this.load(true);
@@ -86,8 +86,8 @@ class ListView implements View {
     this.draw();
   });
 
-  private async load(anew: boolean): Promise<void> {
-    if (anew) {
+  private async load(isNewSearch: boolean): Promise<void> {
+    if (isNewSearch) {
       this.request.abort();
       this.request = new AbortController();
       [this.rows, this.next, this.selected, this.shownKey] = [[], null, -1, ""];
@@ -95,11 +95,11 @@ class ListView implements View {
     } else if (this.isLoading || this.next === null) return;
     const { signal } = this.request;
     this.isLoading = true;
-    if (anew) this.status.textContent = "Looking…";
+    if (isNewSearch) this.status.textContent = "Searching…";
     try {
       const query = {
-        ...this.filters.asked(),
-        limit: String(anew ? FIRST_PAGE : NEXT_PAGE),
+        ...this.filters.apiQuery(),
+        limit: String(isNewSearch ? FIRST_PAGE : NEXT_PAGE),
         cursor: this.next ?? undefined,
       };
       const page = await get<Page>("/interactions", query, signal);
@@ -124,13 +124,13 @@ class ListView implements View {
           h(
             "div",
             { role: "cell" },
-            h("h2", {}, "Nothing found"),
+            h("h2", {}, "No interactions found"),
             h(
               "p",
               {},
               this.filters.isSet
                 ? "No interaction matches these filters."
-                : "There are no interactions yet. They appear as soon as calls are recorded.",
+                : "There are no interactions yet. They appear here as soon as calls are recorded.",
             ),
           ),
         ),
@@ -158,9 +158,9 @@ class ListView implements View {
   }
 
   private row(row: Summary, index: number): HTMLElement {
-    const agents = row.agents.map((agent) => this.known.get(agent) ?? agent);
+    const agents = row.agents.map((agent) => this.names.get(agent) ?? agent);
     const kind = row.media === "voice" ? (row.direction === "outbound" ? "outbound" : "inbound") : "chat";
-    const footage = { all: "Recorded", some: "In part", none: "None" }[row.has_footage];
+    const footage = { all: "Recorded", some: "Partly", none: "None" }[row.has_footage];
     const cell = (name: string, ...children: Parameters<typeof h>[2][]): HTMLElement =>
       h("span", { class: `c-${name}`, role: "cell" }, ...children);
     const element = h(
@@ -226,7 +226,7 @@ class ListView implements View {
       ?.focus({ preventScroll: true });
   }
 
-  private keys(): void {
+  private setListKeys(): void {
     const screen = (): number => Math.max(1, Math.floor(this.scroller.clientHeight / this.rowHeight) - 2);
     const group = "List";
     setKeys([
@@ -239,22 +239,22 @@ class ListView implements View {
       {
         group,
         keys: ["ArrowUp", "k"],
-        does: "Interaction before",
+        does: "Previous interaction",
         run: () => this.select(this.selected - 1),
       },
-      { group, keys: ["PageDown"], does: "A page on", run: () => this.select(this.selected + screen()) },
-      { group, keys: ["PageUp"], does: "A page back", run: () => this.select(this.selected - screen()) },
+      { group, keys: ["PageDown"], does: "Next page", run: () => this.select(this.selected + screen()) },
+      { group, keys: ["PageUp"], does: "Previous page", run: () => this.select(this.selected - screen()) },
       { group, keys: ["Home"], does: "Newest", run: () => this.select(0) },
-      { group, keys: ["End"], does: "Oldest that is loaded", run: () => this.select(this.rows.length - 1) },
-      { group, keys: ["Enter"], does: "Open it", run: () => this.select(this.selected) },
-      { group: "Filters", keys: ["/"], does: "To the filters", run: () => this.filters.focus() },
+      { group, keys: ["End"], does: "Oldest one loaded", run: () => this.select(this.rows.length - 1) },
+      { group, keys: ["Enter"], does: "Open", run: () => this.select(this.selected) },
+      { group: "Filters", keys: ["/"], does: "Go to the filters", run: () => this.filters.focus() },
       {
         group: "Filters",
         keys: ["x"],
-        does: "Take all filters off",
+        does: "Remove all filters",
         run: () => (location.hash = href("interactions")),
       },
-      { group: "Page", keys: ["?"], does: "This help", run: () => {} },
+      { group: "Page", keys: ["?"], does: "Show this help", run: () => {} },
     ]);
   }
 

@@ -1,4 +1,4 @@
-// Who is recorded now, asked again every few seconds.
+// The agents who are being recorded, asked for every few seconds.
 
 import { get } from "../api.ts";
 import { agentNames } from "../agents.ts";
@@ -10,7 +10,7 @@ import type { LiveRecording } from "../types.ts";
 import type { View } from "./view.ts";
 
 const REFRESH_MS = 3000;
-const CAPTURE = { live: "Recording", paused: "Paused", masked: "Masked" };
+const CAPTURE_STATES = { live: "Recording", paused: "Paused", masked: "Masked" };
 
 export function open(main: HTMLElement): View {
   document.title = "Live · Deskreel";
@@ -18,16 +18,20 @@ export function open(main: HTMLElement): View {
   const cards = h("ul", { class: "cards" });
   const ended = new AbortController();
   main.append(
-    h("div", { class: "page-head" }, h("div", { class: "page-title" }, h("h1", {}, "Recorded now"), status)),
+    h(
+      "div",
+      { class: "page-head" },
+      h("div", { class: "page-title" }, h("h1", {}, "Being recorded now"), status),
+    ),
     cards,
   );
-  setKeys([{ group: "Page", keys: ["?"], does: "This help", run: () => {} }]);
+  setKeys([{ group: "Page", keys: ["?"], does: "Show this help", run: () => {} }]);
 
   const refresh = async (): Promise<void> => {
-    const known = await agentNames();
+    const names = await agentNames();
     try {
       const answer = await get<{ recordings: LiveRecording[] }>("/live", {}, ended.signal);
-      draw(answer.recordings, known);
+      draw(answer.recordings, names);
     } catch (error) {
       if (ended.signal.aborted) return;
       status.textContent = (error as Error).message;
@@ -36,13 +40,13 @@ export function open(main: HTMLElement): View {
   };
   let timer = 0;
   let drawn = "";
-  const draw = (recordings: LiveRecording[], known: Map<string, string>): void => {
+  const draw = (recordings: LiveRecording[], names: Map<string, string>): void => {
     const count = recordings.length;
     status.textContent = count ? `${count} ${count === 1 ? "agent is" : "agents are"} being recorded` : "";
     const now = JSON.stringify(recordings);
     if (now !== drawn) {
       const focused = (document.activeElement as HTMLElement | null)?.getAttribute("href");
-      fill(cards, ...recordings.map((recording) => card(recording, known)));
+      fill(cards, ...recordings.map((recording) => card(recording, names)));
       if (!count)
         fill(
           cards,
@@ -50,7 +54,7 @@ export function open(main: HTMLElement): View {
             "li",
             { class: "nothing" },
             h("h2", {}, "Nobody is being recorded"),
-            h("p", {}, "As soon as a recording begins it is shown here."),
+            h("p", {}, "Recordings appear here as soon as they start."),
           ),
         );
       if (focused) cards.querySelector<HTMLElement>(`[href="${CSS.escape(focused)}"]`)?.focus();
@@ -70,15 +74,15 @@ export function open(main: HTMLElement): View {
   };
 }
 
-function card(recording: LiveRecording, known: Map<string, string>): HTMLElement {
+function card(recording: LiveRecording, names: Map<string, string>): HTMLElement {
   const { agent, started } = recording;
-  const name = agent === null ? (recording.place ?? recording.recording) : (known.get(agent) ?? agent);
+  const name = agent === null ? (recording.place ?? recording.recording) : (names.get(agent) ?? agent);
   const inner = [
     h(
       "span",
       { class: `card-state ${recording.capture}` },
       h("i", { class: "dot", aria: { hidden: "true" } }),
-      CAPTURE[recording.capture] ?? "Recording",
+      CAPTURE_STATES[recording.capture] ?? "Recording",
     ),
     h("strong", {}, name),
     h("span", { class: "by" }, recording.place ?? ""),

@@ -1,4 +1,4 @@
-// For who runs it: which recorder is away, and which recordings are missing and why.
+// For operators: which recorders are disconnected, and which recordings are missing and why.
 
 import { get, Problem } from "../api.ts";
 import { agentNames } from "../agents.ts";
@@ -10,8 +10,8 @@ import type { Completeness, Recorder } from "../types.ts";
 import type { View } from "./view.ts";
 
 const REFRESH_MS = 5000;
-/** A clock that is further off puts pictures beside the wrong words. */
-const CLOCK_OFF_MS = 200;
+/** A recorder's clock that is further off shows pictures beside the wrong words. */
+const MAX_CLOCK_OFFSET_MS = 200;
 
 export function open(main: HTMLElement): View {
   document.title = "Operations · Deskreel";
@@ -36,20 +36,20 @@ export function open(main: HTMLElement): View {
         ),
       ),
     );
-  const panel = table("Recorders", ["Recorder", "Place", "State", "Does", "Version", "Clock"], recorders);
+  const panel = table("Recorders", ["Recorder", "Place", "State", "Activity", "Version", "Clock"], recorders);
   main.append(
     h("div", { class: "page-head" }, h("div", { class: "page-title" }, h("h1", {}, "Operations"))),
     figures,
     table("Missing recordings", ["When", "Agent", "Interaction", "Why"], missing),
     panel,
   );
-  setKeys([{ group: "Page", keys: ["?"], does: "This help", run: () => {} }]);
+  setKeys([{ group: "Page", keys: ["?"], does: "Show this help", run: () => {} }]);
 
   const refresh = async (): Promise<void> => {
     try {
-      const [known, found, complete] = await Promise.all([
+      const [names, found, complete] = await Promise.all([
         agentNames(),
-        get<{ recorders: Recorder[] }>("/recorders", {}, ended.signal).catch(notForThem),
+        get<{ recorders: Recorder[] }>("/recorders", {}, ended.signal).catch(nullIfForbidden),
         get<Completeness>("/completeness", {}, ended.signal),
       ]);
       panel.hidden = found === null;
@@ -65,10 +65,10 @@ export function open(main: HTMLElement): View {
       fill(
         figures,
         found && figure(list.length - away.length, "recorders connected"),
-        found && figure(away.length, "recorders away", away.length > 0),
+        found && figure(away.length, "recorders disconnected", away.length > 0),
         figure(complete.expected, "recordings expected"),
         figure(complete.captured, "captured"),
-        figure(complete.uploaded, "stored here"),
+        figure(complete.uploaded, "stored"),
         figure(complete.missing.length, "missing", complete.missing.length > 0),
       );
       fill(recorders, ...[...away, ...list.filter((recorder) => recorder.connected)].map(recorderRow));
@@ -79,7 +79,7 @@ export function open(main: HTMLElement): View {
             "tr",
             {},
             h("td", { class: "nowrap" }, `${day(one.at)} ${clock(one.at)}`),
-            h("td", {}, one.agent === null ? "–" : (known.get(one.agent) ?? one.agent)),
+            h("td", {}, one.agent === null ? "–" : (names.get(one.agent) ?? one.agent)),
             h(
               "td",
               { class: "mono" },
@@ -92,7 +92,7 @@ export function open(main: HTMLElement): View {
       if (!complete.missing.length)
         fill(
           missing,
-          h("tr", {}, h("td", { colSpan: 4, class: "by" }, "Every recording that was expected is here.")),
+          h("tr", {}, h("td", { colSpan: 4, class: "by" }, "All expected recordings are stored.")),
         );
     } catch (error) {
       if (ended.signal.aborted) return;
@@ -110,15 +110,15 @@ export function open(main: HTMLElement): View {
   };
 }
 
-/** Supervisors see what is missing of their groups; the machines are the administrators' affair. */
-function notForThem(error: unknown): null {
+/** Supervisors see the missing recordings of their groups; recorders are for administrators only. */
+function nullIfForbidden(error: unknown): null {
   if (error instanceof Problem && error.status === 403) return null;
   throw error;
 }
 
 function recorderRow(recorder: Recorder): HTMLElement {
   const offset = recorder.clock_offset_ms;
-  const seen = recorder.seen ? `, last heard of on ${day(recorder.seen)}, ${clock(recorder.seen)}` : "";
+  const seen = recorder.seen ? `, last seen on ${day(recorder.seen)}, ${clock(recorder.seen)}` : "";
   return h(
     "tr",
     { class: recorder.connected ? "" : "is-away" },
@@ -131,14 +131,14 @@ function recorderRow(recorder: Recorder): HTMLElement {
         "span",
         { class: recorder.connected ? "state-good" : "state-bad" },
         !recorder.connected && icon("warning"),
-        recorder.connected ? "Connected" : `Away${seen}`,
+        recorder.connected ? "Connected" : `Disconnected${seen}`,
       ),
     ),
     h("td", {}, recorder.doing ?? "–"),
     h("td", { class: "mono" }, recorder.version ?? "–"),
     h(
       "td",
-      { class: offset !== null && Math.abs(offset) > CLOCK_OFF_MS ? "number state-bad" : "number" },
+      { class: offset !== null && Math.abs(offset) > MAX_CLOCK_OFFSET_MS ? "number state-bad" : "number" },
       offset === null ? "–" : `${offset > 0 ? "+" : ""}${Math.round(offset)} ms`,
     ),
   );

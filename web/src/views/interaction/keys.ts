@@ -1,55 +1,61 @@
-// What the keys do on an interaction.
+// The keys of an interaction.
 
 import type { Key } from "../../keys.ts";
-import type { InteractionView } from "../interaction.ts";
+import type { InteractionActions } from "./actions.ts";
 
-export function playerKeys(view: InteractionView): Key[] {
-  const key = (
-    group: string,
-    keys: string[],
-    does: string,
-    run: (event: KeyboardEvent) => void,
-    shown?: string[],
-  ): Key => (shown ? { group, keys, does, run, shown } : { group, keys, does, run });
+export function interactionKeys(actions: InteractionActions): Key[] {
+  const watchLane = (event: KeyboardEvent): void => {
+    const lane = actions.layout?.lanes[Number(event.key) - 1];
+    if (lane && lane.reel !== null) actions.stage?.watch(lane.reel);
+  };
   return [
-    key("Playback", [" ", "k"], "Play or pause", () => view.toggle()),
-    key("Playback", ["ArrowLeft"], "5 seconds back", () => view.by(-5000)),
-    key("Playback", ["ArrowRight"], "5 seconds on", () => view.by(5000)),
-    key("Playback", ["j"], "10 seconds back", () => view.by(-10_000)),
-    key("Playback", ["l"], "10 seconds on", () => view.by(10_000)),
-    key("Playback", [","], "One frame back", () => view.stage?.step(-1)),
-    key("Playback", ["."], "One frame on", () => view.stage?.step(1)),
-    key("Playback", ["["], "Slower", () => view.speed(-1)),
-    key("Playback", ["]"], "Faster", () => view.speed(1)),
-    key("Playback", ["s"], "Skip still stretches, or not", () => view.skip()),
-    key("Playback", ["Home", "0"], "To the beginning", () => view.stage?.seek(0)),
-    key("Playback", ["End"], "To the end", () => view.stage?.seek(view.layout?.length ?? 0)),
-    key("Playback", ["e"], "To the live picture", () => view.stage?.toEdge()),
-    key("Agents and segments", ["n", "Shift+ArrowRight"], "Next segment", () => view.segment(1)),
-    key("Agents and segments", ["p", "Shift+ArrowLeft"], "Segment before", () => view.segment(-1)),
-    key("Agents and segments", ["f"], "Follow the call from agent to agent", () => view.stage?.follow()),
-    key("Agents and segments", ["b"], "Two screens side by side, or one", () => view.pair()),
-    key(
-      "Agents and segments",
-      ["1", "2", "3", "4", "5", "6", "7", "8", "9"],
-      "Watch this agent, whoever has the call",
-      (event) => {
-        const lane = view.layout?.lanes[Number(event.key) - 1];
-        if (lane && lane.reel !== null) view.stage?.watch(lane.reel);
-      },
-      ["1", "…", "9"],
-    ),
-    key("Agents and segments", ["+", "="], "Look closer at the timeline", () => view.timeline.zoomBy(1), [
-      "+",
+    ...group("Playback", [
+      { keys: [" ", "k"], does: "Play or pause", run: () => actions.togglePlay() },
+      { keys: ["ArrowLeft"], does: "5 seconds back", run: () => actions.seekBy(-5000) },
+      { keys: ["ArrowRight"], does: "5 seconds forward", run: () => actions.seekBy(5000) },
+      { keys: ["j"], does: "10 seconds back", run: () => actions.seekBy(-10_000) },
+      { keys: ["l"], does: "10 seconds forward", run: () => actions.seekBy(10_000) },
+      { keys: [","], does: "One frame back", run: () => actions.stage?.step(-1) },
+      { keys: ["."], does: "One frame forward", run: () => actions.stage?.step(1) },
+      { keys: ["["], does: "Slower", run: () => actions.changeSpeed(-1) },
+      { keys: ["]"], does: "Faster", run: () => actions.changeSpeed(1) },
+      { keys: ["s"], does: "Skip or show still parts", run: () => actions.toggleSkipping() },
+      { keys: ["Home", "0"], does: "Go to the start", run: () => actions.stage?.seek(0) },
+      { keys: ["End"], does: "Go to the end", run: () => actions.stage?.seek(actions.layout?.length ?? 0) },
+      { keys: ["e"], does: "Go to the live picture", run: () => actions.stage?.toEdge() },
     ]),
-    key("Agents and segments", ["-"], "See more of the timeline", () => view.timeline.zoomBy(-1)),
-    key("This moment", ["m"], "Write a note", () => view.write()),
-    key("This moment", ["y"], "Copy a link to it", () => void view.copyLink()),
-    key("This moment", ["i"], "A clip begins here", () => view.mark("from")),
-    key("This moment", ["o"], "The clip ends here", () => view.mark("to")),
-    key("This moment", ["d"], "Download the clip, or all of this screen", () => void view.download()),
-    key("Page", ["F"], "Full screen", () => view.full(), ["⇧ F"]),
-    key("Page", ["Backspace"], "Back to the list", () => view.back()),
-    key("Page", ["?"], "This help", () => {}),
+    ...group("Agents and segments", [
+      { keys: ["n", "Shift+ArrowRight"], does: "Next segment", run: () => actions.goToSegment(1) },
+      { keys: ["p", "Shift+ArrowLeft"], does: "Previous segment", run: () => actions.goToSegment(-1) },
+      { keys: ["f"], does: "Follow the call from agent to agent", run: () => actions.stage?.follow() },
+      { keys: ["b"], does: "Show two screens side by side, or one", run: () => actions.togglePair() },
+      {
+        keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"],
+        shown: ["1", "…", "9"],
+        does: "Stay with this agent, whoever has the call",
+        run: watchLane,
+      },
+      {
+        keys: ["+", "="],
+        shown: ["+"],
+        does: "Zoom into the timeline",
+        run: () => actions.timeline.zoomBy(1),
+      },
+      { keys: ["-"], does: "Zoom out of the timeline", run: () => actions.timeline.zoomBy(-1) },
+    ]),
+    ...group("This moment", [
+      { keys: ["m"], does: "Add a note", run: () => actions.startNote() },
+      { keys: ["y"], does: "Copy a link", run: () => void actions.copyLink() },
+      { keys: ["i"], does: "Start a clip here", run: () => actions.markClip("from") },
+      { keys: ["o"], does: "End the clip here", run: () => actions.markClip("to") },
+      { keys: ["d"], does: "Download the clip, or everything", run: () => void actions.download() },
+    ]),
+    ...group("Page", [
+      { keys: ["F"], shown: ["⇧ F"], does: "Full screen", run: () => actions.toggleFullScreen() },
+      { keys: ["Backspace"], does: "Back to the list", run: () => actions.goBack() },
+      { keys: ["?"], does: "Show this help", run: () => {} },
+    ]),
   ];
 }
+
+const group = (group: string, keys: Omit<Key, "group">[]): Key[] => keys.map((key) => ({ group, ...key }));

@@ -1,7 +1,7 @@
-// What the server says of an interaction, as the stage and the timeline need it: everything in moments, which are milliseconds
+// Turns the server's answer into what the stage and the timeline show. All times become moments: milliseconds
 // since the interaction began. Pure.
 
-import { cause, length, ROLE } from "../../format.ts";
+import { gapCause, SEGMENT_ROLES, stretchLength } from "../../format.ts";
 import type { Span } from "../../player/follow.ts";
 import type { Reel } from "../../player/stage.ts";
 import type { Bar, Lane, Mark } from "../../timeline.ts";
@@ -12,7 +12,7 @@ export interface Layout {
   spans: Span[];
   lanes: Lane[];
   marks: Mark[];
-  /** Names of agents in the order in which they came. */
+  /** Names of the agents in the order in which they joined. */
   agents: string[];
   length: number;
   name(agent: string): string;
@@ -80,14 +80,14 @@ function reel(footage: Footage, zero: number, name: (agent: string) => string, l
   };
 }
 
-/** The stretch of a segment that has footage. */
+/** Returns the stretch of a segment that has footage, if any. */
 function span(segment: Segment, reels: Reel[], moment: (utc: string) => number, length: number): Span[] {
-  const lane = reels.findIndex((reel) => reel.recording === segment.recording);
-  const found = reels[lane];
+  const reel = reels.findIndex((reel) => reel.recording === segment.recording);
+  const found = reels[reel];
   if (!found) return [];
   const from = Math.max(moment(segment.from), found.from);
   const to = Math.min(segment.to ? moment(segment.to) : length, found.to);
-  return to > from ? [{ lane, role: segment.role, from, to }] : [];
+  return to > from ? [{ reel, role: segment.role, from, to }] : [];
 }
 
 function lane(
@@ -112,14 +112,14 @@ function lane(
     return [
       inside("footage", found, found.live ? "Screen, live" : "Screen", footage.recording),
       ...found.still.map((stretch) =>
-        inside("still", stretch, "Still", `nothing moved for ${length(stretch.to - stretch.from)}`),
+        inside("still", stretch, "Still", `nothing moved for ${stretchLength(stretch.to - stretch.from)}`),
       ),
       ...found.gaps.map((gap, index) =>
         inside(
           "gap",
           gap,
           "Gap",
-          `${length(gap.to - gap.from)} without footage: ${cause(footage.gaps[index]!.cause)}`,
+          `${stretchLength(gap.to - gap.from)} without footage: ${gapCause(footage.gaps[index]!.cause)}`,
         ),
       ),
       ...found.withheld.map((stretch, index) =>
@@ -149,7 +149,7 @@ function lane(
     from: moment(segment.from),
     to: segment.to ? moment(segment.to) : end,
     kind: segment.role,
-    text: ROLE[segment.role] ?? segment.role,
+    text: SEGMENT_ROLES[segment.role] ?? segment.role,
     detail: [segment.call && `call ${segment.call}`, segment.why].filter(Boolean).join(", "),
     call: segment.call,
   }));
@@ -159,7 +159,7 @@ function lane(
       .filter((hold) => !hold.agent || hold.agent === agent)
       .flatMap((hold): Bar[] => {
         const [from, to] = [moment(hold.from), hold.to ? moment(hold.to) : end];
-        // Who was not in the call then did not hold it.
+        // An agent who was not in the call at that time did not hold it.
         const bar = bars.find((bar) => bar.call === call.call && bar.from < to && from < bar.to);
         return bar
           ? [{ from, to, kind: "hold", text: "Hold", detail: `call ${call.call} on hold`, row: bar.row ?? 0 }]
@@ -171,7 +171,7 @@ function lane(
   return { name, place, reel: first < 0 ? null : first, screen, segments: [...bars, ...holds], rows };
 }
 
-/** Gives each bar the first row where it overlaps none before it; says how many rows there are. */
+/** Puts each bar into the first row in which it overlaps no earlier bar; returns the number of rows. */
 function pack(bars: Bar[]): number {
   const ends: number[] = [];
   for (const bar of bars) {

@@ -1,26 +1,19 @@
-// The filters of the list. What is set is in the address and nowhere else, so that a list can be sent to a colleague.
+// The filters of the list. Their values are in the address only, so that a list can be sent to a colleague.
 
 import { get } from "../../api.ts";
 import { fill, h, icon } from "../../dom.ts";
-import { parseDuration } from "../../format.ts";
+import { capital, parseDuration, SEGMENT_ROLES } from "../../format.ts";
 import type { Group } from "../../types.ts";
 
 interface Field {
   name: string;
   title: string;
   input: HTMLInputElement | HTMLSelectElement;
-  /** Shown without asking for more. */
-  first: boolean;
+  /** Shown at once, not among "More filters". */
+  isBasic: boolean;
 }
 
 const MEDIA = ["voice", "chat", "email"];
-const ROLES: [string, string][] = [
-  ["primary", "Call"],
-  ["consult", "Consult"],
-  ["conference", "Conference"],
-  ["after_call_work", "Wrap-up"],
-  ["digital", "Digital"],
-];
 
 export class Filters {
   readonly element: HTMLElement;
@@ -47,18 +40,18 @@ export class Filters {
     const text = (
       name: string,
       title: string,
-      first: boolean,
+      isBasic: boolean,
       more: { type?: string; placeholder?: string; pattern?: string; spellcheck?: boolean } = {},
       list = "",
     ): Field => {
       const input = h("input", { name, autocomplete: "off", ...more });
       if (list) input.setAttribute("list", list);
-      return { name, title, input, first };
+      return { name, title, input, isBasic };
     };
     const choice = (name: string, title: string, options: [string, string][]): Field => ({
       name,
       title,
-      first: false,
+      isBasic: false,
       input: h(
         "select",
         { name },
@@ -66,8 +59,7 @@ export class Filters {
         ...options.map(([value, label]) => h("option", { value }, label)),
       ),
     });
-    const own = (names: string[]): [string, string][] =>
-      names.map((name) => [name, name.charAt(0).toUpperCase() + name.slice(1)]);
+    const capitalized = (names: string[]): [string, string][] => names.map((name) => [name, capital(name)]);
     this.fields = [
       text("agent", "Agent", true, {}, "agents"),
       text("call", "Call", true, { spellcheck: false }),
@@ -75,24 +67,24 @@ export class Filters {
       text("from", "From", true, { type: "date" }),
       text("to", "To", true, { type: "date" }),
       text("group", "Group", false, {}, "groups"),
-      choice("media", "Media", own(MEDIA)),
-      choice("direction", "Direction", own(["inbound", "outbound", "internal"])),
-      choice("role", "Segment", ROLES),
+      choice("media", "Media", capitalized(MEDIA)),
+      choice("direction", "Direction", capitalized(["inbound", "outbound", "internal"])),
+      choice("role", "Segment", Object.entries(SEGMENT_ROLES)),
       text("attached", "Attached data", false, { placeholder: "key=value", spellcheck: false }),
       text("tag", "Tag", false, { placeholder: "name or name=value", spellcheck: false }),
-      text("min", "At least", false, { placeholder: "m:ss", pattern: "\\d+(:\\d{1,2}){0,2}" }),
-      text("max", "At most", false, { placeholder: "m:ss", pattern: "\\d+(:\\d{1,2}){0,2}" }),
+      text("min", "Shortest", false, { placeholder: "m:ss", pattern: "\\d+(:\\d{1,2}){0,2}" }),
+      text("max", "Longest", false, { placeholder: "m:ss", pattern: "\\d+(:\\d{1,2}){0,2}" }),
     ];
     const label = ({ title, input }: Field): HTMLElement =>
       h("label", { class: "filter" }, h("span", {}, title), input);
-    this.more.append(...this.fields.filter((field) => !field.first).map(label));
+    this.more.append(...this.fields.filter((field) => !field.isBasic).map(label));
     const form = h(
       "form",
       { class: "filters", role: "search", ariaLabel: "Filters" },
       h(
         "div",
         { class: "filter-row" },
-        ...this.fields.filter((field) => field.first).map(label),
+        ...this.fields.filter((field) => field.isBasic).map(label),
         h("button", { type: "submit", class: "main small" }, icon("search"), "Find"),
         this.open,
       ),
@@ -102,12 +94,12 @@ export class Filters {
     );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.changed(this.written());
+      this.changed(this.readFields());
     });
-    // A choice has no Enter of its own.
+    // Selects and dates apply at once: Enter does not submit them.
     form.addEventListener("change", (event) => {
       const on = event.target as HTMLInputElement;
-      if (on instanceof HTMLSelectElement || on.type === "date") this.changed(this.written());
+      if (on instanceof HTMLSelectElement || on.type === "date") this.changed(this.readFields());
     });
     this.element = h("div", { class: "filter-bar" }, form, this.chips);
     this.set(query);
@@ -124,16 +116,16 @@ export class Filters {
     this.fields[0]!.input.focus();
   }
 
-  /** Agents to choose from. */
-  offer(known: Map<string, string>): void {
-    fill(this.agents, ...[...known].map(([id, name]) => h("option", { value: id }, name)));
+  /** Offers these agents in the agent field. */
+  suggestAgents(names: Map<string, string>): void {
+    fill(this.agents, ...[...names].map(([id, name]) => h("option", { value: id }, name)));
   }
 
   set(query: URLSearchParams): void {
     this.query = query;
     for (const { name, input } of this.fields) input.value = query.get(name) ?? "";
     const set = this.fields.filter(({ name }) => query.get(name));
-    if (set.some((field) => !field.first)) this.unfold(true);
+    if (set.some((field) => !field.isBasic)) this.unfold(true);
     fill(
       this.chips,
       ...set.map(({ name, title }) =>
@@ -144,7 +136,7 @@ export class Filters {
           h(
             "button",
             {
-              ariaLabel: `Take the filter ${title} off`,
+              ariaLabel: `Remove filter ${title}`,
               on: { click: () => this.changed(without(query, name)) },
             },
             icon("close"),
@@ -160,18 +152,18 @@ export class Filters {
     this.open.setAttribute("aria-expanded", String(isOpen));
   }
 
-  private written(): URLSearchParams {
+  private readFields(): URLSearchParams {
     const query = new URLSearchParams();
     for (const { name, input } of this.fields) if (input.value.trim()) query.set(name, input.value.trim());
     return query;
   }
 
-  /** As the API wants it. Days are those of this time zone. */
-  asked(): Record<string, string | undefined> {
+  /** Returns the query for the API. Days are those of the browser's time zone. */
+  apiQuery(): Record<string, string | undefined> {
     const value = (name: string): string | undefined => this.query.get(name) ?? undefined;
-    const asked: Record<string, string | undefined> = {};
+    const query: Record<string, string | undefined> = {};
     for (const name of ["agent", "call", "label", "group", "media", "direction", "role", "tag"])
-      asked[name] = value(name);
+      query[name] = value(name);
     const midnight = (text: string | undefined, days: number): string | undefined => {
       if (!text) return undefined;
       const date = new Date(`${text}T00:00:00`);
@@ -179,15 +171,15 @@ export class Filters {
       date.setDate(date.getDate() + days);
       return date.toISOString();
     };
-    asked["from"] = midnight(value("from"), 0);
-    asked["to"] = midnight(value("to"), 1);
+    query["from"] = midnight(value("from"), 0);
+    query["to"] = midnight(value("to"), 1);
     const [key, ...rest] = (value("attached") ?? "").split("=");
-    if (key) asked[`attached.${key}`] = rest.join("=");
+    if (key) query[`attached.${key}`] = rest.join("=");
     for (const name of ["min", "max"]) {
       const ms = parseDuration(value(name) ?? "");
-      if (ms !== null) asked[`${name}_ms`] = String(ms);
+      if (ms !== null) query[`${name}_ms`] = String(ms);
     }
-    return asked;
+    return query;
   }
 }
 

@@ -1,23 +1,24 @@
-// Beside the screens: what was written about moments, labels, and what is known of the calls.
+// The panel beside the screens: moments and notes, labels, and the calls with their attached data.
 
 import { currentSession } from "../../api.ts";
 import { fill, h, icon } from "../../dom.ts";
-import { capital, duration, moment, words } from "../../format.ts";
-import { say } from "../../shell.ts";
+import { duration, moment, words } from "../../format.ts";
+import { notify } from "../../shell.ts";
 import type { Interaction } from "../../types.ts";
-import type { InteractionView } from "../interaction.ts";
+import type { InteractionActions } from "./actions.ts";
 import type { Layout } from "./layout.ts";
 
-interface Entry {
+interface MomentEntry {
   at: number;
   element: HTMLElement;
 }
 
-/** Stretches that are no news, and those of which one wants to read why. */
-const COMMON = ["footage", "still"];
-const IN_FULL = ["gap", "missing", "paused", "masked"];
+/** Kinds of stretches that are not listed. */
+const UNLISTED = ["footage", "still"];
+/** Kinds of stretches that are listed with their reason. */
+const WITH_REASON = ["gap", "missing", "paused", "masked"];
 
-export class Side {
+export class SidePanel {
   readonly element = h("aside", { class: "side-panel", ariaLabel: "Notes and details" });
   private readonly moments = h("ol", { class: "moments" });
   private readonly labels = h("div", { class: "labels" });
@@ -26,21 +27,26 @@ export class Side {
   private readonly text = h("textarea", {
     name: "text",
     rows: 2,
-    placeholder: "What happens here?",
+    placeholder: "What is happening here?",
     ariaLabel: "Note on this moment",
     maxLength: 2000,
   });
-  private readonly when = h("span", { class: "when" });
-  private entries: Entry[] = [];
-  private readonly view: InteractionView;
+  private readonly noteMoment = h("span", { class: "when" });
+  private entries: MomentEntry[] = [];
+  private readonly actions: InteractionActions;
 
-  constructor(view: InteractionView) {
-    this.view = view;
+  constructor(actions: InteractionActions) {
+    this.actions = actions;
     this.form = h(
       "form",
       { class: "note-form" },
       this.text,
-      h("div", { class: "row" }, this.when, h("button", { type: "submit", class: "main small" }, "Add note")),
+      h(
+        "div",
+        { class: "row" },
+        this.noteMoment,
+        h("button", { type: "submit", class: "main small" }, "Add note"),
+      ),
     );
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -60,9 +66,9 @@ export class Side {
     );
   }
 
-  /** Begins a note on what is shown. */
-  write(): void {
-    this.view.stage?.pause();
+  /** Pauses and starts a note on the moment that is shown. */
+  startNote(): void {
+    this.actions.stage?.pause();
     this.text.focus();
   }
 
@@ -70,23 +76,23 @@ export class Side {
     const text = this.text.value.trim();
     if (!text) return;
     try {
-      await this.view.addNote(text, "");
+      await this.actions.addNote(text);
       this.text.value = "";
       this.text.blur();
     } catch (error) {
-      say((error as Error).message, "bad");
+      notify((error as Error).message, "bad");
     }
   }
 
   draw(data: Interaction, layout: Layout): void {
-    const notes = data.notes.map((note, index): Entry => {
+    const notes = data.notes.map((note, index): MomentEntry => {
       const { at } = layout.marks[index]!;
       const erase = h(
         "button",
         {
           class: "quiet small",
-          ariaLabel: `Remove the note of ${note.author}`,
-          on: { click: () => void this.attempt(this.view.removeNote(note.id)) },
+          ariaLabel: `Remove the note by ${note.author}`,
+          on: { click: () => void this.attempt(this.actions.removeNote(note.id)) },
         },
         icon("close"),
       );
@@ -102,13 +108,15 @@ export class Side {
       };
     });
     const bars = layout.lanes.flatMap((lane) =>
-      [...lane.screen.filter((bar) => !COMMON.includes(bar.kind)), ...lane.segments].map((bar): Entry => {
-        const text = IN_FULL.includes(bar.kind) ? `${bar.text}: ${bar.detail}` : bar.text;
-        return { at: bar.from, element: this.entry(bar.from, bar.kind, text, lane.name) };
-      }),
+      [...lane.screen.filter((bar) => !UNLISTED.includes(bar.kind)), ...lane.segments].map(
+        (bar): MomentEntry => {
+          const text = WITH_REASON.includes(bar.kind) ? `${bar.text}: ${bar.detail}` : bar.text;
+          return { at: bar.from, element: this.entry(bar.from, bar.kind, text, lane.name) };
+        },
+      ),
     );
     this.entries = [...bars, ...notes].sort((a, b) => a.at - b.at);
-    // A person who reads it with a screen reader, or is about to click, keeps their place.
+    // While the focus is in a list it is not redrawn, so that the user keeps their place.
     if (!this.moments.contains(document.activeElement))
       fill(this.moments, ...this.entries.map(({ element }) => element));
     if (!this.labels.contains(document.activeElement)) this.drawLabels(data);
@@ -127,7 +135,7 @@ export class Side {
       { class: `moment ${kind}` },
       h(
         "button",
-        { class: "moment-go", on: { click: () => this.view.stage?.seek(Math.max(0, at)) } },
+        { class: "moment-go", on: { click: () => this.actions.stage?.seek(Math.max(0, at)) } },
         h("span", { class: "when" }, duration(at)),
         h("span", { class: "what" }, text),
         h("span", { class: "by" }, who),
@@ -146,9 +154,9 @@ export class Side {
     const form = h("form", { class: "label-form" }, input);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const name = input.value.trim();
+      const label = input.value.trim();
       input.blur();
-      if (name) void this.attempt(this.view.label(name, true));
+      if (label) void this.attempt(this.actions.addLabel(label));
     });
     const chip = (label: string): HTMLElement =>
       h(
@@ -158,17 +166,18 @@ export class Side {
         h(
           "button",
           {
-            ariaLabel: `Remove the label ${label}`,
+            ariaLabel: `Remove label ${label}`,
             on: {
               click: (event) => (
-                (event.currentTarget as HTMLElement).blur(), void this.attempt(this.view.label(label, false))
+                (event.currentTarget as HTMLElement).blur(),
+                void this.attempt(this.actions.removeLabel(label))
               ),
             },
           },
           icon("close"),
         ),
       );
-    // Agents see labels and set none.
+    // Agents see labels and cannot change them.
     const mayChange = currentSession()?.role !== "agent";
     const plain = (label: string): HTMLElement => h("span", { class: "chip" }, label);
     fill(
@@ -200,7 +209,7 @@ export class Side {
       ),
       attached.length > 0 &&
         h("dl", {}, ...attached.map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))),
-      call.held.length > 0 && h("p", { class: "by" }, capital(`${call.held.length} × on hold`)),
+      call.held.length > 0 && h("p", { class: "by" }, `${call.held.length} × on hold`),
     );
   }
 
@@ -208,14 +217,14 @@ export class Side {
     try {
       await change;
     } catch (error) {
-      say((error as Error).message, "bad");
+      notify((error as Error).message, "bad");
     }
   }
 
-  /** Marks the last entry that has begun. */
+  /** Marks the last entry that has started at this moment. */
   move(at: number): void {
     const text = `at ${moment(at)}`;
-    if (this.when.textContent !== text) this.when.textContent = text;
+    if (this.noteMoment.textContent !== text) this.noteMoment.textContent = text;
     const now = this.entries.findLast((entry) => entry.at <= at + 50);
     for (const entry of this.entries) entry.element.classList.toggle("is-now", entry === now);
   }

@@ -1,9 +1,9 @@
-// Times of the frames in a stored fragment, for steps of exactly one frame: the picture changes when the screen does, so that
-// no rate tells where the next frame is. Reads `moof` boxes; anything else is passed over.
+// Reads the times of the frames in a stored fragment, for steps of exactly one frame: frames come when the
+// screen changes, so that no frame rate tells where the next one is. Reads `moof` boxes and skips all others.
 
 const TICKS_PER_MS = 90;
 
-/** Presentation times in milliseconds of media time, ascending; of as many fragments as lie in `bytes`. */
+/** Returns the presentation times in all fragments of `bytes`, in milliseconds of media time, ascending. */
 export function frameTimes(bytes: ArrayBuffer): number[] {
   const view = new DataView(bytes);
   const times: number[] = [];
@@ -22,7 +22,7 @@ function* boxes(view: DataView, from: number, to: number, wanted: string): Gener
   for (let at = from; at + 8 <= to; ) {
     const size = view.getUint32(at);
     const end = at + size;
-    // Boxes that reach to the end of a file or are larger than 4 GB are in no fragment of ours.
+    // Our fragments have no box that reaches to the end of the file (size 0) or is larger than 4 GB (size 1).
     if (size < 8 || end > to) return;
     const name = String.fromCharCode(...[4, 5, 6, 7].map((i) => view.getUint8(at + i)));
     if (name === wanted) yield { from: at + 8, to: end };
