@@ -8,6 +8,8 @@
 mod interaction;
 #[path = "support/scenario_file.rs"]
 mod scenario_file;
+#[path = "scenario/seat.rs"]
+mod seat;
 #[path = "scenario/session.rs"]
 mod session;
 
@@ -16,6 +18,11 @@ use scenario_file::check;
 #[test]
 fn interaction() {
     check("interaction", interaction::run);
+}
+
+#[test]
+fn seat() {
+    check("seat", seat::run);
 }
 
 #[test]

@@ -3,19 +3,21 @@
 //! Started in this order, and ended in the reverse one: the recordings' folder is taken and what a crash left in it made
 //! whole; sinks; policies with the events of the day; the seat; feeds; the API. So nobody is told yes before it can be done.
 
-mod acts;
-mod config;
-mod delivery;
+pub mod seat;
+mod supervisor;
+
+pub mod delivery;
+pub mod recording_slots;
+pub mod screen_lock;
+mod spool;
+mod unsettled;
+
+mod desk_events;
+mod event_log;
 mod feeds;
-mod lanes;
 mod listing;
-mod lock;
 mod metrics;
-mod past;
-mod seat;
-mod settled;
-mod stock;
-mod waiting;
+mod pipeline_file;
 
 use std::path::{Path, PathBuf};
 
@@ -34,12 +36,12 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use config::Loaded;
+use event_log::EventLog;
 use feeds::Feeds;
-use lanes::{Lanes, Making};
-use past::Past;
-use seat::{Parts, Reload, Seat, Served};
-use stock::Stock;
+use pipeline_file::LoadedFile;
+use recording_slots::{Equipment, RecordingSlots};
+use spool::SeatSpool;
+use supervisor::{Parts, Reload, Supervisor};
 
 /// Why [`run`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +54,8 @@ pub enum Ended {
 
 /// Runs until SIGTERM or Ctrl-C. A second signal does not wait for recordings to end; the next start recovers them.
 pub fn run(file: &Path) -> Result<Ended> {
-    let kept = config::kept(file)?;
-    let Some(loaded) = config::load(file, &kept)? else { return Ok(Ended::UnusableFile) };
+    let kept = pipeline_file::kept(file)?;
+    let Some(loaded) = pipeline_file::load(file, &kept)? else { return Ok(Ended::UnusableFile) };
     // One thread for everything that waits; sinks, and what may hang, have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
@@ -61,38 +63,45 @@ pub fn run(file: &Path) -> Result<Ended> {
     Ok(Ended::Stopped)
 }
 
-async fn serve(file: &Path, kept: PathBuf, loaded: Loaded) -> Result<()> {
-    let Loaded { graph, catalog, stale } = loaded;
+async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
+    let LoadedFile { graph, catalog, stale } = loaded;
     let directory = graph.recording.directory.clone();
     recover(&directory);
-    let mut stock = Stock::open(&graph, &catalog)?;
-    let unsettled = stock.0.unsettled(graph.policy_rules.late, graph.link.is_some());
+    let mut spool = SeatSpool::open(&graph, &catalog)?;
+    let unsettled = spool.0.unsettled(graph.policy_rules.late, graph.link.is_some());
 
-    let engine = Engine::new(asked(&graph, &catalog)?, graph.policy_rules.clone());
-    let past = Past::open(&directory.join("events.jsonl"), now());
-    let past = past.with_context(|| format!("cannot keep events in {}", directory.display()))?;
+    let engine = Engine::new(policies(&graph, &catalog)?, graph.policy_rules.clone());
+    let events = EventLog::open(&directory.join("events.jsonl"), now())
+        .with_context(|| format!("cannot keep events in {}", directory.display()))?;
     let status = first_status(&graph, stale);
-    let place = status.place.clone();
+    let (link, commands) = open_link(graph.link.clone(), status.place.clone())?;
     let (desk, ends) = Desk::new(status);
-    let (link, commands) = linked(graph.link.clone(), place)?;
     let api = bind(&graph, desk, link.clone()).await?;
     let feed_nodes = graph.feeds.clone();
     let patience = desktop(&graph)?.map(|settings| settings.session);
     let started = Started::with(&graph);
-    let making = Making::new(graph, &catalog)?;
-    let served = link.map(Served::new);
-    let (feeds, events) = Feeds::start(&feed_nodes, &catalog)?;
+    let equipment = Equipment::new(graph, &catalog)?;
+    let (feeds, feed_events) = Feeds::start(&feed_nodes, &catalog)?;
     let reloads = reloads(file.to_owned(), kept, started)?;
-    let lanes = Lanes::new(making);
-    let seat = Seat::new(
-        Parts { engine, past, lanes, stock, unsettled, events, reloads, patience, served, commands },
-        ends,
-    );
+    let slots = RecordingSlots::new(equipment);
+    let parts = Parts {
+        engine,
+        events,
+        slots,
+        spool,
+        unsettled,
+        feeds: feed_events,
+        reloads,
+        patience,
+        link,
+        commands,
+    };
+    let supervisor = Supervisor::new(parts, ends);
     let stop = asked_to_stop()?;
     let (close, closed) = oneshot::channel::<()>();
     let api = api.map(|api| tokio::task::spawn_local(api.run(async move { drop(closed.await) })));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    seat.serve(stop).await;
+    supervisor.serve(stop).await;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     drop(feeds);
     drop(close);
@@ -130,12 +139,12 @@ async fn bind(graph: &Graph, desk: Desk, link: Option<LinkHandle>) -> Result<Opt
 }
 
 /// The policies that are asked here: none where a server decides.
-fn asked(graph: &Graph, catalog: &Catalog) -> Result<Vec<Policy>> {
+fn policies(graph: &Graph, catalog: &Catalog) -> Result<Vec<Policy>> {
     if graph.link.is_some() { Ok(Vec::new()) } else { open_policies(graph, catalog) }
 }
 
 /// The line to the server, where the file has one.
-fn linked(
+fn open_link(
     link: Option<deskreel_pipeline::Link>,
     place: Place,
 ) -> Result<(Option<LinkHandle>, mpsc::Receiver<deskreel_model::link::Command>)> {
@@ -228,13 +237,13 @@ fn reloads(file: PathBuf, kept: PathBuf, started: Started) -> Result<mpsc::Recei
     let (tell, reloads) = mpsc::channel(1);
     tokio::task::spawn_local(async move {
         while hangup.recv().await.is_some() {
-            let read = config::read(&file).and_then(|Loaded { mut graph, catalog, .. }| {
+            let read = pipeline_file::read(&file).and_then(|LoadedFile { mut graph, catalog, .. }| {
                 started.stay(&mut graph);
-                let policies = asked(&graph, &catalog)?;
-                Ok((Making::new(graph, &catalog)?, policies, catalog))
+                let policies = policies(&graph, &catalog)?;
+                Ok((Equipment::new(graph, &catalog)?, policies, catalog))
             });
             if read.is_ok()
-                && let Err(error) = config::keep(&file, &kept)
+                && let Err(error) = pipeline_file::keep(&file, &kept)
             {
                 tracing::warn!(%error, "the pipeline file is not kept for a start with a broken one");
             }

@@ -1,456 +1,442 @@
-//! The loop of the daemon: one seat, its agent, and what is recorded of its screen.
+//! Decides what is recorded at this seat. Pure: no clock, no process, no file, no queue.
 //!
-//! Everything that happens comes in here, one thing after the other: what desktops ask, what recordings tell, time, and a
-//! new pipeline file. Events go through the policies (`deskreel_interaction`), and what those command is done by
-//! [`Lanes`]. What runs is what is *wanted*: a recording that ends though it is still wanted is followed by another.
+//! [`step`] takes one event into the state of the seat and returns the effects to carry out. The loop in `supervisor.rs`
+//! carries them out, and feeds the outcome of an effect back as the next event. What runs is what is *wanted*: a
+//! recording that ends although it is still wanted is followed by another.
+//!
+//! `requests.rs` handles requests of agent desktops, `orders.rs` commands of a server, `recordings.rs` the recording
+//! from its start to its end, and `pending.rs` the replies that wait for an effect to hold.
 
+mod orders;
+mod pending;
 mod recordings;
 mod requests;
-mod server;
 
-pub use server::Served;
+use std::time::Duration;
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-use deskreel_contract::CaptureMode;
-use deskreel_host::Catalog;
-use deskreel_interaction::{Command, Commanded, Engine, Note, Output, Policy};
-use deskreel_model::event::{Event, Kind};
-use deskreel_model::manifest::Cause;
-use deskreel_model::{AgentId, Place, RecordingId, link};
-use deskreel_recorder::{Control, Rest};
-use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
-
-use super::delivery::Progress;
-use super::lanes::{Back, Lanes, Making};
-use super::lock::{self, Lock};
-use super::past::Past;
-use super::settled::Unsettled;
-use super::stock::Stock;
-use super::waiting::Waiting;
-use super::{acts, now};
+use deskreel_contract::{CaptureMode, RecordingAbout};
 use deskreel_desk::news::What;
-use deskreel_desk::status::{Phase, Running, Seated, Status};
-use deskreel_desk::{Ask, Ends};
+use deskreel_desk::status::{Phase, Running, Seated, SpoolStatus, Status};
+use deskreel_desk::{Act, Done, Refused};
+use deskreel_interaction::Commanded;
+use deskreel_model::event::{Event as InteractionEvent, Kind, Request};
+use deskreel_model::link::{self, CommandId, CommandResult};
+use deskreel_model::manifest::{Cause, Outcome};
+use deskreel_model::{AgentId, MediaTime, Place, RecordingId, Utc};
+use deskreel_recorder::{Control, Notice, Rest};
 
-/// How often time is looked at where nothing happens: final segments and the room on disk may wait so long.
-const TICK: Duration = Duration::from_secs(1);
-/// Frames of a recording that count on, captured or skipped, come twice a second.
+use crate::delivery::Progress;
+use crate::desk_events;
+use crate::recording_slots::StartOrder;
+use crate::screen_lock::LockState;
+
+pub use orders::ServerOrders;
+pub use pending::{PendingReplies, ReplyId};
+
+/// A running recording counts frames, captured or skipped, twice a second. Without a new count for this long it is
+/// stalled.
 const STALLED: Duration = Duration::from_secs(5);
-/// For recordings to end when the daemon does. A stop takes two seconds at most.
-const END_LIMIT: Duration = Duration::from_secs(4);
 
-/// Footage that the engine wants to be running.
-struct Wanted {
+/// The time of an event: by the wall clock, and since the daemon started. Limits run by the second, so that a clock
+/// that is set does not move them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Now {
+    pub utc: Utc,
+    pub uptime: Duration,
+}
+
+/// The seat, its agent, and what is recorded there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// As the API, the metrics and the server see it.
+    pub status: Status,
+    wanted: Option<WantedFootage>,
+    /// Set if a server decides instead of policies.
+    server: Option<ServerOrders>,
+    hindrances: Hindrances,
+    deadlines: Deadlines,
+    /// Recordings in a row that ended by themselves.
+    failures: usize,
+    has_standby: bool,
+    /// The daemon ends: nothing begins any more.
+    is_going_down: bool,
+    pending: PendingReplies,
+}
+
+/// Footage that policies or the server want.
+#[derive(Debug, Clone, PartialEq)]
+struct WantedFootage {
     agent: AgentId,
     capture: CaptureMode,
-    /// Why it is footage, and why it takes what it takes of the screen.
+    /// Why footage is wanted, and why in this capture mode.
     why: String,
     capture_why: String,
-    /// The id that a server has given it. A recording that goes on for it has an id of its own.
-    ordered: Option<RecordingId>,
+    /// The id that the server assigned, and whether a recording has it already: one that continues the footage gets an
+    /// id of its own.
+    assigned: Option<RecordingId>,
+    is_assigned_taken: bool,
 }
 
-pub struct Seat {
-    place: Place,
-    engine: Engine,
-    past: Past,
-    lanes: Lanes,
-    told: mpsc::UnboundedReceiver<Back>,
-    events: mpsc::Receiver<Event>,
-    reloads: mpsc::Receiver<Reload>,
-    progress: mpsc::UnboundedReceiver<Progress>,
-    ends: Ends,
-    stock: Stock,
-    status: Status,
-    wanted: Option<Wanted>,
+/// Reasons why nothing could be recorded now, for people.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Hindrances {
     /// Why the last recording could not begin, while it is still wanted.
-    hindered: Option<String>,
-    /// Recordings in a row that ended by themselves, and when to try again.
-    failures: usize,
-    retry_at: Option<Instant>,
+    last_start: Option<String>,
+    /// Why no recording could begin, by the last trial of the encoders.
+    encoders: Option<String>,
+    /// Why the lock state of the session is unknown.
+    lock_unknown: Option<String>,
+}
+
+/// When something is due, as uptime.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Deadlines {
+    /// The next try to begin what is wanted.
+    retry: Option<Duration>,
+    /// The next trial of the encoders.
+    prepare: Option<Duration>,
+    /// The agent known from before this start is logged out then, unless a desktop returns.
+    desktop_return: Option<Duration>,
+    /// A standby that failed is not started again earlier.
+    standby_after: Duration,
     /// When the running recording last counted another frame.
-    grew_at: Instant,
-    /// A standby that failed is not begun again before.
-    no_standby_until: Instant,
-    /// When its encoders are tried out again.
-    prepare_at: Option<Instant>,
-    /// Why no recording could begin, as far as trying its encoders out shows.
-    unready: Option<String>,
-    /// Until then the desktop of the agent whom we remember may come back.
-    orphaned_until: Option<Instant>,
-    /// Why it cannot be seen whether the session is locked.
-    unseen: Option<String>,
-    waiting: Waiting,
-    unsettled: Unsettled,
-    /// Where nothing is recorded while the session is locked.
-    lock: Option<watch::Receiver<Lock>>,
-    /// Where a server decides.
-    served: Option<Served>,
-    commands: mpsc::Receiver<link::Command>,
-    /// That the server has given the recording that runs.
-    tags: BTreeMap<String, String>,
+    grew: Duration,
 }
 
-/// Another pipeline file, without mistakes, or why the one before stays.
-pub type Reload = Result<(Making, Vec<Policy>, Catalog), String>;
-
-/// What a seat is made of.
-pub struct Parts {
-    pub engine: Engine,
-    pub past: (Past, Vec<Event>),
-    pub lanes: (Lanes, mpsc::UnboundedReceiver<Back>),
-    pub stock: (Stock, mpsc::UnboundedReceiver<Progress>),
-    pub unsettled: Unsettled,
-    /// Of feeds that are plugins.
-    pub events: mpsc::Receiver<Event>,
-    pub reloads: mpsc::Receiver<Reload>,
-    /// An agent of before this start whose desktop does not come back for so long is logged out. None where there is no
-    /// desktop feed.
-    pub patience: Option<Duration>,
-    /// Where a server decides, and what it commands.
-    pub served: Option<Served>,
-    pub commands: mpsc::Receiver<link::Command>,
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An event from before this start.
+    Remembered(Box<InteractionEvent>),
+    /// A command that policies derived from the past. Only the last one counts.
+    RememberedCommand(Commanded),
+    /// The past is complete. An agent known from it is logged out after `patience`, unless a desktop returns.
+    Started {
+        patience: Option<Duration>,
+    },
+    /// An event of a feed or a desktop.
+    Entered(Box<InteractionEvent>),
+    /// A policy's command.
+    Commanded(Commanded),
+    /// A server's command. `is_known`: there is a recording with this id on disk.
+    Ordered {
+        command: Box<link::Command>,
+        is_known: bool,
+    },
+    /// All effects of a server's start have been carried out.
+    OrderDue(CommandId),
+    /// A desktop's request.
+    Asked {
+        act: Box<Act>,
+        reply: ReplyId,
+    },
+    /// All effects of a desktop's request have been carried out.
+    AnswerDue {
+        act: Box<Act>,
+        reply: ReplyId,
+    },
+    /// Clients that no longer wait for their replies.
+    GaveUp(Vec<ReplyId>),
+    /// There is room: this recording may begin.
+    Admitted(RecordingId),
+    /// There is no room.
+    NotAdmitted {
+        agent: AgentId,
+        why: String,
+    },
+    Notice(RecordingId, Notice),
+    Ended(RecordingId, Ending),
+    /// A standby ended without becoming a recording.
+    StandbyEnded(Result<(), String>),
+    /// Whether a recording could begin, by a trial of the encoders.
+    Prepared(Result<(), String>),
+    Lock(LockState),
+    Delivery(Progress),
+    /// The state of the spool, and why the running recording has to end for want of room.
+    Room {
+        spool: SpoolStatus,
+        must_end: Option<String>,
+    },
+    /// The pipeline file was read again. `name` is set if it replaces the old one, `error` says what is wrong with it.
+    Reloaded {
+        name: Option<String>,
+        error: Option<String>,
+    },
+    /// Time has passed.
+    Tick,
+    /// The daemon ends.
+    GoingDown,
 }
 
-impl Seat {
-    /// The events of the past are taken in before anything else happens: nothing is done for them but what still holds.
-    pub fn new(parts: Parts, ends: Ends) -> Seat {
-        let status = (**ends.status.borrow()).clone();
-        let (past, remembered) = parts.past;
-        let (lanes, told) = parts.lanes;
-        let (stock, progress) = parts.stock;
-        let mut seat = Seat {
-            place: status.place.clone(),
-            engine: parts.engine,
-            past,
-            lanes,
-            told,
-            events: parts.events,
-            reloads: parts.reloads,
-            ends,
-            stock,
-            progress,
+/// How a recording ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    Sealed {
+        outcome: Outcome,
+        duration: MediaTime,
+        frames: u64,
+        gaps: usize,
+    },
+    /// There is no recording.
+    Failed(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Publish to everybody who listens at the desk.
+    Publish(What),
+    /// Store the event, send it to the server, and ask the policies.
+    PushEvent(Box<InteractionEvent>),
+    /// Check for room, under the assigned id or a new one. `Admitted` or `NotAdmitted` follows.
+    Admit {
+        assigned: Option<RecordingId>,
+        agent: AgentId,
+        why: String,
+    },
+    Begin(StartOrder),
+    Control(RecordingId, Control),
+    /// Capture nothing, or what is wanted again.
+    Rest(Option<Rest>),
+    StandBy,
+    StandDown,
+    /// Try the encoders out. `Prepared` follows.
+    Prepare,
+    StopAll,
+    /// Hand the recording to the sinks, with what it belongs to.
+    Release(RecordingId, RecordingAbout),
+    /// Look at the spool. `Room` follows; `must_end` only if `is_running`.
+    CheckRoom {
+        is_running: bool,
+    },
+    /// Reply to a desktop.
+    Reply(ReplyId, Result<Done, Refused>),
+    /// Answer a server's command.
+    Answer(CommandId, CommandResult),
+    Warn(Warning),
+    /// Take this event in once all effects before it have been carried out.
+    Then(Box<Event>),
+}
+
+/// For the log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Warning {
+    NotStarted {
+        agent: AgentId,
+        why: String,
+    },
+    /// The agent's desktop has not returned since the daemon started.
+    DesktopGone {
+        agent: AgentId,
+    },
+}
+
+impl State {
+    /// A seat before its first event. With `is_served`, a server decides.
+    pub fn new(status: Status, is_served: bool) -> State {
+        let encoders = status.health.problems.first().cloned();
+        State {
             status,
             wanted: None,
-            hindered: None,
+            server: is_served.then(ServerOrders::default),
+            hindrances: Hindrances { encoders, ..Hindrances::default() },
+            deadlines: Deadlines::default(),
             failures: 0,
-            retry_at: None,
-            grew_at: Instant::now(),
-            no_standby_until: Instant::now(),
-            prepare_at: None,
-            unready: Some("the first worker is loading".to_owned()),
-            orphaned_until: None,
-            unseen: None,
-            waiting: Waiting::default(),
-            unsettled: parts.unsettled,
-            lock: None,
-            served: parts.served,
-            commands: parts.commands,
-            tags: BTreeMap::new(),
-        };
-        seat.remember(remembered);
-        if seat.status.agent.is_some() {
-            seat.orphaned_until = parts.patience.map(|patience| Instant::now() + patience);
-        }
-        seat
-    }
-
-    /// Serves until `shutdown` completes; then every recording is ended.
-    pub async fn serve(mut self, shutdown: impl Future<Output = ()>) {
-        self.lanes.prepare();
-        self.watch_lock();
-        self.strive();
-        self.publish();
-        tokio::pin!(shutdown);
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
-            let due = self.due();
-            tokio::select! {
-                // Recordings first: what is asked is then answered by how things stand.
-                biased;
-                Some(back) = self.told.recv() => {
-                    let told = self.lanes.take_back(back);
-                    self.told(told);
-                }
-                () = &mut shutdown => break,
-                Some(Ask { act, reply }) = self.ends.asks.recv() => self.act(act, reply),
-                Some(event) = self.events.recv() => self.take_in(event),
-                Some(command) = self.commands.recv() => self.command(command),
-                Some(reload) = self.reloads.recv() => self.reload(reload),
-                Some(progress) = self.progress.recv() => self.delivered(progress),
-                Some(lock) = changed(&mut self.lock) => self.look_at_lock(lock),
-                () = tokio::time::sleep(due) => self.pass(),
-                _ = tick.tick() => self.pass(),
-            }
-            self.stand_by();
-            self.publish();
-        }
-        self.end().await;
-    }
-
-    /// As the pipeline file says, which may be another one now.
-    pub(super) fn watch_lock(&mut self) {
-        let is_wanted = self.lanes.making().graph.recording.rests_while_locked;
-        match &self.lock {
-            None if is_wanted => self.lock = Some(lock::watch()),
-            Some(_) if !is_wanted => {
-                self.lock = None;
-                self.look_at_lock(Lock { is_locked: false, unseen: None });
-            }
-            _ => {}
+            has_standby: false,
+            is_going_down: false,
+            pending: PendingReplies::default(),
         }
     }
 
-    fn look_at_lock(&mut self, lock: Lock) {
-        self.unseen = lock.unseen;
-        let why = "the session is locked".to_owned();
-        self.lanes.rest(lock.is_locked.then_some(Rest { cause: Cause::Locked, why }));
-        self.look_at_health();
+    /// When the next try to record is due, as uptime.
+    pub fn next_retry(&self) -> Option<Duration> {
+        self.deadlines.retry
     }
 
-    /// Until something is due. The tick comes at the latest.
-    fn due(&self) -> Duration {
-        let engine = self.engine.next_due().map_or(TICK, |due| due.saturating_since(now()));
-        let retry = self.retry_at.map_or(TICK, |at| at.saturating_duration_since(Instant::now()));
-        engine.min(retry)
+    /// Server commands that have not been answered yet.
+    pub fn unanswered(&self) -> Vec<CommandId> {
+        self.pending.commands()
     }
 
-    fn pass(&mut self) {
-        let mut outputs = Vec::new();
-        self.engine.advance(now(), &mut |output| outputs.push(output));
-        self.obey(outputs);
-        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
-            self.retry_at = None;
-            self.strive();
-        }
-        if self.orphaned_until.take_if(|until| *until <= Instant::now()).is_some()
-            && let Some(seated) = &self.status.agent
-            && let Ok(event) = acts::logged_out(&seated.agent, now())
-        {
-            tracing::warn!(agent = %seated.agent, "logged out: the desktop has not come back since the recorder started");
-            self.take_in(event);
-        }
-        for recording in self.unsettled.expired(now()) {
-            self.stock.release(&recording, Default::default());
-        }
-        if self.prepare_at.take_if(|at| *at <= Instant::now()).is_some() && self.lanes.is_idle() {
-            self.lanes.prepare();
-        }
-        self.look_at_link();
-        self.look_at_room();
-        self.look_at_health();
+    fn place(&self) -> &Place {
+        &self.status.place
     }
 
-    /// Healthy is who could record now, and whose footage grows while it should.
-    fn look_at_health(&mut self) {
-        let running = self.status.recording.as_ref();
-        let grows = |running: &&Running| running.phase == Phase::Recording && running.resting.is_none();
-        let stalled = running.filter(grows).filter(|_| self.grew_at.elapsed() > STALLED);
-        let problems = &mut self.status.health.problems;
-        problems.clear();
-        problems.extend(self.status.stale.clone());
-        problems.extend(self.unready.clone());
-        problems.extend(
-            self.unseen.as_ref().map(|why| format!("it cannot be seen whether the session is locked: {why}")),
-        );
-        problems.extend(self.hindered.as_ref().map(|why| format!("a recording could not begin: {why}")));
-        problems.extend(stalled.map(|running| format!("recording {} no longer grows", running.recording)));
-        problems.extend(running.filter(|r| r.disk_full).map(|_| "the disk is full".to_owned()));
+    /// The recording that runs and has not been asked to stop.
+    fn current(&self) -> Option<&Running> {
+        self.status.recording.as_ref().filter(|running| running.phase != Phase::Stopping)
     }
 
-    fn take_in(&mut self, event: Event) {
-        self.past.append(&event, now());
-        self.note_agent(&event);
-        self.tell_server(&event);
-        let mut outputs = Vec::new();
-        self.engine.push(event, &mut |output| outputs.push(output));
-        self.obey(outputs);
+    fn current_id(&self) -> Option<RecordingId> {
+        self.current().map(|running| running.recording.clone())
     }
 
-    fn note_agent(&mut self, event: &Event) {
-        let seated = &mut self.status.agent;
-        match &event.kind {
-            Kind::LoggedIn { agent, .. } if seated.as_ref().is_none_or(|seated| seated.agent != *agent) => {
-                *seated = Some(Seated { agent: agent.clone(), since: event.at });
-                self.tell(What::LoggedIn { agent: agent.clone() });
-            }
-            Kind::LoggedOut { agent } if seated.as_ref().is_some_and(|seated| seated.agent == *agent) => {
-                *seated = None;
-                self.tell(What::LoggedOut { agent: agent.clone() });
-            }
-            _ => {}
-        }
-    }
-
-    /// Events of before this start. Of what they commanded only the last holds.
-    fn remember(&mut self, events: Vec<Event>) {
-        for event in events {
-            match &event.kind {
-                Kind::LoggedIn { agent, .. } => {
-                    self.status.agent = Some(Seated { agent: agent.clone(), since: event.at });
-                }
-                Kind::LoggedOut { agent } => drop(self.status.agent.take_if(|s| s.agent == *agent)),
-                _ => {}
-            }
-            let mut outputs = Vec::new();
-            self.engine.push(event, &mut |output| outputs.push(output));
-            for output in outputs {
-                match output {
-                    Output::Command(commanded) if self.served.is_none() => self.want(&commanded),
-                    other => self.obey(vec![other]),
-                }
-            }
-        }
-    }
-
-    fn obey(&mut self, outputs: Vec<Output>) {
-        for output in outputs {
-            match output {
-                // What is done, the server says.
-                Output::Command(_) if self.served.is_some() => {}
-                Output::Touched(_) => {}
-                Output::Command(commanded) => {
-                    self.want(&commanded);
-                    self.follow(commanded);
-                }
-                Output::Footage(footage) => {
-                    for (recording, folder) in self.unsettled.settle(&footage) {
-                        self.stock.settle(&recording, &folder, &footage);
-                    }
-                }
-                Output::Decided(decided) => {
-                    tracing::info!(agent = %decided.agent, policy = %decided.policy, action = %decided.action,
-                        why = %decided.why, "decided");
-                }
-                Output::Note(Note::PolicyFailed { policy, message, .. }) => {
-                    tracing::warn!(%policy, message, "a policy failed; what it wanted before stands");
-                }
-                Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
-            }
-        }
-    }
-
-    fn want(&mut self, commanded: &Commanded) {
-        let Commanded { agent, command, why, .. } = commanded;
-        match command {
-            Command::Start { capture } => {
-                let (agent, why) = (agent.clone(), why.clone());
-                let capture_why = why.clone();
-                self.wanted = Some(Wanted { agent, capture: *capture, why, capture_why, ordered: None });
-            }
-            Command::Stop => drop(self.wanted.take_if(|wanted| wanted.agent == *agent)),
-            Command::SetMode { capture } => {
-                if let Some(wanted) = self.wanted.as_mut().filter(|wanted| wanted.agent == *agent) {
-                    wanted.capture = *capture;
-                    wanted.capture_why.clone_from(why);
-                }
-            }
-        }
-    }
-
-    /// What was wanted before is not any more.
-    fn begin_anew(&mut self, wanted: Wanted) {
-        let running = self.status.recording.as_ref().filter(|running| running.phase != Phase::Stopping);
-        let running = running.map(|running| running.recording.clone());
-        self.wanted = Some(wanted);
-        self.replace(running);
-    }
-
-    fn replace(&mut self, running: Option<RecordingId>) {
-        if let Some(other) = running {
-            self.stop(&other, "another recording begins");
-        }
-        (self.failures, self.retry_at, self.hindered) = (0, None, None);
-        self.strive();
-    }
-
-    fn follow(&mut self, commanded: Commanded) {
-        let running = self.status.recording.as_ref().filter(|running| running.phase != Phase::Stopping);
-        let running = running.map(|running| running.recording.clone());
-        match (commanded.command, running) {
-            (Command::Start { .. }, running) => self.replace(running),
-            (Command::Stop, Some(recording)) => self.stop(&recording, "nothing wants it any longer"),
-            (Command::SetMode { capture }, Some(recording)) => {
-                self.lanes.control(&recording, Control::SetMode { capture, why: commanded.why });
-            }
-            (Command::Stop | Command::SetMode { .. }, None) => {}
-        }
-    }
-
-    /// Recordings that run are made as they were begun; what is decided from now on, and what begins, goes by the new file.
-    fn reload(&mut self, reload: Reload) {
-        let error = match reload {
-            Ok((making, policies, catalog)) => {
-                let rules = making.graph.policy_rules.clone();
-                self.status.pipeline.clone_from(&making.graph.name);
-                let changed = self.stock.change(&making.graph, &catalog);
-                self.lanes.change(making);
-                self.watch_lock();
-                let mut outputs = Vec::new();
-                self.engine.change(policies, rules, &mut |output| outputs.push(output));
-                self.obey(outputs);
-                changed.err().map(|error| format!("sinks: {error:#}"))
-            }
-            Err(error) => Some(error),
-        };
-        self.status.stale.clone_from(&error);
-        self.tell(What::Reloaded { error });
-    }
-
-    async fn end(&mut self) {
-        self.tell(What::GoingDown);
-        self.wanted = None;
-        if let Some(running) = &mut self.status.recording {
-            running.phase = Phase::Stopping;
-        }
-        self.lanes.stand_down();
-        self.lanes.stop_all();
-        let wait = async {
-            while !self.lanes.is_idle() {
-                let Some(back) = self.told.recv().await else { return };
-                let told = self.lanes.take_back(back);
-                self.told(told);
-                self.publish();
-            }
-        };
-        if tokio::time::timeout(END_LIMIT, wait).await.is_err() {
-            tracing::error!("a recording did not end in time; the next start recovers it");
-        }
-        // Footage that still is wanted goes on at the next start, and its segments become final then.
-        let mut outputs = Vec::new();
-        self.engine.advance(now(), &mut |output| outputs.push(output));
-        let footage = outputs.into_iter().filter(|output| matches!(output, Output::Footage(_)));
-        let footage = footage.collect();
-        self.obey(footage);
-        self.stock.close();
-        self.publish();
-    }
-
-    fn tell(&self, what: What) {
-        tracing::info!(?what, "news");
-        self.ends.news.tell(now(), what);
-    }
-
-    fn publish(&mut self) {
-        self.tell_status();
-        self.ends.status.send_if_modified(|known| {
-            let is_new = **known != self.status;
-            if is_new {
-                *known = self.status.clone().into();
-            }
-            is_new
-        });
+    fn seated(&self) -> Option<&AgentId> {
+        self.status.agent.as_ref().map(|seated| &seated.agent)
     }
 }
 
-/// The lock, once it has changed; never, where it is not looked at.
-async fn changed(lock: &mut Option<watch::Receiver<Lock>>) -> Option<Lock> {
-    match lock {
-        Some(lock) => lock.changed().await.ok().map(|()| lock.borrow_and_update().clone()),
-        None => std::future::pending().await,
+/// Carries `event` out to the end: `perform` does one effect and returns the events that it causes, which are taken in
+/// before the next effect.
+pub fn carry_out(
+    state: &mut State,
+    event: Event,
+    now: &impl Fn() -> Now,
+    perform: &mut impl FnMut(Effect) -> Vec<Event>,
+) {
+    for effect in step(state, event, now()) {
+        let caused = match effect {
+            Effect::Then(event) => vec![*event],
+            effect => perform(effect),
+        };
+        caused.into_iter().for_each(|event| carry_out(state, event, now, perform));
+    }
+}
+
+/// Takes in one event at the time `now`; returns the effects to carry out, in order.
+pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let out = &mut effects;
+    match event {
+        // Nothing is done for the past: what of it still holds is done at `Started`.
+        Event::Remembered(event) => {
+            state.note_agent(&event.kind, event.at, &mut Vec::new());
+            return effects;
+        }
+        Event::RememberedCommand(commanded) => {
+            state.want(&commanded);
+            return effects;
+        }
+        Event::Started { patience } => {
+            let limit = patience.filter(|_| state.status.agent.is_some());
+            state.deadlines.desktop_return = limit.map(|patience| now.uptime + patience);
+            state.strive(out);
+        }
+        Event::Entered(event) => {
+            state.note_agent(&event.kind, event.at, out);
+            out.push(Effect::PushEvent(event));
+        }
+        Event::Commanded(commanded) => {
+            state.want(&commanded);
+            state.follow(commanded, out);
+        }
+        Event::Ordered { command, is_known } => state.ordered(*command, is_known, out),
+        Event::OrderDue(command) => state.answer_start(command, out),
+        Event::Asked { act, reply } => state.asked(act, reply, now, out),
+        Event::AnswerDue { act, reply } => state.answer(*act, reply, now, out),
+        Event::GaveUp(replies) => state.pending.forget(&replies),
+        Event::Admitted(recording) => state.begin(recording, now, out),
+        Event::NotAdmitted { agent, why } => state.not_started(agent, why, now, out),
+        Event::Notice(recording, notice) => state.notice(recording, notice, now, out),
+        Event::Ended(recording, ending) => state.ended(recording, ending, now, out),
+        Event::StandbyEnded(result) => state.standby_ended(result, now),
+        Event::Prepared(result) => state.prepared(result, now),
+        Event::Lock(LockState { is_locked, unknown }) => {
+            state.hindrances.lock_unknown = unknown;
+            let why = "the session is locked".to_owned();
+            out.push(Effect::Rest(is_locked.then_some(Rest { cause: Cause::Locked, why })));
+        }
+        Event::Delivery(progress) => out.extend(delivery_news(progress).map(Effect::Publish)),
+        Event::Room { spool, must_end } => state.check_room(spool, must_end, out),
+        Event::Reloaded { name, error } => state.reloaded(name, error, out),
+        Event::Tick => state.tick(now, out),
+        Event::GoingDown => {
+            out.push(Effect::Publish(What::GoingDown));
+            state.wanted = None;
+            state.is_going_down = true;
+            state.has_standby = false;
+            state.status.recording.iter_mut().for_each(|running| running.phase = Phase::Stopping);
+            out.extend([Effect::StandDown, Effect::StopAll]);
+        }
+    }
+    state.keep_standby(now, out);
+    state.judge_health(now);
+    effects
+}
+
+impl State {
+    fn note_agent(&mut self, kind: &Kind, at: Utc, out: &mut Vec<Effect>) {
+        match kind {
+            Kind::LoggedIn { agent, .. } if self.seated() != Some(agent) => {
+                self.status.agent = Some(Seated { agent: agent.clone(), since: at });
+                out.push(Effect::Publish(What::LoggedIn { agent: agent.clone() }));
+            }
+            Kind::LoggedOut { agent } if self.seated() == Some(agent) => {
+                self.status.agent = None;
+                out.push(Effect::Publish(What::LoggedOut { agent: agent.clone() }));
+            }
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let is_over = |at: &mut Duration| *at <= now.uptime;
+        if self.deadlines.retry.take_if(is_over).is_some() {
+            self.strive(out);
+        }
+        if self.deadlines.desktop_return.take_if(is_over).is_some()
+            && let Some(agent) = self.seated().cloned()
+            && let Ok(event) = desk_events::logged_out(&agent, now.utc)
+        {
+            out.push(Effect::Warn(Warning::DesktopGone { agent }));
+            out.push(Effect::Then(Box::new(Event::Entered(Box::new(event)))));
+        }
+        if self.status.recording.is_none() && self.deadlines.prepare.take_if(is_over).is_some() {
+            out.push(Effect::Prepare);
+        }
+        self.end_hold(now, out);
+        out.push(Effect::CheckRoom { is_running: self.current().is_some() });
+    }
+
+    fn reloaded(&mut self, name: Option<String>, error: Option<String>, out: &mut Vec<Effect>) {
+        if let Some(name) = name {
+            self.status.pipeline = name;
+            // The new file's standby replaces the old one.
+            self.has_standby = false;
+        }
+        self.status.stale.clone_from(&error);
+        out.push(Effect::Publish(What::Reloaded { error }));
+    }
+
+    /// Healthy means that a recording could begin now, and that a running one grows.
+    fn judge_health(&mut self, now: Now) {
+        let Hindrances { last_start, encoders, lock_unknown } = &self.hindrances;
+        let running = self.status.recording.as_ref();
+        let should_grow = |running: &&Running| running.phase == Phase::Recording && running.resting.is_none();
+        let is_stalled = now.uptime.saturating_sub(self.deadlines.grew) > STALLED;
+        let stalled = running.filter(should_grow).filter(|_| is_stalled);
+        let problems = [
+            self.status.stale.clone(),
+            encoders.clone(),
+            lock_unknown.as_ref().map(|why| format!("the lock state of the session is unknown: {why}")),
+            last_start.as_ref().map(|why| format!("a recording could not begin: {why}")),
+            stalled.map(|running| format!("recording {} has stopped growing", running.recording)),
+            running.filter(|running| running.disk_full).map(|_| "the disk is full".to_owned()),
+        ];
+        self.status.health.problems = problems.into_iter().flatten().collect();
+    }
+}
+
+fn delivery_news(progress: Progress) -> Option<What> {
+    match progress {
+        Progress::Delivered { sink, recording, place } => {
+            Some(What::Delivered { recording, sink: sink.to_string(), place })
+        }
+        Progress::Refused { sink, recording, reason } => {
+            Some(What::RefusedBySink { recording, sink: sink.to_string(), reason })
+        }
+        Progress::Failed { .. } | Progress::Left { .. } | Progress::Fragment { .. } => None,
+    }
+}
+
+/// Whether this request asks for less of the screen than everything.
+fn hides(request: &Request) -> bool {
+    matches!(request, Request::Pause { .. } | Request::Mask { .. })
+}
+
+/// The capture mode as a word in a message.
+fn word(capture: CaptureMode) -> &'static str {
+    match capture {
+        CaptureMode::Live => "live",
+        CaptureMode::Masked => "masked",
+        CaptureMode::Paused => "paused",
     }
 }

@@ -1,55 +1,98 @@
-//! What is recorded: begun when it is wanted, ended when it is not, and begun again when it ended by itself.
+//! The recording: begun when it is wanted, ended when it is not, and begun again when it ended by itself.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use deskreel_contract::RecordingAbout;
+use deskreel_desk::news::What;
+use deskreel_desk::status::{Phase, Running, SpoolStatus};
+use deskreel_interaction::{Command, Commanded};
 use deskreel_model::manifest::Outcome;
 use deskreel_model::{AgentId, MediaTime, RecordingId};
-use deskreel_recorder::{Control, Error, Finished, Notice};
+use deskreel_recorder::{Control, Notice};
 
-use super::Seat;
-use crate::delivery::Progress;
-use crate::lanes::{Order, Told};
-use crate::now;
-use deskreel_desk::news::What;
-use deskreel_desk::status::{Phase, Running};
+use super::{Effect, Ending, Now, State, WantedFootage, Warning};
+use crate::recording_slots::StartOrder;
 
-/// Before a recording that failed is tried again: the first, second, ... time; the last repeats.
-const PAUSES_S: [u64; 5] = [0, 1, 2, 5, 15];
+/// Pauses before a failed recording is tried again, in seconds: before the first, second, ... retry. The last repeats.
+const RETRY_PAUSES_S: [u64; 5] = [0, 1, 2, 5, 15];
 
-/// Before it is tried again whether a recording could begin: screens and drivers come up later than services.
+/// Pause before the encoders or a standby are tried again: screens and drivers come up later than services.
 const PREPARE_PAUSE: Duration = Duration::from_secs(15);
 
-impl Seat {
-    /// Begins what is wanted and does not run.
-    pub(super) fn strive(&mut self) {
-        let is_running =
-            self.status.recording.as_ref().is_some_and(|running| running.phase != Phase::Stopping);
-        let Some(wanted) = self.wanted.as_ref().filter(|_| !is_running) else { return };
+impl State {
+    // What is wanted.
+
+    pub(super) fn want(&mut self, commanded: &Commanded) {
+        let Commanded { agent, command, why, .. } = commanded;
+        match command {
+            Command::Start { capture } => {
+                self.wanted = Some(WantedFootage {
+                    agent: agent.clone(),
+                    capture: *capture,
+                    why: why.clone(),
+                    capture_why: why.clone(),
+                    assigned: None,
+                    is_assigned_taken: false,
+                });
+            }
+            Command::Stop => drop(self.wanted.take_if(|wanted| wanted.agent == *agent)),
+            Command::SetMode { capture } => {
+                if let Some(wanted) = self.wanted.as_mut().filter(|wanted| wanted.agent == *agent) {
+                    wanted.capture = *capture;
+                    wanted.capture_why.clone_from(why);
+                }
+            }
+        }
+    }
+
+    /// Brings the recording in line with a policy's command.
+    pub(super) fn follow(&mut self, commanded: Commanded, out: &mut Vec<Effect>) {
+        match (commanded.command, self.current_id()) {
+            (Command::Start { .. }, _) => self.replace(out),
+            (Command::Stop, Some(recording)) => self.stop(&recording, "nothing wants it any longer", out),
+            (Command::SetMode { capture }, Some(recording)) => {
+                out.push(Effect::Control(recording, Control::SetMode { capture, why: commanded.why }));
+            }
+            (Command::Stop | Command::SetMode { .. }, None) => {}
+        }
+    }
+
+    /// Ends the running recording, which is no longer wanted, and begins the wanted one.
+    pub(super) fn replace(&mut self, out: &mut Vec<Effect>) {
+        if let Some(other) = self.current_id() {
+            self.stop(&other, "another recording begins", out);
+        }
+        self.failures = 0;
+        self.deadlines.retry = None;
+        self.hindrances.last_start = None;
+        self.strive(out);
+    }
+
+    // From start to end.
+
+    /// Begins what is wanted and does not run yet.
+    pub(super) fn strive(&mut self, out: &mut Vec<Effect>) {
+        let Some(wanted) = self.wanted.as_ref().filter(|_| self.current().is_none()) else { return };
+        let assigned = wanted.assigned.clone().filter(|_| !wanted.is_assigned_taken);
+        out.push(Effect::Admit { assigned, agent: wanted.agent.clone(), why: wanted.why.clone() });
+    }
+
+    pub(super) fn begin(&mut self, recording: RecordingId, now: Now, out: &mut Vec<Effect>) {
+        let Some(wanted) = &self.wanted else { return };
         let (agent, capture, why) = (wanted.agent.clone(), wanted.capture, wanted.why.clone());
-        // The first one has the id that the server gave; what goes on for it has another.
-        let ordered = wanted.ordered.clone().filter(|id| !self.folder(id).exists());
-        let recording = ordered.unwrap_or_else(deskreel_recorder::new_id);
-        if let Err(hindrance) = self.stock.admit(&recording, &agent, &why) {
-            return self.not_started(agent, hindrance);
-        }
-        let since = now();
-        if self.served.is_none() {
-            self.unsettled.began(recording.clone(), agent.clone(), since, self.folder(&recording));
-        }
-        self.tell(What::Starting {
+        out.push(Effect::Publish(What::Starting {
             recording: recording.clone(),
             agent: agent.clone(),
             capture,
             why: why.clone(),
-        });
+        }));
         self.status.recording = Some(Running {
             recording: recording.clone(),
             agent: agent.clone(),
             phase: Phase::Starting,
             capture,
             why: why.clone(),
-            since,
+            since: now.utc,
             media: MediaTime::ZERO,
             frames: Default::default(),
             bytes: 0,
@@ -58,115 +101,65 @@ impl Seat {
             resting: None,
             encoder: None,
         });
-        self.waiting.begun(&recording, capture);
-        self.lanes.begin(Order { recording, agent, place: self.place.clone(), capture, why });
+        self.pending.begun(&recording, capture, out);
+        self.has_standby = false;
+        out.push(Effect::Begin(StartOrder { recording, agent, place: self.place().clone(), capture, why }));
     }
 
-    /// While an agent is here and nothing is recorded, the last moments are kept in memory, where the file says so.
-    pub(super) fn stand_by(&mut self) {
-        match (&self.status.agent, &self.status.recording) {
-            (Some(_), None) if self.no_standby_until <= Instant::now() => self.lanes.stand_by(),
-            (None, _) => self.lanes.stand_down(),
-            (Some(_), _) => {}
-        }
-    }
-
-    fn folder(&self, recording: &RecordingId) -> PathBuf {
-        self.lanes.making().graph.recording.directory.join(recording.as_str())
-    }
-
-    /// It is tried again for as long as it is wanted.
-    fn not_started(&mut self, agent: AgentId, why: String) {
-        tracing::warn!(%agent, why, "a recording could not begin");
-        let pause = PAUSES_S[(self.failures + 1).min(PAUSES_S.len() - 1)];
+    /// A start failed, or a recording ended by itself. It is tried again for as long as it is wanted.
+    pub(super) fn not_started(&mut self, agent: AgentId, why: String, now: Now, out: &mut Vec<Effect>) {
+        out.push(Effect::Warn(Warning::NotStarted { agent: agent.clone(), why: why.clone() }));
+        let pause = RETRY_PAUSES_S[(self.failures + 1).min(RETRY_PAUSES_S.len() - 1)];
         self.failures += 1;
         self.status.counts.failed += 1;
-        self.retry_at = Some(Instant::now() + Duration::from_secs(pause));
-        if self.hindered.as_ref() != Some(&why) {
-            self.tell(What::NotStarted { agent, why: why.clone() });
+        self.deadlines.retry = Some(now.uptime + Duration::from_secs(pause));
+        if self.hindrances.last_start.as_ref() != Some(&why) {
+            out.push(Effect::Publish(What::NotStarted { agent, why: why.clone() }));
         }
-        self.hindered = Some(why);
+        self.hindrances.last_start = Some(why);
     }
 
-    pub(super) fn stop(&mut self, recording: &RecordingId, why: &str) {
-        self.lanes.control(recording, Control::Stop);
+    pub(super) fn stop(&mut self, recording: &RecordingId, why: &str, out: &mut Vec<Effect>) {
+        out.push(Effect::Control(recording.clone(), Control::Stop));
         if let Some(running) = self.status.recording.as_mut().filter(|r| r.recording == *recording) {
             running.phase = Phase::Stopping;
         }
-        self.tell(What::Stopping { recording: recording.clone(), why: why.to_owned() });
+        out.push(Effect::Publish(What::Stopping { recording: recording.clone(), why: why.to_owned() }));
     }
 
-    pub(super) fn told(&mut self, told: Told) {
-        match told {
-            Told::Notice(recording, notice) => self.notice(&recording, notice),
-            Told::Ended(recording, result) => self.ended(recording, result),
-            Told::StoodDown(Ok(())) => {}
-            Told::StoodDown(Err(error)) => {
-                tracing::warn!(%error, "nothing of before a recording is kept");
-                self.no_standby_until = Instant::now() + PREPARE_PAUSE;
-            }
-            Told::Ready(ready) => {
-                if ready.is_ok() {
-                    tracing::info!("ready");
-                }
-                self.unready = ready.err().map(|error| format!("a recording could not begin: {error}"));
-                self.prepare_at = self.unready.as_ref().map(|_| Instant::now() + PREPARE_PAUSE);
-                self.look_at_health();
-            }
-        }
-    }
-
-    /// What happened to a delivery.
-    pub(super) fn delivered(&mut self, progress: Progress) {
-        match progress {
-            Progress::Delivered { sink, recording, place } => {
-                self.tell(What::Delivered { recording, sink: sink.to_string(), place });
-            }
-            Progress::Refused { sink, recording, reason } => {
-                self.tell(What::RefusedBySink { recording, sink: sink.to_string(), reason });
-            }
-            Progress::Failed { sink, recording, reason } => {
-                tracing::warn!(%sink, recording, reason, "not delivered; it is tried again");
-            }
-            Progress::Left { recording } => tracing::info!(%recording, "has left the spool"),
-            Progress::Fragment { .. } => {}
-        }
-    }
-
-    fn notice(&mut self, recording: &RecordingId, notice: Notice) {
-        let id = recording.clone();
-        self.stock.notice(recording, &notice);
-        let running = self.status.recording.as_mut().filter(|running| running.recording == *recording);
+    /// What the running recording reports.
+    pub(super) fn notice(&mut self, recording: RecordingId, notice: Notice, now: Now, out: &mut Vec<Effect>) {
+        let running = self.status.recording.as_mut().filter(|running| running.recording == recording);
         match (notice, running) {
+            (Notice::Began { .. }, _) => self.take_assigned(&recording),
             (Notice::Resting { cause }, Some(running)) => running.resting = Some(cause),
             (Notice::Recording { zero, .. }, Some(running)) if running.phase == Phase::Starting => {
                 running.resting = None;
                 running.phase = Phase::Recording;
                 running.since = zero.unwrap_or(running.since);
-                (self.failures, self.hindered, self.unready) = (0, None, None);
-                self.grew_at = Instant::now();
+                self.failures = 0;
+                (self.hindrances.last_start, self.hindrances.encoders) = (None, None);
+                self.deadlines.grew = now.uptime;
                 self.status.counts.started += 1;
-                self.look_at_health();
-                self.tell(What::Started { recording: id });
+                out.push(Effect::Publish(What::Started { recording }));
             }
             (Notice::Recording { .. }, Some(running)) => {
                 running.resting = None;
-                self.grew_at = Instant::now();
+                self.deadlines.grew = now.uptime;
             }
             (Notice::ModeHolds { at, capture }, running) => {
-                if let Some(running) = running {
-                    running.capture = capture;
-                }
+                running.into_iter().for_each(|running| running.capture = capture);
                 let why = self.wanted.as_ref().map_or(String::new(), |wanted| wanted.capture_why.clone());
-                self.tell(What::ModeHolds { recording: id, capture, media: at, why });
-                self.waiting.mode_holds(recording, capture);
+                let id = recording.clone();
+                out.push(Effect::Publish(What::ModeHolds { recording: id, capture, media: at, why }));
+                self.pending.mode_holds(&recording, capture, out);
             }
             (Notice::Incident { at, cause, detail }, _) => {
-                self.tell(What::Incident { recording: id, media: at, cause, detail });
+                out.push(Effect::Publish(What::Incident { recording, media: at, cause, detail }));
             }
             (Notice::Status(status), Some(running)) => {
                 if running.frames.captured != status.frames.captured {
-                    self.grew_at = Instant::now();
+                    self.deadlines.grew = now.uptime;
                 }
                 running.media = status.at;
                 running.frames = status.frames;
@@ -181,56 +174,85 @@ impl Seat {
         }
     }
 
-    fn ended(&mut self, recording: RecordingId, result: Result<Finished, Error>) {
-        let was = self.status.recording.take_if(|running| running.recording == recording);
-        let agent = was.as_ref().map(|running| running.agent.clone());
-        let failure = match &result {
-            Ok(finished) => self.sealed(&recording, finished),
-            Err(error) => Some(error.to_string()),
-        };
-        self.unsettled.ended(&recording, now());
-        self.stock.ended(&recording, &result);
-        self.release_served(&recording, agent.as_ref().map(ToString::to_string));
-        self.waiting.sealed(&recording);
-        if was.is_none_or(|running| running.phase == Phase::Stopping) {
-            return self.strive();
-        }
-        // It ended by itself. What still is wanted begins again, at once the first time.
-        let why = failure.unwrap_or_else(|| "the source has nothing more to give".to_owned());
-        if let Some(agent) = agent.filter(|_| self.wanted.is_some()) {
-            self.not_started(agent, why);
+    fn take_assigned(&mut self, recording: &RecordingId) {
+        if let Some(wanted) = &mut self.wanted {
+            wanted.is_assigned_taken |= wanted.assigned.as_ref() == Some(recording);
         }
     }
 
-    /// Why it is a failure, if it is one.
-    fn sealed(&mut self, recording: &RecordingId, finished: &Finished) -> Option<String> {
-        let manifest = &finished.manifest;
-        let outcome = manifest.outcome.clone().unwrap_or(Outcome::Recovered);
-        let duration = manifest.tracks.iter().filter_map(|track| track.end()).max();
-        self.status.counts.sealed += 1;
-        self.tell(What::Sealed {
-            recording: recording.clone(),
-            outcome: outcome.clone(),
-            duration: duration.unwrap_or(MediaTime::ZERO),
-            frames: manifest.tracks.iter().map(|track| track.frames().encoded).sum(),
-            gaps: manifest.tracks.iter().map(|track| track.gaps.len()).sum(),
-        });
-        match outcome {
-            Outcome::Failed { failure } => Some(failure.to_string()),
-            _ => None,
+    pub(super) fn ended(&mut self, recording: RecordingId, ending: Ending, now: Now, out: &mut Vec<Effect>) {
+        let ended = self.status.recording.take_if(|running| running.recording == recording);
+        let agent = ended.as_ref().map(|running| running.agent.clone());
+        let failure = match ending {
+            Ending::Sealed { outcome, duration, frames, gaps } => {
+                self.status.counts.sealed += 1;
+                let failure = match &outcome {
+                    Outcome::Failed { failure } => Some(failure.to_string()),
+                    _ => None,
+                };
+                let recording = recording.clone();
+                out.push(Effect::Publish(What::Sealed { recording, outcome, duration, frames, gaps }));
+                failure
+            }
+            Ending::Failed(why) => Some(why),
+        };
+        if let Some(server) = &mut self.server {
+            // The server knows what the recording belongs to; nothing has to become final here.
+            let about = RecordingAbout {
+                agent: agent.as_ref().map(ToString::to_string),
+                place: Some(self.status.place.to_string()),
+                tags: server.take_tags(),
+                ..RecordingAbout::default()
+            };
+            out.push(Effect::Release(recording.clone(), about));
         }
+        self.pending.sealed(&recording, out);
+        if ended.is_none_or(|running| running.phase == Phase::Stopping) {
+            return self.strive(out);
+        }
+        // It ended by itself. If it is still wanted, another begins: without a pause the first time.
+        let why = failure.unwrap_or_else(|| "the source has nothing more to deliver".to_owned());
+        if let Some(agent) = agent.filter(|_| self.wanted.is_some()) {
+            self.not_started(agent, why, now, out);
+        }
+    }
+
+    // What surrounds it.
+
+    /// Keeps the last moments in memory while an agent is here and nothing is recorded.
+    pub(super) fn keep_standby(&mut self, now: Now, out: &mut Vec<Effect>) {
+        match (&self.status.agent, &self.status.recording) {
+            _ if self.is_going_down => {}
+            (Some(_), None) if !self.has_standby && self.deadlines.standby_after <= now.uptime => {
+                self.has_standby = true;
+                out.push(Effect::StandBy);
+            }
+            (None, _) if self.has_standby => {
+                self.has_standby = false;
+                out.push(Effect::StandDown);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn standby_ended(&mut self, result: Result<(), String>, now: Now) {
+        self.has_standby = false;
+        if result.is_err() {
+            self.deadlines.standby_after = now.uptime + PREPARE_PAUSE;
+        }
+    }
+
+    pub(super) fn prepared(&mut self, result: Result<(), String>, now: Now) {
+        self.hindrances.encoders = result.err().map(|error| format!("a recording could not begin: {error}"));
+        self.deadlines.prepare = self.hindrances.encoders.as_ref().map(|_| now.uptime + PREPARE_PAUSE);
     }
 
     /// A recording that takes the last of the disk ends while its end can still be written.
-    pub(super) fn look_at_room(&mut self) {
-        self.stock.refresh(&mut self.status.spool);
-        let Some(running) = &self.status.recording else { return };
-        if running.phase != Phase::Stopping
-            && let Some(why) = self.stock.must_end()
-        {
-            let recording = running.recording.clone();
-            self.hindered = Some(why.clone());
-            self.stop(&recording, &why);
+    pub(super) fn check_room(&mut self, spool: SpoolStatus, must_end: Option<String>, out: &mut Vec<Effect>) {
+        self.status.spool = spool;
+        if let (Some(why), Some(recording)) = (must_end, self.current_id()) {
+            self.hindrances.last_start = Some(why.clone());
+            self.stop(&recording, &why, out);
         }
     }
 }

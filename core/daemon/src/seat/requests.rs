@@ -1,103 +1,110 @@
-//! What desktops ask: each request becomes an event, and is answered once it is so.
+//! Requests of agent desktops. Each becomes an event, and is answered once it holds or once it is clear that it will
+//! not.
 
 use deskreel_contract::CaptureMode;
+use deskreel_desk::{Act, Done, Refused};
 use deskreel_model::Fault;
 use deskreel_model::event::Request;
 
-use super::Seat;
-use crate::waiting::{Reply, Until, word};
-use crate::{acts, now};
-use deskreel_desk::status::Phase;
-use deskreel_desk::{Act, Done, Refused};
+use super::pending::{Condition, Waiter};
+use super::{Effect, Event, Now, ReplyId, State, hides, word};
+use crate::desk_events;
 
-impl Seat {
-    pub(super) fn act(&mut self, act: Act, reply: Reply) {
-        let at = now();
-        let seated = self.status.agent.as_ref().map(|seated| seated.agent.clone());
-        let event = match &act {
+impl State {
+    pub(super) fn asked(&mut self, act: Box<Act>, reply: ReplyId, now: Now, out: &mut Vec<Effect>) {
+        let at = now.utc;
+        let seated = self.seated().cloned();
+        let event = match &*act {
             Act::LogIn { agent, seat } => {
-                self.orphaned_until = None;
+                self.deadlines.desktop_return = None;
                 if let Some(other) = seated.filter(|seated| seated != agent)
-                    && let Ok(event) = acts::logged_out(&other, at)
+                    && let Ok(event) = desk_events::logged_out(&other, at)
                 {
-                    self.take_in(event);
+                    out.push(Effect::Then(Box::new(Event::Entered(Box::new(event)))));
                 }
-                acts::logged_in(agent, seat, &self.place, at)
+                desk_events::logged_in(agent, seat, self.place(), at)
             }
             Act::Request { agent, .. } if seated.as_ref() != Some(agent) => {
-                return drop(reply.send(Err(Refused::NotLoggedIn(agent.clone()))));
+                return out.push(Effect::Reply(reply, Err(Refused::NotLoggedIn(agent.clone()))));
             }
-            // Whoever logs out twice is out.
+            // An agent who is not here is logged out already.
             Act::LogOut { agent } if seated.as_ref() != Some(agent) => {
-                return drop(reply.send(Ok(Done::default())));
+                return out.push(Effect::Reply(reply, Ok(Done::default())));
             }
-            Act::LogOut { agent } => acts::logged_out(agent, at),
+            Act::LogOut { agent } => desk_events::logged_out(agent, at),
             Act::Tell(event) => Ok((**event).clone()),
-            Act::Request { agent, request } => acts::requested(agent, request, at),
+            Act::Request { agent, request } => desk_events::requested(agent, request, at),
         };
         match event {
-            Ok(event) => self.take_in(event),
+            Ok(event) => {
+                out.push(Effect::Then(Box::new(Event::Entered(Box::new(event)))));
+                out.push(Effect::Then(Box::new(Event::AnswerDue { act, reply })));
+            }
             Err(error) => {
                 let reason = error.to_string();
-                return drop(reply.send(Err(Refused::Failed { fault: Fault::Bug, reason })));
+                out.push(Effect::Reply(reply, Err(Refused::Failed { fault: Fault::Bug, reason })));
             }
-        }
-        match act {
-            Act::Request { request, .. } => {
-                if let Some(reply) = self.answer_served(&request, reply) {
-                    self.answer(&request, reply);
-                }
-            }
-            _ => drop(reply.send(Ok(self.done()))),
         }
     }
 
-    /// Answers a request once it is so, or says why it is not going to be.
-    fn answer(&mut self, request: &Request, reply: Reply) {
-        let refuse = |reply: Reply, refused| drop(reply.send(Err(refused)));
-        let not_allowed = |text: &str| Refused::NotAllowed(text.to_owned());
-        let running = self.status.recording.as_ref();
-        let current = running.filter(|running| running.phase != Phase::Stopping);
-        match (request, current) {
-            (Request::Start | Request::Tag { .. }, Some(_)) => drop(reply.send(Ok(self.done()))),
-            (Request::Start, None) => match (&self.hindered, &self.wanted) {
-                (Some(why), Some(_)) => {
-                    refuse(reply, Refused::Failed { fault: Fault::Device, reason: why.clone() });
+    /// Policies have decided on the request by now.
+    pub(super) fn answer(&mut self, act: Act, reply: ReplyId, now: Now, out: &mut Vec<Effect>) {
+        match act {
+            Act::Request { request, .. } => {
+                if !self.hold(&request, reply, now, out) {
+                    self.answer_request(&request, reply, out);
                 }
-                _ => refuse(reply, not_allowed("the policies of the pipeline file forbid it")),
+            }
+            _ => out.push(Effect::Reply(reply, Ok(self.done()))),
+        }
+    }
+
+    fn answer_request(&mut self, request: &Request, reply: ReplyId, out: &mut Vec<Effect>) {
+        let not_allowed = |text: &str| Err(Refused::NotAllowed(text.to_owned()));
+        let answer = match (request, self.current()) {
+            (Request::Start | Request::Tag { .. }, Some(_)) => Ok(self.done()),
+            (Request::Start, None) => match (&self.hindrances.last_start, &self.wanted) {
+                (Some(why), Some(_)) => Err(Refused::Failed { fault: Fault::Device, reason: why.clone() }),
+                _ => not_allowed("the policies of the pipeline file forbid it"),
             },
             (Request::Stop, Some(running)) => {
-                let why = format!("it goes on: {}", running.why);
-                refuse(reply, Refused::NotAllowed(why));
+                Err(Refused::NotAllowed(format!("it continues: {}", running.why)))
             }
-            (Request::Stop, None) => match running {
-                Some(stopping) => self.waiting.push(Until::Sealed(stopping.recording.clone()), reply),
-                None => refuse(reply, Refused::NothingRecorded),
+            (Request::Stop, None) => match &self.status.recording {
+                Some(stopping) => {
+                    let condition = Condition::Sealed(stopping.recording.clone());
+                    return self.pending.push(condition, Waiter::Desktop(reply));
+                }
+                None => Err(Refused::NothingRecorded),
             },
-            (Request::Tag { .. } | Request::Pause { .. } | Request::Mask { .. } | Request::Resume, None) => {
-                refuse(reply, Refused::NothingRecorded);
-            }
+            (_, None) => Err(Refused::NothingRecorded),
             (Request::Pause { .. } | Request::Mask { .. } | Request::Resume, Some(running)) => {
                 let wanted = self.wanted.as_ref().map_or(CaptureMode::Live, |wanted| wanted.capture);
                 let is_hidden = wanted != CaptureMode::Live;
-                let asks_to_hide = !matches!(request, Request::Resume);
-                if is_hidden != asks_to_hide {
-                    let why = match is_hidden {
-                        true => format!("it stays {}: something else still asks for that", word(wanted)),
-                        false => "`pause = \"ignore\"` in [policy] of the pipeline file".to_owned(),
-                    };
-                    refuse(reply, Refused::NotAllowed(why));
-                } else if running.capture == wanted && running.phase == Phase::Recording {
-                    drop(reply.send(Ok(self.done())));
+                if is_hidden && !hides(request) {
+                    Err(Refused::NotAllowed(format!(
+                        "it stays {}: something else asks for that",
+                        word(wanted)
+                    )))
+                } else if !is_hidden && hides(request) {
+                    not_allowed("`pause = \"ignore\"` in [policy] of the pipeline file")
+                } else if running.capture == wanted && self.is_recording() {
+                    Ok(self.done())
                 } else {
-                    self.waiting.push(Until::ModeHolds(running.recording.clone(), wanted), reply);
+                    let condition = Condition::ModeHolds(running.recording.clone(), wanted);
+                    return self.pending.push(condition, Waiter::Desktop(reply));
                 }
             }
-        }
+        };
+        out.push(Effect::Reply(reply, answer));
+    }
+
+    fn is_recording(&self) -> bool {
+        self.status.recording.as_ref().is_some_and(|r| r.phase == deskreel_desk::status::Phase::Recording)
     }
 
     fn done(&self) -> Done {
-        let running = self.status.recording.as_ref().filter(|running| running.phase != Phase::Stopping);
+        let running = self.current();
         Done {
             recording: running.map(|running| running.recording.clone()),
             capture: running.map(|running| running.capture),

@@ -19,22 +19,22 @@ const LONGEST: usize = 1 << 20;
 /// Bytes at which the file is written anew, without what is too old.
 const REWRITE_AT: u64 = 4 << 20;
 
-pub struct Past {
+pub struct EventLog {
     path: PathBuf,
     file: File,
     size: u64,
 }
 
-impl Past {
+impl EventLog {
     /// Gives the events that may still matter, in the order in which they came.
-    pub fn open(path: &Path, now: Utc) -> io::Result<(Past, Vec<Event>)> {
+    pub fn open(path: &Path, now: Utc) -> io::Result<(EventLog, Vec<Event>)> {
         let events = match File::open(path) {
             Ok(file) => read(file, now.minus(KEPT)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
-        let past = Past::write(path, &events)?;
-        Ok((past, events))
+        let log = EventLog::write(path, &events)?;
+        Ok((log, events))
     }
 
     pub fn append(&mut self, event: &Event, now: Utc) {
@@ -48,18 +48,18 @@ impl Past {
 
     fn rewrite(&mut self, now: Utc) -> io::Result<()> {
         let events = read(File::open(&self.path)?, now.minus(KEPT));
-        *self = Past::write(&self.path, &events)?;
+        *self = EventLog::write(&self.path, &events)?;
         Ok(())
     }
 
-    fn write(path: &Path, events: &[Event]) -> io::Result<Past> {
+    fn write(path: &Path, events: &[Event]) -> io::Result<EventLog> {
         let text: String = events.iter().map(|event| format!("{}\n", event.json)).collect();
         let beside = path.with_added_extension("tmp");
         fs::write(&beside, &text)?;
         fs::rename(&beside, path)?;
         let file = OpenOptions::new().append(true).open(path)?;
         // What was just written may be all young; only what comes now counts towards the next rewriting.
-        Ok(Past { path: path.to_owned(), file, size: 0 })
+        Ok(EventLog { path: path.to_owned(), file, size: 0 })
     }
 }
 
@@ -95,17 +95,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         let now = Utc::parse("2026-01-05T12:00:00.000Z").unwrap();
-        let (mut past, before) = Past::open(&path, now).unwrap();
+        let (mut log, before) = EventLog::open(&path, now).unwrap();
         assert!(before.is_empty());
-        past.append(&event("2026-01-05T11:00:00.000Z"), now);
-        past.append(&event("2026-01-05T11:30:00.000Z"), now);
-        drop(past);
+        log.append(&event("2026-01-05T11:00:00.000Z"), now);
+        log.append(&event("2026-01-05T11:30:00.000Z"), now);
+        drop(log);
         let mut bytes = fs::read(&path).unwrap();
         bytes.truncate(bytes.len() - 5);
         fs::write(&path, bytes).unwrap();
-        let (_, events) = Past::open(&path, now).unwrap();
+        let (_, events) = EventLog::open(&path, now).unwrap();
         assert_eq!(events.len(), 1);
         let later = now.plus(Duration::from_secs(12 * 3600));
-        assert!(Past::open(&path, later).unwrap().1.is_empty(), "a call of yesterday is not on any more");
+        assert!(EventLog::open(&path, later).unwrap().1.is_empty(), "a call of yesterday is not on any more");
     }
 }

@@ -11,7 +11,7 @@ use deskreel_pipeline::{Graph, Severity};
 use deskreel_deployment::{CheckedFile, descriptors_of, draw, find_plugins, must_record, wants_color};
 
 /// A file without mistakes, and the plugins that there are for it.
-pub struct Loaded {
+pub struct LoadedFile {
     pub graph: Graph,
     pub catalog: Catalog,
     /// Why it is not the file that was asked for.
@@ -20,7 +20,7 @@ pub struct Loaded {
 
 /// What `file` says; where it has mistakes, what it said when it last had none. `None`: there is nothing of both, and
 /// the mistakes were shown.
-pub fn load(file: &Path, kept: &Path) -> Result<Option<Loaded>> {
+pub fn load(file: &Path, kept: &Path) -> Result<Option<LoadedFile>> {
     match read(file) {
         Ok(loaded) => {
             if let Err(error) = keep(file, kept) {
@@ -32,7 +32,7 @@ pub fn load(file: &Path, kept: &Path) -> Result<Option<Loaded>> {
             Ok(loaded) => {
                 let stale = format!("{}: {error:#}; the last good file is used instead", file.display());
                 tracing::error!("{stale}");
-                Ok(Some(Loaded { stale: Some(stale), ..loaded }))
+                Ok(Some(LoadedFile { stale: Some(stale), ..loaded }))
             }
             Err(_) if error.is::<Mistakes>() => Ok(None),
             Err(_) => Err(error),
@@ -41,7 +41,7 @@ pub fn load(file: &Path, kept: &Path) -> Result<Option<Loaded>> {
 }
 
 /// What `file` says now; its mistakes are shown.
-pub fn read(file: &Path) -> Result<Loaded> {
+pub fn read(file: &Path) -> Result<LoadedFile> {
     let mut catalog = Catalog::default();
     let checked = CheckedFile::read(file, |search| {
         catalog = find_plugins(search);
@@ -53,7 +53,7 @@ pub fn read(file: &Path) -> Result<Loaded> {
     match checked.graph {
         Some(graph) => {
             must_record(&graph, file)?;
-            Ok(Loaded { graph, catalog, stale: None })
+            Ok(LoadedFile { graph, catalog, stale: None })
         }
         None => Err(Mistakes(errors).into()),
     }

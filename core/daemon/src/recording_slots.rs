@@ -1,4 +1,4 @@
-//! Recordings in the making, each in a lane of its own: one that still writes its last fragment does not hold up the next.
+//! Recordings in the equipment, each in a lane of its own: one that still writes its last fragment does not hold up the next.
 //!
 //! A lane is a pool of workers with what is known of the encoders. One idle lane is kept, with a worker that has loaded
 //! everything; a second one begins cold, which costs a tenth of a second, and ends with its recording.
@@ -21,17 +21,17 @@ use deskreel_recorder::{
 use tokio::sync::mpsc;
 
 /// What recordings are made with, as the pipeline file says.
-pub struct Making {
+pub struct Equipment {
     pub graph: Graph,
     worker: PathBuf,
     plugins: Vec<PluginFile>,
 }
 
-impl Making {
-    pub fn new(graph: Graph, catalog: &Catalog) -> Result<Making> {
+impl Equipment {
+    pub fn new(graph: Graph, catalog: &Catalog) -> Result<Equipment> {
         let plugins = deskreel_deployment::worker_files(&graph, catalog);
         let worker = default_worker().context("cannot record")?;
-        Ok(Making { graph, worker, plugins })
+        Ok(Equipment { graph, worker, plugins })
     }
 
     fn pool(&self) -> Pool {
@@ -40,8 +40,8 @@ impl Making {
 }
 
 /// A recording that is to begin.
-#[derive(Debug, Clone)]
-pub struct Order {
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartOrder {
     pub recording: RecordingId,
     pub agent: AgentId,
     pub place: Place,
@@ -51,13 +51,13 @@ pub struct Order {
 }
 
 /// What a lane tells.
-pub enum Told {
+pub enum SlotReport {
     Notice(RecordingId, Notice),
     Ended(RecordingId, Result<Finished, Error>),
     /// A standby has ended without being a recording.
-    StoodDown(Result<(), Error>),
+    StandbyEnded(Result<(), Error>),
     /// Whether a recording could begin, as far as trying its encoders out shows.
-    Ready(Result<(), String>),
+    Prepared(Result<(), String>),
 }
 
 /// A lane that has the last moments of the screen in memory, for a recording that begins before it is asked for.
@@ -69,38 +69,48 @@ struct Standby {
 }
 
 /// A lane's own words: its pool comes back for the next recording.
-pub enum Back {
-    Told(Told),
-    Pool(Box<Pool>, Rc<Making>, Told),
+pub enum SlotMessage {
+    Report(SlotReport),
+    Pool(Box<Pool>, Rc<Equipment>, SlotReport),
 }
 
-pub struct Lanes {
-    making: Rc<Making>,
+pub struct RecordingSlots {
+    equipment: Rc<Equipment>,
     idle: Option<Box<Pool>>,
     running: HashMap<RecordingId, mpsc::Sender<Control>>,
     standby: Option<Standby>,
     /// Nothing is to be captured now.
     rest: Option<Rest>,
-    tell: mpsc::UnboundedSender<Back>,
+    tell: mpsc::UnboundedSender<SlotMessage>,
 }
 
-impl Lanes {
-    /// What lanes tell comes out of the receiver, and goes through [`Lanes::take_back`].
-    pub fn new(making: Making) -> (Lanes, mpsc::UnboundedReceiver<Back>) {
+impl RecordingSlots {
+    /// What lanes tell comes out of the receiver, and goes through [`RecordingSlots::take_back`].
+    pub fn new(equipment: Equipment) -> (RecordingSlots, mpsc::UnboundedReceiver<SlotMessage>) {
         let (tell, told) = mpsc::unbounded_channel();
-        let making = Rc::new(making);
-        (Lanes { making, idle: None, running: HashMap::new(), standby: None, rest: None, tell }, told)
+        let equipment = Rc::new(equipment);
+        (
+            RecordingSlots {
+                equipment,
+                idle: None,
+                running: HashMap::new(),
+                standby: None,
+                rest: None,
+                tell,
+            },
+            told,
+        )
     }
 
-    pub fn making(&self) -> &Making {
-        &self.making
+    pub fn equipment(&self) -> &Equipment {
+        &self.equipment
     }
 
     /// Loads a worker and tries the encoders, so that the first recording need not. `Ready` says what came of it.
     pub fn prepare(&self) {
-        let (making, tell) = (self.making.clone(), self.tell.clone());
+        let (equipment, tell) = (self.equipment.clone(), self.tell.clone());
         tokio::task::spawn_local(async move {
-            let mut pool = Box::new(making.pool());
+            let mut pool = Box::new(equipment.pool());
             let tried = encoders(&mut pool, false, |_| {}).await.map_err(|error| error.to_string());
             let ready = tried.and_then(|tracks| {
                 let without = tracks.iter().find(|track| !track.tried.iter().any(|tried| tried.works()));
@@ -110,37 +120,37 @@ impl Lanes {
                 Ok(()) => ready,
                 Err(error) => Err(error.to_string()),
             };
-            let _ = tell.send(Back::Pool(pool, making, Told::Ready(ready)));
+            let _ = tell.send(SlotMessage::Pool(pool, equipment, SlotReport::Prepared(ready)));
         });
     }
 
     /// Keeps the last moments in memory from now on, where the file says so.
     pub fn stand_by(&mut self) {
-        let Some(preroll) = self.making.graph.recording.preroll.filter(|_| self.standby.is_none()) else {
+        let Some(preroll) = self.equipment.graph.recording.preroll.filter(|_| self.standby.is_none()) else {
             return;
         };
-        let mut pool = self.idle.take().unwrap_or_else(|| Box::new(self.making.pool()));
+        let mut pool = self.idle.take().unwrap_or_else(|| Box::new(self.equipment.pool()));
         let (control, mut asked) = mpsc::channel(16);
         let kept = Rc::new(RefCell::new(None));
         self.standby = Some(Standby { control, kept: kept.clone(), preroll });
-        let (making, tell, rest) = (self.making.clone(), self.tell.clone(), self.rest.clone());
+        let (equipment, tell, rest) = (self.equipment.clone(), self.tell.clone(), self.rest.clone());
         tokio::task::spawn_local(async move {
-            let graph = &making.graph;
+            let graph = &equipment.graph;
             let setup = Setup { rest, ..Setup::new(&graph.name, &graph.recording.directory, job_of(graph)) };
             let notice = |notice| {
                 // Nobody asks how a standby fares.
                 if let Some(recording) = kept.borrow().clone() {
-                    let _ = tell.send(Back::Told(Told::Notice(recording, notice)));
+                    let _ = tell.send(SlotMessage::Report(SlotReport::Notice(recording, notice)));
                 }
             };
             let result = stand_by(setup, preroll, &mut pool, &mut asked, notice).await;
             let told = match (kept.borrow_mut().take(), result) {
-                (Some(recording), Ok(Some(finished))) => Told::Ended(recording, Ok(finished)),
-                (Some(recording), Ok(None)) => Told::Ended(recording, Err(Error::WorkerGone)),
-                (Some(recording), Err(error)) => Told::Ended(recording, Err(error)),
-                (None, result) => Told::StoodDown(result.map(drop)),
+                (Some(recording), Ok(Some(finished))) => SlotReport::Ended(recording, Ok(finished)),
+                (Some(recording), Ok(None)) => SlotReport::Ended(recording, Err(Error::WorkerGone)),
+                (Some(recording), Err(error)) => SlotReport::Ended(recording, Err(error)),
+                (None, result) => SlotReport::StandbyEnded(result.map(drop)),
             };
-            let _ = tell.send(Back::Pool(pool, making, told));
+            let _ = tell.send(SlotMessage::Pool(pool, equipment, told));
         });
     }
 
@@ -152,14 +162,14 @@ impl Lanes {
     }
 
     /// Recordings from now on are made by another file; those that run are not touched.
-    pub fn change(&mut self, making: Making) {
+    pub fn change(&mut self, equipment: Equipment) {
         self.stand_down();
-        self.making = Rc::new(making);
+        self.equipment = Rc::new(equipment);
         self.idle = None;
         self.prepare();
     }
 
-    pub fn begin(&mut self, order: Order) {
+    pub fn begin(&mut self, order: StartOrder) {
         let order = match self.standby.take() {
             Some(standby) => match self.keep(standby, order) {
                 Ok(()) => return,
@@ -168,13 +178,13 @@ impl Lanes {
             },
             None => order,
         };
-        let mut pool = self.idle.take().unwrap_or_else(|| Box::new(self.making.pool()));
+        let mut pool = self.idle.take().unwrap_or_else(|| Box::new(self.equipment.pool()));
         let (control, mut asked) = mpsc::channel(16);
         self.running.insert(order.recording.clone(), control);
-        let (making, tell, rest) = (self.making.clone(), self.tell.clone(), self.rest.clone());
+        let (equipment, tell, rest) = (self.equipment.clone(), self.tell.clone(), self.rest.clone());
         tokio::task::spawn_local(async move {
             let id = order.recording.clone();
-            let graph = &making.graph;
+            let graph = &equipment.graph;
             // Without its greatest length: the engine counts it, and begins anew what is still wanted.
             let setup = Setup {
                 recording: Some(order.recording),
@@ -185,14 +195,15 @@ impl Lanes {
                 rest,
                 ..Setup::new(&graph.name, &graph.recording.directory, job_of(graph))
             };
-            let notice = |notice| drop(tell.send(Back::Told(Told::Notice(id.clone(), notice))));
+            let notice =
+                |notice| drop(tell.send(SlotMessage::Report(SlotReport::Notice(id.clone(), notice))));
             let result = deskreel_recorder::record(setup, &mut pool, &mut asked, notice).await;
-            let _ = tell.send(Back::Pool(pool, making, Told::Ended(id.clone(), result)));
+            let _ = tell.send(SlotMessage::Pool(pool, equipment, SlotReport::Ended(id.clone(), result)));
         });
     }
 
     /// Makes a recording of a standby.
-    fn keep(&mut self, standby: Standby, order: Order) -> Result<(), Order> {
+    fn keep(&mut self, standby: Standby, order: StartOrder) -> Result<(), StartOrder> {
         let Standby { control, kept, preroll } = standby;
         let keep = Keep {
             look_back: preroll,
@@ -243,17 +254,17 @@ impl Lanes {
     }
 
     /// Keeps what may be used again.
-    pub fn take_back(&mut self, back: Back) -> Told {
-        let (pool, making, told) = match back {
-            Back::Told(told) => return told,
-            Back::Pool(pool, making, told) => (pool, making, told),
+    pub fn take_back(&mut self, back: SlotMessage) -> SlotReport {
+        let (pool, equipment, told) = match back {
+            SlotMessage::Report(told) => return told,
+            SlotMessage::Pool(pool, equipment, told) => (pool, equipment, told),
         };
         match &told {
-            Told::Ended(recording, _) => drop(self.running.remove(recording)),
-            Told::StoodDown(_) => drop(self.standby.take_if(|standby| standby.control.is_closed())),
-            Told::Notice(..) | Told::Ready(_) => {}
+            SlotReport::Ended(recording, _) => drop(self.running.remove(recording)),
+            SlotReport::StandbyEnded(_) => drop(self.standby.take_if(|standby| standby.control.is_closed())),
+            SlotReport::Notice(..) | SlotReport::Prepared(_) => {}
         }
-        if Rc::ptr_eq(&making, &self.making) && self.idle.is_none() {
+        if Rc::ptr_eq(&equipment, &self.equipment) && self.idle.is_none() {
             self.idle = Some(pool);
         }
         told

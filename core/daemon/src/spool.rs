@@ -19,13 +19,13 @@ use tokio::sync::mpsc;
 
 use super::delivery::{self, Delivery, Progress, Sink};
 use super::now;
-use super::settled::Unsettled;
+use super::unsettled::Unsettled;
 use deskreel_desk::status::{SinkStatus, SpoolStatus};
 
 /// For the calls of sinks that run when the daemon ends.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-pub struct Stock {
+pub struct SeatSpool {
     directory: PathBuf,
     limits: Limits,
     delivery: Delivery,
@@ -35,10 +35,10 @@ pub struct Stock {
     running: Option<(RecordingId, u64)>,
 }
 
-impl Stock {
+impl SeatSpool {
     /// Takes the folder for this process, and begins to deliver what lies in it. What happens to deliveries comes out
     /// of the receiver.
-    pub fn open(graph: &Graph, catalog: &Catalog) -> Result<(Stock, mpsc::UnboundedReceiver<Progress>)> {
+    pub fn open(graph: &Graph, catalog: &Catalog) -> Result<(SeatSpool, mpsc::UnboundedReceiver<Progress>)> {
         let directory = graph.recording.directory.clone();
         let names: Vec<SinkName> = graph.sinks.iter().map(|sink| sink.name.as_str().into()).collect();
         let (outbox, findings) = Outbox::open(&directory, &names, u64::from(std::process::id()))?;
@@ -46,10 +46,10 @@ impl Stock {
         let (told, progress) = mpsc::unbounded_channel();
         let tell = move |progress| drop(told.send(progress));
         let delivery = Delivery::start(outbox, sinks(graph, catalog)?, rate(graph), tell)?;
-        let stock =
-            Stock { directory, limits: limits(graph), delivery, plugins: plugins(graph), running: None };
-        stock.delivery.sweep();
-        Ok((stock, progress))
+        let spool =
+            SeatSpool { directory, limits: limits(graph), delivery, plugins: plugins(graph), running: None };
+        spool.delivery.sweep();
+        Ok((spool, progress))
     }
 
     /// Recordings of before this start whose segments are not final. Those whose segments lie beside them are let go, and so are all
@@ -202,13 +202,9 @@ impl Stock {
         full
     }
 
-    pub fn refresh(&self, status: &mut SpoolStatus) {
+    pub fn status(&self) -> SpoolStatus {
         let outbox = self.delivery.look(|outbox| outbox.status(Instant::now()));
         let running = self.running.as_ref().map_or(0, |(_, bytes)| *bytes);
-        status.recordings = outbox.recordings.len();
-        status.bytes = outbox.recordings.iter().map(|recording| recording.bytes).sum::<u64>() + running;
-        status.free_bytes = free(&self.directory);
-        status.quota_bytes = self.limits.quota;
         let sink = |sink: deskreel_spool::outbox::SinkStatus| SinkStatus {
             plugin: self.plugins.get(&sink.sink).cloned().unwrap_or_default(),
             sink: sink.sink.to_string(),
@@ -218,7 +214,13 @@ impl Stock {
             refused: sink.refused,
             problem: sink.last_error,
         };
-        status.sinks = outbox.sinks.into_iter().map(sink).collect();
+        SpoolStatus {
+            recordings: outbox.recordings.len(),
+            bytes: outbox.recordings.iter().map(|recording| recording.bytes).sum::<u64>() + running,
+            free_bytes: free(&self.directory),
+            quota_bytes: self.limits.quota,
+            sinks: outbox.sinks.into_iter().map(sink).collect(),
+        }
     }
 }
 

@@ -19,15 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lock {
+pub struct LockState {
     pub is_locked: bool,
     /// Why that cannot be seen; it counts as open then.
-    pub unseen: Option<String>,
+    pub unknown: Option<String>,
 }
 
 /// Ends when the receiver is dropped.
-pub fn watch() -> watch::Receiver<Lock> {
-    let (tell, lock) = watch::channel(Lock { is_locked: false, unseen: None });
+pub fn watch() -> watch::Receiver<LockState> {
+    let (tell, lock) = watch::channel(LockState { is_locked: false, unknown: None });
     tokio::task::spawn_local(async move {
         tokio::select! {
             () = tell.closed() => {}
@@ -37,14 +37,14 @@ pub fn watch() -> watch::Receiver<Lock> {
     lock
 }
 
-async fn follow(tell: &watch::Sender<Lock>) {
-    let set = |lock: Lock| {
+async fn follow(tell: &watch::Sender<LockState>) {
+    let set = |lock: LockState| {
         tell.send_if_modified(|before| std::mem::replace(before, lock.clone()) != lock);
     };
     loop {
-        if let Err(error) = listen(&|is_locked| set(Lock { is_locked, unseen: None })).await {
+        if let Err(error) = listen(&|is_locked| set(LockState { is_locked, unknown: None })).await {
             tracing::warn!(%error, "it cannot be seen whether the session is locked");
-            set(Lock { is_locked: false, unseen: Some(error.to_string()) });
+            set(LockState { is_locked: false, unknown: Some(error.to_string()) });
         }
         tokio::time::sleep(PAUSE).await;
     }
