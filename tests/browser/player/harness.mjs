@@ -1,4 +1,4 @@
-// What all checks share: the recordings, the browser with the page, and assertions about the picture.
+// Shared by all checks: the recordings, the browser with the page, and assertions about the picture.
 
 import assert from "node:assert/strict";
 import { Recording } from "../../../web/dev/recording.mjs";
