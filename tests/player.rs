@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use support::recorder::{Desk, send};
 
-/// Seconds; checks.mjs has the times of the call in it.
+/// Seconds; harness.mjs has the times of the call.
 const FOOTAGE: u64 = 27;
 /// Into Ann's recording, when her worker is killed: her second part begins.
 const KILLED: Duration = Duration::from_secs(9);

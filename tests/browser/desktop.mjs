@@ -1,12 +1,12 @@
-// Plays an agent in examples/agent-desktop, in a real Chromium whose window is on the X screen that is recorded:
-// logs in, takes a call, has a card number on the screen while the recorder is paused, ends the call.
+// Acts as an agent on the page of examples/agent-desktop, in a real Chromium whose window is on the recorded
+// X screen: logs in, takes a call, shows a card number while the recorder is paused, ends the call.
 //
-// Usage: node desktop.mjs <the page's folder> <the recorder's address>. Says on standard output what it did and when, one
-// JSON object a line, as the page saw it.
+// Usage: node desktop.mjs <the page's folder> <the recorder's address>. Prints what it did and when, as the
+// page saw it, one JSON object per line.
 //
-// What the test reads from the pixels: the page's clock, as a strip of black and white cells at the lower edge (CLOCK_BITS
-// bits of the time in milliseconds, most significant first, between a white and a black cell), and anything magenta,
-// which is what the card's field is painted with.
+// The test reads from the pixels: the page's clock, a strip of black and white cells at the lower edge (32
+// bits of the time in milliseconds, most significant first, between a white and a black cell), and anything
+// magenta, which is the color of the card number's field.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -26,7 +26,7 @@ const server = createServer(async (request, response) => {
     response.writeHead(404).end();
   }
 });
-// The recorder's file names this origin.
+// The recorder's pipeline file allows this origin, so that the port is fixed.
 await new Promise((resolve) => server.listen(Number(process.env.PAGE_PORT), "127.0.0.1", resolve));
 const origin = `http://127.0.0.1:${server.address().port}`;
 
@@ -44,7 +44,7 @@ const browser = await chromium.launch({
     "--kiosk",
     "--window-position=0,0",
     "--window-size=1280,720",
-    // A page on loopback that asks loopback is no stranger; browsers ask their user for others.
+    // The page and the recorder are both on loopback: no permission prompt for access to the local network.
     "--disable-features=LocalNetworkAccessChecks",
   ],
 });
@@ -73,7 +73,7 @@ try {
   say("card_shown");
   await page.fill("#card-number", "4111111111111111");
   await stay(2000);
-  // Told before it is asked for: the page resumes as soon as the number is gone.
+  // Reported before the click: the page resumes as soon as the number is gone.
   say("card_going");
   await page.click("#card-end");
   await page.waitForSelector("#card-end:disabled");
@@ -91,7 +91,7 @@ try {
   server.close();
 }
 
-/** Footage of so long: this is the length of what happens, not a wait for something. */
+/** Lets this much footage be recorded; not a wait for an event. */
 function stay(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -114,7 +114,7 @@ function paintClock(bits) {
     for (let bit = 0; bit < bits; bit++) set(bit + 1, Math.floor(now / 2 ** (bits - 1 - bit)) % 2 === 1);
     set(bits + 1, false);
   };
-  // Ten times a second: each picture that is recorded shows a time that is at most so old.
+  // Ten times a second, so that the time in a recorded picture is at most 100 ms old.
   setInterval(paint, 100);
   paint();
 }

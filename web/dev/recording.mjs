@@ -1,26 +1,32 @@
-// A recording's folder as HLS, for the development server. What it says of times it reads from the fragments themselves, since
-// the manifest of a recording that runs may be behind the footage.
+// A recording's folder as HLS, for the development server. Times are read from the fragments, since the
+// manifest of a live recording may be older than the footage.
 //
-// A piece of the playlist is a run of fragments from one keyframe to the next, which is what can be shown by itself; while the
-// recording runs, the fragments of the run that is not over yet are its parts (low-latency HLS).
+// A piece of the playlist is a run: the fragments from one keyframe to the next, which can be shown on their
+// own. During a live recording the fragments of the unfinished run are its parts (low-latency HLS).
 
 import { readFile, readdir } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
+/** @import { Footage } from "../src/types.ts" */
+
 const TICKS = 90_000;
 
 export class Recording {
-  /** `repeat`: how often the footage is told, one after the other, to make a long recording of a short one. */
-  constructor(id, folder, { agent, place = null, repeat = 1 } = {}) {
-    Object.assign(this, { id, folder, agent, place, repeat, known: new Map() });
+  /** `repeat` repeats the footage this many times in sequence, to make a long recording of a short one. */
+  constructor(id, folder, { agent = "", repeat = 1 } = {}) {
+    this.id = id;
+    this.folder = folder;
+    this.agent = agent;
+    this.repeat = repeat;
+    this.fragmentsByFile = new Map();
   }
 
   async manifest() {
     return JSON.parse(await readFile(join(this.folder, "manifest.json"), "utf8"));
   }
 
-  /** Every fragment on disk: part, number, start and end in ticks, whether it starts with a keyframe. */
+  /** Returns every fragment on disk: part, number, start and end in ticks, and what `times` reads. */
   async fragments() {
     const found = [];
     const track = join(this.folder, "video");
@@ -32,9 +38,14 @@ export class Recording {
       const names = (await readdir(join(track, folder))).filter((name) => /^\d+\.m4s$/.test(name)).sort();
       for (const name of names) {
         const file = join(track, folder, name);
-        if (!this.known.has(file))
-          this.known.set(file, { part, number: parseInt(name), file, ...times(await readFile(file)) });
-        found.push(this.known.get(file));
+        if (!this.fragmentsByFile.has(file))
+          this.fragmentsByFile.set(file, {
+            part,
+            number: parseInt(name),
+            file,
+            ...times(await readFile(file)),
+          });
+        found.push(this.fragmentsByFile.get(file));
       }
     }
     if (this.repeat === 1 || found.length === 0) return found;
@@ -50,7 +61,7 @@ export class Recording {
     ).flat();
   }
 
-  /** Fragments that can be shown from their first one on. */
+  /** Returns the runs: fragments from one keyframe to the next, in the same part. */
   async runs() {
     const runs = [];
     for (const fragment of await this.fragments()) {
@@ -80,7 +91,10 @@ export class Recording {
     return Date.parse(anchor.utc) - anchor.media / 1e6;
   }
 
-  /** As footage of an interaction. */
+  /**
+   * As footage of an interaction.
+   * @returns {Promise<Footage>}
+   */
   async footage() {
     const manifest = await this.manifest();
     const fragments = await this.fragments();
@@ -101,12 +115,12 @@ export class Recording {
       withheld: (manifest.withheld ?? []).map(ms),
       gaps: manifest.tracks.flatMap((track) => track.gaps).map(ms),
       still: still(fragments),
-      parts: manifest.tracks[0].parts.map(({ number, cause, width, height, encoder }) => ({
+      parts: manifest.tracks[0].parts.map(({ number, width, height }) => ({
+        track: "video",
         number,
-        cause,
+        codec: null,
         width,
         height,
-        encoder: encoder.plugin,
       })),
       missing: null,
     };
@@ -117,7 +131,7 @@ export class Recording {
     const live = manifest.outcome === null;
     const zero = await this.zero();
     const runs = await this.runs();
-    // The last run of a recording that goes on may still grow.
+    // The last run of a live recording may still grow.
     const growing = live && runs.length ? runs.pop() : [];
     const seconds = (run) => (run.at(-1).end - run[0].start) / TICKS;
     const target = Math.max(2, ...runs.map((run) => Math.round(seconds(run))));
@@ -149,7 +163,7 @@ export class Recording {
       });
     for (const [at, run] of runs.entries()) {
       begin(run);
-      // Parts are for the edge; further back nobody asks for them.
+      // Parts are for the live edge; players do not request them further back.
       if (live && at >= runs.length - 3) lines.push(...parts(run));
       lines.push(`#EXTINF:${seconds(run).toFixed(6)},`, address(part, run[0].number, run.at(-1).number));
     }
@@ -165,7 +179,7 @@ export class Recording {
 const address = (part, first, last) =>
   `../tracks/video/parts/${part}/fragments/${first === last ? first : `${first}-${last}`}`;
 
-/** Stretches of two seconds or more in which no frame followed another. */
+/** Returns the stretches of two seconds or more without a new frame. */
 function still(fragments) {
   const found = [];
   let since = null;
@@ -178,7 +192,10 @@ function still(fragments) {
   return found;
 }
 
-/** Start and end in ticks of a fragment, its frames' times in ms, and whether it starts with a keyframe. */
+/**
+ * Returns a fragment's start and end in ticks, its frames' times in ms, and whether it starts with a
+ * keyframe.
+ */
 function times(bytes) {
   const box = (name) => bytes.indexOf(name, 0, "latin1") + 4;
   const start = Number(bytes.readBigUInt64BE(box("tfdt") + 4));
@@ -200,10 +217,11 @@ function times(bytes) {
     }
     if (flags & 0x800) at += 4;
   }
-  // Bit 16 of a sample's flags: it is no sync sample.
+  // Bit 16 of a sample's flags marks a non-sync sample.
   return { start, end, frames, keyframe: first !== null && (first & 0x10000) === 0 };
 }
 
+/** Moves a fragment by this many ticks, in place. */
 function shifted(bytes, ticks) {
   if (ticks) {
     const at = bytes.indexOf("tfdt", 0, "latin1") + 8;

@@ -1,12 +1,14 @@
-// A development server for the player: the API of docs/player.md over recordings that lie in folders, with interactions out of a
-// JSON file. It has neither accounts nor storage worth the name and is not shipped; deskreel-server is the real one.
+// A development server for the page: the API of docs/player.md over recordings in folders, with interactions
+// from a JSON file. Its accounts and storage are placeholders. It does not ship; deskreel-server is the real
+// one. `npm test` checks its answers against the types of the API.
 //
 //   node web/dev/server.mjs <scenario.json> [port]
 //
-// The scenario: `{ "recordings": { "<id>": { "folder", "agent", "place", "repeat" } }, "interactions": [...], "many": 1000 }`; an
-// interaction is as in the API, with `footage` a list of recordings' ids. `many` adds so many that have no footage, for the list.
+// The scenario: `{ "recordings": { "<id>": { "folder", "agent", "place", "repeat" } }, "interactions": [...],
+// "many": 1000 }`. An interaction is as in the API, with the ids of its recordings as `footage`. `many` adds
+// this many interactions without footage, for the list.
 //
-// On standard input it takes a word a line, for tests: `expire` ends all sessions.
+// Reads one command per line from standard input, for tests: `expire` ends all sessions.
 
 import { createServer } from "node:http";
 import { readFile, writeFile, mkdtemp } from "node:fs/promises";
@@ -19,23 +21,38 @@ import { promisify } from "node:util";
 import { randomBytes } from "node:crypto";
 import { Recording } from "./recording.mjs";
 
+/**
+ * @import { Completeness, Interaction, LiveRecording, Note } from "../src/types.ts"
+ * @import { Page, Session, Summary } from "../src/types.ts"
+ * @typedef {{ query: URLSearchParams, body: any, session: Session }} Context
+ * @typedef {(captured: string[], context: Context) => any} Handler
+ */
+
 const [file, port = "0"] = process.argv.slice(2);
 const dist = join(dirname(fileURLToPath(import.meta.url)), "..", "dist");
 const scenario = JSON.parse(await readFile(file, "utf8"));
 const recordings = new Map(
   Object.entries(scenario.recordings).map(([id, r]) => [id, new Recording(id, r.folder, r)]),
 );
+/** @type {Record<string, Session["role"]>} */
 const USERS = { sue: "supervisor", ada: "administrator", ann: "agent" };
-/** They outlive a restart, as those of the real server do. */
-const kept = `${file}.sessions`;
-const sessions = new Map(JSON.parse(await readFile(kept, "utf8").catch(() => "[]")));
-const keep = () => writeFile(kept, JSON.stringify([...sessions]));
+const sessionsFile = `${file}.sessions`;
+/**
+ * Sessions by cookie. They outlast a restart, as those of the real server do.
+ * @type {Map<string, Session>}
+ */
+const sessions = new Map(JSON.parse(await readFile(sessionsFile, "utf8").catch(() => "[]")));
+const saveSessions = () => writeFile(sessionsFile, JSON.stringify([...sessions]));
 
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; media-src 'self' blob:; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-const many = Array.from({ length: scenario.many ?? 0 }, (_, i) => {
+/** @type {Summary["has_footage"][]} */
+const FOOTAGE_CYCLE = ["all", "all", "some", "all", "none"];
+
+/** @returns {Summary} */
+function fillerInteraction(_, i) {
   const agents = ["ann", "bob", "cleo", "dan", "eve", "fritz"];
   const started = Date.parse("2026-11-20T16:00:00Z") - i * 97_000;
   const ms = 30_000 + ((i * 7919) % 900_000);
@@ -49,27 +66,31 @@ const many = Array.from({ length: scenario.many ?? 0 }, (_, i) => {
     agents: [agents[i % 6], ...(i % 4 ? [] : [agents[(i + 1) % 6]])],
     calls: [`${70_000 + i}`],
     labels: i % 11 ? [] : ["training"],
-    has_footage: ["all", "all", "some", "all", "none"][i % 5],
+    has_footage: FOOTAGE_CYCLE[i % 5],
     live: false,
-    attached: {},
+    held: false,
   };
-});
+}
+const many = Array.from({ length: scenario.many ?? 0 }, fillerInteraction);
+/** The interactions of the scenario and the many, newest first. */
 const interactions = [...scenario.interactions, ...many].sort((a, b) => b.started.localeCompare(a.started));
 
-class Refused extends Error {
+class HttpError extends Error {
   constructor(status, title) {
     super(title);
     this.status = status;
   }
 }
 
+/** @returns {Summary} */
 function summary(i) {
   const calls = i.calls.map((call) => (typeof call === "string" ? call : call.call));
-  const { segments, footage, notes, attached, ...rest } = i;
+  const { segments, footage, notes, ...rest } = i;
   const live = (footage ?? []).some((id) => scenario.recordings[id]?.live);
-  return { ...rest, calls, live };
+  return { held: false, ...rest, calls, live };
 }
 
+/** @returns {Page} */
 function list(query) {
   const q = (name) => query.get(name);
   const attached = [...query].filter(([key]) => key.startsWith("attached."));
@@ -94,18 +115,19 @@ function list(query) {
 
 function interaction(id) {
   const found = interactions.find((i) => i.interaction === id);
-  if (!found) throw new Refused(404, "There is no such interaction");
+  if (!found) throw new HttpError(404, "This interaction does not exist");
   found.notes ??= [];
   return found;
 }
 
 function recording(id) {
   const found = recordings.get(id);
-  if (!found) throw new Refused(404, "There is no such recording");
+  if (!found) throw new HttpError(404, "This recording does not exist");
   return found;
 }
 
-async function whole(id) {
+/** @returns {Promise<Interaction>} */
+async function fullInteraction(id) {
   const i = interaction(id);
   const footage = await Promise.all(
     (i.footage ?? []).map((id) => (typeof id === "string" ? recording(id).footage() : id)),
@@ -113,10 +135,14 @@ async function whole(id) {
   return { ...summary(i), calls: i.calls, segments: i.segments ?? [], footage, notes: i.notes };
 }
 
-/** `[method, pattern, answer]`; an answer that is no plain object is sent as it is. */
+/**
+ * `[method, pattern, handler]`. The handler gets what the pattern captured. It returns JSON, a Buffer, `{ hls }`,
+ * `{ mp4 }`, or nothing for 204.
+ * @type {[string, RegExp, Handler][]}
+ */
 const routes = [
   ["GET", /^\/interactions$/, (_, { query }) => list(query)],
-  ["GET", /^\/interactions\/([^/]+)$/, ([id]) => whole(id)],
+  ["GET", /^\/interactions\/([^/]+)$/, ([id]) => fullInteraction(id)],
   [
     "POST",
     /^\/interactions\/([^/]+)\/labels$/,
@@ -134,6 +160,7 @@ const routes = [
     "POST",
     /^\/interactions\/([^/]+)\/notes$/,
     ([id], { body, session }) => {
+      /** @type {Note} */
       const note = {
         id: randomBytes(4).toString("hex"),
         author: session.name,
@@ -172,10 +199,12 @@ const routes = [
   [
     "GET",
     /^\/completeness$/,
+    /** @returns {Completeness} */
     () => scenario.completeness ?? { expected: 0, captured: 0, uploaded: 0, missing: [] },
   ],
 ];
 
+/** @returns {Promise<LiveRecording[]>} */
 async function live() {
   const found = [];
   for (const [id, r] of Object.entries(scenario.recordings)) {
@@ -193,7 +222,10 @@ async function live() {
   return found;
 }
 
-/** Waits, where the player asks for what is not there yet (low-latency HLS). */
+/**
+ * Waits if the request names a piece or part that does not exist yet (low-latency HLS).
+ * @type {Handler}
+ */
 async function playlist([id], { query }) {
   const [piece, part] = [Number(query.get("_HLS_msn") ?? -1), Number(query.get("_HLS_part") ?? 0)];
   for (let turn = 0; ; turn++) {
@@ -204,16 +236,18 @@ async function playlist([id], { query }) {
   }
 }
 
-/** Of one recording, from keyframe to keyframe; the real server cuts at the frame, and over all agents. */
+/**
+ * Returns a clip of one recording, cut at keyframes. The real server cuts at frames, and across all agents.
+ */
 async function clip({ recording: id, from_ms = 0, to_ms }) {
-  if (!id) throw new Refused(422, "This server makes clips of one recording");
+  if (!id) throw new HttpError(422, "This server cuts clips of one recording only");
   const footage = recording(id);
   const runs = await footage.runs();
   const folder = await mkdtemp(join(tmpdir(), "clip-"));
   const wanted = runs.filter(
     (run) => run.at(-1).end / 90 > from_ms && (to_ms === undefined || run[0].start / 90 < to_ms),
   );
-  if (!wanted.length) throw new Refused(422, "There is no footage in this stretch");
+  if (!wanted.length) throw new HttpError(422, "This stretch has no footage");
   const { part } = wanted[0][0];
   const parts = wanted.filter(([f]) => f.part === part);
   const bytes = await footage.bytes(part, parts[0][0].number, parts.at(-1).at(-1).number);
@@ -230,44 +264,46 @@ async function clip({ recording: id, from_ms = 0, to_ms }) {
   return { mp4: await readFile(join(folder, "out.mp4")) };
 }
 
-function session(request) {
+function currentSession(request) {
   const id = /deskreel_session=(\w+)/.exec(request.headers.cookie ?? "")?.[1];
-  return sessions.get(id);
+  return id ? sessions.get(id) : undefined;
 }
 
 async function api(request, path, query, body) {
   if (path === "/session" && request.method === "POST") {
-    if (!USERS[body.name] || body.password !== "secret") throw new Refused(401, "Name or password is wrong");
+    if (!USERS[body.name] || body.password !== "secret") throw new HttpError(401, "Wrong name or password");
     const id = randomBytes(16).toString("hex");
     sessions.set(id, {
       name: body.name,
       role: USERS[body.name],
       groups: [],
+      agent: USERS[body.name] === "agent" ? body.name : null,
       csrf_token: randomBytes(16).toString("hex"),
     });
-    await keep();
+    await saveSessions();
     return {
       json: sessions.get(id),
       headers: { "set-cookie": `deskreel_session=${id}; HttpOnly; SameSite=Strict; Path=/` },
     };
   }
-  const own = session(request);
-  if (!own) throw new Refused(401, "Sign in first");
-  if (request.method !== "GET" && request.headers["x-csrf-token"] !== own.csrf_token)
-    throw new Refused(403, "The token is missing");
-  if (path === "/session") return request.method === "DELETE" ? void (sessions.clear(), await keep()) : own;
-  for (const [method, pattern, answer] of routes) {
-    const match = method === request.method && pattern.exec(path);
+  const session = currentSession(request);
+  if (!session) throw new HttpError(401, "Sign in first");
+  if (request.method !== "GET" && request.headers["x-csrf-token"] !== session.csrf_token)
+    throw new HttpError(403, "The CSRF token is missing or wrong");
+  if (path === "/session")
+    return request.method === "DELETE" ? void (sessions.clear(), await saveSessions()) : session;
+  for (const [method, pattern, handle] of routes) {
+    const match = method === request.method ? pattern.exec(path) : null;
     if (match)
-      return answer(
+      return handle(
         match.slice(1).map((part) => part && decodeURIComponent(part)),
-        { query, body, session: own },
+        { query, body, session },
       );
   }
-  throw new Refused(404, "There is no such path");
+  throw new HttpError(404, "This path does not exist");
 }
 
-const TYPES = {
+const MEDIA_TYPES = {
   ".html": "text/html",
   ".js": "text/javascript",
   ".css": "text/css",
@@ -279,12 +315,12 @@ const TYPES = {
 async function page(path) {
   const name = path === "/" ? "index.html" : normalize(path).replace(/^(\.\.[/\\])+/, "");
   const body = await readFile(join(dist, name)).catch(() => null);
-  if (!body) throw new Refused(404, "There is no such file");
-  return { body, type: TYPES[extname(name)] ?? "application/octet-stream" };
+  if (!body) throw new HttpError(404, "This file does not exist");
+  return { body, type: MEDIA_TYPES[extname(name)] ?? "application/octet-stream" };
 }
 
 const server = createServer(async (request, response) => {
-  const { pathname, searchParams } = new URL(request.url, "http://localhost");
+  const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
   const always = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -296,23 +332,31 @@ const server = createServer(async (request, response) => {
   try {
     if (!pathname.startsWith("/api/v1/")) {
       const { body, type } = await page(pathname);
-      return send(200, type, body);
+      send(200, type, body);
+      return;
     }
     const chunks = await request.toArray();
-    const body = chunks.length ? JSON.parse(Buffer.concat(chunks)) : {};
+    const body = chunks.length ? JSON.parse(Buffer.concat(chunks).toString()) : {};
     const answer = await api(request, pathname.slice(7), searchParams, body);
     if (answer === undefined) response.writeHead(204, always).end();
     else if (answer.hls) send(200, "application/vnd.apple.mpegurl", answer.hls);
     else if (answer.mp4 || Buffer.isBuffer(answer)) send(200, "video/mp4", answer.mp4 ?? answer);
     else send(200, "application/json", JSON.stringify(answer.json ?? answer), answer.headers);
   } catch (error) {
-    const status = error.status ?? 500;
+    const status = error instanceof HttpError ? error.status : 500;
     if (status === 500) console.error(error);
-    send(status, "application/problem+json", JSON.stringify({ title: error.message, status }));
+    send(
+      status,
+      "application/problem+json",
+      JSON.stringify({ title: error instanceof Error ? error.message : String(error), status }),
+    );
   }
 });
-server.listen(Number(port), "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
+server.listen(Number(port), "127.0.0.1", () => {
+  const address = server.address();
+  if (address && typeof address === "object") console.log(`http://127.0.0.1:${address.port}`);
+});
 createInterface({ input: process.stdin }).on(
   "line",
-  (word) => word === "expire" && (sessions.clear(), void keep()),
+  (word) => word === "expire" && (sessions.clear(), void saveSessions()),
 );

@@ -1,5 +1,4 @@
-// Entry point: loads the session, then shows the view that the address names, now and whenever the address
-// changes.
+// Entry point: loads the session, then shows the view that the address names, now and after every change.
 
 import "./style/font.css";
 import "./style/base.css";

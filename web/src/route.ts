@@ -1,4 +1,4 @@
-// Addresses: `#/interactions?agent=ann` and the like. The query is behind the `#`, so that a customer's
+// Addresses: `#/interactions?agent=ann` and the like. The query is after the `#`, so that a customer's
 // number in a filter never reaches a proxy's log with the address of the page.
 
 export interface Route {

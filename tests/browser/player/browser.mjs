@@ -1,5 +1,5 @@
-// Chromium, the development server, and the counter that source.synthetic paints, read out of a screenshot. Shares no code with
-// the painter: plugins/source-synthetic/README.md is what it goes by.
+// Chromium, the development server, and a reader for the counter that source.synthetic paints, from a
+// screenshot. The reader shares no code with the painter and follows plugins/source-synthetic/README.md.
 
 import { execFileSync, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -37,11 +37,11 @@ async function start(file, port) {
   });
   const [address] = await new Promise((resolve, reject) => {
     createInterface({ input: server.stdout }).once("line", (line) => resolve([line]));
-    server.once("exit", () => reject(new Error("the development server ended")));
+    server.once("exit", () => reject(new Error("the development server has exited")));
   });
   return {
     address,
-    /** The same server again, after `end`. */
+    /** Starts the server again at the same address, after `end`. */
     again: () => start(file, new URL(address).port),
     tell: (word) => server.stdin.write(`${word}\n`),
     end: () =>
@@ -60,7 +60,10 @@ export async function signIn(page, name = process.env.NAME ?? "sue") {
   await page.waitForSelector("dialog", { state: "detached" });
 }
 
-/** What the counter says in a screenshot of this video: `{ source, number, time_ms }` and when it was taken, or null where there is none. */
+/**
+ * Reads the counter from a screenshot of this video: `{ source, number, time_ms, at }`, `at` being the time
+ * of the screenshot. Returns null without a valid counter.
+ */
 export async function readCounter(page, selector = ".screen.main video") {
   const place = await page.$eval(selector, (video) => {
     const box = video.getBoundingClientRect();

@@ -1,6 +1,6 @@
-// Takes the pictures of docs/images/ anew, over recordings of painted desktops.
+// Takes the screenshots of docs/images/, over recordings of painted desktops.
 //
-//   node tests/browser/player/pictures.mjs <folder of Ann's recording> <folder of Bob's> <folder of one that runs> [out]
+//   node tests/browser/player/pictures.mjs <folder of Ann's recording> <folder of Bob's> <folder of a live one> [out]
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,13 +1,14 @@
-// The interactions that the player is tried on: a two-step transfer from Ann to Bob over two real recordings, a chat, a call
-// whose recording is missing, and what an attacker would write into names and attached data.
+// The interactions of the player's checks: a two-step transfer from Ann to Bob over two real recordings, a
+// call whose recording is missing, and one with everything that an attacker would write into names and
+// attached data.
 
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-/** What must come out as text wherever it is shown. */
+/** Must be shown as text everywhere. */
 export const EVIL = `<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>"'>`;
 
-/** The recording in a folder that has one. */
+/** Returns the recording in a folder that has exactly one. */
 export async function recordingIn(folder) {
   const id = (await readdir(folder)).find((name) => /^\d{8}T\d{6}Z-/.test(name));
   const manifest = JSON.parse(await readFile(join(folder, id, "manifest.json"), "utf8"));
@@ -16,8 +17,9 @@ export async function recordingIn(folder) {
 }
 
 /**
- * Ann has the customer from 0 s of her footage on, consults Bob, and hands over: `ask`, `over` and `end` are seconds since the
- * interaction began, which is when Ann's footage does.
+ * Ann has the customer from the start of her footage, consults Bob at `ask`, and hands over at `over`; her
+ * wrap-up lasts until `wrap`. All are seconds since the interaction began, which is when Ann's footage
+ * starts.
  */
 export function transfer(ann, bob, { ask, over, end, wrap }) {
   const at = (seconds) => new Date(ann.zero + seconds * 1000).toISOString();
@@ -65,7 +67,7 @@ export function transfer(ann, bob, { ask, over, end, wrap }) {
   };
 }
 
-/** A call over one recording from its beginning to `end` seconds, or still going on. */
+/** A call over one recording, from its start to `end` seconds; without `end` it is still going on. */
 export function call(interaction, recording, agent, { end = null, ...more } = {}) {
   const at = (seconds) => new Date(recording.zero + seconds * 1000).toISOString();
   return {
@@ -99,7 +101,7 @@ export function call(interaction, recording, agent, { end = null, ...more } = {}
   };
 }
 
-/** Its recording never came. */
+/** A call whose recording never arrived. */
 export const lost = {
   interaction: "65",
   started: "2026-11-25T09:12:00.000Z",
@@ -142,8 +144,8 @@ export const lost = {
   notes: [],
 };
 
-/** Everything that somebody outside can write is an attempt to get in. */
-export function attack(recording) {
+/** An interaction in which every text that comes from outside is an injection attempt. */
+export function attackInteraction(recording) {
   const end = 8;
   const found = call("evil", recording, EVIL, { end, labels: [EVIL], media: EVIL, direction: EVIL });
   found.calls[0].attached = { [EVIL]: EVIL };

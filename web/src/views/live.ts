@@ -21,7 +21,7 @@ export function open(main: HTMLElement): View {
     h(
       "div",
       { class: "page-head" },
-      h("div", { class: "page-title" }, h("h1", {}, "Being recorded now"), status),
+      h("div", { class: "page-title" }, h("h1", {}, "Live recordings"), status),
     ),
     cards,
   );

@@ -1,4 +1,4 @@
-// What the head, the controls, the keys and the side panel of an interaction can ask of the view.
+// The actions of an interaction view, for its head, its controls, its keys and its side panel.
 
 import type { Stage } from "../../player/stage.ts";
 import type { Timeline } from "../../timeline.ts";
