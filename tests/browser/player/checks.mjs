@@ -4,7 +4,7 @@
 //     <folder of a recording of a screen that stands still>
 //
 // Says on standard output what it measured, one JSON object a line; ends with an error where something is wrong. Called by
-// tests/player.rs, which makes the recordings.
+// tests/timed/player.rs, which makes the recordings.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -20,7 +20,7 @@ const [check, annFolder, bobFolder, livePipeline, stillFolder] = process.argv.sl
 const real = process.env.SERVER;
 const ann = real ? null : await recordingIn(annFolder);
 const bob = real ? null : await recordingIn(bobFolder);
-/** Seconds since Ann's footage began, as tests/player.rs records it: her worker is killed at about 9 s. */
+/** Seconds since Ann's footage began, as tests/timed/player.rs records it: her worker is killed at about 9 s. */
 const TIMES = { ask: 14, over: 18, end: 24, wrap: 21 };
 const ANN = 1;
 const BOB = 2;
