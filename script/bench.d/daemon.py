@@ -1,5 +1,5 @@
-"""The service on an agent PC: from a command on its API to the first frame, from the stop to a sealed manifest, and what it
-costs while nothing happens."""
+"""The service on an agent PC: the time from a command on its API to the first frame and from the stop to a sealed
+manifest, and its cost while nothing happens."""
 
 import contextlib
 import datetime
@@ -15,7 +15,7 @@ from measure import NotMeasured, Row
 
 TOKEN = "the-token-of-the-benchmark-and-nobody-else"
 STARTS = 100
-# Without a frame rate that is low the first frame waits for its turn: 30 a second, as a busy screen has it.
+# 30 frames a second, as of a busy screen: at a low rate the first frame waits for its turn.
 FILE = """
 version = 1
 name = "bench"
@@ -60,7 +60,7 @@ def run(binaries, folder, quick):
 
 
 def cycle(ann, recordings):
-    """Milliseconds to the first frame, by the manifest, and to the answer that it is sealed."""
+    """Milliseconds to the first frame, by the manifest, and to the answer to the stop, when the manifest is sealed."""
     asked = time.time()
     recording = ann.command("start")["recording"]
     folder = recordings / recording
@@ -78,8 +78,8 @@ def cycle(ann, recordings):
 
 
 def idle(pid, seconds):
-    """Percent of a core, resident megabytes, and of these what is no page of a file, of the daemon alone: its warm worker is
-    a process of its own."""
+    """Percent of a core, resident megabytes, and those of them that are not pages of a file. Of the daemon alone: its warm
+    worker is a process of its own."""
     before, started = ticks(pid), time.monotonic()
     time.sleep(seconds)
     spent = (ticks(pid) - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - started)
@@ -145,7 +145,7 @@ def daemon(binaries, folder):
                 break
         if port is None:
             raise NotMeasured("the daemon does not start")
-        # A pipe that nobody reads fills up.
+        # Read on: a full pipe would stop the daemon.
         threading.Thread(target=process.stderr.read, daemon=True).start()
         yield process, port
     finally:

@@ -1,4 +1,4 @@
-"""A generated day of a contact centre, as a log of events: the same for the same numbers."""
+"""A generated day of a contact centre, as a log of events. The same numbers make the same log."""
 
 import json
 import random
@@ -8,7 +8,7 @@ GROUPS = ["sales", "support", "billing", "retention"]
 
 
 def write(file, agents, events, seed=1):
-    """Writes so many events of so many agents, in the order of time, over ten hours."""
+    """Writes this many events of this many agents, in order of time, over ten hours."""
     source = random.Random(seed)
     rows = [row for agent in range(agents) for row in log_in(source, agent)]
     calls = 0

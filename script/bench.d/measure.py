@@ -1,4 +1,4 @@
-"""Processes and what they cost; rows and how they are printed."""
+"""The cost of processes, and the rows of the printed table."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ import time
 
 
 class NotMeasured(Exception):
-    """Why there is no number."""
+    """Something could not be measured; the message says why."""
 
 
 @dataclasses.dataclass
@@ -21,21 +21,21 @@ class Row:
     name: str
     unit: str
     values: list
-    # The most that the middle of the values may be.
+    # The aim: the most that the median may be.
     aim: float = None
-    # Instead of the middle: the value below which so many percent are.
+    # A percentile to print and judge instead of the median.
     percentile: int = 50
 
     def value(self):
         ordered = sorted(self.values)
         if self.percentile == 50:
             return statistics.median(ordered)
-        # The nearest rank: with 30 values, the 99th percentile is the greatest.
+        # By nearest rank: of 30 values, the 99th percentile is the greatest.
         rank = -(-len(ordered) * self.percentile // 100)
         return ordered[rank - 1]
 
     def is_met(self):
-        """None where nothing was promised."""
+        """None without an aim."""
         return None if self.aim is None else self.value() <= self.aim
 
     def as_json(self):
@@ -44,7 +44,7 @@ class Row:
 
 
 def ratios(name, ours, theirs, **more):
-    """Each run against the one beside it."""
+    """Each run divided by the one beside it."""
     return Row(name, "x", [a / b for a, b in zip(ours, theirs)], **more)
 
 
@@ -69,11 +69,11 @@ def machine():
 
 @dataclasses.dataclass
 class Cost:
-    """What a process and its children cost. Times in seconds, memory in megabytes (millions of bytes)."""
+    """The cost of a process and its children. Times in seconds, memory in megabytes (millions of bytes)."""
 
     cpu: float
     wall: float
-    # Sums over the processes, once a second: resident, and resident with shared pages shared out.
+    # Sums over the processes, once a second: resident memory, and the same with shared pages divided among their users.
     rss: list
     pss: list
 
@@ -99,7 +99,7 @@ def cost(command):
     sampler = threading.Thread(target=sample)
     sampler.start()
     said = process.stderr.read().decode(errors="replace")
-    # With the processes that it has waited for itself.
+    # Includes the processes that it has waited for.
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - start
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -107,12 +107,12 @@ def cost(command):
     sampler.join()
     if process.returncode != 0:
         raise NotMeasured(f"{command[0]} ended with {process.returncode}: {said}")
-    # The last one may have come while they ended.
+    # The last sample may have been taken while they ended.
     return Cost(usage.ru_utime + usage.ru_stime, wall, rss[:-1] or rss, pss[:-1] or pss)
 
 
 def tree(pid):
-    """A process and all below it."""
+    """A process and all its descendants."""
     pids = [pid]
     for pid in pids:
         for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
@@ -121,7 +121,7 @@ def tree(pid):
 
 
 def rollup(pid):
-    """Memory of a process by kind, in megabytes; of one that is gone, none."""
+    """Memory of a process by kind, in megabytes. None if it has ended."""
     memory = {"Rss": 0, "Pss": 0}
     for line in read(pathlib.Path(f"/proc/{pid}/smaps_rollup")).splitlines()[1:]:
         kind, kibibytes = line.split(":")

@@ -1,5 +1,5 @@
-"""What Deskreel costs beyond GStreamer: the same elements with the same properties, once recorded by `deskreel` into
-synced and hashed fragments, once by gst-launch-1.0 into a fragmented MP4."""
+"""The cost of Deskreel beyond GStreamer: the same elements with the same properties, recorded by `deskreel` into synced
+and hashed fragments, and by gst-launch-1.0 into a fragmented MP4."""
 
 import json
 import shlex
@@ -44,7 +44,7 @@ def run(binaries, folder, quick):
 
 
 def record(binaries, folder, seconds):
-    """The cost of a recording, and the frames in it."""
+    """The cost of a recording, and its frames."""
     file = pipeline.write(folder, pipeline.MOTION)
     spent = cost([binaries / "deskreel", "record", file, "--duration", f"{seconds}s"])
     frames = pipeline.frames(folder)
@@ -54,7 +54,7 @@ def record(binaries, folder, seconds):
 
 
 def launch_line(binaries, file, frames):
-    """The elements that the recording is made of, as the plugins give them, ending after so many frames."""
+    """The elements of the recording, as the plugins specify them, ending after this many frames."""
     bench = subprocess.run([binaries / "examples/bench", "launch-line", file], check=True, capture_output=True)
     first, *rest = shlex.split(json.loads(bench.stdout))
     return [first, f"num-buffers={frames}", *rest]

@@ -1,10 +1,10 @@
-"""The pipeline files that are measured, and the recordings that come of them."""
+"""The measured pipeline files, and their recordings."""
 
 import json
 
-# 1080p30 at full motion. The color bars and the noise in them are pushed 4 pixels to the left with every frame, so
-# that every pixel changes; painting them costs a tenth of encoding them, so that the source hides little of what is
-# compared. I420 is what x264 takes: nothing is converted.
+# 1080p30 at full motion. The color bars and their noise move 4 pixels to the left with every frame, so that every
+# pixel changes. Painting them costs a tenth of encoding them, so the source hides little of the difference. x264 takes
+# I420, so nothing is converted.
 MOTION = """
 plugin = "source.gst"
 elements = [{ factory = "videotestsrc", properties = { is-live = true, pattern = "smpte", horizontal-speed = 4 } }]
@@ -13,7 +13,7 @@ max_fps = 30
 changes_only = false
 """
 
-# A screen of 1080p that does not change, looked at 10 times a second.
+# A 1080p screen that does not change, captured 10 times a second.
 STILL = """
 plugin = "source.synthetic"
 mode = "still"
@@ -26,7 +26,7 @@ changes_only = {changes_only}
 
 
 def write(folder, source):
-    """Writes a pipeline file into the folder that it records below; gives its path."""
+    """Writes a pipeline file into the folder below which it records. Returns its path."""
     file = folder / "pipeline.toml"
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(f"""
@@ -52,7 +52,7 @@ def recordings(folder):
 
 
 def frames(folder):
-    """Counts of the one recording that was made in the folder."""
+    """Counts of the only recording in the folder."""
     (manifest,) = recordings(folder).glob("*/manifest.json")
     parts = [part for track in json.loads(manifest.read_text())["tracks"] for part in track["parts"]]
     return {kind: sum(part["frames"][kind] for part in parts) for kind in ("captured", "encoded", "skipped", "lost")}

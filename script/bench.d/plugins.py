@@ -1,4 +1,4 @@
-"""Loading plugins: reading and hashing a library, and then loading it and comparing its binary interface."""
+"""Loading plugins: reading and hashing a library, then loading it and comparing its binary interface."""
 
 import json
 import subprocess

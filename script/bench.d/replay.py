@@ -1,9 +1,9 @@
-"""Deciding over a day of a large contact centre: what an event costs through real policy plugins, on one core."""
+"""Decisions on a day of a large contact centre: the cost of an event through real policy plugins, on one core."""
 
 import day
 from measure import Row, cost
 
-# 10,000 agents over ten hours; a tenth of it for a first impression.
+# 10,000 agents over ten hours; a tenth of them for a first impression.
 AGENTS, EVENTS = 10_000, 1_000_000
 
 FILE = """
@@ -45,7 +45,7 @@ def run(binaries, folder, quick):
             spent = cost([binaries / "deskreel", "replay", "--pipeline", file, log, "--summary"])
             times[name].append(spent.cpu / events * 1e6)
             memory += spent.rss
-    # 200,000 events a second.
+    # As 200,000 events a second.
     rows = [Row(f"replay: an event through {name}", "us", values, aim=5) for name, values in times.items()]
-    # A short run ends before it is looked at.
+    # A short run ends before the first sample.
     return rows + ([Row("replay: resident", "MB", memory)] if memory else [])

@@ -1,5 +1,5 @@
-"""The recording server under the load of a large site: recorders on their lines, fragments coming in, and how soon a
-recorder hears that it is to record. Beside it nginx, which only writes files."""
+"""The recording server under the load of a large site: connected recorders, arriving fragments, and how soon a recorder
+is told to record. Compared with nginx, which only writes files."""
 
 import contextlib
 import http.client
@@ -13,9 +13,9 @@ from measure import NotMeasured, Row, rollup
 
 RECORDERS = 2000
 UPLOADING = 200
-# A second of a busy screen.
+# Bytes of a second of a busy screen.
 FRAGMENT = 65536
-# Calls that begin at one moment.
+# Calls that begin at the same moment.
 AGENTS = 100
 FILE = """
 version = 1
@@ -80,7 +80,7 @@ def run(binaries, folder, quick):
             for done, address, synced in turns:
                 with uploads(simulator, address, tokens, 0, seconds, synced) as finished:
                     done.append(finished())
-            # Gigabytes that nobody reads. What it costs to take them away is nobody's turn.
+            # Gigabytes that nobody reads. Deleting them is part of no measurement.
             empty(folder / "footage")
             empty(files)
             os.sync()
@@ -114,7 +114,7 @@ def memory(pid):
 
 
 class Lines:
-    """Recorders that wait for commands."""
+    """Connects recorders that wait for commands."""
 
     def __init__(self, process):
         self.process = process
@@ -141,7 +141,7 @@ def lines(simulator, url, tokens, admin):
 
 @contextlib.contextmanager
 def uploads(simulator, url, tokens, every_ms, seconds, files=None):
-    """Gives what waits for their end, and for what came of them."""
+    """Returns a function that waits for their end and returns their results."""
     load = [FRAGMENT, UPLOADING, every_ms, seconds, *([files] if files else [])]
     with program([simulator, "upload", url, tokens, *load]) as process:
         yield lambda: answer(process)
@@ -159,7 +159,7 @@ def program(command):
 
 
 def enrol(url, binaries, folder):
-    """The files with an administrator's token and with those of all recorders."""
+    """The files with an administrator's token and with the tokens of all recorders."""
     file, password = folder / "server.toml", "correct horse"
     add = [binaries / "deskreel-server", "user", "add", file, "root", "--role", "administrator"]
     subprocess.run([str(word) for word in add], input=password, text=True, check=True)
@@ -192,7 +192,7 @@ def server(binaries, folder):
     command = [binaries / "deskreel-server", "serve", "--log", "json", folder / "server.toml"]
     log = folder / "server.log"
     with log.open("w") as stderr:
-        # What it says of each command is written to a file, as a service's is.
+        # Its log of each command is written to a file, as a service's is.
         process = subprocess.Popen([str(word) for word in command], stderr=stderr)
     try:
         yield process, f"http://{said(process, log)}"
@@ -202,7 +202,7 @@ def server(binaries, folder):
 
 
 def said(process, log):
-    """The address, once it listens."""
+    """The address, once the server listens."""
     limit = time.monotonic() + 30
     while time.monotonic() < limit and process.poll() is None:
         for line in log.read_text().splitlines():
@@ -215,8 +215,8 @@ def said(process, log):
 
 @contextlib.contextmanager
 def nginx(folder):
-    """Its address, and where what it was given lies."""
-    # Whichever port is free now.
+    """Its address, and the folder of the files that it has stored."""
+    # A port that is free now.
     port = 18080 + os.getpid() % 10000
     below = folder / "nginx"
     for name in ("files", "incoming"):

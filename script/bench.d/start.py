@@ -1,4 +1,4 @@
-"""From the command to the first keyframe on disk."""
+"""The time from the command to the first keyframe on disk."""
 
 import json
 import os
@@ -10,9 +10,9 @@ import time
 import pipeline
 from measure import NotMeasured, Row
 
-# Between two looks for the file, in seconds: what the times are exact to.
+# Seconds between two looks for the file: the precision of the times.
 LOOK = 0.0005
-# A start that takes longer is none, in seconds.
+# The most seconds that a start may take.
 LIMIT = 10
 
 
@@ -34,7 +34,7 @@ def run(binaries, folder, quick):
 
 
 def cold_start(binaries, folder):
-    """Milliseconds from the start of the process to what it tells, and until the first fragment has its name."""
+    """Milliseconds from the start of the process to its report, and until the first fragment has its name."""
     file = pipeline.write(folder, pipeline.MOTION)
     command = [binaries / "deskreel", "record", file, "--json"]
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a screen costs that does not change, with and without dropping what did not change."""
+"""The cost of a still screen, with and without dropping unchanged frames."""
 
 import pipeline
 from measure import Row, cost, ratios

@@ -1,5 +1,5 @@
-"""The whole system on one machine: a server, two recorders on painted desktops, a two-step transfer that a telephony feed tells, and
-what comes of it. Usage: system.py BINARIES FOLDER"""
+"""The whole system on one machine: a server, two recorders on painted desktops, a two-step transfer from a telephony feed,
+and the segments that result. Usage: system.py BINARIES FOLDER"""
 
 import datetime
 import http.client
@@ -93,7 +93,7 @@ def main(binaries, folder):
 
 
 def transfer(log):
-    """Ann takes a call, asks Bob, and gives it to him."""
+    """Ann takes a call, consults Bob, and transfers it to him."""
     consult = {"call": "78", "parent_call": "77", "call_type": "consult"}
     tell(log, {"type": "call.established", "call": "77", "agent": "ann", "direction": "inbound"})
     time.sleep(4)
@@ -114,7 +114,7 @@ def tell(log, event):
 
 
 def whole(found):
-    """Once every segment has its recording, and all of it is there."""
+    """The interaction, once every segment has its whole recording. None before."""
     segments = (found or {}).get("segments", [])
     is_there = len(segments) >= 4 and all(segment["recording"] for segment in segments)
     return found if is_there and not any(footage["live"] for footage in found["footage"]) else None
@@ -166,7 +166,7 @@ def wait(what, look):
 
 
 def start(command, message, folder):
-    """Runs a program until it has logged this. Its log goes on in a file."""
+    """Starts a program and waits until it has logged this message. The log is a file."""
     log = folder / f"{pathlib.Path(command[-1]).stem}.log"
     process = subprocess.Popen(command, stderr=log.open("w"), env={**os.environ, "STATE_DIRECTORY": str(folder / "state")})
 

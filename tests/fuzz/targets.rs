@@ -1,4 +1,4 @@
-//! What is fuzzed; the corpus that was found is run again by tests/fuzz.rs.
+//! What is fuzzed; the corpus that was found is run again by tests/it/fuzz.rs.
 
 #[allow(dead_code)]
 #[path = "../../plugins/policy-recording-when/src/classic/parse.rs"]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::ingest::{digest, put};
 use crate::people::{admin, upload};
-use crate::server::{Server, Who};
+use deskreel_test_support::server::{Server, Who};
 
 /// Who may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

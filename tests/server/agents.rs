@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::people::admin;
-use crate::server::{Server, Who};
-use crate::support::daemon::Daemon;
+use deskreel_test_support::daemon::Daemon;
+use deskreel_test_support::server::{Server, Who};
 
 const PAGE: &str = "https://desktop.example";
 

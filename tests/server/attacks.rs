@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream, SupportedProtocolVersion};
 
 use crate::ingest::{digest, put};
-use crate::server::{Server, Who};
-use crate::tls::Authority;
+use deskreel_test_support::server::{Server, Who};
+use deskreel_test_support::tls::Authority;
 
 /// Whatever is ended, is ended within this: less than the ten seconds that would be usual.
 pub const SOON: Duration = Duration::from_secs(9);
@@ -338,28 +339,28 @@ fn who_takes_nothing_of_an_answer_loses_the_place_and_who_takes_it_slowly_does_n
     let token = server.ask(&root, "POST", "/api/v1/tokens", Some(program)).json()["token"].clone();
     let token = token.as_str().unwrap();
 
-    let mut slow = ask_for_much(&server, token);
+    // Takes eight seconds, six megabytes in each.
+    let mut slow = Command::new("curl")
+        .args(["-sf", "--limit-rate", "6M", "-H", &format!("Authorization: Bearer {token}")])
+        .arg(format!("{}{}", server.url, fragment("r-1", 1)))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl runs (script/setup installs it)");
+    let mut film = slow.stdout.take().unwrap();
+    film.read_exact(&mut [0]).unwrap();
+    let rest = std::thread::spawn(move || std::io::copy(&mut film, &mut std::io::sink()).unwrap());
     let idle: Vec<Raw> = (1..PLACES).map(|_| ask_for_much(&server, token)).collect();
-    let (limit, begun) = (Instant::now() + SOON, Instant::now());
-    let (mut came, mut some) = (0, vec![0; 64 << 10]);
-    let mut free = false;
-    while !free || begun.elapsed() < Duration::from_secs(5) {
-        assert!(Instant::now() < limit, "who takes nothing keeps the place");
-        // Three megabytes a second.
-        std::thread::park_timeout(TRICKLE);
-        came += slow.0.read(&mut some).unwrap();
+    let limit = Instant::now() + SOON;
+    let has_place = || {
         let mut other = Raw::to(&server);
         let _ = other.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n");
-        free |= String::from_utf8_lossy(&other.hear(TRICKLE).0).starts_with("HTTP/1.1 200");
+        String::from_utf8_lossy(&other.hear(TRICKLE).0).starts_with("HTTP/1.1 200")
+    };
+    while !has_place() {
+        assert!(Instant::now() < limit, "who takes nothing keeps the place");
     }
-    assert!(came < 47 << 20, "it was not slow: {came}");
-    slow.0.set_read_timeout(Some(SOON)).unwrap();
-    while let Ok(length @ 1..) = slow.0.read(&mut some) {
-        came += length;
-        if came > 48 << 20 {
-            break;
-        }
-    }
-    assert!(came > 48 << 20, "{came} bytes and the head");
+    assert!(slow.try_wait().unwrap().is_none(), "it was not slow");
+    assert!(slow.wait().unwrap().success(), "who is slow loses the place");
+    assert_eq!(1 + rest.join().unwrap(), 48 << 20);
     drop(idle);
 }

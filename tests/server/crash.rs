@@ -3,22 +3,24 @@
 //! `KILLS=50` kills so often; the suite does it less often.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deskreel_contract::Answer;
 
 use crate::ingest::sink;
-use crate::recording::Recording;
-use crate::server::{Server, Who};
-use crate::support::random::Random;
-use crate::upload_server::hex;
+use deskreel_test_support::random::Random;
+use deskreel_test_support::sealed_recording::SealedRecording;
+use deskreel_test_support::server::{Server, Who};
+use deskreel_test_support::upload_server::hex;
 
 const RECORDERS: usize = 4;
 /// Between two acknowledgements, whatever happened.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A server that is up and refuses for another reason is asked again after this.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// Whatever ends the test ends its recorders, which would else fill the disk.
 struct Over(Arc<AtomicBool>);
@@ -26,6 +28,30 @@ struct Over(Arc<AtomicBool>);
 impl Drop for Over {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A number of events, for which threads can wait.
+#[derive(Default)]
+struct Counter {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Counter {
+    fn add(&self) {
+        *self.count.lock().unwrap() += 1;
+        self.changed.notify_all();
+    }
+
+    fn get(&self) -> usize {
+        *self.count.lock().unwrap()
+    }
+
+    /// False if there are not this many within the limit.
+    fn wait_for(&self, count: usize, limit: Duration) -> bool {
+        let counted = self.count.lock().unwrap();
+        !self.changed.wait_timeout_while(counted, limit, |counted| *counted < count).unwrap().1.timed_out()
     }
 }
 
@@ -47,7 +73,9 @@ pub fn kills(unless_told: usize) -> usize {
 
 /// Recorders upload without a pause, and `strike` strikes so often; then everything must be there.
 pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Server) -> Server) {
-    let (is_over, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let is_over = Arc::new(AtomicBool::new(false));
+    // Fragments, and strikes after which the server was up again.
+    let (acknowledged, survived) = (Arc::<Counter>::default(), Arc::<Counter>::default());
     let _over = Over(is_over.clone());
     // Since the last strike. Afterwards recorders would mend a loss, and nobody would notice.
     let fresh = Arc::<Mutex<Vec<Fresh>>>::default();
@@ -58,28 +86,31 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
         let folder = tempfile::tempdir().unwrap();
         let mut upload = sink(&server.url, &token, folder.path());
         tokens.push(token);
-        let (is_over, acknowledged, fresh) = (is_over.clone(), acknowledged.clone(), fresh.clone());
+        let (is_over, fresh) = (is_over.clone(), fresh.clone());
+        let (acknowledged, survived) = (acknowledged.clone(), survived.clone());
         let token = tokens[recorder].clone();
-        // Recording after recording, each until it is delivered. Asked again at once: the server is soon back.
+        // Recording after recording, each until it is delivered. Asked again as soon as the server is up.
         recorders.push(thread::spawn(move || {
             let mut delivered = Vec::new();
             let insist = |mut ask: Box<dyn FnMut() -> Answer + '_>| {
                 loop {
+                    let before = survived.get();
                     match ask() {
                         Answer::Acknowledged { .. } => return,
                         Answer::Refused { reason } => panic!("refused: {reason}"),
-                        // Refused connections come back at once; this thread is not to keep a core busy.
-                        Answer::RetryAfter { .. } => thread::park_timeout(Duration::from_millis(20)),
+                        Answer::RetryAfter { .. } => drop(survived.wait_for(before + 1, RETRY)),
                     }
                 }
             };
             while !is_over.load(Ordering::SeqCst) {
                 let number = delivered.len();
-                let recording =
-                    Recording::called(&format!("20260105T09{recorder:02}{:02}Z-{number:06x}", number % 60));
+                let recording = SealedRecording::called(&format!(
+                    "20260105T09{recorder:02}{:02}Z-{number:06x}",
+                    number % 60
+                ));
                 for delivery in &recording.deliveries {
                     insist(Box::new(|| upload.fragment(delivery).unwrap().unwrap()));
-                    acknowledged.fetch_add(1, Ordering::SeqCst);
+                    acknowledged.add();
                     let (recording, sha256) = (delivery.recording.clone(), delivery.sha256.clone());
                     fresh.lock().unwrap().push(Fresh { token: token.clone(), recording, sha256 });
                 }
@@ -93,16 +124,13 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
     let random = Random::new();
     for round in 0..strikes {
         // Under load: some more was acknowledged since it came up.
-        let before = acknowledged.load(Ordering::SeqCst);
+        let before = acknowledged.get();
         let more = 1 + usize::try_from(random.below(20)).unwrap();
-        let limit = Instant::now() + PATIENCE;
-        while acknowledged.load(Ordering::SeqCst) < before + more {
-            assert!(Instant::now() < limit, "nothing is acknowledged any more");
-            thread::park_timeout(Duration::from_millis(1));
-        }
-        println!("strike {round} after {}", acknowledged.load(Ordering::SeqCst));
+        assert!(acknowledged.wait_for(before + more, PATIENCE), "nothing is acknowledged any more");
+        println!("strike {round} after {}", acknowledged.get());
         let before = fresh.lock().unwrap().len();
         server = strike(server);
+        survived.add();
         let mut held = BTreeMap::new();
         let fresh: Vec<Fresh> = fresh.lock().unwrap().drain(..).take(before).collect();
         assert!(!fresh.is_empty());
@@ -115,7 +143,7 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
         }
     }
     is_over.store(true, Ordering::SeqCst);
-    let delivered: Vec<Vec<Recording>> =
+    let delivered: Vec<Vec<SealedRecording>> =
         recorders.into_iter().map(|recorder| recorder.join().unwrap()).collect();
     let (stored, mut count) = (server.stored(), 0);
     for (delivered, token) in delivered.into_iter().zip(tokens) {
@@ -136,9 +164,6 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
             }
         }
     }
-    println!(
-        "{count} recordings, {} fragments acknowledged, {strikes} strikes",
-        acknowledged.load(Ordering::SeqCst)
-    );
+    println!("{count} recordings, {} fragments acknowledged, {strikes} strikes", acknowledged.get());
     assert!(count >= RECORDERS);
 }

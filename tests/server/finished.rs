@@ -11,10 +11,11 @@ use crate::counter_film::film;
 use crate::crash::kills;
 use crate::ingest::{digest, put};
 use crate::people::{admin, upload};
-use crate::server::{Answer, Server, Who};
-use crate::support::counter;
-use crate::support::random::Random;
-use crate::upload_server::hex;
+use deskreel_test_support::counter;
+use deskreel_test_support::paths::root;
+use deskreel_test_support::random::Random;
+use deskreel_test_support::server::{Answer, Server, Who};
+use deskreel_test_support::upload_server::hex;
 
 const ID: &str = "20260105T090000Z-4f2a91";
 /// Half a tick of our files, and the six digits that FFmpeg prints.
@@ -270,8 +271,7 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
 
 #[test]
 fn the_example_of_the_document_works() {
-    let document =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/server-api.md")).unwrap();
+    let document = fs::read_to_string(root().join("docs/server-api.md")).unwrap();
     let example = document.split("```sh\n").find(|text| text.starts_with("server=")).unwrap();
     let example = example.split("```").next().unwrap();
     let server = Server::start();

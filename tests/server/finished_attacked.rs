@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::attacks::{Raw, SOON, TRICKLE, head, text};
 use crate::finished::{path, put_with, short_film};
 use crate::ingest::{digest, put};
-use crate::server::{Server, Who};
+use deskreel_test_support::server::{Server, Who};
 
 /// Named so that nothing needs to be said about it.
 fn id(number: usize) -> String {
@@ -25,7 +25,7 @@ fn patched(film: &[u8], name: &[u8; 4], at: usize, bytes: &[u8]) -> Vec<u8> {
 
 /// What the server holds in memory, in bytes.
 fn resident(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }

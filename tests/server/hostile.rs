@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::ingest::put;
 use crate::people::{admin, upload};
-use crate::server::{Answer, Server, Who};
+use deskreel_test_support::server::{Answer, Server, Who};
 
 /// As it stands in a URL.
 fn encoded(text: &str) -> String {

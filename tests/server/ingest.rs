@@ -12,19 +12,17 @@ use deskreel_host::{HostCallbacks, LOAD_LIMIT, Plugin, examine, load_with_deadli
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::recording::{ID, Recording};
-use crate::server::{Answer, Server, Who};
-use crate::upload_server::hex;
+use deskreel_test_support::paths::plugin;
+use deskreel_test_support::sealed_recording::{ID, SealedRecording};
+use deskreel_test_support::server::{Answer, Server, Who};
+use deskreel_test_support::upload_server::hex;
 
 /// The sink of a recorder with this token, which it reads from that folder.
 pub fn sink(url: &str, token: &str, folder: &Path) -> Plugin {
     let file = folder.join("token");
     fs::write(&file, token).unwrap();
-    let library =
-        Path::new(env!("CARGO_BIN_EXE_deskreel-server")).with_file_name("libdeskreel_sink_upload.so");
-    assert!(library.exists(), "{} is missing: run `cargo build --workspace` first", library.display());
-    let library =
-        load_with_deadline(&examine(&library), LOAD_LIMIT).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let library = load_with_deadline(&examine(&plugin("sink_upload")), LOAD_LIMIT);
+    let library = library.unwrap_or_else(|wrong| panic!("{wrong}"));
     let settings = json!({ "server": url, "token_file": file, "timeout": "5s" });
     library.create("sink.upload", &settings, HostCallbacks::default()).unwrap()
 }
@@ -51,7 +49,7 @@ fn fragment(number: u32) -> String {
 
 #[test]
 fn a_recording_arrives_byte_for_byte_and_survives_a_restart() {
-    let (server, recording) = (Server::start(), Recording::new());
+    let (server, recording) = (Server::start(), SealedRecording::new());
     let token = server.enrol("seat-12");
     let mut upload = sink(&server.url, &token, server.folder.path());
     for delivery in &recording.deliveries {

@@ -5,13 +5,13 @@
 //! that they were skipped.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::people::{admin, upload};
-use crate::server::{Server, Who};
+use deskreel_test_support::paths::python_program;
+use deskreel_test_support::server::{Server, Who};
 
 /// What no schema can say, for a request that is as the document has it: that a cursor is one that a page gave, that a recording
 /// is one of the interaction's, that an event has what its type needs, that a file is one, that no whole number is written as 73.0.
@@ -58,7 +58,7 @@ const NOT_JUDGED: [&str; 4] = ["--exclude-operation-id", "openLink", "--exclude-
 
 /// False: it is not there.
 fn schemathesis(server: &Server, who: &Who, more: &[&str]) -> bool {
-    let schemathesis = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/schemathesis");
+    let schemathesis = python_program("schemathesis");
     if !schemathesis.exists() {
         eprintln!("skipped: there is no {}; run script/setup", schemathesis.display());
         return false;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::people::{admin, upload};
-use crate::server::{Server, Who};
+use deskreel_test_support::server::{Server, Who};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Of the recording that somebody else's recorder has made.

@@ -1,23 +1,10 @@
 //! The recording server, as recorders, people and attackers find it: the real program, asked over HTTP.
+//!
+//! Its index is in SQLite and its footage in a folder, unless `with-backend` runs these tests (tests/README.md).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-// Of the sinks' tests, which use all of it.
-#[path = "../support/counter_film.rs"]
 mod counter_film;
-#[allow(dead_code)]
-#[path = "../sinks/recording.rs"]
-mod recording;
-#[path = "../support/server.rs"]
-mod server;
-#[path = "../support/mod.rs"]
-mod support;
-#[path = "../support/tls.rs"]
-mod tls;
-#[path = "../support/upload_server.rs"]
-mod upload_server;
-
-use support::random;
 
 mod access;
 mod agents;

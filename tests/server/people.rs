@@ -5,10 +5,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::ingest::put;
-use crate::server::{Server, Who};
-use crate::support::counter;
-use crate::support::daemon::{Ann, Daemon};
-use crate::upload_server::hex;
+use deskreel_test_support::counter;
+use deskreel_test_support::daemon::{Ann, Daemon};
+use deskreel_test_support::server::{Server, Who};
+use deskreel_test_support::upload_server::hex;
 
 /// A recorder that uploads here while it records.
 fn recorder(server: &Server, token: &str) -> Daemon {
@@ -81,7 +81,7 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
     assert_eq!(movie.header("content-type"), Some("video/mp4"));
     let file = server.folder.path().join("movie.mp4");
     std::fs::write(&file, &movie.body).unwrap();
-    crate::support::recorder::assert_ffmpeg_accepts(&file);
+    deskreel_test_support::recorder::assert_ffmpeg_accepts(&file);
     let counted: Vec<_> = counter::read_file(&file);
     assert!(counted.len() > 20, "{} frames", counted.len());
     // The same by ranges.
@@ -117,7 +117,7 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
     let clip = server.ask(&who, "POST", "/api/v1/interactions/77/export", Some(clip));
     assert_eq!(clip.status, 200, "{}", clip.text());
     std::fs::write(&file, &clip.body).unwrap();
-    crate::support::recorder::assert_ffmpeg_accepts(&file);
+    deskreel_test_support::recorder::assert_ffmpeg_accepts(&file);
     let shown: Vec<_> = counter::read_file(&file);
     let numbers = |frames: &[counter::Frame]| {
         frames.iter().map(|frame| frame.reading.unwrap().number).collect::<Vec<_>>()

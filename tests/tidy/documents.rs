@@ -1,9 +1,9 @@
-//! Documents that name files, words and decisions name what there is.
+//! Files, functions, words and decisions that documents name exist.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{assert_none, entries, files, read, root, table, words};
+use super::{File, assert_none, assert_only, entries, files, read, root, table, words};
 
 #[test]
 fn links_lead_somewhere() {
@@ -19,7 +19,7 @@ fn links_lead_somewhere() {
         let dead = inside.filter(|link| !path(link).exists());
         wrong.extend(dead.map(|link| format!("{}: {link}", file.path)));
     }
-    assert_none(&wrong, "links to what is not there");
+    assert_none(&wrong, "links that lead nowhere");
 }
 
 #[test]
@@ -43,6 +43,31 @@ fn architecture_is_short_and_says_what_checks_each_invariant() {
     }
 }
 
+/// `run.rs` and `engine/src/frames.rs` are files of ours, `window.rs::coded` is a function in such a file.
+#[test]
+fn files_and_functions_that_architecture_names_exist() {
+    let (text, sources) = (read("ARCHITECTURE.md"), files("rs"));
+    let mut wrong = Vec::new();
+    for name in text.split('`').skip(1).step_by(2) {
+        let (path, function) = name.split_once("::").unwrap_or((name, ""));
+        if !path.ends_with(".rs") || path.contains(' ') {
+            continue;
+        }
+        let end = format!("/{path}");
+        let mut named =
+            sources.iter().filter(|file| file.path == path || file.path.ends_with(&end)).peekable();
+        let defines = [format!("fn {function}("), format!("fn {function}<")];
+        if named.peek().is_none() {
+            wrong.push(format!("`{name}`: there is no {path}"));
+        } else if !function.is_empty()
+            && !named.any(|file| defines.iter().any(|define| file.text.contains(define)))
+        {
+            wrong.push(format!("`{name}`: {path} has no such function"));
+        }
+    }
+    assert_none(&wrong, "ARCHITECTURE.md names what does not exist");
+}
+
 #[test]
 fn each_decision_is_in_the_index_and_has_its_three_parts() {
     let index = read("docs/decisions/README.md");
@@ -63,29 +88,60 @@ fn each_decision_is_in_the_index_and_has_its_three_parts() {
     }
 }
 
-/// What is defined here has no name that the glossary rules out.
+/// The words in code font of the glossary's last column.
+fn words_ruled_out() -> BTreeSet<String> {
+    let rows = table(&read("docs/glossary.md"), "| word | meaning | not |");
+    rows.iter().flat_map(|row| row[2].split('`').skip(1).step_by(2).map(str::to_owned)).collect()
+}
+
+/// Names that are defined in a file after one of these keywords, each with its line's number.
+fn defined_after(file: &File, keywords: &[&str]) -> Vec<(usize, String)> {
+    let mut names = Vec::new();
+    for (number, line) in file.code() {
+        let line: Vec<&str> = words(&line).collect();
+        let defined = line.windows(2).filter(|pair| keywords.contains(&pair[0]));
+        names.extend(defined.map(|pair| (number, pair[1].to_owned())));
+    }
+    names
+}
+
+/// No name that is defined here has a part that the glossary rules out, as `util`.
 #[test]
 fn names_are_those_of_the_glossary() {
-    let rows = table(&read("docs/glossary.md"), "| word | meaning | not |");
-    let not: BTreeSet<String> =
-        rows.iter().flat_map(|row| row[2].split('`').skip(1).step_by(2).map(str::to_owned)).collect();
+    let not = words_ruled_out();
     assert!(not.len() >= 5, "{not:?}");
     let mut wrong = Vec::new();
     for file in files("rs") {
-        for (number, line) in file.code() {
-            let line: Vec<&str> = words(&line).collect();
-            let defined = line.windows(2).filter(|pair| DEFINES.contains(&pair[0])).map(|pair| pair[1]);
-            let ruled_out = defined.filter(|name| parts(name).iter().any(|part| not.contains(part)));
-            wrong.extend(ruled_out.map(|name| format!("{}:{number}: {name}", file.path)));
-        }
+        let names = defined_after(&file, &DEFINES).into_iter();
+        let ruled_out = names.filter(|(_, name)| parts(name).iter().any(|part| not.contains(part)));
+        wrong.extend(ruled_out.map(|(number, name)| format!("{}:{number}: {name}", file.path)));
     }
     assert_none(&wrong, "docs/glossary.md has another word for this");
 }
 
-/// Behind these a name is given. `let` is not among them: what is named for a line or two may follow its library.
+/// Types whose names are still participles, as `FILE: NAME`.
+const PARTICIPLES: [&str; 0] = [];
+
+/// No type has a name that the glossary lists with a capital letter: participles, which are not nouns.
+#[test]
+fn no_type_is_called_by_a_participle() {
+    let not: BTreeSet<String> =
+        words_ruled_out().into_iter().filter(|word| word.starts_with(char::is_uppercase)).collect();
+    assert!(not.len() >= 5, "{not:?}");
+    let mut wrong = Vec::new();
+    for file in files("rs") {
+        let names = defined_after(&file, &["enum", "struct", "trait", "type"]).into_iter();
+        wrong.extend(
+            names.filter(|(_, name)| not.contains(name)).map(|(_, name)| format!("{}: {name}", file.path)),
+        );
+    }
+    assert_only(&PARTICIPLES, &wrong, "a type's name is a noun");
+}
+
+/// Keywords before a defined name. `let` is not one: a name for a line or two may follow its library.
 const DEFINES: [&str; 7] = ["const", "enum", "fn", "mod", "struct", "trait", "type"];
 
-/// `NodeHelper` and `node_helper` are `node` and `helper`.
+/// The parts of `NodeHelper` and `node_helper` are `node` and `helper`.
 fn parts(name: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     for char in name.chars() {

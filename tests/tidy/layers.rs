@@ -1,4 +1,4 @@
-//! Who may depend on whom: the table in ARCHITECTURE.md against `cargo metadata`.
+//! Which crate may depend on which: the table in ARCHITECTURE.md against `cargo metadata`.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -7,8 +7,8 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 
 use super::{File, assert_none, files, read, root, table};
 
-/// What the words of the table's last column mean: crates that may not be reached, however many steps away, and
-/// texts that the crate's own code may not have.
+/// The words of the table's last column: each with crates that must not be reached through any number of others, and
+/// with texts that the crate's own code must not have.
 const BANNED: [(&str, &[&str], &[&str]); 6] = [
     ("GStreamer", &["gstreamer", "gstreamer-sys", "glib"], &[]),
     ("HTTP", &["hyper", "reqwest", "axum", "tungstenite", "ureq"], &["TcpStream", "TcpListener"]),
@@ -33,7 +33,7 @@ struct Row {
 }
 
 impl Row {
-    /// `core/*` names every crate right below that folder.
+    /// `core/*` names every crate directly below that folder.
     fn is_about(&self, folder: &str) -> bool {
         match self.crates.strip_suffix("/*") {
             Some(parent) => folder.rsplit_once('/').is_some_and(|(own, _)| own == parent),
@@ -58,7 +58,7 @@ fn rows() -> Vec<Row> {
     rows.into_iter().map(row).collect()
 }
 
-/// As built for this machine: what other systems need is not fetched by script/setup.
+/// For this machine alone, since script/setup does not fetch what other systems need.
 fn metadata() -> Metadata {
     let rustc = Command::new("rustc").arg("-vV").output().expect("rustc runs");
     let said = String::from_utf8(rustc.stdout).unwrap();
@@ -133,7 +133,7 @@ fn no_crate_reaches_what_its_layer_must_not() {
     assert_none(&wrong, "the layer table in ARCHITECTURE.md forbids this");
 }
 
-/// Names of all crates that end up in one, without those of its tests.
+/// Names of all crates that one is built from, without those of its tests.
 fn reached(metadata: &Metadata, from: &PackageId) -> BTreeSet<String> {
     let nodes = &metadata.resolve.as_ref().unwrap().nodes;
     let mut open = vec![from];
@@ -149,7 +149,7 @@ fn reached(metadata: &Metadata, from: &PackageId) -> BTreeSet<String> {
     seen.iter().map(|id| metadata[id].name.to_string()).collect()
 }
 
-/// Unit tests, which stand at the end of a file or in one called `tests`, may do as they like.
+/// Unit tests, which are at the end of a file or in a file called `tests`, are exempt.
 fn uses(file: &File, word: &str, texts: &[&str]) -> Vec<String> {
     if file.path.contains("/tests") || file.path.ends_with("/fixture.rs") {
         return Vec::new();
@@ -159,8 +159,8 @@ fn uses(file: &File, word: &str, texts: &[&str]) -> Vec<String> {
     found.map(|(number, line)| format!("{}:{number}: {word}: {}", file.path, line.trim())).collect()
 }
 
-/// The supervisor outlives every driver, so it must not even load GStreamer. The two programs are one package, so
-/// that their dependencies do not tell.
+/// The supervisor outlives every driver, so it must not even load GStreamer. Both programs are one package, so their
+/// dependencies do not show it.
 #[test]
 fn only_the_worker_links_gstreamer() {
     let links = |program: &str| {

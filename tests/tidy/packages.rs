@@ -1,12 +1,12 @@
-//! A fresh machine has what the code needs: script/packages.txt against the programs and elements that are used.
+//! script/packages.txt has what the code needs on a fresh machine: the programs and the GStreamer elements that it uses.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use super::{File, assert_none, files, literals, read, root, words};
 
-/// Programs that tests, scripts and the command start, and the Debian package of each. `None`: every machine that has
-/// cargo, or Debian itself, has it, or the test that wants it does without.
+/// Programs that tests, scripts and the command start, and the Debian package of each. `None` if Debian itself or every
+/// machine with cargo has it, or if the test can do without.
 const PROGRAMS: [(&str, Option<&str>); 27] = [
     ("/usr/sbin/apache2", Some("apache2-bin")),
     ("nginx", Some("nginx-light")),
@@ -37,8 +37,8 @@ const PROGRAMS: [(&str, Option<&str>); 27] = [
     ("sudo", None),
 ];
 
-/// GStreamer elements that the code names, and the Debian package of each. `None`: GStreamer's core, which the
-/// headers bring along.
+/// GStreamer elements that the code names, and the Debian package of each. `None` for GStreamer's core, which comes with
+/// the headers.
 const ELEMENTS: [(&str, Option<&str>); 26] = [
     ("appsink", Some("gstreamer1.0-plugins-base")),
     ("appsrc", Some("gstreamer1.0-plugins-base")),
@@ -68,8 +68,8 @@ const ELEMENTS: [(&str, Option<&str>); 26] = [
     ("ximagesrc", Some("gstreamer1.0-plugins-good")),
 ];
 
-/// What a build needs besides: a linker, and what the crates of the bindings look for.
-/// And `python3 -m venv`, for script/pip-packages.txt, and the library that gives a test's recorder another clock.
+/// Other needs: a linker, what the bindings' crates look for, `python3 -m venv` for script/pip-packages.txt, and the
+/// library that gives a test's recorder another clock.
 const BUILD: [&str; 7] = [
     "gcc",
     "libc6-dev",
@@ -159,7 +159,7 @@ fn package_list_is_what_the_code_needs() {
     assert_none(&unused, "in script/packages.txt, and nothing needs it");
 }
 
-/// What a message tells a user to install is what we install ourselves.
+/// Packages that messages tell a user to install are those that we install.
 #[test]
 fn packages_that_messages_name_are_listed() {
     let listed = packages();
@@ -172,7 +172,7 @@ fn packages_that_messages_name_are_listed() {
     assert_none(&wrong, "named in a message, and not in script/packages.txt");
 }
 
-/// A word, where names with `-` and `.` are one.
+/// Whether a text has this word. Names with `-` and `.` are one word.
 fn has_word(text: &str, name: &str) -> bool {
     match name.contains(['-', '.']) {
         true => text.contains(name),

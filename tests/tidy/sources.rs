@@ -1,11 +1,11 @@
-//! Rules about Rust files, each with the places where it does not hold.
+//! Laws of Rust files, each with its exceptions.
 
-use super::{File, assert_none, files, words};
+use super::{File, assert_none, assert_only, files, words};
 
-/// Files of more than 600 lines, each with the reason why it is not two.
+/// Files of more than 600 lines, each with the reason why it is not split.
 const LONG: [(&str, &str); 0] = [];
 
-/// `unsafe` may occur below `sdk/` and here.
+/// Where `unsafe` may occur.
 const UNSAFE: [&str; 6] = [
     "sdk/",
     "core/host/src/c_adapter.rs",
@@ -46,7 +46,7 @@ fn each_unsafe_block_says_why_it_is_safe() {
         for (number, line) in
             file.code().filter(|(_, line)| line.contains("unsafe {") || line.contains("unsafe impl"))
         {
-            // A comment of a few lines, then the start of a statement that may span lines itself.
+            // A comment of a few lines, then the start of a statement of a few lines.
             let before = &lines[number.saturating_sub(7)..number];
             if !before.iter().any(|line| line.contains("SAFETY:")) {
                 wrong.push(format!("{}:{number}: {}", file.path, line.trim()));
@@ -65,7 +65,7 @@ fn only_build_makes_elements() {
         "gst::parse",
         "AppSrc::builder()",
     ];
-    // The lab's element is one that others make, and makes the encoder that it spoils.
+    // The lab's element makes the encoder whose output it spoils.
     only_in(&["core/engine/src/build.rs", "tests/lab/src/element/imp.rs"], &makes, "an element is made");
 }
 
@@ -80,16 +80,85 @@ fn only_render_draws_diagnostics() {
     only_in(&["core/deployment/src/render.rs"], &["annotate_snippets"], "diagnostics are drawn");
 }
 
+/// All differences between operating systems are in one crate.
+#[test]
+fn only_platform_asks_for_the_operating_system() {
+    let systems = ["unix", "windows", "target_os", "target_family"];
+    let asks = |line: &str| {
+        let conditions = line
+            .split("cfg")
+            .skip(1)
+            .filter(|rest| rest.starts_with(['(', '!']) || rest.starts_with("_attr("));
+        conditions.flat_map(words).any(|word| systems.contains(&word))
+    };
+    let mut wrong = Vec::new();
+    for file in files("rs").iter().filter(|file| !file.path.starts_with("core/platform/")) {
+        wrong.extend(found(file, asks));
+    }
+    assert_none(&wrong, "the operating system is asked for outside of core/platform");
+}
+
+/// Files of the server that use a layer above their own, as `FILE uses LAYER`.
+const UPWARD: [&str; 4] = [
+    "server/src/control/links.rs uses api",
+    "server/src/db/footage.rs uses control",
+    "server/src/db/people.rs uses api",
+    "server/src/db/visible.rs uses api",
+];
+
+/// The server's layers, the lowest first: the index, the decisions, the routes.
+#[test]
+fn no_layer_of_the_server_uses_one_above() {
+    let layers = ["db", "control", "api"];
+    let mut wrong = Vec::new();
+    for file in files("rs") {
+        let Some(path) = file.path.strip_prefix("server/src/") else { continue };
+        let own = layers.iter().position(|layer| path.split(['/', '.']).next() == Some(layer));
+        for above in own.map_or(&[][..], |own| &layers[own + 1..]) {
+            if !found(&file, |line| line.contains(&format!("crate::{above}"))).is_empty() {
+                wrong.push(format!("{} uses {above}", file.path));
+            }
+        }
+    }
+    assert_only(&UPWARD, &wrong, "a layer of the server uses one above");
+}
+
+/// Every public item of tests/support is used outside of its file. The compiler does not check that.
+#[test]
+fn test_support_is_used() {
+    let sources = files("rs");
+    let mut wrong = Vec::new();
+    for file in sources.iter().filter(|file| file.is_in(&["tests/support/src/"])) {
+        for (number, line) in file.code() {
+            let Some(rest) = line.trim_start().strip_prefix("pub ") else { continue };
+            let Some(name) = words(rest).nth(1).filter(|_| !rest.starts_with("mod ") && !rest.contains(':'))
+            else {
+                continue;
+            };
+            let others = sources.iter().filter(|other| other.path != file.path);
+            if !others.flat_map(|other| words(&other.text)).any(|word| word == name) {
+                wrong.push(format!("{}:{number}: {name}", file.path));
+            }
+        }
+    }
+    assert_none(&wrong, "test equipment that no test uses");
+}
+
 /// A test that sleeps is slow on a fast machine and wrong on a slow one.
 #[test]
 fn tests_wait_for_events_and_not_for_time() {
-    let sleeps = ["thread::sleep", "time::sleep("];
+    let sleeps = ["thread::sleep", "time::sleep(", "park_timeout"];
+    // Discards what it has waited for.
+    let is_sleep = |line: &str| {
+        sleeps.iter().any(|sleep| line.contains(sleep))
+            || line.contains("recv_timeout(") && (line.contains("let _ =") || line.contains("drop("))
+    };
     let mut wrong = Vec::new();
     for file in files("rs") {
         let is_test =
             file.is_in(&["tests/"]) || file.path.contains("/tests/") || file.path.ends_with("/tests.rs");
         let tests = file.code().skip_while(|(_, line)| !is_test && line != "mod tests {");
-        let found = tests.filter(|(_, line)| sleeps.iter().any(|sleep| line.contains(sleep)));
+        let found = tests.filter(|(_, line)| is_sleep(line));
         wrong.extend(found.map(|(number, line)| format!("{}:{number}: {}", file.path, line.trim())));
     }
     assert_none(&wrong, "a test sleeps");
@@ -112,7 +181,7 @@ fn nothing_is_left_for_later() {
     assert_none(&wrong, "finish it, or write it into an issue");
 }
 
-/// No file but those named has code with one of these texts.
+/// Asserts that only files in these places have code with one of these texts.
 fn only_in(places: &[&str], texts: &[&str], rule: &str) {
     let sources = files("rs");
     let mut wrong = Vec::new();

@@ -43,10 +43,18 @@ fn main() {
         let (_, test) = TESTS.iter().find(|(known, _)| *known == name).unwrap();
         return test(&runtime);
     }
-    // As libtest has it: the first word that is no option is a filter.
-    let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
+    // Options are those of libtest. cargo-nextest lists the tests first, then those that are ignored.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |option: &str| arguments.iter().any(|word| word == option);
+    if has("--list") {
+        let listed = if has("--ignored") { &[] } else { &TESTS[..] };
+        listed.iter().for_each(|(name, _)| println!("{name}: test"));
+        return;
+    }
+    // The first word that is no option is a filter.
+    let filter = arguments.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
     let (mut passed, mut failed) = (0, 0);
-    for (name, _) in TESTS.iter().filter(|(name, _)| name.contains(&filter)) {
+    for (name, _) in TESTS.iter().filter(|(name, _)| name.contains(filter)) {
         let cache = tempfile::tempdir().unwrap();
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
         let child = child.env("SELECTION_TEST", name).env("DESKREEL_CACHE", cache.path());

@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../../tests/support/counter.rs"]
-mod counter;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use deskreel_source_synthetic::{Scene, Settings};
+use deskreel_test_support::counter;
 
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 360;

@@ -14,7 +14,7 @@ export const stillFolder = stillArgument;
 const realServer = process.env.SERVER;
 export const ann = realServer ? null : await recordingIn(annFolder);
 export const bob = realServer ? null : await recordingIn(bobFolder);
-/** Seconds of Ann's footage, as tests/player.rs records it: her worker is killed at about 9 s. */
+/** Seconds of Ann's footage, as tests/timed/player.rs records it: her worker is killed at about 9 s. */
 export const TIMES = { ask: 14, over: 18, end: 24, wrap: 21 };
 /** Source ids of their counters. */
 export const ANN = 1;

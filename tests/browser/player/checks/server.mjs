@@ -1,4 +1,4 @@
-// The player on the real server; called by tests/player_server.rs.
+// The player on the real server; called by tests/timed/player_server.rs.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

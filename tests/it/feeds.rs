@@ -1,0 +1,78 @@
+//! Events come in as they were told, once and in order, and each feed says when it cannot tell.
+//!
+//! The feeds are the libraries that ship (`cargo build --workspace` makes them), called as the recorder calls them.
+
+mod jsonl;
+mod webhook;
+mod workspace;
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use deskreel_host::{HostCallbacks, LOAD_LIMIT, Plugin, PluginFailure, examine, load_with_deadline};
+use deskreel_model::event::Event;
+use deskreel_test_support::paths::plugin;
+use serde_json::{Value, json};
+
+/// A feed that was started, and what it emits.
+struct Running {
+    plugin: Plugin,
+    heard: Receiver<Value>,
+}
+
+/// An instance of `feed.<what>`, out of the library that ships.
+fn open(what: &str, settings: Value) -> Result<Running, PluginFailure> {
+    let file = plugin(&format!("feed_{what}"));
+    let library = load_with_deadline(&examine(&file), LOAD_LIMIT).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let (tell, heard) = mpsc::channel();
+    let on_emit = Arc::new(move |event| drop(tell.send(event)));
+    let plugin = library.create(&format!("feed.{what}"), &settings, HostCallbacks { on_emit })?;
+    Ok(Running { plugin, heard })
+}
+
+fn start(what: &str, settings: Value) -> Running {
+    let mut running = open(what, settings).unwrap();
+    running.plugin.start_feed().unwrap();
+    running
+}
+
+impl Running {
+    /// The next that it emits, which is an event as docs/events.md has them.
+    fn next(&self) -> Value {
+        let mut event = self.heard.recv_timeout(Duration::from_secs(20)).expect("an event within 20 s");
+        // As the host does.
+        event["feed"] = json!("tested");
+        Event::parse(&event.to_string()).unwrap_or_else(|wrong| panic!("{wrong}: {event}"));
+        event
+    }
+
+    fn expect_state(&self, state: &str) -> Value {
+        let event = self.next();
+        assert_eq!((&event["type"], &event["state"]), (&json!("feed.state"), &json!(state)), "{event}");
+        event
+    }
+
+    /// The `call` of the next events.
+    fn expect_calls(&self, calls: impl IntoIterator<Item = u64>) {
+        for call in calls {
+            let event = self.next();
+            assert_eq!(event["call"], json!(call.to_string()), "{event}");
+        }
+    }
+
+    fn expect_nothing_for(&self, time: Duration) {
+        assert_eq!(self.heard.recv_timeout(time), Err(RecvTimeoutError::Timeout));
+    }
+
+    /// Nothing comes after it.
+    fn stop(mut self) {
+        self.plugin.stop_feed().unwrap();
+        while self.heard.try_recv().is_ok() {}
+        self.expect_nothing_for(Duration::from_millis(50));
+    }
+}
+
+fn call(number: u64) -> Value {
+    json!({ "type": "call.delivered", "at": "2026-01-05T09:00:00.000Z", "call": number.to_string(), "agent": "ann" })
+}

@@ -1,0 +1,196 @@
+//! Events, one a line, through the engine and real policy plugins. Commands to recorders come out at once; `end` gives
+//! the table of footage and segments.
+//!
+//! ```text
+//! | plugin = "policy.voice-all-calls"        the [policy] table of a pipeline file; in mid-scenario: a change of it
+//! recording max_duration = "1h"              a key of its [recording] table
+//! 4.5 call.established call=77 agent=ann     an event: seconds from 09:00:00, type, fields; a,b is a list of
+//!                                            `devices`, `groups` and `skills`; attached.queue=sales
+//! wait 60                                    time passes without an event
+//! counts | decisions | notes                 what was counted; what policies decided, and what is to be known, so far
+//! end                                        nothing comes any more
+//! ```
+
+use std::fmt::Write;
+
+use deskreel_contract::CaptureMode;
+use deskreel_deployment::open_policies;
+use deskreel_host::Catalog;
+use deskreel_interaction::{Command, Commanded, Engine, Note, Output};
+use deskreel_model::Utc;
+use deskreel_model::event::Event;
+use deskreel_model::segment::Footage;
+
+use deskreel_test_support::paths::build_folder;
+use deskreel_test_support::scenario_file::event;
+
+const START: &str = "2026-01-05T09:00:00Z";
+
+pub fn run(blocks: &[String]) -> Vec<String> {
+    let mut scenario = Scenario::default();
+    blocks.iter().map(|block| scenario.block(block)).collect()
+}
+
+#[derive(Default)]
+struct Scenario {
+    recording: String,
+    engine: Option<Engine>,
+    footage: Vec<Footage>,
+    decided: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Scenario {
+    fn block(&mut self, block: &str) -> String {
+        let mut out = String::new();
+        let (policy, commands): (Vec<_>, Vec<_>) = block.lines().partition(|line| line.starts_with('|'));
+        for line in commands.iter().filter_map(|line| line.strip_prefix("recording ")) {
+            writeln!(self.recording, "{line}").unwrap();
+        }
+        if !policy.is_empty() {
+            let table: String =
+                policy.iter().map(|line| format!("{}\n", line.trim_start_matches(['|', ' ']))).collect();
+            self.change(&table, &mut out);
+        }
+        for line in commands.into_iter().filter(|line| !line.starts_with("recording ")) {
+            self.line(line, &mut out);
+        }
+        out
+    }
+
+    /// The file is checked as any other; what is wrong with it comes out.
+    fn change(&mut self, policy: &str, out: &mut String) {
+        let text = format!(
+            "version = 1\nname = \"scenario\"\n[source.s]\nplugin = \"source.synthetic\"\n[encoder.e]\nfrom = \"s\"\n\
+             plugin = \"encoder.x264\"\n[recording]\ntracks = [\"e\"]\n{}[policy]\n{policy}",
+            self.recording
+        );
+        let built = build_folder();
+        let libraries = deskreel_host::search(&deskreel_host::folders_beside(&built));
+        let catalog = Catalog { libraries, ..Catalog::default() };
+        let listed = catalog.libraries.iter().filter_map(|found| found.what.clone().ok());
+        let (graph, diagnostics) = deskreel_pipeline::check(&text, &deskreel_pipeline::Catalog::new(listed));
+        for diagnostic in &diagnostics {
+            let help = diagnostic.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+            writeln!(
+                out,
+                "{}: {} at `{}`{help}",
+                diagnostic.code,
+                diagnostic.message,
+                &text[diagnostic.span()]
+            )
+            .unwrap();
+        }
+        let Some(graph) = graph else { return };
+        let (opened, rules) = (open_policies(&graph, &catalog), graph.policy_rules.clone());
+        match (opened, self.engine.take()) {
+            (Err(error), _) => writeln!(out, "{error:#}").unwrap(),
+            (Ok(opened), None) => self.engine = Some(Engine::new(opened, rules)),
+            (Ok(opened), Some(mut engine)) => {
+                engine.change(opened, rules, &mut |output| self.take(output, out));
+                self.engine = Some(engine);
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str, out: &mut String) {
+        let mut engine =
+            self.engine.take().unwrap_or_else(|| panic!("a scenario begins with a policy: {line}\n{out}"));
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "wait" => engine.advance(at(rest), &mut |output| self.take(output, out)),
+            "counts" => writeln!(out, "{:?}", engine.counts()).unwrap(),
+            "decisions" => self.decided.drain(..).for_each(|line| writeln!(out, "{line}").unwrap()),
+            "notes" => self.notes.drain(..).for_each(|line| writeln!(out, "{line}").unwrap()),
+            "end" => {
+                engine.finish(&mut |output| self.take(output, out));
+                self.footage.sort_by(|a, b| (a.from, &a.agent).cmp(&(b.from, &b.agent)));
+                self.footage.drain(..).for_each(|footage| table(&footage, out));
+            }
+            _ => match Event::parse(&event(at(word), rest).to_string()) {
+                Ok(event) => engine.push(event, &mut |output| self.take(output, out)),
+                Err(error) => writeln!(out, "{error}").unwrap(),
+            },
+        }
+        self.engine = Some(engine);
+    }
+
+    fn take(&mut self, output: Output, out: &mut String) {
+        match output {
+            Output::Command(command) => writeln!(out, "{}", show(&command)).unwrap(),
+            Output::Touched(_) => {}
+            Output::Footage(footage) => self.footage.push(footage),
+            Output::Decided(decided) => {
+                let call = decided.call.map_or_else(String::new, |call| format!(" {call}"));
+                let (at, agent, policy) = (seconds(decided.at), decided.agent, decided.policy);
+                self.decided
+                    .push(format!("{at} {agent} {policy}: {}{call}: {}", decided.action, decided.why));
+            }
+            Output::Note(note) => self.notes.push(match note {
+                Note::PolicyFailed { at, policy, agent, message } => {
+                    format!("{} {policy} failed for {agent}: {message}", seconds(at))
+                }
+                Note::Missing { at, feed, events } => {
+                    format!("{} {feed}: {events} events are missing", seconds(at))
+                }
+                Note::TooLate { at, .. } => format!("an event of {} is too late", seconds(at)),
+            }),
+        }
+    }
+}
+
+fn at(seconds: &str) -> Utc {
+    let ms: f64 = seconds.parse::<f64>().unwrap_or_else(|_| panic!("`{seconds}` is no time")) * 1e3;
+    Utc::parse(START).unwrap().shifted_ms(ms.round() as i64)
+}
+
+fn seconds(at: Utc) -> String {
+    let ms = at.saturating_since(Utc::parse(START).unwrap()).as_millis();
+    if ms.is_multiple_of(1000) { (ms / 1000).to_string() } else { format!("{}", ms as f64 / 1e3) }
+}
+
+fn show(commanded: &Commanded) -> String {
+    let place = commanded.place.as_ref().map_or_else(String::new, |place| format!("@{place}"));
+    let what = match &commanded.command {
+        Command::Start { capture: CaptureMode::Live } => "start".to_owned(),
+        Command::Start { capture } => format!("start {}", word(*capture)),
+        Command::Stop => "stop".to_owned(),
+        Command::SetMode { capture } => word(*capture).to_owned(),
+    };
+    let late = match commanded.late_ms {
+        0 => String::new(),
+        ms => format!(" ({ms} ms late)"),
+    };
+    let why = if commanded.why.is_empty() { String::new() } else { format!(": {}", commanded.why) };
+    format!("{} {}{place} {what}{late}{why}", seconds(commanded.at), commanded.agent)
+}
+
+fn word(capture: CaptureMode) -> &'static str {
+    match capture {
+        CaptureMode::Live => "resume",
+        CaptureMode::Masked => "mask",
+        CaptureMode::Paused => "pause",
+    }
+}
+
+fn table(footage: &Footage, out: &mut String) {
+    let span = |from, to: Option<Utc>| format!("{}..{}", seconds(from), to.map(seconds).unwrap_or_default());
+    let place = footage.place.as_ref().map_or_else(String::new, |place| format!("@{place}"));
+    let ended = footage.why_ended.as_ref().map_or_else(String::new, |why| format!("; {why}"));
+    writeln!(out, "{}{place} {}: {}{ended}", footage.agent, span(footage.from, footage.to), footage.why)
+        .unwrap();
+    for tag in &footage.tags {
+        writeln!(out, "  tag {}={}", tag.name, tag.value).unwrap();
+    }
+    for held in &footage.withheld {
+        writeln!(out, "  {} {}: {}", word(held.capture), span(held.from, held.to), held.why).unwrap();
+    }
+    for segment in &footage.segments {
+        let call = match &segment.call {
+            Some(call) if call.as_str() != segment.interaction.as_str() => format!(" (call {call})"),
+            _ => String::new(),
+        };
+        let (span, role) = (span(segment.from, segment.to), segment.role);
+        writeln!(out, "  {span} {role} of {}{call}", segment.interaction).unwrap();
+    }
+}

@@ -1,0 +1,22 @@
+//! What measures time beside an encoder or a browser. Each of these tests runs alone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+mod crash;
+mod cycles;
+mod daemon;
+mod delivery;
+mod desktop;
+mod disk_full;
+mod failover;
+mod lock;
+mod machines;
+mod media;
+mod media_pause;
+mod media_preroll;
+mod player;
+mod player_server;
+mod screen;
+mod system;
