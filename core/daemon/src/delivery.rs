@@ -1,9 +1,12 @@
-//! Brings to the sinks what the outbox owes them: one thread for each, which owns the plugin's instance and asks the
-//! outbox what is next. A sink that hangs holds up nobody but itself; one that fails or panics is made anew and asked
-//! again when the outbox says so.
+//! Delivers to the sinks what the outbox owes them.
 //!
-//! The rate cap is one for all sinks. It is a debt that is paid back between fragments: each is sent at once and whole,
-//! and the next one waits until the bytes before it are paid for. Handing over a finished recording is not counted.
+//! Each sink has a thread, which owns the plugin's instance and asks the outbox for the next item. A sink that hangs
+//! holds up only itself; one that fails or panics gets a new instance, and the item is tried again when the outbox says
+//! so.
+//!
+//! All sinks share one rate cap. It works as a debt that is paid back between fragments: each fragment is sent whole and
+//! at once, and the next one waits until the bytes before it are paid for. Handing over a finished recording does not
+//! count.
 
 #[cfg(test)]
 mod tests;
@@ -22,14 +25,14 @@ use deskreel_model::{RecordingId, SinkName};
 use deskreel_spool::Outbox;
 use deskreel_spool::outbox::{Item, Leaving, Next, Reply};
 
-/// A sink's instance, as its thread uses it.
+/// An instance of a sink, owned by the sink's thread.
 pub trait Deliver {
-    /// None if it takes whole recordings only.
+    /// Returns `None` if the sink takes only whole recordings.
     fn fragment(&mut self, delivery: &FragmentDelivery) -> Result<Option<Answer>, String>;
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer, String>;
 }
 
-/// Makes an instance; called on the sink's thread, and again after each failure.
+/// Makes an instance. Called on the sink's thread, and again after each failure.
 pub type Make = Box<dyn FnMut() -> Result<Box<dyn Deliver>, String> + Send>;
 
 pub struct Sink {
@@ -37,7 +40,7 @@ pub struct Sink {
     pub make: Make,
 }
 
-/// What happened to a delivery, for events, metrics and logs. Told on the sinks' threads.
+/// Progress of a delivery, for events, metrics and logs. Reported on the sinks' threads.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
     Fragment {
@@ -61,13 +64,13 @@ pub enum Progress {
         recording: String,
         reason: String,
     },
-    /// It has left the spool.
+    /// The recording was deleted from the spool.
     Left {
         recording: RecordingId,
     },
 }
 
-/// The outbox, and the threads that empty it.
+/// The outbox and the threads that empty it.
 pub struct Delivery {
     shared: Arc<Shared>,
     threads: Vec<Thread>,
@@ -75,7 +78,7 @@ pub struct Delivery {
 
 struct Shared {
     state: Mutex<State>,
-    /// There may be something new to deliver, or it is time to stop.
+    /// Signaled when there may be something new to deliver, and when the threads have to stop.
     work: Condvar,
     progress: Box<dyn Fn(Progress) + Send + Sync>,
 }
@@ -88,15 +91,15 @@ struct State {
 struct Thread {
     sink: SinkName,
     signal: Arc<Signal>,
-    /// Closed when the thread has ended.
+    /// Disconnected once the thread has ended.
     ended: Receiver<()>,
 }
 
 #[derive(Default)]
 struct Signal {
-    /// End after the call that runs.
+    /// The thread ends after its current call.
     stops: AtomicBool,
-    /// Nobody waits for the call any more, and its answer does not count.
+    /// Nobody waits for the current call any more; its answer does not count.
     is_given_up: AtomicBool,
 }
 
@@ -116,37 +119,37 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// Tells the outbox something, after which there may be something to deliver.
-    pub fn tell<T>(&self, tell: impl FnOnce(&mut Outbox) -> T) -> T {
-        let told = tell(&mut self.shared.state().outbox);
+    /// Changes the outbox, and wakes the sinks: there may be something new to deliver.
+    pub fn update<T>(&self, update: impl FnOnce(&mut Outbox) -> T) -> T {
+        let result = update(&mut self.shared.state().outbox);
         self.shared.work.notify_all();
-        told
+        result
     }
 
     pub fn look<T>(&self, look: impl FnOnce(&Outbox) -> T) -> T {
         look(&self.shared.state().outbox)
     }
 
-    /// Deletes what every sink has and what is empty. Sinks' threads do so after each delivery; this is for what no
-    /// sink ever gets.
+    /// Deletes recordings that every sink has, and empty ones. The sinks' threads do so after each delivery; this call
+    /// is for recordings that no sink ever gets.
     pub fn sweep(&self) {
         self.shared.sweep();
     }
 
-    /// Deletes a recording for want of room, whoever has not got it.
+    /// Deletes a recording for want of room, even if sinks do not have it yet.
     pub fn evict(&self, recording: &RecordingId, why: &str) -> Result<(), deskreel_spool::Error> {
         let leaving = self.shared.state().outbox.evict(recording, why)?;
         self.shared.delete(leaving);
         Ok(())
     }
 
-    /// In bytes per second, from now on.
+    /// Sets the rate cap, in bytes per second.
     pub fn set_rate(&self, rate: Option<u64>) {
         self.shared.state().rate = rate.map(|rate| Rate::new(rate, Instant::now()));
         self.shared.work.notify_all();
     }
 
-    /// Other sinks from now on, or the same with other settings. [`stop`](Self::stop) those that run before.
+    /// Replaces the sinks, or their settings. Call [`stop`](Self::stop) first to end those that run.
     pub fn set_sinks(&mut self, sinks: Vec<Sink>) -> Result<()> {
         let names: Vec<SinkName> = sinks.iter().map(|sink| sink.name.clone()).collect();
         self.shared.state().outbox.set_sinks(&names);
@@ -168,8 +171,8 @@ impl Delivery {
         Ok(())
     }
 
-    /// Lets the calls that run end, for at most so long. Gives the sinks that did not: what they still answer does not
-    /// count, and they are asked again after the next start.
+    /// Waits at most `limit` for the current calls to end. Returns the sinks whose calls did not: their answers no longer
+    /// count, and their items are tried again after the next start.
     pub fn stop(&mut self, limit: Duration) -> Vec<SinkName> {
         let state = self.shared.state();
         self.threads.iter().for_each(|thread| thread.signal.stops.store(true, Ordering::Relaxed));
@@ -180,7 +183,7 @@ impl Delivery {
         for thread in self.threads.drain(..) {
             let left = until.saturating_duration_since(Instant::now());
             if thread.ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
-                // Under the lock, so that its answer has counted or never does.
+                // Under the lock: the answer has either counted by now, or never does.
                 let _state = self.shared.state();
                 thread.signal.is_given_up.store(true, Ordering::Relaxed);
                 hang.push(thread.sink);
@@ -206,16 +209,18 @@ impl Shared {
         for leaving in taken_out {
             match leaving {
                 Ok(leaving) => self.delete(leaving),
-                Err(error) => tracing::warn!(%error, "what is delivered cannot leave the spool"),
+                Err(error) => {
+                    tracing::warn!(%error, "a delivered recording cannot be taken out of the spool")
+                }
             }
         }
     }
 
-    /// Not under the lock: hours of footage are ten thousand files.
+    /// Call it without the lock: hours of footage are ten thousand files.
     fn delete(&self, leaving: Leaving) {
         let recording = leaving.recording.clone();
         if let Err(error) = leaving.delete() {
-            tracing::warn!(%recording, %error, "what is left of it is deleted at the next start");
+            tracing::warn!(%recording, %error, "could not delete all its files; the next start deletes the rest");
         }
         (self.progress)(Progress::Left { recording });
     }
@@ -234,13 +239,13 @@ impl Running {
         let mut instance = None;
         while let Some(item) = self.wait_for_item() {
             let reply = self.ask(&mut instance, &item);
-            if !self.answered(&item, reply) {
+            if !self.record(&item, reply) {
                 return;
             }
         }
     }
 
-    /// None when it is time to stop.
+    /// Returns `None` when the thread has to stop.
     fn wait_for_item(&self) -> Option<Item> {
         let mut state = self.shared.state();
         loop {
@@ -271,7 +276,7 @@ impl Running {
         }
     }
 
-    /// An instance that failed is not asked again: what it holds may be as broken as its answer.
+    /// An instance that failed is not used again: its state may be as broken as its answer.
     fn ask(&mut self, instance: &mut Option<Box<dyn Deliver>>, item: &Item) -> Reply {
         let mut made = match instance.take() {
             Some(made) => made,
@@ -293,8 +298,8 @@ impl Running {
         }
     }
 
-    /// Whether to go on.
-    fn answered(&self, item: &Item, reply: Reply) -> bool {
+    /// Records the reply in the outbox. Returns whether the thread goes on.
+    fn record(&self, item: &Item, reply: Reply) -> bool {
         let mut state = self.shared.state();
         if self.signal.is_given_up.load(Ordering::Relaxed) {
             return false;
@@ -303,7 +308,7 @@ impl Running {
         drop(state);
         let progress = match written {
             Ok(()) => self.progress(item, reply),
-            Err(error) => Some(self.failed(item, format!("its answer cannot be written down: {error}"))),
+            Err(error) => Some(self.failed(item, format!("its answer could not be stored: {error}"))),
         };
         let may_leave = matches!(progress, Some(Progress::Delivered { .. }));
         if let Some(progress) = progress {
@@ -337,22 +342,22 @@ impl Running {
     }
 }
 
-/// Bytes per second, as a debt: at most a second's worth is sent ahead.
+/// The rate cap, as a debt: at most one second's bytes are sent ahead.
 struct Rate {
     per_second: f64,
-    /// Bytes that may be sent; below zero, those that have to be waited for.
+    /// Bytes that may be sent now; negative while earlier bytes are unpaid.
     credit: f64,
     at: Instant,
 }
 
 impl Rate {
     fn new(per_second: u64, now: Instant) -> Rate {
-        // A rate of nothing would wait forever.
+        // A rate of zero would wait forever.
         let per_second = per_second.max(1) as f64;
         Rate { per_second, credit: per_second, at: now }
     }
 
-    /// Takes so many bytes, or says when to ask again.
+    /// Takes `bytes` from the credit, or returns the time at which to ask again.
     fn take(&mut self, bytes: u64, now: Instant) -> Option<Instant> {
         let earned = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
         (self.credit, self.at) = ((self.credit + earned).min(self.per_second), now);
@@ -360,13 +365,13 @@ impl Rate {
             self.credit -= bytes as f64;
             return None;
         }
-        // A byte more than the debt, so that it is paid by then in spite of rounding.
+        // One byte more than the debt, so that rounding does not leave it unpaid.
         Some(now + Duration::from_secs_f64((1.0 - self.credit) / self.per_second))
     }
 }
 
-/// The instances of a sink of the pipeline file.
-pub fn plugin(catalog: &Catalog, plugin: &PluginSettings) -> Result<Make> {
+/// Makes instances of a sink of the pipeline file.
+pub fn instances(catalog: &Catalog, plugin: &PluginSettings) -> Result<Make> {
     let PluginSettings { plugin: id, settings } = plugin.clone();
     let (found, _) = catalog.find(&id).with_context(|| format!("there is no plugin `{id}`"))?;
     let found = found.clone();

@@ -1,10 +1,10 @@
-//! What is asked of the desk as events, so that it goes through the policies as any other feed's does.
+//! Turns desktops' requests into events, so that they go through the policies like the events of any other feed.
 
 use deskreel_model::event::{Event, EventError, Request, Seat};
 use deskreel_model::{AgentId, Place, Utc};
 use serde_json::{Value, json};
 
-/// The name under which desktops' events are known.
+/// The feed name of desktops' events.
 pub const FEED: &str = "desktop";
 
 pub fn logged_in(agent: &AgentId, seat: &Seat, place: &Place, at: Utc) -> Result<Event, EventError> {
@@ -36,7 +36,7 @@ pub fn requested(agent: &AgentId, request: &Request, at: Utc) -> Result<Event, E
     event(json, at)
 }
 
-/// Policies read events as JSON, so they are made as JSON and read back like a stranger's.
+/// Policies read events as JSON, so the event is built as JSON and parsed like one that comes from outside.
 fn event(mut json: Value, at: Utc) -> Result<Event, EventError> {
     json["at"] = json!(at.to_string());
     json["feed"] = json!(FEED);
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_request_is_read_back_as_what_was_asked() {
+    fn each_request_is_read_back_unchanged() {
         let (agent, at) = (AgentId::from("ann"), Utc::parse("2026-01-05T09:00:00.000Z").unwrap());
         let requests = [
             Request::Start,

@@ -1,8 +1,8 @@
-//! The events of the day, on disk: what is known of agents and calls outlives the daemon.
+//! The events of the day, on disk: knowledge of agents and calls outlives the daemon.
 //!
-//! One line an event, as it was taken. A daemon that was killed in mid-call reads them at its next start and goes on
-//! recording, since its policies know the call again. They are written without sync: a killed process leaves its
-//! writes with the kernel, and after a power failure the agent logs in again anyway.
+//! One line per event, in order of arrival. A daemon that was killed in mid-call reads them at its next start and goes
+//! on recording, since its policies know the call again. The lines are not synced: the kernel keeps the writes of a
+//! killed process, and after a power failure the agent logs in again anyway.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -12,11 +12,11 @@ use std::time::Duration;
 use deskreel_model::Utc;
 use deskreel_model::event::Event;
 
-/// Older events say nothing of calls that are still on: the engine itself believes in none that is longer.
-const KEPT: Duration = Duration::from_secs(12 * 3600);
-/// A line that is longer is not one of ours.
+/// Older events say nothing about calls that are still on: the engine does not believe in longer ones.
+const RETENTION: Duration = Duration::from_secs(12 * 3600);
+/// Bytes. A longer line is not one of ours.
 const LONGEST: usize = 1 << 20;
-/// Bytes at which the file is written anew, without what is too old.
+/// Size in bytes at which the file is rewritten without the old events.
 const REWRITE_AT: u64 = 4 << 20;
 
 pub struct EventLog {
@@ -26,10 +26,10 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Gives the events that may still matter, in the order in which they came.
+    /// Opens the log; returns it with the events that may still matter, in order of arrival.
     pub fn open(path: &Path, now: Utc) -> io::Result<(EventLog, Vec<Event>)> {
         let events = match File::open(path) {
-            Ok(file) => read(file, now.minus(KEPT)),
+            Ok(file) => read(file, now.minus(RETENTION)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
@@ -42,12 +42,12 @@ impl EventLog {
         self.size += event.json.len() as u64 + 1;
         let kept = written.and_then(|()| if self.size > REWRITE_AT { self.rewrite(now) } else { Ok(()) });
         if let Err(error) = kept {
-            tracing::warn!(%error, path = %self.path.display(), "an event is not kept for the next start");
+            tracing::warn!(%error, path = %self.path.display(), "could not store an event for the next start");
         }
     }
 
     fn rewrite(&mut self, now: Utc) -> io::Result<()> {
-        let events = read(File::open(&self.path)?, now.minus(KEPT));
+        let events = read(File::open(&self.path)?, now.minus(RETENTION));
         *self = EventLog::write(&self.path, &events)?;
         Ok(())
     }
@@ -58,12 +58,12 @@ impl EventLog {
         fs::write(&beside, &text)?;
         fs::rename(&beside, path)?;
         let file = OpenOptions::new().append(true).open(path)?;
-        // What was just written may be all young; only what comes now counts towards the next rewriting.
+        // Everything just written may be recent; only new events count towards the next rewriting.
         Ok(EventLog { path: path.to_owned(), file, size: 0 })
     }
 }
 
-/// What does not parse was cut off by a kill; the next start has no use for it.
+/// Skips lines that do not parse: a kill cut them off.
 fn read(file: File, since: Utc) -> Vec<Event> {
     let mut reader = BufReader::new(file);
     let mut events = Vec::new();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_there_at_the_next_start_and_a_torn_one_is_not() {
+    fn the_next_start_reads_the_events_but_no_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         let now = Utc::parse("2026-01-05T12:00:00.000Z").unwrap();

@@ -1,4 +1,4 @@
-//! Feeds of the pipeline file that are plugins. What they emit goes the way of everything that desktops tell.
+//! The pipeline file's feeds that are plugins. Their events take the same way as those of desktops.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use deskreel_pipeline::Node;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-/// The id of the feed that we serve ourselves.
+/// The id of the feed that the daemon serves itself.
 pub const DESKTOP: &str = "feed.desktop";
-/// Events that wait for the seat. A feed that is faster waits too.
+/// Events that wait for the supervisor. A faster feed is made to wait too.
 const BACKLOG: usize = 1024;
 
-/// Feeds that run. Dropping it stops them.
+/// Running feeds. Dropping this stops them.
 pub struct Feeds(Vec<(String, Plugin)>);
 
 impl Feeds {

@@ -1,7 +1,11 @@
 //! `deskreel run`: the recorder as a service that an agent PC runs all day.
 //!
-//! Started in this order, and ended in the reverse one: the recordings' folder is taken and what a crash left in it made
-//! whole; sinks; policies with the events of the day; the seat; feeds; the API. So nobody is told yes before it can be done.
+//! [`run`] starts everything in this order and ends it in reverse: lock the recordings' folder and recover what a crash
+//! left in it; sinks; policies, with the events of the day; the line to the server; the API; feeds; the supervisor's
+//! loop. So no request is accepted before it can be carried out.
+//!
+//! [`seat`] decides, purely, what is recorded. `supervisor` is the loop around it. The other modules are what its
+//! effects are carried out with.
 
 pub mod seat;
 mod supervisor;
@@ -56,7 +60,7 @@ pub enum Ended {
 pub fn run(file: &Path) -> Result<Ended> {
     let kept = pipeline_file::kept(file)?;
     let Some(loaded) = pipeline_file::load(file, &kept)? else { return Ok(Ended::UnusableFile) };
-    // One thread for everything that waits; sinks, and what may hang, have their own.
+    // One thread for everything that waits. Sinks, and code that may hang, have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, serve(file, kept, loaded))?;
@@ -111,7 +115,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
     Ok(())
 }
 
-/// The loopback API, where the file has `feed.desktop`. It listens from here on, and answers once the seat is there.
+/// The loopback API, if the file has `feed.desktop`. It listens from here on, and answers once the supervisor runs.
 async fn bind(graph: &Graph, desk: Desk, link: Option<LinkHandle>) -> Result<Option<Server>> {
     let Some(settings) = desktop(graph)? else { return Ok(None) };
     let directory = graph.recording.directory.clone();
@@ -131,19 +135,19 @@ async fn bind(graph: &Graph, desk: Desk, link: Option<LinkHandle>) -> Result<Opt
         metrics: Box::new(metrics),
         link,
     };
-    let server = Server::bind(setup).await.context("the API of feed.desktop cannot be served")?;
+    let server = Server::bind(setup).await.context("cannot serve the API of feed.desktop")?;
     if let Some(address) = server.local_addr() {
         tracing::info!(%address, "the API listens");
     }
     Ok(Some(server))
 }
 
-/// The policies that are asked here: none where a server decides.
+/// The policies to ask here: none if a server decides.
 fn policies(graph: &Graph, catalog: &Catalog) -> Result<Vec<Policy>> {
     if graph.link.is_some() { Ok(Vec::new()) } else { open_policies(graph, catalog) }
 }
 
-/// The line to the server, where the file has one.
+/// The line to the server, if the file has a `[link]`.
 fn open_link(
     link: Option<deskreel_pipeline::Link>,
     place: Place,
@@ -174,11 +178,11 @@ fn recover(directory: &Path) {
                 let folder = recovered.folder.display();
                 match recovered.result {
                     Ok(summary) => tracing::warn!(%folder, frames = summary.frames, "recovered"),
-                    Err(error) => tracing::error!(%folder, %error, "could not be recovered"),
+                    Err(error) => tracing::error!(%folder, %error, "could not recover the recording"),
                 }
             }
         }
-        Err(error) => tracing::error!(%error, "could not look for unfinished recordings"),
+        Err(error) => tracing::error!(%error, "could not search for unfinished recordings"),
     }
 }
 
@@ -198,7 +202,7 @@ fn first_status(graph: &Graph, stale: Option<String>) -> Status {
     }
 }
 
-/// What stays as it was at the start, whatever the file says later.
+/// Settings that stay unchanged until the next start, whatever the file says later.
 struct Started {
     directory: PathBuf,
     feeds: Vec<Node>,
@@ -211,11 +215,12 @@ impl Started {
         Started { directory: recording.directory.clone(), feeds: feeds.clone(), link: link.clone() }
     }
 
-    /// Says what else the file wants, and has the graph keep to it: the outbox is in that folder, and feeds run.
+    /// Puts the settings of the start back into a reloaded graph, and logs those that the file has changed: the outbox
+    /// is in that folder, and the feeds and the link are running.
     fn stay(&self, graph: &mut Graph) {
         let wait = |section: &str, is_changed: bool| {
             if is_changed {
-                tracing::warn!(section, "changed in the file: it holds after a restart, not before");
+                tracing::warn!(section, "changed in the file; the change takes effect after a restart");
             }
         };
         wait("directory of [recording]", graph.recording.directory != self.directory);
@@ -231,7 +236,7 @@ fn host_name() -> Place {
     rustix::system::uname().nodename().to_string_lossy().as_ref().into()
 }
 
-/// The pipeline file, each time that SIGHUP asks for it to be read again.
+/// Reads the pipeline file again at each SIGHUP.
 fn reloads(file: PathBuf, kept: PathBuf, started: Started) -> Result<mpsc::Receiver<Reload>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (tell, reloads) = mpsc::channel(1);
@@ -247,8 +252,8 @@ fn reloads(file: PathBuf, kept: PathBuf, started: Started) -> Result<mpsc::Recei
             {
                 tracing::warn!(%error, "the pipeline file is not kept for a start with a broken one");
             }
-            let reload =
-                read.map_err(|error| format!("{}: {error:#}; the file before it stays", file.display()));
+            let reload = read
+                .map_err(|error| format!("{}: {error:#}; the previous file stays in use", file.display()));
             if tell.send(reload).await.is_err() {
                 return;
             }

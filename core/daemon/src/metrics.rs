@@ -1,4 +1,4 @@
-//! `/metrics`: how things stand at the desk, in OpenMetrics, for Prometheus. Nothing in it names an agent or a call.
+//! `/metrics`: the status of the desk in the OpenMetrics format, for Prometheus. It names no agent and no call.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use prometheus_client::registry::Registry;
 use deskreel_desk::Desk;
 use deskreel_desk::status::{SinkStatus, Status};
 
-/// What is served as `/metrics`.
+/// The text of `/metrics`.
 pub fn text(desk: &Desk) -> String {
     let mut registry = Registry::with_prefix("deskreel");
     registry.register_collector(Box::new(Reading(desk.status().as_ref().clone())));
     let mut text = String::new();
     match text::encode(&mut text, &registry) {
         Ok(()) => text,
-        // A String takes everything.
+        // Writing to a String cannot fail.
         Err(fmt::Error) => String::new(),
     }
 }
@@ -32,7 +32,7 @@ impl Collector for Reading {
         let mut metrics = Metrics(encoder);
         metrics.gauge(
             "healthy",
-            "1 if a recording could begin now, and one that runs grows",
+            "1 if a recording could begin now and a running one grows",
             health.is_well(),
         )?;
         metrics.gauge(
@@ -41,33 +41,38 @@ impl Collector for Reading {
             stale.is_some(),
         )?;
         metrics.gauge("agent_logged_in", "1 if an agent is logged in", agent.is_some())?;
-        metrics.gauge("recording", "1 if a recording runs", recording.is_some())?;
-        metrics.counter("recordings_started", "Recordings whose first frame came to disk", counts.started)?;
+        metrics.gauge("recording", "1 if a recording is running", recording.is_some())?;
+        metrics.counter(
+            "recordings_started",
+            "Recordings whose first frame reached the disk",
+            counts.started,
+        )?;
         metrics.counter("recordings_sealed", "Recordings that have ended", counts.sealed)?;
-        metrics.counter("recordings_failed", "Tries to begin, or to go on, that failed", counts.failed)?;
+        metrics.counter(
+            "recordings_failed",
+            "Failed attempts to begin or continue a recording",
+            counts.failed,
+        )?;
         if let Some(running) = recording {
             let frames = &running.frames;
-            metrics.gauge("frames_captured", "Of the recording that runs", frames.captured)?;
-            metrics.gauge("frames_encoded", "Of the recording that runs", frames.encoded)?;
-            metrics.gauge(
-                "frames_skipped",
-                "Of the recording that runs: nothing had changed",
-                frames.skipped,
-            )?;
-            metrics.gauge("frames_lost", "Of the recording that runs", frames.lost)?;
-            metrics.gauge("recording_bytes", "Of the recording that runs", running.bytes)?;
-            metrics.gauge("recording_parts", "Of the recording that runs", u64::from(running.parts))?;
+            metrics.gauge("frames_captured", "Captured frames of the running recording", frames.captured)?;
+            metrics.gauge("frames_encoded", "Encoded frames of the running recording", frames.encoded)?;
+            metrics.gauge("frames_skipped", "Unchanged frames of the running recording", frames.skipped)?;
+            metrics.gauge("frames_lost", "Lost frames of the running recording", frames.lost)?;
+            metrics.gauge("recording_bytes", "Size of the running recording", running.bytes)?;
+            metrics.gauge("recording_parts", "Parts of the running recording", u64::from(running.parts))?;
         }
         metrics.gauge("spool_recordings", "Recordings on this disk", spool.recordings)?;
-        metrics.gauge("spool_bytes", "What they take", spool.bytes)?;
-        metrics.gauge("disk_free_bytes", "Where the recordings are", spool.free_bytes)?;
+        metrics.gauge("spool_bytes", "Size of all recordings on this disk", spool.bytes)?;
+        metrics.gauge("disk_free_bytes", "Free space on the disk of the recordings", spool.free_bytes)?;
         metrics.of_sinks("sink_pending", "Recordings that the sink has not acknowledged", spool, |sink| {
             sink.pending
         })?;
-        metrics.of_sinks("sink_pending_bytes", "What they take", spool, |sink| sink.pending_bytes)?;
         metrics
-            .of_sinks("sink_refused", "Recordings that the sink does not take", spool, |sink| sink.refused)?;
-        metrics.of_sinks("sink_troubled", "1 while the last try failed", spool, |sink| {
+            .of_sinks("sink_pending_bytes", "Size of these recordings", spool, |sink| sink.pending_bytes)?;
+        metrics
+            .of_sinks("sink_refused", "Recordings that the sink has refused", spool, |sink| sink.refused)?;
+        metrics.of_sinks("sink_troubled", "1 while the last attempt has failed", spool, |sink| {
             u64::from(sink.problem.is_some())
         })
     }
@@ -103,7 +108,7 @@ impl Metrics<'_> {
     }
 }
 
-/// A gauge's value. Sizes of disks stay far below its limit.
+/// A gauge's value. Disk sizes stay far below its limit.
 struct Number(i64);
 
 impl From<u64> for Number {

@@ -1,5 +1,5 @@
-//! The pipeline file of a daemon, at its start and when it is read again. A file with mistakes costs no recording: the
-//! last good one stays.
+//! Reads the daemon's pipeline file, at its start and on a reload. A file with mistakes costs no recording: the last
+//! good one stays in use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use deskreel_pipeline::{Graph, Severity};
 
 use deskreel_deployment::{CheckedFile, descriptors_of, draw, find_plugins, must_record, wants_color};
 
-/// A file without mistakes, and the plugins that there are for it.
+/// A pipeline file without mistakes, with the plugins that were found for it.
 pub struct LoadedFile {
     pub graph: Graph,
     pub catalog: Catalog,
-    /// Why it is not the file that was asked for.
+    /// Why this is not the requested file but its last good copy.
     pub stale: Option<String>,
 }
 
-/// What `file` says; where it has mistakes, what it said when it last had none. `None`: there is nothing of both, and
-/// the mistakes were shown.
+/// Reads `file`, or its last good copy if it has mistakes. Returns `None` if neither can be used; the mistakes were
+/// shown.
 pub fn load(file: &Path, kept: &Path) -> Result<Option<LoadedFile>> {
     match read(file) {
         Ok(loaded) => {
             if let Err(error) = keep(file, kept) {
-                tracing::warn!(%error, "the pipeline file is not kept for a start with a broken one");
+                tracing::warn!(%error, "could not store a copy of the pipeline file; a start with a broken file would fail");
             }
             Ok(Some(loaded))
         }
@@ -40,7 +40,7 @@ pub fn load(file: &Path, kept: &Path) -> Result<Option<LoadedFile>> {
     }
 }
 
-/// What `file` says now; its mistakes are shown.
+/// Reads `file` as it is now, and shows its mistakes.
 pub fn read(file: &Path) -> Result<LoadedFile> {
     let mut catalog = Catalog::default();
     let checked = CheckedFile::read(file, |search| {
@@ -63,7 +63,7 @@ pub fn read(file: &Path) -> Result<LoadedFile> {
 #[error("{0} mistake{s}; `deskreel check` shows them", s = if *.0 == 1 { "" } else { "s" })]
 struct Mistakes(usize);
 
-/// For a start at which `file` has mistakes.
+/// Stores a copy for starts at which `file` has mistakes.
 pub fn keep(file: &Path, kept: &Path) -> Result<()> {
     let text = fs::read(file)?;
     if fs::read(kept).is_ok_and(|known| known == text) {
@@ -75,14 +75,12 @@ pub fn keep(file: &Path, kept: &Path) -> Result<()> {
     deskreel_spool::write_atomic(kept, &text).with_context(|| format!("cannot write {}", kept.display()))
 }
 
-/// Where the last good copy of `file` lies: systemd's state folder, else the user's.
+/// The path of the last good copy of `file`: in systemd's state folder, or else the user's.
 pub fn kept(file: &Path) -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let of_user = || set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
     let folder = set("STATE_DIRECTORY").or_else(|| Some(of_user()?.join("deskreel")));
-    let Some(folder) = folder else {
-        bail!("neither STATE_DIRECTORY nor HOME is set: there is nowhere to keep state")
-    };
+    let Some(folder) = folder else { bail!("there is no folder for state: set STATE_DIRECTORY or HOME") };
     let file = std::path::absolute(file)?;
     let name: String = file.display().to_string().chars().map(|c| if c == '/' { '-' } else { c }).collect();
     Ok(folder.join(format!("last-good{name}")))

@@ -20,7 +20,7 @@ use deskreel_recorder::{
 };
 use tokio::sync::mpsc;
 
-/// What recordings are made with, as the pipeline file says.
+/// What the pipeline file says about making recordings.
 pub struct Equipment {
     pub graph: Graph,
     worker: PathBuf,
@@ -45,30 +45,30 @@ pub struct StartOrder {
     pub recording: RecordingId,
     pub agent: AgentId,
     pub place: Place,
-    /// What is taken of the screen from the first frame on, and why.
+    /// The capture mode from the first frame on, and the reason for it.
     pub capture: CaptureMode,
     pub why: String,
 }
 
-/// What a lane tells.
+/// A report of a recording or a standby.
 pub enum SlotReport {
     Notice(RecordingId, Notice),
     Ended(RecordingId, Result<Finished, Error>),
-    /// A standby has ended without being a recording.
+    /// A standby ended without becoming a recording.
     StandbyEnded(Result<(), Error>),
-    /// Whether a recording could begin, as far as trying its encoders out shows.
+    /// Whether a recording could begin, by a trial of the encoders.
     Prepared(Result<(), String>),
 }
 
-/// A lane that has the last moments of the screen in memory, for a recording that begins before it is asked for.
+/// A slot that keeps the last moments of the screen in memory, for a recording that begins before its command.
 struct Standby {
     control: mpsc::Sender<Control>,
-    /// What it is a recording of, once it is one.
+    /// Its recording, once it has become one.
     kept: Rc<RefCell<Option<RecordingId>>>,
     preroll: Duration,
 }
 
-/// A lane's own words: its pool comes back for the next recording.
+/// A message of a slot. At the end of its task it returns its pool for the next recording.
 pub enum SlotMessage {
     Report(SlotReport),
     Pool(Box<Pool>, Rc<Equipment>, SlotReport),
@@ -79,13 +79,13 @@ pub struct RecordingSlots {
     idle: Option<Box<Pool>>,
     running: HashMap<RecordingId, mpsc::Sender<Control>>,
     standby: Option<Standby>,
-    /// Nothing is to be captured now.
+    /// Set while nothing is to be captured.
     rest: Option<Rest>,
     tell: mpsc::UnboundedSender<SlotMessage>,
 }
 
 impl RecordingSlots {
-    /// What lanes tell comes out of the receiver, and goes through [`RecordingSlots::take_back`].
+    /// Pass the receiver's messages to [`RecordingSlots::take_back`].
     pub fn new(equipment: Equipment) -> (RecordingSlots, mpsc::UnboundedReceiver<SlotMessage>) {
         let (tell, told) = mpsc::unbounded_channel();
         let equipment = Rc::new(equipment);
@@ -106,7 +106,7 @@ impl RecordingSlots {
         &self.equipment
     }
 
-    /// Loads a worker and tries the encoders, so that the first recording need not. `Ready` says what came of it.
+    /// Loads a worker and tries the encoders, so that the first recording need not. `Prepared` reports the result.
     pub fn prepare(&self) {
         let (equipment, tell) = (self.equipment.clone(), self.tell.clone());
         tokio::task::spawn_local(async move {
@@ -124,7 +124,7 @@ impl RecordingSlots {
         });
     }
 
-    /// Keeps the last moments in memory from now on, where the file says so.
+    /// Starts a standby if the file sets `preroll` and there is none.
     pub fn stand_by(&mut self) {
         let Some(preroll) = self.equipment.graph.recording.preroll.filter(|_| self.standby.is_none()) else {
             return;
@@ -138,7 +138,7 @@ impl RecordingSlots {
             let graph = &equipment.graph;
             let setup = Setup { rest, ..Setup::new(&graph.name, &graph.recording.directory, job_of(graph)) };
             let notice = |notice| {
-                // Nobody asks how a standby fares.
+                // Reports of a standby interest nobody until it is a recording.
                 if let Some(recording) = kept.borrow().clone() {
                     let _ = tell.send(SlotMessage::Report(SlotReport::Notice(recording, notice)));
                 }
@@ -154,14 +154,14 @@ impl RecordingSlots {
         });
     }
 
-    /// Forgets the last moments, and keeps no more.
+    /// Ends the standby and drops what it has in memory.
     pub fn stand_down(&mut self) {
         if let Some(standby) = self.standby.take() {
             let _ = standby.control.try_send(Control::Stop);
         }
     }
 
-    /// Recordings from now on are made by another file; those that run are not touched.
+    /// Applies another pipeline file to recordings from now on; running ones keep theirs.
     pub fn change(&mut self, equipment: Equipment) {
         self.stand_down();
         self.equipment = Rc::new(equipment);
@@ -173,7 +173,7 @@ impl RecordingSlots {
         let order = match self.standby.take() {
             Some(standby) => match self.keep(standby, order) {
                 Ok(()) => return,
-                // It has ended just now.
+                // The standby has just ended.
                 Err(order) => order,
             },
             None => order,
@@ -185,7 +185,7 @@ impl RecordingSlots {
         tokio::task::spawn_local(async move {
             let id = order.recording.clone();
             let graph = &equipment.graph;
-            // Without its greatest length: the engine counts it, and begins anew what is still wanted.
+            // Without `max_duration`: the interaction engine ends the footage, and begins it again if it is still wanted.
             let setup = Setup {
                 recording: Some(order.recording),
                 agent: Some(order.agent),
@@ -202,7 +202,7 @@ impl RecordingSlots {
         });
     }
 
-    /// Makes a recording of a standby.
+    /// Turns a standby into a recording.
     fn keep(&mut self, standby: Standby, order: StartOrder) -> Result<(), StartOrder> {
         let Standby { control, kept, preroll } = standby;
         let keep = Keep {
@@ -223,16 +223,16 @@ impl RecordingSlots {
         Ok(())
     }
 
-    /// Tells a recording something; one that has ended does not hear it.
+    /// Sends a control message to a running recording; does nothing if it has ended.
     pub fn control(&self, recording: &RecordingId, control: Control) {
         if let Some(running) = self.running.get(recording)
             && running.try_send(control).is_err()
         {
-            tracing::warn!(%recording, "the recording does not listen");
+            tracing::warn!(%recording, "the recording does not take control messages");
         }
     }
 
-    /// Nothing is captured from now on, or again what is wanted.
+    /// Captures nothing while `rest` is set.
     pub fn rest(&mut self, rest: Option<Rest>) {
         if self.rest == rest {
             return;
@@ -253,7 +253,7 @@ impl RecordingSlots {
         self.running.is_empty()
     }
 
-    /// Keeps what may be used again.
+    /// Keeps a returned pool if it can be used again; returns the report.
     pub fn take_back(&mut self, back: SlotMessage) -> SlotReport {
         let (pool, equipment, told) = match back {
             SlotMessage::Report(told) => return told,

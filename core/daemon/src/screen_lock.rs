@@ -1,7 +1,7 @@
-//! Whether the agent's session is locked, as systemd's logind says on the system bus.
+//! Watches whether the agent's session is locked, through systemd's logind on the system bus.
 //!
-//! The session is the one of the X display that is captured; where none says that it has it, the active one of the seat `seat0`. What
-//! counts is its `LockedHint`, which desktops set when they lock the screen, however that came about.
+//! The session is that of the captured X display, or the active one of `seat0` if no session claims the display. Its
+//! `LockedHint` decides, which desktops set whenever they lock the screen.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ const LOGIND: &str = "org.freedesktop.login1";
 const OBJECTS: &str = "/org/freedesktop/login1";
 /// logind answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Where it cannot be asked, it is asked again after so long.
+/// Pause before logind is asked again after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockState {
     pub is_locked: bool,
-    /// Why that cannot be seen; it counts as open then.
+    /// Why the lock state is unknown. The session then counts as unlocked.
     pub unknown: Option<String>,
 }
 
-/// Ends when the receiver is dropped.
+/// Starts to watch. Dropping the receiver ends it.
 pub fn watch() -> watch::Receiver<LockState> {
     let (tell, lock) = watch::channel(LockState { is_locked: false, unknown: None });
     tokio::task::spawn_local(async move {
@@ -43,17 +43,17 @@ async fn follow(tell: &watch::Sender<LockState>) {
     };
     loop {
         if let Err(error) = listen(&|is_locked| set(LockState { is_locked, unknown: None })).await {
-            tracing::warn!(%error, "it cannot be seen whether the session is locked");
+            tracing::warn!(%error, "cannot tell whether the session is locked");
             set(LockState { is_locked: false, unknown: Some(error.to_string()) });
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Until logind cannot be heard any more.
+/// Reports the lock state until the connection to logind fails.
 async fn listen(tell: &impl Fn(bool)) -> zbus::Result<()> {
     let system = zbus::conn::Builder::system().method_timeout(PATIENCE).build().await?;
-    // Sessions come, go, become active and are locked: whatever it says, it is looked at anew.
+    // Sessions come, go, become active and are locked: any signal leads to another look.
     let any = MatchRule::builder().msg_type(Type::Signal).sender(LOGIND).path_namespace(OBJECTS).build()?;
     let mut signals = MessageStream::for_match_rule(any, &system, None).await?;
     loop {
@@ -74,7 +74,7 @@ async fn is_locked(system: &Connection) -> zbus::Result<bool> {
     let seat = SeatProxy::builder(system).cache_properties(CacheProperties::No).build().await?;
     let (id, path) = seat.active_session().await?;
     match id.is_empty() {
-        // Nobody is logged in.
+        // No user is logged in.
         true => Ok(false),
         false => session(system, path).await?.locked_hint().await,
     }
@@ -108,7 +108,7 @@ trait Session {
     default_path = "/org/freedesktop/login1/seat/seat0"
 )]
 trait Seat {
-    /// Its id and path.
+    /// Id and path of the session.
     #[zbus(property)]
     fn active_session(&self) -> zbus::Result<(String, OwnedObjectPath)>;
 }

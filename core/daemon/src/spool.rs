@@ -1,4 +1,4 @@
-//! The seat's recordings on disk: whether there is room for another, and what is owed to which sink.
+//! The seat's recordings on disk: admission of another one, room, and delivery to the sinks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,38 +22,38 @@ use super::now;
 use super::unsettled::Unsettled;
 use deskreel_desk::status::{SinkStatus, SpoolStatus};
 
-/// For the calls of sinks that run when the daemon ends.
+/// For sinks' current calls when the daemon ends.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 pub struct SeatSpool {
     directory: PathBuf,
     limits: Limits,
     delivery: Delivery,
-    /// Of each sink its plugin's id.
+    /// The plugin's id by sink.
     plugins: BTreeMap<SinkName, String>,
-    /// Of the recording that runs, as it last told.
+    /// The running recording, with its size in bytes at its last report.
     running: Option<(RecordingId, u64)>,
 }
 
 impl SeatSpool {
-    /// Takes the folder for this process, and begins to deliver what lies in it. What happens to deliveries comes out
-    /// of the receiver.
+    /// Locks the folder for this process and starts to deliver the recordings in it. The receiver reports the progress of
+    /// deliveries.
     pub fn open(graph: &Graph, catalog: &Catalog) -> Result<(SeatSpool, mpsc::UnboundedReceiver<Progress>)> {
         let directory = graph.recording.directory.clone();
         let names: Vec<SinkName> = graph.sinks.iter().map(|sink| sink.name.as_str().into()).collect();
         let (outbox, findings) = Outbox::open(&directory, &names, u64::from(std::process::id()))?;
-        findings.iter().for_each(tell);
-        let (told, progress) = mpsc::unbounded_channel();
-        let tell = move |progress| drop(told.send(progress));
-        let delivery = Delivery::start(outbox, sinks(graph, catalog)?, rate(graph), tell)?;
+        findings.iter().for_each(log);
+        let (sender, progress) = mpsc::unbounded_channel();
+        let report = move |progress| drop(sender.send(progress));
+        let delivery = Delivery::start(outbox, sinks(graph, catalog)?, rate(graph), report)?;
         let spool =
             SeatSpool { directory, limits: limits(graph), delivery, plugins: plugins(graph), running: None };
         spool.delivery.sweep();
         Ok((spool, progress))
     }
 
-    /// Recordings of before this start whose segments are not final. Those whose segments lie beside them are let go, and so are all
-    /// where a server decides: it knows what they belong to.
+    /// Returns the recordings from before this start whose segments are not final. Recordings with a `footage.json`
+    /// are released, and so are all if a server decides: it knows what they belong to.
     pub fn unsettled(&mut self, late: Duration, is_served: bool) -> Unsettled {
         let mut unsettled = Unsettled::new(late);
         for recording in self.delivery.look(Outbox::unreleased) {
@@ -75,7 +75,7 @@ impl SeatSpool {
                         continue;
                     }
                     let since = manifest.and_then(|manifest| manifest.zero());
-                    // Nobody's: no footage of it comes, and it goes by itself.
+                    // Without an agent no footage comes, and the recording expires by itself.
                     let agent = agent.unwrap_or_else(|| "".into());
                     unsettled.began(recording.clone(), agent, since.unwrap_or_else(now), folder);
                     unsettled.ended(&recording, now());
@@ -85,7 +85,7 @@ impl SeatSpool {
         unsettled
     }
 
-    /// Another pipeline file: other limits and sinks from now on. A call that runs is made again by the new sink.
+    /// Applies the limits and sinks of another pipeline file. The new sinks repeat interrupted calls.
     pub fn change(&mut self, graph: &Graph, catalog: &Catalog) -> Result<()> {
         let sinks = sinks(graph, catalog)?;
         self.delivery.stop(Duration::ZERO);
@@ -95,30 +95,30 @@ impl SeatSpool {
         Ok(())
     }
 
-    /// Lets the calls that run end.
+    /// Waits for the sinks' current calls to end.
     pub fn close(&mut self) {
         for sink in self.delivery.stop(STOP_LIMIT) {
-            tracing::warn!(%sink, "the sink did not end in time; it is asked again after the next start");
+            tracing::warn!(%sink, "the sink did not end in time; its item is delivered again after the next start");
         }
     }
 
-    // A recording's way.
+    // A recording, from its command to its release.
 
-    /// Whether a recording may begin; if not, why. Makes room for it where the file says that it may.
+    /// Returns the reason if there is no room for a recording. Makes room for it if the pipeline file allows that.
     pub fn admit(&mut self, recording: &RecordingId, agent: &AgentId, why: &str) -> Result<(), String> {
         let agent = Some(agent.to_string());
-        self.delivery.tell(|outbox| outbox.commanded(recording, agent, why.to_owned()));
+        self.delivery.update(|outbox| outbox.commanded(recording, agent, why.to_owned()));
         let Some(full) = self.make_room(room::to_start) else { return Ok(()) };
         let cause = match full {
             Full::Disk { .. } => NotBegun::Disk,
             Full::Quota { .. } => NotBegun::Quota,
         };
         let detail = format!("there is no room for a recording: {full}");
-        self.delivery.tell(|outbox| outbox.not_begun(recording, cause, detail.clone()));
+        self.delivery.update(|outbox| outbox.not_begun(recording, cause, detail.clone()));
         Err(detail)
     }
 
-    /// Why the recording that runs has to end, if it does.
+    /// Returns the reason if the running recording has to end for want of room.
     pub fn must_end(&mut self) -> Option<String> {
         self.make_room(room::to_go_on).map(|full| format!("there is no more room: {full}"))
     }
@@ -142,7 +142,7 @@ impl SeatSpool {
         match result {
             Ok(_) => {
                 self.write(recording, |outbox| outbox.sealed(recording));
-                // One without footage is of no use to anybody.
+                // A recording without footage is of no use.
                 self.delivery.sweep();
             }
             Err(error) => {
@@ -152,24 +152,24 @@ impl SeatSpool {
                     Fault::Device => NotBegun::Worker,
                     Fault::Plugin | Fault::Network | Fault::Bug => NotBegun::Plugin,
                 };
-                self.delivery.tell(|outbox| outbox.not_begun(recording, cause, error.to_string()));
+                self.delivery.update(|outbox| outbox.not_begun(recording, cause, error.to_string()));
             }
         }
     }
 
-    /// Brings the row of the segment table to the recording, and lets it go to the sinks.
+    /// Writes the row of the segment table beside the recording, and releases it to the sinks.
     pub fn settle(&mut self, recording: &RecordingId, folder: &Path, footage: &Footage) {
         let written = serde_json::to_vec_pretty(footage)
             .map_err(anyhow::Error::from)
             .and_then(|bytes| Ok(deskreel_spool::write_atomic(&folder.join(layout::FOOTAGE), &bytes)?));
         if let Err(error) = written {
-            tracing::warn!(%recording, %error, "its segments are not written beside it");
+            tracing::warn!(%recording, %error, "could not write footage.json beside the recording");
         }
         tracing::info!(%recording, "settled");
         self.release(recording, about(footage));
     }
 
-    /// Nothing more is going to be known of what it belongs to.
+    /// Releases a recording to the sinks: what it belongs to is final.
     pub fn release(&mut self, recording: &RecordingId, about: RecordingAbout) {
         self.write(recording, |outbox| outbox.released(recording, about));
     }
@@ -179,14 +179,14 @@ impl SeatSpool {
         recording: &RecordingId,
         write: impl FnOnce(&mut Outbox) -> Result<(), deskreel_spool::Error>,
     ) {
-        if let Err(error) = self.delivery.tell(write) {
-            tracing::warn!(%recording, %error, "it is delivered after the next start at the earliest");
+        if let Err(error) = self.delivery.update(write) {
+            tracing::warn!(%recording, %error, "could not write to the outbox; the recording is delivered after the next start at the earliest");
         }
     }
 
     // Room.
 
-    /// Why there is too little of it, after everything has gone that may.
+    /// Deletes what may be deleted. Returns the reason if there still is too little room.
     fn make_room(&self, judge: fn(&Limits, u64, &[room::Lying]) -> Verdict) -> Option<Full> {
         let running = |recording: &RecordingId| {
             self.running.as_ref().filter(|(running, _)| running == recording).map_or(0, |(_, bytes)| *bytes)
@@ -229,7 +229,7 @@ fn limits(graph: &Graph) -> Limits {
     Limits { quota: graph.spool.quota, min_free: graph.spool.min_free, when_full }
 }
 
-/// In bytes per second.
+/// Bytes per second.
 fn rate(graph: &Graph) -> Option<u64> {
     graph.spool.rate.map(|bits| bits / 8)
 }
@@ -240,24 +240,24 @@ fn plugins(graph: &Graph) -> BTreeMap<SinkName, String> {
 
 fn sinks(graph: &Graph, catalog: &Catalog) -> Result<Vec<Sink>> {
     let sink = |node: &deskreel_pipeline::Node| {
-        Ok(Sink { name: node.name.as_str().into(), make: delivery::plugin(catalog, &node.plugin)? })
+        Ok(Sink { name: node.name.as_str().into(), make: delivery::instances(catalog, &node.plugin)? })
     };
     graph.sinks.iter().map(sink).collect()
 }
 
-/// What the disk has left for us. Where that cannot be found out, recordings find out themselves.
+/// Free bytes for this user. If they cannot be read, recordings run into a full disk themselves.
 fn free(directory: &Path) -> u64 {
     rustix::fs::statvfs(directory).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-fn tell(finding: &Finding) {
+fn log(finding: &Finding) {
     match finding {
         Finding::TakenIn { .. } | Finding::Sealed { .. } => tracing::info!(?finding, "in the spool"),
         finding => tracing::warn!(?finding, "in the spool"),
     }
 }
 
-/// What sinks are told of a recording.
+/// What sinks learn about a recording.
 fn about(footage: &Footage) -> RecordingAbout {
     let mut about = RecordingAbout {
         agent: Some(footage.agent.to_string()),

@@ -1,4 +1,4 @@
-//! Which recordings a row of the segment table is footage of. The table knows agents and times; recordings have ids.
+//! Finds the recordings of a row of the segment table. The table knows agents and times; recordings have ids.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,36 +6,43 @@ use std::time::Duration;
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, RecordingId, Utc};
 
-/// A recording that no footage was told of for so long, behind its end and the lateness of events, is of none: what
-/// commanded it was taken back by a late event.
+/// How long after its end, beyond the lateness of events, a recording may wait for its footage. Without any by then, a
+/// late event has revoked what commanded it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A recording is commanded a moment after the event that its footage begins with.
+/// A recording begins a moment after the event that its footage begins with.
 const SLACK: Duration = Duration::from_secs(2);
 
-struct Entry {
+struct UnsettledRecording {
     recording: RecordingId,
     agent: AgentId,
     since: Utc,
     ended: Option<Utc>,
     folder: PathBuf,
-    /// Footage of it has come.
+    /// Its footage is final.
     is_settled: bool,
 }
 
 /// Recordings whose segments are not final. Pure.
 pub struct Unsettled {
     late: Duration,
-    entries: Vec<Entry>,
+    entries: Vec<UnsettledRecording>,
 }
 
 impl Unsettled {
-    /// `late` as in `[policy]`.
+    /// `late` is that of `[policy]`.
     pub fn new(late: Duration) -> Self {
         Unsettled { late, entries: Vec::new() }
     }
 
     pub fn began(&mut self, recording: RecordingId, agent: AgentId, since: Utc, folder: PathBuf) {
-        self.entries.push(Entry { recording, agent, since, ended: None, folder, is_settled: false });
+        self.entries.push(UnsettledRecording {
+            recording,
+            agent,
+            since,
+            ended: None,
+            folder,
+            is_settled: false,
+        });
     }
 
     pub fn ended(&mut self, recording: &RecordingId, at: Utc) {
@@ -45,7 +52,7 @@ impl Unsettled {
         self.forget();
     }
 
-    /// The recordings of this footage, which is final: one, or several where it was interrupted.
+    /// Returns the recordings of this final footage: one, or several if it was interrupted.
     pub fn settle(&mut self, footage: &Footage) -> Vec<(RecordingId, PathBuf)> {
         let end = footage.to.unwrap_or(Utc(jiff::Timestamp::MAX));
         let mut settled = Vec::new();
@@ -61,14 +68,15 @@ impl Unsettled {
         settled
     }
 
-    /// Those that have ended and of which no footage will come any more.
+    /// Removes and returns recordings that have ended and will get no footage any more.
     pub fn expired(&mut self, now: Utc) -> Vec<RecordingId> {
         let patience = self.late + PATIENCE;
-        let expired = |entry: &mut Entry| entry.ended.is_some_and(|ended| ended.plus(patience) < now);
+        let expired =
+            |entry: &mut UnsettledRecording| entry.ended.is_some_and(|ended| ended.plus(patience) < now);
         self.entries.extract_if(.., expired).map(|entry| entry.recording).collect()
     }
 
-    /// What has ended and is settled is of no interest any more.
+    /// Drops recordings that have ended and are settled.
     fn forget(&mut self) {
         self.entries.retain(|entry| !entry.is_settled || entry.ended.is_none());
     }
@@ -103,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn interrupted_footage_is_that_of_every_recording_within_it() {
+    fn interrupted_footage_settles_every_recording_within_it() {
         let mut unsettled = Unsettled::new(Duration::from_secs(10));
         let [first, second, other] = [1, 2, 3].map(|salt| RecordingId::new(Utc::MIN, salt));
         unsettled.began(first.clone(), "ann".into(), at("09:00:00"), PathBuf::new());
@@ -116,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_that_a_late_event_took_back_is_let_go_in_the_end() {
+    fn a_recording_that_a_late_event_revoked_expires() {
         let mut unsettled = Unsettled::new(Duration::from_secs(10));
         let recording = RecordingId::new(Utc::MIN, 1);
         unsettled.began(recording.clone(), "ann".into(), at("09:00:00"), PathBuf::new());

@@ -1,7 +1,7 @@
-//! The desk: one seat with its agent and its recording, as everybody else sees it.
+//! The desk: one seat with its agent and its recording, as the API, the metrics and the status see it.
 //!
-//! [`Desk`] is a handle. What is asked goes through one queue to the loop in `seat.rs`, which alone changes anything; how
-//! things stand comes back as a [`Status`] that can be read at any time, and what happens as [`News`].
+//! [`Desk`] is a handle. A request goes through one queue to the daemon's loop, which alone changes anything. The state
+//! comes back as a [`Status`] that can be read at any time, and what happens as [`News`].
 
 pub mod news;
 pub mod status;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use news::News;
 use status::Status;
 
-/// Asked and not yet heard. Who asks more waits.
+/// Requests that wait for the daemon's loop. Further callers wait until there is a free place.
 const BACKLOG: usize = 256;
 
 #[derive(Clone)]
@@ -29,10 +29,10 @@ pub struct Desk {
     news: News,
 }
 
-/// What may be asked of the desk.
+/// A request to the desk.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Act {
-    /// Whoever was logged in before is logged out first.
+    /// Logs out the agent who was here before.
     LogIn {
         agent: AgentId,
         seat: Seat,
@@ -40,36 +40,36 @@ pub enum Act {
     LogOut {
         agent: AgentId,
     },
-    /// Something that a desktop knows: a call, an agent's state, a chat. Answered once policies have decided.
+    /// Reports something that a desktop knows: a call, an agent's state, a chat. Answered once policies have decided.
     Tell(Box<Event>),
-    /// Start, stop, pause, mask, resume or tag. Answered once it is so: a pause when no pixel passes any more, a stop
-    /// when the recording is sealed.
+    /// Start, stop, pause, mask, resume or tag. Answered once it holds: a pause when no pixel passes any more, a stop when
+    /// the recording is sealed.
     Request {
         agent: AgentId,
         request: Request,
     },
 }
 
-/// How things stand once an act is done.
+/// The result of a request that was carried out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Done {
-    /// The recording that runs, or the one that has just been stopped.
+    /// The running recording, or the one that has just been stopped.
     pub recording: Option<RecordingId>,
     /// What that recording takes of the screen.
     pub capture: Option<CaptureMode>,
 }
 
-/// Why an act is not done.
+/// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("agent `{0}` is not logged in here")]
     NotLoggedIn(AgentId),
     #[error("nothing is being recorded")]
     NothingRecorded,
-    /// A policy, or the file, does not allow it.
+    /// A policy or the pipeline file does not allow it.
     #[error("{0}")]
     NotAllowed(String),
-    /// It could not be done, and whose fault that is.
+    /// It failed, with the fault.
     #[error("{reason}")]
     Failed { fault: Fault, reason: String },
     /// It may still happen.
@@ -79,13 +79,13 @@ pub enum Refused {
     GoingDown,
 }
 
-/// An act with the way back.
+/// A request with the channel for its answer.
 pub struct Ask {
     pub act: Act,
     pub reply: oneshot::Sender<Result<Done, Refused>>,
 }
 
-/// The desk's own end: what was asked, and where to say how things stand.
+/// The daemon's end of the desk: the requests, and where to publish status and news.
 pub struct Ends {
     pub asks: mpsc::Receiver<Ask>,
     pub status: watch::Sender<Arc<Status>>,
@@ -101,7 +101,7 @@ impl Desk {
         (Desk { asks, status, news }, ends)
     }
 
-    /// Asks, and waits until it is done or `limit` is over. An act that is late is not taken back.
+    /// Sends a request and waits at most `limit` for its answer. A request that times out is not revoked.
     pub async fn ask(&self, act: Act, limit: Duration) -> Result<Done, Refused> {
         let (reply, answer) = oneshot::channel();
         let asked = async {

@@ -1,4 +1,4 @@
-//! What happens at the desk, numbered, for everybody who listens. A listener that was away asks for what it missed.
+//! What happens at the desk, as numbered items for listeners. A listener that was away asks for what it missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use deskreel_model::{AgentId, MediaTime, RecordingId, Utc};
 use serde::Serialize;
 use tokio::sync::watch;
 
-/// Kept for listeners that were away: hours of an ordinary day, under a megabyte.
-const KEPT: usize = 2048;
+/// Items that are kept for listeners that were away: hours of an ordinary day, under a megabyte.
+const CAPACITY: usize = 2048;
 
-/// Something that happened, with its number. Numbers are in order and without holes, from 1 at each start of the daemon.
+/// Something that happened, with its number. Numbers start at 1 with each start of the daemon and have no gaps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
     pub seq: u64,
@@ -28,7 +28,7 @@ pub enum What {
     LoggedIn { agent: AgentId },
     #[serde(rename = "agent.logged_out")]
     LoggedOut { agent: AgentId },
-    /// A recording was commanded; its id is final, its first frame not yet on disk.
+    /// A recording was commanded. Its id is final; its first frame is not on disk yet.
     #[serde(rename = "recording.starting")]
     Starting { recording: RecordingId, agent: AgentId, capture: CaptureMode, why: String },
     /// Its first frame is on disk.
@@ -41,17 +41,17 @@ pub enum What {
     Incident { recording: RecordingId, media: MediaTime, cause: Cause, detail: String },
     #[serde(rename = "recording.stopping")]
     Stopping { recording: RecordingId, why: String },
-    /// Nothing is added any more.
+    /// The recording has ended; nothing is added to it any more.
     #[serde(rename = "recording.sealed")]
     Sealed { recording: RecordingId, outcome: Outcome, duration: MediaTime, frames: u64, gaps: usize },
-    /// One was commanded, and there is none.
+    /// A recording was commanded but could not begin.
     #[serde(rename = "recording.not_started")]
     NotStarted { agent: AgentId, why: String },
     #[serde(rename = "recording.delivered")]
     Delivered { recording: String, sink: String, place: String },
     #[serde(rename = "recording.refused")]
     RefusedBySink { recording: String, sink: String, reason: String },
-    /// The pipeline file was read again; `error` says why the one before stays.
+    /// The pipeline file was read again; `error` says why the previous one stays in use.
     #[serde(rename = "pipeline.reloaded")]
     Reloaded {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,18 +64,18 @@ pub enum What {
 
 #[derive(Clone)]
 pub struct News {
-    /// Tells the numbers of one start of the daemon from another's.
+    /// Distinguishes the numbers of one start of the daemon from those of another.
     stream: Arc<str>,
     kept: Arc<Mutex<VecDeque<Item>>>,
     newest: watch::Sender<u64>,
 }
 
-/// What a listener gets next.
+/// The next answer to a listener.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
     /// In order.
     Items(Vec<Item>),
-    /// Items between what it knows and what is kept are gone: it should ask how things stand, and go on from `seq`.
+    /// Items that the listener has not received are no longer kept. It should read the status and go on from `seq`.
     Lost { seq: u64 },
 }
 
@@ -93,21 +93,20 @@ impl News {
     pub fn tell(&self, at: Utc, what: What) {
         let mut kept = self.lock();
         let seq = *self.newest.borrow() + 1;
-        if kept.len() == KEPT {
+        if kept.len() == CAPACITY {
             kept.pop_front();
         }
         kept.push_back(Item { seq, at, what });
-        // Under the lock: who is woken finds it.
+        // Under the lock, so that a woken listener finds the item.
         self.newest.send_replace(seq);
     }
 
-    /// The number of the newest item; 0 where nothing has happened yet.
+    /// The number of the newest item; 0 if nothing has happened yet.
     pub fn newest(&self) -> u64 {
         *self.newest.borrow()
     }
 
-    /// Everything behind `seq`, at once where there is something, else as soon as there is. Cancel safe. None when the
-    /// daemon is gone.
+    /// Returns everything after `seq`, as soon as there is something. Cancel safe. Returns `None` when the daemon is gone.
     pub async fn after(&self, seq: u64) -> Option<Heard> {
         let mut newest = self.newest.subscribe();
         newest.wait_for(|newest| *newest > seq).await.ok()?;
@@ -130,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    fn told(count: u64) -> News {
+    fn news_with(count: u64) -> News {
         let news = News::new();
         for _ in 0..count {
             news.tell(Utc::MIN, What::GoingDown);
@@ -139,21 +138,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_away_gets_what_was_missed_in_order() {
-        let Some(Heard::Items(items)) = told(5).after(2).await else { panic!("lost") };
+    async fn a_listener_that_was_away_gets_what_it_missed_in_order() {
+        let Some(Heard::Items(items)) = news_with(5).after(2).await else { panic!("lost") };
         assert_eq!(items.iter().map(|item| item.seq).collect::<Vec<_>>(), [3, 4, 5]);
     }
 
     #[tokio::test]
-    async fn who_was_away_for_too_long_is_told_so() {
-        let news = told(KEPT as u64 + 3);
-        assert_eq!(news.after(2).await, Some(Heard::Lost { seq: KEPT as u64 + 3 }));
-        assert!(matches!(news.after(3).await, Some(Heard::Items(items)) if items.len() == KEPT));
+    async fn a_listener_that_was_away_for_too_long_learns_so() {
+        let news = news_with(CAPACITY as u64 + 3);
+        assert_eq!(news.after(2).await, Some(Heard::Lost { seq: CAPACITY as u64 + 3 }));
+        assert!(matches!(news.after(3).await, Some(Heard::Items(items)) if items.len() == CAPACITY));
     }
 
     #[tokio::test]
     async fn a_listener_waits_for_the_next() {
-        let news = told(1);
+        let news = news_with(1);
         let listener = tokio::spawn({
             let news = news.clone();
             async move { news.after(1).await }

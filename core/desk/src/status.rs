@@ -1,4 +1,4 @@
-//! How things stand at the desk: what the API, the metrics and `deskreel status` show.
+//! The status of the desk, as the API and the metrics show it.
 
 use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{Cause, FrameCounts};
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
-    /// Of the program.
+    /// Version of the program.
     pub version: &'static str,
     /// `name` of the pipeline file.
     pub pipeline: String,
@@ -18,7 +18,7 @@ pub struct Status {
     pub stale: Option<String>,
     pub counts: Counts,
     pub agent: Option<Seated>,
-    /// The one that runs.
+    /// The running recording.
     pub recording: Option<Running>,
     pub spool: SpoolStatus,
 }
@@ -26,17 +26,17 @@ pub struct Status {
 /// Since the daemon started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Recordings whose first frame came to disk.
+    /// Recordings whose first frame reached the disk.
     pub started: u64,
     pub sealed: u64,
-    /// Tries to begin, or to go on, that failed.
+    /// Failed attempts to begin or continue a recording.
     pub failed: u64,
 }
 
-/// Healthy is who could record now, and whose bytes grow while it should be recording.
+/// The recorder is healthy if a recording could begin now and a running one grows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Health {
-    /// Why a recording could not begin now, or does not grow; empty where all is well.
+    /// Why a recording could not begin now, or does not grow; empty if the recorder is healthy.
     pub problems: Vec<String>,
 }
 
@@ -59,15 +59,15 @@ pub struct Running {
     pub phase: Phase,
     pub capture: CaptureMode,
     pub why: String,
-    /// When it was commanded; once it has a frame, where its media time zero lies.
+    /// The time of the command; once there is a frame, the time of media time zero.
     pub since: Utc,
-    /// As of the last beat.
+    /// As of the last beat of the worker.
     pub media: MediaTime,
     pub frames: FrameCounts,
     pub bytes: u64,
     pub parts: u32,
     pub disk_full: bool,
-    /// Why nothing is captured just now.
+    /// Why nothing is captured at the moment.
     pub resting: Option<Cause>,
     /// The encoder at work, once there is one.
     pub encoder: Option<String>,
@@ -84,7 +84,7 @@ pub enum Phase {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct SpoolStatus {
-    /// Recordings that have not left yet, the running one included.
+    /// Recordings on disk, including the running one.
     pub recordings: usize,
     pub bytes: u64,
     pub free_bytes: u64,
@@ -96,12 +96,12 @@ pub struct SpoolStatus {
 pub struct SinkStatus {
     pub sink: String,
     pub plugin: String,
-    /// Recordings that it has not acknowledged.
+    /// Recordings that the sink has not acknowledged.
     pub pending: u64,
     pub pending_bytes: u64,
     /// Since the daemon started.
     pub delivered: u64,
     pub refused: u64,
-    /// Why the last try failed, until one succeeds.
+    /// Why the last attempt failed, until one succeeds.
     pub problem: Option<String>,
 }

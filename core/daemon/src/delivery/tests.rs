@@ -92,7 +92,7 @@ fn start(folder: &TempDir, sinks: Vec<Sink>) -> (Delivery, Receiver<Progress>) {
 }
 
 fn release(delivery: &Delivery, recording: &RecordingId) {
-    delivery.tell(|outbox| outbox.released(recording, RecordingAbout::default())).unwrap();
+    delivery.update(|outbox| outbox.released(recording, RecordingAbout::default())).unwrap();
 }
 
 /// What is told until this recording has left.
