@@ -8,7 +8,7 @@ element("log-in").onsubmit = (event) => {
   event.preventDefault();
   const { api, agent, password } = Object.fromEntries(new FormData(event.target));
   attempt(async () => {
-    recorder = await Recorder.logIn(api, agent, password, heard);
+    recorder = await Recorder.logIn(api, agent, password, showItem);
     element("log-in").hidden = true;
     element("desk").hidden = false;
     await refresh();
@@ -20,13 +20,13 @@ const established = () => ({ type: "call.established", call, direction: "inbound
 const actions = {
   answer: async () => {
     call = `call-${Date.now()}`;
-    await recorder.tell({ type: "call.delivered", call, direction: "inbound" });
-    await recorder.tell(established());
+    await recorder.report({ type: "call.delivered", call, direction: "inbound" });
+    await recorder.report(established());
     show("talking");
   },
-  hold: async () => { await recorder.tell({ type: "call.held", call }); show("held"); },
-  retrieve: async () => { await recorder.tell({ type: "call.retrieved", call }); show("talking"); },
-  "hang-up": async () => { await recorder.tell({ type: "call.cleared", call }); show("idle"); },
+  hold: async () => { await recorder.report({ type: "call.held", call }); show("held"); },
+  retrieve: async () => { await recorder.report({ type: "call.retrieved", call }); show("talking"); },
+  "hang-up": async () => { await recorder.report({ type: "call.cleared", call }); show("idle"); },
   ready: () => recorder.state("voice", "ready"),
   "log-out": async () => { await recorder.logOut(); location.reload(); },
   start: () => recorder.command("start"),
@@ -34,7 +34,7 @@ const actions = {
   pause: () => recorder.command("pause"),
   mask: () => recorder.command("mask"),
   resume: () => recorder.command("resume"),
-  // First the recorder confirms that it takes no pixels, then the number may be seen.
+  // Show the field only after the recorder has confirmed that it captures no pixels.
   "card-begin": async () => {
     await recorder.command("pause");
     element("card").hidden = false;
@@ -42,7 +42,7 @@ const actions = {
     element("card-begin").disabled = true;
     element("card-end").disabled = false;
   },
-  // First the number goes, from the screen too, then the recorder may look again.
+  // Remove the number, and wait until it has left the screen, before the recorder captures again.
   "card-end": async () => {
     element("card-number").value = "";
     element("card").hidden = true;
@@ -54,7 +54,7 @@ const actions = {
 };
 for (const [id, action] of Object.entries(actions)) element(id).onclick = () => attempt(action);
 
-/** Two frames later what was changed before is on the screen. */
+/** Resolves after two frames, when earlier changes are on the screen. */
 const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
 
 async function attempt(action) {
@@ -76,7 +76,7 @@ function show(state) {
   element("hang-up").disabled = state === "idle";
 }
 
-function heard(item) {
+function showItem(item) {
   const { seq, type, recording, capture, why, reason } = item;
   const line = document.createElement("li");
   line.textContent = [seq, type, recording, capture, why ?? reason].filter(Boolean).join(" · ");
@@ -90,7 +90,8 @@ async function refresh() {
   const hidden = live && recording.capture !== "live";
   const badge = element("recorder");
   badge.dataset.state = hidden ? "hidden" : live ? "recording" : "idle";
-  badge.textContent = hidden ? `recording is ${recording.capture}` : live ? "recording" : recording?.phase ?? "not recording";
+  const phase = recording?.phase ?? "not recording";
+  badge.textContent = hidden ? `recording is ${recording.capture}` : phase;
   element("recording").textContent = recording?.recording ?? "none";
   element("capture").textContent = recording ? recording.capture : "none";
   if (element("card").hidden) element("card-begin").disabled = !live;

@@ -1,6 +1,6 @@
-// The recorder's loopback API, as much of it as a desktop needs. docs/desktop-api.md tells all of it.
+// The part of the recorder's loopback API that a desktop needs. docs/desktop-api.md has all of it.
 
-export class Refused extends Error {
+export class Refusal extends Error {
   constructor(problem, status) {
     super(problem.detail ?? problem.title ?? `the recorder answered ${status}`);
     this.code = problem.code;
@@ -14,26 +14,26 @@ export class Recorder {
   #seq = "";
   #socket;
   #pinging;
-  #gone = false;
+  #loggedOut = false;
 
-  /** Logs the agent in; `heard` is called with each thing that the recorder tells from then on. */
-  static async logIn(api, agent, password, heard) {
+  /** Logs the agent in. From then on `onItem` is called with each item of the recorder's event stream. */
+  static async logIn(api, agent, password, onItem) {
     const recorder = new Recorder();
     recorder.#api = api.replace(/\/$/, "");
     const basic = btoa(String.fromCharCode(...new TextEncoder().encode(`${agent}:${password}`)));
     const session = await recorder.#call("POST", "/api/v1/session", {}, { authorization: `Basic ${basic}` });
     recorder.#token = session.token;
-      // Three pings may be lost before the session ends.
+    // The session survives three lost pings.
     recorder.#pinging = setInterval(() => recorder.#ping(), Math.max(500, session.silence_ms / 4));
-    recorder.#listen(heard);
+    recorder.#listen(onItem);
     return recorder;
   }
 
   status() { return this.#call("GET", "/api/v1/status"); }
   state(media, state, more = {}) { return this.#call("PUT", "/api/v1/state", { media, state, ...more }); }
-  tell(event) { return this.#call("POST", "/api/v1/events", event); }
+  report(event) { return this.#call("POST", "/api/v1/events", event); }
 
-  /** start, stop, pause, resume, mask or tag. Done when this returns: after a pause no pixel is taken any more. */
+  /** Runs start, stop, pause, resume, mask or tag until it is done. After a pause, no pixel is captured. */
   async command(name, body = {}) {
     const key = crypto.randomUUID();
     let answer = await this.#call("POST", `/api/v1/recording/${name}`, body, { "idempotency-key": key });
@@ -45,28 +45,32 @@ export class Recorder {
   }
 
   async logOut() {
-    this.#gone = true;
+    this.#loggedOut = true;
     clearInterval(this.#pinging);
     await this.#call("DELETE", "/api/v1/session");
     this.#socket?.close();
   }
 
   async #ping() {
-    try { await this.#call("POST", "/api/v1/session/ping", {}); } catch (error) { console.warn("ping", error); }
+    try {
+      await this.#call("POST", "/api/v1/session/ping", {});
+    } catch (error) {
+      console.warn("ping failed", error);
+    }
   }
 
-  // Goes on where it was when the line comes back.
-  #listen(heard) {
+  // Reconnects after the last item that it received.
+  #listen(onItem) {
     const url = `${this.#api.replace(/^http/, "ws")}/api/v1/ws?after=${encodeURIComponent(this.#seq)}`;
     const socket = new WebSocket(url, ["deskreel.v1", `deskreel.bearer.${this.#token}`]);
     this.#socket = socket;
     socket.onmessage = (message) => {
       const item = JSON.parse(message.data);
       if (item.id) this.#seq = item.id;
-      heard(item);
+      onItem(item);
     };
     socket.onclose = () => {
-      if (!this.#gone) setTimeout(() => this.#listen(heard), 1000);
+      if (!this.#loggedOut) setTimeout(() => this.#listen(onItem), 1000);
     };
   }
 
@@ -84,7 +88,7 @@ export class Recorder {
     });
     const text = await response.text();
     const answer = text ? JSON.parse(text) : {};
-    if (!response.ok) throw new Refused(answer, response.status);
+    if (!response.ok) throw new Refusal(answer, response.status);
     return answer;
   }
 }

@@ -1,7 +1,8 @@
-//! Recordings in the equipment, each in a lane of its own: one that still writes its last fragment does not hold up the next.
+//! Runs recordings, each in a slot of its own: a recording that still writes its last fragment does not hold up the
+//! next.
 //!
-//! A lane is a pool of workers with what is known of the encoders. One idle lane is kept, with a worker that has loaded
-//! everything; a second one begins cold, which costs a tenth of a second, and ends with its recording.
+//! A slot is a pool of workers with the results of its encoder trials. One idle slot is kept, with a worker that has
+//! loaded everything. A second one starts cold, which costs a tenth of a second, and ends with its recording.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

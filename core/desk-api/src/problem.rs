@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_code_is_explained_and_every_explanation_has_a_code() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/desktop-api.md");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/desktop-api.md");
         let text = fs::read_to_string(path).unwrap();
         let table = text.split("<!-- codes -->").nth(1).unwrap().split("<!-- end -->").next().unwrap();
         let rows = table.lines().filter(|line| line.starts_with("| `"));

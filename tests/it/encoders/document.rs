@@ -1,4 +1,4 @@
-//! docs/encoders.md says what each neutral setting becomes: everything below its mark is written by this test.
+//! docs/encoders.md shows what each neutral setting becomes. This test generates everything below its mark.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -22,7 +22,7 @@ fn the_document_says_what_every_setting_becomes() {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, format!("{written}{MARK}{expected}")).unwrap();
     } else {
-        assert!(generated == expected, "docs/encoders.md is not what the plugins do (UPDATE=1 re-writes it)");
+        assert!(generated == expected, "docs/encoders.md is out of date (UPDATE=1 rewrites it)");
     }
 }
 
@@ -31,13 +31,13 @@ fn tables() -> String {
     let mut text = String::new();
     for plugin in PLUGINS {
         let descriptor = library(plugin).descriptor().clone();
-        let _ = writeln!(text, "## encoder.{plugin}\n\n{}", descriptor.provides[0].about);
-        for (number, need) in needs(plugin).iter().enumerate() {
+        let _ = writeln!(text, "## encoder.{plugin}\n\n{}\n", descriptor.provides[0].about);
+        let needs = needs(plugin);
+        for need in &needs {
             let what = need.library.as_deref().or(need.path.as_deref()).unwrap_or_default();
-            let start = if number == 0 { "\nNeeds" } else { "," };
-            let _ = write!(text, "{start} `{what}` (if it is not there: {})", need.otherwise);
+            let _ = writeln!(text, "- Needs `{what}`. Without it: {}.", need.otherwise);
         }
-        text += if needs(plugin).is_empty() { "\n" } else { ".\n\n" };
+        text += if needs.is_empty() { "" } else { "\n" };
         for codec in CODECS {
             for candidate in candidates(plugin, &EncodeRequest::new(codec)) {
                 if candidate.memory == Memory::System {
@@ -73,11 +73,11 @@ fn section(plugin: &str, codec: Codec, candidate: &Candidate, versions: &[Descri
     if !platforms.is_empty() {
         let _ = write!(section, ", {}", platforms.join(" and "));
     }
-    let _ = write!(section, ". Pictures in {} memory; full color: {full_color}.", paths.join(" or "));
+    let _ = write!(section, ".\nTakes pictures in {} memory; full color: {full_color}.", paths.join(" or "));
     if let Some(siblings) = &candidate.siblings {
-        let _ = write!(section, " On other GPUs `{siblings}`.");
+        let _ = write!(section, "\nOn other GPUs: `{siblings}`.");
     }
-    section += "\n\n| asked for | set |\n|---|---|\n";
+    section += "\n\n| setting | properties |\n|---|---|\n";
 
     let mut row = |name: &str, means: Option<Meaning>, request: EncodeRequest| {
         let candidate =
@@ -89,7 +89,7 @@ fn section(plugin: &str, codec: Codec, candidate: &Candidate, versions: &[Descri
         }
         let _ = writeln!(section, "| {name} | {} |", in_versions(&element, versions));
     };
-    row("in any case", None, request.clone());
+    row("always", None, request.clone());
     let names = ["quality 23", "bitrate 800k", "bitrate 800k, max 1.2M", "constrained: quality 23, max 1.2M"];
     for (name, rate) in names.into_iter().zip(RATES) {
         row(name, Some(Meaning::Rate), EncodeRequest { rate, ..request.clone() });
@@ -107,7 +107,7 @@ fn section(plugin: &str, codec: Codec, candidate: &Candidate, versions: &[Descri
     section + "\n"
 }
 
-/// What each version sets; those that set the same, together.
+/// The properties that each version sets. Versions that set the same ones are listed together.
 fn in_versions(element: &Element, versions: &[Described]) -> String {
     let mut said: BTreeMap<usize, (String, Vec<&Described>)> = BTreeMap::new();
     for (number, described) in versions.iter().enumerate() {
@@ -130,7 +130,7 @@ fn outcome(element: &Element, described: &Described) -> String {
         Err(misfit) if misfit.obstacles.is_empty() => "**refused**".to_owned(),
         Err(misfit) => {
             let properties = misfit.obstacles.iter().map(|obstacle| format!("`{}`", obstacle.property));
-            format!("**refused**, for want of {}", properties.collect::<Vec<_>>().join(" and "))
+            format!("**refused**, lacks {}", properties.collect::<Vec<_>>().join(" and "))
         }
         Ok(fitted) if !fitted.cannot.is_empty() => "cannot".to_owned(),
         Ok(fitted) if fitted.element.properties.is_empty() => "nothing needed".to_owned(),
