@@ -12,7 +12,6 @@ mod supervisor;
 
 pub mod delivery;
 pub mod recording_slots;
-pub mod screen_lock;
 mod spool;
 mod unsettled;
 
@@ -36,8 +35,8 @@ use deskreel_link::recorder::About;
 use deskreel_link::{Link, LinkHandle, Token};
 use deskreel_model::{Place, Utc};
 use deskreel_pipeline::{Graph, Node};
-use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use deskreel_platform::service;
+use deskreel_platform::signals::{ReloadRequests, StopRequests};
 use tokio::sync::{mpsc, oneshot};
 
 use event_log::EventLog;
@@ -104,9 +103,9 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
     let stop = asked_to_stop()?;
     let (close, closed) = oneshot::channel::<()>();
     let api = api.map(|api| tokio::task::spawn_local(api.run(async move { drop(closed.await) })));
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    service::notify_ready();
     supervisor.serve(stop).await;
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    service::notify_stopping();
     drop(feeds);
     drop(close);
     if let Some(api) = api {
@@ -233,15 +232,15 @@ impl Started {
 }
 
 fn host_name() -> Place {
-    rustix::system::uname().nodename().to_string_lossy().as_ref().into()
+    deskreel_platform::system::host_name().as_str().into()
 }
 
-/// Reads the pipeline file again at each SIGHUP.
+/// Reads the pipeline file again whenever that is requested (SIGHUP).
 fn reloads(file: PathBuf, kept: PathBuf, started: Started) -> Result<mpsc::Receiver<Reload>> {
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut requests = ReloadRequests::new()?;
     let (tell, reloads) = mpsc::channel(1);
     tokio::task::spawn_local(async move {
-        while hangup.recv().await.is_some() {
+        while requests.next().await {
             let read = pipeline_file::read(&file).and_then(|LoadedFile { mut graph, catalog, .. }| {
                 started.stay(&mut graph);
                 let policies = policies(&graph, &catalog)?;
@@ -263,19 +262,12 @@ fn reloads(file: PathBuf, kept: PathBuf, started: Started) -> Result<mpsc::Recei
 }
 
 fn asked_to_stop() -> Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut requests = StopRequests::new()?;
     Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        requests.next().await;
         tracing::info!("ending");
         tokio::task::spawn_local(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            requests.next().await;
             std::process::exit(130);
         });
     })

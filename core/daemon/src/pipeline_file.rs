@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use deskreel_host::Catalog;
 use deskreel_pipeline::{Graph, Severity};
+use deskreel_platform::folders;
 
 use deskreel_deployment::{CheckedFile, descriptors_of, draw, find_plugins, must_record, wants_color};
 
@@ -75,13 +76,11 @@ pub fn keep(file: &Path, kept: &Path) -> Result<()> {
     deskreel_spool::write_atomic(kept, &text).with_context(|| format!("cannot write {}", kept.display()))
 }
 
-/// The path of the last good copy of `file`: in systemd's state folder, or else the user's.
+/// The path of the last good copy of `file`: in the service's state folder, or else the user's.
 pub fn kept(file: &Path) -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let of_user = || set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
-    let folder = set("STATE_DIRECTORY").or_else(|| Some(of_user()?.join("deskreel")));
-    let Some(folder) = folder else { bail!("there is no folder for state: set STATE_DIRECTORY or HOME") };
+    let Some(folder) = folders::state() else {
+        bail!("there is no folder for state: set {}", folders::STATE_VARIABLES)
+    };
     let file = std::path::absolute(file)?;
-    let name: String = file.display().to_string().chars().map(|c| if c == '/' { '-' } else { c }).collect();
-    Ok(folder.join(format!("last-good{name}")))
+    Ok(folder.join(format!("last-good{}", folders::path_as_name(&file))))
 }

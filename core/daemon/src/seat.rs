@@ -23,12 +23,12 @@ use deskreel_model::event::{Event as InteractionEvent, Kind, Request};
 use deskreel_model::link::{self, CommandId, CommandResult};
 use deskreel_model::manifest::{Cause, Outcome};
 use deskreel_model::{AgentId, MediaTime, Place, RecordingId, Utc};
+use deskreel_platform::session_lock::LockState;
 use deskreel_recorder::{Control, Notice, Rest};
 
 use crate::delivery::Progress;
 use crate::desk_events;
 use crate::recording_slots::StartOrder;
-use crate::screen_lock::LockState;
 
 pub use orders::ServerOrders;
 pub use pending::{PendingReplies, ReplyId};

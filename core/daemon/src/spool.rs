@@ -247,7 +247,7 @@ fn sinks(graph: &Graph, catalog: &Catalog) -> Result<Vec<Sink>> {
 
 /// Free bytes for this user. If they cannot be read, recordings run into a full disk themselves.
 fn free(directory: &Path) -> u64 {
-    rustix::fs::statvfs(directory).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    deskreel_platform::system::free_bytes(directory).unwrap_or(u64::MAX)
 }
 
 fn log(finding: &Finding) {

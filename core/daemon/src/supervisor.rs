@@ -16,6 +16,7 @@ use deskreel_interaction::{Engine, Output, Policy};
 use deskreel_link::LinkHandle;
 use deskreel_model::event::Event as InteractionEvent;
 use deskreel_model::link::{self, CommandResult, Refusal};
+use deskreel_platform::session_lock::{self, LockState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -23,7 +24,6 @@ use crate::delivery::Progress;
 use crate::event_log::EventLog;
 use crate::now;
 use crate::recording_slots::{Equipment, RecordingSlots, SlotMessage};
-use crate::screen_lock::{self, LockState};
 use crate::seat::{self, Event, Now, ReplyId, State};
 use crate::spool::SeatSpool;
 use crate::unsettled::Unsettled;
@@ -229,7 +229,7 @@ impl Supervisor {
     fn watch_lock(&mut self) {
         let is_wanted = self.hands.slots.equipment().graph.recording.rests_while_locked;
         match &self.lock {
-            None if is_wanted => self.lock = Some(screen_lock::watch()),
+            None if is_wanted => self.lock = Some(session_lock::watch()),
             Some(_) if !is_wanted => {
                 self.lock = None;
                 self.take_in(Event::Lock(LockState { is_locked: false, unknown: None }));

@@ -15,7 +15,6 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
-use deskreel_daemon::screen_lock::LockState;
 use deskreel_daemon::seat::{Effect, Ending, Event, Now, ReplyId, State, Warning, carry_out};
 use deskreel_desk::Act;
 use deskreel_desk::status::{Health, SpoolStatus, Status};
@@ -24,6 +23,7 @@ use deskreel_model::event::{Event as InteractionEvent, Request};
 use deskreel_model::link::{self, CommandId, CommandKind};
 use deskreel_model::manifest::{Cause, FrameCounts, Outcome};
 use deskreel_model::{AgentId, Failure, Fault, MediaTime, PartNumber, RecordingId, Utc};
+use deskreel_platform::session_lock::LockState;
 use deskreel_recorder::{Notice, Status as Count};
 
 const START: &str = "2026-01-05T09:00:00.000Z";

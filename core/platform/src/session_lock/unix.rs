@@ -1,4 +1,4 @@
-//! Watches whether the agent's session is locked, through systemd's logind on the system bus.
+//! systemd's logind, on the system bus.
 //!
 //! The session is that of the captured X display, or the active one of `seat0` if no session claims the display. Its
 //! `LockedHint` decides, which desktops set whenever they lock the screen.
@@ -11,6 +11,8 @@ use zbus::message::Type;
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath};
 
+use super::LockState;
+
 const LOGIND: &str = "org.freedesktop.login1";
 const OBJECTS: &str = "/org/freedesktop/login1";
 /// logind answers within milliseconds.
@@ -18,26 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause before logind is asked again after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockState {
-    pub is_locked: bool,
-    /// Why the lock state is unknown. The session then counts as unlocked.
-    pub unknown: Option<String>,
-}
-
-/// Starts to watch. Dropping the receiver ends it.
-pub fn watch() -> watch::Receiver<LockState> {
-    let (tell, lock) = watch::channel(LockState { is_locked: false, unknown: None });
-    tokio::task::spawn_local(async move {
-        tokio::select! {
-            () = tell.closed() => {}
-            () = follow(&tell) => {}
-        }
-    });
-    lock
-}
-
-async fn follow(tell: &watch::Sender<LockState>) {
+pub async fn follow(tell: &watch::Sender<LockState>) {
     let set = |lock: LockState| {
         tell.send_if_modified(|before| std::mem::replace(before, lock.clone()) != lock);
     };

@@ -1,0 +1,25 @@
+//! Files with secrets, which only their owner may read.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+use unix as native;
+
+/// Whether others than the owner can read this open file.
+pub fn others_can_read(file: &File) -> io::Result<bool> {
+    native::others_can_read(file)
+}
+
+/// The command that makes a file private, for messages.
+pub fn make_private_command(path: &Path) -> String {
+    native::make_private_command(path)
+}
+
+/// Makes a file that only its owner can read. Fails if it exists.
+pub fn create_private_file(path: &Path) -> io::Result<File> {
+    native::create_private_file(path)
+}
