@@ -13,7 +13,7 @@ use deskreel_model::manifest::{Outcome, Track};
 use deskreel_model::{Manifest, MediaTime};
 use deskreel_pipeline::Graph;
 use deskreel_recorder::{Control, Finished, Pool, Setup, default_worker, job_of};
-use deskreel_spool::Recovered;
+use deskreel_spool::RecoveredFolder;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -127,7 +127,7 @@ fn recover(directory: PathBuf) -> Receiver<()> {
     recovered
 }
 
-fn tell_recovered(recovered: &Recovered) {
+fn tell_recovered(recovered: &RecoveredFolder) {
     let folder = recovered.folder.display();
     match &recovered.result {
         Ok(summary) => tell(&format!("recovered {folder}: {} frames", summary.frames)),
