@@ -10,7 +10,7 @@ use deskreel_host::Catalog;
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Fault, RecordingId, SinkName, layout};
 use deskreel_pipeline::Graph;
-use deskreel_recorder::{Error, Finished, Notice};
+use deskreel_recorder::{Error, Notice, RecordingResult};
 use deskreel_spool::Outbox;
 use deskreel_spool::account::NoStartCause;
 use deskreel_spool::capacity::{self, CapacityPlan, Full, Limits, WhenFull};
@@ -132,12 +132,12 @@ impl SeatSpool {
             Notice::File { track, part, number, file } => {
                 self.write(recording, |outbox| outbox.fragment(recording, track, *part, *number, file));
             }
-            Notice::Status(status) => self.running = Some((recording.clone(), status.bytes)),
+            Notice::Progress(status) => self.running = Some((recording.clone(), status.bytes)),
             _ => {}
         }
     }
 
-    pub fn ended(&mut self, recording: &RecordingId, result: &Result<Finished, Error>) {
+    pub fn ended(&mut self, recording: &RecordingId, result: &Result<RecordingResult, Error>) {
         self.running.take_if(|(running, _)| running == recording);
         match result {
             Ok(_) => {
@@ -152,7 +152,7 @@ impl SeatSpool {
                     Fault::Device => NoStartCause::Worker,
                     Fault::Plugin | Fault::Network | Fault::Bug => NoStartCause::Plugin,
                 };
-                self.delivery.update(|outbox| outbox.not_begun(recording, cause, error.to_string()));
+                self.delivery.update(|outbox| outbox.not_begun(recording, cause, error.with_causes()));
             }
         }
     }
