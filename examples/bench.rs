@@ -17,7 +17,7 @@ use deskreel_host::{Found, HostCallbacks, Plugin};
 use deskreel_model::worker::{PluginFile, PluginSettings};
 use deskreel_pipeline::Graph;
 use deskreel_pipeline::plan;
-use deskreel_recorder::{Control, Notice, Pool, Setup, job_of};
+use deskreel_recorder::{Control, Notice, Pool, RecordingSetup, job_of};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -51,8 +51,8 @@ async fn launch_line(file: &Path) -> Result<()> {
         line.push(std::iter::once(step.element.factory.clone()).chain(properties).collect());
     }
     line.push("queue".to_owned());
-    let tracks = deskreel_recorder::encoders(&mut pool(&built, &graph)?, false, |_| ()).await?;
-    let chosen = tracks.first().and_then(|track| track.tried.iter().find(|tried| tried.works()));
+    let tracks = deskreel_recorder::survey_encoders(&mut pool(&built, &graph)?, false, |_| ()).await?;
+    let chosen = tracks.first().and_then(|track| track.candidates.iter().find(|tried| tried.works()));
     line.push(chosen.ok_or("no encoder works")?.candidate.recipe.clone());
     println!("{}", json!(line.join(" ! ")));
     Ok(())
@@ -92,9 +92,9 @@ async fn warm_start(file: &Path, count: usize) -> Result<()> {
     Ok(())
 }
 
-fn setup(graph: &Graph) -> Setup {
-    let setup = Setup::new(&graph.name, &graph.recording.directory, job_of(graph));
-    Setup { max_duration: graph.recording.max_duration, ..setup }
+fn setup(graph: &Graph) -> RecordingSetup {
+    let setup = RecordingSetup::new(&graph.name, &graph.recording.directory, job_of(graph));
+    RecordingSetup { max_duration: graph.recording.max_duration, ..setup }
 }
 
 /// Copies of the shipped libraries, because the loader knows a file that it has loaded before.

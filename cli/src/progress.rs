@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use deskreel_contract::CaptureMode;
 use deskreel_model::PartNumber;
 use deskreel_model::manifest::{EncoderUse, Refusal};
-use deskreel_recorder::{Notice, Status};
+use deskreel_recorder::{Notice, RecordingProgress};
 use serde_json::json;
 
 /// Frames per second are counted over so long.
@@ -46,7 +46,7 @@ impl Progress {
         match self.style {
             Style::Json => say(&to_json(notice).to_string()),
             _ => match notice {
-                Notice::Status(status) => self.status(status),
+                Notice::Progress(status) => self.status(status),
                 Notice::Began { folder, .. } => self.line(&format!("recording to {}", folder.display())),
                 Notice::Trying(trying) => self.trying(&format!("{} ({})", trying.candidate, trying.plugin)),
                 Notice::Encoder { track, part, encoder } => self.encoder(track, *part, encoder),
@@ -98,7 +98,7 @@ impl Progress {
         tell(text);
     }
 
-    fn status(&mut self, status: &Status) {
+    fn status(&mut self, status: &RecordingProgress) {
         if self.style != Style::Terminal {
             return;
         }
@@ -185,7 +185,7 @@ fn to_json(notice: &Notice) -> serde_json::Value {
         Notice::Resting { cause } => json!({ "event": "resting", "cause": cause }),
         Notice::StandingBy => json!({ "event": "standing_by" }),
         Notice::DiskBack => json!({ "event": "disk_back" }),
-        Notice::Status(status) => json!({
+        Notice::Progress(status) => json!({
             "event": "status",
             "at_ns": status.at,
             "frames": status.frames,

@@ -8,7 +8,7 @@ use crate::support::studio::pool;
 use deskreel_contract::{Codec, EncodeRequest};
 use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{Job, PluginSettings, TrackJob};
-use deskreel_recorder::{Finished, Notice, Pool, Setup};
+use deskreel_recorder::{Notice, Pool, RecordingResult, RecordingSetup};
 use deskreel_test_support::random::Random;
 use deskreel_test_support::recorder::{Recording, assert_ffmpeg_accepts};
 use serde_json::json;
@@ -66,8 +66,8 @@ async fn run(cycles: usize) {
 }
 
 /// Makes a recording that is stopped after `length`. Returns how long the stop took, too.
-async fn record(pool: &mut Pool, folder: &Path, length: Duration) -> (Finished, Duration) {
-    let setup = Setup { max_duration: Some(length), ..Setup::new("cycles", folder, job()) };
+async fn record(pool: &mut Pool, folder: &Path, length: Duration) -> (RecordingResult, Duration) {
+    let setup = RecordingSetup { max_duration: Some(length), ..RecordingSetup::new("cycles", folder, job()) };
     let (_never, mut control) = mpsc::channel(1);
     let mut began = None;
     let tell = |notice| {

@@ -9,7 +9,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use deskreel_model::{Manifest, RecordingId};
-use deskreel_spool::account::{Fate, What, fates, read};
+use deskreel_spool::account::{AccountEvent, Fate, fates, read};
 use deskreel_test_support::daemon::{Ann, Daemon};
 use deskreel_test_support::random::Random;
 use deskreel_test_support::upload_server::{Fault, Request, UploadServer};
@@ -52,7 +52,7 @@ fn every_recording_arrives_once_and_whole_though_the_daemon_is_killed_and_the_se
     });
 
     let lines = read(&daemon.recordings()).unwrap();
-    let refused = lines.iter().filter(|line| matches!(line.what, What::NotBegun { .. }));
+    let refused = lines.iter().filter(|line| matches!(line.what, AccountEvent::NotBegun { .. }));
     let refused: Vec<i64> = refused.map(|line| line.at.0.as_millisecond()).collect();
     let fates = fates(&lines);
     assert!(fates.len() as u64 > kills, "{} recordings for {killed} kills", fates.len());
@@ -125,7 +125,7 @@ fn arrived(server: &UploadServer, id: &RecordingId, fate: &Fate) -> Option<Value
 
 fn refusals(daemon: &Daemon) -> Vec<String> {
     let lines = read(&daemon.recordings()).unwrap().into_iter();
-    let refused = |what: &What| matches!(what, What::Refused { .. });
+    let refused = |what: &AccountEvent| matches!(what, AccountEvent::Refused { .. });
     lines.filter(|line| refused(&line.what)).map(|line| format!("{line:?}")).collect()
 }
 

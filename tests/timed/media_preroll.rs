@@ -8,7 +8,7 @@ use crate::support::studio::{Director, FPS, PERIOD_NS, Studio, TICK_NS};
 use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::{AgentId, MediaTime};
-use deskreel_recorder::{Control, Finished, Keep, Notice};
+use deskreel_recorder::{Control, KeepRequest, Notice, RecordingResult};
 use deskreel_test_support::counter::{self, Frame};
 use deskreel_test_support::program::send;
 use deskreel_test_support::recorder::{Recording, assert_ffmpeg_accepts};
@@ -19,7 +19,7 @@ const KEYFRAME_INTERVAL_MS: u64 = 1000;
 /// From asking for a recording until the worker knows, and the error of a wall clock.
 const SLACK: Duration = Duration::from_millis(60);
 
-fn stand_by(script: impl AsyncFnOnce(&mut Director, &Path)) -> (Studio, Option<Finished>) {
+fn stand_by(script: impl AsyncFnOnce(&mut Director, &Path)) -> (Studio, Option<RecordingResult>) {
     let mut studio = Studio::new(KEYFRAME_INTERVAL_MS);
     let setup = studio.setup();
     let folder = studio.folder.path().to_owned();
@@ -37,7 +37,7 @@ async fn standing_by(director: &mut Director) {
 
 async fn keep(director: &mut Director, look_back: Duration) -> SystemTime {
     let asked = SystemTime::now();
-    let keep = Keep { look_back, agent: Some(AgentId::from("ann")), ..Keep::default() };
+    let keep = KeepRequest { look_back, agent: Some(AgentId::from("ann")), ..KeepRequest::default() };
     director.control.send(Control::Keep(keep)).await.unwrap();
     director.recording(1).await;
     asked
@@ -49,7 +49,7 @@ fn assert_empty(folder: &Path) {
 }
 
 /// The recording and the frames of its only part.
-fn read(finished: Option<Finished>) -> (Recording, Vec<Frame>) {
+fn read(finished: Option<RecordingResult>) -> (Recording, Vec<Frame>) {
     let finished = finished.expect("a recording");
     assert_eq!(finished.manifest.outcome, Some(Outcome::Finished));
     let recording = Recording::open(&finished.folder);

@@ -14,7 +14,7 @@ use deskreel_host::Catalog;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{Job, PluginFile};
 use deskreel_pipeline::{Graph, PluginSearch};
-use deskreel_recorder::{Control, Notice, Pool, Setup, default_worker, job_of};
+use deskreel_recorder::{Control, Notice, Pool, RecordingSetup, default_worker, job_of};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -115,7 +115,7 @@ fn encoders(catalog: &Catalog) -> Line {
         Ok(tracks) => tracks,
         Err(error) => return Line { subject, what: format!("{error:#}"), cure },
     };
-    let tried = || tracks.iter().flat_map(|track| &track.tried);
+    let tried = || tracks.iter().flat_map(|track| &track.candidates);
     let works: Vec<_> =
         tried().filter(|one| one.works()).map(|one| one.candidate.candidate.as_str()).collect();
     match works.is_empty() {
@@ -132,12 +132,14 @@ fn encoders(catalog: &Catalog) -> Line {
 fn tried(subject: String, job: &Job, plugins: Vec<PluginFile>) -> Line {
     let mut pool = Pool::new(worker(), plugins, job, false);
     let folder = std::env::temp_dir().join(format!("deskreel-doctor-{}", std::process::id()));
-    let setup =
-        Setup { max_duration: Some(TRIAL_LIMIT), ..Setup::new("doctor", folder.clone(), job.clone()) };
+    let setup = RecordingSetup {
+        max_duration: Some(TRIAL_LIMIT),
+        ..RecordingSetup::new("doctor", folder.clone(), job.clone())
+    };
     let (stop, mut control) = mpsc::channel(1);
     let mut first = None;
     let stop_after_trial = |notice| {
-        if let Notice::Status(status) = notice
+        if let Notice::Progress(status) = notice
             && status.frames.encoded > 0
             && status.at - *first.get_or_insert(status.at) >= TRIAL
         {
@@ -149,7 +151,7 @@ fn tried(subject: String, job: &Job, plugins: Vec<PluginFile>) -> Line {
     let outcome = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         let recorded =
             runtime.block_on(deskreel_recorder::record(setup, &mut pool, &mut control, stop_after_trial));
-        let finished = recorded.map_err(|error| error.to_string())?;
+        let finished = recorded.map_err(|error| error.with_causes())?;
         match finished.manifest.outcome {
             Some(Outcome::Finished) => {}
             Some(Outcome::Failed { failure }) => return Err(failure.to_string()),

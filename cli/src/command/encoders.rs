@@ -10,7 +10,9 @@ use deskreel_host::Catalog;
 use deskreel_model::Fault;
 use deskreel_model::worker::{Job, Picture, PluginSettings, TrackJob};
 use deskreel_pipeline::PluginSearch;
-use deskreel_recorder::{Pool, Standing, TrackEncoders, Tried, Trying, default_worker, job_of};
+use deskreel_recorder::{
+    CandidateTrial, KnownCandidate, Pool, Standing, TrackEncoders, default_worker, job_of,
+};
 use serde_json::{Value, json};
 
 use crate::args::EncodersOptions;
@@ -54,7 +56,7 @@ pub fn run(options: &EncodersOptions) -> Result<ExitCode> {
 
 /// Zero where each track has an encoder that works.
 pub fn code(tracks: &[TrackEncoders]) -> ExitCode {
-    match tracks.iter().all(|track| track.tried.iter().any(Tried::works)) {
+    match tracks.iter().all(|track| track.candidates.iter().any(KnownCandidate::works)) {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(Fault::Device.exit_code()),
     }
@@ -67,7 +69,7 @@ pub fn ask(job: &Job, catalog: &Catalog, fresh: bool) -> Result<Vec<TrackEncoder
     let files = plugin_files(catalog, used.map(|plugin| plugin.plugin.as_str()));
     let mut pool = Pool::new(default_worker()?, files, job, false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let tracks = runtime.block_on(deskreel_recorder::encoders(&mut pool, fresh, tell));
+    let tracks = runtime.block_on(deskreel_recorder::survey_encoders(&mut pool, fresh, tell));
     if stderr().is_terminal() {
         let _ = write!(stderr(), "\r\x1b[K");
     }
@@ -75,7 +77,7 @@ pub fn ask(job: &Job, catalog: &Catalog, fresh: bool) -> Result<Vec<TrackEncoder
 }
 
 /// A line that is drawn over, for whoever waits.
-fn tell(trying: Trying) {
+fn tell(trying: CandidateTrial) {
     if stderr().is_terminal() {
         let _ = write!(stderr(), "\r\x1b[Ktrying {} ({})", trying.candidate, trying.plugin);
     }
@@ -97,8 +99,8 @@ pub fn any_job(catalog: &Catalog, codec: Codec) -> Job {
 pub fn show(track: &TrackEncoders) {
     let Picture { format, width, height, fps } = &track.picture;
     say(&format!("{}: {width}x{height} {format}, {fps} fps", track.track));
-    let width = track.tried.iter().map(|one| name(one).len()).max().unwrap_or(0);
-    for (index, one) in track.tried.iter().enumerate() {
+    let width = track.candidates.iter().map(|one| name(one).len()).max().unwrap_or(0);
+    for (index, one) in track.candidates.iter().enumerate() {
         let standing = standing(track, index);
         say(&format!("  {standing:7}  {:width$}  {}", name(one), remarks(one).join("; ")));
     }
@@ -106,8 +108,8 @@ pub fn show(track: &TrackEncoders) {
 
 /// As a recording would have it: the first one that works is chosen.
 fn standing(track: &TrackEncoders, index: usize) -> &'static str {
-    let chosen = track.tried.iter().position(Tried::works);
-    match track.tried.get(index).map(|one| &one.standing) {
+    let chosen = track.candidates.iter().position(KnownCandidate::works);
+    match track.candidates.get(index).map(|one| &one.standing) {
         Some(Standing::Works { .. }) if chosen == Some(index) => "chosen",
         Some(Standing::Works { .. }) => "works",
         Some(Standing::Refused { .. }) => "refused",
@@ -116,7 +118,7 @@ fn standing(track: &TrackEncoders, index: usize) -> &'static str {
 }
 
 /// `x264enc (encoder.x264)`
-fn name(one: &Tried) -> String {
+fn name(one: &KnownCandidate) -> String {
     let plugin = &one.candidate.plugin.plugin;
     match one.candidate.candidate.as_str() {
         "" => plugin.clone(),
@@ -124,7 +126,7 @@ fn name(one: &Tried) -> String {
     }
 }
 
-fn remarks(one: &Tried) -> Vec<String> {
+fn remarks(one: &KnownCandidate) -> Vec<String> {
     let mut remarks = Vec::new();
     let tried = match &one.standing {
         Standing::Works { proof, at } => {
@@ -180,7 +182,7 @@ fn age(at: i64, now: i64) -> String {
 
 /// docs/command-line.md has this for people.
 pub fn to_json(tracks: &[TrackEncoders]) -> Value {
-    let candidate = |track: &TrackEncoders, index: usize, one: &Tried| {
+    let candidate = |track: &TrackEncoders, index: usize, one: &KnownCandidate| {
         let (proof, reason, tried) = match &one.standing {
             Standing::Works { proof, at } => (Some(proof), None, Some(*at)),
             Standing::Refused { reason, at } => (None, Some(reason), *at),
@@ -203,7 +205,7 @@ pub fn to_json(tracks: &[TrackEncoders]) -> Value {
         })
     };
     let track = |track: &TrackEncoders| {
-        let candidates = track.tried.iter().enumerate().map(|(index, one)| candidate(track, index, one));
+        let candidates = track.candidates.iter().enumerate().map(|(index, one)| candidate(track, index, one));
         json!({
             "track": track.track,
             "picture": track.picture,

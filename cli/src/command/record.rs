@@ -12,8 +12,8 @@ use deskreel_host::Catalog;
 use deskreel_model::manifest::{Outcome, Track};
 use deskreel_model::{Manifest, MediaTime};
 use deskreel_pipeline::Graph;
-use deskreel_recorder::{Control, Finished, Pool, Setup, default_worker, job_of};
-use deskreel_spool::Recovered;
+use deskreel_recorder::{Control, Pool, RecordingResult, RecordingSetup, default_worker, job_of};
+use deskreel_spool::RecoveredFolder;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -69,13 +69,13 @@ async fn record(
     catalog: &Catalog,
     duration: Option<Duration>,
     style: Style,
-) -> Result<Finished> {
+) -> Result<RecordingResult> {
     let job = job_of(graph);
     let mut pool = Pool::new(default_worker()?, worker_files(graph, catalog), &job, true);
     let limit = graph.recording.max_duration;
-    let setup = Setup {
+    let setup = RecordingSetup {
         max_duration: duration.into_iter().chain(limit).min(),
-        ..Setup::new(&graph.name, &graph.recording.directory, job)
+        ..RecordingSetup::new(&graph.name, &graph.recording.directory, job)
     };
     let (stop, mut control) = mpsc::channel(1);
     stop_on_signal(stop)?;
@@ -127,7 +127,7 @@ fn recover(directory: PathBuf) -> Receiver<()> {
     recovered
 }
 
-fn tell_recovered(recovered: &Recovered) {
+fn tell_recovered(recovered: &RecoveredFolder) {
     let folder = recovered.folder.display();
     match &recovered.result {
         Ok(summary) => tell(&format!("recovered {folder}: {} frames", summary.frames)),
@@ -138,7 +138,12 @@ fn tell_recovered(recovered: &Recovered) {
 /// Each sink's name, and where the recording went or why it did not.
 type Delivered = Vec<(String, Result<String>)>;
 
-fn deliver(graph: &Graph, catalog: &Catalog, options: &RecordOptions, finished: &Finished) -> Delivered {
+fn deliver(
+    graph: &Graph,
+    catalog: &Catalog,
+    options: &RecordOptions,
+    finished: &RecordingResult,
+) -> Delivered {
     let empty = finished.manifest.tracks.iter().all(|track| track.end().is_none());
     if empty || finished.unsealed.is_some() {
         return Vec::new();
@@ -163,7 +168,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn report(as_json: bool, finished: &Finished, delivered: &Delivered) {
+fn report(as_json: bool, finished: &RecordingResult, delivered: &Delivered) {
     if as_json {
         let places = delivered.iter().map(|(sink, result)| match result {
             Ok(place) => json!({ "sink": sink, "place": place }),

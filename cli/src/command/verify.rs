@@ -82,7 +82,7 @@ fn decode(recording: &Path, part: &Part) -> Result<DecodedPart, String> {
         };
         worker.ask(&question, DECODE_LIMIT, answer).await
     });
-    decoded.map_err(|error: deskreel_recorder::Error| error.to_string())?
+    decoded.map_err(|error: deskreel_recorder::Error| error.with_causes())?
 }
 
 /// What the decoder saw against what the manifest says.

@@ -23,7 +23,7 @@ use deskreel_host::{Catalog, HostCallbacks, Plugin, PluginFailure};
 use deskreel_model::worker::PluginSettings;
 use deskreel_model::{RecordingId, SinkName};
 use deskreel_spool::Outbox;
-use deskreel_spool::outbox::{Item, Leaving, Next, Reply};
+use deskreel_spool::outbox::{Departure, Item, Next, Reply};
 
 /// An instance of a sink, owned by the sink's thread.
 pub trait Deliver {
@@ -217,7 +217,7 @@ impl Shared {
     }
 
     /// Call it without the lock: hours of footage are ten thousand files.
-    fn delete(&self, leaving: Leaving) {
+    fn delete(&self, leaving: Departure) {
         let recording = leaving.recording.clone();
         if let Err(error) = leaving.delete() {
             tracing::warn!(%recording, %error, "could not delete all its files; the next start deletes the rest");

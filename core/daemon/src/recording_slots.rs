@@ -17,7 +17,8 @@ use deskreel_model::worker::PluginFile;
 use deskreel_model::{AgentId, Place, RecordingId};
 use deskreel_pipeline::Graph;
 use deskreel_recorder::{
-    Control, Error, Finished, Keep, Notice, Pool, Rest, Setup, default_worker, encoders, job_of, stand_by,
+    Control, Error, KeepRequest, Notice, Pool, RecordingResult, RecordingSetup, Rest, default_worker, job_of,
+    stand_by, survey_encoders,
 };
 use tokio::sync::mpsc;
 
@@ -54,7 +55,7 @@ pub struct StartOrder {
 /// A report of a recording or a standby.
 pub enum SlotReport {
     Notice(RecordingId, Notice),
-    Ended(RecordingId, Result<Finished, Error>),
+    Ended(RecordingId, Result<RecordingResult, Error>),
     /// A standby ended without becoming a recording.
     StandbyEnded(Result<(), Error>),
     /// Whether a recording could begin, by a trial of the encoders.
@@ -112,14 +113,14 @@ impl RecordingSlots {
         let (equipment, tell) = (self.equipment.clone(), self.tell.clone());
         tokio::task::spawn_local(async move {
             let mut pool = Box::new(equipment.pool());
-            let tried = encoders(&mut pool, false, |_| {}).await.map_err(|error| error.to_string());
+            let tried = survey_encoders(&mut pool, false, |_| {}).await.map_err(|error| error.with_causes());
             let ready = tried.and_then(|tracks| {
-                let without = tracks.iter().find(|track| !track.tried.iter().any(|tried| tried.works()));
+                let without = tracks.iter().find(|track| !track.candidates.iter().any(|tried| tried.works()));
                 without.map_or(Ok(()), |track| Err(format!("no encoder works for track `{}`", track.track)))
             });
             let ready = match pool.settle().await {
                 Ok(()) => ready,
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error.with_causes()),
             };
             let _ = tell.send(SlotMessage::Pool(pool, equipment, SlotReport::Prepared(ready)));
         });
@@ -137,7 +138,10 @@ impl RecordingSlots {
         let (equipment, tell, rest) = (self.equipment.clone(), self.tell.clone(), self.rest.clone());
         tokio::task::spawn_local(async move {
             let graph = &equipment.graph;
-            let setup = Setup { rest, ..Setup::new(&graph.name, &graph.recording.directory, job_of(graph)) };
+            let setup = RecordingSetup {
+                rest,
+                ..RecordingSetup::new(&graph.name, &graph.recording.directory, job_of(graph))
+            };
             let notice = |notice| {
                 // Reports of a standby interest nobody until it is a recording.
                 if let Some(recording) = kept.borrow().clone() {
@@ -187,14 +191,14 @@ impl RecordingSlots {
             let id = order.recording.clone();
             let graph = &equipment.graph;
             // Without `max_duration`: the interaction engine ends the footage, and begins it again if it is still wanted.
-            let setup = Setup {
+            let setup = RecordingSetup {
                 recording: Some(order.recording),
                 agent: Some(order.agent),
                 place: Some(order.place),
                 capture: order.capture,
                 why: order.why,
                 rest,
-                ..Setup::new(&graph.name, &graph.recording.directory, job_of(graph))
+                ..RecordingSetup::new(&graph.name, &graph.recording.directory, job_of(graph))
             };
             let notice =
                 |notice| drop(tell.send(SlotMessage::Report(SlotReport::Notice(id.clone(), notice))));
@@ -206,7 +210,7 @@ impl RecordingSlots {
     /// Turns a standby into a recording.
     fn keep(&mut self, standby: Standby, order: StartOrder) -> Result<(), StartOrder> {
         let Standby { control, kept, preroll } = standby;
-        let keep = Keep {
+        let keep = KeepRequest {
             look_back: preroll,
             recording: Some(order.recording.clone()),
             agent: Some(order.agent.clone()),

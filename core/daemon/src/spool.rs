@@ -10,11 +10,11 @@ use deskreel_host::Catalog;
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Fault, RecordingId, SinkName, layout};
 use deskreel_pipeline::Graph;
-use deskreel_recorder::{Error, Finished, Notice};
+use deskreel_recorder::{Error, Notice, RecordingResult};
 use deskreel_spool::Outbox;
-use deskreel_spool::account::NotBegun;
-use deskreel_spool::outbox::Finding;
-use deskreel_spool::room::{self, Full, Limits, Verdict, WhenFull};
+use deskreel_spool::account::NoStartCause;
+use deskreel_spool::capacity::{self, CapacityPlan, Full, Limits, WhenFull};
+use deskreel_spool::outbox::StartupFinding;
 use tokio::sync::mpsc;
 
 use super::delivery::{self, Delivery, Progress, Sink};
@@ -108,10 +108,10 @@ impl SeatSpool {
     pub fn admit(&mut self, recording: &RecordingId, agent: &AgentId, why: &str) -> Result<(), String> {
         let agent = Some(agent.to_string());
         self.delivery.update(|outbox| outbox.commanded(recording, agent, why.to_owned()));
-        let Some(full) = self.make_room(room::to_start) else { return Ok(()) };
+        let Some(full) = self.make_room(capacity::plan_start) else { return Ok(()) };
         let cause = match full {
-            Full::Disk { .. } => NotBegun::Disk,
-            Full::Quota { .. } => NotBegun::Quota,
+            Full::Disk { .. } => NoStartCause::Disk,
+            Full::Quota { .. } => NoStartCause::Quota,
         };
         let detail = format!("there is no room for a recording: {full}");
         self.delivery.update(|outbox| outbox.not_begun(recording, cause, detail.clone()));
@@ -120,7 +120,7 @@ impl SeatSpool {
 
     /// Returns the reason if the running recording has to end for want of room.
     pub fn must_end(&mut self) -> Option<String> {
-        self.make_room(room::to_go_on).map(|full| format!("there is no more room: {full}"))
+        self.make_room(capacity::plan_running).map(|full| format!("there is no more room: {full}"))
     }
 
     pub fn notice(&mut self, recording: &RecordingId, notice: &Notice) {
@@ -132,12 +132,12 @@ impl SeatSpool {
             Notice::File { track, part, number, file } => {
                 self.write(recording, |outbox| outbox.fragment(recording, track, *part, *number, file));
             }
-            Notice::Status(status) => self.running = Some((recording.clone(), status.bytes)),
+            Notice::Progress(status) => self.running = Some((recording.clone(), status.bytes)),
             _ => {}
         }
     }
 
-    pub fn ended(&mut self, recording: &RecordingId, result: &Result<Finished, Error>) {
+    pub fn ended(&mut self, recording: &RecordingId, result: &Result<RecordingResult, Error>) {
         self.running.take_if(|(running, _)| running == recording);
         match result {
             Ok(_) => {
@@ -147,12 +147,12 @@ impl SeatSpool {
             }
             Err(error) => {
                 let cause = match error.fault() {
-                    Fault::Disk => NotBegun::Disk,
-                    Fault::Config => NotBegun::Config,
-                    Fault::Device => NotBegun::Worker,
-                    Fault::Plugin | Fault::Network | Fault::Bug => NotBegun::Plugin,
+                    Fault::Disk => NoStartCause::Disk,
+                    Fault::Config => NoStartCause::Config,
+                    Fault::Device => NoStartCause::Worker,
+                    Fault::Plugin | Fault::Network | Fault::Bug => NoStartCause::Plugin,
                 };
-                self.delivery.update(|outbox| outbox.not_begun(recording, cause, error.to_string()));
+                self.delivery.update(|outbox| outbox.not_begun(recording, cause, error.with_causes()));
             }
         }
     }
@@ -187,12 +187,15 @@ impl SeatSpool {
     // Room.
 
     /// Deletes what may be deleted. Returns the reason if there still is too little room.
-    fn make_room(&self, judge: fn(&Limits, u64, &[room::Lying]) -> Verdict) -> Option<Full> {
+    fn make_room(
+        &self,
+        plan: fn(&Limits, u64, &[capacity::StoredRecording]) -> CapacityPlan,
+    ) -> Option<Full> {
         let running = |recording: &RecordingId| {
             self.running.as_ref().filter(|(running, _)| running == recording).map_or(0, |(_, bytes)| *bytes)
         };
-        let lying = self.delivery.look(|outbox| outbox.lying(running));
-        let Verdict { evict, full } = judge(&self.limits, free(&self.directory), &lying);
+        let stored = self.delivery.look(|outbox| outbox.stored_recordings(running));
+        let CapacityPlan { evict, full } = plan(&self.limits, free(&self.directory), &stored);
         for recording in evict {
             tracing::warn!(%recording, "deleted for want of room");
             if let Err(error) = self.delivery.evict(&recording, "there was no room") {
@@ -250,9 +253,11 @@ fn free(directory: &Path) -> u64 {
     deskreel_platform::system::free_bytes(directory).unwrap_or(u64::MAX)
 }
 
-fn log(finding: &Finding) {
+fn log(finding: &StartupFinding) {
     match finding {
-        Finding::TakenIn { .. } | Finding::Sealed { .. } => tracing::info!(?finding, "in the spool"),
+        StartupFinding::TakenIn { .. } | StartupFinding::Sealed { .. } => {
+            tracing::info!(?finding, "in the spool")
+        }
         finding => tracing::warn!(?finding, "in the spool"),
     }
 }

@@ -1,4 +1,4 @@
-//! The clocks of this machine, and what they make: origins, anchors and ids.
+//! The clocks of this machine, and what is made from them: origins, anchors and ids.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use deskreel_model::manifest::Anchor;
 use deskreel_model::{MediaTime, RecordingId, Utc};
 use rustix::time::{ClockId, clock_gettime};
 
-/// An id for a recording that begins now, for who must know it before the recording does.
+/// Makes the id of a recording that begins now, for callers that must know it before the recording runs.
 pub fn new_id() -> RecordingId {
     let (now_ns, anchor) = clocks(0);
     RecordingId::new(anchor.utc, salt(now_ns))
 }
 
-/// CLOCK_MONOTONIC: what GStreamer's system clock counts too. It stands still while the machine sleeps.
+/// Reads CLOCK_MONOTONIC, as GStreamer's system clock does. It stands still while the machine sleeps.
 pub(crate) fn monotonic_ns() -> i64 {
     nanoseconds(ClockId::Monotonic)
 }
 
-/// CLOCK_BOOTTIME counts on in a sleep; else the two go alike.
+/// Reads CLOCK_BOOTTIME, which counts on during a sleep; otherwise the two run alike.
 fn boot_ns() -> i64 {
     nanoseconds(ClockId::Boottime)
 }
@@ -36,7 +36,8 @@ fn between(origin_ns: i64, now_ns: i64) -> MediaTime {
     MediaTime(u64::try_from(now_ns.saturating_sub(origin_ns)).unwrap_or(0))
 }
 
-/// Monotonic time, and the wall clock tied to it. The wall clock is read between two readings of the other.
+/// Reads the monotonic clock, and the wall clock tied to it: between two readings of the monotonic one, whose
+/// difference is the uncertainty.
 pub(crate) fn clocks(origin_ns: i64) -> (i64, Anchor) {
     let before = monotonic_ns();
     let utc = Utc(jiff::Timestamp::now());
@@ -48,19 +49,20 @@ pub(crate) fn clocks(origin_ns: i64) -> (i64, Anchor) {
 /// Notices that the machine has slept.
 #[derive(Debug)]
 pub(crate) struct Sleep {
-    /// For how long, altogether, since it was started.
+    /// Total time that the machine had slept since it was started, when last seen.
     asleep_ns: i64,
 }
 
 impl Sleep {
-    /// The two clocks are read one after the other, and we may be held up in between; a sleep takes seconds.
+    /// Shorter differences are not a sleep: the two clocks are read in sequence, and we may be held up in
+    /// between. A sleep takes seconds.
     const SHORTEST_NS: i64 = 1_000_000_000;
 
     pub fn new() -> Sleep {
         Sleep { asleep_ns: asleep_ns() }
     }
 
-    /// For how long it has slept since it was looked at last.
+    /// Returns how long the machine has slept since the last call.
     pub fn look(&mut self) -> Option<Duration> {
         self.slept(asleep_ns())
     }
@@ -75,19 +77,21 @@ impl Sleep {
     }
 }
 
-/// Never too much: who is held up between the two readings sees the later one too late.
+/// Total time that the machine has slept. Never too long: being held up between the two readings makes the
+/// second one larger, and so the difference smaller.
 fn asleep_ns() -> i64 {
     let boot = boot_ns();
     boot - monotonic_ns()
 }
 
-/// The wall clock when media time began.
+/// The anchor of media time zero, from the wall clock now.
 pub(crate) fn anchor_of_zero(origin_ns: i64) -> Anchor {
     let (_, Anchor { media, utc, uncertainty_ns }) = clocks(origin_ns);
     Anchor { media: MediaTime::ZERO, utc: utc.minus(media - MediaTime::ZERO), uncertainty_ns }
 }
 
-/// Tells apart recordings of the same second: of one process by the clock, of several by the process.
+/// Tells apart recordings of the same second: those of one process by the clock, those of several by the
+/// process id.
 fn salt(now_ns: i64) -> u32 {
     (now_ns / 1_000) as u32 ^ std::process::id().rotate_left(12)
 }
@@ -103,22 +107,23 @@ mod tests {
         let mut sleep = Sleep { asleep_ns: 3600 * SECOND };
         assert_eq!(sleep.slept(3600 * SECOND), None);
         assert_eq!(sleep.slept(3605 * SECOND), Some(Duration::from_secs(5)));
-        assert_eq!(sleep.slept(3605 * SECOND), None, "it is told once");
+        assert_eq!(sleep.slept(3605 * SECOND), None, "it is reported once");
         assert_eq!(sleep.slept(32_405 * SECOND), Some(Duration::from_secs(28_800)));
     }
 
     #[test]
-    fn to_be_held_up_between_two_readings_is_no_sleep() {
+    fn being_held_up_between_two_readings_is_not_a_sleep() {
         let mut sleep = Sleep { asleep_ns: 3600 * SECOND };
         for seen in [3600 * SECOND - 400_000_000, 3600 * SECOND + 999_000_000, 3590 * SECOND, 3600 * SECOND] {
             assert_eq!(sleep.slept(seen), None);
         }
-        assert_eq!(sleep.asleep_ns, 3600 * SECOND, "what was seen by the way adds up to nothing");
+        assert_eq!(sleep.asleep_ns, 3600 * SECOND, "small differences do not add up");
     }
 
     #[test]
     fn after_a_sleep_zero_may_lie_before_the_clock_began() {
-        // It began a minute after the start of the machine, which slept for eight hours and is awake for another minute.
+        // The recording began a minute after the machine, which then slept for eight hours and is awake for
+        // another minute.
         let origin = 60 * SECOND - 28_800 * SECOND;
         assert_eq!(between(origin, 120 * SECOND), MediaTime::from_millis(28_860_000));
     }

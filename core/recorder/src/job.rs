@@ -1,14 +1,15 @@
-//! What a graph asks of one worker.
+//! From a pipeline's graph to the job of a worker.
 
 use std::time::Duration;
 
 use deskreel_model::worker::Job;
 use deskreel_pipeline::Graph;
 
-/// How long encoders may take to hand over their last frames.
+/// Longest time that encoders may take to hand over their last frames.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_millis(Job::DRAIN_LIMIT_MS);
 
-/// A job for the first part; the recorder fills in the recording's folder, the part and the origin of time.
+/// Makes a job for the first part. The recorder fills in the recording's folder, the part and the origin of
+/// time.
 pub fn job_of(graph: &Graph) -> Job {
     Job {
         fragment_ns: u64::try_from(graph.recording.fragment.as_nanos()).unwrap_or(u64::MAX),

@@ -1,8 +1,9 @@
-//! Keeps the manifest of a recording that runs, and decides when it is worth saving.
+//! The manifest of a running recording, and when it is saved.
 //!
-//! Fragments describe themselves, so the manifest need not be saved for each: what it does not name yet is taken
-//! in after a crash. It is saved whenever something happens that no fragment tells, and when fragments have grown
-//! by a sixteenth, which bounds what saving costs over hours: a manifest of n fragments is written 16 ln n times.
+//! Fragments describe themselves, so the manifest need not be saved for each one: after a crash, recovery
+//! takes in those that it does not name. It is saved whenever something happens that no fragment records, and
+//! when the number of fragments has grown by a sixteenth. That bounds the cost over hours: a manifest of n
+//! fragments is written 16 ln n times.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,17 +18,17 @@ use deskreel_model::{Manifest, MediaTime, PartNumber};
 use deskreel_spool::RecordingDir;
 
 pub struct Ledger {
-    /// A standby has none.
+    /// `None` for a standby.
     folder: Option<RecordingDir>,
     manifest: Manifest,
-    /// Why the present worker began.
+    /// Why the present worker was started.
     cause: Cause,
-    /// Media time up to which the screen is known to have stood still, by track.
+    /// Media time up to which the screen is known not to have changed, by track.
     still_until: HashMap<String, MediaTime>,
     bytes: u64,
     fragments: usize,
     saved_fragments: usize,
-    /// The last stretch that was withheld has been closed ahead of the worker's word.
+    /// The last withheld stretch was closed before the worker confirmed that the screen is shown again.
     is_closed_early: bool,
     changed: bool,
     published: bool,
@@ -56,8 +57,9 @@ impl Ledger {
         self.changed = true;
     }
 
-    /// Media time zero was at this media time: what was told before is told anew, as far as it is still part of it.
-    pub fn begins_at(&mut self, from: MediaTime, anchor: Anchor) {
+    /// Moves media time zero to `from`: times noted before are counted from there, and withheld stretches
+    /// that ended before it are dropped.
+    pub fn move_zero(&mut self, from: MediaTime, anchor: Anchor) {
         self.manifest.anchors = vec![anchor];
         let moved = |at: MediaTime| MediaTime(at.0.saturating_sub(from.0));
         self.manifest.withheld.retain(|withheld| withheld.to.is_none_or(|to| to > from));
@@ -70,14 +72,15 @@ impl Ledger {
         self.changed = true;
     }
 
-    /// What a standby had is lost, and time begins anew. What is withheld still is.
-    pub fn begins_anew(&mut self) {
+    /// Forgets a standby's lost footage: media time restarts. A stretch that is still withheld stays
+    /// withheld, from zero.
+    pub fn restart_time(&mut self) {
         self.manifest.withheld.retain(|withheld| withheld.to.is_none());
         self.manifest.withheld.iter_mut().for_each(|withheld| withheld.from = MediaTime::ZERO);
         self.changed = true;
     }
 
-    /// Where the recording is; a standby is nowhere.
+    /// The recording's folder; a standby has none.
     pub fn folder(&self) -> Option<&Path> {
         self.folder.as_ref().map(RecordingDir::path)
     }
@@ -86,12 +89,12 @@ impl Ledger {
         &self.manifest
     }
 
-    /// Bytes of footage on disk.
+    /// Bytes of fragments on disk.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Frames of all tracks together.
+    /// Frame counts of all tracks together.
     pub fn frames(&self) -> FrameCounts {
         self.manifest.tracks.iter().map(Track::frames).fold(FrameCounts::default(), |a, b| FrameCounts {
             captured: a.captured + b.captured,
@@ -107,19 +110,24 @@ impl Ledger {
     }
 
     pub fn part_opened(&mut self, track: &str, opened: OpenedPart) {
+        let OpenedPart { number, cause, source, encoder, codec, width, height, fps, timescale, init } =
+            opened;
+        // The worker does not know why the supervisor started it.
+        let cause = if cause == Cause::Start { self.cause } else { cause };
+        let (fragments, frames) = (Vec::new(), FrameCounts::default());
         let part = Part {
-            number: opened.number,
-            cause: if opened.cause == Cause::Start { self.cause } else { opened.cause },
-            source: opened.source,
-            encoder: opened.encoder,
-            codec: opened.codec,
-            width: opened.width,
-            height: opened.height,
-            fps: opened.fps,
-            timescale: opened.timescale,
-            init: opened.init,
-            fragments: Vec::new(),
-            frames: FrameCounts::default(),
+            number,
+            cause,
+            source,
+            encoder,
+            codec,
+            width,
+            height,
+            fps,
+            timescale,
+            init,
+            fragments,
+            frames,
         };
         if let Some(track) = self.track(track) {
             track.parts.push(part);
@@ -127,8 +135,8 @@ impl Ledger {
         }
     }
 
-    /// Where footage is missing before the fragment, that is a gap: by the part's cause if the fragment is the
-    /// part's first, else for want of room, the only thing that interrupts a part.
+    /// If footage is missing before the fragment, adds a gap. Its cause is the part's if the fragment is the
+    /// part's first, else a full disk, the only thing that interrupts a part.
     pub fn fragment_closed(
         &mut self,
         track: &str,
@@ -140,7 +148,7 @@ impl Ledger {
         self.fragments += 1;
         let Some(track) = self.track(track) else { return };
         let Some(at) = track.parts.iter().position(|part| part.number == number) else { return };
-        // An encoder that was given up may still have had a fragment to write when the next one had begun.
+        // An encoder that failed may still have had a fragment to write after the next one had begun.
         let is_late = track.parts.iter().skip(at + 1).any(|part| !part.fragments.is_empty());
         let before = track.parts.iter().rposition(|part| !part.fragments.is_empty());
         let end = track.end();
@@ -169,8 +177,8 @@ impl Ledger {
         }
     }
 
-    /// The part's worker is gone: what it left on disk and did not report is taken in. Gives what could not be, for
-    /// people.
+    /// After the part's worker is gone: takes in what it left on disk and did not report. Returns the
+    /// problems, for people.
     pub fn end_part(&mut self) -> Vec<String> {
         let mut problems = Vec::new();
         let Some(folder) = self.folder.as_ref().map(RecordingDir::path) else { return problems };
@@ -181,15 +189,15 @@ impl Ledger {
                     let lost = summary.set_aside.iter().chain(&summary.missing);
                     problems.extend(lost.map(|file| format!("{file} is not whole and was set aside")));
                 }
-                Err(error) => problems.push(format!("what the worker left could not be taken in: {error}")),
+                Err(error) => problems.push(format!("could not take in what the worker left: {error}")),
             }
         }
         self.changed = true;
         problems
     }
 
-    /// Media time zero is here, and not where the recording was asked for.
-    pub fn time_begins(&mut self, anchor: Anchor) {
+    /// Media time zero is at this anchor, and not at the time when the recording was asked for.
+    pub fn set_zero(&mut self, anchor: Anchor) {
         self.manifest.anchors = vec![anchor];
         self.changed = true;
     }
@@ -199,7 +207,7 @@ impl Ledger {
         self.changed = true;
     }
 
-    /// What is taken of the screen from this time on.
+    /// From this time on, `capture` is what is taken of the screen.
     pub fn note_mode(&mut self, capture: CaptureMode, at: MediaTime, why: String) {
         if std::mem::take(&mut self.is_closed_early)
             && let Some(last) = self.manifest.withheld.last_mut()
@@ -219,8 +227,8 @@ impl Ledger {
         self.changed = true;
     }
 
-    /// The screen is about to be shown again. Brought to disk before it is: a crash in between would have the manifest
-    /// say that frames are withheld which are not.
+    /// Closes the withheld stretch on disk before the screen is shown again. Else, after a crash in between,
+    /// the manifest would say that frames are withheld which are not.
     pub fn about_to_show(&mut self, at: MediaTime) {
         if self.close_withheld(at) {
             (self.is_closed_early, self.changed) = (true, true);
@@ -238,8 +246,8 @@ impl Ledger {
         self.changed = true;
     }
 
-    /// Saves if it is worth it. A manifest that cannot be saved now is saved later: nothing is lost but time at a
-    /// recovery.
+    /// Saves if it is due. A manifest that cannot be saved now is saved later; only a recovery in between
+    /// takes longer.
     pub fn save_if_due(&mut self) {
         let due = self.fragments > self.saved_fragments + self.saved_fragments / 16;
         if !self.changed && !due {
@@ -247,7 +255,7 @@ impl Ledger {
         }
         match self.save() {
             Ok(()) => (self.changed, self.saved_fragments) = (false, self.fragments),
-            Err(error) => tracing::debug!(%error, "manifest not saved"),
+            Err(error) => tracing::debug!(%error, "could not save the manifest"),
         }
     }
 
@@ -261,7 +269,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Footage that ended before the recording did, by more than `slack`.
+    /// Adds a gap to each track whose footage ended before the recording did, by more than `slack`.
     pub fn gap_at_end(&mut self, ended: MediaTime, slack: Duration, cause: Cause) {
         for track in &mut self.manifest.tracks {
             if let Some(from) = track.end().filter(|end| deskreel_spool::is_jump(*end + slack, ended)) {
@@ -278,18 +286,18 @@ impl Ledger {
         self.manifest.tracks.iter().flat_map(|track| &track.parts).map(|part| part.number).max()
     }
 
-    /// Why the present worker began.
+    /// Why the present worker was started.
     pub fn cause(&self) -> Cause {
         self.cause
     }
 
-    /// Parts that have footage.
+    /// Number of parts of the track that has most.
     pub fn parts(&self) -> u32 {
         let parts = self.manifest.tracks.iter().map(|track| track.parts.len()).max().unwrap_or(0);
         u32::try_from(parts).unwrap_or(u32::MAX)
     }
 
-    /// The last save.
+    /// Writes outcome and end, and saves for the last time.
     pub fn seal(&mut self, outcome: Outcome, ended: MediaTime) -> Result<(), deskreel_spool::Error> {
         self.manifest.outcome = Some(outcome);
         self.manifest.ended = Some(ended);
@@ -354,7 +362,7 @@ mod tests {
         ledger.part_opened("video", part);
     }
 
-    /// A fragment from and to these milliseconds.
+    /// Closes a fragment that lasts from and to these milliseconds.
     fn close(ledger: &mut Ledger, part: u32, number: u32, from: u64, to: u64) {
         let fragment = Fragment {
             number,
@@ -374,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_has_the_cause_of_the_part_behind_it_and_is_counted_in_frames() {
+    fn a_gap_has_the_cause_of_the_part_after_it_and_is_counted_in_frames() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = ledger(&folder);
         open(&mut ledger, 1, Cause::Start);
@@ -428,19 +436,19 @@ mod tests {
             ledger.note_mode(capture, ms(at), String::new());
         }
         let anchor = ledger.manifest().anchors[0];
-        ledger.begins_at(ms(4000), anchor);
+        ledger.move_zero(ms(4000), anchor);
         let spans: Vec<_> = ledger.manifest().withheld.iter().map(|w| (w.capture, w.from, w.to)).collect();
         assert_eq!(
             spans,
             [(CaptureMode::Masked, ms(0), Some(ms(1000))), (CaptureMode::Paused, ms(2000), None)]
         );
-        ledger.begins_anew();
+        ledger.restart_time();
         let spans: Vec<_> = ledger.manifest().withheld.iter().map(|w| (w.capture, w.from, w.to)).collect();
         assert_eq!(spans, [(CaptureMode::Paused, ms(0), None)]);
     }
 
     #[test]
-    fn what_the_encoder_before_still_had_to_write_fills_its_place() {
+    fn a_late_fragment_of_the_failed_encoder_closes_the_gap() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = ledger(&folder);
         open(&mut ledger, 1, Cause::Start);

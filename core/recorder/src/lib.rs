@@ -1,60 +1,69 @@
 //! One recording, from start to seal: its state, its workers, its parts, its manifest.
 //!
-//! It promises that a recording goes on whatever becomes of a worker, that a stop ends within its limit, and that
-//! the manifest says what happened. It does not touch a frame, link GStreamer, or deliver anything anywhere.
+//! A recording goes on whatever happens to a worker, a stop ends within its limit, and the manifest says what
+//! happened. This crate touches no frame, links no GStreamer and delivers nothing.
 //!
-//! [`session`] decides, purely; [`run`](record()) waits for what happens, asks the session, and does what it
-//! says; [`ledger`](mod@ledger) keeps the manifest; [`Pool`] has the worker processes. Which encoders are used is found
-//! out by `select`, by the rules of `ranking`, with what `verdicts` remembers; `choice` has the outcome.
+//! [`session`] decides, purely. [`run`](record()) waits for what happens, asks the session, and does what it
+//! says. `ledger` keeps the manifest, and [`Pool`] has the worker processes. `select` finds out which
+//! encoders work, by the rules of `ranking` and with the verdicts that `probe_verdicts` remembers;
+//! `encoder_choice` has the outcome.
 
-mod choice;
+pub mod session;
+
+mod control;
+mod notice;
+mod run;
+mod setup;
+
 mod clocks;
 mod job;
-mod kept;
 mod ledger;
-mod notice;
-mod pool;
-mod ranking;
-mod run;
-mod select;
-pub mod session;
-mod setup;
-mod survey;
-mod verdicts;
 mod watchdog;
+
+mod machine_dir;
+mod pool;
 mod worker;
 
+mod encoder_choice;
+mod probe_verdicts;
+mod ranking;
+mod select;
+mod survey;
+
 pub use clocks::new_id;
+pub use control::{Control, KeepRequest, Rest};
 pub use job::job_of;
-pub use notice::{Finished, Notice, Status};
+pub use notice::{Notice, RecordingProgress, RecordingResult};
 pub use pool::Pool;
-pub use ranking::{Standing, Tried};
+pub use ranking::{KnownCandidate, Standing};
 pub use run::{record, stand_by};
-pub use select::Trying;
-pub use setup::{Control, Keep, Rest, Setup};
-pub use survey::{TrackEncoders, encoders};
+pub use select::CandidateTrial;
+pub use setup::RecordingSetup;
+pub use survey::{TrackEncoders, survey_encoders};
 pub use worker::{Worker, default_worker};
+
+use std::error::Error as _;
 
 use deskreel_model::{Failure, Fault};
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("cannot start the worker {path}: {source}")]
+    #[error("cannot start the worker {path}")]
     Spawn { path: String, source: std::io::Error },
-    #[error("the worker is not beside this program: {0} is missing")]
+    #[error("the worker {0} is missing; install it beside this program")]
     NoWorker(String),
     #[error(transparent)]
     Spool(#[from] deskreel_spool::Error),
-    #[error("the worker was gone before it answered")]
+    #[error("the worker ended before it answered")]
     WorkerGone,
     #[error("the worker did not answer in time")]
     WorkerSilent,
-    #[error("the worker cannot be asked: {0}")]
-    Question(std::io::Error),
-    #[error("cannot write in {path}: {source}")]
+    #[error("cannot encode a question to the worker")]
+    Question(#[source] std::io::Error),
+    #[error("cannot write in {path}")]
     Cache { path: String, source: std::io::Error },
-    /// While it was found out which encoders work.
+    /// A failure while finding out which encoders work.
     #[error("{}", .0.message)]
     Selection(Failure),
     #[error("the plugin library {path} hangs: {reason}", path = .path.display())]
@@ -62,6 +71,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error and its causes in one sentence, for logs and manifests that hold no chain.
+    pub fn with_causes(&self) -> String {
+        let causes = std::iter::successors(self.source(), |cause| (*cause).source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
     pub fn fault(&self) -> Fault {
         match self {
             Error::Spawn { .. } => Fault::Device,
@@ -77,6 +92,6 @@ impl Error {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure::new(error.fault(), error.to_string())
+        Failure::new(error.fault(), error.with_causes())
     }
 }

@@ -1,4 +1,4 @@
-//! What a recording tells while it runs, and in the end.
+//! The notices of a running recording, and its result.
 
 use std::path::PathBuf;
 
@@ -6,49 +6,50 @@ use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{Cause, EncoderUse, FileRef, FrameCounts};
 use deskreel_model::{Manifest, MediaTime, PartNumber, RecordingId, Utc};
 
-use crate::select::Trying;
+use crate::select::CandidateTrial;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
-    /// The folder exists; frames follow.
+    /// The recording's folder exists; frames follow.
     Began {
         recording: RecordingId,
         folder: PathBuf,
     },
-    /// An encoder is tried out, before the first part or for a picture that has changed.
-    Trying(Trying),
-    /// What a track is encoded with from this part on.
+    /// An encoder is being tried, before the first part or after the picture has changed.
+    Trying(CandidateTrial),
+    /// The encoder of a track from this part on.
     Encoder {
         track: String,
         part: PartNumber,
         encoder: EncoderUse,
     },
-    /// A worker serves this part.
+    /// A worker has started on this part.
     Part {
         part: PartNumber,
         cause: Cause,
         worker: Option<u32>,
     },
-    /// The first frame of a part is on disk. `zero`: where media time zero lies in the world, if the manifest says so.
+    /// The first frame of a part is on disk. `zero` is the wall clock at media time zero, if the manifest has
+    /// it.
     Recording {
         part: PartNumber,
         zero: Option<Utc>,
     },
     /// A standby has its first frame.
     StandingBy,
-    /// A part's header (number 0) or a fragment is complete on disk, and is in the manifest's ledger.
+    /// A part's header (number 0) or a fragment is complete on disk, and the ledger has it.
     File {
         track: String,
         part: PartNumber,
         number: u32,
         file: FileRef,
     },
-    /// What was asked for holds: no frame from this time on shows what it withholds.
+    /// A requested mode holds: no frame from this time on shows what it withholds.
     ModeHolds {
         at: MediaTime,
         capture: CaptureMode,
     },
-    /// Nothing is captured, and what was is on disk; the next part ends that.
+    /// Nothing is captured until the next part, and everything captured before is on disk.
     Resting {
         cause: Cause,
     },
@@ -57,15 +58,15 @@ pub enum Notice {
         cause: Cause,
         detail: String,
     },
-    /// There is room again.
+    /// The disk has room again.
     DiskBack,
-    Status(Status),
+    Progress(RecordingProgress),
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Status {
+pub struct RecordingProgress {
     pub at: MediaTime,
-    /// All tracks together.
+    /// Counts of all tracks together.
     pub frames: FrameCounts,
     pub bytes: u64,
     pub parts: u32,
@@ -73,9 +74,9 @@ pub struct Status {
 }
 
 #[derive(Debug)]
-pub struct Finished {
+pub struct RecordingResult {
     pub folder: PathBuf,
     pub manifest: Manifest,
-    /// Why the last manifest could not be written. The next start's recovery seals what is on disk.
+    /// Why the last manifest could not be written. Recovery seals the recording at the next start.
     pub unsealed: Option<deskreel_spool::Error>,
 }

@@ -1,4 +1,4 @@
-//! Workers for the parts to come, and what is known of the encoders that they will use.
+//! Workers for future parts, and what is known about the encoders that they will use.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,34 +6,36 @@ use std::time::Duration;
 use deskreel_model::Utc;
 use deskreel_model::worker::{Job, PluginFile, Report, TrackJob, TrackSurvey};
 
-use crate::ranking::{Extent, Tried, is_settled};
-use crate::select::{Request, Selected, recall};
-use crate::verdicts::Verdicts;
+use crate::probe_verdicts::ProbeVerdicts;
+use crate::ranking::{Extent, KnownCandidate, is_enough};
+use crate::select::{SelectionRequest, SelectionResult, recall};
 use crate::worker::{Worker, tell_refused};
-use crate::{Error, kept};
+use crate::{Error, machine_dir};
 
-/// For a worker to load what it needs. The first one on a machine waits for GStreamer to look at all its plugins.
+/// Limit for a worker to load what it needs. The first one on a machine waits until GStreamer has scanned all
+/// its plugins.
 const READY_LIMIT: Duration = Duration::from_secs(15);
 
-/// With a spare worker, a start does not wait for GStreamer and the plugins to load. Where an earlier recording has
-/// looked at the sources, it does not wait for that either.
+/// A spare worker, and what earlier recordings have found out. With a spare, a start does not wait for
+/// GStreamer and the plugins to load. If an earlier recording has looked at the sources, it does not wait for
+/// that either.
 pub struct Pool {
     program: PathBuf,
     plugins: Vec<PluginFile>,
     tracks: Vec<TrackJob>,
-    /// What workers to come load ahead: the tracks, and what they fall back to.
+    /// What future workers load ahead: the tracks, and their fallbacks.
     prepared: Vec<TrackJob>,
     keep_spare: bool,
     spare: Option<Worker>,
-    /// This machine, once it was looked at.
+    /// Fingerprint of this machine, once it was taken.
     machine: Option<String>,
-    verdicts: Verdicts,
-    /// What the sources of these tracks showed.
+    verdicts: ProbeVerdicts,
+    /// What the sources of these tracks showed last.
     surveyed: Option<(Vec<TrackJob>, Vec<TrackSurvey>)>,
 }
 
 impl Pool {
-    /// `job` is what the workers will be asked to do.
+    /// `job` has the tracks that the workers will record.
     pub fn new(program: PathBuf, plugins: Vec<PluginFile>, job: &Job, keep_spare: bool) -> Self {
         Pool {
             program,
@@ -43,12 +45,12 @@ impl Pool {
             keep_spare,
             spare: None,
             machine: None,
-            verdicts: Verdicts::open(kept::folder()),
+            verdicts: ProbeVerdicts::open(machine_dir::folder()),
             surveyed: None,
         }
     }
 
-    /// Starts a worker ahead of its use.
+    /// Starts a spare worker, if there is none.
     pub async fn warm(&mut self) -> Result<(), Error> {
         if self.spare.is_none() {
             self.spare = Some(Worker::spawn(&self.program, &self.plugins, &self.prepared).await?);
@@ -56,7 +58,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Waits until there is a spare that has loaded everything. A start then costs no more than its pipeline's.
+    /// Waits until there is a spare that has loaded everything. After that, a start costs only the start of
+    /// its pipeline.
     pub async fn settle(&mut self) -> Result<(), Error> {
         loop {
             self.warm().await?;
@@ -77,7 +80,7 @@ impl Pool {
         }
     }
 
-    /// The spare if it lives, else a new one.
+    /// Returns the spare if it lives, else a new worker.
     pub async fn take(&mut self) -> Result<Worker, Error> {
         if let Some(mut spare) = self.spare.take()
             && spare.lives()
@@ -87,7 +90,7 @@ impl Pool {
         Worker::spawn(&self.program, &self.plugins, &self.prepared).await
     }
 
-    /// Workers to come do without this library.
+    /// Future workers do not load this library.
     pub fn exclude(&mut self, path: &Path, reason: &str) {
         tracing::warn!(path = %path.display(), reason, "plugin not loaded");
         for plugin in self.plugins.iter_mut().filter(|plugin| plugin.path == path) {
@@ -97,36 +100,37 @@ impl Pool {
         self.surveyed = None;
     }
 
-    /// Replaces the spare that was taken, if one is to be kept. Apart from `take`, so that it costs no start. Its time is
-    /// also the time to see whether the machine is still the same.
+    /// Replaces the spare that was taken, if one is to be kept. Apart from `take`, so that it delays no
+    /// start; for the same reason this is when the machine's fingerprint is taken again.
     pub async fn refill(&mut self) -> Result<(), Error> {
         if !self.keep_spare {
             return Ok(());
         }
-        self.machine = Some(kept::machine());
+        self.machine = Some(machine_dir::machine());
         self.warm().await
     }
 
-    /// Workers to come load what these tracks need first, and what they need next.
+    /// Future workers load what these tracks need first, and then their fallbacks.
     pub(crate) fn prepare_for(&mut self, tracks: &[TrackJob], fallback: Vec<TrackJob>) {
         self.prepared = tracks.iter().cloned().chain(fallback).collect();
     }
 
-    /// What a selection goes by.
-    pub(crate) fn request(&mut self, tracks: &[TrackJob], extent: Extent) -> Request {
-        Request {
+    /// Makes the request of a selection.
+    pub(crate) fn request(&mut self, tracks: &[TrackJob], extent: Extent) -> SelectionRequest {
+        SelectionRequest {
             program: self.program.clone(),
             plugins: self.plugins.clone(),
             tracks: tracks.to_vec(),
-            machine: self.machine.get_or_insert_with(kept::machine).clone(),
+            machine: self.machine.get_or_insert_with(machine_dir::machine).clone(),
             verdicts: self.verdicts.clone(),
             extent,
             barred: Vec::new(),
         }
     }
 
-    /// The candidates of each track, if nothing need be looked at or tried to know them.
-    pub(crate) fn recall(&mut self, tracks: &[TrackJob]) -> Option<Vec<Vec<Tried>>> {
+    /// Returns the candidates of each track, if they are known without looking at a source or trying an
+    /// encoder.
+    pub(crate) fn recall(&mut self, tracks: &[TrackJob]) -> Option<Vec<Vec<KnownCandidate>>> {
         if self.tracks_surveyed() != Some(tracks) {
             return None;
         }
@@ -134,8 +138,9 @@ impl Pool {
         let (_, surveys) = self.surveyed.as_ref()?;
         let tried = surveys.iter().enumerate().map(|(index, survey)| recall(&request, index, survey));
         let tried: Vec<_> = tried.collect();
-        let is_known =
-            |tried: &Vec<Tried>| is_settled(tried, Extent::Enough) && tried.iter().any(Tried::works);
+        let is_known = |tried: &Vec<KnownCandidate>| {
+            is_enough(tried, Extent::Enough) && tried.iter().any(KnownCandidate::works)
+        };
         tried.iter().all(is_known).then_some(tried)
     }
 
@@ -143,23 +148,27 @@ impl Pool {
         self.surveyed.as_ref().map(|(tracks, _)| tracks.as_slice())
     }
 
-    /// Keeps what a selection has found out, and its worker.
-    pub(crate) fn selected(&mut self, tracks: &[TrackJob], selected: Selected) -> Vec<Vec<Tried>> {
-        let Selected { mut worker, surveys, tried, verdicts } = selected;
-        // It has answered, and so has loaded everything.
+    /// Keeps the results of a selection and its worker.
+    pub(crate) fn selected(
+        &mut self,
+        tracks: &[TrackJob],
+        selected: SelectionResult,
+    ) -> Vec<Vec<KnownCandidate>> {
+        let SelectionResult { mut worker, surveys, candidates, verdicts } = selected;
+        // The worker has answered, so it has loaded everything.
         worker.is_ready = true;
         self.spare = Some(worker);
         self.verdicts = verdicts;
         self.surveyed = Some((tracks.to_vec(), surveys));
-        tried
+        candidates
     }
 
-    /// A source shows something else now, or may.
+    /// A source shows something else now, or may do so.
     pub(crate) fn forget_survey(&mut self) {
         self.surveyed = None;
     }
 
-    /// Forgets what was seen of the source if a part's picture is not that. Encoders round odd sizes up.
+    /// Forgets what the sources showed if a part's picture has another size. Encoders round odd sizes up.
     pub(crate) fn part_opened(&mut self, track: &str, width: u32, height: u32) {
         let Some((tracks, surveys)) = &self.surveyed else { return };
         let survey = tracks.iter().zip(surveys).find(|(job, _)| job.track == track).map(|(_, survey)| survey);
@@ -172,24 +181,24 @@ impl Pool {
         }
     }
 
-    /// A candidate failed in use: the next recording tries it again before it uses it.
+    /// A candidate failed in use: the next recording tries it before using it.
     pub(crate) fn strike(&mut self, plugin: &str, candidate: &str) {
         self.verdicts.strike(plugin, candidate);
         self.save();
     }
 
-    /// Brings what was found out to disk.
+    /// Writes what was found out to disk.
     pub(crate) fn save(&mut self) {
         self.verdicts.save(Utc(jiff::Timestamp::now()));
     }
 
-    /// The tracks that the workers will be asked for.
+    /// The tracks that the workers will record.
     pub(crate) fn tracks(&self) -> &[TrackJob] {
         &self.tracks
     }
 
-    /// Knows nothing any more that was found out before.
-    pub(crate) fn start_afresh(&mut self) {
+    /// Forgets everything that was found out before.
+    pub(crate) fn forget_all(&mut self) {
         self.verdicts.strike_all();
         self.surveyed = None;
     }

@@ -1,13 +1,13 @@
-//! Which of a track's candidates are tried, and which of them a recording uses. Pure.
+//! Decides which of a track's candidates are tried, and which of them a recording uses. Pure.
 
 use deskreel_contract::Tier;
 use deskreel_model::Utc;
 use deskreel_model::manifest::Refusal;
 use deskreel_model::worker::{Proof, Ranked, Surveyed};
 
-/// A candidate, and what is known of it.
+/// An encoder candidate, and what is known about it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tried {
+pub struct KnownCandidate {
     pub candidate: Surveyed,
     pub standing: Standing,
 }
@@ -15,31 +15,31 @@ pub struct Tried {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
     Unknown,
-    /// It has encoded pictures of this kind on this machine, and a decoder has seen them.
+    /// It has encoded pictures of this kind on this machine, and a decoder has checked them.
     Works {
         proof: Proof,
         at: Utc,
     },
-    /// `at` is when it was tried; `None` where that was not even necessary.
+    /// `at` is when it was tried; `None` if it was refused untried.
     Refused {
         reason: String,
         at: Option<Utc>,
     },
 }
 
-/// How many candidates are to be known.
+/// How many candidates are to be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// What a recording needs: the best one that works, and one to go on with if that one dies.
+    /// As many as a recording needs: the best one that works, and one to go on with if that one dies.
     Enough,
     All,
 }
 
-impl Tried {
+impl KnownCandidate {
     pub fn new(candidate: Surveyed) -> Self {
         let refused = candidate.refused.clone();
         let standing = refused.map_or(Standing::Unknown, |reason| Standing::Refused { reason, at: None });
-        Tried { candidate, standing }
+        KnownCandidate { candidate, standing }
     }
 
     pub fn works(&self) -> bool {
@@ -51,10 +51,10 @@ impl Tried {
     }
 }
 
-/// Whether nothing more need be tried. For a recording that is so where, in the order of preference, two work, one
-/// of them in software: what takes one GPU's encoder often takes all of them. Whatever comes behind those changes
-/// nothing, so two starts on one machine give one ranking.
-pub fn is_settled(tried: &[Tried], extent: Extent) -> bool {
+/// Whether nothing more need be tried. For a recording, this holds once two work in the order of preference,
+/// at least one of them in software: what takes one GPU's encoder often takes all of them. Candidates after
+/// those change nothing, so two starts on one machine have the same ranking.
+pub fn is_enough(tried: &[KnownCandidate], extent: Extent) -> bool {
     let (mut working, mut software) = (0, false);
     for one in tried {
         match one.standing {
@@ -72,27 +72,28 @@ pub fn is_settled(tried: &[Tried], extent: Extent) -> bool {
     true
 }
 
-/// The next one to try, beside those that are being tried. One at a time of what a plugin has in hardware: drivers
-/// count sessions, and candidates must not refuse each other for want of one.
-pub fn next_to_try(tried: &[Tried], running: &[usize]) -> Option<usize> {
-    let is_busy = |one: &Tried| {
+/// Returns the next candidate to try, beside those in `running`. Of a plugin's hardware candidates only one
+/// is tried at once: drivers limit sessions, and one candidate must not fail because another holds the last
+/// session.
+pub fn next_to_try(tried: &[KnownCandidate], running: &[usize]) -> Option<usize> {
+    let is_busy = |one: &KnownCandidate| {
         let plugin = &one.candidate.plugin.plugin;
         let same =
             |index: &usize| tried.get(*index).is_some_and(|other| &other.candidate.plugin.plugin == plugin);
         one.candidate.tier == Tier::Hardware && running.iter().any(same)
     };
-    let waits = |(index, one): &(usize, &Tried)| {
+    let waits = |(index, one): &(usize, &KnownCandidate)| {
         one.standing == Standing::Unknown && !running.contains(index) && !is_busy(one)
     };
     tried.iter().enumerate().find(waits).map(|(index, _)| index)
 }
 
-/// Those that work, best first, and why each was refused that would have come before the last of them; every one's
-/// reason where none works.
-pub fn rank(tried: &[Tried]) -> (Vec<Ranked>, Vec<Refusal>) {
-    let last = tried.iter().rposition(Tried::works).unwrap_or(tried.len());
+/// Returns the candidates that work, best first, and the refusals of those preferred to the last of them. If
+/// none works, returns every refusal.
+pub fn rank(tried: &[KnownCandidate]) -> (Vec<Ranked>, Vec<Refusal>) {
+    let last = tried.iter().rposition(KnownCandidate::works).unwrap_or(tried.len());
     let (mut ranked, mut refused) = (Vec::new(), Vec::new());
-    for (index, Tried { candidate, standing }) in tried.iter().enumerate() {
+    for (index, KnownCandidate { candidate, standing }) in tried.iter().enumerate() {
         match standing {
             Standing::Works { proof, .. } => ranked.push(Ranked {
                 plugin: candidate.plugin.clone(),
@@ -120,8 +121,9 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// `nv.a:works nv.b:? x264:refused`: candidates of the plugins before the dot; in hardware where there is one.
-    pub(crate) fn list(text: &str) -> Vec<Tried> {
+    /// Reads `nv.a:works nv.b:? x264:refused`. A name with a dot is in hardware, of the plugin before the
+    /// dot.
+    pub(crate) fn list(text: &str) -> Vec<KnownCandidate> {
         let one = |word: &str| {
             let (name, standing) = word.split_once(':').unwrap();
             let (plugin, tier) = match name.split_once('.') {
@@ -146,7 +148,7 @@ pub(crate) mod tests {
                 "?" => Standing::Unknown,
                 reason => Standing::Refused { reason: reason.to_owned(), at: None },
             };
-            Tried { candidate, standing }
+            KnownCandidate { candidate, standing }
         };
         text.split_whitespace().map(one).collect()
     }
@@ -156,7 +158,7 @@ pub(crate) mod tests {
     }
 
     fn enough(text: &str) -> bool {
-        is_settled(&list(text), Extent::Enough)
+        is_enough(&list(text), Extent::Enough)
     }
 
     #[test]
@@ -166,7 +168,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_recording_needs_one_that_goes_on_in_software_when_the_gpu_dies() {
+    fn a_recording_needs_one_in_software_for_when_the_gpu_dies() {
         assert!(!enough("nv.a:works nv.b:works x264:?"));
         assert!(enough("nv.a:works x264:works openh264:?"));
         assert!(enough("x264:works openh264:works nv.a:?"));
@@ -174,15 +176,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn where_all_are_known_there_is_nothing_more_to_know() {
+    fn once_all_are_known_nothing_more_is_tried() {
         assert!(enough("nv.a:works"));
         assert!(enough("nv.a:refused"));
         assert!(enough(""));
-        assert!(!is_settled(&list("nv.a:works x264:works openh264:?"), Extent::All));
+        assert!(!is_enough(&list("nv.a:works x264:works openh264:?"), Extent::All));
     }
 
     #[test]
-    fn they_are_tried_in_order_and_one_of_a_plugin_s_in_hardware_at_a_time() {
+    fn they_are_tried_in_order_and_only_one_in_hardware_per_plugin_at_once() {
         let list = list("nv.a:? nv.b:? va.a:refused x264:? openh264:works x265:?");
         assert_eq!(next_to_try(&list, &[]), Some(0));
         assert_eq!(next_to_try(&list, &[0]), Some(3));
@@ -192,7 +194,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn reasons_are_told_of_what_comes_before_the_last_one_that_works() {
+    fn reasons_are_given_for_what_comes_before_the_last_one_that_works() {
         let (ranked, refused) = rank(&list("nv.a:green x264:works va.a:absent openh264:works vt.a:absent"));
         let ids: Vec<_> = ranked.iter().map(|ranked| ranked.candidate.as_str()).collect();
         assert_eq!(ids, ["x264", "openh264"]);

@@ -1,8 +1,8 @@
-//! Finds out which encoders work here: a worker looks at what the sources show, and each candidate has to encode
-//! pictures of that kind in a process of its own, unless it is known that it can.
+//! Finds out which encoders work here. A worker looks at what the sources show. Then each candidate has to
+//! encode pictures of that kind in a process of its own, unless an earlier verdict says that it can.
 //!
-//! It decides nothing that `ranking` does not say. It ends within limits, whatever a driver does; dropping it ends
-//! every process that it has started.
+//! A selection ends within limits, whatever a driver does, and dropping it ends every process that it has
+//! started. It decides nothing: `ranking` says what is tried next and when enough is known.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,44 +14,45 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::Error;
-use crate::ranking::{Extent, Standing, Tried, is_settled, next_to_try};
-use crate::verdicts::{Key, Verdict, Verdicts};
+use crate::probe_verdicts::{ProbeVerdict, ProbeVerdicts, VerdictKey};
+use crate::ranking::{Extent, KnownCandidate, Standing, is_enough, next_to_try};
 use crate::worker::{Worker, tell_refused};
 
-/// For a worker to load its plugins, open the sources and get a picture. The first one on a machine waits for GStreamer
-/// to look at all its plugins.
+/// Limit for a worker to load its plugins, open the sources and get a picture. The first one on a machine
+/// waits until GStreamer has scanned all its plugins.
 const SURVEY_LIMIT: Duration = Duration::from_secs(20);
-/// For one candidate at 1920x1080, loading included. The child has shorter limits of its own, and better words; this is
-/// for a driver that hangs where nobody can interrupt it.
+/// Limit for one candidate at 1920x1080, loading included. The worker has shorter limits of its own, with
+/// better error messages; this one is for a driver that hangs uninterruptibly.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a selection needs to know.
+/// What a selection goes by.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
+pub(crate) struct SelectionRequest {
     pub program: PathBuf,
     pub plugins: Vec<PluginFile>,
     pub tracks: Vec<TrackJob>,
-    /// Stands for this machine, see [`Key::new`].
+    /// Fingerprint of this machine, see [`VerdictKey::new`].
     pub machine: String,
-    pub verdicts: Verdicts,
+    pub verdicts: ProbeVerdicts,
     pub extent: Extent,
-    /// Of a track by name: what has failed in this recording, and is not to be used again if there is another.
+    /// Candidates that have failed in this recording, by track name. They are used again only if no other
+    /// works.
     pub barred: Vec<(String, Refusal)>,
 }
 
-pub(crate) struct Selected {
-    /// The one that looked; it can record.
+pub(crate) struct SelectionResult {
+    /// The worker that looked at the sources; it can record.
     pub worker: Worker,
     pub surveys: Vec<TrackSurvey>,
-    /// Of each track, in the order of preference.
-    pub tried: Vec<Vec<Tried>>,
-    pub verdicts: Verdicts,
+    /// The candidates of each track, in the order of preference.
+    pub candidates: Vec<Vec<KnownCandidate>>,
+    pub verdicts: ProbeVerdicts,
 }
 
-pub(crate) enum NotSelected {
-    /// For a reason that was told.
+pub(crate) enum SelectionError {
+    /// The worker reported the reason.
     Failed(Failure),
-    /// The worker ended while it looked; how, for people.
+    /// The worker ended while it looked at the sources; says how, for people.
     Gone(String),
     Silent(String),
     PluginHangs {
@@ -62,34 +63,36 @@ pub(crate) enum NotSelected {
 
 /// A candidate that is being tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trying {
+pub struct CandidateTrial {
     pub track: String,
     pub plugin: String,
     pub candidate: String,
 }
 
-/// A selection that runs. Dropping it ends it.
+/// A running selection. Dropping it ends it.
 pub(crate) struct Selection {
-    task: JoinHandle<Result<Selected, NotSelected>>,
-    trying: mpsc::UnboundedReceiver<Trying>,
+    task: JoinHandle<Result<SelectionResult, SelectionError>>,
+    trying: mpsc::UnboundedReceiver<CandidateTrial>,
 }
 
-pub(crate) enum Step {
-    Trying(Trying),
-    Done(Box<Result<Selected, NotSelected>>),
+pub(crate) enum SelectionStep {
+    Trying(CandidateTrial),
+    Done(Box<Result<SelectionResult, SelectionError>>),
 }
 
 impl Selection {
-    pub fn begin(worker: Worker, request: Request) -> Selection {
+    pub fn begin(worker: Worker, request: SelectionRequest) -> Selection {
         let (tell, trying) = mpsc::unbounded_channel();
         Selection { task: tokio::spawn(select(worker, request, tell)), trying }
     }
 
     /// Cancel safe. Not to be called again after `Done`.
-    pub async fn next(&mut self) -> Step {
+    pub async fn next(&mut self) -> SelectionStep {
         match self.trying.recv().await {
-            Some(trying) => Step::Trying(trying),
-            None => Step::Done(Box::new((&mut self.task).await.unwrap_or_else(|error| Err(bug(&error))))),
+            Some(trying) => SelectionStep::Trying(trying),
+            None => {
+                SelectionStep::Done(Box::new((&mut self.task).await.unwrap_or_else(|error| Err(bug(&error)))))
+            }
         }
     }
 }
@@ -100,42 +103,47 @@ impl Drop for Selection {
     }
 }
 
-fn bug(error: &JoinError) -> NotSelected {
-    NotSelected::Failed(Failure::new(Fault::Bug, error.to_string()))
+fn bug(error: &JoinError) -> SelectionError {
+    SelectionError::Failed(Failure::new(Fault::Bug, error.to_string()))
 }
 
 async fn select(
     mut worker: Worker,
-    mut request: Request,
-    tell: mpsc::UnboundedSender<Trying>,
-) -> Result<Selected, NotSelected> {
+    mut request: SelectionRequest,
+    tell: mpsc::UnboundedSender<CandidateTrial>,
+) -> Result<SelectionResult, SelectionError> {
     let surveys = match survey(&mut worker, &request.tracks).await? {
         Ok(surveys) => surveys,
-        Err(Error::WorkerGone) => return Err(NotSelected::Gone(worker.reap().await)),
-        Err(error) => return Err(NotSelected::Silent(format!("looking at what the sources show: {error}"))),
+        Err(Error::WorkerGone) => return Err(SelectionError::Gone(worker.reap().await)),
+        Err(error) => {
+            return Err(SelectionError::Silent(format!(
+                "looking at what the sources show: {}",
+                error.with_causes()
+            )));
+        }
     };
     let mut selected = Vec::new();
-    // One track after the other: most often they ask the same of the same encoders, and each is tried once.
+    // One track at a time: most often tracks ask the same of the same encoders, and then each is tried once.
     for (index, survey) in surveys.iter().enumerate() {
-        let mut tried = prove(&mut request, index, survey, &tell).await;
+        let mut tried = try_candidates(&mut request, index, survey, &tell).await;
         let track = &request.tracks.get(index).map(|track| track.track.clone()).unwrap_or_default();
-        if !tried.iter().any(Tried::works) && request.barred.iter().any(|(name, _)| name == track) {
+        if !tried.iter().any(KnownCandidate::works) && request.barred.iter().any(|(name, _)| name == track) {
             request.barred.retain(|(name, _)| name != track);
-            tried = prove(&mut request, index, survey, &tell).await;
+            tried = try_candidates(&mut request, index, survey, &tell).await;
         }
         selected.push(tried);
     }
-    Ok(Selected { worker, surveys, tried: selected, verdicts: request.verdicts })
+    Ok(SelectionResult { worker, surveys, candidates: selected, verdicts: request.verdicts })
 }
 
 async fn survey(
     worker: &mut Worker,
     tracks: &[TrackJob],
-) -> Result<Result<Vec<TrackSurvey>, Error>, NotSelected> {
+) -> Result<Result<Vec<TrackSurvey>, Error>, SelectionError> {
     let answer = |report| match report {
         Report::Surveyed { tracks } => Some(Ok(tracks)),
-        Report::PluginHangs { path, reason } => Some(Err(NotSelected::PluginHangs { path, reason })),
-        Report::Failed { failure } => Some(Err(NotSelected::Failed(failure))),
+        Report::PluginHangs { path, reason } => Some(Err(SelectionError::PluginHangs { path, reason })),
+        Report::Failed { failure } => Some(Err(SelectionError::Failed(failure))),
         Report::Ready { refused, .. } => {
             tell_refused(&refused);
             None
@@ -150,18 +158,18 @@ async fn survey(
     let of_track = |(track, survey): (&TrackJob, Result<TrackSurvey, Failure>)| {
         survey.map_err(|failure| {
             let text = format!("track `{}`: {}", track.track, failure.message);
-            NotSelected::Failed(Failure::new(failure.fault, text))
+            SelectionError::Failed(Failure::new(failure.fault, text))
         })
     };
     tracks.iter().zip(surveys).map(of_track).collect::<Result<_, _>>().map(Ok)
 }
 
-/// What is known of a track's candidates without trying any.
-pub(crate) fn recall(request: &Request, index: usize, survey: &TrackSurvey) -> Vec<Tried> {
+/// Returns what is known of a track's candidates without trying any.
+pub(crate) fn recall(request: &SelectionRequest, index: usize, survey: &TrackSurvey) -> Vec<KnownCandidate> {
     let Some(track) = request.tracks.get(index) else { return Vec::new() };
     let now = Utc(jiff::Timestamp::now());
     let one = |surveyed: &Surveyed| {
-        let mut tried = Tried::new(surveyed.clone());
+        let mut tried = KnownCandidate::new(surveyed.clone());
         let barred = request.barred.iter().find(|(name, refusal)| {
             let candidate = refusal.candidate.as_deref().unwrap_or_default();
             name == &track.track && tried.is(&refusal.plugin, candidate)
@@ -178,28 +186,28 @@ pub(crate) fn recall(request: &Request, index: usize, survey: &TrackSurvey) -> V
     survey.candidates.iter().map(one).collect()
 }
 
-fn key(request: &Request, track: &TrackJob, picture: &Picture, surveyed: &Surveyed) -> Key {
+fn key(request: &SelectionRequest, track: &TrackJob, picture: &Picture, surveyed: &Surveyed) -> VerdictKey {
     let files: Vec<&str> = request.plugins.iter().map(|file| file.sha256.as_str()).collect();
-    Key::new(&request.machine, &files.concat(), track, picture, surveyed)
+    VerdictKey::new(&request.machine, &files.concat(), track, picture, surveyed)
 }
 
-/// Tries what is not known, as far as the request goes.
-async fn prove(
-    request: &mut Request,
+/// Tries candidates of unknown standing, as many as the request wants.
+async fn try_candidates(
+    request: &mut SelectionRequest,
     index: usize,
     survey: &TrackSurvey,
-    tell: &mpsc::UnboundedSender<Trying>,
-) -> Vec<Tried> {
+    tell: &mpsc::UnboundedSender<CandidateTrial>,
+) -> Vec<KnownCandidate> {
     let mut tried = recall(request, index, survey);
     let Some(track) = request.tracks.get(index).cloned() else { return tried };
     let (mut running, mut probes) = (Vec::new(), JoinSet::new());
-    while !is_settled(&tried, request.extent) {
-        while running.len() < at_once()
+    while !is_enough(&tried, request.extent) {
+        while running.len() < probes_at_once()
             && let Some(next) = next_to_try(&tried, &running)
-            && let Some(Tried { candidate, .. }) = tried.get(next)
+            && let Some(KnownCandidate { candidate, .. }) = tried.get(next)
         {
             let (plugin, id) = (candidate.plugin.clone(), candidate.candidate.clone());
-            let _ = tell.send(Trying {
+            let _ = tell.send(CandidateTrial {
                 track: track.track.clone(),
                 plugin: plugin.plugin.clone(),
                 candidate: id.clone(),
@@ -215,64 +223,70 @@ async fn prove(
             Some(Ok((done, result))) => {
                 running.retain(|index| *index != done);
                 if let Some(one) = tried.get_mut(done) {
-                    one.standing = settle(request, &track, &survey.picture, &one.candidate, result);
+                    one.standing = record_verdict(request, &track, &survey.picture, &one.candidate, result);
                 }
             }
-            // Only what was aborted or has panicked: nothing more is to be learned.
+            // A probe was aborted or has panicked, or none is running: there is nothing more to learn.
             Some(Err(_)) | None => break,
         }
     }
     tried
 }
 
-/// As many encoders as leave each other the time that they need. Even one processor waits for a driver now and then.
-fn at_once() -> usize {
+/// Number of encoders that are tried at once: they must leave each other the time that they need. At least
+/// two, since even a single processor waits for a driver now and then.
+fn probes_at_once() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     (processors / 2).max(2)
 }
 
-enum Probed {
-    Tried(Result<Proof, String>),
-    /// Not the candidate's fault, and not to be kept.
+enum ProbeOutcome {
+    Judged(Result<Proof, String>),
+    /// Could not be tried. That is not the candidate's fault, so no verdict is kept.
     Untried(String),
 }
 
-async fn probe(program: PathBuf, plugins: Vec<PluginFile>, question: Command, limit: Duration) -> Probed {
+async fn probe(
+    program: PathBuf,
+    plugins: Vec<PluginFile>,
+    question: Command,
+    limit: Duration,
+) -> ProbeOutcome {
     let mut worker = match Worker::spawn_to_try(&program, &plugins).await {
         Ok(worker) => worker,
-        Err(error) => return Probed::Untried(error.to_string()),
+        Err(error) => return ProbeOutcome::Untried(error.with_causes()),
     };
     let answer = |report| match report {
-        Report::Probed { result } => Some(Probed::Tried(result)),
-        Report::PluginHangs { reason, .. } => Some(Probed::Untried(reason)),
+        Report::Probed { result } => Some(ProbeOutcome::Judged(result)),
+        Report::PluginHangs { reason, .. } => Some(ProbeOutcome::Untried(reason)),
         _ => None,
     };
     match worker.ask(&question, limit, answer).await {
         Ok(probed) => probed,
-        Err(Error::WorkerGone) => Probed::Tried(Err(format!(
+        Err(Error::WorkerGone) => ProbeOutcome::Judged(Err(format!(
             "it took down the process that tried it, which {}",
             worker.reap().await
         ))),
         Err(Error::WorkerSilent) => {
             let limit = limit.as_secs();
-            Probed::Tried(Err(format!("it hangs: no frame and no error within {limit} s")))
+            ProbeOutcome::Judged(Err(format!("it hangs: no frame and no error within {limit} s")))
         }
-        Err(error) => Probed::Untried(error.to_string()),
+        Err(error) => ProbeOutcome::Untried(error.with_causes()),
     }
 }
 
-fn settle(
-    request: &mut Request,
+fn record_verdict(
+    request: &mut SelectionRequest,
     track: &TrackJob,
     picture: &Picture,
     candidate: &Surveyed,
-    probed: Probed,
+    probed: ProbeOutcome,
 ) -> Standing {
     let result = match probed {
-        Probed::Tried(result) => result,
-        Probed::Untried(reason) => return Standing::Refused { reason, at: None },
+        ProbeOutcome::Judged(result) => result,
+        ProbeOutcome::Untried(reason) => return Standing::Refused { reason, at: None },
     };
-    let verdict = Verdict {
+    let verdict = ProbeVerdict {
         plugin: candidate.plugin.plugin.clone(),
         candidate: candidate.candidate.clone(),
         picture: picture.clone(),

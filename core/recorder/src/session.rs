@@ -1,4 +1,4 @@
-//! What a recording does next. Pure: no clock, no process, no file; time comes in as events.
+//! Decides what a recording does next. Pure: it uses no clock, process or file; time comes in as events.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{Cause, Outcome};
 use deskreel_model::{Failure, Fault, PartNumber};
 
-// Selecting: it is found out which encoders work; nothing records.
+// Selecting: a worker finds out which encoders work; nothing records.
 // Preparing: a worker starts a part; its first frame is not on disk yet.
-// Recording: fragments flow.
-// Renewing:  the part ends by itself, for the cause given; its worker hands over what it has.
-// Waiting:   no worker; the next part is tried after a pause, since the last try gave nothing.
-// Resting:   no worker while the PC sleeps or its session is locked; the next part begins when that is over.
+// Recording: fragments are being written.
+// Renewing:  the part ends for the given cause, but not the recording; its worker hands over what it has.
+// Waiting:   no worker; the next part is tried after a pause, because the last try recorded nothing.
+// Resting:   no worker while the PC sleeps or its session is locked; the next part begins after that.
 // Draining:  a stop was asked for; the worker hands over what it has.
-// Closing:   no worker any more, and none will be; the manifest is being sealed.
-// Ended:     nothing moves again.
+// Closing:   no worker, and none will follow; the manifest is being sealed.
+// Ended:     final; no event has an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Selecting(Cause),
@@ -31,34 +31,34 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
     pub phase: Phase,
-    /// The newest part that was begun, or the one to begin.
+    /// The newest part that has begun, or the one to begin next.
     pub part: PartNumber,
-    /// It captures into memory, for a recording that may be wanted later: nothing of it is kept, and whatever ends a part of
-    /// it, another begins.
+    /// Captures into memory, for a recording that may be wanted later. Nothing is kept, and whatever ends a
+    /// part, another one begins.
     pub standby: bool,
-    /// What was asked for last is taken of the screen.
+    /// The mode that was asked for last.
     pub capture: CaptureMode,
     /// Why nothing is to be captured now.
     pub rest: Option<Cause>,
-    /// So often it was asked for and the worker has not said yet that it holds.
+    /// Number of mode requests that the worker has not confirmed yet.
     pub unconfirmed: u32,
-    /// It is known which encoders work for what the sources show now.
+    /// Whether it is known which encoders work for what the sources show now.
     pub selected: bool,
-    /// There is at least one frame on disk.
+    /// Whether at least one frame is on disk.
     pub footage: bool,
-    /// Parts in a row that ended without a frame.
+    /// Number of parts in a row that ended without a frame.
     pub fruitless: u32,
-    /// What the worker of this part said last.
+    /// The failure that this part's worker reported.
     pub failure: Option<Failure>,
-    /// Why the last part that gave nothing ended, as far as it is known.
+    /// Why the last part without a frame ended, as far as it is known.
     pub reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Encoders that work are known.
+    /// It is known now which encoders work.
     Selected,
-    /// The worker is at this part by now.
+    /// The worker has opened this part.
     PartOpened(PartNumber),
     /// A standby has its first frame.
     StandingBy,
@@ -66,30 +66,30 @@ pub enum Event {
     KeepAsked,
     /// A fragment is on disk.
     FrameOnDisk,
-    /// An encoder failed or hangs, for the cause given. The worker goes on by itself where there is a next part; if not,
-    /// `WorkerFailed` follows.
+    /// An encoder failed or hangs, for the given cause. If there is a next part, the worker goes on by
+    /// itself; else `WorkerFailed` follows.
     EncoderFailed(Cause, String, Option<PartNumber>),
-    /// The worker cannot go on; it still writes what it has and ends.
+    /// The worker cannot go on. It still writes what it has, and ends.
     WorkerFailed(Failure),
-    /// The screen changed; the worker writes what it has and ends.
+    /// The screen changed. The worker writes what it has, and ends.
     SourceChanged(String),
-    /// The worker said nothing for too long, or its frames no longer grow.
+    /// The worker reported nothing for too long, or its frame counts no longer grow.
     WorkerSilent(String),
-    /// A source has nothing more to give; the worker writes what it has and ends.
+    /// A source has no more frames. The worker writes what it has, and ends.
     SourceEnded,
-    /// The worker's process is gone, and everything that it said has been heard. How it ended, for people.
+    /// The worker's process is gone, and all its reports have been handled. Says how it ended, for people.
     WorkerGone(String),
-    /// Slates in place of the screen, or the screen again.
+    /// A slate is to be captured in place of the screen, or the screen again.
     ModeAsked(CaptureMode),
-    /// Nothing is to be captured, for the cause given, until `RestOver`.
+    /// Nothing is to be captured until `RestOver`, for the given cause.
     RestAsked(Cause, String),
     RestOver,
     /// The PC slept while a worker captured.
     Slept,
-    /// The worker has said that what was asked for holds.
+    /// The worker has confirmed a `ModeAsked`.
     ModeHolds,
     StopAsked,
-    /// The limit that `AskStop` or `AwaitEnd` set has run out.
+    /// The limit that `AskStop`, `AskEnd` or `AwaitEnd` set has run out.
     DrainExpired,
     /// The pause that `Retry` asked for is over.
     RetryDue,
@@ -98,40 +98,40 @@ pub enum Event {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Find out which encoders work: `Selected` follows, or what became of the worker that looked.
+    /// Find out which encoders work. `Selected` follows, or the failure or end of the worker that looked.
     Select,
     StopSelecting,
     /// Start a worker on this part, with the state's `capture`.
     StartPart(PartNumber, Cause),
-    /// Tell the worker what to take of the screen: `ModeHolds` follows, or the worker's end.
+    /// Tell the worker what to take of the screen. `ModeHolds` follows, or the worker's end.
     AskMode(CaptureMode),
-    /// Tell the worker to keep what it has.
+    /// Tell the worker to keep what it has in memory.
     Keep,
-    /// It holds from now on, since nobody captures.
+    /// The mode holds from now on, because no worker captures.
     ModeHolds(CaptureMode),
     /// Come back with `RetryDue`.
     Retry(Duration),
     /// Tell the worker to stop, and come back with `DrainExpired` if it has not ended by then.
     AskStop,
-    /// The same for the worker alone: the recording goes on.
+    /// The same as `AskStop`, but only the part ends: the recording goes on.
     AskEnd,
-    /// The worker ends by itself; come back with `DrainExpired` if it has not.
+    /// The worker ends by itself. Come back with `DrainExpired` if it has not ended by then.
     AwaitEnd,
-    /// `WorkerGone` follows, whether the process obeys or not.
+    /// Kill the worker. `WorkerGone` follows, whether the process obeys or not.
     Kill,
     Note(Cause, String),
     /// Write the last manifest; `Sealed` follows.
     Seal(Outcome),
 }
 
-/// How often a recording without any footage is tried before it is given up.
+/// Number of tries after which a recording without any footage is given up.
 const FRUITLESS_LIMIT: u32 = 3;
-/// Pause before the first, second, ... try after parts that gave nothing; the last one repeats for ever, because
-/// an agent's screen may come back hours later.
+/// Pauses before the first, second, ... try after parts without a frame. The last one repeats for ever,
+/// because an agent's screen may come back hours later.
 const PAUSES_MS: [u64; 6] = [0, 250, 500, 1000, 2000, 5000];
 
 impl State {
-    /// `selected`: it is known from an earlier recording which encoders work.
+    /// `selected`: whether it is known from an earlier recording which encoders work.
     pub fn start(
         selected: bool,
         capture: CaptureMode,
@@ -168,14 +168,14 @@ impl State {
         }
     }
 
-    /// The next part of a recording; a standby has but one.
+    /// Moves on to the next part of a recording; a standby has only one.
     fn renumber(&mut self) {
         if !self.standby {
             self.part = self.part.next();
         }
     }
 
-    /// What befell the standby is none of its affair.
+    /// The standby's failures do not concern the recording.
     fn becomes_recording(&mut self) {
         (self.standby, self.fruitless, self.failure) = (false, 0, None);
     }
@@ -185,13 +185,13 @@ impl State {
     }
 }
 
-/// The only place where a recording's state changes.
+/// The only place where the state of a recording changes.
 pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
     use Effect::{
         AskEnd, AskMode, AskStop, AwaitEnd, Keep, Kill, ModeHolds, Note, Retry, Seal, StopSelecting,
     };
     use Phase::{Closing, Draining, Ended, Preparing, Recording, Renewing, Resting, Selecting, Waiting};
-    // A worker that is gone captures nothing, whatever it was told last.
+    // A worker that is gone captures nothing, so whatever it has not confirmed holds.
     let is_moot = matches!(event, Event::WorkerGone(_)) && std::mem::take(&mut state.unconfirmed) > 0;
     let moot = is_moot.then_some(ModeHolds(state.capture));
     let effects = match (state.phase, event) {
@@ -199,7 +199,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.selected = true;
             state.begin_part(cause)
         }
-        // The part to come still begins for the reason for which the one before ended.
+        // The next part still begins for the cause for which the one before ended.
         (Selecting(cause), Event::WorkerFailed(failure)) => {
             let note = Note(Cause::WorkerFailed, failure.to_string());
             state.failure = Some(failure);
@@ -281,7 +281,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.selected &= state.phase == Recording;
             with(Note(Cause::WorkerDied, detail), next_part(&mut state, Cause::WorkerDied))
         }
-        // That it has no frame is no fault of anybody's.
+        // That this part has no frame is nobody's fault, so it is not counted as fruitless.
         (Renewing(cause @ (Cause::Slept | Cause::Locked)), Event::WorkerGone(_)) => {
             state.renumber();
             state.begin_part(cause)
@@ -311,7 +311,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             (state.rest, state.phase) = (Some(cause), Resting(cause));
             vec![Note(cause, detail)]
         }
-        // The part to come begins for the reason for which the rest did.
+        // The next part begins for the cause for which the rest began.
         (Renewing(_) | Resting(_), Event::RestAsked(cause, detail)) => {
             state.rest.get_or_insert(cause);
             vec![Note(cause, detail)]
@@ -341,7 +341,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.phase = Draining;
             vec![AskStop]
         }
-        // Its end is under way, and has a limit.
+        // The worker's end is under way, and has a limit.
         (Renewing(_), Event::StopAsked) => {
             state.phase = Draining;
             vec![]
@@ -357,7 +357,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.phase = Ended;
             vec![]
         }
-        // Everything else comes too late to matter.
+        // Every other event comes too late to matter.
         _ => vec![],
     };
     return (state, moot.into_iter().chain(effects).collect());
@@ -379,7 +379,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.phase = Closing;
             return vec![Seal(outcome)];
         }
-        // The part that just ended had footage, or is the first that did not: no pause.
+        // The part that just ended had footage, or is the first one without: no pause.
         let tries = (state.fruitless as usize - 1).min(PAUSES_MS.len() - 1);
         match PAUSES_MS[tries] {
             0 => state.begin_part(cause),
@@ -390,7 +390,8 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         }
     }
 
-    /// A standby is never given up. A recording that never had a frame ends at a failure that says why, or after some tries without one.
+    /// A standby is never given up. A recording that never had a frame ends at the first failure that gives a
+    /// reason, or after `FRUITLESS_LIMIT` tries without one.
     fn given_up(state: &State, failure: Option<Failure>) -> Option<Outcome> {
         if state.standby || state.footage || (failure.is_none() && state.fruitless < FRUITLESS_LIMIT) {
             return None;

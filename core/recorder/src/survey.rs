@@ -1,49 +1,51 @@
-//! Every encoder candidate of this machine, without a recording.
+//! A survey of every encoder candidate of this machine, without a recording.
 
 use deskreel_model::worker::Picture;
 
 use crate::Error;
 use crate::pool::Pool;
-use crate::ranking::{Extent, Tried};
-use crate::select::{NotSelected, Selection, Step, Trying};
+use crate::ranking::{Extent, KnownCandidate};
+use crate::select::{CandidateTrial, Selection, SelectionError, SelectionStep};
 
-/// What a track's source shows, and what is known of each candidate to encode it, in the order of preference. A
-/// recording uses the first one that works.
+/// What a track's source shows, and its encoder candidates in the order of preference. A recording uses the
+/// first one that works.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrackEncoders {
     pub track: String,
     pub picture: Picture,
-    pub tried: Vec<Tried>,
+    pub candidates: Vec<KnownCandidate>,
 }
 
-/// Tries every candidate of the pool's tracks, but for those of which it is known; those too, if it is to be `fresh`.
-/// `tell` hears of each that is tried.
-pub async fn encoders(
+/// Tries every candidate of the pool's tracks whose standing is not known; with `fresh`, every candidate.
+/// Calls `tell` for each one that is tried.
+pub async fn survey_encoders(
     pool: &mut Pool,
     fresh: bool,
-    mut tell: impl FnMut(Trying),
+    mut tell: impl FnMut(CandidateTrial),
 ) -> Result<Vec<TrackEncoders>, Error> {
     if fresh {
-        pool.start_afresh();
+        pool.forget_all();
     }
     let tracks = pool.tracks().to_vec();
     let worker = pool.take().await?;
     let mut selection = Selection::begin(worker, pool.request(&tracks, Extent::All));
     let selected = loop {
         match selection.next().await {
-            Step::Trying(trying) => tell(trying),
-            Step::Done(done) => break *done,
+            SelectionStep::Trying(trying) => tell(trying),
+            SelectionStep::Done(done) => break *done,
         }
     };
     let selected = selected.map_err(|error| match error {
-        NotSelected::Failed(failure) => Error::Selection(failure),
-        NotSelected::Gone(_) => Error::WorkerGone,
-        NotSelected::Silent(_) => Error::WorkerSilent,
-        NotSelected::PluginHangs { path, reason } => Error::PluginHangs { path, reason },
+        SelectionError::Failed(failure) => Error::Selection(failure),
+        SelectionError::Gone(_) => Error::WorkerGone,
+        SelectionError::Silent(_) => Error::WorkerSilent,
+        SelectionError::PluginHangs { path, reason } => Error::PluginHangs { path, reason },
     })?;
     let pictures: Vec<Picture> = selected.surveys.iter().map(|survey| survey.picture.clone()).collect();
-    let tried = pool.selected(&tracks, selected);
+    let candidates = pool.selected(&tracks, selected);
     pool.save();
-    let named = tracks.into_iter().zip(pictures).zip(tried);
-    Ok(named.map(|((job, picture), tried)| TrackEncoders { track: job.track, picture, tried }).collect())
+    let named = tracks.into_iter().zip(pictures).zip(candidates);
+    Ok(named
+        .map(|((job, picture), candidates)| TrackEncoders { track: job.track, picture, candidates })
+        .collect())
 }

@@ -1,7 +1,7 @@
-//! Tells a worker that hangs from one that has nothing to do. Pure: it is told the time.
+//! Tells a worker that hangs from one that has nothing to do. Pure: callers pass the time.
 //!
-//! A recording is judged by what is written, not by what is intended: a worker that sends beats while its frames
-//! no longer grow hangs as well.
+//! It judges by what is written: a worker that sends beats while its frame counts no longer grow hangs as
+//! well.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,17 @@ use deskreel_model::worker::TrackBeat;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// From the start of a part to its first sign of life, and from there to its first frame. Generous: a driver
-    /// may take seconds to open.
+    /// Longest time from the start of a part to the first report, and from there to the first frame.
+    /// Generous: a driver may take seconds to open.
     pub first_fragment: Duration,
-    /// Between two beats; they come twice a second.
+    /// Longest time between two beats, which come twice a second.
     pub beat: Duration,
-    /// Without a captured frame: the source is dead. A still screen still gives frames, from sources that look at
-    /// it; one that waits for changes must be told to repeat the last (`keepalive-time` of `pipewiresrc`).
+    /// Longest time without a captured frame; after that the source is dead. Sources that look at the screen
+    /// produce frames of a still one too; one that waits for changes must be told to repeat the last frame
+    /// (`keepalive-time` of `pipewiresrc`).
     pub capture: Duration,
-    /// With frames captured and none written, beyond what a fragment takes: the encoder or the disk is dead.
+    /// Longest time in which frames are captured and none is written, beyond what a fragment takes; after
+    /// that the encoder or the disk is dead.
     pub written: Duration,
 }
 
@@ -32,41 +34,41 @@ impl Default for Limits {
     }
 }
 
-/// Why a worker has to go.
+/// Why a worker has to be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hang {
     pub detail: String,
-    /// The encoder has nothing to do with it.
+    /// The source hangs, so the encoder is not to blame.
     pub of_source: bool,
 }
 
 /// Watches the worker of one part.
 pub struct Watchdog {
     limits: Limits,
-    /// A frame may wait for so long until its fragment is complete.
+    /// Longest time that a frame may wait until its fragment is complete.
     longest_wait: Duration,
     started: Instant,
     heard: Option<Instant>,
     tracks: Vec<TrackWatch>,
-    /// Not writing is no sign of a hang while there is no room.
+    /// While there is no room on the disk, not writing is not a hang.
     pub disk_full: bool,
 }
 
 struct TrackWatch {
     beat: TrackBeat,
     captured: Instant,
-    /// Since when frames wait that were captured and are neither skipped, lost nor on disk.
-    behind: Option<Instant>,
+    /// Since when captured frames wait that are neither skipped, lost nor on disk.
+    waiting_since: Option<Instant>,
 }
 
 impl Watchdog {
-    /// `longest_wait` is the longest time that a frame may be in a fragment which is not complete: the length of
-    /// one, or on a still screen the keepalive.
+    /// `longest_wait` is the longest time that a frame may be in an incomplete fragment: the length of a
+    /// fragment, or on a still screen the keepalive.
     pub fn new(limits: Limits, longest_wait: Duration, now: Instant) -> Self {
         Watchdog { limits, longest_wait, started: now, heard: None, tracks: Vec::new(), disk_full: false }
     }
 
-    /// The worker said something.
+    /// The worker sent a report.
     pub fn heard(&mut self, now: Instant) {
         self.heard = Some(now);
     }
@@ -77,13 +79,13 @@ impl Watchdog {
             match self.tracks.iter_mut().find(|watch| watch.beat.track == beat.track) {
                 Some(watch) => watch.update(beat.clone(), now),
                 None => {
-                    self.tracks.push(TrackWatch { beat: beat.clone(), captured: now, behind: None });
+                    self.tracks.push(TrackWatch { beat: beat.clone(), captured: now, waiting_since: None });
                 }
             }
         }
     }
 
-    /// Why the worker has to go, if it has to.
+    /// Returns why the worker has to be replaced, if it has to be.
     pub fn verdict(&self, now: Instant) -> Option<Hang> {
         let seconds = |limit: Duration| limit.as_secs_f32();
         let hang = |detail: String| Hang { detail, of_source: false };
@@ -106,9 +108,9 @@ impl Watchdog {
                 let detail = format!("track `{track}`: the source gave no frame for {limit} s");
                 return Some(Hang { detail, of_source: true });
             }
-            let behind = watch.behind.filter(|_| !self.disk_full)?;
+            let waiting_since = watch.waiting_since.filter(|_| !self.disk_full)?;
             let limit = self.limits.written + self.longest_wait;
-            (now - behind > limit).then(|| {
+            (now - waiting_since > limit).then(|| {
                 let limit = seconds(limit);
                 hang(format!("track `{track}`: frames are captured and none is written for {limit} s"))
             })
@@ -123,13 +125,13 @@ impl TrackWatch {
         }
         let frames = beat.frames;
         let settled = frames.encoded + frames.skipped + frames.lost;
-        // Another part counts from the start.
+        // Another part counts its frames from zero.
         let same_part = beat.part == self.beat.part;
         let waits = frames.captured > settled;
         if !waits || !same_part || frames.encoded != self.beat.frames.encoded {
-            self.behind = None;
+            self.waiting_since = None;
         } else {
-            self.behind.get_or_insert(now);
+            self.waiting_since.get_or_insert(now);
         }
         self.beat = beat;
     }
@@ -150,7 +152,8 @@ mod tests {
         TrackBeat { track: "video".into(), part, frames, still_until: MediaTime::ZERO, bytes: 0 }
     }
 
-    /// Beats of captured, encoded and skipped frames, one each half second; the verdict after the last.
+    /// Sends beats of captured, encoded and skipped frames, one each half second, and returns the hang seen
+    /// after the last.
     fn verdict(longest_wait: Duration, beats: &[(u64, u64, u64)]) -> Option<String> {
         let start = Instant::now();
         let mut dog = Watchdog::new(Limits::default(), longest_wait, start);
@@ -163,19 +166,19 @@ mod tests {
     }
 
     #[test]
-    fn a_still_screen_is_no_hang() {
+    fn a_still_screen_is_not_a_hang() {
         // A frame waits in the fragment that is open, until the next keepalive.
         let still: Vec<_> = (1..100).map(|n| (5 * n + 2, 1 + n / 60, 5 * n - n / 60)).collect();
         assert_eq!(verdict(KEEPALIVE, &still), None);
     }
 
     #[test]
-    fn a_source_that_gives_nothing_is_dead() {
+    fn a_source_without_frames_is_dead() {
         assert!(verdict(KEEPALIVE, &[(5, 5, 0); 12]).is_some_and(|why| why.contains("no frame for 5 s")));
     }
 
     #[test]
-    fn an_encoder_that_gives_nothing_is_dead() {
+    fn an_encoder_without_frames_is_dead() {
         let stuck: Vec<_> = (0..90).map(|n| (5 * n + 5, 5, 0)).collect();
         assert!(verdict(KEEPALIVE, &stuck).is_some_and(|why| why.contains("none is written for 38 s")));
     }

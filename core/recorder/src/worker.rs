@@ -1,4 +1,4 @@
-//! Worker processes: starting, talking to, and ending them.
+//! Worker processes: how they are started, talked to and ended.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,9 +15,9 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::{Error, kept};
+use crate::{Error, machine_dir};
 
-/// Reports that may wait for us. A worker that fills it waits too.
+/// Number of reports that may wait for us. When it is reached, the worker waits too.
 const BACKLOG: usize = 64;
 
 /// A worker process. Dropping it kills it.
@@ -26,11 +26,11 @@ pub struct Worker {
     commands: OwnedWriteHalf,
     reports: mpsc::Receiver<Report>,
     listener: AbortOnDrop,
-    /// Has said so, before it was given a job.
+    /// It has reported `Ready`, before it was given a job.
     pub(crate) is_ready: bool,
 }
 
-/// The worker that was installed beside this program.
+/// Path of the worker that was installed beside this program.
 pub fn default_worker() -> Result<PathBuf, Error> {
     let name = "deskreel-worker";
     let here = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(name)));
@@ -42,13 +42,14 @@ pub fn default_worker() -> Result<PathBuf, Error> {
 }
 
 impl Worker {
-    /// Starts the process and lets it load its plugins and what it needs for `tracks`; it takes commands right
-    /// away.
+    /// Starts the process and tells it to load its plugins and what it needs for `tracks`. It takes commands
+    /// at once.
     pub async fn spawn(program: &Path, plugins: &[PluginFile], tracks: &[TrackJob]) -> Result<Worker, Error> {
         Worker::spawn_with(program, plugins, tracks, Stdio::inherit()).await
     }
 
-    /// One for things that may go wrong: what drivers and libraries print of that helps nobody but who looks for it.
+    /// Starts a worker for trials that may fail. What drivers and libraries print then is hidden, unless
+    /// `DESKREEL_LOG` is set.
     pub(crate) async fn spawn_to_try(program: &Path, plugins: &[PluginFile]) -> Result<Worker, Error> {
         let is_wanted = std::env::var_os("DESKREEL_LOG").is_some();
         let stderr = if is_wanted { Stdio::inherit() } else { Stdio::null() };
@@ -65,11 +66,11 @@ impl Worker {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
         let child = tokio::process::Command::new(program)
-            .envs(kept::worker_environment())
+            .envs(machine_dir::worker_environment())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(stderr)
-            // A Ctrl-C on the terminal is for us: the worker has to outlive it by a few frames.
+            // A Ctrl-C on the terminal is for us alone: the worker has to outlive it by a few frames.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -90,29 +91,30 @@ impl Worker {
         self.child.id()
     }
 
-    /// A worker that is gone is noticed where its reports end, so nobody has to care here.
+    /// Errors are only logged: that a worker is gone shows when its reports end.
     pub async fn send(&mut self, command: &Command) {
         let sent = match worker::encode(command) {
             Ok(message) => self.commands.write_all(&message).await,
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
-            tracing::debug!(%error, "command not sent");
+            tracing::debug!(%error, "could not send a command to the worker");
         }
     }
 
-    /// The next report; `None` when the worker has ended, whichever way. Cancel safe.
+    /// Returns the next report, or `None` when the worker has ended in whatever way. Cancel safe.
     pub async fn next(&mut self) -> Option<Report> {
         self.reports.recv().await
     }
 
-    /// SIGKILL; the reports end soon after.
+    /// Sends SIGKILL; the reports end soon after.
     pub fn kill(&mut self) {
         let _ = self.child.start_kill();
     }
 
-    /// Says how the process ended; kills it if it outlives its line to us, and waits for that elsewhere: a process
-    /// that hangs in a driver may outlive even SIGKILL. Our end of the line is closed when this returns.
+    /// Returns how the process ended. One that outlives its socket is killed, and waited for in another task:
+    /// a process that hangs in a driver may outlive even SIGKILL. Our end of the socket is closed when this
+    /// returns.
     pub async fn reap(mut self) -> String {
         self.listener.0.abort();
         let _ = (&mut self.listener.0).await;
@@ -131,7 +133,7 @@ impl Worker {
         }
     }
 
-    /// Sends a question and gives the first report that `answer` recognises.
+    /// Sends a question and returns the first report that `answer` recognizes.
     pub async fn ask<T>(
         &mut self,
         question: &Command,
@@ -174,7 +176,7 @@ async fn listen(mut read: OwnedReadHalf, tell: mpsc::Sender<Report>) {
                     return;
                 }
             }
-            Err(error) => return tracing::debug!(%error, "the worker's line ended"),
+            Err(error) => return tracing::debug!(%error, "the reports of the worker ended"),
         }
     }
 }

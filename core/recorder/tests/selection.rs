@@ -1,7 +1,7 @@
-//! How encoders are selected, with a fake worker that does as the settings of its encoders say: `works`, `green`, `crash`
-//! or `hang`. It shows what the supervisor does, and nothing of any encoder.
+//! How the supervisor selects encoders. The worker is a fake that does what the settings of its encoders say:
+//! `works`, `green`, `crash` or `hang`. No real encoder takes part.
 //!
-//! This program is its own worker: it is one where its standard input is a socket. Each test runs in a process and with a
+//! This program is its own worker when its standard input is a socket. Each test runs in a process and with a
 //! cache of its own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -16,7 +16,9 @@ use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{
     self, Command, Job, Picture, PluginSettings, Proof, Report, Surveyed, TrackJob, TrackSurvey,
 };
-use deskreel_recorder::{Control, Notice, Pool, Setup, Standing, Tried, encoders, record};
+use deskreel_recorder::{
+    Control, KnownCandidate, Notice, Pool, RecordingSetup, Standing, record, survey_encoders,
+};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -43,7 +45,7 @@ fn main() {
         let (_, test) = TESTS.iter().find(|(known, _)| *known == name).unwrap();
         return test(&runtime);
     }
-    // Options are those of libtest. cargo-nextest lists the tests first, then those that are ignored.
+    // The options are those of libtest. cargo-nextest lists the tests first, then the ignored ones.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |option: &str| arguments.iter().any(|word| word == option);
     if has("--list") {
@@ -51,7 +53,7 @@ fn main() {
         listed.iter().for_each(|(name, _)| println!("{name}: test"));
         return;
     }
-    // The first word that is no option is a filter.
+    // The first argument that is not an option is a filter.
     let filter = arguments.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
     let (mut passed, mut failed) = (0, 0);
     for (name, _) in TESTS.iter().filter(|(name, _)| name.contains(filter)) {
@@ -105,10 +107,10 @@ fn without_an_encoder_the_recording_fails_and_says_why(runtime: &tokio::runtime:
     assert_eq!(failure.message, why);
 }
 
-/// Records until an encoder is tried that hangs, if one does.
+/// Records, until an encoder that hangs is being tried, if there is one.
 async fn recorded(job: &Job) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let setup = Setup::new("fake", folder.path(), job.clone());
+    let setup = RecordingSetup::new("fake", folder.path(), job.clone());
     let (stop, mut control) = mpsc::channel(1);
     let hangs = |candidate: &str| {
         let index: usize = candidate.trim_start_matches("fake").parse().unwrap();
@@ -125,15 +127,15 @@ async fn recorded(job: &Job) -> Outcome {
     finished.manifest.outcome.unwrap()
 }
 
-/// The candidates, and the names of those that were tried for it.
-fn find_out(runtime: &tokio::runtime::Runtime, job: &Job, fresh: bool) -> (Vec<Tried>, Vec<String>) {
+/// Returns the candidates, and the names of those that were tried.
+fn find_out(runtime: &tokio::runtime::Runtime, job: &Job, fresh: bool) -> (Vec<KnownCandidate>, Vec<String>) {
     let mut names = Vec::new();
-    let tell = |trying: deskreel_recorder::Trying| names.push(trying.candidate);
-    let mut tracks = runtime.block_on(encoders(&mut pool(job), fresh, tell)).unwrap();
-    (tracks.remove(0).tried, names)
+    let tell = |trying: deskreel_recorder::CandidateTrial| names.push(trying.candidate);
+    let mut tracks = runtime.block_on(survey_encoders(&mut pool(job), fresh, tell)).unwrap();
+    (tracks.remove(0).candidates, names)
 }
 
-fn reason(tried: &Tried) -> Option<&str> {
+fn reason(tried: &KnownCandidate) -> Option<&str> {
     match &tried.standing {
         Standing::Refused { reason, .. } => Some(reason),
         _ => None,

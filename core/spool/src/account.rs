@@ -1,10 +1,11 @@
-//! The account of expected recordings: for each one that was commanded, what became of it, so that every one is there
-//! or it says why not.
+//! The account of wanted recordings: what became of each one that was commanded. Every one of them is in the
+//! spool, is with its sinks, or has a line here that says why not.
 //!
-//! `<directory>/account.jsonl` has one JSON object a line, in the order of time, and is for people and programs to
-//! read. It is never rewritten: at 10 MB it becomes `account.jsonl.1`, that becomes `.2`, and what was `.5` goes. A
-//! crash may leave a line twice, since a line is written before the journal says that it was. A line that could not
-//! be written (no room) waits in memory and goes before the next one.
+//! `<directory>/account.jsonl` has one JSON object a line, in the order of time, for people and programs to
+//! read. It is never rewritten: at 10 MB it becomes `account.jsonl.1`, that one becomes `.2`, and the former
+//! `.5` is deleted. A crash may leave a line twice, since a line is written before the journal records that
+//! it was. A line that could not be written, for want of room, waits in memory and is written before the next
+//! one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,80 +16,81 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::disk::Disk;
-use crate::files::{Durable, Files};
+use crate::files::{Durability, Files};
 use crate::journal::LineFile;
 
 pub const ACCOUNT: &str = "account.jsonl";
-/// Bytes at which a new file begins; about 60 000 lines, months of calls.
+/// Size in bytes at which a new file begins: about 60 000 lines, months of calls.
 const ROTATE_AT: u64 = 10_000_000;
-/// Older files that are kept.
+/// Number of older files that are kept.
 const KEPT: u32 = 5;
-/// Lines that wait at most; beyond, the oldest goes. A disk that stays full must not fill the memory.
+/// Most lines that wait in memory; beyond that, the oldest is dropped. A disk that stays full must not fill
+/// the memory.
 const WAITING: usize = 10_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct AccountLine {
     pub at: Utc,
     pub recording: RecordingId,
     #[serde(flatten)]
-    pub what: What,
+    pub what: AccountEvent,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
-pub enum What {
-    /// A recording was wanted; from here on it is expected.
+pub enum AccountEvent {
+    /// A recording is wanted; from here on it is expected.
     Commanded {
         agent: Option<String>,
         why: String,
     },
-    /// It has a folder.
+    /// The recording has a folder.
     Began,
     NotBegun {
-        cause: NotBegun,
+        cause: NoStartCause,
         detail: String,
     },
     Sealed {
         outcome: Outcome,
-        /// Of all tracks together.
+        /// Counts of all tracks together.
         frames: FrameCounts,
         gaps: u64,
-        /// Milliseconds of all gaps.
+        /// Length of all gaps together, in milliseconds.
         gaps_ms: u64,
-        /// Of headers and fragments.
+        /// Bytes of headers and fragments.
         bytes: u64,
     },
     Delivered {
         sink: SinkName,
         place: String,
     },
-    /// The sink will never take it; it stays in the spool.
+    /// The sink will never take the recording, which stays in the spool.
     Refused {
         sink: SinkName,
         reason: String,
     },
-    /// It left the spool though somebody had not got it, or nobody could.
+    /// The recording left the spool although a sink did not have it, or because it had no footage.
     Dropped {
         why: String,
-        /// Who had not got it.
+        /// Sinks that did not have it.
         owed: Vec<SinkName>,
     },
-    /// Every sink has it, and it has left the spool.
+    /// Every sink has the recording, and it has left the spool.
     Removed,
 }
 
 /// Why a recording that was wanted did not begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum NotBegun {
+pub enum NoStartCause {
     /// Too little room on the disk.
     Disk,
-    /// The spool has all that it may hold.
+    /// The spool holds as much as it may.
     Quota,
     Worker,
     Plugin,
     Config,
-    /// The recorder ended first.
+    /// The recorder ended before the recording began.
     RecorderEnded,
 }
 
@@ -96,9 +98,9 @@ pub enum NotBegun {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fate {
     pub began: bool,
-    pub not_begun: Option<NotBegun>,
+    pub not_begun: Option<NoStartCause>,
     pub sealed: Option<Outcome>,
-    /// Where each sink has it.
+    /// Where each sink that has it keeps it.
     pub delivered: BTreeMap<SinkName, String>,
     pub refused: BTreeMap<SinkName, String>,
     pub dropped: Option<String>,
@@ -106,46 +108,46 @@ pub struct Fate {
 }
 
 impl Fate {
-    /// It is with its sinks, or there is a sentence that says why not. Otherwise it has to be in the spool.
-    pub fn is_told(&self) -> bool {
+    /// Whether it is with its sinks, or a line says why not. Otherwise it has to be in the spool.
+    pub fn is_explained(&self) -> bool {
         self.removed || self.dropped.is_some() || self.not_begun.is_some()
     }
 }
 
-pub fn fates(lines: &[Line]) -> BTreeMap<RecordingId, Fate> {
+pub fn fates(lines: &[AccountLine]) -> BTreeMap<RecordingId, Fate> {
     let mut fates: BTreeMap<RecordingId, Fate> = BTreeMap::new();
-    for Line { recording, what, .. } in lines {
+    for AccountLine { recording, what, .. } in lines {
         let fate = fates.entry(recording.clone()).or_default();
         match what.clone() {
-            What::Commanded { .. } => {}
-            What::Began => fate.began = true,
-            What::NotBegun { cause, .. } => fate.not_begun = Some(cause),
-            What::Sealed { outcome, .. } => fate.sealed = Some(outcome),
-            What::Delivered { sink, place } => drop(fate.delivered.insert(sink, place)),
-            What::Refused { sink, reason } => drop(fate.refused.insert(sink, reason)),
-            What::Dropped { why, .. } => fate.dropped = Some(why),
-            What::Removed => fate.removed = true,
+            AccountEvent::Commanded { .. } => {}
+            AccountEvent::Began => fate.began = true,
+            AccountEvent::NotBegun { cause, .. } => fate.not_begun = Some(cause),
+            AccountEvent::Sealed { outcome, .. } => fate.sealed = Some(outcome),
+            AccountEvent::Delivered { sink, place } => drop(fate.delivered.insert(sink, place)),
+            AccountEvent::Refused { sink, reason } => drop(fate.refused.insert(sink, reason)),
+            AccountEvent::Dropped { why, .. } => fate.dropped = Some(why),
+            AccountEvent::Removed => fate.removed = true,
         }
     }
     fates
 }
 
-/// Every line that there still is, oldest first. What is no line is left out.
-pub fn read(directory: &Path) -> Result<Vec<Line>, Error> {
+/// Reads every line that still exists, oldest first. Lines that cannot be read are left out.
+pub fn read(directory: &Path) -> Result<Vec<AccountLine>, Error> {
     read_with(&Disk::new(), directory, KEPT)
 }
 
-/// Of the two newest files: what may still be open at a start.
-pub(crate) fn newest(files: &dyn Files, directory: &Path) -> Result<Vec<Line>, Error> {
+/// Reads the two newest files: they have every recording whose fate may still be open at a start.
+pub(crate) fn newest(files: &dyn Files, directory: &Path) -> Result<Vec<AccountLine>, Error> {
     read_with(files, directory, 1)
 }
 
-fn read_with(files: &dyn Files, directory: &Path, oldest: u32) -> Result<Vec<Line>, Error> {
+fn read_with(files: &dyn Files, directory: &Path, oldest: u32) -> Result<Vec<AccountLine>, Error> {
     let path = directory.join(ACCOUNT);
     let mut lines = Vec::new();
     for path in (1..=oldest).rev().map(|age| aged(&path, age)).chain([path.clone()]) {
         let bytes = files.read(&path)?.unwrap_or_default();
-        // A line without its end is torn, and cut off before the next is written, even if it reads.
+        // A line without its end is torn, and is cut off before the next is written, even if it can be read.
         let whole = bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
         lines.extend(whole.filter_map(|line| serde_json::from_slice(line).ok()));
     }
@@ -159,7 +161,7 @@ fn aged(path: &Path, age: u32) -> PathBuf {
 pub(crate) struct Account {
     file: LineFile,
     rotate_at: u64,
-    /// Could not be written yet.
+    /// Lines that could not be written yet.
     waiting: Vec<String>,
 }
 
@@ -172,17 +174,24 @@ impl Account {
         Ok(Account { file, rotate_at: ROTATE_AT, waiting: Vec::new() })
     }
 
-    /// Writes a line now or, where that fails, with the next one: what is told here must not stop what is done.
-    pub fn tell(&mut self, files: &dyn Files, recording: &RecordingId, what: What, durable: Durable) {
+    /// Writes a line now or, if that fails, with the next one: an account that cannot be written must not
+    /// stop a recording.
+    pub fn write(
+        &mut self,
+        files: &dyn Files,
+        recording: &RecordingId,
+        what: AccountEvent,
+        durable: Durability,
+    ) {
         let at = Utc(jiff::Timestamp::now());
-        let line = Line { at, recording: recording.clone(), what };
+        let line = AccountLine { at, recording: recording.clone(), what };
         if let Ok(json) = serde_json::to_string(&line) {
             self.waiting.push(json + "\n");
         }
         if self.waiting.len() > WAITING {
             self.waiting.remove(0);
         }
-        // What is left waiting is tried again; `waiting` tells how much that is.
+        // Lines that are left waiting are tried again; `waiting` counts them.
         let _ = self.write_waiting(files, durable);
     }
 
@@ -190,7 +199,7 @@ impl Account {
         self.waiting.len()
     }
 
-    fn write_waiting(&mut self, files: &dyn Files, durable: Durable) -> Result<(), Error> {
+    fn write_waiting(&mut self, files: &dyn Files, durable: Durability) -> Result<(), Error> {
         if self.waiting.is_empty() {
             return Ok(());
         }
@@ -202,7 +211,7 @@ impl Account {
         Ok(())
     }
 
-    /// From the oldest on, so that a crash in between leaves a number out and no file twice.
+    /// Renames the oldest file first, so that a crash in between leaves a number out, and no file twice.
     fn rotate(&mut self, files: &dyn Files) -> Result<(), Error> {
         let path = self.file.path.clone();
         if self.file.is_torn {
@@ -220,8 +229,8 @@ impl Account {
     }
 }
 
-/// What its manifest says of a sealed recording.
-pub(crate) fn sealed(manifest: &Manifest, outcome: Outcome, bytes: u64) -> What {
+/// The event for a sealed recording, from its manifest.
+pub(crate) fn sealed(manifest: &Manifest, outcome: Outcome, bytes: u64) -> AccountEvent {
     let frames = manifest.tracks.iter().map(Track::frames).fold(FrameCounts::default(), |a, b| FrameCounts {
         captured: a.captured + b.captured,
         encoded: a.encoded + b.encoded,
@@ -230,7 +239,7 @@ pub(crate) fn sealed(manifest: &Manifest, outcome: Outcome, bytes: u64) -> What 
     });
     let gaps = manifest.tracks.iter().flat_map(|track| &track.gaps);
     let gaps_ms = gaps.clone().map(|gap| (gap.to - gap.from).as_millis() as u64).sum();
-    What::Sealed { outcome, frames, gaps: gaps.count() as u64, gaps_ms, bytes }
+    AccountEvent::Sealed { outcome, frames, gaps: gaps.count() as u64, gaps_ms, bytes }
 }
 
 #[cfg(test)]
@@ -246,8 +255,8 @@ mod tests {
     }
 
     fn tell(account: &mut Account, number: u64) {
-        let what = What::Commanded { agent: None, why: "a call".into() };
-        account.tell(&Disk::new(), &recording(&number.to_string()), what, Durable::Now);
+        let what = AccountEvent::Commanded { agent: None, why: "a call".into() };
+        account.write(&Disk::new(), &recording(&number.to_string()), what, Durability::Now);
     }
 
     #[test]
@@ -265,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_finds_no_room_waits_for_the_next() {
+    fn a_line_without_room_waits_for_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let mut account = Account::open(&Disk::new(), folder.path()).unwrap();
         fs::create_dir(folder.path().join(ACCOUNT)).unwrap();
@@ -277,21 +286,21 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_line_is_cut_and_a_fate_is_told_by_its_lines() {
+    fn a_torn_line_is_cut_and_a_fate_follows_from_its_lines() {
         let folder = tempfile::tempdir().unwrap();
         tell(&mut Account::open(&Disk::new(), folder.path()).unwrap(), 1);
         let path = folder.path().join(ACCOUNT);
         let whole = fs::read(&path).unwrap();
-        let told = |rest: &[u8]| {
+        let lines_after = |rest: &[u8]| {
             fs::write(&path, [&whole[..], rest].concat()).unwrap();
             read(folder.path()).unwrap().len()
         };
-        assert_eq!([told(&whole[..whole.len() - 1]), told(&whole[..20])], [1, 1]);
+        assert_eq!([lines_after(&whole[..whole.len() - 1]), lines_after(&whole[..20])], [1, 1]);
         let mut account = Account::open(&Disk::new(), folder.path()).unwrap();
-        let full = What::NotBegun { cause: NotBegun::Disk, detail: "12 MB are left".into() };
-        account.tell(&Disk::new(), &recording("2"), full, Durable::Now);
+        let full = AccountEvent::NotBegun { cause: NoStartCause::Disk, detail: "12 MB are left".into() };
+        account.write(&Disk::new(), &recording("2"), full, Durability::Now);
         let fates = fates(&read(folder.path()).unwrap());
         assert_eq!(fates.len(), 2);
-        assert!(!fates[&recording("1")].is_told() && fates[&recording("2")].is_told());
+        assert!(!fates[&recording("1")].is_explained() && fates[&recording("2")].is_explained());
     }
 }

@@ -1,5 +1,5 @@
-//! Everything that this crate changes on disk goes through here, one step at a time, so that a test can stop it at
-//! each step as a crash would.
+//! All changes on disk that recovery and the manifest make, one step at a time, so that a test can stop them
+//! at each step as a crash would.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,7 +9,7 @@ use deskreel_model::layout;
 
 use crate::Error;
 
-/// Writes a file that is either whole or not there: beside its place, synced, renamed, folder synced.
+/// Writes a file that is either whole or missing: beside its place, synced, renamed, folder synced.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Disk::new().write_atomic(path, bytes)
 }
@@ -31,7 +31,7 @@ impl Disk {
         let temp = path.with_added_extension(layout::UNFINISHED);
         let written = self.write_synced(&temp, bytes).and_then(|()| self.rename(&temp, path));
         if written.is_err() {
-            // Where there was no room, half a file must not take what is left. The first error is the one to tell.
+            // Half a file must not take up the room that is left. The first error is the one to return.
             let _ = self.remove_file(&temp);
         }
         written
@@ -81,13 +81,14 @@ impl Disk {
     }
 }
 
-/// A new name is safe only once the folder that holds it is.
+/// Syncs a path's folder: a new name is safe only after that.
 pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
     let Some(parent) = path.parent() else { return Ok(()) };
     File::open(parent).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", parent))
 }
 
-/// Names in a folder, sorted; those that are not UTF-8 cannot be ours and are left out. None if it is not there.
+/// Names in a folder, sorted. Names that are not UTF-8 cannot be ours and are left out. `None` if the folder
+/// does not exist.
 pub(crate) fn names(folder: &Path) -> Result<Option<Vec<String>>, Error> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -1,3 +1,5 @@
+//! The errors of the spool, and whose fault they are.
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,7 @@ pub enum Error {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("{} already exists", path.display())]
     Exists { path: PathBuf },
-    #[error("{} belongs to a recorder that is running", path.display())]
+    #[error("{} belongs to a running recorder", path.display())]
     Busy { path: PathBuf },
     #[error("{} is not a manifest", path.display())]
     Manifest { path: PathBuf, source: serde_json::Error },

@@ -1,5 +1,5 @@
-//! What the outbox and its account do on disk, behind a trait: tests put a file system in its place that loses what
-//! was not synced and can fail at every step.
+//! The disk operations of the outbox and its account, behind a trait: tests put a file system in its place
+//! that loses what was not synced and can fail at every step.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -8,37 +8,38 @@ use std::path::Path;
 use crate::disk::{Disk, names, sync_parent};
 use crate::{Error, RecordingDir};
 
-/// Whether a call returns only when its bytes outlive a power loss. They outlive a killed process anyway.
+/// Whether a call returns only when its bytes would outlive a power loss. They outlive a killed process
+/// anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durable {
-    /// As soon as the next durable append to the same file; meanwhile the system writes when it likes.
+pub(crate) enum Durability {
+    /// They do with the next durable append to the same file; until then the system writes when it likes.
     Later,
     Now,
 }
 
 pub(crate) trait Files: Send {
-    /// None if it is not there.
+    /// Reads a file. Returns `None` if it does not exist.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Error>;
 
-    /// Names in a folder, sorted; none if there is no folder.
+    /// Names in a folder, sorted; empty if the folder does not exist.
     fn names(&self, folder: &Path) -> Result<Vec<String>, Error>;
 
     /// Whether a living process owns the recording in this folder.
     fn is_owned(&self, folder: &Path) -> bool;
 
-    /// Adds to the end of a file and makes it if need be. After an error any part of the bytes may be there.
-    fn append(&self, path: &Path, bytes: &[u8], durable: Durable) -> Result<(), Error>;
+    /// Appends to a file, and creates it if need be. After an error any part of the bytes may be there.
+    fn append(&self, path: &Path, bytes: &[u8], durable: Durability) -> Result<(), Error>;
 
-    /// Cuts a file to its first bytes, durably. One that is not there is short enough.
+    /// Cuts a file to its first `length` bytes, durably. A missing file is short enough.
     fn cut(&self, path: &Path, length: u64) -> Result<(), Error>;
 
-    /// Puts a file in place of another, durably: the old one or the new one is there, whenever it crashes.
+    /// Replaces a file, durably: after a crash at any moment, the old one or the new one is there.
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error>;
 
-    /// Durable when it returns.
+    /// Renames a file or folder; durable when it returns.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), Error>;
 
-    /// Removes a folder with all that is in it, file by file; done again, it goes on where it was stopped.
+    /// Removes a folder and everything in it, file by file. When repeated, it goes on where it was stopped.
     fn remove_tree(&self, folder: &Path) -> Result<(), Error>;
 }
 
@@ -58,12 +59,12 @@ impl Files for Disk {
         matches!(RecordingDir::open(folder), Err(Error::Busy { .. }))
     }
 
-    fn append(&self, path: &Path, bytes: &[u8], durable: Durable) -> Result<(), Error> {
+    fn append(&self, path: &Path, bytes: &[u8], durable: Durability) -> Result<(), Error> {
         let is_new = !path.exists();
         let open = OpenOptions::new().append(true).create(true).open(path);
         let mut file = open.map_err(Error::io("open", path))?;
         file.write_all(bytes).map_err(Error::io("write", path))?;
-        if durable == Durable::Now {
+        if durable == Durability::Now {
             file.sync_data().map_err(Error::io("sync", path))?;
         }
         if is_new { sync_parent(path) } else { Ok(()) }
@@ -93,7 +94,7 @@ impl Files for Disk {
     }
 }
 
-/// Takes a folder for this process until the file is dropped, as a recording's is taken.
+/// Locks a folder for this process until the file is dropped, in the same way as a recording's folder.
 pub(crate) fn own(folder: &Path) -> Result<File, Error> {
     let file = File::open(folder).map_err(Error::io("open", folder))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {

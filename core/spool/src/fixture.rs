@@ -1,5 +1,5 @@
-//! Recordings for tests, made as a worker and a supervisor make them: ten frames a second, five a fragment. The
-//! frames are no pictures; nothing here decodes them.
+//! Recordings for tests, made as a worker and a supervisor make them: ten frames a second, five a fragment.
+//! The frames are not pictures; nothing here decodes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use deskreel_model::manifest::{
 use deskreel_model::{Manifest, MediaTime, PartNumber, layout};
 use tempfile::TempDir;
 
-use crate::folder::file_ref;
+use crate::recording_dir::file_ref;
 use crate::{RecordingDir, write_atomic};
 
 pub const ID: &str = "20261123T071002Z-4f2a91";
 pub const TRACK: &str = "video";
-/// Frames of a fragment, and their milliseconds.
+/// Number of frames in a fragment, and its length.
 pub const FRAMES: u64 = 5;
 pub const FRAGMENT_MS: u64 = 500;
 
@@ -52,7 +52,7 @@ impl Fixture {
         Fixture { root, folder, manifest }
     }
 
-    /// The same at the moment of a crash: no outcome.
+    /// The same recording at the moment of a crash: without an outcome.
     pub fn unsealed() -> Fixture {
         let mut fixture = Fixture::finished();
         fixture.change(|manifest| manifest.outcome = None);
@@ -92,7 +92,7 @@ pub fn encoder() -> EncoderUse {
     }
 }
 
-/// Writes a part's files and tells them as the worker reports them.
+/// Writes a part's files, and returns the part as the worker reports it.
 pub fn part(folder: &Path, number: u32, start_ms: u64, fragments: u32) -> Part {
     let number = PartNumber(number);
     fs::create_dir_all(folder.join(layout::part_folder(TRACK, number))).unwrap();

@@ -1,12 +1,12 @@
-//! An append-only file of entries, from which a state is folded again after a crash.
+//! An append-only file of entries, from which a state is rebuilt after a crash.
 //!
-//! A line is an entry: eight hexadecimal digits, the CRC-32 of what follows them and a space, then JSON. A line that
-//! does not check is left out. At the end of the file that is what a crash or a full disk has torn; it is cut off
-//! before anything is added. Elsewhere it is damage, and counted.
+//! A line is an entry: eight hexadecimal digits and a space, then JSON. The digits are the CRC-32 of the
+//! JSON. A line whose checksum is wrong is left out. At the end of the file, a crash or a full disk has torn
+//! it, and it is cut off before anything is appended. Elsewhere it is damage, and is counted.
 //!
-//! Entries that were appended with [`Durable::Later`] are there after a crash up to some point: never one of them
-//! without those before it, but for damage. When most lines say what no longer matters, the whole file is put anew
-//! from the state ([`Journal::rewrite`]).
+//! After a crash, entries that were appended with [`Durability::Later`] are there up to some point: never one
+//! of them without those before it, except after damage. When most lines no longer matter, the whole file is
+//! written again from the state ([`Journal::rewrite`]).
 
 use std::path::{Path, PathBuf};
 
@@ -14,25 +14,28 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::files::{Durable, Files};
+use crate::files::{Durability, Files};
 
 pub(crate) struct Journal {
     file: LineFile,
     lines: usize,
 }
 
-/// What a journal held.
-pub(crate) struct Read<E> {
+/// The entries that a journal held.
+pub(crate) struct JournalContents<E> {
     pub entries: Vec<E>,
-    /// Lines between others that did not check.
+    /// Number of lines with a wrong checksum that have a good line after them.
     pub damaged: usize,
 }
 
 impl Journal {
-    /// A file that is not there is an empty journal.
-    pub fn open<E: DeserializeOwned>(files: &dyn Files, path: PathBuf) -> Result<(Journal, Read<E>), Error> {
+    /// Reads the journal. A missing file is an empty journal.
+    pub fn open<E: DeserializeOwned>(
+        files: &dyn Files,
+        path: PathBuf,
+    ) -> Result<(Journal, JournalContents<E>), Error> {
         let bytes = files.read(&path)?.unwrap_or_default();
-        let mut read = Read { entries: Vec::new(), damaged: 0 };
+        let mut read = JournalContents { entries: Vec::new(), damaged: 0 };
         let (mut end, mut good_end, mut bad) = (0, 0, 0);
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             end += line.len();
@@ -53,12 +56,12 @@ impl Journal {
         self.lines
     }
 
-    /// One write for all of them. After an error none of them counts.
+    /// Appends all entries with one write. After an error none of them counts.
     pub fn append<E: Serialize>(
         &mut self,
         files: &dyn Files,
         entries: &[E],
-        durable: Durable,
+        durable: Durability,
     ) -> Result<(), Error> {
         let bytes = lines(&self.file.path, entries)?;
         self.file.append(files, &bytes, durable)?;
@@ -66,7 +69,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts these in place of all there are, atomically.
+    /// Replaces all entries by these, atomically.
     pub fn rewrite<E: Serialize>(&mut self, files: &dyn Files, entries: &[E]) -> Result<(), Error> {
         let bytes = lines(&self.file.path, entries)?;
         files.replace(&self.file.path, &bytes)?;
@@ -92,17 +95,17 @@ fn parse<E: DeserializeOwned>(line: &[u8]) -> Option<E> {
     is_whole.then(|| serde_json::from_str(json).ok())?
 }
 
-/// A file of whole lines. What an append that failed may have left is cut off before the next one.
+/// A file of whole lines. Whatever a failed append may have left is cut off before the next one.
 pub(crate) struct LineFile {
     pub path: PathBuf,
-    /// Up to here its lines are whole.
+    /// Length in bytes up to which its lines are whole.
     pub length: u64,
-    /// There may be something behind them.
+    /// There may be more bytes after that.
     pub is_torn: bool,
 }
 
 impl LineFile {
-    pub fn append(&mut self, files: &dyn Files, bytes: &[u8], durable: Durable) -> Result<(), Error> {
+    pub fn append(&mut self, files: &dyn Files, bytes: &[u8], durable: Durability) -> Result<(), Error> {
         if self.is_torn {
             files.cut(&self.path, self.length)?;
         }
@@ -130,7 +133,7 @@ mod tests {
 
     fn three(path: &Path) -> Vec<u8> {
         let (mut journal, ..) = open(path);
-        journal.append(&Disk::new(), &["one", "two", "three"], Durable::Now).unwrap();
+        journal.append(&Disk::new(), &["one", "two", "three"], Durability::Now).unwrap();
         fs::read(path).unwrap()
     }
 
@@ -140,7 +143,7 @@ mod tests {
         let path = folder.path().join("journal");
         let bytes = three(&path);
         for length in 0..bytes.len() {
-            // A crash may leave zeros where bytes were to be.
+            // A crash may leave zeros in place of bytes.
             for rest in [0, 30] {
                 let mut torn = bytes[..length].to_vec();
                 torn.resize(length + rest, 0);
@@ -151,7 +154,7 @@ mod tests {
                     (&entries[..], damaged),
                     (&["one", "two", "three"].map(str::to_owned)[..whole], 0)
                 );
-                journal.append(&Disk::new(), &["four"], Durable::Now).unwrap();
+                journal.append(&Disk::new(), &["four"], Durability::Now).unwrap();
                 let (_, entries, damaged) = open(&path);
                 assert_eq!(
                     (entries.len(), entries.last().unwrap().as_str(), damaged),
@@ -178,9 +181,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let (mut journal, ..) = open(&path);
-        journal.append(&Disk::new(), &["one", "two"], Durable::Later).unwrap();
+        journal.append(&Disk::new(), &["one", "two"], Durability::Later).unwrap();
         journal.rewrite(&Disk::new(), &["both"]).unwrap();
-        journal.append(&Disk::new(), &["three"], Durable::Now).unwrap();
+        journal.append(&Disk::new(), &["three"], Durability::Now).unwrap();
         assert_eq!((open(&path).1, journal.lines()), (vec!["both".to_owned(), "three".to_owned()], 2));
     }
 }

@@ -1,15 +1,17 @@
-//! What the spool still owes: which recording, or which fragment of it, to which sink. Nothing leaves the spool before
-//! every sink has acknowledged it.
+//! What the spool still owes: which recording, or which fragment of it, to which sink. Nothing leaves the
+//! spool before every sink has acknowledged it, except empty and evicted recordings.
 //!
 //! # Constraints
 //!
-//! - Every recording arrives at each sink, whatever is killed when. A sink is told again what it may have got
-//!   already, since it knows things by their ids; but not what the journal says that it has.
-//! - A part's header goes before its fragments, those in their order, and `finish` last: once a sealed recording was
-//!   [released](Outbox::released), and once a sink that takes fragments has all that the manifest names.
-//! - Deleting is the last step, of a recording that every sink has. One that a sink has refused stays, and is seen in
-//!   the [status](Outbox::status), until somebody decides or there is no room ([`crate::room`]).
-//! - Without sinks nothing is ever owed, and nothing but empty recordings leaves: the folder is the archive then.
+//! - Every recording arrives at each sink, whatever is killed at whatever moment. A sink may be sent again
+//!   what it already has, since it recognizes things by their ids; but not what the journal says that it has.
+//! - A part's header goes before its fragments, those go in order, and `finish` goes last: once the sealed
+//!   recording was [released](Outbox::released), and a sink that takes fragments has all that the manifest
+//!   names.
+//! - Deleting is the last step, and only for a recording that every sink has. One that a sink has refused
+//!   stays, and shows in the [status](Outbox::status), until a person decides or there is no room
+//!   ([`crate::capacity`]).
+//! - Without sinks nothing is ever owed, and only empty recordings leave: the folder is the archive then.
 //!
 //! # A recording's way
 //!
@@ -17,34 +19,38 @@
 //! entered -> fragments -> sealed -> released -> delivered to each sink -> taken out -> deleted
 //! ```
 //!
-//! Each arrow but the last two is a line in `<directory>/outbox.journal` (`journal.rs`), from which `book.rs` folds
-//! what is known. Which file of a recording is next is not in it: for a running recording the daemon tells that, for a
-//! sealed one the manifest does. What an acknowledged fragment costs is one unsynced line; a line is synced where
-//! losing it would lose more than a repetition: a released recording, a finished or refused delivery, a departure.
+//! Each arrow except the last two is a line in `<directory>/outbox.journal` (`journal.rs`), from which
+//! `journal_state.rs` rebuilds the state. Which file of a recording is next is not in the journal: for a
+//! running recording the daemon says so, for a sealed one the manifest does. An acknowledged fragment costs
+//! one unsynced line. A line is synced if losing it would cost more than a repetition: a released recording,
+//! a finished or refused delivery, a departure.
 //!
-//! A recording is taken out in four steps: the account has its line, the folder is called `.deleting-<id>`, the
-//! journal says that it has left, and then the files go ([`Leaving::delete`]). A crash in between is made good by
-//! [`Outbox::open`], which also takes in what lies there sealed and is in no journal.
+//! A recording is taken out in four steps: the account gets its line, the folder is renamed to
+//! `.deleting-<id>`, the journal records that it has left, and then the files are deleted
+//! ([`Departure::delete`]). [`Outbox::open`] repairs a crash in between, and also takes in sealed recordings
+//! that are in no journal.
 //!
 //! # Order
 //!
-//! The oldest recording is first, whole, and then the next; a recording whose delivery failed waits behind the others
-//! (`tray.rs`). A process owns the outbox by a lock on the directory.
+//! The oldest recording is delivered first and as a whole, then the next. A recording whose delivery failed
+//! waits until after the others (`sink_backlog.rs`). A process owns the outbox by a lock on the directory.
 
-mod book;
-mod deliver;
-mod leave;
+mod journal_state;
+mod sink_backlog;
+
+mod delivery;
+mod departure;
 mod open;
 mod status;
+
 #[cfg(test)]
 mod tests;
-mod tray;
 
-pub use deliver::{Item, Next, Reply};
-pub use leave::Leaving;
-pub use open::Finding;
-pub use status::{Debt, DebtState, RecordingStatus, SinkStatus, Stage, Status};
-pub use tray::Counts;
+pub use delivery::{Item, Next, Reply};
+pub use departure::Departure;
+pub use open::StartupFinding;
+pub use sink_backlog::DeliveryCounts;
+pub use status::{Debt, DebtState, OutboxStatus, RecordingStatus, SinkStatus, Stage};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -55,15 +61,15 @@ use deskreel_model::manifest::{FileRef, Outcome};
 use deskreel_model::{Manifest, PartNumber, RecordingId, SinkName, layout};
 
 use crate::Error;
-use crate::account::{Account, NotBegun, What, sealed};
-use crate::files::{Durable, Files};
-use crate::folder::parse;
+use crate::account::{Account, AccountEvent, NoStartCause, sealed};
+use crate::files::{Durability, Files};
 use crate::journal::Journal;
-use book::{Book, Content, Entry, Got};
-use tray::{Chance, Facts, Key, Queue, Tray};
+use crate::recording_dir::parse;
+use journal_state::{JournalEntry, JournalState, SealedContent, SinkProgress};
+use sink_backlog::{FileFacts, FileKey, FileQueue, Jitter, SinkBacklog};
 
 pub const JOURNAL: &str = "outbox.journal";
-/// Lines below which the journal is never written anew; about 600 kB.
+/// Number of lines below which the journal is never rewritten; about 600 kB.
 const SMALL: usize = 4096;
 
 pub struct Outbox {
@@ -71,44 +77,55 @@ pub struct Outbox {
     files: Box<dyn Files>,
     journal: Journal,
     account: Account,
-    book: Book,
-    /// Of the sinks that there are now. The book may know others, of earlier pipeline files.
-    trays: BTreeMap<SinkName, Tray>,
-    /// The account has said that these leave, and their folders may have other names already.
+    state: JournalState,
+    /// The present sinks. The journal may name others, of earlier pipeline files.
+    backlogs: BTreeMap<SinkName, SinkBacklog>,
+    /// The account has recorded that these leave, and their folders may have been renamed already.
     leaving: BTreeSet<RecordingId>,
-    /// Read off the disk at the start, in the book already, and there was no room for it in the journal. Goes before
-    /// anything else that is written, which would mean nothing without it.
-    unwritten: Vec<Entry>,
-    chance: Chance,
-    /// Lines at which it is looked whether the journal is mostly stale.
+    /// Entries found on disk at the start for which the journal had no room. They are part of the state
+    /// already, and are written before any other entry, which would mean nothing without them.
+    unwritten: Vec<JournalEntry>,
+    chance: Jitter,
+    /// Number of lines at which the next check is made whether the journal is mostly stale.
     rewrite_at: usize,
+    /// `SMALL`, or less in tests.
     small: usize,
     _owned: Option<File>,
 }
 
 impl Outbox {
-    /// A recording is wanted: from here on the account has to say what becomes of it. Not synced, since a start waits
-    /// for it.
+    /// A recording is wanted: from here on the account has to say what becomes of it. Not synced, since the
+    /// start of the recording waits for this.
     pub fn commanded(&mut self, recording: &RecordingId, agent: Option<String>, why: String) {
-        self.account.tell(&*self.files, recording, What::Commanded { agent, why }, Durable::Later);
+        self.account.write(
+            &*self.files,
+            recording,
+            AccountEvent::Commanded { agent, why },
+            Durability::Later,
+        );
     }
 
-    /// A recording that was wanted is not there. `cause` is for programs, `detail` for people.
-    pub fn not_begun(&mut self, recording: &RecordingId, cause: NotBegun, detail: String) {
-        self.account.tell(&*self.files, recording, What::NotBegun { cause, detail }, Durable::Now);
+    /// A recording that was wanted did not begin. `cause` is for programs, `detail` for people.
+    pub fn not_begun(&mut self, recording: &RecordingId, cause: NoStartCause, detail: String) {
+        self.account.write(
+            &*self.files,
+            recording,
+            AccountEvent::NotBegun { cause, detail },
+            Durability::Now,
+        );
     }
 
-    /// A recording has its folder and runs. Told again, nothing happens.
+    /// A recording has its folder and runs. Calling this again has no effect.
     pub fn entered(&mut self, recording: &RecordingId) -> Result<(), Error> {
-        if self.book.recordings.contains_key(recording) {
+        if self.state.recordings.contains_key(recording) {
             return Ok(());
         }
-        self.account.tell(&*self.files, recording, What::Began, Durable::Later);
-        self.write(vec![Entry::Entered { recording: recording.clone() }], Durable::Later)
+        self.account.write(&*self.files, recording, AccountEvent::Began, Durability::Later);
+        self.write(vec![JournalEntry::Entered { recording: recording.clone() }], Durability::Later)
     }
 
-    /// A file of a running recording is complete on disk; number 0 is the part's header. What is not told here goes
-    /// to the sinks when the recording is sealed.
+    /// A file of a running recording is complete on disk; number 0 is the part's header. Files that are not
+    /// reported here go to the sinks once the recording is sealed.
     pub fn fragment(
         &mut self,
         recording: &RecordingId,
@@ -117,81 +134,88 @@ impl Outbox {
         number: u32,
         file: &FileRef,
     ) -> Result<(), Error> {
-        let held = self.book.recordings.get(recording).ok_or_else(|| unknown(recording))?;
-        for (sink, tray) in self.trays.iter_mut().filter(|(_, tray)| !tray.takes_whole) {
-            let has_it = held.sinks.get(sink).is_some_and(|got| got.has(track, part, number));
-            if held.sealed.is_none() && held.owes(sink) && !has_it {
-                let key = Key { part, number, track: track.to_owned() };
-                let facts = Facts { sha256: file.sha256.clone(), size: file.size };
-                tray.queues.entry(recording.clone()).or_default().insert(key, facts);
+        let spooled = self.state.recordings.get(recording).ok_or_else(|| unknown(recording))?;
+        for (sink, backlog) in self.backlogs.iter_mut().filter(|(_, backlog)| !backlog.takes_whole) {
+            let has_it = spooled.sinks.get(sink).is_some_and(|progress| progress.has(track, part, number));
+            if spooled.sealed.is_none() && spooled.owes(sink) && !has_it {
+                let key = FileKey { part, number, track: track.to_owned() };
+                let facts = FileFacts { sha256: file.sha256.clone(), size: file.size };
+                backlog.queues.entry(recording.clone()).or_default().insert(key, facts);
             }
         }
         Ok(())
     }
 
-    /// A recording's manifest is on disk with its outcome. Told again, nothing happens.
+    /// A recording's manifest is on disk with its outcome. Calling this again has no effect.
     pub fn sealed(&mut self, recording: &RecordingId) -> Result<(), Error> {
-        let held = self.book.recordings.get(recording).ok_or_else(|| unknown(recording))?;
-        if held.sealed.is_some() {
+        let spooled = self.state.recordings.get(recording).ok_or_else(|| unknown(recording))?;
+        if spooled.sealed.is_some() {
             return Ok(());
         }
         let (manifest, outcome) = sealed_manifest(&*self.files, &self.directory, recording)?;
         self.seal(recording, &manifest, outcome)
     }
 
-    /// A sealed recording may be handed over as finished, or one that runs may be as soon as it is sealed: whom it
-    /// belongs to does not change any more. Told again, the last word counts until a sink has the recording.
+    /// A recording may be handed over as finished, as soon as it is sealed: whom it belongs to no longer
+    /// changes. If this is called again, the last `about` counts until a sink has the recording.
     pub fn released(&mut self, recording: &RecordingId, about: RecordingAbout) -> Result<(), Error> {
-        let held = self.book.recordings.get(recording).ok_or_else(|| unknown(recording))?;
-        if held.released.as_ref() == Some(&about) {
+        let spooled = self.state.recordings.get(recording).ok_or_else(|| unknown(recording))?;
+        if spooled.released.as_ref() == Some(&about) {
             return Ok(());
         }
-        self.write(vec![Entry::Released { recording: recording.clone(), about }], Durable::Now)
+        self.write(vec![JournalEntry::Released { recording: recording.clone(), about }], Durability::Now)
     }
 
-    /// Sealed recordings that nobody has released: after a restart, those that the daemon has to decide on.
+    /// Sealed recordings that were not released: after a restart, the daemon has to decide on them.
     pub fn unreleased(&self) -> Vec<RecordingId> {
-        let held = self.book.recordings.iter();
-        let waiting =
-            held.filter(|(_, held)| held.sealed.is_some() && held.released.is_none() && !held.is_empty());
+        let spooled = self.state.recordings.iter();
+        let waiting = spooled.filter(|(_, spooled)| {
+            spooled.sealed.is_some() && spooled.released.is_none() && !spooled.is_empty()
+        });
         waiting.map(|(recording, _)| recording.clone()).collect()
     }
 
-    /// The sinks of another pipeline file. What one has got before is not delivered to it again; a new one gets
-    /// everything that is still here.
+    /// Replaces the sinks by those of another pipeline file. A sink is not sent again what it already has; a
+    /// new one gets everything that is still in the spool.
     pub fn set_sinks(&mut self, sinks: &[SinkName]) {
-        self.trays.retain(|name, _| sinks.contains(name));
+        self.backlogs.retain(|name, _| sinks.contains(name));
         for sink in sinks {
-            self.trays.entry(sink.clone()).or_default();
+            self.backlogs.entry(sink.clone()).or_default();
         }
     }
 
     fn seal(&mut self, recording: &RecordingId, manifest: &Manifest, outcome: Outcome) -> Result<(), Error> {
         let content = content(&queue(manifest, None));
-        self.account.tell(&*self.files, recording, sealed(manifest, outcome, content.bytes), Durable::Later);
-        self.write(vec![Entry::Sealed { recording: recording.clone(), content }], Durable::Later)?;
-        // From here on the manifest says what is owed: fragments may have been salvaged, or dropped.
-        self.trays.values_mut().for_each(|tray| drop(tray.queues.remove(recording)));
+        self.account.write(
+            &*self.files,
+            recording,
+            sealed(manifest, outcome, content.bytes),
+            Durability::Later,
+        );
+        self.write(vec![JournalEntry::Sealed { recording: recording.clone(), content }], Durability::Later)?;
+        // From here on the manifest says which files are owed: fragments may have been salvaged or dropped.
+        self.backlogs.values_mut().for_each(|backlog| drop(backlog.queues.remove(recording)));
         Ok(())
     }
 
-    /// What cannot be written down is not known either.
-    fn write(&mut self, entries: Vec<Entry>, durable: Durable) -> Result<(), Error> {
+    /// Writes entries to the journal, then applies them. If they cannot be written, the state does not
+    /// change.
+    fn write(&mut self, entries: Vec<JournalEntry>, durable: Durability) -> Result<(), Error> {
         let known = self.unwritten.len();
-        let all: Vec<Entry> = self.unwritten.iter().cloned().chain(entries).collect();
+        let all: Vec<JournalEntry> = self.unwritten.iter().cloned().chain(entries).collect();
         self.journal.append(&*self.files, &all, durable)?;
         self.unwritten.clear();
-        all.into_iter().skip(known).for_each(|entry| self.book.apply(entry));
+        all.into_iter().skip(known).for_each(|entry| self.state.apply(entry));
         if self.journal.lines() >= self.rewrite_at {
             self.rewrite();
         }
         Ok(())
     }
 
-    /// Writes the journal anew if less than a quarter of it still matters. An old one that cannot be replaced does as
-    /// well.
+    /// Rewrites the journal if less than a quarter of it still matters. If it cannot be replaced, the old one
+    /// does as well.
     fn rewrite(&mut self) {
-        let entries = self.book.entries();
+        let entries = self.state.entries();
         let is_stale = entries.len() < self.journal.lines() / 4;
         if is_stale && self.journal.rewrite(&*self.files, &entries).is_ok() {
             self.rewrite_at = self.small.max(4 * entries.len());
@@ -205,7 +229,7 @@ fn unknown(recording: &RecordingId) -> Error {
     Error::Unknown { recording: recording.clone() }
 }
 
-/// A recording's manifest; `Unsealed` if it has no outcome yet.
+/// Reads a recording's manifest; fails with `Unsealed` if it has no outcome yet.
 fn sealed_manifest(
     files: &dyn Files,
     directory: &Path,
@@ -221,16 +245,16 @@ fn sealed_manifest(
     }
 }
 
-/// All files that a manifest names, but those that a sink has got.
-fn queue(manifest: &Manifest, got: Option<&Got>) -> Queue {
-    let mut queue = Queue::new();
+/// All files that a manifest names, except those that a sink already has.
+fn queue(manifest: &Manifest, progress: Option<&SinkProgress>) -> FileQueue {
+    let mut queue = FileQueue::new();
     for track in &manifest.tracks {
         for part in &track.parts {
             let fragments = part.fragments.iter().map(|fragment| (fragment.number, &fragment.file));
             for (number, file) in [(0, &part.init)].into_iter().chain(fragments) {
-                if !got.is_some_and(|got| got.has(&track.name, part.number, number)) {
-                    let key = Key { part: part.number, number, track: track.name.clone() };
-                    queue.insert(key, Facts { sha256: file.sha256.clone(), size: file.size });
+                if !progress.is_some_and(|progress| progress.has(&track.name, part.number, number)) {
+                    let key = FileKey { part: part.number, number, track: track.name.clone() };
+                    queue.insert(key, FileFacts { sha256: file.sha256.clone(), size: file.size });
                 }
             }
         }
@@ -238,8 +262,8 @@ fn queue(manifest: &Manifest, got: Option<&Got>) -> Queue {
     queue
 }
 
-fn content(queue: &Queue) -> Content {
-    Content {
+fn content(queue: &FileQueue) -> SealedContent {
+    SealedContent {
         files: queue.len() as u64,
         bytes: queue.values().map(|facts| facts.size).sum(),
         has_footage: queue.keys().any(|key| key.number > 0),

@@ -1,4 +1,4 @@
-//! What a dead worker left of a recording that goes on.
+//! Takes in what a dead worker left, while the recording goes on.
 
 use std::path::Path;
 
@@ -7,16 +7,21 @@ use deskreel_model::manifest::Track;
 
 use crate::Error;
 use crate::disk::Disk;
-use crate::recover::{Scope, Summary, recover_track};
+use crate::recover::{RecoverySummary, Scope, recover_track};
 
-/// Brings a track of a running recording in line with what is on disk, when its worker is gone for sure: takes in
-/// complete fragments that the worker could not report any more, and makes one of its tail. The last frame of the
-/// newest part's tail stands until `still_until` at least, up to which the screen is known not to have changed.
+/// Brings a track of a running recording in line with what is on disk, once its worker is certainly gone.
+/// Takes in complete fragments that the worker could no longer report, and makes one of its tail. The last
+/// frame of the newest part's tail lasts at least until `still_until`, up to which the screen is known not to
+/// have changed.
 ///
-/// Looks at the newest part alone, and at what an earlier call could not finish: the recorder waits for this. After
-/// an error the track holds all that could be taken in, and calling again goes on from there.
-pub fn reconcile(recording_dir: &Path, track: &mut Track, still_until: MediaTime) -> Result<Summary, Error> {
-    let mut summary = Summary::default();
+/// Looks only at the newest part, and at what an earlier call could not finish, because the recorder waits
+/// for this. After an error the track holds all that could be taken in, and another call goes on from there.
+pub fn reconcile(
+    recording_dir: &Path,
+    track: &mut Track,
+    still_until: MediaTime,
+) -> Result<RecoverySummary, Error> {
+    let mut summary = RecoverySummary::default();
     recover_track(&Disk::new(), recording_dir, track, Scope::LeftBehind { still_until }, &mut summary)?;
     Ok(summary)
 }
@@ -33,14 +38,14 @@ mod tests {
 
     use super::reconcile;
     use crate::fixture::{FRAMES, Fixture, tail, write_fragment};
-    use crate::recover::Summary;
+    use crate::recover::RecoverySummary;
     use crate::verify_bytes;
 
     fn ms(ms: u64) -> MediaTime {
         MediaTime::from_millis(ms)
     }
 
-    /// Seals the recording with this track; it must be true.
+    /// Seals the recording with this track, and checks that it verifies.
     fn assert_true(mut fixture: Fixture, track: Track) {
         fixture.change(|manifest| {
             manifest.tracks[0] = track;
@@ -50,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_worker_left_belongs_to_the_recording() {
+    fn what_a_killed_worker_left_is_taken_in() {
         let fixture = Fixture::unsealed();
         let mut track = fixture.manifest.tracks[0].clone();
         write_fragment(&fixture.folder, track.parts[1].number, 3, 3000);
@@ -60,7 +65,7 @@ mod tests {
         let summary = reconcile(&fixture.folder, &mut track, ms(5000)).unwrap();
         assert_eq!((summary.taken_in, summary.salvaged, summary.set_aside.len()), (1, 1, 0));
         assert_eq!(track.parts[1].frames.encoded, 3 * FRAMES + 2);
-        assert_eq!(track.end(), Some(ms(5000)), "the last picture stood still until then");
+        assert_eq!(track.end(), Some(ms(5000)), "the last picture lasts until then");
         assert_true(fixture, track);
     }
 
@@ -70,22 +75,22 @@ mod tests {
         let mut track = fixture.manifest.tracks[0].clone();
         fs::create_dir(fixture.path("video/part-0003")).unwrap();
         fs::write(fixture.path("video/part-0003/init.mp4.tmp"), b"half").unwrap();
-        assert_eq!(reconcile(&fixture.folder, &mut track, ms(5000)).unwrap(), Summary::default());
+        assert_eq!(reconcile(&fixture.folder, &mut track, ms(5000)).unwrap(), RecoverySummary::default());
         assert_eq!(track, fixture.manifest.tracks[0]);
         assert_true(fixture, track);
     }
 
     #[test]
-    fn parts_that_are_done_with_are_not_looked_at() {
+    fn finished_parts_are_not_looked_at() {
         let fixture = Fixture::unsealed();
         let mut track = fixture.manifest.tracks[0].clone();
         fs::remove_file(fixture.path("video/part-0001/000002.m4s")).unwrap();
-        assert_eq!(reconcile(&fixture.folder, &mut track, ms(5000)).unwrap(), Summary::default());
+        assert_eq!(reconcile(&fixture.folder, &mut track, ms(5000)).unwrap(), RecoverySummary::default());
         assert_eq!(track, fixture.manifest.tracks[0]);
     }
 
     #[test]
-    fn a_picture_stands_still_in_the_newest_part_alone() {
+    fn a_picture_stands_still_only_in_the_newest_part() {
         let fixture = Fixture::unsealed();
         let mut track = fixture.manifest.tracks[0].clone();
         fs::write(fixture.path("video/part-0001/tail"), tail(4, 1500, 2)).unwrap();
@@ -111,7 +116,7 @@ mod tests {
     fn a_tail_that_cannot_be_written_waits_and_all_else_is_taken_in() {
         let fixture = Fixture::unsealed();
         let mut track = fixture.manifest.tracks[0].clone();
-        // Half a second is missing before the fragment that nobody knows.
+        // Half a second is missing before the unreported fragment.
         write_fragment(&fixture.folder, track.parts[1].number, 3, 3500);
         fs::write(fixture.path("video/part-0002/tail"), tail(4, 4000, 2)).unwrap();
         let obstacle = fixture.path("video/part-0002/000004.m4s.tmp");

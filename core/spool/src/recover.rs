@@ -1,4 +1,5 @@
-//! After a crash: from what lies on disk to a sealed recording. The steps are told in the crate's documentation.
+//! Recovery after a crash: makes a sealed recording of what is on disk. The crate's documentation lists the
+//! steps.
 
 #[cfg(test)]
 mod tests;
@@ -17,53 +18,55 @@ use deskreel_model::{Manifest, MediaTime, RecordingId, Utc, layout};
 use crate::disk::{Disk, names};
 use crate::{Error, RecordingDir};
 
-/// A worker ends within 1.3 s once it is alone; one that takes longer hangs, and is left to the next start.
+/// Longest wait for a worker that lost its supervisor. It ends within 1.3 s; one that takes longer hangs, and
+/// its recording is left to the next start.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(3);
+/// How often the wait looks whether the worker has ended.
 const ORPHAN_LOOK: Duration = Duration::from_millis(20);
 
 /// One recording that was found without an outcome.
 #[derive(Debug)]
-pub struct Recovered {
+pub struct RecoveredFolder {
     pub folder: PathBuf,
     /// An error leaves the recording as it was, for the next start.
-    pub result: Result<Summary, Error>,
+    pub result: Result<RecoverySummary, Error>,
 }
 
-/// What recovery did.
+/// What recovery did to one recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// There was no manifest; what the files do not tell (source, encoder) is lost.
+pub struct RecoverySummary {
+    /// There was no manifest. What the files do not say (source, encoder) is lost.
     pub manifest_rebuilt: bool,
-    /// Fragments that were complete on disk and that the manifest did not know.
+    /// Number of fragments that were complete on disk and not in the manifest.
     pub taken_in: u32,
-    /// Fragments made from a tail.
+    /// Number of fragments made from a tail.
     pub salvaged: u32,
-    /// Files that the manifest named and that were not there, or not whole.
+    /// Files in the manifest that were missing or not whole.
     pub missing: Vec<String>,
-    /// Files that could not be read; they have `.torn` behind their names now.
+    /// Files that could not be read; their names end in `.torn` now.
     pub set_aside: Vec<String>,
-    /// Frames of the whole recording, all tracks together.
+    /// Number of frames of the whole recording, all tracks together.
     pub frames: u64,
 }
 
 /// Seals every recording in `directory` that has no outcome and no living owner.
-pub fn recover(directory: &Path) -> Result<Vec<Recovered>, Error> {
+pub fn recover(directory: &Path) -> Result<Vec<RecoveredFolder>, Error> {
     recover_with(&Disk::new(), directory)
 }
 
-fn recover_with(disk: &Disk, directory: &Path) -> Result<Vec<Recovered>, Error> {
+fn recover_with(disk: &Disk, directory: &Path) -> Result<Vec<RecoveredFolder>, Error> {
     let mut recovered = Vec::new();
     for name in candidates(directory)? {
         let folder = directory.join(&name);
         if let Some(result) = recover_folder(disk, &folder, &name).transpose() {
-            recovered.push(Recovered { folder, result });
+            recovered.push(RecoveredFolder { folder, result });
         }
     }
     Ok(recovered)
 }
 
-/// Folders that may be recordings, by name. Whatever else lies there (`lost+found`) is not even opened: it need not
-/// be ours to open, and a lock would be in somebody's way.
+/// Names of folders that may be recordings. Others (`lost+found`) are not even opened: they may not be ours
+/// to open, and a lock would be in somebody's way.
 fn candidates(directory: &Path) -> Result<Vec<String>, Error> {
     let mut names = names(directory)?.unwrap_or_default();
     names.retain(|name| {
@@ -73,13 +76,13 @@ fn candidates(directory: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// None if there is nothing to recover.
-fn recover_folder(disk: &Disk, folder: &Path, name: &str) -> Result<Option<Summary>, Error> {
+/// Returns `None` if there is nothing to recover.
+fn recover_folder(disk: &Disk, folder: &Path, name: &str) -> Result<Option<RecoverySummary>, Error> {
     let owned = match RecordingDir::open(folder) {
         Err(Error::Busy { .. }) => return Ok(None),
         owned => owned?,
     };
-    let mut summary = Summary::default();
+    let mut summary = RecoverySummary::default();
     let mut manifest = match owned.load() {
         Ok(manifest) if manifest.outcome.is_some() => return Ok(None),
         Ok(manifest) => manifest,
@@ -112,7 +115,7 @@ fn recover_folder(disk: &Disk, folder: &Path, name: &str) -> Result<Option<Summa
     Ok(Some(summary))
 }
 
-/// What was withheld when nobody lived to tell more was withheld until the footage ended.
+/// Closes the stretch that was withheld at the crash: it was withheld to the end of the footage.
 fn close_withheld(manifest: &mut Manifest, end: MediaTime) {
     manifest.withheld.retain(|withheld| withheld.from < end);
     for withheld in &mut manifest.withheld {
@@ -120,8 +123,8 @@ fn close_withheld(manifest: &mut Manifest, end: MediaTime) {
     }
 }
 
-/// A worker that lost its supervisor brings what it has to disk and ends; it locks the folder of its part until
-/// then.
+/// Waits for workers that lost their supervisor: each writes what it has to disk and ends. Until then it
+/// holds a lock on the folder of its part.
 fn await_writers(folder: &Path) -> Result<(), Error> {
     let limit = Instant::now() + ORPHAN_LIMIT;
     for track in tracks_on_disk(folder)? {
@@ -138,19 +141,19 @@ fn await_writers(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A manifest for a folder that has none, if its name and content say that it is a recording.
+/// Makes a manifest for a folder that has none, if its name and content say that it is a recording.
 fn blank(folder: &Path, name: &str) -> Result<Option<Manifest>, Error> {
     let tracks = tracks_on_disk(folder)?;
     let Some((recording, started)) = parse_id(name) else { return Ok(None) };
     if tracks.is_empty() {
         return Ok(None);
     }
-    // The name tells the start to the second.
+    // The name has the start to the second.
     let anchor = Anchor { media: MediaTime::ZERO, utc: started, uncertainty_ns: 1_000_000_000 };
     Ok(Some(Manifest::new(recording, String::new(), &tracks, anchor)))
 }
 
-/// `20261123T071002Z-4f2a91` and the moment that it names.
+/// Reads an id as in `20261123T071002Z-4f2a91`, and the time that it names.
 pub(crate) fn parse_id(name: &str) -> Option<(RecordingId, Utc)> {
     let (stamp, _salt) = name.split_once('-')?;
     let at = |range| stamp.get(range);
@@ -176,8 +179,8 @@ fn tracks_on_disk(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(tracks)
 }
 
-impl Summary {
-    /// For the manifest.
+impl RecoverySummary {
+    /// A sentence for the manifest.
     fn sentence(&self) -> String {
         let mut sentence = format!(
             "the recorder ended without sealing the recording; {} fragments were taken in, {} salvaged",

@@ -1,4 +1,4 @@
-//! What a dead worker had put aside becomes a fragment.
+//! Salvage: makes a fragment of the tail that a dead worker left.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,15 @@ use deskreel_model::{MediaTime, layout};
 
 use crate::Error;
 use crate::disk::Disk;
-use crate::folder::file_ref;
+use crate::recording_dir::file_ref;
 
-/// Turns the tail in a part's folder into the part's next fragment, synced, if that is what the tail was for; any
-/// other tail is a left-over of a fragment that is already complete. Afterwards there is no tail. Its last frame
-/// stands until `still_until` at least.
+/// Turns the tail in a part's folder into the part's next fragment, synced, if the tail carries that number.
+/// Any other tail is a leftover of a fragment that is already complete. Afterwards there is no tail. The
+/// fragment's last frame lasts at least until `still_until`.
 ///
-/// Call it when the worker is gone for sure. If this process dies between the fragment and the tail's removal, the
-/// fragment is found by recovery like any other and is not marked as salvaged; its frames are the same.
+/// Call it only when the worker is certainly gone. If this process dies between writing the fragment and
+/// removing the tail, recovery finds the fragment like any other and does not mark it as salvaged; its frames
+/// are the same.
 pub(crate) fn salvage(
     disk: &Disk,
     recording_dir: &Path,
@@ -60,8 +61,8 @@ pub(crate) fn salvage(
     Ok(salvaged)
 }
 
-/// Decoding begins where the fragment before ended, which may have been a guess, and goes on by a tick a frame at
-/// least. Presentation times stay as they are.
+/// Moves decode times so that they begin no earlier than the fragment before ended, whose end may have been a
+/// guess, and grow by at least a tick a frame. Presentation times stay unchanged.
 fn put_in_order(samples: &mut [Sample<'_>], begins: Option<MediaTime>, still_until: MediaTime) {
     let stands = samples.last().map_or(0, |last| last.dts_ns.saturating_add(last.duration_ns));
     let mut earliest = ticks(begins.unwrap_or_default().0);

@@ -1,4 +1,5 @@
-//! Everything that a manifest says, against the bytes. Decoding them is the worker's part and is not done here.
+//! Verification: compares everything that a manifest says with the bytes on disk. It decodes nothing; a
+//! worker does.
 
 #[cfg(test)]
 mod tests;
@@ -13,12 +14,12 @@ use deskreel_model::segment::Footage;
 use deskreel_model::{Manifest, MediaTime, PartNumber, layout};
 
 use crate::disk::{has_suffix, names};
-use crate::timeline::{jumps, meets};
+use crate::jumps::{jumps, meets};
 use crate::{load, sha256_hex};
 
-/// What is wrong, and how much was looked at.
+/// What is wrong with a recording, and how much was checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct VerificationReport {
     /// In the order of the manifest.
     pub findings: Vec<Finding>,
     pub fragments: u64,
@@ -34,15 +35,17 @@ pub struct Finding {
     pub sentence: String,
 }
 
-impl Report {
+impl VerificationReport {
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
     }
 }
 
-/// Checks a recording's folder. Reads every byte once; a damaged recording gives findings, never an error.
-pub fn verify_bytes(recording_dir: &Path) -> Report {
-    let mut check = Check { dir: recording_dir, named: BTreeSet::new(), report: Report::default() };
+/// Checks a recording's folder. Reads every byte once. A damaged recording has findings, and never causes an
+/// error.
+pub fn verify_bytes(recording_dir: &Path) -> VerificationReport {
+    let mut check =
+        Check { dir: recording_dir, named: BTreeSet::new(), report: VerificationReport::default() };
     match load(recording_dir) {
         Ok(manifest) => check.recording(&manifest),
         Err(error) => check.find(layout::MANIFEST, with_sources(&error)),
@@ -54,7 +57,7 @@ struct Check<'a> {
     dir: &'a Path,
     /// Files that the manifest names.
     named: BTreeSet<String>,
-    report: Report,
+    report: VerificationReport,
 }
 
 impl Check<'_> {
@@ -85,17 +88,17 @@ impl Check<'_> {
         }
         self.named.insert(layout::MANIFEST.to_owned());
         self.named.insert(layout::FOOTAGE.to_owned());
-        // Not there before segments are final, nor where nobody asked a policy.
+        // Missing until segments are final, and for recordings without a policy.
         if let Ok(bytes) = std::fs::read(self.dir.join(layout::FOOTAGE))
             && let Err(error) = serde_json::from_slice::<Footage>(&bytes)
         {
-            self.find(layout::FOOTAGE, format!("is no row of the segment table: {error}"));
+            self.find(layout::FOOTAGE, format!("is not a row of the segment table: {error}"));
         }
         self.strangers("");
     }
 
-    /// Stretches in which the screen is withheld are in order and within the recording. What the frames show is for whoever
-    /// looks at them.
+    /// Checks that withheld stretches are in order and within the recording. What their frames show is not
+    /// checked.
     fn withheld(&mut self, manifest: &Manifest) {
         let footage = manifest.tracks.iter().filter_map(Track::end).max();
         let end = footage.max(manifest.ended).unwrap_or_default();
@@ -144,7 +147,7 @@ impl Check<'_> {
         self.gaps(track);
     }
 
-    /// Gives the time of the part's last frame.
+    /// Returns the time of the part's last frame.
     fn part(&mut self, track: &str, part: &Part) -> Option<MediaTime> {
         self.header(track, part);
         let dir = part_folder(track, part);
@@ -199,7 +202,7 @@ impl Check<'_> {
         }
     }
 
-    /// Gives the time of the fragment's last frame.
+    /// Returns the time of the fragment's last frame.
     fn fragment(&mut self, file: String, said: &Fragment) -> Option<MediaTime> {
         self.report.fragments += 1;
         self.report.frames += u64::from(said.frames);
@@ -234,9 +237,9 @@ impl Check<'_> {
         read.samples.last().map(|last| MediaTime(last.dts_ns))
     }
 
-    /// The file's bytes if it is where it must be; size and hash are judged.
+    /// Returns the bytes of the file at the place where it must be, after checking size and hash.
     fn file(&mut self, due: &str, said: &FileRef) -> Option<Vec<u8>> {
-        // Only the name that the layout gives is ever opened, so a manifest cannot point out of its folder.
+        // Only the layout's name is ever opened, so a manifest cannot point out of its folder.
         if said.file != due {
             self.find(due, format!("is called `{}` in the manifest", said.file));
         }
@@ -277,7 +280,8 @@ impl Check<'_> {
         }
     }
 
-    /// What lies in the folder and is not named. Files that recovery has set aside are told in an incident.
+    /// Finds files that the manifest does not name. Those that recovery has set aside are in an incident
+    /// already.
     fn strangers(&mut self, under: &str) {
         for name in names(&self.dir.join(under)).ok().flatten().unwrap_or_default() {
             let file = if under.is_empty() { name } else { format!("{under}/{name}") };

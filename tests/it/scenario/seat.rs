@@ -24,7 +24,7 @@ use deskreel_model::link::{self, CommandId, CommandKind};
 use deskreel_model::manifest::{Cause, FrameCounts, Outcome};
 use deskreel_model::{AgentId, Failure, Fault, MediaTime, PartNumber, RecordingId, Utc};
 use deskreel_platform::session_lock::LockState;
-use deskreel_recorder::{Notice, Status as Count};
+use deskreel_recorder::{Notice, RecordingProgress as Count};
 
 const START: &str = "2026-01-05T09:00:00.000Z";
 
@@ -106,7 +106,7 @@ impl Seat {
             "frame" => notice(Notice::Recording { part: PartNumber(1), zero: None }),
             "holds" => notice(Notice::ModeHolds { at: MediaTime::ZERO, capture: mode(rest) }),
             "rests" => notice(Notice::Resting { cause: Cause::Locked }),
-            "count" => notice(Notice::Status(count(rest.parse().unwrap()))),
+            "count" => notice(Notice::Progress(count(rest.parse().unwrap()))),
             "sealed" => Event::Ended(recording(), sealed(Outcome::Finished)),
             "failed" => {
                 let failure = Failure::new(Fault::Device, rest);

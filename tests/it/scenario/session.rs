@@ -1,10 +1,13 @@
-//! Events, one a line, into `deskreel_recorder::session::step`; effects out, and the phase where it changed.
+//! Scenarios of a recording's session: events, one a line, go into `deskreel_recorder::session::step`;
+//! effects come out, and the phase after each event.
 //!
-//! start [unknown] | selected | frame | failed <fault> <text> | encoder_failed <text> [-> <part>] | source_changed <text> | slept | lock | unlock |
-//! source_ended | silent <text> | gone [<how>] | pause | mask | resume | captured | stop | drain_expired | retry_due | sealed
+//! start [unknown|locked] | stand by | selected | frame | failed <fault> <text> | encoder_failed <text> [->
+//! <part>] | source_changed <text> | slept | lock | unlock | source_ended | silent <text> | gone [<how>] |
+//! pause | mask | resume | captured | standing_by | keep | stop | drain_expired | retry_due | sealed
 //!
-//! `start` begins with encoders that are known to work, `start unknown` has to find out, `start locked` begins while the session is. `stand by` begins a standby; there
-//! are `standing_by` and `keep` for it.
+//! `start` begins with encoders that are known to work, `start unknown` has to select them, and `start
+//! locked` begins while the session is locked. `stand by` begins a standby, which `standing_by` and `keep`
+//! are for.
 
 use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::Cause;

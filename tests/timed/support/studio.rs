@@ -7,7 +7,7 @@ use std::time::Duration;
 use deskreel_contract::{CaptureMode, Codec, EncodeRequest};
 use deskreel_model::worker::{Job, PluginFile, PluginSettings, TrackJob};
 use deskreel_model::{MediaTime, PartNumber};
-use deskreel_recorder::{Control, Notice, Pool, Setup};
+use deskreel_recorder::{Control, Notice, Pool, RecordingSetup};
 use deskreel_test_support::paths::{plugin, program, root};
 use deskreel_test_support::program::PATIENCE;
 use serde_json::json;
@@ -51,8 +51,8 @@ impl Studio {
         Studio { folder: tempfile::tempdir().unwrap(), pool, job }
     }
 
-    pub fn setup(&self) -> Setup {
-        Setup::new("studio", self.folder.path(), self.job.clone())
+    pub fn setup(&self) -> RecordingSetup {
+        RecordingSetup::new("studio", self.folder.path(), self.job.clone())
     }
 
     /// Runs a recording and a script beside it. Returns the results of both.
@@ -84,7 +84,7 @@ impl Director {
                 let notice = self.notices.recv().await.unwrap_or_else(|| panic!("it ended before {what}"));
                 match &notice {
                     Notice::Part { worker, .. } => self.worker = *worker,
-                    Notice::Status(status) => self.now = status.at,
+                    Notice::Progress(status) => self.now = status.at,
                     _ => {}
                 }
                 if let Some(found) = wanted(&notice) {
@@ -123,7 +123,7 @@ impl Director {
 }
 
 fn status(notice: &Notice) -> Option<MediaTime> {
-    if let Notice::Status(status) = notice { Some(status.at) } else { None }
+    if let Notice::Progress(status) = notice { Some(status.at) } else { None }
 }
 
 /// A pool of workers with the plugins of such a job.

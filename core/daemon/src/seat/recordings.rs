@@ -157,7 +157,7 @@ impl State {
             (Notice::Incident { at, cause, detail }, _) => {
                 out.push(Effect::Publish(What::Incident { recording, media: at, cause, detail }));
             }
-            (Notice::Status(status), Some(running)) => {
+            (Notice::Progress(status), Some(running)) => {
                 if running.frames.captured != status.frames.captured {
                     self.deadlines.grew = now.uptime;
                 }

@@ -12,7 +12,7 @@ use deskreel_model::event::Event as InteractionEvent;
 use deskreel_model::link::{Command, CommandKind};
 use deskreel_model::manifest::Outcome;
 use deskreel_model::{AgentId, MediaTime, PolicyRules, RecordingId};
-use deskreel_recorder::{Error, Finished};
+use deskreel_recorder::{Error, RecordingResult};
 use tokio::sync::oneshot;
 
 use crate::event_log::EventLog;
@@ -174,9 +174,9 @@ impl Hands {
             }
             SlotReport::StandbyEnded(result) => {
                 if let Err(error) = &result {
-                    tracing::warn!(%error, "no pre-roll is kept for now");
+                    tracing::warn!(error = error.with_causes(), "no pre-roll is kept for now");
                 }
-                Event::StandbyEnded(result.map_err(|error| error.to_string()))
+                Event::StandbyEnded(result.map_err(|error| error.with_causes()))
             }
             SlotReport::Prepared(result) => {
                 if result.is_ok() {
@@ -217,10 +217,10 @@ impl Hands {
     }
 }
 
-fn ending(result: Result<Finished, Error>) -> Ending {
+fn ending(result: Result<RecordingResult, Error>) -> Ending {
     let manifest = match result {
         Ok(finished) => finished.manifest,
-        Err(error) => return Ending::Failed(error.to_string()),
+        Err(error) => return Ending::Failed(error.with_causes()),
     };
     let end = manifest.tracks.iter().filter_map(|track| track.end()).max();
     Ending::Sealed {

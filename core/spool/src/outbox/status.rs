@@ -1,4 +1,4 @@
-//! How things stand, for people and metrics.
+//! The status of the outbox, for people and metrics.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use deskreel_model::{RecordingId, SinkName};
 use serde::Serialize;
 
 use super::Outbox;
-use super::book::{Book, End, Held};
-use super::tray::{Counts, Tray};
-use crate::room;
+use super::journal_state::{DeliveryEnd, JournalState, SpooledRecording};
+use super::sink_backlog::{DeliveryCounts, SinkBacklog};
+use crate::capacity;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Status {
+pub struct OutboxStatus {
     /// Oldest first.
     pub recordings: Vec<RecordingStatus>,
     pub sinks: Vec<SinkStatus>,
@@ -23,7 +23,7 @@ pub struct Status {
 pub struct RecordingStatus {
     pub recording: RecordingId,
     pub stage: Stage,
-    /// Of headers and fragments; 0 while it runs.
+    /// Bytes of headers and fragments; 0 while it runs.
     pub bytes: u64,
     pub sinks: Vec<Debt>,
 }
@@ -32,7 +32,7 @@ pub struct RecordingStatus {
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     Running,
-    /// Waits for whoever says that it may be handed over as finished.
+    /// Waits until it is released to be handed over as finished.
     Sealed,
     Released,
 }
@@ -43,12 +43,12 @@ pub struct Debt {
     pub sink: SinkName,
     #[serde(flatten)]
     pub state: DebtState,
-    /// Headers and fragments that wait; none for a sink that takes whole recordings.
+    /// Number of headers and fragments that wait; 0 for a sink that takes whole recordings.
     pub fragments: u64,
     pub bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// Until it is tried again, in whole milliseconds.
+    /// Time until the next try, in whole milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
 }
@@ -64,7 +64,7 @@ pub enum DebtState {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SinkStatus {
     pub sink: SinkName,
-    /// That it has not got and not refused.
+    /// Number of recordings that it neither has nor has refused.
     pub recordings: u64,
     pub fragments: u64,
     pub bytes: u64,
@@ -74,14 +74,18 @@ pub struct SinkStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
     #[serde(skip)]
-    pub counts: Counts,
+    pub counts: DeliveryCounts,
 }
 
 impl Outbox {
-    pub fn status(&self, now: Instant) -> Status {
-        let recordings: Vec<RecordingStatus> =
-            self.book.recordings.iter().map(|(id, held)| self.recording_status(id, held, now)).collect();
-        let sinks = self.trays.iter().map(|(sink, tray)| {
+    pub fn status(&self, now: Instant) -> OutboxStatus {
+        let recordings: Vec<RecordingStatus> = self
+            .state
+            .recordings
+            .iter()
+            .map(|(id, spooled)| self.recording_status(id, spooled, now))
+            .collect();
+        let sinks = self.backlogs.iter().map(|(sink, backlog)| {
             let debts =
                 || recordings.iter().flat_map(|status| &status.sinks).filter(|debt| debt.sink == *sink);
             let owed = || debts().filter(|debt| debt.state == DebtState::Owed);
@@ -92,66 +96,84 @@ impl Outbox {
                 bytes: owed().map(|debt| debt.bytes).sum(),
                 refused: debts().filter(|debt| matches!(debt.state, DebtState::Refused { .. })).count()
                     as u64,
-                last_error: tray.last_error().map(str::to_owned),
-                retry_in_ms: tray.waits_until(now).map(|until| millis(until - now)),
-                counts: tray.counts,
+                last_error: backlog.last_error().map(str::to_owned),
+                retry_in_ms: backlog.waits_until(now).map(|until| millis(until - now)),
+                counts: backlog.counts,
             }
         });
-        Status { sinks: sinks.collect(), account_waiting: self.account.waiting(), recordings }
+        OutboxStatus { sinks: sinks.collect(), account_waiting: self.account.waiting(), recordings }
     }
 
-    /// What lies in the spool, as [`room`] wants to know it. A running recording's bytes are those of its
-    /// `running_bytes`.
-    pub fn lying(&self, running_bytes: impl Fn(&RecordingId) -> u64) -> Vec<room::Lying> {
-        let Book { recordings } = &self.book;
-        let lying = recordings.iter().map(|(recording, held)| {
-            let (state, bytes) = match held.sealed {
-                None => (room::State::Running, running_bytes(recording)),
-                Some(content) if held.is_empty() => (room::State::Empty, content.bytes),
-                Some(content) if self.is_done(held) || self.leaving.contains(recording) => {
-                    (room::State::Delivered, content.bytes)
+    /// What lies in the spool, as [`capacity`](crate::capacity) wants to know it. A running recording's bytes
+    /// are those of its `running_bytes`.
+    pub fn stored_recordings(
+        &self,
+        running_bytes: impl Fn(&RecordingId) -> u64,
+    ) -> Vec<capacity::StoredRecording> {
+        let JournalState { recordings } = &self.state;
+        let stored = recordings.iter().map(|(recording, spooled)| {
+            let (state, bytes) = match spooled.sealed {
+                None => (capacity::StoredState::Running, running_bytes(recording)),
+                Some(content) if spooled.is_empty() => (capacity::StoredState::Empty, content.bytes),
+                Some(content) if self.is_done(spooled) || self.leaving.contains(recording) => {
+                    (capacity::StoredState::Delivered, content.bytes)
                 }
-                Some(content) => (room::State::Undelivered, content.bytes),
+                Some(content) => (capacity::StoredState::Undelivered, content.bytes),
             };
-            room::Lying { recording: recording.clone(), bytes, state }
+            capacity::StoredRecording { recording: recording.clone(), bytes, state }
         });
-        lying.collect()
+        stored.collect()
     }
 
-    fn recording_status(&self, recording: &RecordingId, held: &Held, now: Instant) -> RecordingStatus {
-        let stage = match (held.sealed, &held.released) {
+    fn recording_status(
+        &self,
+        recording: &RecordingId,
+        spooled: &SpooledRecording,
+        now: Instant,
+    ) -> RecordingStatus {
+        let stage = match (spooled.sealed, &spooled.released) {
             (None, _) => Stage::Running,
             (Some(_), None) => Stage::Sealed,
             (Some(_), Some(_)) => Stage::Released,
         };
-        let sinks = self.trays.iter().map(|(sink, tray)| debt(sink, tray, recording, held, now)).collect();
-        let bytes = held.sealed.map_or(0, |content| content.bytes);
+        let sinks = self
+            .backlogs
+            .iter()
+            .map(|(sink, backlog)| debt(sink, backlog, recording, spooled, now))
+            .collect();
+        let bytes = spooled.sealed.map_or(0, |content| content.bytes);
         RecordingStatus { recording: recording.clone(), stage, bytes, sinks }
     }
 }
 
-fn debt(sink: &SinkName, tray: &Tray, recording: &RecordingId, held: &Held, now: Instant) -> Debt {
-    let got = held.sinks.get(sink);
-    let state = match got.and_then(|got| got.end.clone()) {
+fn debt(
+    sink: &SinkName,
+    backlog: &SinkBacklog,
+    recording: &RecordingId,
+    spooled: &SpooledRecording,
+    now: Instant,
+) -> Debt {
+    let progress = spooled.sinks.get(sink);
+    let state = match progress.and_then(|progress| progress.end.clone()) {
         None => DebtState::Owed,
-        Some(End::Delivered { place }) => DebtState::Delivered { place },
-        Some(End::Refused { reason }) => DebtState::Refused { reason },
+        Some(DeliveryEnd::Delivered { place }) => DebtState::Delivered { place },
+        Some(DeliveryEnd::Refused { reason }) => DebtState::Refused { reason },
     };
-    let (fragments, bytes) = match (held.sealed, &state) {
+    let (fragments, bytes) = match (spooled.sealed, &state) {
         (_, DebtState::Delivered { .. } | DebtState::Refused { .. }) => (0, 0),
-        (Some(content), _) if tray.takes_whole => (0, content.bytes),
+        (Some(content), _) if backlog.takes_whole => (0, content.bytes),
         (Some(content), _) => {
-            let (files, bytes) = got.map_or((0, 0), |got| (got.files(), got.bytes));
+            let (files, bytes) = progress.map_or((0, 0), |progress| (progress.files(), progress.bytes));
             (content.files.saturating_sub(files), content.bytes.saturating_sub(bytes))
         }
         (None, _) => {
-            let queue = tray.queues.get(recording);
+            let queue = backlog.queues.get(recording);
             queue.map_or((0, 0), |queue| (queue.len() as u64, queue.values().map(|facts| facts.size).sum()))
         }
     };
-    let stuck = tray.stuck(recording);
-    let until =
-        stuck.and_then(|stuck| [Some(stuck.not_before), tray.waits_until(now)].into_iter().flatten().max());
+    let stuck = backlog.stuck(recording);
+    let until = stuck
+        .and_then(|stuck| [Some(stuck.not_before), backlog.waits_until(now)].into_iter().flatten().max());
     Debt {
         sink: sink.clone(),
         state,

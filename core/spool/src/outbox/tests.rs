@@ -1,4 +1,4 @@
-//! One situation each; `model.rs` has what holds whatever happens.
+//! Tests of one situation each; `model.rs` tests what holds whatever happens.
 #![allow(clippy::unwrap_used)]
 
 mod model;
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use deskreel_contract::{Answer, RecordingAbout};
 use deskreel_model::SinkName;
 
-use super::{DebtState, Finding, Item, Next, Outbox, Reply, Stage};
-use crate::account::{NotBegun, fates};
-use crate::fake::{FakeDisk, Fault};
+use super::{DebtState, Item, Next, Outbox, Reply, Stage, StartupFinding};
+use crate::account::{NoStartCause, fates};
+use crate::fake_disk::{FakeDisk, Fault};
 use crate::fixture::{self, Fixture};
-use crate::{account, room};
+use crate::{account, capacity};
 use world::{Spool, id, sink};
 
 fn acknowledged() -> Reply {
@@ -28,7 +28,7 @@ fn refused() -> Reply {
     Reply::Answered(Answer::Refused { reason: "too long".into() })
 }
 
-/// What is next, shortly: `1/video/1/0` or `1 finished`.
+/// Short name of what is next: `1/video/1/0` or `1 finished`.
 fn name(next: &Next) -> String {
     match next {
         Next::Deliver(Item::Fragment(delivery)) => {
@@ -102,7 +102,7 @@ fn the_oldest_is_first_but_one_that_cannot_be_delivered_does_not_hold_up_the_oth
     now += Duration::from_secs(1);
     let Next::Deliver(item) = outbox.next(&sink("a"), now) else { panic!() };
     outbox.answered(&sink("a"), &item, acknowledged(), now).unwrap();
-    // It keeps failing, a bit less often each time, and what comes meanwhile goes at once.
+    // It keeps failing, a bit less often each time, and whatever comes meanwhile is delivered at once.
     for number in 1..50 {
         spool.tell(&mut outbox, 2, 1, &[number]);
         assert_eq!(name(&outbox.next(&sink("a"), now)), format!("2/video/1/{number}"));
@@ -119,7 +119,7 @@ fn the_oldest_is_first_but_one_that_cannot_be_delivered_does_not_hold_up_the_oth
 }
 
 #[test]
-fn what_a_sink_asks_for_is_the_least_that_it_is_left_alone() {
+fn a_sink_is_left_alone_for_at_least_as_long_as_it_asked_for() {
     let spool = Spool::new();
     let mut outbox = spool.open(&["a"]);
     let now = Instant::now();
@@ -130,11 +130,11 @@ fn what_a_sink_asks_for_is_the_least_that_it_is_left_alone() {
     assert_eq!(outbox.next(&sink("a"), now), Next::WaitUntil(now + Duration::from_secs(40)));
     assert_eq!(outbox.status(now).sinks[0].retry_in_ms, Some(40_000));
     let later = now + Duration::from_secs(40);
-    assert_eq!(name(&outbox.next(&sink("a"), later)), "2/video/1/0", "the one that failed is behind");
+    assert_eq!(name(&outbox.next(&sink("a"), later)), "2/video/1/0", "the one that failed comes after");
 }
 
 #[test]
-fn what_is_refused_stays_and_is_seen_and_is_not_asked_again() {
+fn a_refused_recording_stays_shows_in_the_status_and_is_not_offered_again() {
     let spool = Spool::new();
     let mut outbox = spool.open(&["a", "b"]);
     let now = Instant::now();
@@ -169,7 +169,7 @@ fn what_every_sink_has_is_taken_out_and_what_no_sink_wants_stays() {
 }
 
 #[test]
-fn a_recording_that_cannot_be_taken_out_keeps_no_other() {
+fn a_recording_that_cannot_be_taken_out_does_not_hold_up_others() {
     let spool = Spool::new();
     let mut outbox = spool.open(&["a"]);
     spool.sealed_and_released(&mut outbox, 1, &[1]);
@@ -195,21 +195,21 @@ fn a_recording_without_footage_goes_and_the_account_says_so() {
 }
 
 #[test]
-fn a_running_recording_is_never_evicted_and_an_evicted_one_is_told_of() {
+fn a_running_recording_is_never_evicted_and_the_account_has_an_evicted_one() {
     let spool = Spool::new();
     let mut outbox = spool.open(&["a"]);
     spool.begin(&mut outbox, 1);
     outbox.evict(&id(1), "no room").unwrap_err();
     spool.sealed_and_released(&mut outbox, 2, &[1]);
-    let states: Vec<_> = outbox.lying(|_| 7).iter().map(|one| (one.bytes, one.state)).collect();
-    assert_eq!(states, [(7, room::State::Running), (200, room::State::Undelivered)]);
+    let states: Vec<_> = outbox.stored_recordings(|_| 7).iter().map(|one| (one.bytes, one.state)).collect();
+    assert_eq!(states, [(7, capacity::StoredState::Running), (200, capacity::StoredState::Undelivered)]);
     outbox.evict(&id(2), "no room").unwrap().delete_with(&spool.disk).unwrap();
     assert_eq!(spool.fate(2).dropped.as_deref(), Some("no room"));
     assert!(spool.has(1) && !spool.has(2));
 }
 
 #[test]
-fn a_start_takes_in_what_is_sealed_and_tells_of_what_is_gone() {
+fn a_start_takes_in_what_is_sealed_and_reports_what_is_gone() {
     let spool = Spool::new();
     let mut outbox = spool.open(&["a"]);
     for number in 1..4 {
@@ -218,28 +218,28 @@ fn a_start_takes_in_what_is_sealed_and_tells_of_what_is_gone() {
     let full = "12 MB are left".to_owned();
     outbox.commanded(&id(6), Some("ann".into()), "a call".into());
     outbox.commanded(&id(7), Some("ann".into()), "a call".into());
-    outbox.not_begun(&id(7), NotBegun::Disk, full);
+    outbox.not_begun(&id(7), NoStartCause::Disk, full);
     spool.seal(1, &[1]);
     spool.remove(2);
     spool.seal(5, &[1, 2]);
     let (outbox, findings) = spool.reopen(&["a"]);
     let expected = [
-        Finding::Gone { recording: id(2) },
-        Finding::Sealed { recording: id(1) },
-        Finding::Unsealed { recording: id(3) },
-        Finding::TakenIn { recording: id(5) },
-        Finding::NeverBegan { recording: id(6) },
+        StartupFinding::Gone { recording: id(2) },
+        StartupFinding::Sealed { recording: id(1) },
+        StartupFinding::Unsealed { recording: id(3) },
+        StartupFinding::TakenIn { recording: id(5) },
+        StartupFinding::NeverBegan { recording: id(6) },
     ];
     assert_eq!(findings, expected);
     let stages: Vec<Stage> =
         outbox.status(Instant::now()).recordings.iter().map(|status| status.stage).collect();
     assert_eq!(stages, [Stage::Sealed, Stage::Running, Stage::Sealed]);
-    assert_eq!(spool.fate(6).not_begun, Some(NotBegun::RecorderEnded));
-    assert_eq!(spool.fate(7).not_begun, Some(NotBegun::Disk));
-    assert_eq!(spool.reopen(&["a"]).1, [Finding::Unsealed { recording: id(3) }], "told once");
+    assert_eq!(spool.fate(6).not_begun, Some(NoStartCause::RecorderEnded));
+    assert_eq!(spool.fate(7).not_begun, Some(NoStartCause::Disk));
+    assert_eq!(spool.reopen(&["a"]).1, [StartupFinding::Unsealed { recording: id(3) }], "reported once");
 }
 
-/// Whichever write of the start it is that finds no room.
+/// Whichever write of the start finds no room.
 #[test]
 fn a_start_that_cannot_write_costs_nothing_that_is_written_later() {
     for steps in 0..8 {
@@ -248,7 +248,7 @@ fn a_start_that_cannot_write_costs_nothing_that_is_written_later() {
         spool.disk.set_fault(Some(Fault::Error(steps)));
         let (mut outbox, findings) = spool.reopen(&["a"]);
         spool.disk.set_fault(None);
-        assert_eq!(findings, [Finding::TakenIn { recording: id(1) }], "{steps}");
+        assert_eq!(findings, [StartupFinding::TakenIn { recording: id(1) }], "{steps}");
         let now = Instant::now();
         outbox.released(&id(1), RecordingAbout::default()).unwrap();
         assert_eq!(drain(&mut outbox, &sink("a"), now).len(), 3);
@@ -269,7 +269,7 @@ fn an_answer_that_cannot_be_written_down_is_asked_for_again_after_a_pause() {
     assert!(matches!(outbox.next(&sink("a"), now), Next::WaitUntil(_)));
     let later = now + Duration::from_secs(1);
     assert_eq!(drain(&mut outbox, &sink("a"), later), ["1/video/1/0", "1/video/1/1", "1 finished"]);
-    assert_eq!(spool.open(&["a"]).next(&sink("a"), now), Next::Idle, "the journal was mended");
+    assert_eq!(spool.open(&["a"]).next(&sink("a"), now), Next::Idle, "the journal was repaired");
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_new_sink_gets_what_is_still_here() {
 }
 
 #[test]
-fn fragments_that_are_acknowledged_make_no_long_journal() {
+fn acknowledged_fragments_do_not_make_the_journal_long() {
     let spool = Spool::new();
     let mut outbox = spool.open(&["a"]);
     let (now, mut longest) = (Instant::now(), 0);
@@ -303,7 +303,7 @@ fn fragments_that_are_acknowledged_make_no_long_journal() {
     assert_eq!(outbox.status(now).sinks[0].fragments, 0);
 }
 
-/// The real thing, with real files.
+/// The same with real files.
 #[test]
 fn it_does_on_a_disk_what_it_does_in_memory() {
     let fixture = Fixture::finished();
@@ -311,7 +311,7 @@ fn it_does_on_a_disk_what_it_does_in_memory() {
     let now = Instant::now();
     let (mut outbox, findings) = Outbox::open(directory, &[sink("a")], 1).unwrap();
     let recording = fixture.manifest.recording.clone();
-    assert_eq!(findings, [Finding::TakenIn { recording: recording.clone() }]);
+    assert_eq!(findings, [StartupFinding::TakenIn { recording: recording.clone() }]);
     assert!(matches!(Outbox::open(directory, &[], 1), Err(crate::Error::Busy { .. })), "one owner");
     outbox.released(&recording, RecordingAbout::default()).unwrap();
     let mut delivered = 0;
@@ -341,7 +341,7 @@ fn it_does_on_a_disk_what_it_does_in_memory() {
 }
 
 #[test]
-fn what_is_left_of_a_deleted_recording_is_no_recording() {
+fn the_remains_of_a_deleted_recording_are_not_a_recording() {
     let fixture = Fixture::finished();
     let leaving = fixture.root.path().join(format!(".deleting-{}", fixture::ID));
     std::fs::rename(&fixture.folder, &leaving).unwrap();

@@ -1,4 +1,4 @@
-//! A crash point each. Whatever it left, recovery ends with a sealed recording that verifies.
+//! Tests of one crash point each. Whatever it left, recovery ends with a sealed recording that verifies.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -10,14 +10,14 @@ use deskreel_fmp4::{read_fragment, ticks};
 use deskreel_model::manifest::{CaptureMode, Cause, FrameCounts, Gap, Outcome, Withheld};
 use deskreel_model::{Manifest, MediaTime};
 
-use super::{Recovered, Summary, candidates, recover, recover_with};
+use super::{RecoveredFolder, RecoverySummary, candidates, recover, recover_with};
 use crate::disk::Disk;
 use crate::fixture::{FRAMES, Fixture, ID, part, tail, write_fragment};
 use crate::{RecordingDir, load, verify_bytes};
 
-/// Recovers the one recording there is, and insists that it is sealed and true afterwards.
-fn recovered(root: &Path) -> (Summary, Manifest) {
-    let all: Vec<Recovered> = recover(root).unwrap();
+/// Recovers the only recording, and checks that it is sealed and verifies afterwards.
+fn recovered(root: &Path) -> (RecoverySummary, Manifest) {
+    let all: Vec<RecoveredFolder> = recover(root).unwrap();
     assert_eq!(all.len(), 1);
     let summary = all.into_iter().next().unwrap().result.unwrap();
     (summary, sealed(&root.join(ID)))
@@ -49,14 +49,14 @@ fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 fn a_recording_without_outcome_is_sealed_with_what_it_has() {
     let fixture = Fixture::unsealed();
     let (summary, manifest) = recovered(fixture.root.path());
-    assert_eq!(summary, Summary { frames: 5 * FRAMES, ..Summary::default() });
+    assert_eq!(summary, RecoverySummary { frames: 5 * FRAMES, ..RecoverySummary::default() });
     assert_eq!(manifest.tracks, fixture.manifest.tracks);
     let incident = manifest.incidents.last().unwrap();
     assert_eq!((incident.at, incident.cause), (manifest.tracks[0].end().unwrap(), Cause::WorkerDied));
 }
 
 #[test]
-fn what_was_withheld_at_the_crash_was_so_to_the_end_of_the_footage() {
+fn what_was_withheld_at_the_crash_is_withheld_to_the_end_of_the_footage() {
     let mut fixture = Fixture::unsealed();
     let from = |ms| {
         let (capture, from) = (CaptureMode::Paused, MediaTime::from_millis(ms));
@@ -94,7 +94,7 @@ fn fragments_that_the_manifest_does_not_know_are_taken_in() {
     write_fragment(&fixture.folder, part, 4, 3500);
     let (summary, manifest) = recovered(fixture.root.path());
     assert_eq!((summary.taken_in, summary.frames), (2, 7 * FRAMES));
-    // Ten frames more in the files: the source must have given them.
+    // The files have ten more frames: the source must have produced them.
     let frames = manifest.tracks[0].parts[1].frames;
     assert_eq!(frames, FrameCounts { captured: 23, encoded: 20, skipped: 2, lost: 1 });
 }
@@ -150,7 +150,7 @@ fn the_last_tail_becomes_a_fragment_and_older_ones_go() {
 
 #[test]
 fn a_tail_that_begins_before_the_last_fragment_ends_goes_on_where_that_ended() {
-    // The frames of the tail are shown at `begins`, 100 ms each; the fragment before ends at 3.000.
+    // The frames of the tail are shown from `begins` on, 100 ms each; the fragment before ends at 3.000.
     for (begins, frames, ends) in [(2950, 4, "0:00:03.350"), (2990, 1, "0:00:03.090")] {
         let fixture = Fixture::unsealed();
         fs::write(fixture.path("video/part-0002/tail"), tail(3, begins, frames)).unwrap();
@@ -164,7 +164,7 @@ fn a_tail_that_begins_before_the_last_fragment_ends_goes_on_where_that_ended() {
 }
 
 #[test]
-fn frames_of_a_tail_that_are_all_too_early_follow_each_other_by_a_tick() {
+fn frames_of_a_tail_that_are_all_too_early_are_a_tick_apart() {
     let fixture = Fixture::unsealed();
     fs::write(fixture.path("video/part-0002/tail"), tail(3, 2500, 3)).unwrap();
     let (_, manifest) = recovered(fixture.root.path());
@@ -188,7 +188,7 @@ fn a_tail_that_makes_no_fragment_is_set_aside() {
 }
 
 #[test]
-fn a_tail_cut_anywhere_gives_its_whole_frames() {
+fn a_tail_cut_anywhere_keeps_its_whole_frames() {
     let whole = tail(3, 3000, 4);
     let record = (whole.len() - 16) / 4;
     for length in 0..=whole.len() {
@@ -230,14 +230,14 @@ fn without_a_manifest_one_is_rebuilt_from_the_files() {
     fs::remove_file(fixture.path("manifest.json")).unwrap();
     let (summary, manifest) = recovered(fixture.root.path());
     assert_eq!((summary.manifest_rebuilt, summary.taken_in, summary.frames), (true, 5, 5 * FRAMES));
-    // The rate of the source is told nowhere else.
+    // Only the manifest had the frame rate of the source.
     let gaps = fixture.manifest.tracks[0].gaps.iter().map(|gap| Gap { frames: 0, ..gap.clone() });
     assert_eq!(manifest.tracks[0].gaps, gaps.collect::<Vec<_>>());
     assert_eq!(manifest.anchors[0].utc.to_string(), "2026-11-23T07:10:02.000Z");
 }
 
 #[test]
-fn folders_that_are_no_recordings_are_left_alone() {
+fn folders_that_are_not_recordings_are_left_alone() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("notes/video/part-0001")).unwrap();
     fs::create_dir(root.path().join(ID)).unwrap();
@@ -251,14 +251,14 @@ fn folders_of_others_are_not_even_opened() {
     let fixture = Fixture::unsealed();
     let root = fixture.root.path();
     fs::create_dir(root.join("lost+found")).unwrap();
-    // Called otherwise by its owner, but a recording all the same.
+    // Renamed by its owner, but a recording all the same.
     fs::create_dir(root.join("kept")).unwrap();
     fs::write(root.join("kept/manifest.json"), "{").unwrap();
     assert_eq!(candidates(root).unwrap(), [ID, "kept"]);
 }
 
 #[test]
-fn a_manifest_that_cannot_be_read_is_said_and_not_touched() {
+fn a_manifest_that_cannot_be_read_is_reported_and_not_touched() {
     let fixture = Fixture::unsealed();
     fs::write(fixture.path("manifest.json"), "{").unwrap();
     let before = tree(&fixture.folder);
@@ -267,8 +267,8 @@ fn a_manifest_that_cannot_be_read_is_said_and_not_touched() {
     assert_eq!(tree(&fixture.folder), before);
 }
 
-/// Everything at once: a fragment gone, one unknown, one torn, an unknown part, a part without header, temporary
-/// files and tails.
+/// Everything at once: a fragment gone, one unknown, one torn, an unknown part, a part without header,
+/// temporary files and tails.
 fn wreck() -> Fixture {
     let fixture = Fixture::unsealed();
     fs::remove_file(fixture.path("video/part-0001/000002.m4s")).unwrap();
@@ -287,7 +287,7 @@ fn wreck() -> Fixture {
 
 #[test]
 fn recovery_may_crash_at_any_step_and_be_done_again() {
-    // Whether a fragment came from a tail is forgotten if the crash is just behind it (see `salvage`).
+    // Whether a fragment came from a tail is forgotten if the crash comes right after it (see `salvage`).
     let forget = |mut manifest: Manifest| {
         let parts = manifest.tracks.iter_mut().flat_map(|track| &mut track.parts);
         parts.flat_map(|part| &mut part.fragments).for_each(|fragment| fragment.salvaged = false);

@@ -1,4 +1,4 @@
-//! One track: fragments against files, in both directions.
+//! Recovery of one track: compares the manifest's fragments with the files, in both directions.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -8,31 +8,31 @@ use deskreel_fmp4::{HeaderInfo, codec_string, read_fragment, read_header, ticks}
 use deskreel_model::manifest::{Cause, EncoderUse, Fragment, FrameCounts, Gap, Part, PluginUse, Track};
 use deskreel_model::{MediaTime, PartNumber, layout};
 
-use super::Summary;
+use super::RecoverySummary;
 use crate::Error;
 use crate::disk::{Disk, has_suffix, names};
-use crate::folder::file_ref;
+use crate::jumps::jumps;
+use crate::recording_dir::file_ref;
 use crate::salvage::salvage;
-use crate::timeline::jumps;
 
-/// Which of a track's parts are looked at.
+/// Which of a track's parts are recovered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope {
-    /// Every part, for nobody knows what happened.
+    /// Every part, since nobody knows what happened.
     All,
-    /// What the worker that is gone may have left: the newest part, and parts that have not been taken in whole. The
-    /// newest part's last picture stood until `still_until`.
+    /// The parts in which a worker that is gone may have left something: the newest part, and parts that
+    /// could not be taken in completely before. The newest part's last picture lasts until `still_until`.
     LeftBehind { still_until: MediaTime },
 }
 
-/// An error spares what it does not touch: the rest is taken in, what was known stays known, counts and gaps are
-/// right. The first one is told; done again, this goes on with what is left.
+/// Recovers a track. An error does not stop the rest: everything else is taken in, what was known stays
+/// known, and counts and gaps are right. The first error is returned; another call goes on with what is left.
 pub(crate) fn recover_track(
     disk: &Disk,
     folder: &Path,
     track: &mut Track,
     scope: Scope,
-    summary: &mut Summary,
+    summary: &mut RecoverySummary,
 ) -> Result<(), Error> {
     let on_disk = names(&folder.join(&track.name))?.unwrap_or_default();
     let known: BTreeSet<PartNumber> = track.parts.iter().map(|part| part.number).collect();
@@ -63,14 +63,14 @@ fn has_tail(folder: &Path, track: &str, part: PartNumber) -> bool {
     folder.join(layout::part_folder(track, part)).join(layout::TAIL).exists()
 }
 
-/// The tail's last frame stands until `still_until` at least.
+/// The tail's last frame lasts at least until `still_until`.
 fn recover_part(
     disk: &Disk,
     folder: &Path,
     track: &mut Track,
     number: PartNumber,
     still_until: MediaTime,
-    summary: &mut Summary,
+    summary: &mut RecoverySummary,
 ) -> Result<(), Error> {
     let Track { name: track, parts, .. } = track;
     let tidied = remove_temporary(disk, &folder.join(layout::part_folder(track, number)));
@@ -90,7 +90,7 @@ fn recover_part(
     tidied.and(dropped).and(taken_in)
 }
 
-/// Nobody writes here any more, so what has no name yet will never have one.
+/// Removes unfinished files. Nobody writes here any more, so they will never be finished.
 pub(super) fn remove_temporary(disk: &Disk, folder: &Path) -> Result<(), Error> {
     for name in names(folder)?.unwrap_or_default() {
         let path = folder.join(&name);
@@ -105,14 +105,14 @@ pub(super) fn remove_temporary(disk: &Disk, folder: &Path) -> Result<(), Error> 
     Ok(())
 }
 
-/// A fragment that is not on disk as the manifest has it leaves the manifest. Hashes are not compared here: that
-/// would read every byte of the recording while the recorder starts; `verify` does.
+/// Removes fragments from the manifest whose file is missing or has another size. Hashes are not compared:
+/// that would read every byte of the recording while the recorder starts. `verify` does so.
 fn drop_missing(
     disk: &Disk,
     folder: &Path,
     track: &str,
     part: &mut Part,
-    summary: &mut Summary,
+    summary: &mut RecoverySummary,
 ) -> Result<(), Error> {
     let mut first_error = None;
     part.fragments.retain(|fragment| {
@@ -135,7 +135,7 @@ fn drop_missing(
     first_error.map_or(Ok(()), Err)
 }
 
-/// A part that the manifest does not know, if its header can be read.
+/// Makes a part that the manifest does not know, if its header can be read.
 fn new_part(folder: &Path, track: &str, number: PartNumber) -> Result<Option<Part>, Error> {
     let file = layout::init_file(track, number);
     let path = folder.join(&file);
@@ -170,13 +170,14 @@ fn new_part(folder: &Path, track: &str, number: PartNumber) -> Result<Option<Par
     }))
 }
 
-/// Fragments without a header tell nobody anything. An empty folder is what a worker leaves that died early.
+/// Sets aside the files of a part without a header, which nobody can decode. A worker that died early leaves
+/// an empty folder, which is removed.
 fn discard_part(
     disk: &Disk,
     folder: &Path,
     track: &str,
     number: PartNumber,
-    summary: &mut Summary,
+    summary: &mut RecoverySummary,
 ) -> Result<(), Error> {
     let part_folder = layout::part_folder(track, number);
     let names = names(&folder.join(&part_folder))?.unwrap_or_default();
@@ -190,14 +191,14 @@ fn discard_part(
     Ok(())
 }
 
-/// Complete fragments that the manifest does not know, then the tail.
+/// Takes in complete fragments that the manifest does not know, then the tail.
 fn take_in(
     disk: &Disk,
     folder: &Path,
     track: &str,
     part: &mut Part,
     still_until: MediaTime,
-    summary: &mut Summary,
+    summary: &mut RecoverySummary,
 ) -> Result<(), Error> {
     let part_folder = layout::part_folder(track, part.number);
     let on_disk = names(&folder.join(&part_folder))?.unwrap_or_default();
@@ -222,7 +223,7 @@ fn take_in(
             first_error.get_or_insert(error);
         }
     }
-    // Which fragment the tail continues is not known before all of them are.
+    // Until all fragments are known, it is not known which of them the tail continues.
     first_error.map_or(Ok(()), Err)?;
     match salvage(disk, folder, track, part, still_until) {
         Ok(salvaged) => {
@@ -230,7 +231,7 @@ fn take_in(
             part.fragments.extend(salvaged);
             Ok(())
         }
-        // It would be the same the next time.
+        // It would fail again the next time.
         Err(Error::Media { .. }) => {
             let tail = part_folder.join(layout::TAIL);
             set_aside(disk, &folder.join(&tail), layout::in_manifest(&tail), summary)
@@ -252,7 +253,7 @@ fn complete(number: u32, file: String, bytes: &[u8]) -> Option<Fragment> {
     })
 }
 
-/// Number and time agree on the fragment's place among the others.
+/// Whether number and time agree on the fragment's place among the others.
 fn fits(known: &[Fragment], fragment: &Fragment) -> bool {
     let (before, after) = known.split_at(known.partition_point(|known| known.number < fragment.number));
     let begins = before.last().is_none_or(|before| ticks(before.end().0) <= ticks(fragment.start.0) + 1);
@@ -260,14 +261,15 @@ fn fits(known: &[Fragment], fragment: &Fragment) -> bool {
     begins && ends
 }
 
-fn set_aside(disk: &Disk, path: &Path, file: String, summary: &mut Summary) -> Result<(), Error> {
+fn set_aside(disk: &Disk, path: &Path, file: String, summary: &mut RecoverySummary) -> Result<(), Error> {
     disk.rename(path, &path.with_added_extension(layout::TORN))?;
     summary.set_aside.push(file);
     Ok(())
 }
 
-/// What is on disk is encoded; what the source is known to have given beyond that, and was not skipped, is lost.
-/// Frames that died inside the worker before it reported them are in no count.
+/// Corrects a part's frame counts. Frames on disk are encoded; further frames that the source is known to
+/// have produced, and that were not skipped, are lost. Frames that died with the worker before it reported
+/// them are in no count.
 fn count(part: &mut Part) {
     let FrameCounts { captured, skipped, lost, .. } = part.frames;
     let encoded = part.fragments.iter().map(|fragment| u64::from(fragment.frames)).sum();
@@ -275,13 +277,13 @@ fn count(part: &mut Part) {
     part.frames = FrameCounts { captured, encoded, skipped, lost: captured - encoded - skipped };
 }
 
-/// The gaps of a track as its fragments have them; what is known of them stays.
+/// The gaps of a track according to its fragments. Known gaps keep their cause and frame count.
 pub fn gaps(track: &Track) -> Vec<Gap> {
     let gap = |jump: crate::Jump| {
         if let Some(known) = track.gaps.iter().find(|gap| jump.matches(gap)) {
             return Gap { from: jump.from, to: jump.to, ..known.clone() };
         }
-        // The first fragment of a part comes after what began that part.
+        // A gap before the first fragment of a part has the part's cause.
         let part = track.parts.iter().find(|part| part.number == jump.part);
         let first =
             part.is_some_and(|part| part.fragments.first().is_some_and(|f| f.number == jump.fragment));

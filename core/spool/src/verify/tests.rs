@@ -1,4 +1,4 @@
-//! One lie each; verification names the file and says what is wrong with it.
+//! Each test has one error in a manifest or file; verification names the file and says what is wrong.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -17,7 +17,7 @@ fn a_true_recording_has_no_findings() {
     assert_eq!((report.fragments, report.frames), (5, 25));
 }
 
-/// The one finding of a recording after `damage`.
+/// Checks that a recording has exactly this finding after `damage`.
 fn check(damage: impl FnOnce(&mut Fixture), file: &str, sentence: &str) {
     let mut fixture = Fixture::finished();
     damage(&mut fixture);
@@ -73,7 +73,7 @@ fn stranger() {
 }
 
 #[test]
-fn file_that_recovery_set_aside_is_no_stranger() {
+fn file_that_recovery_set_aside_is_not_a_stranger() {
     let fixture = Fixture::finished();
     fs::write(fixture.path("video/part-0001/000009.m4s.torn"), "").unwrap();
     assert_eq!(verify_bytes(&fixture.folder).findings, []);
@@ -131,7 +131,7 @@ fn wrong_time() {
 }
 
 #[test]
-fn keyframe_that_is_none() {
+fn missing_keyframe() {
     let lie = |manifest: &mut Manifest| {
         manifest.tracks[0].parts[0].fragments[1].starts_with_keyframe = false;
     };
@@ -139,7 +139,7 @@ fn keyframe_that_is_none() {
 }
 
 #[test]
-fn gap_that_is_not_told() {
+fn gap_that_the_manifest_lacks() {
     let sentence =
         "begins at 0:00:02.000, its predecessor ends at 0:00:01.500, and the manifest has no such gap";
     let lie = |manifest: &mut Manifest| manifest.tracks[0].gaps.clear();
@@ -197,7 +197,7 @@ fn part_that_begins_too_early() {
 }
 
 #[test]
-fn outcome_that_is_not_so() {
+fn wrong_outcome() {
     check_manifest(|manifest| manifest.outcome = None, "manifest.json", "is not sealed: there is no outcome");
     let lie = |manifest: &mut Manifest| manifest.outcome = Some(Outcome::Abandoned);
     check_manifest(lie, "manifest.json", "says that there is no footage, and there is");
@@ -214,7 +214,7 @@ fn folder_of_another_name() {
 }
 
 #[test]
-fn manifest_that_is_none() {
+fn file_that_is_not_a_manifest() {
     let fixture = Fixture::finished();
     fs::write(fixture.path("manifest.json"), "[]").unwrap();
     let findings = verify_bytes(&fixture.folder).findings;

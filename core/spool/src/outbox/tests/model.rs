@@ -1,6 +1,6 @@
-//! Whatever is asked of the outbox, and wherever the machine or the disk fails: what is delivered, what is removed and
-//! what is left is as promised. Two sinks, one that takes fragments and one that does not; the model is what they have
-//! and what lies on the disk.
+//! A model of the outbox. Whatever is asked of it, and at whatever step the machine or the disk fails, it
+//! delivers, removes and keeps what it promises. There are two sinks: one takes fragments, one does not. The
+//! model is what they have and what is on the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use deskreel_contract::{Answer, RecordingAbout};
 use proptest::prelude::*;
 
-use super::super::book::Book;
+use super::super::journal_state::JournalState;
 use super::world::{DIRECTORY, Spool, id, sink};
 use super::{Fault, Item, Next, Outbox, Reply, Stage};
 use crate::Error;
@@ -18,14 +18,14 @@ use crate::account::{fates, newest};
 const SINKS: [&str; 2] = ["fragments", "whole"];
 
 #[derive(Debug, Clone)]
-enum Op {
+enum Operation {
     Begin,
     /// The next file of a recording's newest part, or the header of a new part.
     Grow {
         recording: usize,
         new_part: bool,
     },
-    /// With as many fragments that nobody has told of.
+    /// Seals with this number of fragments that were not reported to the outbox.
     Seal {
         recording: usize,
         salvaged: u32,
@@ -35,7 +35,7 @@ enum Op {
     },
     Deliver {
         sink: usize,
-        reply: Said,
+        reply: SinkAnswer,
     },
     Wait {
         seconds: u64,
@@ -46,7 +46,7 @@ enum Op {
     Evict {
         recording: usize,
     },
-    /// After so many steps the machine goes down; the start after that may be cut off, too.
+    /// After this many steps the machine goes down; the start after that may be cut off too.
     Crash {
         steps: u32,
         at_start: Option<u32>,
@@ -59,32 +59,32 @@ enum Op {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Said {
+enum SinkAnswer {
     Acknowledged,
     Retry,
     Refused,
     Failed,
-    /// The far end has it, and the process dies before it hears of it.
-    Unheard,
+    /// The far end has it, and the process dies before the answer comes.
+    LostAnswer,
 }
 
 #[derive(Default)]
 struct Recording {
-    /// By part: the number of fragments.
+    /// Number of fragments in each part.
     parts: Vec<u32>,
     sealed: bool,
     released: bool,
-    /// The outbox has said that it wrote that down.
+    /// The outbox has confirmed that it wrote the release down.
     release_is_written: bool,
     evicted: bool,
 }
 
-/// What a sink has.
+/// What a sink has of a recording.
 #[derive(Default)]
-struct Far {
+struct FarEnd {
     files: BTreeSet<(u32, u32)>,
     finished: bool,
-    /// The outbox has said that it wrote down the sink's last word.
+    /// The outbox has confirmed that it wrote down the sink's last answer.
     is_written: bool,
 }
 
@@ -93,9 +93,9 @@ struct World {
     outbox: Option<Outbox>,
     now: Instant,
     recordings: BTreeMap<u32, Recording>,
-    far: BTreeMap<(usize, u32), Far>,
+    far: BTreeMap<(usize, u32), FarEnd>,
     at_start: Option<u32>,
-    /// Lines of the account may wait in memory when the process dies.
+    /// The disk has failed, so lines of the account may be in memory only when the process dies.
     account_failed: bool,
 }
 
@@ -114,7 +114,7 @@ impl World {
         world
     }
 
-    /// As the daemon does: recovery seals what runs, then the outbox is opened.
+    /// Starts as the daemon does: recovery seals what ran, then the outbox is opened.
     fn start(&mut self) {
         self.outbox = None;
         for (number, recording) in self.recordings.iter_mut().filter(|(_, recording)| !recording.sealed) {
@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// Calls the outbox; after a crash nothing of what it answers was heard.
+    /// Calls the outbox. After a crash its answer is lost.
     fn call<T>(&mut self, call: impl FnOnce(&mut Outbox) -> Result<T, Error>) -> Option<T> {
         let outbox = self.outbox.as_mut().unwrap();
         let answer = call(outbox);
@@ -156,9 +156,9 @@ impl World {
         (!there.is_empty()).then(|| there[index % there.len()])
     }
 
-    fn apply(&mut self, op: Op) {
+    fn apply(&mut self, op: Operation) {
         match op {
-            Op::Begin if self.recordings.len() < 9 => {
+            Operation::Begin if self.recordings.len() < 9 => {
                 let number = self.recordings.len() as u32 + 1;
                 self.recordings.insert(number, Recording::default());
                 self.spool.publish(number);
@@ -167,8 +167,8 @@ impl World {
                     outbox.entered(&id(number))
                 });
             }
-            Op::Grow { recording, new_part } => self.grow(recording, new_part),
-            Op::Seal { recording, salvaged } => {
+            Operation::Grow { recording, new_part } => self.grow(recording, new_part),
+            Operation::Seal { recording, salvaged } => {
                 let Some(number) = self.number(recording) else { return };
                 let recording = self.recordings.get_mut(&number).unwrap();
                 if recording.sealed {
@@ -181,31 +181,31 @@ impl World {
                 self.spool.seal(number, &recording.parts);
                 self.call(|outbox| outbox.sealed(&id(number)));
             }
-            Op::Release { recording } => {
+            Operation::Release { recording } => {
                 let Some(number) = self.number(recording) else { return };
                 self.recordings.get_mut(&number).unwrap().released = true;
                 let written = self.call(|outbox| outbox.released(&id(number), RecordingAbout::default()));
                 self.recordings.get_mut(&number).unwrap().release_is_written |= written.is_some();
             }
-            Op::Deliver { sink, reply } => drop(self.deliver(sink, reply)),
-            Op::Wait { seconds } => self.now += Duration::from_secs(seconds),
-            Op::TakeOut { deletes } => self.take_out(deletes),
-            Op::Evict { recording } => {
+            Operation::Deliver { sink, reply } => drop(self.deliver(sink, reply)),
+            Operation::Wait { seconds } => self.now += Duration::from_secs(seconds),
+            Operation::TakeOut { deletes } => self.take_out(deletes),
+            Operation::Evict { recording } => {
                 let Some(number) = self.number(recording) else { return };
                 let recording = self.recordings.get_mut(&number).unwrap();
                 recording.evicted |= recording.sealed;
                 self.call(|outbox| outbox.evict(&id(number), "no room").map(drop));
             }
-            Op::Crash { steps, at_start } => {
+            Operation::Crash { steps, at_start } => {
                 self.spool.disk.set_fault(Some(Fault::Crash(steps)));
                 self.at_start = at_start;
             }
-            Op::Error { steps } => {
+            Operation::Error { steps } => {
                 self.account_failed = true;
                 self.spool.disk.set_fault(Some(Fault::Error(steps)));
             }
-            Op::Begin => {}
-            Op::Kill => self.start(),
+            Operation::Begin => {}
+            Operation::Kill => self.start(),
         }
     }
 
@@ -230,8 +230,8 @@ impl World {
         self.call(|outbox| outbox.fragment(&id(number), super::world::TRACK, part, file, &facts));
     }
 
-    /// Whether there was something to deliver.
-    fn deliver(&mut self, index: usize, said: Said) -> bool {
+    /// Delivers one item. Returns whether there was one.
+    fn deliver(&mut self, index: usize, said: SinkAnswer) -> bool {
         let (name, now) = (sink(SINKS[index]), self.now);
         let Some(Next::Deliver(item)) = self.call(|outbox| Ok(outbox.next(&name, now))) else { return false };
         let number = (1..10).find(|number| id(*number).as_str() == item.recording()).unwrap();
@@ -240,10 +240,10 @@ impl World {
         let far = self.far.entry((index, number)).or_default();
         let reply = match said {
             _ if is_whole && matches!(item, Item::Fragment(_)) => Reply::TakesWhole,
-            Said::Retry => super::retry(3),
-            Said::Refused => super::refused(),
-            Said::Failed => Reply::Failed("no answer".into()),
-            Said::Acknowledged | Said::Unheard => {
+            SinkAnswer::Retry => super::retry(3),
+            SinkAnswer::Refused => super::refused(),
+            SinkAnswer::Failed => Reply::Failed("no answer".into()),
+            SinkAnswer::Acknowledged | SinkAnswer::LostAnswer => {
                 match &item {
                     Item::Fragment(delivery) => drop(far.files.insert((delivery.part, delivery.number))),
                     Item::Finish(_) => far.finished = true,
@@ -251,7 +251,7 @@ impl World {
                 super::acknowledged()
             }
         };
-        if said == Said::Unheard {
+        if said == SinkAnswer::LostAnswer {
             self.start();
             return true;
         }
@@ -265,12 +265,12 @@ impl World {
         true
     }
 
-    /// What a sink may be given.
+    /// Checks that a sink may be given this item.
     fn check(&self, index: usize, number: u32, item: &Item) {
         let recording = &self.recordings[&number];
-        let empty = Far::default();
+        let empty = FarEnd::default();
         let far = self.far.get(&(index, number)).unwrap_or(&empty);
-        assert!(!far.is_written, "{item:?} after the sink's last word");
+        assert!(!far.is_written, "{item:?} after the sink's last answer");
         assert!(self.spool.has(number), "{item:?} of a recording that is gone");
         match item {
             Item::Fragment(delivery) => {
@@ -298,7 +298,7 @@ impl World {
         });
     }
 
-    /// What may be gone, and what must not be forgotten.
+    /// Checks which recordings may be gone, and that nothing is forgotten.
     fn nothing_is_lost(&self) {
         for (number, recording) in self.recordings.iter().filter(|(number, _)| !self.spool.has(**number)) {
             let has_footage = recording.parts.iter().any(|last| *last > 0);
@@ -310,12 +310,12 @@ impl World {
         for (number, _) in self.recordings.iter().filter(|(_, recording)| recording.release_is_written) {
             assert!(!outbox.unreleased().contains(&id(*number)), "{number} was released before");
         }
-        let mut folded = Book::default();
-        outbox.book.entries().into_iter().for_each(|entry| folded.apply(entry));
-        assert_eq!(folded, outbox.book, "a journal written anew says the same");
+        let mut folded = JournalState::default();
+        outbox.state.entries().into_iter().for_each(|entry| folded.apply(entry));
+        assert_eq!(folded, outbox.state, "a rewritten journal adds up to the same state");
     }
 
-    /// When everything works again, everything arrives.
+    /// Checks that everything arrives once everything works again.
     fn ends_well(mut self) {
         self.spool.disk.set_fault(None);
         self.at_start = None;
@@ -326,7 +326,7 @@ impl World {
             self.call(|outbox| outbox.released(&id(number), RecordingAbout::default())).unwrap();
         }
         for (index, name) in SINKS.iter().enumerate() {
-            while self.deliver(index, Said::Acknowledged) {}
+            while self.deliver(index, SinkAnswer::Acknowledged) {}
             let now = self.now;
             assert_eq!(self.call(|outbox| Ok(outbox.next(&sink(name), now))), Some(Next::Idle));
         }
@@ -344,7 +344,7 @@ impl World {
                 assert_eq!(held.stage, Stage::Released);
                 assert!(held.sinks.iter().any(|debt| matches!(debt.state, super::DebtState::Refused { .. })));
             }
-            let is_told = fates.get(&id(*number)).map(|fate| fate.is_told());
+            let is_told = fates.get(&id(*number)).map(|fate| fate.is_explained());
             let is_explained = held.is_some() || is_told == Some(true);
             assert!(
                 is_explained || (is_told.is_none() && self.account_failed),
@@ -355,34 +355,34 @@ impl World {
     }
 }
 
-fn op() -> impl Strategy<Value = Op> {
+fn op() -> impl Strategy<Value = Operation> {
     let recording = || 0usize..9;
     let said = prop_oneof![
-        12 => Just(Said::Acknowledged),
-        2 => Just(Said::Retry),
-        1 => Just(Said::Refused),
-        2 => Just(Said::Failed),
-        1 => Just(Said::Unheard),
+        12 => Just(SinkAnswer::Acknowledged),
+        2 => Just(SinkAnswer::Retry),
+        1 => Just(SinkAnswer::Refused),
+        2 => Just(SinkAnswer::Failed),
+        1 => Just(SinkAnswer::LostAnswer),
     ];
     prop_oneof![
-        3 => Just(Op::Begin),
+        3 => Just(Operation::Begin),
         8 => (recording(), prop::bool::weighted(0.3))
-            .prop_map(|(recording, new_part)| Op::Grow { recording, new_part }),
-        3 => (recording(), 0u32..2).prop_map(|(recording, salvaged)| Op::Seal { recording, salvaged }),
-        3 => recording().prop_map(|recording| Op::Release { recording }),
-        20 => (0usize..2, said).prop_map(|(sink, reply)| Op::Deliver { sink, reply }),
-        4 => (0u64..400).prop_map(|seconds| Op::Wait { seconds }),
-        4 => any::<bool>().prop_map(|deletes| Op::TakeOut { deletes }),
-        1 => recording().prop_map(|recording| Op::Evict { recording }),
+            .prop_map(|(recording, new_part)| Operation::Grow { recording, new_part }),
+        3 => (recording(), 0u32..2).prop_map(|(recording, salvaged)| Operation::Seal { recording, salvaged }),
+        3 => recording().prop_map(|recording| Operation::Release { recording }),
+        20 => (0usize..2, said).prop_map(|(sink, reply)| Operation::Deliver { sink, reply }),
+        4 => (0u64..400).prop_map(|seconds| Operation::Wait { seconds }),
+        4 => any::<bool>().prop_map(|deletes| Operation::TakeOut { deletes }),
+        1 => recording().prop_map(|recording| Operation::Evict { recording }),
         3 => (0u32..20, prop::option::of(0u32..12))
-            .prop_map(|(steps, at_start)| Op::Crash { steps, at_start }),
-        2 => (0u32..20).prop_map(|steps| Op::Error { steps }),
-        1 => Just(Op::Kill),
+            .prop_map(|(steps, at_start)| Operation::Crash { steps, at_start }),
+        2 => (0u32..20).prop_map(|steps| Operation::Error { steps }),
+        1 => Just(Operation::Kill),
     ]
 }
 
 proptest! {
-    // Thousands a second.
+    // Thousands of cases run in a second.
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 10, ..ProptestConfig::default() })]
 
     #[test]

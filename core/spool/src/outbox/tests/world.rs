@@ -1,4 +1,4 @@
-//! A spool on a disk in memory, and the daemon's part in it.
+//! A spool on a disk in memory, and the calls that the daemon makes.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use deskreel_contract::RecordingAbout;
 use deskreel_model::manifest::{Cause, FileRef, Fragment, FrameCounts, Outcome, Part, PluginUse, Track};
 use deskreel_model::{MediaTime, PartNumber, RecordingId, SinkName, layout};
 
-use super::{FakeDisk, Finding, Outbox};
+use super::{FakeDisk, Outbox, StartupFinding};
 use crate::account::{Fate, fates, newest};
 use crate::fixture;
 
@@ -17,7 +17,7 @@ pub fn sink(name: &str) -> SinkName {
     name.into()
 }
 
-/// Sorts by its number.
+/// Makes an id that sorts by its number.
 pub fn id(number: u32) -> RecordingId {
     let name = format!("20261123T07100{number}Z-000000");
     serde_json::from_value(name.into()).unwrap()
@@ -31,7 +31,7 @@ pub fn file(number: u32) -> FileRef {
     FileRef { file: String::new(), size: 100, sha256: format!("{number:064x}") }
 }
 
-/// A recording's manifest: one part for each number of fragments.
+/// Makes a manifest. Each element of `fragments` is a part with that number of fragments.
 pub fn manifest(number: u32, fragments: &[u32], outcome: Option<Outcome>) -> Vec<u8> {
     let part = |(index, last): (usize, &u32)| {
         let plugin = PluginUse { plugin: "test".into(), version: "1.0.0".into() };
@@ -83,8 +83,8 @@ impl Spool {
         self.reopen(sinks).0
     }
 
-    /// Writes its journal anew as soon as it may.
-    pub fn reopen(&self, sinks: &[&str]) -> (Outbox, Vec<Finding>) {
+    /// Opens an outbox that rewrites its journal as soon as it may.
+    pub fn reopen(&self, sinks: &[&str]) -> (Outbox, Vec<StartupFinding>) {
         let sinks: Vec<SinkName> = sinks.iter().map(|name| sink(name)).collect();
         let disk = Box::new(self.disk.clone());
         let (mut outbox, findings) = Outbox::open_with(disk, Path::new(DIRECTORY), &sinks, 1).unwrap();
@@ -98,7 +98,7 @@ impl Spool {
         outbox.entered(&id(number)).unwrap();
     }
 
-    /// The folder is there, with its first manifest.
+    /// Creates the folder with its first manifest.
     pub fn publish(&self, number: u32) {
         self.write_manifest(number, &manifest(number, &[], None));
     }
@@ -109,7 +109,7 @@ impl Spool {
         }
     }
 
-    /// Part by part, the number of fragments; without any, nothing came of it.
+    /// Seals a recording with this number of fragments in each part; without any part, as abandoned.
     pub fn seal(&self, number: u32, fragments: &[u32]) {
         let outcome = if fragments.is_empty() { Outcome::Abandoned } else { Outcome::Finished };
         self.write_manifest(number, &manifest(number, fragments, Some(outcome)));

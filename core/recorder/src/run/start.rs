@@ -1,8 +1,9 @@
-//! How a recording comes to be, with a folder from the start or first without one.
+//! From a setup to a result: a recording, which has a folder from the start, or a standby, which has none at
+//! first.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
 use deskreel_model::worker::Job;
@@ -10,67 +11,81 @@ use deskreel_model::{Manifest, MediaTime, RecordingId};
 use deskreel_spool::RecordingDir;
 use tokio::sync::mpsc;
 
-use super::{Run, longest_wait};
+use super::part::PartEnd;
+use super::standby::Standby;
+use super::time::SleepWatch;
+use super::{RecordingRun, Settings};
 use crate::Error;
-use crate::choice::Choice;
-use crate::clocks::{Sleep, clocks, new_id};
+use crate::clocks::{clocks, new_id};
+use crate::control::Control;
+use crate::encoder_choice::EncoderChoice;
 use crate::ledger::Ledger;
-use crate::notice::{Finished, Notice};
+use crate::notice::{Notice, RecordingResult};
 use crate::pool::Pool;
 use crate::session::{Effect, State};
-use crate::setup::{Control, Setup};
-use crate::watchdog::Watchdog;
+use crate::setup::RecordingSetup;
 
-/// Records until it is told to stop or cannot go on. Whatever happens, what was recorded is sealed and playable;
-/// an error means that there is no recording at all.
+/// Records until a stop is asked for or it cannot go on. Whatever happens, the footage is sealed and
+/// playable; an error means that there is no recording at all.
 pub async fn record(
-    setup: Setup,
+    setup: RecordingSetup,
     pool: &mut Pool,
     control: &mut mpsc::Receiver<Control>,
     tell: impl FnMut(Notice),
-) -> Result<Finished, Error> {
-    // First of all, so that it loads while we prepare.
+) -> Result<RecordingResult, Error> {
+    // First of all, so that the worker loads while we prepare.
     pool.warm().await?;
     let recording = setup.recording.clone().unwrap_or_else(new_id);
     let folder = RecordingDir::create(&setup.directory, &recording)?;
     let path = folder.path().to_owned();
-    let (mut run, effects) = Run::new(setup, None, recording.clone(), pool, tell);
+    let (mut run, effects) = RecordingRun::new(setup, None, recording.clone(), pool, tell);
     run.begin(recording, folder, |_| {});
     run.through(effects, control).await;
     Ok(run.finished(path))
 }
 
-/// Captures and encodes into memory, `preroll` of it, until it is told to keep that: then it is a recording that began
-/// before, and goes on like any other. Nothing is on disk until then. `None` where it was stopped before.
+/// Captures and encodes into memory, holding the last `preroll`, until it is asked to keep that. From then on
+/// it is a recording that began earlier, and goes on like any other. Nothing is on disk until then. Returns
+/// `None` if it was stopped before.
 ///
 /// Whatever ends a worker meanwhile, another one takes its place, and what the first had in memory is lost.
 pub async fn stand_by(
-    setup: Setup,
+    setup: RecordingSetup,
     preroll: Duration,
     pool: &mut Pool,
     control: &mut mpsc::Receiver<Control>,
     tell: impl FnMut(Notice),
-) -> Result<Option<Finished>, Error> {
+) -> Result<Option<RecordingResult>, Error> {
     pool.warm().await?;
-    // It has no name of its own: a recording is named for its start.
-    let (mut run, effects) = Run::new(setup, Some(preroll), new_id(), pool, tell);
+    // This id is never used: a recording is named for its start.
+    let (mut run, effects) = RecordingRun::new(setup, Some(preroll), new_id(), pool, tell);
     run.through(effects, control).await;
-    match run.not_kept.take() {
-        Some(error) => Err(error),
-        None => Ok(run.ledger.folder().map(Path::to_owned).map(|folder| run.finished(folder))),
+    match std::mem::replace(&mut run.standby, Standby::Settled) {
+        Standby::Failed(error) => Err(error),
+        _ => Ok(run.ledger.folder().map(Path::to_owned).map(|folder| run.finished(folder))),
     }
 }
 
-impl<'a, T: FnMut(Notice)> Run<'a, T> {
+impl<'a, T: FnMut(Notice)> RecordingRun<'a, T> {
     fn new(
-        setup: Setup,
+        setup: RecordingSetup,
         standby: Option<Duration>,
         recording: RecordingId,
         pool: &'a mut Pool,
         tell: T,
     ) -> (Self, Vec<Effect>) {
-        let Setup {
-            pipeline, directory, job, max_duration, limits, agent, place, capture, why, rest, ..
+        let RecordingSetup {
+            pipeline,
+            directory,
+            job,
+            max_duration,
+            limits,
+            agent,
+            place,
+            capture,
+            why,
+            rest,
+            ..
         } = setup;
         let (_, anchor) = clocks(0);
         let tracks: Vec<String> = job.tracks.iter().map(|track| track.track.clone()).collect();
@@ -81,46 +96,37 @@ impl<'a, T: FnMut(Notice)> Run<'a, T> {
         if let Some(rest) = rest.filter(|_| standby.is_none()) {
             ledger.note(MediaTime::ZERO, rest.cause, rest.why);
         }
-        // Time begins with the first part.
+        // Media time begins with the first part.
         let preroll_ns = standby.map(|length| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
         let job = Job { origin_ns: 0, preroll_ns, ..job };
-        let mut choice = Choice::new(&job.tracks);
+        let mut choice = EncoderChoice::new(&job.tracks);
         let known = pool.recall(&job.tracks).is_some_and(|tried| choice.select(tried).is_ok());
         let (state, effects) = State::start(known, capture, standby.is_some(), cause);
-        let run = Run {
+        let tracks = job.tracks.clone();
+        let run = RecordingRun {
             state,
-            tracks: job.tracks.clone(),
+            settings: Settings { tracks, directory, limits, max_duration },
             choice,
             selection: None,
             ledger,
-            directory,
-            keeping: false,
-            look_back: Duration::ZERO,
-            not_kept: None,
-            watchdog: Watchdog::new(limits, longest_wait(&job), Instant::now()),
+            standby: Standby::Settled,
             job,
             pool,
             tell,
-            limits,
-            max_duration,
-            deadline: None,
-            worker: None,
+            part: None,
+            last_end: PartEnd::default(),
             wake: None,
-            in_part: None,
-            suspect: false,
-            ended_well: false,
-            stop_sent: false,
+            deadline: None,
             stopped_at: None,
-            asked: VecDeque::new(),
-            last_cause: None,
-            sleep: Sleep::new(),
-            has_slept: false,
+            unconfirmed: VecDeque::new(),
+            missing_because: None,
+            sleep: SleepWatch::new(),
             unsealed: None,
         };
         (run, effects)
     }
 
-    /// From its first effect to its last.
+    /// Runs from the first effect to the end.
     async fn through(&mut self, effects: Vec<Effect>, control: &mut mpsc::Receiver<Control>) {
         let capture = self.state.capture;
         if capture != CaptureMode::Live {
@@ -131,7 +137,7 @@ impl<'a, T: FnMut(Notice)> Run<'a, T> {
         self.run(control).await;
     }
 
-    /// It has a folder: it is a recording.
+    /// There is a folder, so there is a recording.
     pub(super) fn begin(
         &mut self,
         recording: RecordingId,
@@ -144,7 +150,7 @@ impl<'a, T: FnMut(Notice)> Run<'a, T> {
         (self.tell)(Notice::Began { recording, folder: path });
     }
 
-    fn finished(self, folder: PathBuf) -> Finished {
-        Finished { folder, manifest: self.ledger.manifest().clone(), unsealed: self.unsealed }
+    fn finished(self, folder: PathBuf) -> RecordingResult {
+        RecordingResult { folder, manifest: self.ledger.manifest().clone(), unsealed: self.unsealed }
     }
 }

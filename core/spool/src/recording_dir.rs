@@ -1,4 +1,4 @@
-//! A recording's folder, its owner, and the manifest in it.
+//! The folder of a recording, its owner, and the manifest in it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,17 +13,18 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::disk::{Disk, sync_parent};
 
-/// A recording that this process owns, until this is dropped or the process ends.
+/// A recording that this process owns until this value is dropped or the process ends.
 #[derive(Debug)]
 pub struct RecordingDir {
     path: PathBuf,
-    /// The open folder; closing it gives up the lock.
+    /// The open folder; closing it releases the lock.
     _lock: File,
 }
 
 impl RecordingDir {
-    /// Makes the folder for a new recording in `directory`, and owns it. It is on disk, and a recording, once
-    /// [`publish`](Self::publish) has returned; until then a crash leaves what recovery makes of the fragments.
+    /// Creates the folder of a new recording in `directory`, and owns it. The recording is safe on disk once
+    /// [`publish`](Self::publish) has returned. Before that, a crash leaves only what recovery makes of the
+    /// fragments.
     pub fn create(directory: &Path, recording: &RecordingId) -> Result<RecordingDir, Error> {
         let path = directory.join(recording.as_str());
         fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
@@ -31,7 +32,8 @@ impl RecordingDir {
             std::io::ErrorKind::AlreadyExists => Error::Exists { path: path.clone() },
             _ => Error::io("create", &path)(source),
         })?;
-        // A recovery that runs right now may have opened the empty folder; it leaves it alone and is done at once.
+        // A recovery that runs right now may have locked the empty folder; it leaves it alone and unlocks it
+        // at once.
         RecordingDir::lock(&path, FlockOperation::LockExclusive)
     }
 
@@ -41,7 +43,7 @@ impl RecordingDir {
         self.save(manifest)
     }
 
-    /// Takes a recording that nobody owns.
+    /// Takes ownership of a recording that nobody owns.
     pub fn open(path: &Path) -> Result<RecordingDir, Error> {
         RecordingDir::lock(path, FlockOperation::NonBlockingLockExclusive)
     }
@@ -76,7 +78,7 @@ impl RecordingDir {
     }
 }
 
-/// Reads a recording's manifest; needs no ownership.
+/// Reads a recording's manifest, without owning the recording.
 pub fn load(recording_dir: &Path) -> Result<Manifest, Error> {
     let path = recording_dir.join(layout::MANIFEST);
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
@@ -86,7 +88,7 @@ pub fn load(recording_dir: &Path) -> Result<Manifest, Error> {
 pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
     let path = path.to_owned();
     let wrong = |source| Error::Manifest { path: path.clone(), source };
-    // First of all: in a later schema, whatever else is there may have another shape.
+    // The schema is read first: in a later one, everything else may have another shape.
     let Schema { schema } = serde_json::from_slice(bytes).map_err(wrong)?;
     match schema {
         MANIFEST_SCHEMA => serde_json::from_slice(bytes).map_err(wrong),
@@ -99,7 +101,7 @@ struct Schema {
     schema: u32,
 }
 
-/// As the manifest has it: lower-case hexadecimal.
+/// The SHA-256 as in the manifest: lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

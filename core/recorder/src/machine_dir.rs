@@ -1,14 +1,16 @@
-//! The folder for what can be found out again, and what a worker's process is given to find there.
+//! The cache folder of this machine: what it holds can be found out again. And the environment that points
+//! worker processes to it.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Of GStreamer's own index of its plugins.
+/// Start and end of the names of GStreamer's plugin indexes.
 const INDEX: (&str, &str) = ("registry-", ".bin");
 
-/// `DESKREEL_CACHE`, else the user's cache folder. `None` where there is neither: a folder that others can write to
-/// will not do, since GStreamer loads what its index names.
+/// Returns and creates the cache folder: `DESKREEL_CACHE`, else `deskreel` in the user's cache folder. `None`
+/// if there is neither: a folder that others can write to will not do, since GStreamer loads what its index
+/// names.
 pub fn folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let of_user = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
@@ -16,17 +18,17 @@ pub fn folder() -> Option<PathBuf> {
     match fs::create_dir_all(&folder) {
         Ok(()) => Some(folder),
         Err(error) => {
-            tracing::debug!(folder = %folder.display(), %error, "no cache");
+            tracing::debug!(folder = %folder.display(), %error, "could not create the cache folder");
             None
         }
     }
 }
 
-/// For every worker of this process.
+/// Environment variables for every worker of this process.
 ///
-/// GStreamer's index remembers which encoders a driver had when the index was made, and is not made again for another
-/// driver or another GPU. So each machine, as it is now, has its own. CUDA is told to number GPUs by their place, and not
-/// by their speed, as everybody else does.
+/// GStreamer's index records which encoders a driver had when the index was made, and GStreamer does not
+/// remake it for another driver or GPU. So each state of the machine has an index of its own. CUDA is told to
+/// number GPUs by PCI address, as everything else does, and not by speed.
 pub(crate) fn worker_environment() -> Vec<(&'static str, OsString)> {
     let folder = folder().filter(|_| std::env::var_os("GST_REGISTRY").is_none());
     let index = folder.map(|folder| element_index(&folder, &machine()));
@@ -34,12 +36,13 @@ pub(crate) fn worker_environment() -> Vec<(&'static str, OsString)> {
     order.into_iter().chain(index.map(|file| ("GST_REGISTRY", file.into_os_string()))).collect()
 }
 
-/// Stands for this machine as it is now.
+/// Fingerprint of the machine in its present state.
 pub(crate) fn machine() -> String {
     deskreel_machine::fingerprint().id
 }
 
-/// Those of this machine as it once was are removed.
+/// Returns the index file for this state of the machine. If there is none yet, removes those of earlier
+/// states.
 fn element_index(folder: &Path, machine: &str) -> PathBuf {
     let file = folder.join(format!("{}{machine}{}", INDEX.0, INDEX.1));
     if !file.exists() {

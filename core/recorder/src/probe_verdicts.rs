@@ -1,8 +1,8 @@
-//! What probes have found out on this machine, kept so that a start need not wait for them again.
+//! ProbeVerdicts of probes on this machine, kept so that a start need not wait for them again.
 //!
-//! A verdict is kept under everything on which it depends, so that nothing here is ever compared: what differs has
-//! another key. Losing the file costs the probes once more; nothing else. Two processes may use it at a time: a
-//! change is made to what is on disk at that moment, under a lock.
+//! A verdict's key is a hash of everything that it depends on. So nothing is compared here: under other
+//! circumstances the key is another one. Losing the file only costs the probes once more. Two processes may
+//! use it at once: a change is applied to what is on disk at that moment, under a lock.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::ranking::Standing;
 
-/// In the cache folder.
+/// Names in the cache folder.
 const FILE: &str = "encoders.json";
 const LOCK: &str = "encoders.lock";
-/// What works is tried again after so many hours: a month.
+/// A candidate that works is tried again after this: a month.
 const WORKS_HOURS: i64 = 30 * 24;
-/// What was refused, after so many: its cure may be nothing that the key knows of.
+/// One that was refused is tried again after this: its cure may be something that the key does not cover.
 const REFUSED_HOURS: i64 = 24;
 /// Another process has the lock for milliseconds. One that hangs must not hold up a recording.
 const LOCK_TRIES: u32 = 20;
@@ -31,30 +31,36 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Everything on which a verdict depends, hashed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Key(String);
+pub(crate) struct VerdictKey(String);
 
-impl Key {
-    /// `machine` stands for the GPUs, their drivers and GStreamer; `plugins` for every library that the worker loads
-    /// beside it.
-    pub fn new(machine: &str, plugins: &str, track: &TrackJob, picture: &Picture, one: &Surveyed) -> Key {
+impl VerdictKey {
+    /// `machine` is the fingerprint of the GPUs, their drivers and GStreamer; `plugins` has the hashes of all
+    /// libraries that the worker loads.
+    pub fn new(
+        machine: &str,
+        plugins: &str,
+        track: &TrackJob,
+        picture: &Picture,
+        one: &Surveyed,
+    ) -> VerdictKey {
         let Surveyed { plugin, version, candidate, recipe, on_demand, .. } = one;
         let element = (&plugin.plugin, version, candidate, recipe, on_demand);
         let facts = (machine, plugins, element, track.encode.codec, picture);
-        Key(deskreel_spool::sha256_hex(serde_json::json!(facts).to_string().as_bytes()))
+        VerdictKey(deskreel_spool::sha256_hex(serde_json::json!(facts).to_string().as_bytes()))
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Verdict {
+pub(crate) struct ProbeVerdict {
     pub plugin: String,
     pub candidate: String,
-    /// For whoever reads the file.
+    /// For people who read the file.
     pub picture: Picture,
     pub result: Result<Proof, String>,
     pub at: Utc,
 }
 
-impl Verdict {
+impl ProbeVerdict {
     pub fn standing(&self) -> Standing {
         match &self.result {
             Ok(proof) => Standing::Works { proof: proof.clone(), at: self.at },
@@ -62,7 +68,7 @@ impl Verdict {
         }
     }
 
-    /// A clock that was set back makes no verdict younger than it is.
+    /// A verdict from the future, after the clock was set back, is not current.
     fn is_current(&self, now: Utc) -> bool {
         let limit = if self.result.is_ok() { WORKS_HOURS } else { REFUSED_HOURS };
         let hours = now.0.since(self.at.0).map_or(i64::MAX, |age| age.get_seconds() / 3600);
@@ -71,54 +77,57 @@ impl Verdict {
 }
 
 #[derive(Debug, Clone)]
-enum Change {
-    Found(Key, Verdict),
+enum VerdictChange {
+    Found(VerdictKey, ProbeVerdict),
     Struck { plugin: String, candidate: String },
     AllStruck,
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Verdicts {
+pub(crate) struct ProbeVerdicts {
     folder: Option<PathBuf>,
-    kept: BTreeMap<Key, Verdict>,
-    unsaved: Vec<Change>,
+    by_key: BTreeMap<VerdictKey, ProbeVerdict>,
+    unsaved: Vec<VerdictChange>,
 }
 
-impl Verdicts {
-    /// Those that are kept in this folder; without one they last as long as this process.
+impl ProbeVerdicts {
+    /// Reads the verdicts in this folder. Without one, verdicts last as long as this process.
     pub fn open(folder: Option<PathBuf>) -> Self {
-        let kept = folder.as_deref().map(read).unwrap_or_default();
-        Verdicts { folder, kept, unsaved: Vec::new() }
+        let by_key = folder.as_deref().map(read).unwrap_or_default();
+        ProbeVerdicts { folder, by_key, unsaved: Vec::new() }
     }
 
-    pub fn get(&self, key: &Key, now: Utc) -> Option<&Verdict> {
-        self.kept.get(key).filter(|verdict| verdict.is_current(now))
+    pub fn get(&self, key: &VerdictKey, now: Utc) -> Option<&ProbeVerdict> {
+        self.by_key.get(key).filter(|verdict| verdict.is_current(now))
     }
 
-    pub fn found(&mut self, key: Key, verdict: Verdict) {
-        self.change(Change::Found(key, verdict));
+    pub fn found(&mut self, key: VerdictKey, verdict: ProbeVerdict) {
+        self.change(VerdictChange::Found(key, verdict));
     }
 
-    /// It has failed in use, so whatever was found out about it before, on whatever pictures, is no longer known.
+    /// Forgets every verdict on a candidate that has failed in use, whatever the picture.
     pub fn strike(&mut self, plugin: &str, candidate: &str) {
-        self.change(Change::Struck { plugin: plugin.to_owned(), candidate: candidate.to_owned() });
+        self.change(VerdictChange::Struck { plugin: plugin.to_owned(), candidate: candidate.to_owned() });
     }
 
     pub fn strike_all(&mut self) {
-        self.change(Change::AllStruck);
+        self.change(VerdictChange::AllStruck);
     }
 
-    fn change(&mut self, change: Change) {
-        apply(&mut self.kept, &change);
+    fn change(&mut self, change: VerdictChange) {
+        apply(&mut self.by_key, &change);
         self.unsaved.push(change);
     }
 
-    /// Brings the changes to disk. Apart from the changes, so that no start waits for a disk.
+    /// Writes the changes to disk. Apart from `change`, so that no start waits for a disk.
     pub fn save(&mut self, now: Utc) {
         let Some(folder) = self.folder.clone().filter(|_| !self.unsaved.is_empty()) else { return };
         match self.write(&folder, now) {
             Ok(()) => self.unsaved.clear(),
-            Err(error) => tracing::warn!(%error, "what is known of the encoders was not saved"),
+            Err(error) => tracing::warn!(
+                error = error.with_causes(),
+                "could not save the encoder verdicts; they are found out again at the next start"
+            ),
         }
     }
 
@@ -133,30 +142,30 @@ impl Verdicts {
             }
             std::thread::sleep(LOCK_PAUSE);
         }
-        let mut kept = read(folder);
-        kept.retain(|_, verdict| verdict.is_current(now));
-        self.unsaved.iter().for_each(|change| apply(&mut kept, change));
-        let bytes = serde_json::to_vec_pretty(&kept).map_err(|error| failed(error.into()))?;
+        let mut by_key = read(folder);
+        by_key.retain(|_, verdict| verdict.is_current(now));
+        self.unsaved.iter().for_each(|change| apply(&mut by_key, change));
+        let bytes = serde_json::to_vec_pretty(&by_key).map_err(|error| failed(error.into()))?;
         deskreel_spool::write_atomic(&folder.join(FILE), &bytes)?;
-        self.kept = kept;
+        self.by_key = by_key;
         Ok(())
     }
 }
 
-fn apply(kept: &mut BTreeMap<Key, Verdict>, change: &Change) {
+fn apply(by_key: &mut BTreeMap<VerdictKey, ProbeVerdict>, change: &VerdictChange) {
     match change {
-        Change::Found(key, verdict) => {
-            kept.insert(key.clone(), verdict.clone());
+        VerdictChange::Found(key, verdict) => {
+            by_key.insert(key.clone(), verdict.clone());
         }
-        Change::Struck { plugin, candidate } => {
-            kept.retain(|_, verdict| (&verdict.plugin, &verdict.candidate) != (plugin, candidate));
+        VerdictChange::Struck { plugin, candidate } => {
+            by_key.retain(|_, verdict| (&verdict.plugin, &verdict.candidate) != (plugin, candidate));
         }
-        Change::AllStruck => kept.clear(),
+        VerdictChange::AllStruck => by_key.clear(),
     }
 }
 
-/// A file that is not there or cannot be read is as good as an empty one.
-fn read(folder: &Path) -> BTreeMap<Key, Verdict> {
+/// A missing or unreadable file counts as empty.
+fn read(folder: &Path) -> BTreeMap<VerdictKey, ProbeVerdict> {
     let bytes = std::fs::read(folder.join(FILE)).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
@@ -182,8 +191,8 @@ mod tests {
         TrackJob::new("video", source, Vec::new(), EncodeRequest::new(Codec::H264))
     }
 
-    fn key(candidate: &str) -> Key {
-        Key::new(
+    fn key(candidate: &str) -> VerdictKey {
+        VerdictKey::new(
             "machine",
             "plugins",
             &track(),
@@ -192,17 +201,17 @@ mod tests {
         )
     }
 
-    fn verdict(candidate: &str, result: Result<Proof, String>) -> Verdict {
+    fn verdict(candidate: &str, result: Result<Proof, String>) -> ProbeVerdict {
         let plugin = candidate.split('.').next().unwrap().to_owned();
-        Verdict { plugin, candidate: candidate.to_owned(), picture: picture(1920), result, at: at(0) }
+        ProbeVerdict { plugin, candidate: candidate.to_owned(), picture: picture(1920), result, at: at(0) }
     }
 
-    fn works(candidate: &str) -> (Key, Verdict) {
+    fn works(candidate: &str) -> (VerdictKey, ProbeVerdict) {
         (key(candidate), verdict(candidate, Ok(Proof::default())))
     }
 
-    fn open(folder: &tempfile::TempDir) -> Verdicts {
-        Verdicts::open(Some(folder.path().to_owned()))
+    fn open(folder: &tempfile::TempDir) -> ProbeVerdicts {
+        ProbeVerdicts::open(Some(folder.path().to_owned()))
     }
 
     #[test]
@@ -212,22 +221,22 @@ mod tests {
         let less_asked = Surveyed { on_demand: false, ..one.clone() };
         let h265 = TrackJob { encode: EncodeRequest::new(Codec::H265), ..track() };
         let keys = [
-            Key::new("machine", "plugins", &track(), &picture(1920), &one),
-            Key::new("other driver", "plugins", &track(), &picture(1920), &one),
-            Key::new("machine", "other library", &track(), &picture(1920), &one),
-            Key::new("machine", "plugins", &h265, &picture(1920), &one),
-            Key::new("machine", "plugins", &track(), &picture(1280), &one),
-            Key::new("machine", "plugins", &track(), &picture(1920), &other_recipe),
-            Key::new("machine", "plugins", &track(), &picture(1920), &less_asked),
+            VerdictKey::new("machine", "plugins", &track(), &picture(1920), &one),
+            VerdictKey::new("other driver", "plugins", &track(), &picture(1920), &one),
+            VerdictKey::new("machine", "other library", &track(), &picture(1920), &one),
+            VerdictKey::new("machine", "plugins", &h265, &picture(1920), &one),
+            VerdictKey::new("machine", "plugins", &track(), &picture(1280), &one),
+            VerdictKey::new("machine", "plugins", &track(), &picture(1920), &other_recipe),
+            VerdictKey::new("machine", "plugins", &track(), &picture(1920), &less_asked),
         ];
         let different: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(different.len(), keys.len());
-        assert_eq!(keys[0], Key::new("machine", "plugins", &track(), &picture(1920), &one));
+        assert_eq!(keys[0], VerdictKey::new("machine", "plugins", &track(), &picture(1920), &one));
     }
 
     #[test]
     fn what_works_is_tried_again_after_a_month_and_what_does_not_after_a_day() {
-        let mut verdicts = Verdicts::default();
+        let mut verdicts = ProbeVerdicts::default();
         verdicts.found(key("x264"), verdict("x264", Ok(Proof::default())));
         verdicts.found(key("nv.a"), verdict("nv.a", Err("green".to_owned())));
         let known = |hour: i64| {
@@ -237,7 +246,7 @@ mod tests {
         assert_eq!(known(25), [true, false]);
         assert_eq!(known(30 * 24 - 1), [true, false]);
         assert_eq!(known(30 * 24), [false, false]);
-        assert_eq!(known(-2), [false, false], "it was set back");
+        assert_eq!(known(-2), [false, false], "the clock was set back");
     }
 
     #[test]
@@ -285,7 +294,7 @@ mod tests {
     #[test]
     fn without_a_folder_verdicts_last_as_long_as_the_process() {
         let (x264, found) = works("x264");
-        let mut verdicts = Verdicts::open(None);
+        let mut verdicts = ProbeVerdicts::open(None);
         verdicts.found(x264.clone(), found);
         verdicts.save(at(0));
         assert!(verdicts.get(&x264, at(0)).is_some());

@@ -1,10 +1,10 @@
-//! One sink's tray in the outbox, in memory: what waits for it, and when to try again after a failure. Pure; a
-//! restart forgets it, tries at once and reads what waits from the manifests.
+//! One sink's backlog, in memory: the files that wait for it, and when to try again after a failure. Pure. A
+//! restart forgets it, tries at once, and reads the waiting files from the manifests.
 //!
-//! A failure holds the whole sink back, since mostly the far end is away: full jitter over 1 s, 2 s, 4 s and so on up
-//! to 5 min, and at least as long as the sink said. It also puts the recording behind all others that wait, and keeps
-//! it back for the same share of its own count of failures: so one that cannot be delivered costs the others a try
-//! now and then, and nothing else.
+//! A failure delays the whole sink, since mostly the far end is away: full jitter over 1 s, 2 s, 4 s and so
+//! on up to 5 min, and at least as long as the sink asked for. It also moves the recording after all others
+//! that wait, and delays it by the same share of a backoff that counts its own failures. So a recording that
+//! cannot be delivered costs the others a try now and then, and nothing else.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,83 +14,85 @@ use deskreel_model::{PartNumber, RecordingId};
 const BASE: Duration = Duration::from_secs(1);
 const CAP: Duration = Duration::from_secs(300);
 
-/// A header or a fragment. In the order of delivery: a header before its fragments, a part before the next.
+/// A header (number 0) or a fragment. Sorts in the order of delivery: a header before its fragments, a part
+/// before the next.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(super) struct FileKey {
     pub part: PartNumber,
     pub number: u32,
     pub track: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct FileFacts {
     pub sha256: String,
     pub size: u64,
 }
 
-pub(super) type Queue = BTreeMap<Key, Facts>;
+pub(super) type FileQueue = BTreeMap<FileKey, FileFacts>;
 
 #[derive(Default)]
-pub(super) struct Tray {
-    /// It has said that it takes no fragments.
+pub(super) struct SinkBacklog {
+    /// The sink has answered that it takes no fragments.
     pub takes_whole: bool,
-    /// What waits, in order. A sealed recording has none here until it is its turn.
-    pub queues: BTreeMap<RecordingId, Queue>,
-    /// In a row.
+    /// Files that wait, by recording. A sealed recording has an entry only once its turn has come.
+    pub queues: BTreeMap<RecordingId, FileQueue>,
+    /// Number of failures in a row.
     failures: u32,
     not_before: Option<Instant>,
-    stuck: BTreeMap<RecordingId, Stuck>,
-    /// Counts failures, to tell which was first.
+    stuck: BTreeMap<RecordingId, FailedRecording>,
+    /// Total number of failures, to put failed recordings in order.
     turn: u64,
-    pub counts: Counts,
+    pub counts: DeliveryCounts,
 }
 
-/// Since the outbox was opened.
+/// Counts since the outbox was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct DeliveryCounts {
     pub files: u64,
     pub bytes: u64,
     pub recordings: u64,
     pub refused: u64,
-    /// Calls that ended with `RetryAfter` or an error.
+    /// Number of calls that ended with `RetryAfter` or an error.
     pub failures: u64,
 }
 
 /// A recording whose last delivery failed.
-pub(super) struct Stuck {
+pub(super) struct FailedRecording {
     failures: u32,
     pub not_before: Instant,
     turn: u64,
     pub error: String,
 }
 
-impl Tray {
+impl SinkBacklog {
     pub fn waits_until(&self, now: Instant) -> Option<Instant> {
         self.not_before.filter(|until| *until > now)
     }
 
-    pub fn stuck(&self, recording: &RecordingId) -> Option<&Stuck> {
+    pub fn stuck(&self, recording: &RecordingId) -> Option<&FailedRecording> {
         self.stuck.get(recording)
     }
 
-    /// The newest error of a recording that has not succeeded since.
+    /// The newest error among recordings whose last delivery failed.
     pub fn last_error(&self) -> Option<&str> {
         self.stuck.values().max_by_key(|stuck| stuck.turn).map(|stuck| stuck.error.as_str())
     }
 
-    /// Oldest first; behind those, the ones that failed, the one first that has waited longest.
+    /// Sorts recordings: first those without a failure, oldest first; then those that failed, the longest
+    /// wait first.
     pub fn in_order(&self, mut oldest_first: Vec<RecordingId>) -> Vec<RecordingId> {
         oldest_first.sort_by_key(|recording| self.stuck.get(recording).map(|stuck| stuck.turn));
         oldest_first
     }
 
-    /// The far end answered.
+    /// A delivery succeeded, so the sink is reachable.
     pub fn succeeded(&mut self, recording: &RecordingId) {
         (self.failures, self.not_before) = (0, None);
         self.stuck.remove(recording);
     }
 
-    /// `floor` is what the sink asked for, `chance` in 0..1.
+    /// A delivery failed. `floor` is the pause that the sink asked for; `chance` is in 0..1.
     pub fn failed(
         &mut self,
         recording: &RecordingId,
@@ -101,11 +103,11 @@ impl Tray {
     ) {
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(now + delay(self.failures, floor, chance));
-        self.holds_back(recording, error, floor, now, chance);
+        self.delay_recording(recording, error, floor, now, chance);
     }
 
-    /// The recording failed, and not the sink.
-    pub fn holds_back(
+    /// Delays one recording, and not the sink.
+    pub fn delay_recording(
         &mut self,
         recording: &RecordingId,
         error: String,
@@ -117,7 +119,8 @@ impl Tray {
         self.counts.failures += 1;
         let failures = self.stuck.get(recording).map_or(0, |stuck| stuck.failures).saturating_add(1);
         let not_before = now + delay(failures, floor, chance);
-        self.stuck.insert(recording.clone(), Stuck { failures, not_before, turn: self.turn, error });
+        self.stuck
+            .insert(recording.clone(), FailedRecording { failures, not_before, turn: self.turn, error });
     }
 
     pub fn forget(&mut self, recording: &RecordingId) {
@@ -131,11 +134,11 @@ fn delay(failures: u32, floor: Duration, chance: f64) -> Duration {
     doubled.min(CAP).mul_f64(chance.clamp(0.0, 1.0)).max(floor)
 }
 
-/// SplitMix64: jitter need not be hard to guess, only different on each PC.
-pub(super) struct Chance(pub u64);
+/// Random numbers by SplitMix64: jitter need not be hard to guess, only different on each PC.
+pub(super) struct Jitter(pub u64);
 
-impl Chance {
-    /// In 0..1.
+impl Jitter {
+    /// Returns a number in 0..1.
     pub fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -149,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn back_off_doubles_from_a_second_to_five_minutes_and_never_goes_below_what_was_asked() {
+    fn backoff_doubles_from_a_second_to_five_minutes_and_never_goes_below_what_was_asked() {
         let seconds =
             |failures, floor, chance| delay(failures, Duration::from_secs(floor), chance).as_secs_f64();
         let most: Vec<f64> = (1..=11).map(|failures| seconds(failures, 0, 1.0)).collect();
@@ -162,7 +165,7 @@ mod tests {
 
     #[test]
     fn chance_is_spread_over_the_whole_range() {
-        let mut chance = Chance(7);
+        let mut chance = Jitter(7);
         let mut tenths = [0; 10];
         (0..10_000).for_each(|_| tenths[(chance.next() * 10.0) as usize] += 1);
         assert!(tenths.iter().all(|count| (850..1150).contains(count)), "{tenths:?}");

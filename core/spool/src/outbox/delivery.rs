@@ -1,23 +1,23 @@
-//! What a sink gets next, and what its answer means.
+//! What is delivered to a sink next, and what its reply means.
 
 use std::time::{Duration, Instant};
 
 use deskreel_contract::{Answer, FinishedRecording, FragmentDelivery};
 use deskreel_model::{PartNumber, RecordingId, SinkName, layout};
 
-use super::book::{End, Entry, Held};
-use super::tray::{Facts, Key};
+use super::journal_state::{DeliveryEnd, JournalEntry, SpooledRecording};
+use super::sink_backlog::{FileFacts, FileKey};
 use super::{Outbox, queue, sealed_manifest};
 use crate::Error;
-use crate::account::What;
-use crate::files::Durable;
+use crate::account::AccountEvent;
+use crate::files::Durability;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     Deliver(Item),
-    /// Something waits, and this is when to ask again, unless something new comes.
+    /// Something waits. Ask again at this time, or when something new comes.
     WaitUntil(Instant),
-    /// Nothing, until something new comes.
+    /// Nothing waits, until something new comes.
     Idle,
 }
 
@@ -30,9 +30,9 @@ pub enum Item {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     Answered(Answer),
-    /// It takes no fragments, only whole recordings.
+    /// The sink takes no fragments, only whole recordings.
     TakesWhole,
-    /// It could not answer.
+    /// The sink could not answer, for this reason.
     Failed(String),
 }
 
@@ -47,28 +47,29 @@ impl Item {
 }
 
 impl Outbox {
-    /// What to deliver to a sink now. It stays the next one until it has been [`answered`](Self::answered).
+    /// Returns what to deliver to a sink now. It stays the next item until it has been
+    /// [`answered`](Self::answered).
     pub fn next(&mut self, sink: &SinkName, now: Instant) -> Next {
         let owed: Vec<RecordingId> = self.owed(sink);
-        let Some(tray) = self.trays.get(sink).filter(|_| !owed.is_empty()) else { return Next::Idle };
-        if let Some(until) = tray.waits_until(now) {
+        let Some(backlog) = self.backlogs.get(sink).filter(|_| !owed.is_empty()) else { return Next::Idle };
+        if let Some(until) = backlog.waits_until(now) {
             return Next::WaitUntil(until);
         }
         let mut until: Option<Instant> = None;
-        for recording in tray.in_order(owed) {
+        for recording in backlog.in_order(owed) {
             if self.held_back(sink, &recording, now).is_none()
                 && let Some(item) = self.item(sink, &recording, now)
             {
                 return Next::Deliver(item);
             }
-            // Asked again: reading its manifest may have failed just now.
+            // Looked up again, since reading its manifest may have failed just now.
             until = until.into_iter().chain(self.held_back(sink, &recording, now)).min();
         }
         until.map_or(Next::Idle, Next::WaitUntil)
     }
 
-    /// What the sink said to an item. An error means that it could not be written down: the same item is next again,
-    /// after a pause.
+    /// Takes the sink's reply to an item. An error means that it could not be written down: the same item is
+    /// next again, after a pause.
     pub fn answered(
         &mut self,
         sink: &SinkName,
@@ -76,27 +77,27 @@ impl Outbox {
         reply: Reply,
         now: Instant,
     ) -> Result<(), Error> {
-        let known = self.book.recordings.keys().find(|id| id.as_str() == item.recording()).cloned();
-        // Else it has been dropped meanwhile, or its sink has.
-        let (Some(recording), true) = (known, self.trays.contains_key(sink)) else { return Ok(()) };
+        let known = self.state.recordings.keys().find(|id| id.as_str() == item.recording()).cloned();
+        // Otherwise the recording or the sink has been removed meanwhile.
+        let (Some(recording), true) = (known, self.backlogs.contains_key(sink)) else { return Ok(()) };
         match (reply, item) {
             (Reply::Answered(Answer::Acknowledged { .. }), Item::Fragment(delivery)) => {
                 self.has_fragment(sink, &recording, delivery, now)
             }
             (Reply::Answered(Answer::Acknowledged { place }), Item::Finish(_)) => {
-                self.ends(sink, recording, End::Delivered { place }, now)
+                self.ends(sink, recording, DeliveryEnd::Delivered { place }, now)
             }
             (Reply::Answered(Answer::Refused { reason }), _) => {
-                self.ends(sink, recording, End::Refused { reason }, now)
+                self.ends(sink, recording, DeliveryEnd::Refused { reason }, now)
             }
             (Reply::Answered(Answer::RetryAfter { seconds, reason }), _) => {
                 self.failed(sink, &recording, reason, Duration::from_secs(seconds.into()), now);
                 Ok(())
             }
             (Reply::TakesWhole, Item::Fragment(_)) => {
-                if let Some(tray) = self.trays.get_mut(sink) {
-                    tray.takes_whole = true;
-                    tray.queues.clear();
+                if let Some(backlog) = self.backlogs.get_mut(sink) {
+                    backlog.takes_whole = true;
+                    backlog.queues.clear();
                 }
                 Ok(())
             }
@@ -112,49 +113,52 @@ impl Outbox {
         }
     }
 
-    /// Oldest first.
+    /// Recordings that are owed to a sink, oldest first.
     fn owed(&self, sink: &SinkName) -> Vec<RecordingId> {
-        let is_owed = |id: &RecordingId, held: &Held| held.owes(sink) && !self.leaving.contains(id);
-        let held = self.book.recordings.iter().filter(|(id, held)| is_owed(id, held));
-        held.map(|(recording, _)| recording.clone()).collect()
+        let is_owed =
+            |id: &RecordingId, spooled: &SpooledRecording| spooled.owes(sink) && !self.leaving.contains(id);
+        let spooled = self.state.recordings.iter().filter(|(id, spooled)| is_owed(id, spooled));
+        spooled.map(|(recording, _)| recording.clone()).collect()
     }
 
     fn held_back(&self, sink: &SinkName, recording: &RecordingId, now: Instant) -> Option<Instant> {
-        let stuck = self.trays.get(sink)?.stuck(recording)?;
+        let stuck = self.backlogs.get(sink)?.stuck(recording)?;
         Some(stuck.not_before).filter(|until| *until > now)
     }
 
     fn item(&mut self, sink: &SinkName, recording: &RecordingId, now: Instant) -> Option<Item> {
-        let held = self.book.recordings.get(recording)?;
-        let tray = self.trays.get_mut(sink)?;
-        let got = held.sinks.get(sink);
+        let spooled = self.state.recordings.get(recording)?;
+        let backlog = self.backlogs.get_mut(sink)?;
+        let progress = spooled.sinks.get(sink);
         let folder = self.directory.join(recording.as_str());
-        if !tray.takes_whole {
-            if held.sealed.is_some() && !tray.queues.contains_key(recording) {
+        if !backlog.takes_whole {
+            if spooled.sealed.is_some() && !backlog.queues.contains_key(recording) {
                 match sealed_manifest(&*self.files, &self.directory, recording) {
                     Ok((manifest, _)) => {
-                        // One list in memory is enough; a recording of hours names ten thousand files.
-                        let recordings = &self.book.recordings;
-                        let is_sealed =
-                            |id: &RecordingId| recordings.get(id).is_some_and(|held| held.sealed.is_some());
-                        tray.queues.retain(|id, queue| queue.is_empty() || !is_sealed(id));
-                        tray.queues.insert(recording.clone(), queue(&manifest, got));
+                        // Only one sealed recording's files are in memory: one of hours names ten thousand.
+                        let recordings = &self.state.recordings;
+                        let is_sealed = |id: &RecordingId| {
+                            recordings.get(id).is_some_and(|spooled| spooled.sealed.is_some())
+                        };
+                        backlog.queues.retain(|id, queue| queue.is_empty() || !is_sealed(id));
+                        backlog.queues.insert(recording.clone(), queue(&manifest, progress));
                     }
                     Err(error) => {
                         let chance = self.chance.next();
-                        tray.holds_back(recording, with_source(&error), Duration::ZERO, now, chance);
+                        backlog.delay_recording(recording, with_source(&error), Duration::ZERO, now, chance);
                         return None;
                     }
                 }
             }
-            if let Some(queue) = tray.queues.get(recording).filter(|queue| !queue.is_empty()) {
-                let has_header = |key: &Key| got.is_some_and(|got| got.has(&key.track, key.part, 0));
+            if let Some(queue) = backlog.queues.get(recording).filter(|queue| !queue.is_empty()) {
+                let has_header =
+                    |key: &FileKey| progress.is_some_and(|progress| progress.has(&key.track, key.part, 0));
                 let (key, facts) = queue.iter().find(|(key, _)| key.number == 0 || has_header(key))?;
                 return Some(Item::Fragment(delivery(&folder, recording, key, facts)));
             }
         }
-        held.sealed?;
-        let about = held.released.clone()?;
+        spooled.sealed?;
+        let about = spooled.released.clone()?;
         Some(Item::Finish(FinishedRecording { id: recording.to_string(), directory: folder, about }))
     }
 
@@ -167,9 +171,9 @@ impl Outbox {
     ) -> Result<(), Error> {
         let FragmentDelivery { track, part, number, size, .. } = delivery;
         let (part, track) = (PartNumber(*part), track.clone());
-        let key = Key { part, number: *number, track: track.clone() };
+        let key = FileKey { part, number: *number, track: track.clone() };
         let (numbers, bytes) = ((*number, *number), *size);
-        let entry = Entry::Acknowledged {
+        let entry = JournalEntry::Acknowledged {
             recording: recording.clone(),
             sink: sink.clone(),
             track,
@@ -177,45 +181,51 @@ impl Outbox {
             numbers,
             bytes,
         };
-        self.written(sink, recording, entry, Durable::Later, now)?;
-        let Some(tray) = self.trays.get_mut(sink) else { return Ok(()) };
-        tray.queues.get_mut(recording).map(|queue| queue.remove(&key));
-        tray.succeeded(recording);
-        tray.counts.files += 1;
-        tray.counts.bytes += bytes;
+        self.written(sink, recording, entry, Durability::Later, now)?;
+        let Some(backlog) = self.backlogs.get_mut(sink) else { return Ok(()) };
+        backlog.queues.get_mut(recording).map(|queue| queue.remove(&key));
+        backlog.succeeded(recording);
+        backlog.counts.files += 1;
+        backlog.counts.bytes += bytes;
         Ok(())
     }
 
-    /// The sink's last word on a recording.
-    fn ends(&mut self, sink: &SinkName, recording: RecordingId, end: End, now: Instant) -> Result<(), Error> {
-        let is_refused = matches!(end, End::Refused { .. });
+    /// The sink has delivered or refused a recording for good.
+    fn ends(
+        &mut self,
+        sink: &SinkName,
+        recording: RecordingId,
+        end: DeliveryEnd,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let is_refused = matches!(end, DeliveryEnd::Refused { .. });
         let what = match end.clone() {
-            End::Delivered { place } => What::Delivered { sink: sink.clone(), place },
-            End::Refused { reason } => What::Refused { sink: sink.clone(), reason },
+            DeliveryEnd::Delivered { place } => AccountEvent::Delivered { sink: sink.clone(), place },
+            DeliveryEnd::Refused { reason } => AccountEvent::Refused { sink: sink.clone(), reason },
         };
-        self.account.tell(&*self.files, &recording, what, Durable::Now);
+        self.account.write(&*self.files, &recording, what, Durability::Now);
         let entry = end.entry(recording.clone(), sink.clone());
-        self.written(sink, &recording, entry, Durable::Now, now)?;
-        let Some(tray) = self.trays.get_mut(sink) else { return Ok(()) };
-        tray.succeeded(&recording);
-        tray.forget(&recording);
-        let counted = if is_refused { &mut tray.counts.refused } else { &mut tray.counts.recordings };
+        self.written(sink, &recording, entry, Durability::Now, now)?;
+        let Some(backlog) = self.backlogs.get_mut(sink) else { return Ok(()) };
+        backlog.succeeded(&recording);
+        backlog.forget(&recording);
+        let counted = if is_refused { &mut backlog.counts.refused } else { &mut backlog.counts.recordings };
         *counted += 1;
         Ok(())
     }
 
-    /// Delivering again at once what cannot be written down would go round and round.
+    /// Writes an entry. If that fails, counts it as a failed delivery: delivering again at once would loop.
     fn written(
         &mut self,
         sink: &SinkName,
         recording: &RecordingId,
-        entry: Entry,
-        durable: Durable,
+        entry: JournalEntry,
+        durable: Durability,
         now: Instant,
     ) -> Result<(), Error> {
         let written = self.write(vec![entry], durable);
         if let Err(error) = &written {
-            let error = format!("its answer cannot be written down: {}", with_source(error));
+            let error = format!("could not write down the sink's answer: {}", with_source(error));
             self.failed(sink, recording, error, Duration::ZERO, now);
         }
         written
@@ -230,14 +240,19 @@ impl Outbox {
         now: Instant,
     ) {
         let chance = self.chance.next();
-        if let Some(tray) = self.trays.get_mut(sink) {
-            tray.failed(recording, error, floor, now, chance);
+        if let Some(backlog) = self.backlogs.get_mut(sink) {
+            backlog.failed(recording, error, floor, now, chance);
         }
     }
 }
 
-fn delivery(folder: &std::path::Path, recording: &RecordingId, key: &Key, facts: &Facts) -> FragmentDelivery {
-    let Key { part, number, track } = key;
+fn delivery(
+    folder: &std::path::Path,
+    recording: &RecordingId,
+    key: &FileKey,
+    facts: &FileFacts,
+) -> FragmentDelivery {
+    let FileKey { part, number, track } = key;
     let file = match number {
         0 => layout::init_file(track, *part),
         number => layout::fragment_file(track, *part, *number),

@@ -1,15 +1,15 @@
-//! Where a track's footage is not continuous.
+//! Jumps: places at which a track's footage is not continuous.
 
 use deskreel_fmp4::ticks;
 use deskreel_model::manifest::{Fragment, Gap, Part, Track};
 use deskreel_model::{MediaTime, PartNumber};
 
-/// A stretch between two fragments that neither covers.
+/// A stretch between two fragments that neither of them covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Jump {
     pub from: MediaTime,
     pub to: MediaTime,
-    /// The part and the number of the fragment behind it.
+    /// Part and number of the fragment after it.
     pub part: PartNumber,
     pub fragment: u32,
 }
@@ -20,7 +20,7 @@ impl Jump {
     }
 }
 
-/// Every jump of a track, in the order of time. The footage's start is none: it begins when the first frame comes.
+/// Every jump of a track, in the order of time. The start is not a jump: footage begins with the first frame.
 pub fn jumps(track: &Track) -> Vec<Jump> {
     let fragments: Vec<(&Part, &Fragment)> = track
         .parts
@@ -37,12 +37,12 @@ pub fn jumps(track: &Track) -> Vec<Jump> {
     fragments.windows(2).filter_map(jump).collect()
 }
 
-/// Whether nothing covers the time from one fragment's end to the next one's start.
+/// Whether there is uncovered time between one fragment's end and the next one's start.
 pub fn is_jump(end: MediaTime, start: MediaTime) -> bool {
     start > end && !meets(end, start)
 }
 
-/// Both times are the same to one tick, which is as exact as the files are.
+/// Whether two times are the same to one tick, which is the precision of the files.
 pub(crate) fn meets(one: MediaTime, other: MediaTime) -> bool {
     ticks(one.0).abs_diff(ticks(other.0)) <= 1
 }

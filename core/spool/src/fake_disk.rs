@@ -1,6 +1,7 @@
-//! A file system in memory that forgets at a crash what was not synced, tears what was being written, and can fail at
-//! every step. Names are kept in the order in which they changed, as a journaling file system does; what is in a file
-//! that was not synced is there up to a random byte, with zeros or nothing behind it.
+//! A file system in memory. At a crash it forgets what was not synced and tears what was being written, and
+//! it can fail at every step. Changes of names survive in the order in which they were made, as on a
+//! journaling file system. A file that was not synced survives up to a random byte, with zeros or nothing
+//! after it.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::Error;
-use crate::files::{Durable, Files};
+use crate::files::{Durability, Files};
 
 #[derive(Clone, Default)]
 pub struct FakeDisk(Arc<Mutex<Inner>>);
@@ -16,17 +17,18 @@ pub struct FakeDisk(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     contents: Vec<Content>,
-    /// As the process sees them.
+    /// The names that the process sees.
     names: Names,
-    /// As they are after a crash, and what is not among them yet.
+    /// The names that are certain to survive a crash.
     synced: Names,
+    /// Changes that are not in `synced` yet.
     unsynced: Vec<NameChange>,
     fault: Option<Fault>,
     is_down: bool,
     chance: u64,
 }
 
-/// Files only: a folder is there when a file is in it.
+/// Files only: a folder exists when there is a file in it.
 type Names = BTreeMap<PathBuf, usize>;
 
 struct Content {
@@ -41,7 +43,7 @@ enum NameChange {
     Removed(PathBuf),
 }
 
-/// After so many steps.
+/// A failure after this many steps.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// The machine goes down.
@@ -51,7 +53,7 @@ pub enum Fault {
 }
 
 impl FakeDisk {
-    /// Of what is left after a crash.
+    /// Sets the seed for what survives a crash.
     pub fn seed(&self, seed: u64) {
         self.inner().chance = seed;
     }
@@ -64,7 +66,7 @@ impl FakeDisk {
         self.inner().is_down
     }
 
-    /// After a power loss.
+    /// Starts again after a power loss.
     pub fn reboot(&self) {
         let mut inner = self.inner();
         let inner = &mut *inner;
@@ -85,7 +87,7 @@ impl FakeDisk {
         (inner.is_down, inner.fault) = (false, None);
     }
 
-    /// Somebody else's file, synced.
+    /// Puts a synced file there that another program has written.
     pub fn put(&self, path: &Path, bytes: &[u8]) {
         let mut inner = self.inner();
         let inner = &mut *inner;
@@ -209,13 +211,13 @@ impl Files for FakeDisk {
         false
     }
 
-    fn append(&self, path: &Path, bytes: &[u8], durable: Durable) -> Result<(), Error> {
+    fn append(&self, path: &Path, bytes: &[u8], durable: Durability) -> Result<(), Error> {
         let mut inner = self.inner();
         let inner = &mut *inner;
         let known = inner.names.get(path).copied();
         let at = known.map_or_else(|| inner.make(path), Ok)?;
         inner.write(path, at, bytes)?;
-        if durable == Durable::Now {
+        if durable == Durability::Now {
             inner.sync(path, at)?;
         }
         if known.is_none() {

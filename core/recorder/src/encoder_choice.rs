@@ -1,13 +1,13 @@
-//! The encoders that a recording uses, and what it goes on with when one of them fails. Pure.
+//! The encoders that a recording uses, and those that it goes on with when one fails. Pure.
 
 use deskreel_model::manifest::Refusal;
 use deskreel_model::worker::TrackJob;
 use deskreel_model::{Failure, Fault};
 
-use crate::ranking::{Standing, Tried, rank};
+use crate::ranking::{KnownCandidate, Standing, rank};
 
 #[derive(Debug, Default)]
-pub(crate) struct Choice {
+pub(crate) struct EncoderChoice {
     tracks: Vec<TrackChoice>,
 }
 
@@ -15,46 +15,47 @@ pub(crate) struct Choice {
 struct TrackChoice {
     track: String,
     /// In the order of preference.
-    tried: Vec<Tried>,
-    /// Plugin and candidate that encode now.
+    candidates: Vec<KnownCandidate>,
+    /// Plugin and candidate in use now.
     in_use: Option<(String, String)>,
-    /// What has failed in this recording; none of it is used again while another one works.
+    /// Candidates that have failed in this recording. None of them is used again while another one works.
     failed: Vec<Refusal>,
 }
 
-impl Choice {
+impl EncoderChoice {
     pub fn new(tracks: &[TrackJob]) -> Self {
         let track = |job: &TrackJob| TrackChoice {
             track: job.track.clone(),
-            tried: Vec::new(),
+            candidates: Vec::new(),
             in_use: None,
             failed: Vec::new(),
         };
-        Choice { tracks: tracks.iter().map(track).collect() }
+        EncoderChoice { tracks: tracks.iter().map(track).collect() }
     }
 
-    /// An error where no encoder works on some track.
-    pub fn select(&mut self, tried: Vec<Vec<Tried>>) -> Result<(), Failure> {
+    /// Fails if no encoder works for some track.
+    pub fn select(&mut self, tried: Vec<Vec<KnownCandidate>>) -> Result<(), Failure> {
         for (track, tried) in self.tracks.iter_mut().zip(tried) {
-            if !tried.iter().any(Tried::works) {
+            if !tried.iter().any(KnownCandidate::works) {
                 return Err(none_works(&track.track, &tried));
             }
-            track.tried = tried;
+            track.candidates = tried;
         }
         Ok(())
     }
 
-    /// Tells the tracks of a job what to encode with.
+    /// Fills in the encoders of a job's tracks.
     pub fn fill(&mut self, jobs: &mut [TrackJob]) {
         for job in jobs {
             let Some(track) = self.tracks.iter_mut().find(|track| track.track == job.track) else { continue };
-            (job.ranking, job.refused) = rank(&track.tried);
+            (job.ranking, job.refused) = rank(&track.candidates);
             track.in_use =
                 job.ranking.first().map(|first| (first.plugin.plugin.clone(), first.candidate.clone()));
         }
     }
 
-    /// What a worker needs that takes over where this one's encoders die.
+    /// The tracks for a worker that takes over when this one's encoders die: without the best candidate of
+    /// each.
     pub fn fallback(&self, jobs: &[TrackJob]) -> Vec<TrackJob> {
         let next = |job: &TrackJob| TrackJob {
             ranking: job.ranking.iter().skip(1).cloned().collect(),
@@ -63,14 +64,15 @@ impl Choice {
         jobs.iter().map(next).filter(|job| !job.ranking.is_empty()).collect()
     }
 
-    /// A part was opened with this one.
+    /// A part was opened with this candidate.
     pub fn uses(&mut self, track: &str, plugin: &str, candidate: &str) {
         if let Some(track) = self.tracks.iter_mut().find(|known| known.track == track) {
             track.in_use = Some((plugin.to_owned(), candidate.to_owned()));
         }
     }
 
-    /// The worker died or was killed, and one of its encoders may be why. Gives those.
+    /// The worker died or was killed, and one of its encoders may be why. Counts all of them as failed and
+    /// returns them: plugin and candidate.
     pub fn worker_died(&mut self, reason: &str) -> Vec<(String, String)> {
         let in_use = |track: &TrackChoice| {
             let (plugin, candidate) = track.in_use.clone()?;
@@ -83,14 +85,14 @@ impl Choice {
         suspects.into_iter().map(|(_, plugin, candidate)| (plugin, candidate)).collect()
     }
 
-    /// It is not used again while another one is left; the last one stays.
+    /// Refuses a candidate while another one works; the last one stays.
     pub fn encoder_failed(&mut self, track: &str, plugin: &str, candidate: &str, reason: &str) {
         let Some(track) = self.tracks.iter_mut().find(|known| known.track == track) else { return };
-        if track.tried.iter().filter(|one| one.works()).count() < 2 {
+        if track.candidates.iter().filter(|one| one.works()).count() < 2 {
             return;
         }
         let reason = format!("failed in this recording: {reason}");
-        let failed = track.tried.iter_mut().find(|one| one.is(plugin, candidate) && one.works());
+        let failed = track.candidates.iter_mut().find(|one| one.is(plugin, candidate) && one.works());
         if let Some(failed) = failed {
             failed.standing = Standing::Refused { reason: reason.clone(), at: None };
             let (plugin, candidate) = (plugin.to_owned(), Some(candidate.to_owned()));
@@ -98,7 +100,7 @@ impl Choice {
         }
     }
 
-    /// What must not be selected again, with its track.
+    /// Candidates that must not be selected again, each with its track.
     pub fn barred(&self) -> Vec<(String, Refusal)> {
         let of_track = |track: &TrackChoice| {
             let name = track.track.clone();
@@ -108,8 +110,8 @@ impl Choice {
     }
 }
 
-/// Says of each candidate why not.
-fn none_works(track: &str, tried: &[Tried]) -> Failure {
+/// The failure, with a reason for each candidate.
+fn none_works(track: &str, tried: &[KnownCandidate]) -> Failure {
     let reasons = rank(tried).1.into_iter().map(|Refusal { plugin, candidate, reason }| match candidate {
         Some(candidate) => format!("{plugin} ({candidate}): {reason}"),
         None => format!("{plugin}: {reason}"),
@@ -134,20 +136,20 @@ mod tests {
         vec![TrackJob::new("video", source, Vec::new(), EncodeRequest::new(Codec::H264))]
     }
 
-    fn choice(text: &str) -> Choice {
-        let mut choice = Choice::new(&jobs());
+    fn choice(text: &str) -> EncoderChoice {
+        let mut choice = EncoderChoice::new(&jobs());
         choice.select(vec![list(text)]).unwrap();
         choice
     }
 
-    fn ranking(choice: &mut Choice) -> Vec<String> {
+    fn ranking(choice: &mut EncoderChoice) -> Vec<String> {
         let mut jobs = jobs();
         choice.fill(&mut jobs);
         jobs.remove(0).ranking.into_iter().map(|ranked| ranked.candidate).collect()
     }
 
     #[test]
-    fn when_a_worker_dies_the_next_part_does_without_the_encoder_that_it_used() {
+    fn when_a_worker_dies_the_next_part_uses_another_encoder() {
         let mut choice = choice("nv.a:works x264:works");
         assert_eq!(ranking(&mut choice), ["nv.a", "x264"]);
         choice.worker_died("ended by signal 11");
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoder_that_took_over_is_the_one_that_a_death_is_laid_to() {
+    fn a_death_is_blamed_on_the_encoder_that_took_over() {
         let mut choice = choice("nv.a:works x264:works openh264:works");
         ranking(&mut choice);
         choice.encoder_failed("video", "nv", "nv.a", "out of memory");
@@ -171,7 +173,7 @@ mod tests {
     fn the_last_encoder_is_kept_whatever_happens() {
         let mut choice = choice("nv.a:green x264:works");
         ranking(&mut choice);
-        assert_eq!(choice.worker_died("ended by signal 9").len(), 1, "its verdict goes all the same");
+        assert_eq!(choice.worker_died("ended by signal 9").len(), 1, "its verdict is forgotten all the same");
         assert_eq!(ranking(&mut choice), ["x264"]);
         assert!(choice.barred().is_empty());
     }
@@ -186,8 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn where_none_works_every_reason_is_told() {
-        let mut choice = Choice::new(&jobs());
+    fn if_none_works_every_reason_is_given() {
+        let mut choice = EncoderChoice::new(&jobs());
         let failure = choice.select(vec![list("nv.a:green x264:absent")]).unwrap_err();
         assert_eq!(
             failure.message,
