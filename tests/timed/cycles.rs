@@ -1,7 +1,7 @@
 //! One supervisor starts and stops many recordings at random phases, also before the first frame. None hangs, none
 //! leaves a file that cannot be played, and the supervisor does not grow.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::studio::pool;

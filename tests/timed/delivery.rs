@@ -12,7 +12,7 @@ use deskreel_model::{Manifest, RecordingId};
 use deskreel_spool::account::{Fate, What, fates, read};
 use deskreel_test_support::daemon::{Ann, Daemon};
 use deskreel_test_support::random::Random;
-use deskreel_test_support::upload_server::{Fault, Request, UploadServer};
+use deskreel_test_support::upload_server::{self, Fault, Request, UploadServer};
 use serde_json::{Value, json};
 
 /// The longest time from a call, or the start of a daemon that knows the call, to a recording's first frame.
