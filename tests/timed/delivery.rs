@@ -1,8 +1,8 @@
-//! Every recording arrives once and byte for byte, whatever the server does and whenever the daemon is killed, and only
-//! then leaves this PC.
+//! Every recording arrives once and byte for byte, whatever the server does and whenever the daemon is
+//! killed, and only then leaves this PC.
 //!
-//! `KILLS=100` kills that often; `SOAK=1200` goes on for that many seconds, with longer calls. The suite kills a few
-//! times.
+//! `KILLS=100` kills that often; `SOAK=1200` goes on for that many seconds, with longer calls. The suite
+//! kills a few times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -101,8 +101,8 @@ fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// Checks the account of one recording: the server has it as it was here, and its manifest is returned; or the account
-/// has the reason why not.
+/// Checks the account of one recording: the server has it as it was here, and its manifest is returned; or
+/// the account has the reason why not.
 fn arrived(server: &UploadServer, id: &RecordingId, fate: &Fate) -> Option<Value> {
     let stored = server.stored(id.as_str());
     if fate.delivered.is_empty() {
