@@ -73,7 +73,8 @@ class Cost:
 
     cpu: float
     wall: float
-    # Sums over the processes, once a second: resident memory, and the same with shared pages divided among their users.
+    # Sums over the processes, once a second: resident memory, and the same with shared pages divided among
+    # their users.
     rss: list
     pss: list
 

@@ -2,9 +2,9 @@
 
 import json
 
-# 1080p30 at full motion. The color bars and their noise move 4 pixels to the left with every frame, so that every
-# pixel changes. Painting them costs a tenth of encoding them, so the source hides little of the difference. x264 takes
-# I420, so nothing is converted.
+# 1080p30 at full motion. The color bars and their noise move 4 pixels to the left with every frame, so that
+# every pixel changes. Painting them costs a tenth of encoding them, so the source hides little of the
+# difference. x264 takes I420, so nothing is converted.
 MOTION = """
 plugin = "source.gst"
 elements = [{ factory = "videotestsrc", properties = { is-live = true, pattern = "smpte", horizontal-speed = 4 } }]

@@ -1,4 +1,5 @@
-//! The loopback API over real sockets, at a desk whose far end the test plays: what desktops get, and what attackers do not.
+//! The loopback API over real sockets, at a desk whose far end the test plays: what desktops get, and what
+//! attackers do not.
 
 mod attacks;
 mod classic;

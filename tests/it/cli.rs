@@ -1,10 +1,10 @@
-//! The output and the exit code of the command: `tests/cli/*.txt`. A file is a comment and commands. Each command is
-//! followed by its standard output, after `[stderr]` by its standard error, and by its exit code.
+//! The output and the exit code of the command: `tests/cli/*.txt`. A file is a comment and commands. Each
+//! command is followed by its standard output, after `[stderr]` by its standard error, and by its exit code.
 //!
-//! The files run in the order of their names, in one folder. It has the files of [`files`], a short recording in
-//! `recordings/`, a damaged copy of it in `damaged/`, and `notes.txt`, which is not a video. What differs between runs is
-//! masked; commands may use the masks' names. `UPDATE=1` writes the actual output instead: read the diff before you
-//! commit it.
+//! The files run in the order of their names, in one folder. It has the files of [`files`], a short recording
+//! in `recordings/`, a damaged copy of it in `damaged/`, and `notes.txt`, which is not a video. What differs
+//! between runs is masked; commands may use the masks' names. `UPDATE=1` writes the actual output instead:
+//! read the diff before you commit it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -118,7 +118,8 @@ fn damage(folder: &Path, recording: &str) {
     fs::write(&fragment, bytes).unwrap();
 }
 
-/// Sizes, counts of frames and hashes depend on the machine: `12.3 kB`, `"frames": 30`, 64 hexadecimal digits.
+/// Sizes, counts of frames and hashes depend on the machine: `12.3 kB`, `"frames": 30`, 64 hexadecimal
+/// digits.
 fn mask_numbers(line: &str) -> String {
     const COUNTED: [&str; 7] = ["B", "kB", "MB", "bytes", "decoded", "fragments", "frames"];
     let words: Vec<&str> = line.split(' ').collect();

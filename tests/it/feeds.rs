@@ -1,6 +1,7 @@
 //! Events come in as they were told, once and in order, and each feed says when it cannot tell.
 //!
-//! The feeds are the libraries that ship (`cargo build --workspace` makes them), called as the recorder calls them.
+//! The feeds are the libraries that ship (`cargo build --workspace` makes them), called as the recorder calls
+//! them.
 
 mod jsonl;
 mod webhook;

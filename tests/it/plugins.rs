@@ -1,8 +1,8 @@
 //! Plugins good and bad: each kind has a specimen that loads and answers, and each defect is refused with a
 //! message of its own while the others still load.
 //!
-//! The plugins are libraries of this workspace (`plugins/`, `examples/`, `tests/broken-plugins/`), which a plain
-//! `cargo test` does not build: `script/test` runs `cargo build --workspace` first.
+//! The plugins are libraries of this workspace (`plugins/`, `examples/`, `tests/broken-plugins/`), which a
+//! plain `cargo test` does not build: `script/test` runs `cargo build --workspace` first.
 
 use std::fs;
 use std::path::{Path, PathBuf};

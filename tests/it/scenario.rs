@@ -1,5 +1,5 @@
-//! Runs `tests/scenario/{interaction,seat,session}/*.txt`. A comment states the rule, each line is a
-//! command, and its outcome follows after `----`. `UPDATE=1` writes the actual outcomes instead; understand a changed
+//! Runs `tests/scenario/{interaction,seat,session}/*.txt`. A comment states the rule, each line is a command,
+//! and its outcome follows after `----`. `UPDATE=1` writes the actual outcomes instead; understand a changed
 //! outcome before you commit it.
 
 mod interaction;

@@ -1,7 +1,8 @@
-//! Recordings get to where sinks take them, whole, once, and whatever happens on the way; and nothing is said to be there
-//! that is not.
+//! Recordings get to where sinks take them, whole, once, and whatever happens on the way; and nothing is said
+//! to be there that is not.
 //!
-//! The sinks are the libraries that ship (`cargo build --workspace` makes them), called as the recorder calls them.
+//! The sinks are the libraries that ship (`cargo build --workspace` makes them), called as the recorder calls
+//! them.
 
 mod apache;
 mod command;

@@ -1,5 +1,5 @@
-//! Vendors' plugins in real recordings: built without our tree, admitted by the deployer's list, and harmless to the
-//! recording if they are bad.
+//! Vendors' plugins in real recordings: built without our tree, admitted by the deployer's list, and harmless
+//! to the recording if they are bad.
 
 use std::path::PathBuf;
 use std::process::Command;

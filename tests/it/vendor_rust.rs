@@ -1,4 +1,5 @@
-//! A vendor builds a plugin in Rust with a copy of `sdk/`, another compiler, and nothing else of this repository.
+//! A vendor builds a plugin in Rust with a copy of `sdk/`, another compiler, and nothing else of this
+//! repository.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,8 +9,8 @@ use deskreel_host::{HostCallbacks, LOAD_LIMIT, examine, load_with_deadline};
 use deskreel_test_support::paths::{root, shared_folder};
 use serde_json::{Value, json};
 
-/// Resolved, but not built, which would compile abi_stable once more. Whatever a crate inherits from a workspace fails
-/// here.
+/// Resolved, but not built, which would compile abi_stable once more. Whatever a crate inherits from a
+/// workspace fails here.
 #[test]
 fn copy_of_the_sdk_needs_no_workspace() {
     let folder = tempfile::tempdir().unwrap();
@@ -49,8 +50,8 @@ fn dependencies_of_the_sdk_are_those_of_the_workspace() {
     assert!(readme.contains(&format!("Rust {oldest}")), "sdk/README.md says another Rust than {oldest}");
 }
 
-/// Built outside of the repository by nightly with randomized layouts, so that both sides can agree on nothing but the
-/// contract.
+/// Built outside of the repository by nightly with randomized layouts, so that both sides can agree on
+/// nothing but the contract.
 #[test]
 fn a_plugin_of_another_compiler_loads() {
     let compiler = |command: &str| {
@@ -78,8 +79,8 @@ fn a_plugin_of_another_compiler_loads() {
     assert!(source.recipe(&SourceRequest { max_fps: 5 }).is_ok());
 }
 
-/// Copies the SDK and the smallest source to a vendor's workspace, from which they inherit nothing. The versions are
-/// ours, so that nothing has to be fetched.
+/// Copies the SDK and the smallest source to a vendor's workspace, from which they inherit nothing. The
+/// versions are ours, so that nothing has to be fetched.
 fn copy_to(folder: &Path) {
     for name in ["sdk", "examples/source-minimal-rust"] {
         let to = folder.join(name);

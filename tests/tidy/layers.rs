@@ -7,8 +7,8 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 
 use super::{File, assert_none, files, read, root, table};
 
-/// The words of the table's last column: each with crates that must not be reached through any number of others, and
-/// with texts that the crate's own code must not have.
+/// The words of the table's last column: each with crates that must not be reached through any number of
+/// others, and with texts that the crate's own code must not have.
 const BANNED: [(&str, &[&str], &[&str]); 6] = [
     ("GStreamer", &["gstreamer", "gstreamer-sys", "glib"], &[]),
     ("HTTP", &["hyper", "reqwest", "axum", "tungstenite", "ureq"], &["TcpStream", "TcpListener"]),
@@ -159,8 +159,8 @@ fn uses(file: &File, word: &str, texts: &[&str]) -> Vec<String> {
     found.map(|(number, line)| format!("{}:{number}: {word}: {}", file.path, line.trim())).collect()
 }
 
-/// The supervisor outlives every driver, so it must not even load GStreamer. Both programs are one package, so their
-/// dependencies do not show it.
+/// The supervisor outlives every driver, so it must not even load GStreamer. Both programs are one package,
+/// so their dependencies do not show it.
 #[test]
 fn only_the_worker_links_gstreamer() {
     let links = |program: &str| {

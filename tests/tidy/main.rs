@@ -1,6 +1,8 @@
-//! Laws of the source tree: the code keeps to ARCHITECTURE.md, the glossary, the package list and CONTRIBUTING.md.
+//! Laws of the source tree: the code keeps to ARCHITECTURE.md, the glossary, the package list and
+//! CONTRIBUTING.md.
 //!
-//! Everything here reads files as text, without Rust's grammar. It can be fooled on purpose, but not by accident.
+//! Everything here reads files as text, without Rust's grammar. It can be fooled on purpose, but not by
+//! accident.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,12 +1,13 @@
-//! script/packages.txt has what the code needs on a fresh machine: the programs and the GStreamer elements that it uses.
+//! script/packages.txt has what the code needs on a fresh machine: the programs and the GStreamer elements
+//! that it uses.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use super::{File, assert_none, files, literals, read, root, words};
 
-/// Programs that tests, scripts and the command start, and the Debian package of each. `None` if Debian itself or every
-/// machine with cargo has it, or if the test can do without.
+/// Programs that tests, scripts and the command start, and the Debian package of each. `None` if Debian
+/// itself or every machine with cargo has it, or if the test can do without.
 const PROGRAMS: [(&str, Option<&str>); 27] = [
     ("/usr/sbin/apache2", Some("apache2-bin")),
     ("nginx", Some("nginx-light")),
@@ -37,8 +38,8 @@ const PROGRAMS: [(&str, Option<&str>); 27] = [
     ("sudo", None),
 ];
 
-/// GStreamer elements that the code names, and the Debian package of each. `None` for GStreamer's core, which comes with
-/// the headers.
+/// GStreamer elements that the code names, and the Debian package of each. `None` for GStreamer's core, which
+/// comes with the headers.
 const ELEMENTS: [(&str, Option<&str>); 26] = [
     ("appsink", Some("gstreamer1.0-plugins-base")),
     ("appsrc", Some("gstreamer1.0-plugins-base")),
@@ -68,8 +69,8 @@ const ELEMENTS: [(&str, Option<&str>); 26] = [
     ("ximagesrc", Some("gstreamer1.0-plugins-good")),
 ];
 
-/// Other needs: a linker, what the bindings' crates look for, `python3 -m venv` for script/pip-packages.txt, and the
-/// library that gives a test's recorder another clock.
+/// Other needs: a linker, what the bindings' crates look for, `python3 -m venv` for script/pip-packages.txt,
+/// and the library that gives a test's recorder another clock.
 const BUILD: [&str; 7] = [
     "gcc",
     "libc6-dev",

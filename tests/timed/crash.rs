@@ -1,5 +1,5 @@
-//! Workers and supervisors are killed at random moments. A recording loses a bounded amount by that, and its manifest
-//! says how much.
+//! Workers and supervisors are killed at random moments. A recording loses a bounded amount by that, and its
+//! manifest says how much.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -59,7 +59,8 @@ fn killed_worker_costs_at_most_a_second() {
         let missing = next.saturating_sub(last);
         assert!(missing <= LIMIT_NS, "kill {number} cost {} ms", missing / 1_000_000);
         worst = worst.max(missing);
-        // The spare worker may have a frame before the next one was due. Times in files are exact to two ticks.
+        // The spare worker may have a frame before the next one was due. Times in files are exact to two
+        // ticks.
         if missing <= 2 * TICK_NS {
             continue;
         }

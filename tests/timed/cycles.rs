@@ -1,7 +1,7 @@
-//! One supervisor starts and stops many recordings at random phases, also before the first frame. None hangs, none
-//! leaves a file that cannot be played, and the supervisor does not grow.
+//! One supervisor starts and stops many recordings at random phases, also before the first frame. None hangs,
+//! none leaves a file that cannot be played, and the supervisor does not grow.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::studio::pool;
@@ -20,8 +20,8 @@ const CYCLES: usize = 60;
 const SETTLED: usize = 50;
 /// The most time that a stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
-/// Pages that the allocator keeps after the settled state. A leak of 140 KB a cycle is more, and of 1.4 KB in the 3000
-/// cycles of script/soak.
+/// Pages that the allocator keeps after the settled state. A leak of 140 KB a cycle is more, and of 1.4 KB in
+/// the 3000 cycles of script/soak.
 const GROWTH_LIMIT_KB: u64 = 4096;
 
 #[test]

@@ -1,5 +1,5 @@
-//! `deskreel run` through a day: recordings begin before they are asked for and go on after a kill, the file is read
-//! again, and the status says when nothing can be recorded.
+//! `deskreel run` through a day: recordings begin before they are asked for and go on after a kill, the file
+//! is read again, and the status says when nothing can be recorded.
 
 use std::fs;
 use std::time::Duration;

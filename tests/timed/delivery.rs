@@ -1,8 +1,8 @@
-//! Every recording arrives once and byte for byte, whatever the server does and whenever the daemon is killed, and only
-//! then leaves this PC.
+//! Every recording arrives once and byte for byte, whatever the server does and whenever the daemon is
+//! killed, and only then leaves this PC.
 //!
-//! `KILLS=100` kills that often; `SOAK=1200` goes on for that many seconds, with longer calls. The suite kills a few
-//! times.
+//! `KILLS=100` kills that often; `SOAK=1200` goes on for that many seconds, with longer calls. The suite
+//! kills a few times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use deskreel_model::{Manifest, RecordingId};
 use deskreel_spool::account::{AccountEvent, Fate, fates, read};
 use deskreel_test_support::daemon::{Ann, Daemon};
 use deskreel_test_support::random::Random;
-use deskreel_test_support::upload_server::{Fault, Request, UploadServer};
+use deskreel_test_support::upload_server::{self, Fault, Request, UploadServer};
 use serde_json::{Value, json};
 
 /// The longest time from a call, or the start of a daemon that knows the call, to a recording's first frame.
@@ -101,8 +101,8 @@ fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// Checks the account of one recording: the server has it as it was here, and its manifest is returned; or the account
-/// has the reason why not.
+/// Checks the account of one recording: the server has it as it was here, and its manifest is returned; or
+/// the account has the reason why not.
 fn arrived(server: &UploadServer, id: &RecordingId, fate: &Fate) -> Option<Value> {
     let stored = server.stored(id.as_str());
     if fate.delivered.is_empty() {

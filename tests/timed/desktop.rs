@@ -1,4 +1,5 @@
-//! A whole agent PC: a real page in a real Chromium, its screen recorded by the real daemon, judged by the pixels.
+//! A whole agent PC: a real page in a real Chromium, its screen recorded by the real daemon, judged by the
+//! pixels.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,8 +13,8 @@ use serde_json::Value;
 
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 720;
-/// From the page's clock to a captured frame: the clock paints ten times a second, Chromium takes a few frames to show
-/// it, and the recorder looks ten times a second.
+/// From the page's clock to a captured frame: the clock paints ten times a second, Chromium takes a few
+/// frames to show it, and the recorder looks ten times a second.
 const CLOCK_SLACK_MS: i64 = 400;
 
 #[test]

@@ -1,5 +1,5 @@
-//! A recording survives a full disk, and goes on when there is room. Each test records onto a file system of a few
-//! megabytes.
+//! A recording survives a full disk, and goes on when there is room. Each test records onto a file system of
+//! a few megabytes.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Encoders that lie, fail, hang or take the process with them: every recording goes on with the next one, and its
-//! manifest says what that cost. The encoders are those of tests/lab; the pixels are the judge.
+//! Encoders that lie, fail, hang or take the process with them: every recording goes on with the next one,
+//! and its manifest says what that cost. The encoders are those of tests/lab; the pixels are the judge.
 
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ fn footage(recording: &Recording) -> Vec<Vec<deskreel_test_support::counter::Fra
     parts
 }
 
-/// Asserts that the second one records, as if the first did not exist, and that the first one makes the next recording,
-/// once the fault is gone.
+/// Asserts that the second one records, as if the first did not exist, and that the first one makes the next
+/// recording, once the fault is gone.
 fn refused_at_the_probe(fault: &str, reason: &str) {
     let lab = Lab::new(&with_x264(fault));
     let recording = lab.record_a_moment();
@@ -95,8 +95,8 @@ fn encoder_that_loses_keyframes_is_refused() {
     refused_at_the_probe("fault = \"drop-keyframes\", at = 1", "");
 }
 
-/// If only changes are recorded, keyframes cannot come by counting frames. A verdict from recording every frame does not
-/// hold for it.
+/// If only changes are recorded, keyframes cannot come by counting frames. A verdict from recording every
+/// frame does not hold for it.
 #[test]
 fn encoder_without_keyframes_on_demand_is_refused_if_only_changes_are_recorded() {
     let lab = Lab::new(&with_x264("fault = \"deaf\""));
@@ -130,7 +130,8 @@ fn encoder_without_a_session_left_is_refused() {
     refused_at_the_probe(&fault, "session");
 }
 
-/// Two recordings at once on a GPU that encodes one: the second uses another encoder, and takes nothing from the first.
+/// Two recordings at once on a GPU that encodes one: the second uses another encoder, and takes nothing from
+/// the first.
 #[test]
 fn encoder_whose_sessions_are_taken_is_used_again_when_one_is_free() {
     let folder = tempfile::tempdir().unwrap();

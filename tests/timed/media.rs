@@ -1,5 +1,5 @@
-//! No frame is lost, doubled or late: each frame of `source.synthetic`'s counter shows its number, which is read from the
-//! pixels that FFmpeg decodes.
+//! No frame is lost, doubled or late: each frame of `source.synthetic`'s counter shows its number, which is
+//! read from the pixels that FFmpeg decodes.
 
 use deskreel_test_support::recorder::{Desk, assert_ffmpeg_accepts, mediainfo_duration_ms};
 

@@ -1,5 +1,5 @@
-//! Nothing of a paused or masked screen is in the footage, and time runs on. Judged by the pixels that FFmpeg decodes:
-//! each frame of the screen shows its number.
+//! Nothing of a paused or masked screen is in the footage, and time runs on. Judged by the pixels that FFmpeg
+//! decodes: each frame of the screen shows its number.
 
 use crate::support::studio::{Director, FPS, PERIOD_NS, Studio, TICK_NS, keyframes, rasters};
 use deskreel_contract::CaptureMode;
@@ -64,7 +64,8 @@ impl Footage {
         self.seen.iter().flatten()
     }
 
-    /// Asserts that every frame of a withheld stretch is its slate, and every other one a frame of the screen.
+    /// Asserts that every frame of a withheld stretch is its slate, and every other one a frame of the
+    /// screen.
     fn assert_true(&self) {
         for seen in self.all() {
             let at = seen.frame.pts_ns;

@@ -1,4 +1,5 @@
-//! A standby becomes a recording that began before it was asked for. Judged by the pixels that FFmpeg decodes.
+//! A standby becomes a recording that began before it was asked for. Judged by the pixels that FFmpeg
+//! decodes.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

@@ -1,5 +1,5 @@
-//! The player in a real Chromium, with recordings of the real command. Each check reads from a screenshot which frame of
-//! which agent is shown. The checks are in tests/browser/player/checks.mjs.
+//! The player in a real Chromium, with recordings of the real command. Each check reads from a screenshot
+//! which frame of which agent is shown. The checks are in tests/browser/player/checks.mjs.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use rustix::process::Signal;
 const FOOTAGE: u64 = 27;
 /// The time in Ann's recording at which her worker is killed and her second part begins.
 const KILLED: Duration = Duration::from_secs(9);
-/// How long her worker stands still before the kill, since a quick successor would leave no gap to show. Too short to be
-/// taken for hung.
+/// How long her worker stands still before the kill, since a quick successor would leave no gap to show. Too
+/// short to be taken for hung.
 const GAP: Duration = Duration::from_millis(600);
 /// The most bytes of the script and the style after gzip, without hls.js.
 const WEIGHT: usize = 100_000;

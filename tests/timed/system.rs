@@ -1,5 +1,5 @@
-//! The whole system: events go into a real server, real recorders record, and interactions are looked up. The scenarios
-//! are tests/scenario/system/*.txt. Each runs in real time, on its own server and recorders.
+//! The whole system: events go into a real server, real recorders record, and interactions are looked up. The
+//! scenarios are tests/scenario/system/*.txt. Each runs in real time, on its own server and recorders.
 //!
 //! ```text
 //! | plugin = "policy.voice-all-calls"        the [policy] table of the server's file
@@ -10,8 +10,9 @@
 //! end                                        prints everything, once it is final
 //! ```
 //!
-//! `end` also downloads each interaction as one file, and prints which agents it shows and until when. It proves that
-//! each picture of each recording is its agent's and lies where the index says, by the time of day painted in it.
+//! `end` also downloads each interaction as one file, and prints which agents it shows and until when. It
+//! proves that each picture of each recording is its agent's and lies where the index says, by the time of
+//! day painted in it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -257,8 +258,8 @@ impl Site {
         }
     }
 
-    /// Asserts that each picture of each recording lies where the index says, and that each segment has its pictures from
-    /// beginning to end.
+    /// Asserts that each picture of each recording lies where the index says, and that each segment has its
+    /// pictures from beginning to end.
     fn pictures(&self, found: &[Value], playable: Duration) {
         let mut worst = 0;
         let mut begins = 0;
@@ -307,7 +308,8 @@ impl Site {
         );
     }
 
-    /// The agents whom the interaction's file shows, in order, and until when, by the time of day in its pictures.
+    /// The agents whom the interaction's file shows, in order, and until when, by the time of day in its
+    /// pictures.
     fn film(&self, found: &Value) -> Vec<String> {
         let id = found["interaction"].as_str().unwrap();
         let path = format!("/api/v1/interactions/{id}/export");

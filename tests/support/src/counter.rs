@@ -1,5 +1,5 @@
-//! Reads the frame counter of `source.synthetic` from decoded pictures. Shares no code with the painter; both follow
-//! plugins/source-synthetic/README.md.
+//! Reads the frame counter of `source.synthetic` from decoded pictures. Shares no code with the painter; both
+//! follow plugins/source-synthetic/README.md.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -75,8 +75,8 @@ pub fn check(bytes: &[u8]) -> u32 {
 /// Decodes the file's video with FFmpeg and reads each picture, one in memory at a time.
 pub fn read_file(path: &Path) -> Vec<Frame> {
     let (width, height) = size(path);
-    // Only the upper left corner is read, whatever size later pictures have. showinfo prints their times in the same
-    // order.
+    // Only the upper left corner is read, whatever size later pictures have. showinfo prints their times in
+    // the same order.
     let (width, rows) = ((COLUMNS * 16).min(width), (ROWS * 16).min(height));
     let filter = format!("extractplanes=y,crop={width}:{rows}:0:0,showinfo=checksum=0");
     let mut ffmpeg = Command::new("ffmpeg")

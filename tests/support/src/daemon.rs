@@ -25,7 +25,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// `pipeline` is the file without its top, `[recording]` and the desktop feed. Ann's password is `secret`.
+    /// `pipeline` is the file without its top, `[recording]` and the desktop feed. Ann's password is
+    /// `secret`.
     pub fn start(pipeline: &str, origins: &[&str]) -> Daemon {
         Daemon::start_with(pipeline, &[("origins", &format!("{origins:?}"))], "")
     }
@@ -115,7 +116,8 @@ impl Daemon {
         folders
     }
 
-    /// Waits until this many more recordings have their final segments beside them. Returns them in that order.
+    /// Waits until this many more recordings have their final segments beside them. Returns them in that
+    /// order.
     pub fn wait_for_recordings(&mut self, count: usize) -> Vec<Recording> {
         let settled =
             (0..count).map(|_| self.wait_for_log("settled")["recording"].as_str().unwrap().to_owned());

@@ -1,5 +1,5 @@
-//! Test equipment that several test programs share. It runs the real programs and judges them from outside; what only
-//! one test program needs lies in that program's folder.
+//! Test equipment that several test programs share. It runs the real programs and judges them from outside;
+//! what only one test program needs lies in that program's folder.
 
 pub mod counter;
 pub mod daemon;

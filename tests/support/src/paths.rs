@@ -8,7 +8,8 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// Folder of the programs and libraries of this build. Test programs lie in its `deps`, other programs in itself.
+/// Folder of the programs and libraries of this build. Test programs lie in its `deps`, other programs in
+/// itself.
 pub fn build_folder() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let folder = own.parent().unwrap();

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::program::PATIENCE;
 
-/// The variable with the URL of a database that may be emptied. [`crate::server::Server`] keeps its index there.
+/// The variable with the URL of a database that may be emptied. [`crate::server::Server`] keeps its index
+/// there.
 pub const VARIABLE: &str = "DESKREEL_TEST_POSTGRES";
 /// The user `nobody` and the group `nogroup`: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65534;

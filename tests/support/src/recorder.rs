@@ -14,7 +14,8 @@ use crate::counter::{self, Frame};
 use crate::paths::{program, shared_folder};
 use crate::program::{PATIENCE, Program};
 
-/// The `deskreel` command. All tests share one cache of what is known about encoders, apart from the user's own.
+/// The `deskreel` command. All tests share one cache of what is known about encoders, apart from the user's
+/// own.
 pub fn deskreel() -> Command {
     let mut command = Command::new(program("deskreel"));
     command.env("DESKREEL_CACHE", shared_folder("cache"));
@@ -166,8 +167,9 @@ pub fn assert_ffmpeg_accepts(path: &Path) {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-xerror", "-err_detect", "explode", "-i"])
         .arg(path)
-        // Times pass unchanged. With a guessed frame rate FFmpeg doubles and drops frames, and complains about times; so
-        // it does with times counted in frames, if a part begins less than a frame after the one before.
+        // Times pass unchanged. With a guessed frame rate FFmpeg doubles and drops frames, and complains
+        // about times; so it does with times counted in frames, if a part begins less than a frame after the
+        // one before.
         .args(["-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "null", "-"])
         .output()
         .expect("ffmpeg runs (script/setup installs it)");

@@ -1,4 +1,5 @@
-//! An S3 of a test's own: moto, which checks the signature of each request. It comes from script/pip-packages.txt.
+//! An S3 of a test's own: moto, which checks the signature of each request. It comes from
+//! script/pip-packages.txt.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,8 +12,8 @@ use crate::paths::python_program;
 pub const VARIABLE: &str = "DESKREEL_TEST_S3";
 pub const BUCKET: &str = "footage";
 
-/// Makes a bucket, and the one user who has a key. Only its own first four requests may be unsigned. It ends with its
-/// standard input.
+/// Makes a bucket, and the one user who has a key. Only its own first four requests may be unsigned. It ends
+/// with its standard input.
 const MOTO: &str = r#"
 import json, os, sys
 os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "4"

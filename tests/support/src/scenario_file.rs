@@ -1,6 +1,6 @@
-//! Scenario files: `tests/scenario/<topic>/*.txt`. A comment states the rule, each line is a command, and its outcome
-//! follows after `----`. `UPDATE=1` writes the actual outcomes instead. `ONLY=name` runs the files with that in their
-//! name.
+//! Scenario files: `tests/scenario/<topic>/*.txt`. A comment states the rule, each line is a command, and its
+//! outcome follows after `----`. `UPDATE=1` writes the actual outcomes instead. `ONLY=name` runs the files
+//! with that in their name.
 
 use std::fmt::Write;
 
@@ -12,7 +12,8 @@ use crate::paths::root;
 const LISTS: [&str; 3] = ["devices", "groups", "skills"];
 const NUMBERS: [&str; 3] = ["seq", "limit_ms", "offset_ms"];
 
-/// Runs every file of a topic. `run` takes the blocks of commands of one file and returns the outcome of each.
+/// Runs every file of a topic. `run` takes the blocks of commands of one file and returns the outcome of
+/// each.
 pub fn check(topic: &str, run: impl Fn(&[String]) -> Vec<String>) {
     let folder = root().join("tests/scenario").join(topic);
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();

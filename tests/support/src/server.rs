@@ -1,7 +1,7 @@
 //! Runs the real `deskreel-server`, and asks it with `curl`, which is not our code.
 //!
-//! With `DESKREEL_TEST_POSTGRES` each server keeps its index in a schema of its own in that database, and with
-//! `DESKREEL_TEST_S3` its footage under a prefix of its own in that bucket.
+//! With `DESKREEL_TEST_POSTGRES` each server keeps its index in a schema of its own in that database, and
+//! with `DESKREEL_TEST_S3` its footage under a prefix of its own in that bucket.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,8 +43,8 @@ impl Server {
         Server::in_folder(folder)
     }
 
-    /// Starts it, or starts it again, with the file in the folder. It listens on the same port each time, so that recorders
-    /// find it.
+    /// Starts it, or starts it again, with the file in the folder. It listens on the same port each time, so
+    /// that recorders find it.
     pub fn in_folder(folder: TempDir) -> Server {
         Server::run(deskreel_server(), folder)
     }

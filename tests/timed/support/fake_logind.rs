@@ -1,5 +1,5 @@
-//! A system bus for one test, and on it a logind with one session. The bus is a real `dbus-daemon`; the logind is a fake,
-//! since the real one has to be started by a machine's init.
+//! A system bus for one test, and on it a logind with one session. The bus is a real `dbus-daemon`; the
+//! logind is a fake, since the real one has to be started by a machine's init.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

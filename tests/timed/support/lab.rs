@@ -1,6 +1,6 @@
 //! Recordings with the lab encoders (tests/lab). Each test has its own cache.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use deskreel_model::manifest::{Gap, Part};

@@ -1,5 +1,5 @@
-//! What comes out if a vendor builds against a changed copy of the binary interface (see build.rs). Everything is
-//! written out here, because `export_plugin!` knows only the true one.
+//! What comes out if a vendor builds against a changed copy of the binary interface (see build.rs).
+//! Everything is written out here, because `export_plugin!` knows only the true one.
 
 #![allow(unsafe_code)]
 

@@ -5,7 +5,8 @@
 //! with-backend s3 COMMAND...          servers that the command starts keep their footage in S3
 //! ```
 //!
-//! Exits as the command does, with 1 if no server used the backend, and with 77 if the backend is not installed.
+//! Exits as the command does, with 1 if no server used the backend, and with 77 if the backend is not
+//! installed.
 
 use std::process::{Command, ExitCode};
 
