@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use deskreel_contract::CaptureMode;
 use deskreel_host::Catalog;
-use deskreel_interaction::{Command, Commanded, Engine, Note, Output, Policy};
+use deskreel_interaction::{Command, Engine, Note, Output, Policy, RecorderCommand};
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::manifest::Cause;
 use deskreel_model::{AgentId, Place, RecordingId, link};
@@ -322,7 +322,7 @@ impl Seat {
                         self.stock.settle(&recording, &folder, &footage);
                     }
                 }
-                Output::Decided(decided) => {
+                Output::Decision(decided) => {
                     tracing::info!(agent = %decided.agent, policy = %decided.policy, action = %decided.action,
                         why = %decided.why, "decided");
                 }
@@ -334,8 +334,8 @@ impl Seat {
         }
     }
 
-    fn want(&mut self, commanded: &Commanded) {
-        let Commanded { agent, command, why, .. } = commanded;
+    fn want(&mut self, commanded: &RecorderCommand) {
+        let RecorderCommand { agent, command, why, .. } = commanded;
         match command {
             Command::Start { capture } => {
                 let (agent, why) = (agent.clone(), why.clone());
@@ -368,7 +368,7 @@ impl Seat {
         self.strive();
     }
 
-    fn follow(&mut self, commanded: Commanded) {
+    fn follow(&mut self, commanded: RecorderCommand) {
         let running = self.status.recording.as_ref().filter(|running| running.phase != Phase::Stopping);
         let running = running.map(|running| running.recording.clone());
         match (commanded.command, running) {
@@ -391,7 +391,7 @@ impl Seat {
                 self.lanes.change(making);
                 self.watch_lock();
                 let mut outputs = Vec::new();
-                self.engine.change(policies, rules, &mut |output| outputs.push(output));
+                self.engine.replace_policies(policies, rules, &mut |output| outputs.push(output));
                 self.obey(outputs);
                 changed.err().map(|error| format!("sinks: {error:#}"))
             }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use deskreel_contract::{CaptureMode, RecordingAbout};
 use deskreel_link::LinkHandle;
 use deskreel_model::event::{Event, Request};
-use deskreel_model::link::{self, Command, CommandKind, CommandResult, Refusal};
+use deskreel_model::link::{self, Command, CommandKind, CommandRefusal, CommandResult};
 use deskreel_model::{Failure, Fault, RecordingId};
 use deskreel_recorder::Control;
 use tokio::sync::oneshot;
@@ -24,12 +24,12 @@ pub struct Served {
     /// What the desktop asked for, why, and until when.
     held: Option<(CaptureMode, String, Option<Instant>)>,
     /// As it was told last.
-    told: link::Status,
+    told: link::RecorderStatus,
 }
 
 impl Served {
     pub fn new(link: LinkHandle) -> Served {
-        Served { link, asked: CaptureMode::Live, held: None, told: link::Status::default() }
+        Served { link, asked: CaptureMode::Live, held: None, told: link::RecorderStatus::default() }
     }
 
     /// The most private of both, and why, where the desktop says so.
@@ -44,7 +44,7 @@ impl Served {
 impl Seat {
     pub(super) fn tell_server(&self, event: &Event) {
         if let Some(served) = &self.served {
-            served.link.tell(event);
+            served.link.send_event(event);
         }
     }
 
@@ -80,9 +80,9 @@ impl Seat {
                 CommandResult::Done
             }
             CommandKind::SetMode { recording, .. } | CommandKind::Tag { recording, .. } => {
-                CommandResult::refused(Refusal::Unknown, format!("no recording {recording} runs here"))
+                CommandResult::refused(CommandRefusal::Unknown, format!("no recording {recording} runs here"))
             }
-            CommandKind::Unknown => CommandResult::refused(Refusal::Unsupported, "no such command"),
+            CommandKind::Unknown => CommandResult::refused(CommandRefusal::Unsupported, "no such command"),
         };
         if let Some(served) = &self.served {
             served.link.answer(command.id, result);
@@ -132,8 +132,8 @@ impl Seat {
                 id,
                 match answer.await {
                     Ok(Ok(_)) => CommandResult::Done,
-                    Ok(Err(refused)) => CommandResult::refused(Refusal::Other, refused.to_string()),
-                    Err(_) => CommandResult::refused(Refusal::Other, "the recorder is going down"),
+                    Ok(Err(refused)) => CommandResult::refused(CommandRefusal::Other, refused.to_string()),
+                    Err(_) => CommandResult::refused(CommandRefusal::Other, "the recorder is going down"),
                 },
             );
         });
@@ -180,13 +180,13 @@ impl Seat {
 
     pub(super) fn tell_status(&mut self) {
         let Some(served) = &mut self.served else { return };
-        let running = self.status.recording.as_ref().map(|running| link::Running {
+        let running = self.status.recording.as_ref().map(|running| link::RunningRecording {
             recording: running.recording.clone(),
             agent: running.agent.clone(),
             capture: running.capture,
             since: running.since,
         });
-        let status = link::Status {
+        let status = link::RecorderStatus {
             agent: self.status.agent.as_ref().map(|seated| seated.agent.clone()),
             recordings: running.into_iter().collect(),
             problems: self.status.health.problems.clone(),
@@ -195,7 +195,7 @@ impl Seat {
             uncertainty_ms: None,
         };
         if status != served.told {
-            served.link.status(status.clone());
+            served.link.send_status(status.clone());
             served.told = status;
         }
     }
