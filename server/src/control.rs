@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use deskreel_interaction::{Command as Wanted, Commanded, Engine, Note, Output, Policy};
+use deskreel_interaction::{Command as Wanted, Engine, Note, Output, Policy, RecorderCommand};
 use deskreel_link::ServerEnd;
 use deskreel_model::event::Event;
-use deskreel_model::link::Status;
+use deskreel_model::link::RecorderStatus;
 use deskreel_model::{Place, Utc};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -107,7 +107,7 @@ struct Known {
     place: Place,
     end: ServerEnd,
     line: Option<Line>,
-    status: Status,
+    status: RecorderStatus,
 }
 
 struct Loop {
@@ -200,7 +200,7 @@ impl Loop {
                     Output::Command(commanded) => self.recall(&commanded).await?,
                     Output::Touched(agent) => touched.push(agent),
                     Output::Footage(footage) => finals.push(footage),
-                    Output::Decided(_) | Output::Note(_) => {}
+                    Output::Decision(_) | Output::Note(_) => {}
                 }
             }
         }
@@ -216,7 +216,7 @@ impl Loop {
     }
 
     /// What a recorder was told before this start it does still, or knows better.
-    async fn recall(&mut self, commanded: &Commanded) -> Result<()> {
+    async fn recall(&mut self, commanded: &RecorderCommand) -> Result<()> {
         match commanded.command {
             Wanted::Start { capture } => {
                 let from = commanded.at.minus(Duration::from_millis(commanded.late_ms));
@@ -315,7 +315,7 @@ impl Loop {
                 Output::Command(commanded) => self.command(commanded)?,
                 Output::Touched(agent) => touched.push(agent),
                 Output::Footage(footage) => self.settle(footage),
-                Output::Decided(decided) => {
+                Output::Decision(decided) => {
                     let detail = serde_json::to_string(&decided).unwrap_or_default();
                     tracing::info!(%detail, "decided");
                 }
@@ -329,8 +329,8 @@ impl Loop {
         Ok(())
     }
 
-    fn command(&mut self, commanded: Commanded) -> Result<()> {
-        let Commanded { agent, place, command, why, late_ms, at } = commanded;
+    fn command(&mut self, commanded: RecorderCommand) -> Result<()> {
+        let RecorderCommand { agent, place, command, why, late_ms, at } = commanded;
         match command {
             Wanted::Start { capture } => {
                 let from = at.minus(Duration::from_millis(late_ms));

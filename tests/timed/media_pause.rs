@@ -4,7 +4,7 @@
 use crate::support::studio::{Director, FPS, PERIOD_NS, Studio, TICK_NS, keyframes, rasters};
 use deskreel_contract::CaptureMode;
 use deskreel_model::MediaTime;
-use deskreel_model::manifest::{Cause, Outcome, Withheld};
+use deskreel_model::manifest::{Cause, Outcome, WithheldStretch};
 use deskreel_test_support::counter::{self, Frame};
 use deskreel_test_support::program::send;
 use deskreel_test_support::recorder::{Recording, assert_ffmpeg_accepts};
@@ -56,7 +56,7 @@ fn record(capture: CaptureMode, script: impl AsyncFnOnce(&mut Director)) -> Foot
 }
 
 impl Footage {
-    fn withheld(&self) -> &[Withheld] {
+    fn withheld(&self) -> &[WithheldStretch] {
         &self.recording.manifest.withheld
     }
 
@@ -69,7 +69,7 @@ impl Footage {
     fn assert_true(&self) {
         for seen in self.all() {
             let at = seen.frame.pts_ns;
-            let during = |w: &&Withheld| at + TICK_NS >= w.from.0 && at < w.to.unwrap().0;
+            let during = |w: &&WithheldStretch| at + TICK_NS >= w.from.0 && at < w.to.unwrap().0;
             match self.withheld().iter().rfind(during) {
                 Some(withheld) => {
                     assert_eq!(seen.frame.reading, None, "a frame of the screen at {at} within {withheld:?}");
@@ -81,7 +81,7 @@ impl Footage {
     }
 
     /// Asserts that slates begin at `from`, with a keyframe.
-    fn assert_slate_at_once(&self, withheld: &Withheld) {
+    fn assert_slate_at_once(&self, withheld: &WithheldStretch) {
         let from = withheld.from.0;
         let slate = self.all().find(|seen| seen.frame.pts_ns + TICK_NS >= from).unwrap();
         assert!(slate.frame.pts_ns.abs_diff(from) <= TICK_NS, "{} is not {from}", slate.frame.pts_ns);
@@ -89,7 +89,7 @@ impl Footage {
     }
 
     /// Asserts that the screen is back at once, with a keyframe.
-    fn assert_back(&self, withheld: &Withheld) {
+    fn assert_back(&self, withheld: &WithheldStretch) {
         let to = withheld.to.unwrap().0;
         let back = self.all().find(|seen| seen.frame.pts_ns > to).unwrap();
         assert!(back.frame.reading.is_some() && back.is_keyframe, "{:?}", back.frame);

@@ -14,7 +14,7 @@ use super::Log;
 pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
     match output {
         Output::Command(_) | Output::Touched(_) => Ok(()),
-        Output::Decided(decided) => {
+        Output::Decision(decided) => {
             let call = decided.call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
             let (at, agent) = (clock(decided.at), &decided.agent);
             writeln!(out, "{at} {agent}: {}{call}: {} ({})", decided.action, decided.why, decided.policy)
@@ -74,7 +74,7 @@ fn span(from: Utc, to: Option<Utc>) -> String {
 pub fn json(out: &mut impl Write, output: &Output) -> io::Result<()> {
     let (row, mut value) = match output {
         Output::Command(_) | Output::Touched(_) => return Ok(()),
-        Output::Decided(decided) => ("decision", json!(decided)),
+        Output::Decision(decided) => ("decision", json!(decided)),
         Output::Note(note) => ("note", json!(note)),
         Output::Footage(footage) => ("recording", json!(footage)),
     };

@@ -31,8 +31,8 @@ use deskreel_desk::status::{Health, SpoolStatus, Status};
 use deskreel_desk_api::{self as api, Server};
 use deskreel_host::Catalog;
 use deskreel_interaction::{Engine, Policy};
-use deskreel_link::recorder::About;
-use deskreel_link::{Link, LinkHandle, Token};
+use deskreel_link::recorder::RecorderIdentity;
+use deskreel_link::{Link, LinkHandle, TokenSource};
 use deskreel_model::{Place, Utc};
 use deskreel_pipeline::{Graph, Node};
 use deskreel_platform::service;
@@ -152,14 +152,17 @@ fn open_link(
     place: Place,
 ) -> Result<(Option<LinkHandle>, mpsc::Receiver<deskreel_model::link::Command>)> {
     let Some(link) = link else { return Ok((None, mpsc::channel(1).1)) };
-    let about =
-        About { program: env!("CARGO_PKG_VERSION").to_owned(), recorder: host_name().to_string(), place };
-    let settings = deskreel_link::Settings {
+    let identity = RecorderIdentity {
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        recorder: host_name().to_string(),
+        place,
+    };
+    let settings = deskreel_link::LinkSettings {
         server: link.server,
-        token: Token::File(link.token_file),
+        token: TokenSource::File(link.token_file),
         ca_file: link.ca_file,
         plain_http: link.plain_http,
-        about,
+        identity,
     };
     let (handle, commands) = Link::start(settings).context("[link]")?;
     Ok((Some(handle), commands))

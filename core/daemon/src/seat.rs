@@ -18,7 +18,7 @@ use deskreel_contract::{CaptureMode, RecordingAbout};
 use deskreel_desk::news::What;
 use deskreel_desk::status::{Phase, Running, Seated, SpoolStatus, Status};
 use deskreel_desk::{Act, Done, Refused};
-use deskreel_interaction::Commanded;
+use deskreel_interaction::RecorderCommand;
 use deskreel_model::event::{Event as InteractionEvent, Kind, Request};
 use deskreel_model::link::{self, CommandId, CommandResult};
 use deskreel_model::manifest::{Cause, Outcome};
@@ -108,7 +108,7 @@ pub enum Event {
     /// An event from before this start.
     Remembered(Box<InteractionEvent>),
     /// A command that policies derived from the past. Only the last one counts.
-    RememberedCommand(Commanded),
+    RememberedCommand(RecorderCommand),
     /// The past is complete. An agent known from it is logged out after `patience`, unless a desktop returns.
     Started {
         patience: Option<Duration>,
@@ -116,7 +116,7 @@ pub enum Event {
     /// An event of a feed or a desktop.
     Entered(Box<InteractionEvent>),
     /// A policy's command.
-    Commanded(Commanded),
+    Commanded(RecorderCommand),
     /// A server's command. `is_known`: there is a recording with this id on disk.
     Ordered {
         command: Box<link::Command>,

@@ -15,7 +15,7 @@ use deskreel_host::Catalog;
 use deskreel_interaction::{Engine, Output, Policy};
 use deskreel_link::LinkHandle;
 use deskreel_model::event::Event as InteractionEvent;
-use deskreel_model::link::{self, CommandResult, Refusal};
+use deskreel_model::link::{self, CommandRefusal, CommandResult};
 use deskreel_platform::session_lock::{self, LockState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -73,7 +73,7 @@ pub struct Supervisor {
     next_reply: u64,
     started: Instant,
     /// As the server knows it.
-    sent_status: link::Status,
+    sent_status: link::RecorderStatus,
 }
 
 impl Supervisor {
@@ -106,7 +106,7 @@ impl Supervisor {
             lock: None,
             next_reply: 0,
             started: Instant::now(),
-            sent_status: link::Status::default(),
+            sent_status: link::RecorderStatus::default(),
         };
         past.into_iter().for_each(|event| supervisor.remember(event));
         supervisor
@@ -255,7 +255,7 @@ impl Supervisor {
         self.hands.spool.close();
         if let Some(link) = &self.hands.link {
             for command in self.state.unanswered() {
-                let result = CommandResult::refused(Refusal::Other, "the recorder is going down");
+                let result = CommandResult::refused(CommandRefusal::Other, "the recorder is going down");
                 link.answer(command, result);
             }
         }
@@ -277,13 +277,13 @@ impl Supervisor {
     fn send_status(&mut self) {
         let Some(link) = &self.hands.link else { return };
         let status = &self.state.status;
-        let running = status.recording.as_ref().map(|running| link::Running {
+        let running = status.recording.as_ref().map(|running| link::RunningRecording {
             recording: running.recording.clone(),
             agent: running.agent.clone(),
             capture: running.capture,
             since: running.since,
         });
-        let status = link::Status {
+        let status = link::RecorderStatus {
             agent: status.agent.as_ref().map(|seated| seated.agent.clone()),
             recordings: running.into_iter().collect(),
             problems: status.health.problems.clone(),
@@ -292,7 +292,7 @@ impl Supervisor {
             uncertainty_ms: None,
         };
         if status != self.sent_status {
-            link.status(status.clone());
+            link.send_status(status.clone());
             self.sent_status = status;
         }
     }

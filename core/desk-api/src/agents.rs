@@ -14,7 +14,7 @@ use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
 use deskreel_link::LinkHandle;
 use deskreel_model::AgentId;
-use deskreel_model::link::Verdict;
+use deskreel_model::link::CredentialVerdict;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -110,18 +110,18 @@ impl Agents {
 
     async fn by_server(&self, server: &LinkHandle, name: &str, password: &str) -> Result<AgentId, Problem> {
         match server.verify(name, password).await {
-            Some(Verdict::Right { agent }) => {
+            Some(CredentialVerdict::Right { agent }) => {
                 self.forgive(name);
                 Ok(agent)
             }
-            Some(Verdict::Wrong) => Err(wrong(name)),
-            Some(Verdict::TooMany { seconds }) => {
+            Some(CredentialVerdict::Wrong) => Err(wrong(name)),
+            Some(CredentialVerdict::TooMany { seconds }) => {
                 self.give_back(name);
                 Err(Problem::new(Code::TooMany, "too many tries: the server says to wait")
                     .at("Authorization")
                     .retry_after(Duration::from_secs(seconds.into())))
             }
-            Some(Verdict::CannotSay) | None => {
+            Some(CredentialVerdict::CannotSay) | None => {
                 self.give_back(name);
                 Err(Problem::new(Code::ServerAway, "the server does not say whose password this is")
                     .cure("try again in a moment; the recorder's log says how the link stands")

@@ -1,15 +1,15 @@
-//! What is known of one agent at a moment.
+//! One agent's state at a moment.
 
 use std::sync::Arc;
 
 use deskreel_contract::{ConnectionState, Role, Voice};
 use deskreel_model::{AgentId, CallId, FeedName, InteractionId, Place, Utc};
 
-use crate::settle::Open;
+use crate::footage::OpenFootage;
 use crate::wishes::{Mapping, Wishes};
 
-/// One agent. Cloned before each event that touches it, so that the event can be undone: everything that is long is
-/// shared.
+/// One agent. It is cloned before each event that touches it, so that the event can be undone. Long fields
+/// are shared to keep that cheap.
 #[derive(Debug, Clone)]
 pub struct Agent {
     pub id: AgentId,
@@ -17,26 +17,27 @@ pub struct Agent {
     pub media: Arc<Vec<Medium>>,
     /// In the order in which they began.
     pub connections: Vec<Connection>,
-    pub digital: Vec<Digital>,
-    /// One for each policy, in their order; behind them what is left of earlier ones.
+    pub digital: Vec<DigitalInteraction>,
+    /// One for each policy, in their order, then the wishes inherited from retired policies.
     pub(crate) wishes: Vec<Arc<Wishes>>,
-    /// What was asked for by the agent desktop.
-    pub(crate) requested: Requested,
+    /// Requests of the agent desktop.
+    pub(crate) requested: DesktopRequests,
     pub(crate) mappings: Arc<Vec<Mapping>>,
-    /// Footage that runs.
-    pub(crate) open: Option<Arc<Open>>,
-    /// Within one step: that the footage is to be split, and why the last wish for it ended.
+    /// Running footage.
+    pub(crate) open: Option<Arc<OpenFootage>>,
+    /// Within one step: why the footage is to be split.
     pub(crate) split: Option<Arc<str>>,
+    /// Within one step: why the last wish for the footage ended.
     pub(crate) reason: Option<Arc<str>>,
-    /// Counts what of this agent was numbered: footage, and mappings.
+    /// Last serial number given to footage or a mapping of this agent.
     pub(crate) serial: u32,
-    /// `agent` and `media` of a fact, ready to be written.
+    /// The `agent` of a fact, as JSON.
     pub(crate) json: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Presence {
-    /// Nothing was heard; whoever is in a call is taken to be there.
+    /// No log-in or log-out is known; an agent who is in a call is taken to be present.
     Unknown,
     In(Option<Place>),
     Out {
@@ -60,37 +61,37 @@ pub struct Connection {
     pub state: ConnectionState,
     pub since: Utc,
     pub voice: Voice,
-    /// Since when the voice recorder pauses.
+    /// Since when the voice recorder has paused.
     pub voice_paused: Option<Utc>,
-    /// The attached data say that nothing may be seen, since then.
+    /// Since when the attached data forbid showing the screen.
     pub hidden: Option<Utc>,
-    pub about: Arc<About>,
+    pub details: Arc<CallDetails>,
     pub feed: Option<FeedName>,
-    /// Events were lost: its end may be among them.
+    /// Set when events were lost: the connection's end may be among them.
     pub is_doubtful: bool,
-    /// As it stands in a fact.
+    /// Its entry in a fact, as JSON.
     pub(crate) json: Arc<str>,
 }
 
-/// What a call event said of the call, for this agent.
+/// Details of a call from its events, for one agent.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct About {
+pub struct CallDetails {
     pub device: Option<Box<str>>,
     pub direction: Option<Box<str>>,
     pub call_type: Option<Box<str>>,
-    /// JSON.
+    /// A JSON object.
     pub attached: Option<Box<str>>,
 }
 
 /// A chat, a mail or the like that the agent has accepted.
 #[derive(Debug, Clone)]
-pub struct Digital {
+pub struct DigitalInteraction {
     pub interaction: InteractionId,
     pub(crate) json: Arc<str>,
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Requested {
+pub(crate) struct DesktopRequests {
     pub footage: bool,
     pub hold: Option<crate::wishes::Hold>,
 }
@@ -104,7 +105,7 @@ impl Agent {
             connections: Vec::new(),
             digital: Vec::new(),
             wishes: vec![Arc::default(); policies],
-            requested: Requested::default(),
+            requested: DesktopRequests::default(),
             mappings: Arc::default(),
             open: None,
             split: None,
@@ -112,7 +113,7 @@ impl Agent {
             serial: 0,
             json: "".into(),
         };
-        agent.json = crate::facts::agent(&agent, &Default::default());
+        agent.json = crate::facts::agent_json(&agent, &Default::default());
         agent
     }
 
@@ -138,6 +139,30 @@ impl Agent {
 }
 
 impl Connection {
+    pub(crate) fn new(
+        call: CallId,
+        interaction: InteractionId,
+        role: Role,
+        state: ConnectionState,
+        since: Utc,
+        feed: Option<FeedName>,
+    ) -> Self {
+        Connection {
+            call,
+            interaction,
+            role,
+            state,
+            since,
+            voice: Voice::Off,
+            voice_paused: None,
+            hidden: None,
+            details: Arc::default(),
+            feed,
+            is_doubtful: false,
+            json: "".into(),
+        }
+    }
+
     pub fn is_up(&self) -> bool {
         self.state != ConnectionState::Ringing
     }

@@ -1,4 +1,5 @@
-//! A policy's answer, read in place: policies answer at almost every event, mostly what they have said before.
+//! A policy's answer, parsed without copying: policies answer almost every event, mostly with what they said
+//! before.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::policy::PolicyError;
 
-/// [`deskreel_contract::Decided`].
+/// [`deskreel_contract::Decided`], borrowed from its JSON.
 #[derive(Deserialize)]
 pub(crate) struct Answer<'a> {
     #[serde(borrow)]
@@ -22,72 +23,72 @@ pub(crate) struct Answer<'a> {
 
 impl Answer<'_> {
     pub fn read(json: &str) -> Result<Answer<'_>, PolicyError> {
-        serde_json::from_str(json).map_err(|error| format!("its answer is not what it should be: {error}"))
+        serde_json::from_str(json).map_err(|error| format!("its answer is not valid: {error}"))
     }
 }
 
-/// [`deskreel_contract::Decision`]. Its fields are asked for by name and type; one of the wrong type is a mistake of the
-/// policy's.
+/// [`deskreel_contract::Decision`], borrowed from its JSON. A field is read by name and type; a wrong type is
+/// the policy's mistake.
 pub(crate) struct Decision<'a> {
     pub action: Cow<'a, str>,
     pub why: Cow<'a, str>,
-    fields: Vec<(Cow<'a, str>, Given<'a>)>,
+    fields: Vec<(Cow<'a, str>, FieldValue<'a>)>,
 }
 
-/// What a field of a decision may be.
+/// The value of a decision's field.
 #[derive(PartialEq)]
-enum Given<'a> {
+enum FieldValue<'a> {
     Text(Cow<'a, str>),
-    Whole(u64),
-    Is(bool),
+    Integer(u64),
+    Bool(bool),
     Other,
 }
 
 impl Decision<'_> {
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.field(name)? {
-            Given::Text(text) => Some(text),
+            FieldValue::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub fn need(&self, name: &str) -> Result<&str, String> {
+    pub fn required_text(&self, name: &str) -> Result<&str, String> {
         self.text(name).ok_or_else(|| format!("`{}` needs the field `{name}`", self.action))
     }
 
-    pub fn is(&self, name: &str) -> bool {
-        self.field(name) == Some(&Given::Is(true))
+    pub fn is_true(&self, name: &str) -> bool {
+        self.field(name) == Some(&FieldValue::Bool(true))
     }
 
     pub fn time(&self, name: &str) -> Result<Option<Utc>, String> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let time = Utc::parse(text);
-        time.map(Some).ok_or_else(|| format!("`{name}` of `{}` is no time: `{text}`", self.action))
+        time.map(Some).ok_or_else(|| format!("`{name}` of `{}` is not a time: `{text}`", self.action))
     }
 
     pub fn milliseconds(&self, name: &str) -> Result<Option<Duration>, String> {
         match self.field(name) {
             None => Ok(None),
-            Some(Given::Whole(ms)) => Ok(Some(Duration::from_millis(*ms))),
-            Some(_) => Err(format!("`{name}` of `{}` is no whole number", self.action)),
+            Some(FieldValue::Integer(ms)) => Ok(Some(Duration::from_millis(*ms))),
+            Some(_) => Err(format!("`{name}` of `{}` is not a whole number", self.action)),
         }
     }
 
-    /// Of two of the same name the last one counts, as everywhere in serde_json.
-    fn field(&self, name: &str) -> Option<&Given<'_>> {
-        self.fields.iter().rev().find(|(known, _)| known == name).map(|(_, given)| given)
+    /// If a name occurs twice, the last one counts, as everywhere in serde_json.
+    fn field(&self, name: &str) -> Option<&FieldValue<'_>> {
+        self.fields.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Decision<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ReadDecision)
+        deserializer.deserialize_map(DecisionVisitor)
     }
 }
 
-struct ReadDecision;
+struct DecisionVisitor;
 
-impl<'de> Visitor<'de> for ReadDecision {
+impl<'de> Visitor<'de> for DecisionVisitor {
     type Value = Decision<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +96,7 @@ impl<'de> Visitor<'de> for ReadDecision {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        // `map` has the most, with five.
+        // `map` has the most fields: five.
         let (mut action, mut why, mut fields) = (None, None, Vec::with_capacity(5));
         while let Some(Text(name)) = map.next_key()? {
             match &*name {
@@ -109,61 +110,61 @@ impl<'de> Visitor<'de> for ReadDecision {
     }
 }
 
-/// A text that is borrowed where nothing in it is escaped.
+/// A text that is borrowed if nothing in it is escaped.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Given<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for FieldValue<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ReadGiven)
+        deserializer.deserialize_any(FieldValueVisitor)
     }
 }
 
-struct ReadGiven;
+struct FieldValueVisitor;
 
-impl<'de> Visitor<'de> for ReadGiven {
-    type Value = Given<'de>;
+impl<'de> Visitor<'de> for FieldValueVisitor {
+    type Value = FieldValue<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Given::Text(text.into()))
+        Ok(FieldValue::Text(text.into()))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Given::Text(text.to_owned().into()))
+        Ok(FieldValue::Text(text.to_owned().into()))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Given::Whole(number))
+        Ok(FieldValue::Integer(number))
     }
 
     fn visit_bool<E: Error>(self, is: bool) -> Result<Self::Value, E> {
-        Ok(Given::Is(is))
+        Ok(FieldValue::Bool(is))
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Given::Other)
+        Ok(FieldValue::Other)
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Given::Other)
+        Ok(FieldValue::Other)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Given::Other)
+        Ok(FieldValue::Other)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Given::Other)
+        Ok(FieldValue::Other)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Given::Other)
+        Ok(FieldValue::Other)
     }
 }
 
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_what_they_were_written_as() {
+    fn fields_keep_their_type_and_value() {
         let json = r#"{"state": {"a": [1]}, "decisions": [{
             "why": "a \"reason\"", "call": "7", "action": "stop", "after_ms": 500, "first": true, "name": "x\n", "half": 0.5,
             "below": -1, "none": null, "list": [1, [2]], "map": {"a": {"b": 1}}, "call": "8", "at": "2026-01-05T09:00:00.000Z"
@@ -185,17 +186,17 @@ mod tests {
         assert_eq!(decision.text("name"), Some("x\n"));
         assert_eq!(decision.milliseconds("after_ms"), Ok(Some(Duration::from_millis(500))));
         assert_eq!(decision.milliseconds("nothing"), Ok(None));
-        assert!(decision.is("first") && !decision.is("after_ms"));
+        assert!(decision.is_true("first") && !decision.is_true("after_ms"));
         assert_eq!(
             decision.time("at").map(|at| at.map(|at| at.to_string())),
             Ok(Some("2026-01-05T09:00:00.000Z".into()))
         );
         for other in ["half", "below", "none", "list", "map", "name"] {
-            let refused = format!("`{other}` of `stop` is no whole number");
-            assert_eq!((decision.is(other), decision.milliseconds(other)), (false, Err(refused)));
+            let refused = format!("`{other}` of `stop` is not a whole number");
+            assert_eq!((decision.is_true(other), decision.milliseconds(other)), (false, Err(refused)));
         }
-        assert_eq!(decision.need("list"), Err("`stop` needs the field `list`".into()));
-        assert_eq!(decision.time("name"), Err("`name` of `stop` is no time: `x\n`".into()));
+        assert_eq!(decision.required_text("list"), Err("`stop` needs the field `list`".into()));
+        assert_eq!(decision.time("name"), Err("`name` of `stop` is not a time: `x\n`".into()));
     }
 
     #[test]

@@ -1,4 +1,35 @@
-//! Events in, commands at once, and what is final a little later.
+//! The engine: takes events in, yields commands at once, and yields what is final a little later.
+//!
+//! # Constraints
+//!
+//! - A start must reach the recorder within 100 ms of its event, so no event can wait for one that may come
+//!   before it.
+//! - Feeds are seconds late relative to each other, yet the table of footage and segments must not depend on
+//!   the order of arrival.
+//! - A million events a day leave microseconds for each.
+//!
+//! # Undo instead of waiting
+//!
+//! Every event and every timer is one [`Step`]. A step changes the [`World`] at once and keeps what it
+//! changed as it was before ([`Undo`](crate::world::Undo)). When an event arrives late, the steps after its
+//! time are undone, the event is applied, and the undone events are applied again after it. Undone timers
+//! fire again by themselves. A late event thus costs as much as all events since its time.
+//!
+//! A step is final once no event can come before it, which is [`PolicyRules::late`] after its time. Only then
+//! do its footage, decisions and notes leave the engine. An event that is even later counts as of now, and a
+//! note says so.
+//!
+//! # Commands
+//!
+//! Commands are not undone. After each call the engine compares the footage that now runs with what each
+//! recorder was last told, and sends the difference. So a recorder may have started late, but no table says
+//! so wrongly.
+//!
+//! # Order
+//!
+//! Steps are ordered by time, then timers before events, then by feed, then by the feed's own order
+//! (`order.rs`). Policies are asked in a fixed order, but nothing depends on it: `footage.rs` combines their
+//! wishes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,39 +42,41 @@ use deskreel_model::{AgentId, Place, Utc};
 use serde::Serialize;
 
 use crate::answer::Answer;
-use crate::calls::{Fold, Touch};
+use crate::calls::{EventFold, Touch};
 use crate::facts;
+use crate::footage::{DecisionRecord, Note};
 use crate::hash::HashMap;
-use crate::order::{Counts, Key, Order, Row, Step};
+use crate::order::{Counts, Effects, Order, PendingOutput, Step, StepKey};
 use crate::policy::Policy;
-use crate::settle::{Decided, Note};
-use crate::world::{Undo, World};
+use crate::wishes::DueWake;
+use crate::world::World;
 use deskreel_model::PolicyRules;
 
-/// Calls that nobody is connected to are remembered for so long: one may wait in a queue for its next agent.
+/// How long a call is remembered that nobody is connected to: it may wait in a queue for its next agent.
 const IDLE_CALL: Duration = Duration::from_secs(3600);
 
-/// What comes out.
+/// An output of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
-    /// To be done now.
-    Command(Commanded),
-    /// What stands of this agent may be other than before: see [`Engine::standing`].
+    /// To be carried out now.
+    Command(RecorderCommand),
+    /// This agent's provisional footage may have changed: see [`Engine::provisional_footage`].
     Touched(AgentId),
-    /// Final: footage that has ended, with its segments; or that still runs, from [`Engine::finish`].
+    /// Final: footage that has ended, with its segments. [`Engine::finish`] also yields footage that still
+    /// runs.
     Footage(Footage),
     /// Final: a decision that changed something.
-    Decided(Decided),
+    Decision(DecisionRecord),
     Note(Note),
 }
 
 /// A command to the recorder of one agent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Commanded {
+pub struct RecorderCommand {
     pub agent: AgentId,
     pub place: Option<Place>,
     pub at: Utc,
-    /// How much later than it should have been.
+    /// Milliseconds by which the command comes later than it should have.
     pub late_ms: u64,
     #[serde(flatten)]
     pub command: Command,
@@ -63,12 +96,19 @@ pub enum Command {
     },
 }
 
-/// What the recorder of an agent was told last.
-struct Told {
+/// The footage that an agent's recorder makes, by the last commands to it.
+struct CommandedFootage {
     serial: u32,
     from: Utc,
     place: Option<Place>,
     capture: CaptureMode,
+}
+
+/// One question to the policies: about which agent, and because of which event (JSON).
+struct Question<'a> {
+    touch: &'a Touch,
+    event: &'a str,
+    at: Utc,
 }
 
 pub struct Engine {
@@ -76,15 +116,16 @@ pub struct Engine {
     rules: PolicyRules,
     world: World,
     order: Order,
-    /// When something is due for an agent, and the same by agent.
+    /// When something is due for an agent, in the order of time; `due_of` has the same by agent.
     due: BTreeSet<(Utc, AgentId)>,
     due_of: HashMap<AgentId, Utc>,
-    told: HashMap<AgentId, Told>,
+    commanded: HashMap<AgentId, CommandedFootage>,
+    /// Clock offsets of the feeds, in milliseconds.
     offsets: HashMap<deskreel_model::FeedName, i64>,
     now: Utc,
     next_cleaning: Utc,
     counts: Counts,
-    /// The fact that is being written: one for all, so that it is allocated once.
+    /// Buffer for the fact that is being written; shared by all facts, so that it is allocated once.
     fact: String,
 }
 
@@ -97,7 +138,7 @@ impl Engine {
             order: Order::default(),
             due: BTreeSet::new(),
             due_of: HashMap::default(),
-            told: HashMap::default(),
+            commanded: HashMap::default(),
             offsets: HashMap::default(),
             now: Utc::MIN,
             next_cleaning: Utc::MIN,
@@ -106,100 +147,81 @@ impl Engine {
         }
     }
 
-    /// One event, in the order of arrival.
+    /// Takes one event in. Events come in the order of arrival.
     pub fn push(&mut self, event: Event, out: &mut impl FnMut(Output)) {
         self.counts.events += 1;
-        let offset = event.feed.as_ref().and_then(|feed| self.offsets.get(feed)).copied().unwrap_or(0);
-        if let Kind::FeedClock { feed, offset_ms } = &event.kind {
-            self.offsets.insert(feed.clone(), *offset_ms);
-        }
-        let mut at = if offset == 0 { event.at } else { event.at.shifted_ms(offset) };
-        let oldest = self.now.minus(self.rules.late);
-        let is_too_late = at < oldest;
-        if is_too_late {
-            at = oldest;
-        }
+        let (at, is_too_late) = self.corrected_time(&event);
         let mut key = self.order.key(&event, at);
-        if self.order.has(&event, &key) {
+        if self.order.is_duplicate(&event, &key) {
             self.counts.doubled += 1;
             return;
         }
         if is_too_late {
             self.counts.too_late += 1;
             out(Output::Note(Note::TooLate { at: event.at, event: event.json.clone() }));
-            // Behind everything of that moment: what was final stays as it is.
+            // After everything of the present moment, so that final steps stay unchanged.
             key.at = self.now;
         }
         let mut touched = Vec::new();
-        // Done before, and to be done again behind the new one; mostly none.
-        let mut again = Vec::new();
-        while let Some(step) = self.order.pop_behind(&key) {
-            // It is counted again when it is done again.
-            self.counts.missing -= step.rows.iter().map(Row::missing).sum::<u64>();
-            touched.extend(self.world.undo(step.undo));
-            again.extend(step.event.map(|event| (step.key, event)));
-        }
-        if !again.is_empty() {
-            self.counts.late += 1;
-            touched.iter().for_each(|agent| self.reschedule(agent, key.at));
-        }
+        let undone = self.undo_after(&key, &mut touched);
         let new = (key, Arc::new(event));
-        // What came out last goes in first.
-        for (key, event) in std::iter::once(new).chain(again.into_iter().rev()) {
-            self.fire_until(key.at, &mut touched, out);
-            self.step(key, event, &mut touched);
+        for (key, event) in std::iter::once(new).chain(undone.into_iter().rev()) {
+            self.fire_timers(key.at, &mut touched, out);
+            self.apply_event(key, event, &mut touched);
         }
         self.now = self.now.max(at);
-        self.fire_until(self.now, &mut touched, out);
-        self.command(touched, out);
-        self.settle_final(out);
+        self.fire_timers(self.now, &mut touched, out);
+        self.command_recorders(touched, out);
+        self.emit_final(out);
     }
 
-    /// Time has passed without an event.
+    /// Lets time pass without an event.
     pub fn advance(&mut self, now: Utc, out: &mut impl FnMut(Output)) {
         let mut touched = Vec::new();
-        self.fire_until(now, &mut touched, out);
+        self.fire_timers(now, &mut touched, out);
         self.now = self.now.max(now);
-        self.command(touched, out);
-        self.settle_final(out);
+        self.command_recorders(touched, out);
+        self.emit_final(out);
     }
 
-    /// From now on other policies are asked, by other rules. What was wanted of a call goes on until its agent leaves it;
-    /// everything else is what the new ones want.
-    pub fn change(&mut self, policies: Vec<Policy>, rules: PolicyRules, out: &mut impl FnMut(Output)) {
-        while let Some(step) = self.order.pop_first() {
-            step.rows.into_iter().for_each(|row| out(row.into()));
-        }
+    /// Asks other policies from now on, by other rules. A wish for a call lasts until its agent leaves the
+    /// call; everything else is up to the new policies.
+    pub fn replace_policies(
+        &mut self,
+        policies: Vec<Policy>,
+        rules: PolicyRules,
+        out: &mut impl FnMut(Output),
+    ) {
+        self.emit_all(out);
         (self.policies, self.rules) = (policies, rules);
         self.world.change_policies(self.policies.len());
-        let (at, agents) = (self.now, self.world.agents().into_iter().map(|agent| agent.id.clone()));
-        let agents: Vec<_> = agents.collect();
+        let at = self.now;
+        let agents: Vec<_> = self.world.agents().into_iter().map(|agent| agent.id.clone()).collect();
         for agent in &agents {
-            let (mut undo, mut rows) = (Undo::default(), Vec::new());
-            let event = facts::event("policy.changed", at, agent);
-            self.decide(&Touch::new(agent), &event, at, |_| true, &mut undo, &mut rows);
+            let mut effects = Effects::default();
+            let event = facts::event_json("policy.changed", at, agent);
+            let question = Question { touch: &Touch::new(agent), event: &event, at };
+            self.ask_policies(&question, |_| true, &mut effects);
             self.reschedule(agent, at);
-            rows.into_iter().for_each(|row| out(row.into()));
+            effects.outputs.into_iter().for_each(|output| out(output.into()));
         }
-        self.command(agents, out);
+        self.command_recorders(agents, out);
     }
 
-    /// Nothing comes any more: everything is final, and what still runs is given as it stands.
+    /// Ends the input: everything becomes final, and footage that still runs is yielded as it stands.
     pub fn finish(&mut self, out: &mut impl FnMut(Output)) {
-        while let Some(step) = self.order.pop_first() {
-            step.rows.into_iter().for_each(|row| out(row.into()));
-        }
+        self.emit_all(out);
         let mut running: Vec<_> =
             self.world.agents().into_iter().filter_map(|agent| agent.open.as_ref()).collect();
         running.sort_by(|a, b| (a.footage.from, &a.footage.agent).cmp(&(b.footage.from, &b.footage.agent)));
         running.into_iter().for_each(|open| out(Output::Footage(open.footage.clone())));
     }
 
-    /// Footage of an agent that is not final, in the order of time: what has ended and may still be put right by a late event, and
-    /// what runs.
-    pub fn standing<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Footage> {
-        let ended = self.order.rows().filter_map(move |row| match row {
-            Row::Footage(footage) if footage.agent == *agent => Some(footage),
+    /// Footage of an agent that is not final, in the order of time: footage that has ended but that a late
+    /// event may still correct, and footage that runs.
+    pub fn provisional_footage<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Footage> {
+        let ended = self.order.outputs().filter_map(move |output| match output {
+            PendingOutput::Footage(footage) if footage.agent == *agent => Some(footage),
             _ => None,
         });
         let open = self.world.agent(agent).and_then(|known| known.open.as_ref());
@@ -210,96 +232,120 @@ impl Engine {
         self.counts
     }
 
-    /// When [`Engine::advance`] has something to do.
+    /// When [`Engine::advance`] next has something to do.
     pub fn next_due(&self) -> Option<Utc> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    fn step(&mut self, key: Key, event: Arc<Event>, touched: &mut Vec<AgentId>) {
-        let (at, mut undo, mut rows) = (key.at, Undo::default(), Vec::new());
-        let mut fold = Fold::new(&mut self.world, &self.rules, at, &mut undo);
+    /// Returns an event's time by our clock, and whether that is too late to be corrected; if so, the time is
+    /// the oldest that can.
+    fn corrected_time(&mut self, event: &Event) -> (Utc, bool) {
+        let offset = event.feed.as_ref().and_then(|feed| self.offsets.get(feed)).copied().unwrap_or(0);
+        if let Kind::FeedClock { feed, offset_ms } = &event.kind {
+            self.offsets.insert(feed.clone(), *offset_ms);
+        }
+        let at = if offset == 0 { event.at } else { event.at.shifted_ms(offset) };
+        let oldest = self.now.minus(self.rules.late);
+        (at.max(oldest), at < oldest)
+    }
+
+    /// Undoes every step that belongs after `key`. Returns their events, the latest first; mostly there are
+    /// none.
+    fn undo_after(&mut self, key: &StepKey, touched: &mut Vec<AgentId>) -> Vec<(StepKey, Arc<Event>)> {
+        let mut undone = Vec::new();
+        while let Some(step) = self.order.pop_after(key) {
+            // Counted again when the step is applied again.
+            self.counts.missing -= step.effects.outputs.iter().map(PendingOutput::missing).sum::<u64>();
+            touched.extend(self.world.undo(step.effects.undo));
+            undone.extend(step.event.map(|event| (step.key, event)));
+        }
+        if !undone.is_empty() {
+            self.counts.late += 1;
+            touched.iter().for_each(|agent| self.reschedule(agent, key.at));
+        }
+        undone
+    }
+
+    fn apply_event(&mut self, key: StepKey, event: Arc<Event>, touched: &mut Vec<AgentId>) {
+        let (at, mut effects) = (key.at, Effects::default());
+        let mut fold = EventFold::new(&mut self.world, &self.rules, at, &mut effects.undo);
         if let (Some(feed), Some(seq)) = (&event.feed, event.seq) {
-            let missing = fold.world.numbered(feed, seq, fold.undo);
+            let missing = fold.world.note_sequence(feed, seq, fold.undo);
             if missing > 0 {
                 self.counts.missing += missing;
-                fold.doubt(feed);
-                rows.push(Row::Note(Note::Missing { at, feed: feed.clone(), events: missing }));
+                fold.doubt_connections(feed);
+                let note = Note::Missing { at, feed: feed.clone(), events: missing };
+                effects.outputs.push(PendingOutput::Note(note));
             }
         }
-        let touches = fold.apply(&event);
-        let heard = |policy: &Policy| policy.hears(event.kind.name());
+        let touches = fold.apply_event(&event);
+        let is_asked = |policy: &Policy| policy.wants_event(event.kind.name());
         for touch in &touches {
-            self.decide(touch, &event.json, at, heard, &mut undo, &mut rows);
+            self.ask_policies(&Question { touch, event: &event.json, at }, is_asked, &mut effects);
         }
         let agents = touched.len();
         touched.extend(touches.into_iter().map(|touch| touch.agent));
-        self.done(key, Some(event), undo, rows, &touched[agents..]);
+        self.finish_step(key, Some(event), effects, &touched[agents..]);
     }
 
-    /// Everything that is due by then, in the order of time. Recorders are told at once, unless this is the past done
-    /// again.
-    fn fire_until(&mut self, until: Utc, touched: &mut Vec<AgentId>, out: &mut impl FnMut(Output)) {
+    /// Does everything that is due by `until`, in the order of time. Recorders are commanded at once, unless
+    /// these are past steps that are applied again.
+    fn fire_timers(&mut self, until: Utc, touched: &mut Vec<AgentId>, out: &mut impl FnMut(Output)) {
         while let Some((at, agent)) = self.due.first().filter(|(at, _)| *at <= until).cloned() {
-            let (mut undo, mut rows) = (Undo::default(), Vec::new());
-            let touches = Fold::new(&mut self.world, &self.rules, at, &mut undo).too_long(&agent);
-            let known = self.world.agent_mut(&agent, &mut undo);
+            let mut effects = Effects::default();
+            let fold = EventFold::new(&mut self.world, &self.rules, at, &mut effects.undo);
+            let touches = fold.end_overlong_connections(&agent);
+            let known = self.world.agent_mut(&agent, &mut effects.undo);
             known.expire(at);
-            let mut wakes = Vec::new();
-            for (policy, wishes) in known.wishes.iter_mut().map(Arc::make_mut).enumerate() {
-                wakes.extend(
-                    wishes
-                        .wakes
-                        .extract_if(.., |wake| wake.at <= at)
-                        .map(|wake| (wake.at, policy, wake.name)),
-                );
-            }
-            wakes.sort();
+            let wakes = known.take_due_wakes(at);
             for touch in &touches {
-                for (_, policy, name) in &wakes {
-                    let asked = self.policies[*policy].id().clone();
-                    let event = facts::timer(at, name);
-                    self.decide(touch, &event, at, |policy| *policy.id() == asked, &mut undo, &mut rows);
-                }
-                if !touch.ended.is_empty() {
-                    let event = facts::event("call.cleared", at, &touch.agent);
-                    self.decide(
-                        touch,
-                        &event,
-                        at,
-                        |policy| policy.hears("call.cleared"),
-                        &mut undo,
-                        &mut rows,
-                    );
-                } else if wakes.is_empty() {
-                    self.decide(touch, "null", at, |_| false, &mut undo, &mut rows);
-                }
+                self.ask_about_timers(touch, &wakes, at, &mut effects);
             }
             let agents = vec![agent];
-            self.done(Key::timer(at, agents[0].clone()), None, undo, rows, &agents);
+            self.finish_step(StepKey::timer(at, agents[0].clone()), None, effects, &agents);
             if at >= self.now {
                 self.now = at;
-                self.command(agents, out);
+                self.command_recorders(agents, out);
             } else {
                 touched.extend(agents);
             }
         }
     }
 
+    /// Asks each policy whose wake is due, and all policies if the agent's call was ended for its length.
+    fn ask_about_timers(&mut self, touch: &Touch, wakes: &[DueWake], at: Utc, effects: &mut Effects) {
+        for wake in wakes {
+            let asked = self.policies[wake.policy].id().clone();
+            let event = facts::timer_json(at, &wake.name);
+            self.ask_policies(
+                &Question { touch, event: &event, at },
+                |policy| *policy.id() == asked,
+                effects,
+            );
+        }
+        if !touch.ended.is_empty() {
+            let event = facts::event_json("call.cleared", at, &touch.agent);
+            let is_asked = |policy: &Policy| policy.wants_event("call.cleared");
+            self.ask_policies(&Question { touch, event: &event, at }, is_asked, effects);
+        } else if wakes.is_empty() {
+            self.ask_policies(&Question { touch, event: "null", at }, |_| false, effects);
+        }
+    }
+
     /// Asks the policies about one agent, and makes footage and segments of what they want.
-    fn decide(
+    fn ask_policies(
         &mut self,
-        touch: &Touch,
-        event: &str,
-        at: Utc,
+        question: &Question<'_>,
         is_asked: impl Fn(&Policy) -> bool,
-        undo: &mut Undo,
-        rows: &mut Vec<Row>,
+        effects: &mut Effects,
     ) {
+        let Question { touch, event, at } = *question;
+        let Effects { undo, outputs } = effects;
         let agent = self.world.agent_mut(&touch.agent, undo);
         let mut prefix = None;
         for (index, policy) in self.policies.iter_mut().enumerate().filter(|(_, policy)| is_asked(policy)) {
             let length = *prefix.get_or_insert_with(|| {
-                facts::write(&mut self.fact, at, event, agent, touch);
+                facts::write_fact(&mut self.fact, at, event, agent, touch);
                 self.fact.len()
             });
             self.fact.truncate(length);
@@ -311,14 +357,14 @@ impl Engine {
                 if *state != *agent.wishes[index].state {
                     Arc::make_mut(&mut agent.wishes[index]).state = state.into();
                 }
-                let mut note = |decided| rows.push(Row::Decided(decided));
+                let mut record = |decision| outputs.push(PendingOutput::Decision(decision));
                 let who = (index, policy.id());
-                answer.decisions.iter().try_for_each(|decision| agent.obey(who, decision, at, &mut note))
+                let mut decisions = answer.decisions.iter();
+                decisions.try_for_each(|decision| agent.apply_decision(who, decision, at, &mut record))
             });
             if let Err(message) = outcome {
                 let (policy, agent) = (policy.id().clone(), touch.agent.clone());
-                let failed = Note::PolicyFailed { at, policy, agent, message };
-                rows.push(Row::Note(failed));
+                outputs.push(PendingOutput::Note(Note::PolicyFailed { at, policy, agent, message }));
             }
         }
         if let Some((name, value)) = &touch.tag {
@@ -327,16 +373,16 @@ impl Engine {
         let place = agent.place().cloned();
         let online = self.world.is_online(place.as_ref());
         let agent = self.world.agent_mut(&touch.agent, undo);
-        rows.extend(agent.settle(&self.rules, online, at).into_iter().map(Row::Footage));
+        outputs.extend(agent.update_footage(&self.rules, online, at).into_iter().map(PendingOutput::Footage));
     }
 
-    fn done(&mut self, key: Key, event: Option<Arc<Event>>, undo: Undo, rows: Vec<Row>, agents: &[AgentId]) {
+    fn finish_step(&mut self, key: StepKey, event: Option<Arc<Event>>, effects: Effects, agents: &[AgentId]) {
         agents.iter().for_each(|agent| self.reschedule(agent, key.at));
-        self.order.push(Step { key, event, undo, rows });
+        self.order.push(Step { key, event, effects });
     }
 
-    /// Notes when something is next due for an agent. What was due before and cannot be done, since the recorder is
-    /// away, is done when it is back.
+    /// Notes when something is next due for an agent, after `done`. A thing that was due before but cannot be
+    /// done because the recorder is away is done when the recorder is back.
     fn reschedule(&mut self, agent: &AgentId, done: Utc) {
         let next = self.world.agent(agent).and_then(|known| known.next_due(&self.rules, done));
         if self.due_of.get(agent).copied() == next {
@@ -352,21 +398,21 @@ impl Engine {
         self.due.extend(next.map(|next| (next, agent.clone())));
     }
 
-    /// Tells recorders what is other than they were told.
-    fn command(&mut self, mut touched: Vec<AgentId>, out: &mut impl FnMut(Output)) {
+    /// Commands each of these agents' recorders to do what differs from its last commands.
+    fn command_recorders(&mut self, mut touched: Vec<AgentId>, out: &mut impl FnMut(Output)) {
         touched.sort();
         touched.dedup();
         for id in touched {
-            self.command_one(&id, out);
+            self.command_recorder(&id, out);
             out(Output::Touched(id));
         }
     }
 
-    fn command_one(&mut self, id: &AgentId, out: &mut impl FnMut(Output)) {
+    fn command_recorder(&mut self, id: &AgentId, out: &mut impl FnMut(Output)) {
         let open = self.world.agent(id).and_then(|agent| agent.open.as_ref());
-        let mut tell = |place: &Option<Place>, command, since: Utc, why: &str| {
+        let mut send = |place: &Option<Place>, command, since: Utc, why: &str| {
             let late_ms = u64::try_from(self.now.saturating_since(since).as_millis()).unwrap_or(u64::MAX);
-            out(Output::Command(Commanded {
+            out(Output::Command(RecorderCommand {
                 agent: id.clone(),
                 place: place.clone(),
                 at: self.now,
@@ -375,14 +421,14 @@ impl Engine {
                 why: why.to_owned(),
             }));
         };
-        if let Some(told) = self.told.get(id) {
+        if let Some(commanded) = self.commanded.get(id) {
             let goes_on = open.is_some_and(|open| {
-                told.place == open.footage.place
-                    && (told.serial == open.serial || open.footage.from <= told.from)
+                commanded.place == open.footage.place
+                    && (commanded.serial == open.serial || open.footage.from <= commanded.from)
             });
-            if !goes_on && self.world.is_online(told.place.as_ref()) {
-                tell(&told.place, Command::Stop, self.now, "");
-                self.told.remove(id);
+            if !goes_on && self.world.is_online(commanded.place.as_ref()) {
+                send(&commanded.place, Command::Stop, self.now, "");
+                self.commanded.remove(id);
             }
         }
         let Some(open) = open else { return };
@@ -390,41 +436,52 @@ impl Engine {
         if !self.world.is_online(footage.place.as_ref()) {
             return;
         }
-        let new = || Told { serial: open.serial, from: footage.from, place: footage.place.clone(), capture };
-        match self.told.get_mut(id) {
+        let new = || {
+            let (from, place) = (footage.from, footage.place.clone());
+            CommandedFootage { serial: open.serial, from, place, capture }
+        };
+        match self.commanded.get_mut(id) {
             None => {
-                tell(&footage.place, Command::Start { capture }, footage.from, &footage.why);
-                self.told.insert(id.clone(), new());
+                send(&footage.place, Command::Start { capture }, footage.from, &footage.why);
+                self.commanded.insert(id.clone(), new());
             }
-            Some(told) => {
-                if told.capture != capture {
-                    let held = footage.withheld.last().filter(|_| capture != CaptureMode::Live);
-                    let (since, why) = held.map_or((self.now, ""), |held| (held.from, &held.why));
-                    tell(&footage.place, Command::SetMode { capture }, since, why);
+            Some(commanded) => {
+                if commanded.capture != capture {
+                    let withheld = footage.withheld.last().filter(|_| capture != CaptureMode::Live);
+                    let (since, why) =
+                        withheld.map_or((self.now, ""), |withheld| (withheld.from, &withheld.why));
+                    send(&footage.place, Command::SetMode { capture }, since, why);
                 }
-                *told = new();
+                *commanded = new();
             }
         }
     }
 
-    /// Gives what can no longer change.
-    fn settle_final(&mut self, out: &mut impl FnMut(Output)) {
+    /// Yields the outputs of steps that can no longer change.
+    fn emit_final(&mut self, out: &mut impl FnMut(Output)) {
         while let Some(step) = self.order.pop_final(self.now, self.rules.late) {
-            step.rows.into_iter().for_each(|row| out(row.into()));
+            step.effects.outputs.into_iter().for_each(|output| out(output.into()));
         }
         if self.now >= self.next_cleaning {
             self.world.forget_idle_calls(self.now.minus(IDLE_CALL));
             self.next_cleaning = self.now.plus(IDLE_CALL / 6);
         }
     }
+
+    /// Yields the outputs of all steps, final or not.
+    fn emit_all(&mut self, out: &mut impl FnMut(Output)) {
+        while let Some(step) = self.order.pop_first() {
+            step.effects.outputs.into_iter().for_each(|output| out(output.into()));
+        }
+    }
 }
 
-impl From<Row> for Output {
-    fn from(row: Row) -> Output {
-        match row {
-            Row::Footage(footage) => Output::Footage(footage),
-            Row::Decided(decided) => Output::Decided(decided),
-            Row::Note(note) => Output::Note(note),
+impl From<PendingOutput> for Output {
+    fn from(output: PendingOutput) -> Output {
+        match output {
+            PendingOutput::Footage(footage) => Output::Footage(footage),
+            PendingOutput::Decision(decision) => Output::Decision(decision),
+            PendingOutput::Note(note) => Output::Note(note),
         }
     }
 }

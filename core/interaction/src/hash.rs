@@ -1,5 +1,6 @@
-//! Maps by names: looked up many times at each event, and never walked where the order would show.
+//! The hash map for names: it is looked up many times per event, and never iterated where the order would
+//! show.
 
-/// With a hash that is quick for short texts. Its seed is drawn anew in each process, so that no feed can choose names that
-/// collide.
+/// A map with a hash that is fast for short texts. Each process draws a new seed, so that no feed can choose
+/// names that collide.
 pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;

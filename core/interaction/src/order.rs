@@ -1,7 +1,7 @@
-//! The order of events: by their time, then by feed, then as the feed gave them.
+//! The order of events: by time, then by feed, then by the feed's own order.
 //!
-//! What was done for the events of the last moments can be taken back, so that an event that comes late takes its
-//! place. What is older is final.
+//! The steps of the last moments can be undone, so that a late event takes its place among them. Older steps
+//! are final.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use deskreel_model::event::Event;
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, FeedName, Utc};
 
+use crate::footage::{DecisionRecord, Note};
 use crate::hash::HashMap;
-use crate::settle::{Decided, Note};
 use crate::world::Undo;
 
-/// Where a step belongs. A timer comes before the events of its moment.
+/// The place of a step in the order. A timer comes before the events of the same moment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
+pub(crate) struct StepKey {
     pub at: Utc,
     rank: Rank,
 }
@@ -28,69 +28,77 @@ enum Rank {
     Event(Option<FeedName>, u64),
 }
 
-/// What was done at one moment because of one event or timer.
+/// One event or timer that was applied.
 #[derive(Debug)]
 pub(crate) struct Step {
-    pub key: Key,
-    /// `None`: a timer, which comes again by itself.
+    pub key: StepKey,
+    /// `None` for a timer, which fires again by itself.
     pub event: Option<Arc<Event>>,
-    pub undo: Undo,
-    pub rows: Vec<Row>,
+    pub effects: Effects,
 }
 
-/// What becomes final with a step.
+/// The effects of one step: how to undo it, and its outputs.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub undo: Undo,
+    pub outputs: Vec<PendingOutput>,
+}
+
+/// An output that becomes final with its step.
 #[derive(Debug)]
-pub(crate) enum Row {
+pub(crate) enum PendingOutput {
     Footage(Footage),
-    Decided(Decided),
+    Decision(DecisionRecord),
     Note(Note),
 }
 
-impl Row {
-    /// Events that it tells are missing.
+impl PendingOutput {
+    /// The number of events that it reports missing.
     pub fn missing(&self) -> u64 {
         match self {
-            Row::Note(Note::Missing { events, .. }) => *events,
+            PendingOutput::Note(Note::Missing { events, .. }) => *events,
             _ => 0,
         }
     }
 }
 
-/// Counts for whoever runs the engine.
+/// Counts of events, for the program that runs the engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub events: u64,
-    /// Came after an event of a later time, and were put where they belong.
+    /// Events that came after one with a later time, and were put in their place.
     pub late: u64,
     pub too_late: u64,
     pub doubled: u64,
-    /// Numbers that were left out in the feeds' counting.
+    /// Sequence numbers that feeds left out.
     pub missing: u64,
 }
 
-/// The steps that can still be taken back.
+/// The steps that can still be undone.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     steps: VecDeque<Step>,
-    given: HashMap<Option<FeedName>, u64>,
+    /// Events that each feed has sent; events without a feed count together.
+    arrived: HashMap<Option<FeedName>, u64>,
 }
 
-impl Key {
-    pub fn timer(at: Utc, agent: AgentId) -> Key {
-        Key { at, rank: Rank::Timer(agent) }
+impl StepKey {
+    pub fn timer(at: Utc, agent: AgentId) -> StepKey {
+        StepKey { at, rank: Rank::Timer(agent) }
     }
 }
 
 impl Order {
-    /// An event without a number is numbered as it comes.
-    pub fn key(&mut self, event: &Event, at: Utc) -> Key {
-        let given = self.given.entry(event.feed.clone()).or_default();
-        *given += 1;
-        Key { at, rank: Rank::Event(event.feed.clone(), event.seq.unwrap_or(*given)) }
+    /// An event without a sequence number gets the next one of its feed.
+    pub fn key(&mut self, event: &Event, at: Utc) -> StepKey {
+        let arrived = self.arrived.entry(event.feed.clone()).or_default();
+        *arrived += 1;
+        StepKey { at, rank: Rank::Event(event.feed.clone(), event.seq.unwrap_or(*arrived)) }
     }
 
-    /// Whether the event is there already: the same number, or without one the same text at the same time.
-    pub fn has(&self, event: &Event, key: &Key) -> bool {
+    /// Whether the event is already there: the same sequence number or, without one, the same text at the
+    /// same time.
+    pub fn is_duplicate(&self, event: &Event, key: &StepKey) -> bool {
         if self.steps.back().is_none_or(|last| last.key.at < key.at) {
             return false;
         }
@@ -103,8 +111,8 @@ impl Order {
         })
     }
 
-    /// The latest step, if it belongs behind `key`.
-    pub fn pop_behind(&mut self, key: &Key) -> Option<Step> {
+    /// Removes the last step if it belongs after `key`.
+    pub fn pop_after(&mut self, key: &StepKey) -> Option<Step> {
         self.steps.pop_back_if(|step| step.key > *key)
     }
 
@@ -112,15 +120,15 @@ impl Order {
         self.steps.push_back(step);
     }
 
-    /// The first step, if it is so old that nothing can come before it.
+    /// Removes the first step if it is so old that no event can come before it.
     pub fn pop_final(&mut self, now: Utc, late: Duration) -> Option<Step> {
         let limit = now.minus(late);
         self.steps.pop_front_if(|step| step.key.at < limit)
     }
 
-    /// What becomes final with the steps.
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.steps.iter().flat_map(|step| &step.rows)
+    /// The outputs of all steps, in order.
+    pub fn outputs(&self) -> impl Iterator<Item = &PendingOutput> {
+        self.steps.iter().flat_map(|step| &step.effects.outputs)
     }
 
     pub fn pop_first(&mut self) -> Option<Step> {

@@ -1,28 +1,29 @@
-//! A policy plugin that answers, and what it answers.
+//! A policy plugin that can be asked for decisions.
 
 use std::sync::Arc;
 
 use deskreel_host::{ErrorKind, HostCallbacks, Library, Plugin, PluginFailure};
 use serde_json::Value;
 
-/// Why a policy gave no decisions.
+/// Why a policy returned no decisions.
 pub type PolicyError = String;
 
-/// Anything that gives the JSON of a `Decided` for that of a `Fact`.
+/// Turns the JSON of a `Fact` into the JSON of a `Decided`.
 type Ask = Box<dyn FnMut(&str) -> Result<String, PolicyError> + Send>;
 
 pub struct Policy {
     id: Arc<str>,
-    /// Types of events; `None`: all.
-    hears: Option<Vec<String>>,
+    /// Event types that it wants to be asked about, with `*` for any ending; `None` means all.
+    events: Option<Vec<String>>,
     ask: Ask,
 }
 
 impl Policy {
-    /// A plugin of a loaded library, with its settings. One that panics is made anew: all that it knows is with us.
+    /// Creates a plugin of a loaded library with its settings. A plugin that panics is created again: the
+    /// host holds all its state.
     pub fn open(library: Library, id: &str, settings: Value) -> Result<Policy, PluginFailure> {
         let provides = &library.descriptor().provides;
-        let hears = provides.iter().find(|plugin| plugin.id == id).and_then(|plugin| plugin.events.clone());
+        let events = provides.iter().find(|plugin| plugin.id == id).and_then(|plugin| plugin.events.clone());
         let name = id.to_owned();
         let mut plugin: Option<Plugin> = Some(library.create(id, &settings, HostCallbacks::default())?);
         let ask = move |fact: &str| {
@@ -38,30 +39,30 @@ impl Policy {
             }
             answer.map_err(|failure| failure.message)
         };
-        Ok(Policy { id: id.into(), hears, ask: Box::new(ask) })
+        Ok(Policy { id: id.into(), events, ask: Box::new(ask) })
     }
 
-    /// One that is no plugin: for tests of what is done with decisions.
+    /// Makes a policy of a function, to test how decisions are carried out.
     pub fn from_fn(
         id: &str,
         ask: impl FnMut(&str) -> Result<String, PolicyError> + Send + 'static,
     ) -> Policy {
-        Policy { id: id.into(), hears: None, ask: Box::new(ask) }
+        Policy { id: id.into(), events: None, ask: Box::new(ask) }
     }
 
     pub fn id(&self) -> &Arc<str> {
         &self.id
     }
 
-    pub(crate) fn hears(&self, kind: &str) -> bool {
-        let Some(hears) = &self.hears else { return true };
-        hears.iter().any(|heard| match heard.strip_suffix('*') {
+    pub(crate) fn wants_event(&self, kind: &str) -> bool {
+        let Some(events) = &self.events else { return true };
+        events.iter().any(|wanted| match wanted.strip_suffix('*') {
             Some(prefix) => kind.starts_with(prefix),
-            None => heard == kind,
+            None => wanted == kind,
         })
     }
 
-    /// Gives a [`deskreel_contract::Decided`] as JSON.
+    /// Returns a [`deskreel_contract::Decided`] as JSON.
     pub(crate) fn decide(&mut self, fact: &str) -> Result<String, PolicyError> {
         (self.ask)(fact)
     }

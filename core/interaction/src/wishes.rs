@@ -1,7 +1,7 @@
-//! What each policy wants of one agent, from its decisions.
+//! The wishes of each policy for one agent, made from its decisions.
 //!
-//! A policy may want footage, or forbid it: for a call, or altogether. What it says of a call ends with the agent's
-//! connection to it. To say again what holds already changes nothing, and brings no line into the record.
+//! A policy may want footage or forbid it, either for one call or in general. A wish for a call ends with the
+//! agent's connection to that call. Repeating a wish that holds already changes nothing and is not recorded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use deskreel_model::{CallId, InteractionId, Utc};
 
 use crate::agent::Agent;
 use crate::answer::Decision;
-use crate::settle::Decided;
+use crate::footage::DecisionRecord;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Wishes {
-    /// Of policies that are asked no more: nothing that later ones forbid touches it.
+    /// Set once its policy is retired; later policies can no longer forbid it.
     pub is_inherited: bool,
-    /// The policy's own, as JSON.
+    /// The policy's own state, as JSON.
     pub state: Arc<str>,
     pub wants: Vec<Want>,
     pub forbids: Vec<Forbid>,
@@ -25,12 +25,12 @@ pub(crate) struct Wishes {
     pub wakes: Vec<Wake>,
 }
 
-/// Footage, for a call or altogether.
+/// A wish for footage, for a call or in general.
 #[derive(Debug, Clone)]
 pub(crate) struct Want {
     pub call: Option<CallId>,
     pub why: Arc<str>,
-    /// It ends then.
+    /// When and why it ends.
     pub until: Option<(Utc, Arc<str>)>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Forbid {
     pub why: Arc<str>,
 }
 
-/// Less than the screen is to be captured.
+/// A wish that something other than the screen is captured: nothing, or a slate.
 #[derive(Debug, Clone)]
 pub(crate) struct Hold {
     pub capture: CaptureMode,
@@ -54,7 +54,16 @@ pub(crate) struct Wake {
     pub at: Utc,
 }
 
-/// That footage, as far as there is any, belongs to an interaction.
+/// A policy's wake whose time has come.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct DueWake {
+    pub at: Utc,
+    /// Index of the policy.
+    pub policy: usize,
+    pub name: Box<str>,
+}
+
+/// A wish that footage, if there is any, belongs to an interaction.
 #[derive(Debug, Clone)]
 pub(crate) struct Mapping {
     pub serial: u32,
@@ -62,27 +71,27 @@ pub(crate) struct Mapping {
     pub call: Option<CallId>,
     pub role: Role,
     pub from: Utc,
-    /// Whoever wants it in any case.
+    /// How far it reaches for policies that want it in any case.
     pub always: Option<Reach>,
-    /// Whoever wants it only where the footage belongs to nothing that was mapped in this way before.
+    /// How far it reaches for policies that want it only if the footage has no earlier mapping of this kind.
     pub first: Option<Reach>,
     pub why: Arc<str>,
-    pub ended: Ended,
+    pub end: MappingEnd,
 }
 
-/// How far a segment goes.
+/// How far a segment reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reach {
-    /// To the end of the agent's part in the interaction.
-    Part,
-    /// To the end of the footage.
+    /// To the end of the agent's participation in the interaction; `part` in a decision.
+    Participation,
+    /// To the end of the footage; `recording` in a decision.
     Footage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Ended {
+pub(crate) enum MappingEnd {
     No,
-    /// With this event.
+    /// With the current event.
     Now,
     At(Utc),
 }
@@ -101,8 +110,8 @@ impl Default for Wishes {
 }
 
 impl Wishes {
-    /// Whether the decision says again what holds already: most do, and cost no copy.
-    fn has(&self, decision: &Decision<'_>, call: &Option<CallId>) -> bool {
+    /// Whether the decision repeats what holds already. Most do, and then cost no copy.
+    fn already_holds(&self, decision: &Decision<'_>, call: &Option<CallId>) -> bool {
         let wanted = self.wants.iter().find(|want| want.call == *call);
         let is_forbidden = || self.forbids.iter().any(|forbid| forbid.call == *call);
         match &*decision.action {
@@ -115,9 +124,9 @@ impl Wishes {
         }
     }
 
-    /// What is a matter of the one policy alone; gives whether it changes something, and sets `reason` where footage may end
-    /// by it.
-    fn obey(
+    /// Applies a decision that concerns this policy's wishes alone. Returns whether it changes something, and
+    /// sets `reason` if it may end footage.
+    fn apply_decision(
         &mut self,
         decision: &Decision<'_>,
         call: &Option<CallId>,
@@ -135,20 +144,8 @@ impl Wishes {
                 }
             },
             "stop" => {
-                let after = decision.milliseconds("after_ms")?;
-                match (after, self.wants.iter_mut().find(|want| about(&want.call))) {
-                    (_, None) => false,
-                    (Some(after), Some(want)) if !after.is_zero() => {
-                        let is_new = want.until.is_none();
-                        want.until.get_or_insert_with(|| (at.plus(after), why.clone()));
-                        is_new
-                    }
-                    (_, Some(_)) => {
-                        self.wants.retain(|want| !about(&want.call));
-                        *reason = Some(why.clone());
-                        true
-                    }
-                }
+                let after = decision.milliseconds("after_ms")?.filter(|after| !after.is_zero());
+                self.stop(call, after.map(|after| at.plus(after)), why, reason)
             }
             "forbid" => {
                 let is_new = !self.forbids.iter().any(|forbid| about(&forbid.call));
@@ -165,7 +162,7 @@ impl Wishes {
             }
             action @ ("pause" | "mask") => {
                 let capture = if action == "pause" { CaptureMode::Paused } else { CaptureMode::Masked };
-                let until = decision.milliseconds("limit_ms")?.map(|limit| soon(at, limit));
+                let until = decision.milliseconds("limit_ms")?.map(|limit| due_after(at, limit));
                 let is_new = self.hold.as_ref().is_none_or(|hold| hold.capture != capture);
                 if is_new {
                     self.hold = Some(Hold { capture, why: why.clone(), until });
@@ -174,25 +171,55 @@ impl Wishes {
             }
             "resume" => self.hold.take().is_some(),
             "wake_at" => {
-                let name = decision.text("name").unwrap_or_default();
-                self.wakes.retain(|wake| &*wake.name != name);
-                let due = match (decision.time("at")?, decision.milliseconds("after_ms")?) {
-                    (Some(due), _) => Some(due),
-                    (None, Some(after)) => Some(soon(at, after)),
-                    (None, None) => None,
-                };
-                let wake = due.map(|due| Wake { name: name.into(), at: due.max(soon(at, Duration::ZERO)) });
-                self.wakes.extend(wake);
+                self.set_wake(decision, at)?;
                 false
             }
             other => return Err(format!("there is no action `{other}`")),
         })
     }
+
+    /// Ends a wish for footage, now or at `until`. Returns whether that changes something.
+    fn stop(
+        &mut self,
+        call: &Option<CallId>,
+        until: Option<Utc>,
+        why: &Arc<str>,
+        reason: &mut Option<Arc<str>>,
+    ) -> bool {
+        let Some(index) = self.wants.iter().position(|want| want.call == *call) else { return false };
+        match until {
+            Some(until) => {
+                let want = &mut self.wants[index];
+                let is_new = want.until.is_none();
+                want.until.get_or_insert_with(|| (until, why.clone()));
+                is_new
+            }
+            None => {
+                self.wants.retain(|want| want.call != *call);
+                *reason = Some(why.clone());
+                true
+            }
+        }
+    }
+
+    /// Replaces the wake of this name; without a time, removes it.
+    fn set_wake(&mut self, decision: &Decision<'_>, at: Utc) -> Result<(), String> {
+        let name = decision.text("name").unwrap_or_default();
+        self.wakes.retain(|wake| &*wake.name != name);
+        let due = match (decision.time("at")?, decision.milliseconds("after_ms")?) {
+            (Some(due), _) => Some(due),
+            (None, Some(after)) => Some(due_after(at, after)),
+            (None, None) => None,
+        };
+        let wake = due.map(|due| Wake { name: name.into(), at: due.max(due_after(at, Duration::ZERO)) });
+        self.wakes.extend(wake);
+        Ok(())
+    }
 }
 
 impl Agent {
-    /// Other policies are asked from now on. What the earlier ones wanted of calls goes on until the agent leaves
-    /// them: no rule changes in mid-call.
+    /// Retires all policies in favor of new ones. The retired policies' wishes for calls last until the agent
+    /// leaves those calls: no rule changes in mid-call.
     pub(crate) fn change_policies(&mut self, policies: usize) {
         let mut inherited = Wishes { is_inherited: true, ..Wishes::default() };
         for wishes in self.wishes.drain(..) {
@@ -204,22 +231,23 @@ impl Agent {
         self.reason = Some("the policies were changed".into());
     }
 
-    /// Takes a decision in; notes it where it changes something. An error says what a policy may not say.
-    pub(crate) fn obey(
+    /// Applies a policy's decision, and records it if it changes something. An error names a mistake in the
+    /// decision.
+    pub(crate) fn apply_decision(
         &mut self,
         (policy, id): (usize, &Arc<str>),
         decision: &Decision<'_>,
         at: Utc,
-        note: &mut impl FnMut(Decided),
+        record: &mut impl FnMut(DecisionRecord),
     ) -> Result<(), String> {
         let connection =
             decision.text("call").map(|id| (id, self.connections.iter().find(|c| c.call.as_str() == id)));
-        // It came too late, or of another's call.
+        // The decision came too late, or is about another agent's call.
         if matches!(connection, Some((_, None))) && decision.action != "map" {
             return Ok(());
         }
         let call = connection.map(|(id, known)| known.map_or_else(|| id.into(), |known| known.call.clone()));
-        if self.wishes[policy].has(decision, &call) {
+        if self.wishes[policy].already_holds(decision, &call) {
             return Ok(());
         }
         let why: Arc<str> = (&*decision.why).into();
@@ -228,63 +256,64 @@ impl Agent {
                 self.split.get_or_insert_with(|| why.clone());
                 self.open.is_some()
             }
-            "tag" => self.tag(decision.need("name")?, decision.text("value").unwrap_or_default()),
-            "map" => self.map(decision, &call, &why, at)?,
+            "tag" => self.tag(decision.required_text("name")?, decision.text("value").unwrap_or_default()),
+            "map" => self.map_footage(decision, &call, &why, at)?,
             _ => {
                 let wishes = Arc::make_mut(&mut self.wishes[policy]);
-                wishes.obey(decision, &call, &why, at, &mut self.reason)?
+                wishes.apply_decision(decision, &call, &why, at, &mut self.reason)?
             }
         };
         if changed {
             let (policy, action) = (id.clone(), (&*decision.action).into());
-            note(Decided { agent: self.id.clone(), at, policy, action, call, why });
+            record(DecisionRecord { agent: self.id.clone(), at, policy, action, call, why });
         }
         Ok(())
     }
 
-    fn map(
+    /// Adds, extends or ends a mapping. Returns whether that changes something.
+    fn map_footage(
         &mut self,
         fields: &Decision<'_>,
         call: &Option<CallId>,
         why: &Arc<str>,
         at: Utc,
     ) -> Result<bool, String> {
-        let interaction = fields.need("interaction")?;
-        let role = fields.need("role")?;
+        let interaction = fields.required_text("interaction")?;
+        let role = fields.required_text("role")?;
         let role = Role::ALL.into_iter().find(|known| known.name() == role);
         let role =
             role.ok_or_else(|| format!("`role` of `map` is `{}`", fields.text("role").unwrap_or_default()))?;
-        // What a call belongs to, and why the agent is in it, is known better here.
+        // For a call, we know the interaction and the agent's role better than the policy does.
         let connection =
             call.as_ref().filter(|_| role != Role::AfterCallWork).map(|call| self.connection(call));
         let (interaction, role) = match connection {
             Some(Some(index)) => (self.connections[index].interaction.clone(), self.connections[index].role),
-            // It came too late, or of another's call.
+            // The decision came too late, or is about another agent's call.
             Some(None) if fields.text("to").is_none() => return Ok(false),
             _ => (interaction.into(), role),
         };
         let reach = match fields.text("until") {
-            None | Some("part") => Reach::Part,
+            None | Some("part") => Reach::Participation,
             Some("recording") => Reach::Footage,
             Some(other) => {
                 return Err(format!("`until` of `map` is `{other}`; it may be `part` or `recording`"));
             }
         };
         let known = self.mappings.iter().position(|mapping| {
-            mapping.ended == Ended::No
+            mapping.end == MappingEnd::No
                 && mapping.interaction == interaction
                 && mapping.call == *call
                 && mapping.role == role
         });
         if let Some(to) = fields.time("to")? {
             let Some(known) = known else { return Ok(false) };
-            Arc::make_mut(&mut self.mappings)[known].ended = Ended::At(to);
+            Arc::make_mut(&mut self.mappings)[known].end = MappingEnd::At(to);
             return Ok(true);
         }
-        let is_first = fields.is("first");
+        let is_first = fields.is_true("first");
         if let Some(known) = known {
-            let wanted = |mapping: &Mapping| if is_first { mapping.first } else { mapping.always };
-            if wanted(&self.mappings[known]) >= Some(reach) {
+            let current = |mapping: &Mapping| if is_first { mapping.first } else { mapping.always };
+            if current(&self.mappings[known]) >= Some(reach) {
                 return Ok(false);
             }
             let known = &mut Arc::make_mut(&mut self.mappings)[known];
@@ -303,22 +332,22 @@ impl Agent {
             always,
             first,
             why,
-            ended: Ended::No,
+            end: MappingEnd::No,
         });
         Ok(true)
     }
 
-    /// The agent's part in a call is over, and with it what was wanted for it.
-    pub(crate) fn left(&mut self, call: &CallId) {
-        let is_of_call = |of: &Option<CallId>| of.as_ref() == Some(call);
+    /// Ends all wishes for a call that the agent has left.
+    pub(crate) fn leave_call(&mut self, call: &CallId) {
+        let is_of_call = |wish: &Option<CallId>| wish.as_ref() == Some(call);
         for wishes in &mut self.wishes {
-            let of_wants = wishes.wants.iter().any(|want| is_of_call(&want.call));
-            if !of_wants && !wishes.forbids.iter().any(|forbid| is_of_call(&forbid.call)) {
+            let is_wanted = wishes.wants.iter().any(|want| is_of_call(&want.call));
+            if !is_wanted && !wishes.forbids.iter().any(|forbid| is_of_call(&forbid.call)) {
                 continue;
             }
             let wishes = Arc::make_mut(wishes);
             wishes.wants.retain(|want| !is_of_call(&want.call));
-            if of_wants {
+            if is_wanted {
                 self.reason = Some(format!("the agent has left call {call}").into());
             }
             wishes.forbids.retain(|forbid| !is_of_call(&forbid.call));
@@ -329,20 +358,20 @@ impl Agent {
     }
 
     pub(crate) fn end_mappings(&mut self, ends: impl Fn(&Mapping) -> bool) {
-        let ends = |mapping: &Mapping| mapping.ended == Ended::No && ends(mapping);
+        let ends = |mapping: &Mapping| mapping.end == MappingEnd::No && ends(mapping);
         if self.mappings.iter().any(ends) {
             let mappings = Arc::make_mut(&mut self.mappings).iter_mut();
-            mappings.filter(|mapping| ends(mapping)).for_each(|mapping| mapping.ended = Ended::Now);
+            mappings.filter(|mapping| ends(mapping)).for_each(|mapping| mapping.end = MappingEnd::Now);
         }
     }
 
-    /// The call goes on under another id.
-    pub(crate) fn rename(&mut self, old: &CallId, new: &CallId) {
+    /// Moves the wishes for a call to the call's new id.
+    pub(crate) fn rename_call(&mut self, old: &CallId, new: &CallId) {
         let calls = self.wishes.iter_mut().map(Arc::make_mut).flat_map(|wishes| {
             let wants = wishes.wants.iter_mut().map(|want| &mut want.call);
             wants.chain(wishes.forbids.iter_mut().map(|forbid| &mut forbid.call))
         });
-        // Wrap-up is of the call as it was.
+        // Wrap-up stays with the old id.
         let mappings = Arc::make_mut(&mut self.mappings)
             .iter_mut()
             .filter(|mapping| mapping.role != Role::AfterCallWork);
@@ -352,24 +381,24 @@ impl Agent {
         }
     }
 
-    /// Something is known better now of the agent's part in a call.
-    pub(crate) fn amend(&mut self, call: &CallId, interaction: &InteractionId, role: Role) {
+    /// Corrects the interaction and role of a call's mappings, and of their segments.
+    pub(crate) fn correct_mappings(&mut self, call: &CallId, interaction: &InteractionId, role: Role) {
         let of_call = |mapping: &&mut Mapping| {
             mapping.call.as_ref() == Some(call)
                 && mapping.role != Role::AfterCallWork
-                && mapping.ended == Ended::No
+                && mapping.end == MappingEnd::No
         };
         for mapping in Arc::make_mut(&mut self.mappings).iter_mut().filter(of_call) {
             mapping.interaction = interaction.clone();
             mapping.role = role;
             if let Some(open) = self.open.as_mut().map(Arc::make_mut) {
-                open.amend(mapping);
+                open.correct(mapping);
             }
         }
     }
 
-    /// When something happens by itself that was asked for.
-    pub(crate) fn asked_times(&self) -> impl Iterator<Item = Utc> {
+    /// The times at which a wish or a request takes effect or ends by itself.
+    pub(crate) fn due_times(&self) -> impl Iterator<Item = Utc> {
         let wishes = self.wishes.iter().flat_map(|wishes| {
             let wakes = wishes.wakes.iter().map(|wake| wake.at);
             let stops = wishes.wants.iter().filter_map(|want| want.until.as_ref()).map(|(at, _)| *at);
@@ -379,7 +408,7 @@ impl Agent {
         wishes.chain(self.requested.hold.as_ref().and_then(|hold| hold.until))
     }
 
-    /// Ends what was to end by now.
+    /// Ends the wishes and requests whose time is over.
     pub(crate) fn expire(&mut self, at: Utc) {
         let is_over = |until: Option<Utc>| until.is_some_and(|until| until <= at);
         for wishes in self.wishes.iter_mut().map(Arc::make_mut) {
@@ -392,9 +421,20 @@ impl Agent {
         }
         self.requested.hold.take_if(|hold| is_over(hold.until));
     }
+
+    /// Removes the wakes that are due, and returns them in the order of time.
+    pub(crate) fn take_due_wakes(&mut self, at: Utc) -> Vec<DueWake> {
+        let mut due = Vec::new();
+        for (policy, wishes) in self.wishes.iter_mut().map(Arc::make_mut).enumerate() {
+            let wakes = wishes.wakes.extract_if(.., |wake| wake.at <= at);
+            due.extend(wakes.map(|wake| DueWake { at: wake.at, policy, name: wake.name }));
+        }
+        due.sort();
+        due
+    }
 }
 
-/// After this moment, if only just: what is due by now is done.
-pub(crate) fn soon(at: Utc, after: Duration) -> Utc {
+/// A time after `at`, by at least a millisecond: everything that is due at `at` has been done.
+pub(crate) fn due_after(at: Utc, after: Duration) -> Utc {
     at.plus(after.max(Duration::from_millis(1)))
 }

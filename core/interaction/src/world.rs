@@ -1,4 +1,4 @@
-//! All agents and calls, and how to take a change back.
+//! All agents and calls, and how to undo a change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,31 +8,34 @@ use deskreel_model::{AgentId, CallId, FeedName, InteractionId, Place, Utc};
 use crate::agent::Agent;
 use crate::hash::HashMap;
 
-/// Maps are looked up and never walked, but where what comes out is sorted: no result depends on their order.
+/// All agents and calls. The maps are never iterated without sorting the result, so nothing depends on their
+/// order.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     agents: HashMap<AgentId, Arc<Agent>>,
     calls: HashMap<CallId, Arc<Call>>,
+    /// Last sequence number of each feed.
     feeds: HashMap<FeedName, u64>,
     offline: BTreeSet<Place>,
-    /// Who may sit where; an agent who has gone may still be here.
+    /// Agents who may be logged in at each place; may include some who have left.
     seats: HashMap<Place, BTreeSet<AgentId>>,
+    /// Number of policies.
     policies: usize,
 }
 
-/// A call, as far as it is not the matter of one agent.
+/// The part of a call's state that concerns all its agents.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub interaction: InteractionId,
-    /// Agents who are connected to it, and have been asked to be.
+    /// Agents who are connected to it, or at whom it rings.
     pub agents: Vec<AgentId>,
-    /// Who was added to a conference and is not connected yet.
+    /// Agents who were added to a conference and are not connected yet.
     pub invited: Vec<AgentId>,
-    /// The last event about it.
+    /// Time of the last event about it.
     pub touched: Utc,
 }
 
-/// What a step has changed, as it was before: at most once each.
+/// Everything that a step has changed, as it was before the step; agents and calls at most once each.
 #[derive(Debug, Default)]
 pub(crate) struct Undo {
     agents: Vec<(AgentId, Option<Arc<Agent>>)>,
@@ -50,14 +53,14 @@ impl World {
         self.agents.get(id).map(|agent| &**agent)
     }
 
-    /// By id.
+    /// All agents, sorted by id.
     pub fn agents(&self) -> Vec<&Agent> {
         let mut agents: Vec<_> = self.agents.values().map(|agent| &**agent).collect();
         agents.sort_by(|a, b| a.id.cmp(&b.id));
         agents
     }
 
-    /// To change; made if there is none.
+    /// Returns it for a change, and saves it in `undo`; creates it if there is none.
     pub fn agent_mut(&mut self, id: &AgentId, undo: &mut Undo) -> &mut Agent {
         let policies = self.policies;
         if !undo.agents.iter().any(|(saved, _)| saved == id) {
@@ -77,7 +80,7 @@ impl World {
         self.calls.get(id).map(|call| &**call)
     }
 
-    /// To change; made if there is none.
+    /// Returns it for a change, and saves it in `undo`; creates it if there is none.
     pub fn call_mut(&mut self, id: &CallId, at: Utc, undo: &mut Undo) -> &mut Call {
         self.save_call(id, undo);
         let call = self.calls.entry(id.clone()).or_insert_with(|| {
@@ -100,8 +103,8 @@ impl World {
         }
     }
 
-    /// Notes the number of a feed's event; gives how many before it are missing.
-    pub fn numbered(&mut self, feed: &FeedName, seq: u64, undo: &mut Undo) -> u64 {
+    /// Notes the sequence number of a feed's event. Returns how many events before it are missing.
+    pub fn note_sequence(&mut self, feed: &FeedName, seq: u64, undo: &mut Undo) -> u64 {
         let last = self.feeds.get(feed).copied();
         if last.is_some_and(|last| seq <= last) {
             return 0;
@@ -111,11 +114,11 @@ impl World {
         last.map_or(0, |last| seq - last - 1)
     }
 
-    pub fn sits_at(&mut self, agent: &AgentId, place: &Place) {
+    pub fn seat_agent(&mut self, agent: &AgentId, place: &Place) {
         self.seats.entry(place.clone()).or_default().insert(agent.clone());
     }
 
-    /// Who is logged in there.
+    /// The agents who are logged in at a place.
     pub fn agents_at(&self, place: &Place) -> Vec<AgentId> {
         let seated = self.seats.get(place).into_iter().flatten();
         let there = |id: &&AgentId| self.agent(id).is_some_and(|agent| agent.place() == Some(place));
@@ -135,7 +138,7 @@ impl World {
         }
     }
 
-    /// Takes a step back; gives the agents that are as they were.
+    /// Undoes a step. Returns the agents that were restored.
     pub fn undo(&mut self, undo: Undo) -> Vec<AgentId> {
         for (id, call) in undo.calls {
             match call {
@@ -161,7 +164,7 @@ impl World {
             match agent {
                 Some(agent) => {
                     if let Some(place) = agent.place().cloned() {
-                        self.sits_at(&id, &place);
+                        self.seat_agent(&id, &place);
                     }
                     self.agents.insert(id.clone(), agent);
                 }
@@ -172,7 +175,7 @@ impl World {
         touched
     }
 
-    /// Calls that nobody is connected to and nothing was heard of since.
+    /// Forgets calls that nobody is connected to and that had no event since `before`.
     pub fn forget_idle_calls(&mut self, before: Utc) {
         self.calls.retain(|_, call| !call.agents.is_empty() || call.touched >= before);
     }

@@ -1,5 +1,5 @@
-//! What holds whatever comes, in whatever order. Policies here are functions: what is tested is what is made of their
-//! decisions; tests/scenario/interaction has the real ones.
+//! Properties that hold for any events in any order. The policies here are functions, since these tests are
+//! about what is made of decisions; tests/scenario/interaction has the real policies.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 const AGENTS: [&str; 3] = ["ann", "bob", "cyd"];
 const CALLS: [&str; 4] = ["1", "2", "3", "4"];
 const FEEDS: [&str; 3] = ["switch", "voice", "desk"];
-/// Events lie within a minute, and may be as late as that.
+/// How late an event may be; all events lie within a minute.
 const LATE: Duration = Duration::from_secs(120);
 
-/// Footage and a segment of each call, some of it forbidden, wrap-up by timer.
+/// Wants footage and a segment for each call, forbids some calls, and ends wrap-up by a timer.
 fn calls() -> Policy {
     policy("policy.calls", |fact| {
         let mut decisions = Vec::new();
@@ -46,7 +46,7 @@ fn calls() -> Policy {
     })
 }
 
-/// The classic link, and a segment of each chat.
+/// Maps footage to its first call, as voice-first-call does, and wants a segment for each chat.
 fn first() -> Policy {
     policy("policy.first", |fact| {
         let mut decisions = Vec::new();
@@ -129,7 +129,7 @@ fn event() -> impl Strategy<Value = Value> {
     prop_oneof![6 => of_call, 2 => joined, 1 => cleared, 1 => seat, 2 => of_agent, 1 => chat, 1 => recorder]
 }
 
-/// A log: each event with its feed and its time; a feed's times do not go back.
+/// A log: each event with its feed and its time. The times of one feed do not go back.
 fn log() -> impl Strategy<Value = Vec<Event>> {
     let one = (event(), 0..FEEDS.len(), 0..60_000u32);
     prop::collection::vec(one, 1..40).prop_map(|mut events| {
@@ -148,30 +148,30 @@ fn start() -> Utc {
     Utc::parse("2026-01-05T09:00:00Z").unwrap()
 }
 
-struct Ran {
+struct Outcome {
     footage: Vec<Footage>,
     commands: Vec<(String, Command)>,
 }
 
-fn run(policies: Vec<Policy>, events: impl IntoIterator<Item = Event>) -> Ran {
+fn run(policies: Vec<Policy>, events: impl IntoIterator<Item = Event>) -> Outcome {
     let rules =
         PolicyRules { late: LATE, max_duration: Some(Duration::from_secs(20)), ..PolicyRules::default() };
     let mut engine = Engine::new(policies, rules);
-    let mut ran = Ran { footage: Vec::new(), commands: Vec::new() };
+    let mut outcome = Outcome { footage: Vec::new(), commands: Vec::new() };
     let mut take = |output| match output {
-        Output::Footage(footage) => ran.footage.push(footage),
-        Output::Command(command) => ran.commands.push((command.agent.to_string(), command.command)),
+        Output::Footage(footage) => outcome.footage.push(footage),
+        Output::Command(command) => outcome.commands.push((command.agent.to_string(), command.command)),
         Output::Note(note) => panic!("{note:?}"),
-        Output::Decided(_) | Output::Touched(_) => {}
+        Output::Decision(_) | Output::Touched(_) => {}
     };
     events.into_iter().for_each(|event| engine.push(event, &mut take));
     engine.advance(start().plus(LATE), &mut take);
     engine.finish(&mut take);
-    ran.footage.sort_by(|a, b| (a.from, &a.agent).cmp(&(b.from, &b.agent)));
-    ran
+    outcome.footage.sort_by(|a, b| (a.from, &a.agent).cmp(&(b.from, &b.agent)));
+    outcome
 }
 
-/// Deals the events out to their feeds and takes them up again in another order, each feed's in its own.
+/// Interleaves the feeds' events in another order; each feed keeps its own.
 fn interleaved(events: &[Event], picks: &[usize]) -> Vec<Event> {
     let mut feeds: Vec<std::collections::VecDeque<Event>> = FEEDS
         .iter()
@@ -187,8 +187,8 @@ fn interleaved(events: &[Event], picks: &[usize]) -> Vec<Event> {
     order
 }
 
-/// Without the reasons, of which the first policy's is told.
-fn facts(mut footage: Vec<Footage>) -> Vec<Footage> {
+/// Removes the reasons, since only the first policy's reason is kept.
+fn without_reasons(mut footage: Vec<Footage>) -> Vec<Footage> {
     for recording in &mut footage {
         recording.why.clear();
         recording.why_ended = None;
@@ -213,7 +213,7 @@ proptest! {
     fn the_order_of_policies_does_not_matter(events in log()) {
         let one = run(vec![calls(), first()], events.clone());
         let other = run(vec![first(), calls()], events);
-        prop_assert_eq!(facts(one.footage), facts(other.footage));
+        prop_assert_eq!(without_reasons(one.footage), without_reasons(other.footage));
     }
 
     #[test]
@@ -228,10 +228,10 @@ proptest! {
         let back = ["P1", "P2"].map(|place| json!({ "type": "recorder.connected", "place": place }));
         let out = AGENTS.map(|agent| json!({ "type": "agent.logged_out", "agent": agent }));
         let last = back.into_iter().chain(out).map(|event| placed(event, "desk", 61_000));
-        let ran = run(vec![calls(), first()], events.into_iter().chain(last));
+        let outcome = run(vec![calls(), first()], events.into_iter().chain(last));
 
         let mut running = BTreeMap::new();
-        for (agent, command) in ran.commands {
+        for (agent, command) in outcome.commands {
             let runs = running.entry(agent).or_insert(false);
             match command {
                 Command::Start { .. } => prop_assert!(!std::mem::replace(runs, true), "started twice"),
@@ -242,7 +242,7 @@ proptest! {
         prop_assert!(running.values().all(|runs| !runs), "{:?}", running);
 
         let mut last_end = BTreeMap::new();
-        for footage in &ran.footage {
+        for footage in &outcome.footage {
             let end = footage.to.expect("it has ended");
             prop_assert!(footage.from < end);
             prop_assert!(last_end.insert(footage.agent.clone(), end).is_none_or(|last| last <= footage.from));

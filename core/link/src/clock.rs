@@ -1,39 +1,40 @@
-//! How far the server's clock is from ours.
+//! The offset between the server's clock and ours, measured as in NTP.
 //!
-//! As NTP does it: a probe leaves at `sent`, the server says when it had it and when it answered, and the answer is here at
-//! `back`. Where both ways take as long, the server's clock is ahead of ours by the middle of both differences; however they
-//! do not, that is wrong by at most half of the time that was spent on the way. So of the last few probes the one counts
-//! that was fastest.
+//! A probe leaves at `sent`, the server says when it received and when it answered it, and the answer arrives
+//! at `back`. If both ways take equally long, the server's clock is ahead of ours by the mean of both
+//! differences. If they do not, that is wrong by at most half of the time spent on the way. So the fastest of
+//! the last few probes counts.
 //!
-//! Ours is the monotonic clock: a wall clock that is set while the recorder runs moves no deadline.
+//! Our clock is the monotonic one: setting the wall clock while the recorder runs moves no deadline.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use deskreel_model::Utc;
 
-use crate::Moment;
+use crate::ClockReading;
 
-/// Old ones go: 8 of them, one each 20 s, are from the last 3 minutes, in which quartz drifts by 10 ms at most.
+/// Number of samples that are kept. 8, one every 20 s, span 3 minutes, in which a quartz drifts by at most
+/// 10 ms.
 const SAMPLES: usize = 8;
-/// More than clocks drift between two samples: one of them was set.
+/// More than clocks drift between two samples; a larger difference means that a clock was set.
 const JUMP_NS: i128 = 100_000_000;
 
 #[derive(Debug, Default)]
-pub struct Clock {
+pub struct ServerClock {
     samples: VecDeque<Sample>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    /// The server's UTC less our monotonic clock.
+    /// The server's UTC minus our monotonic clock.
     ahead_ns: i128,
-    /// Spent on the way, there and back.
+    /// Time spent on the way, there and back.
     way_ns: i128,
 }
 
-impl Clock {
-    /// Takes the answer to a probe. One that cannot be is left out.
+impl ServerClock {
+    /// Adds the answer to a probe. Ignores impossible times.
     pub fn sample(&mut self, sent: Duration, received: Utc, answered: Utc, back: Duration) {
         let (received, answered) = (received.0.as_nanosecond(), answered.0.as_nanosecond());
         let (sent, back) = (sent.as_nanos() as i128, back.as_nanos() as i128);
@@ -58,14 +59,14 @@ impl Clock {
         self.samples.iter().min_by_key(|sample| sample.way_ns).copied()
     }
 
-    /// The server's clock now.
+    /// The server's time at a moment of our clock.
     pub fn server(&self, monotonic: Duration) -> Option<Utc> {
         let ns = monotonic.as_nanos() as i128 + self.best()?.ahead_ns;
         jiff::Timestamp::from_nanosecond(ns).ok().map(Utc)
     }
 
-    /// By how many milliseconds our wall clock is behind the server's, and how wrong that may be.
-    pub fn offset_ms(&self, now: Moment) -> Option<(i64, u64)> {
+    /// Milliseconds by which our wall clock is behind the server's, and the greatest error of that.
+    pub fn offset_ms(&self, now: ClockReading) -> Option<(i64, u64)> {
         let best = self.best()?;
         let own = now.utc.0.as_nanosecond() - now.monotonic.as_nanos() as i128;
         let behind = (best.ahead_ns - own) / 1_000_000;
@@ -89,19 +90,19 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// A probe at `at`, to a server that is `ahead` ms ahead; `there` and `back` on the way.
-    fn probe(clock: &mut Clock, at: u64, ahead: i64, there: u64, back: u64) {
+    /// A probe at `at` to a server that is `ahead` ms ahead; it takes `there` and `back` ms on the way.
+    fn probe(clock: &mut ServerClock, at: u64, ahead: i64, there: u64, back: u64) {
         let arrives = utc((at + there) as i64 + ahead);
         clock.sample(ms(at), arrives, arrives, ms(at + there + back));
     }
 
-    fn offset(clock: &Clock, at: u64) -> (i64, u64) {
-        clock.offset_ms(Moment { monotonic: ms(at), utc: utc(at as i64) }).unwrap()
+    fn offset(clock: &ServerClock, at: u64) -> (i64, u64) {
+        clock.offset_ms(ClockReading { monotonic: ms(at), utc: utc(at as i64) }).unwrap()
     }
 
     #[test]
     fn the_fastest_probe_says_the_offset_and_how_wrong_it_may_be() {
-        let mut clock = Clock::default();
+        let mut clock = ServerClock::default();
         probe(&mut clock, 0, 5000, 190, 10);
         assert_eq!(offset(&clock, 300), (5090, 101), "off by 90 of at most 100 ms");
         probe(&mut clock, 1000, 5000, 2, 2);
@@ -112,16 +113,16 @@ mod tests {
 
     #[test]
     fn a_wall_clock_that_is_set_moves_no_deadline() {
-        let mut clock = Clock::default();
+        let mut clock = ServerClock::default();
         probe(&mut clock, 0, 0, 1, 1);
-        let set = Moment { monotonic: ms(1000), utc: utc(3_601_000) };
+        let set = ClockReading { monotonic: ms(1000), utc: utc(3_601_000) };
         assert_eq!(clock.offset_ms(set), Some((-3_600_000, 2)));
         assert_eq!(clock.server(ms(1000)), Some(utc(1000)));
     }
 
     #[test]
     fn a_server_whose_clock_was_set_is_believed_at_once() {
-        let mut clock = Clock::default();
+        let mut clock = ServerClock::default();
         probe(&mut clock, 0, 0, 1, 1);
         probe(&mut clock, 1000, -60_000, 30, 40);
         assert_eq!(offset(&clock, 2000).0, -60_005);
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn old_samples_go_and_impossible_ones_do_not_count() {
-        let mut clock = Clock::default();
+        let mut clock = ServerClock::default();
         probe(&mut clock, 0, 0, 0, 0);
         clock.sample(ms(10), utc(10), utc(500), ms(20));
         clock.sample(ms(10), utc(500), utc(10), ms(20));

@@ -1,55 +1,58 @@
-//! Commands that have come, so that none is done twice.
+//! The recorder's memory of received commands, so that none is done twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deskreel_model::Utc;
-use deskreel_model::link::{Command, CommandId, CommandKind, CommandResult, Refusal};
+use deskreel_model::link::{Command, CommandId, CommandKind, CommandRefusal, CommandResult};
 
-use crate::REMEMBERED;
+use crate::REMEMBER_FOR;
 
-/// Beyond so many, a command is taken for lost on the way: it comes again. A server sends some in a second.
-const MOST: usize = 10_000;
-/// A deadline lies seconds ahead. What is due in days is a mistake, and would have to be remembered for as long.
-const FARTHEST: Duration = Duration::from_secs(24 * 3600);
+/// Most commands that are remembered. Further ones are ignored as if lost on the way; they come again. A
+/// server sends a few in a second.
+const MAX_COMMANDS: usize = 10_000;
+/// A deadline lies seconds ahead. One that is days ahead is a mistake, and would have to be remembered that
+/// long.
+const MAX_DEADLINE_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Default)]
 pub struct Commands {
-    known: BTreeMap<CommandId, Known>,
+    known: BTreeMap<CommandId, KnownCommand>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownCommand {
     deadline: Utc,
-    /// None while it is being done.
+    /// `None` while it is being done.
     result: Option<CommandResult>,
 }
 
-/// What is to be done about a command that has come.
+/// The reaction to a received command.
 #[derive(Debug, PartialEq)]
-pub enum Verdict {
+pub enum CommandResponse {
     Do(Command),
     Answer(CommandResult),
-    /// It is being done, and will be answered then.
+    /// Nothing: it is being done and will be answered, or there is no room for it.
     Wait,
 }
 
 impl Commands {
-    /// `now` is the server's clock.
-    pub fn take(&mut self, command: Command, now: Utc) -> Verdict {
+    /// `now` is by the server's clock.
+    pub fn take(&mut self, command: Command, now: Utc) -> CommandResponse {
         if let Some(known) = self.known.get(&command.id) {
-            return known.result.clone().map_or(Verdict::Wait, Verdict::Answer);
+            return known.result.clone().map_or(CommandResponse::Wait, CommandResponse::Answer);
         }
-        self.known.retain(|_, known| known.deadline.plus(REMEMBERED) >= now);
-        if self.known.len() >= MOST {
-            return Verdict::Wait;
+        self.known.retain(|_, known| known.deadline.plus(REMEMBER_FOR) >= now);
+        if self.known.len() >= MAX_COMMANDS {
+            return CommandResponse::Wait;
         }
         let result = refused(&command, now);
-        self.known.insert(command.id.clone(), Known { deadline: command.deadline, result: result.clone() });
-        result.map_or(Verdict::Do(command), Verdict::Answer)
+        self.known
+            .insert(command.id.clone(), KnownCommand { deadline: command.deadline, result: result.clone() });
+        result.map_or(CommandResponse::Do(command), CommandResponse::Answer)
     }
 
-    /// Keeps the first answer; false where this one is not it.
+    /// Keeps the first answer. Returns whether this is it.
     pub fn answer(&mut self, id: &CommandId, result: &CommandResult) -> bool {
         let Some(known) = self.known.get_mut(id).filter(|known| known.result.is_none()) else { return false };
         known.result = Some(result.clone());
@@ -57,18 +60,19 @@ impl Commands {
     }
 }
 
+/// Why a command is refused before it is tried, if it is.
 fn refused(command: &Command, now: Utc) -> Option<CommandResult> {
     if command.kind == CommandKind::Unknown {
         let message = "this recorder does not know such a command";
-        return Some(CommandResult::refused(Refusal::Unsupported, message));
+        return Some(CommandResult::refused(CommandRefusal::Unsupported, message));
     }
     if now > command.deadline {
         let late = now.saturating_since(command.deadline);
         let message = format!("it came {} ms after its deadline", late.as_millis());
-        return Some(CommandResult::refused(Refusal::Late, message));
+        return Some(CommandResult::refused(CommandRefusal::Late, message));
     }
-    if command.deadline > now.plus(FARTHEST) {
-        return Some(CommandResult::refused(Refusal::Other, "its deadline is more than a day ahead"));
+    if command.deadline > now.plus(MAX_DEADLINE_AHEAD) {
+        return Some(CommandResult::refused(CommandRefusal::Other, "its deadline is more than a day ahead"));
     }
     None
 }
@@ -88,9 +92,9 @@ mod tests {
         Command { id: CommandId(id.into()), deadline, kind }
     }
 
-    fn refusal(verdict: &Verdict) -> Refusal {
+    fn refusal(verdict: &CommandResponse) -> CommandRefusal {
         match verdict {
-            Verdict::Answer(CommandResult::Refused { refusal, .. }) => *refusal,
+            CommandResponse::Answer(CommandResult::Refused { refusal, .. }) => *refusal,
             other => panic!("{other:?}"),
         }
     }
@@ -99,14 +103,14 @@ mod tests {
     fn a_repeated_command_is_answered_as_the_first_time() {
         let mut commands = Commands::default();
         let command = stop("1", at(5));
-        assert_eq!(commands.take(command.clone(), at(1)), Verdict::Do(command.clone()));
-        assert_eq!(commands.take(command.clone(), at(2)), Verdict::Wait);
+        assert_eq!(commands.take(command.clone(), at(1)), CommandResponse::Do(command.clone()));
+        assert_eq!(commands.take(command.clone(), at(2)), CommandResponse::Wait);
         assert!(commands.answer(&command.id, &CommandResult::Done));
-        let other = CommandResult::refused(Refusal::Busy, "");
+        let other = CommandResult::refused(CommandRefusal::Busy, "");
         assert!(!commands.answer(&command.id, &other), "the first answer stands");
         assert_eq!(
             commands.take(command, at(500)),
-            Verdict::Answer(CommandResult::Done),
+            CommandResponse::Answer(CommandResult::Done),
             "though it is late now"
         );
     }
@@ -114,14 +118,14 @@ mod tests {
     #[test]
     fn a_late_command_is_refused_and_stays_so() {
         let mut commands = Commands::default();
-        assert_eq!(refusal(&commands.take(stop("1", at(5)), at(6))), Refusal::Late);
-        assert_eq!(refusal(&commands.take(stop("1", at(50)), at(6))), Refusal::Late);
-        assert_eq!(refusal(&commands.take(stop("2", at(90_000)), at(0))), Refusal::Other);
+        assert_eq!(refusal(&commands.take(stop("1", at(5)), at(6))), CommandRefusal::Late);
+        assert_eq!(refusal(&commands.take(stop("1", at(50)), at(6))), CommandRefusal::Late);
+        assert_eq!(refusal(&commands.take(stop("2", at(90_000)), at(0))), CommandRefusal::Other);
         let strange = Command { kind: CommandKind::Unknown, ..stop("3", at(50)) };
-        assert_eq!(refusal(&commands.take(strange, at(6))), Refusal::Unsupported);
+        assert_eq!(refusal(&commands.take(strange, at(6))), CommandRefusal::Unsupported);
     }
 
-    /// Else it would be done again.
+    /// Otherwise it would be done again.
     #[test]
     fn a_command_is_forgotten_only_when_it_would_be_refused_as_late() {
         let mut commands = Commands::default();
@@ -129,18 +133,18 @@ mod tests {
         commands.take(command.clone(), at(0));
         commands.answer(&command.id, &CommandResult::Done);
         commands.take(stop("2", at(3700)), at(3600));
-        assert_eq!(commands.take(command.clone(), at(3605)), Verdict::Answer(CommandResult::Done));
+        assert_eq!(commands.take(command.clone(), at(3605)), CommandResponse::Answer(CommandResult::Done));
         commands.take(stop("3", at(3700)), at(3606));
-        assert_eq!(refusal(&commands.take(command, at(3606))), Refusal::Late);
+        assert_eq!(refusal(&commands.take(command, at(3606))), CommandRefusal::Late);
     }
 
     #[test]
     fn too_many_commands_wait_rather_than_be_forgotten() {
         let mut commands = Commands::default();
-        for n in 0..MOST {
-            assert!(matches!(commands.take(stop(&n.to_string(), at(5)), at(0)), Verdict::Do(_)));
+        for n in 0..MAX_COMMANDS {
+            assert!(matches!(commands.take(stop(&n.to_string(), at(5)), at(0)), CommandResponse::Do(_)));
         }
-        assert_eq!(commands.take(stop("more", at(5)), at(0)), Verdict::Wait);
-        assert_eq!(commands.take(stop("7", at(5)), at(0)), Verdict::Wait, "still known");
+        assert_eq!(commands.take(stop("more", at(5)), at(0)), CommandResponse::Wait);
+        assert_eq!(commands.take(stop("7", at(5)), at(0)), CommandResponse::Wait, "still known");
     }
 }

@@ -1,116 +1,121 @@
-//! What the daemon holds of the link. Nothing here waits for the server, or for anything else.
+//! The daemon's handle of the link. Nothing here waits for the server, except for verdicts on credentials.
 
 use std::time::Duration;
 
 use deskreel_model::Utc;
 use deskreel_model::event::Event;
-use deskreel_model::link::{CommandId, CommandResult, MESSAGE_LIMIT, Password, Status, Verdict};
+use deskreel_model::link::{
+    CommandId, CommandResult, CredentialVerdict, MESSAGE_LIMIT, Password, RecorderStatus,
+};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-/// Beside the event, a message has its number.
+/// Longest event in bytes: besides the event, a message has its number.
 const EVENT_LIMIT: usize = MESSAGE_LIMIT - 256;
-/// An agent waits for the verdict; a server that does not know the question never answers.
+/// How long to wait for a verdict: an agent waits for it, and a server that predates the question never
+/// answers.
 const VERDICT_LIMIT: Duration = Duration::from_secs(5);
 
-/// What is asked of the link.
+/// A request of the daemon to the link.
 #[derive(Debug)]
-pub(crate) enum Ask {
-    Tell(Value),
+pub(crate) enum LinkRequest {
+    SendEvent(Value),
     Answer(CommandId, CommandResult),
-    Status(Status),
-    /// Dropped unanswered where there is no line.
+    Status(RecorderStatus),
+    /// Dropped without an answer if the link is not open.
     Verify {
         name: String,
         password: Password,
-        verdict: oneshot::Sender<Verdict>,
+        verdict: oneshot::Sender<CredentialVerdict>,
     },
 }
 
-/// Cheap to clone. The link ends when the last one is gone.
+/// Handle of a link; cheap to clone. The link ends when the last handle is dropped.
 #[derive(Debug, Clone)]
 pub struct LinkHandle {
-    pub(crate) asks: mpsc::UnboundedSender<Ask>,
+    pub(crate) requests: mpsc::UnboundedSender<LinkRequest>,
     pub(crate) state: watch::Receiver<LinkState>,
 }
 
-/// How things stand with the line.
+/// State of the link.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LinkState {
     #[serde(flatten)]
-    pub phase: Phase,
+    pub phase: LinkPhase,
     /// Events that the server has not acknowledged.
     pub waiting: usize,
-    /// Events that were dropped, the oldest first, since too many waited.
+    /// Events that were dropped, the oldest first, because too many waited.
     pub lost: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
-pub enum Phase {
+pub enum LinkPhase {
     Connecting,
-    /// Connected, and welcome; `offset_ms` is by how much our wall clock is behind the server's.
+    /// Connected and welcomed. `offset_ms` says by how much our wall clock is behind the server's.
     Open {
         since: Utc,
         offset_ms: Option<i64>,
         uncertainty_ms: Option<u64>,
     },
-    /// It broke, or could not be opened; it is tried again then.
+    /// The connection broke or could not be opened.
     Cut {
         problem: String,
+        /// When it is tried again.
         next: Utc,
     },
 }
 
 impl LinkState {
-    pub(crate) const FIRST: LinkState = LinkState { phase: Phase::Connecting, waiting: 0, lost: 0 };
+    pub(crate) const FIRST: LinkState = LinkState { phase: LinkPhase::Connecting, waiting: 0, lost: 0 };
 
     pub fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open { .. })
+        matches!(self.phase, LinkPhase::Open { .. })
     }
 }
 
 impl LinkHandle {
-    /// Tells the server of an event: now, or when it can. One that is longer than a message may be is left out.
-    pub fn tell(&self, event: &Event) {
+    /// Sends an event to the server, now or as soon as the link is open. An event that is too long for a
+    /// message is dropped.
+    pub fn send_event(&self, event: &Event) {
         if event.json.len() > EVENT_LIMIT {
             let (kind, bytes) = (event.kind.name(), event.json.len());
-            tracing::warn!(kind, bytes, "the server is not told of an event: it is too long");
+            tracing::warn!(kind, bytes, "an event is too long for the link and was dropped");
             return;
         }
         match serde_json::from_str(&event.json) {
-            Ok(json) => self.ask(Ask::Tell(json)),
-            Err(error) => tracing::warn!(%error, "the server is not told of an event: it is not JSON"),
+            Ok(json) => self.request(LinkRequest::SendEvent(json)),
+            Err(error) => tracing::warn!(%error, "an event is not JSON and was dropped"),
         }
     }
 
-    /// What became of a command. Each command that came out of the link's receiver is to be answered, once.
+    /// Answers a command. Each command from the link's receiver needs one answer.
     pub fn answer(&self, command: CommandId, result: CommandResult) {
-        self.ask(Ask::Answer(command, result));
+        self.request(LinkRequest::Answer(command, result));
     }
 
-    /// How things stand at this recorder; the link adds the offset of the clocks.
-    pub fn status(&self, status: Status) {
-        self.ask(Ask::Status(status));
+    /// Sends the recorder's status; the link adds the offset of the clocks.
+    pub fn send_status(&self, status: RecorderStatus) {
+        self.request(LinkRequest::Status(status));
     }
 
-    /// Whose credentials these are, by the server's word. `None`: it did not answer, or there is no line.
-    pub async fn verify(&self, name: &str, password: &str) -> Option<Verdict> {
+    /// Asks the server whose credentials these are. `None` if it does not answer or the link is not open.
+    pub async fn verify(&self, name: &str, password: &str) -> Option<CredentialVerdict> {
         let (verdict, answer) = oneshot::channel();
         let password = Password(password.to_owned());
-        self.ask(Ask::Verify { name: name.to_owned(), password, verdict });
+        self.request(LinkRequest::Verify { name: name.to_owned(), password, verdict });
         timeout(VERDICT_LIMIT, answer).await.ok()?.ok()
     }
 
-    /// Changes are seen by `changed` of what this gives.
+    /// A receiver of the state; its `changed` waits for a change.
     pub fn state(&self) -> watch::Receiver<LinkState> {
         self.state.clone()
     }
 
-    fn ask(&self, ask: Ask) {
-        // The link takes them in whatever the line does. It is gone only with the program's runtime.
-        let _ = self.asks.send(ask);
+    fn request(&self, request: LinkRequest) {
+        // The link accepts requests whatever the connection does. It is gone only with the program's runtime.
+        let _ = self.requests.send(request);
     }
 }

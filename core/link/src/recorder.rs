@@ -1,55 +1,58 @@
-//! The recorder's end, without IO and clock.
+//! The recorder's end of the link, without IO or clock.
 
 use std::time::Duration;
 
 use deskreel_model::Place;
 use deskreel_model::link::{
-    Command, CommandId, CommandResult, FromRecorder, FromServer, Hello, Status, StreamId, VERSION, Welcome,
+    Command, CommandId, CommandResult, EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus,
+    VERSION, Welcome,
 };
 use serde_json::Value;
 
-use crate::Moment;
+use crate::ClockReading;
 use crate::backlog::Backlog;
-use crate::clock::Clock;
-use crate::commands::{Commands, Verdict};
+use crate::clock::ServerClock;
+use crate::commands::{CommandResponse, Commands};
 
-/// How long the server may take to say welcome.
+/// How long the server may take to send its welcome.
 const WELCOME_LIMIT: Duration = Duration::from_secs(10);
-/// From one probe to the next; the first few follow each other at once, so that the offset is good from the start.
+/// Time between clock probes. The first few follow each other at once, so that the offset is good from the
+/// start.
 const PROBE_EVERY: Duration = Duration::from_secs(20);
 const FIRST_PROBES: u32 = 4;
-/// A probe that is not answered by then is lost.
+/// A probe without an answer after this time is lost.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
-/// A server that says nothing for two probes is gone, though the connection seems to stand.
+/// A server that is silent for two probes is gone, even if the connection seems open.
 const SILENCE: Duration = Duration::from_secs(45);
 
-/// Who is at this end.
+/// The recorder at this end.
 #[derive(Debug, Clone, PartialEq)]
-pub struct About {
+pub struct RecorderIdentity {
     /// Version of the program.
     pub program: String,
-    /// For people.
+    /// The recorder's name, for people.
     pub recorder: String,
     pub place: Place,
 }
 
-/// What is to be done.
+/// An action for the caller.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     Send(FromRecorder),
-    /// Not seen before, and in time: do it, and give [`RecorderEnd::answer`] what came of it.
+    /// A new command, in time: do it, and pass the result to [`RecorderEnd::answer`].
     Do(Command),
-    /// This connection is of no use.
+    /// Close this connection; it is of no further use.
     Close {
         reason: String,
         is_refused: bool,
     },
 }
 
-/// Where the line is. It begins `Cut`. `connected` sends the hello and waits for the welcome (`Greeting`), which opens it: only
-/// then are events sent and commands taken, since only then both clocks can be compared. `cut` leads back from anywhere.
+/// How far the handshake of the connection is. It begins with `Cut`. `connected` sends the hello and waits
+/// for the welcome (`Greeting`), which leads to `Open`. Events are sent and commands accepted only then,
+/// since only then both clocks can be compared. `disconnected` leads back to `Cut` from any state.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Line {
+enum Handshake {
     Cut,
     Greeting { since: Duration },
     Open,
@@ -57,68 +60,71 @@ enum Line {
 
 #[derive(Debug)]
 pub struct RecorderEnd {
-    about: About,
-    stream: StreamId,
-    line: Line,
-    status: Status,
+    identity: RecorderIdentity,
+    stream: EventStreamId,
+    handshake: Handshake,
+    status: RecorderStatus,
     backlog: Backlog,
     commands: Commands,
-    clock: Clock,
-    probes: Probes,
-    /// When the server last said anything.
-    heard: Duration,
+    clock: ServerClock,
+    probes: ClockProbes,
+    /// When the server's last message came.
+    last_message: Duration,
 }
 
 #[derive(Debug, Default)]
-struct Probes {
-    /// The number of the last one.
+struct ClockProbes {
+    /// The number of the last probe.
     number: u32,
-    /// Of those on this connection.
+    /// Answered probes of this connection.
     answered: u32,
+    /// When the probe that is under way was sent.
     under_way: Option<Duration>,
     next: Duration,
 }
 
 impl RecorderEnd {
-    /// `stream` must be another at each start of the program.
-    pub fn new(about: About, stream: StreamId) -> RecorderEnd {
+    /// `stream` must be new at each start of the program.
+    pub fn new(identity: RecorderIdentity, stream: EventStreamId) -> RecorderEnd {
         RecorderEnd {
-            about,
+            identity,
             stream,
-            line: Line::Cut,
-            status: Status::default(),
+            handshake: Handshake::Cut,
+            status: RecorderStatus::default(),
             backlog: Backlog::default(),
             commands: Commands::default(),
-            clock: Clock::default(),
-            probes: Probes::default(),
-            heard: Duration::ZERO,
+            clock: ServerClock::default(),
+            probes: ClockProbes::default(),
+            last_message: Duration::ZERO,
         }
     }
 
     pub fn is_open(&self) -> bool {
-        self.line == Line::Open
+        self.handshake == Handshake::Open
     }
 
-    /// Events that the server has not acknowledged, and how many were dropped for want of room.
+    /// The number of events that the server has not acknowledged, and of those that were dropped for lack of
+    /// room.
     pub fn waiting(&self) -> (usize, u64) {
         (self.backlog.len(), self.backlog.lost())
     }
 
-    /// By how many milliseconds our wall clock is behind the server's, and how wrong that may be.
-    pub fn offset_ms(&self, now: Moment) -> Option<(i64, u64)> {
+    /// Milliseconds by which our wall clock is behind the server's, and the greatest error of that.
+    pub fn offset_ms(&self, now: ClockReading) -> Option<(i64, u64)> {
         self.clock.offset_ms(now)
     }
 
-    pub fn connected(&mut self, now: Moment) -> Vec<Effect> {
-        self.line = Line::Greeting { since: now.monotonic };
-        self.heard = now.monotonic;
+    pub fn connected(&mut self, now: ClockReading) -> Vec<Effect> {
+        self.handshake = Handshake::Greeting { since: now.monotonic };
+        self.last_message = now.monotonic;
         self.backlog.rewind(now.monotonic);
-        self.probes = Probes { number: self.probes.number, next: now.monotonic, ..Probes::default() };
+        self.probes =
+            ClockProbes { number: self.probes.number, next: now.monotonic, ..ClockProbes::default() };
         let hello = Hello {
             version: VERSION,
-            program: self.about.program.clone(),
-            recorder: self.about.recorder.clone(),
-            place: self.about.place.clone(),
+            program: self.identity.program.clone(),
+            recorder: self.identity.recorder.clone(),
+            place: self.identity.place.clone(),
             stream: self.stream.clone(),
             first: self.backlog.first(),
             status: self.status_now(now),
@@ -126,18 +132,18 @@ impl RecorderEnd {
         vec![Effect::Send(FromRecorder::Hello(hello))]
     }
 
-    pub fn cut(&mut self) {
-        self.line = Line::Cut;
+    pub fn disconnected(&mut self) {
+        self.handshake = Handshake::Cut;
     }
 
-    /// Something that a desktop told.
-    pub fn tell(&mut self, event: Value, now: Moment) -> Vec<Effect> {
+    /// Sends an event from a desktop.
+    pub fn send_event(&mut self, event: Value, now: ClockReading) -> Vec<Effect> {
         self.backlog.push(event);
         self.due(now)
     }
 
-    /// How things stand from now on.
-    pub fn status(&mut self, status: Status, now: Moment) -> Vec<Effect> {
+    /// Sends the recorder's status if it has changed.
+    pub fn set_status(&mut self, status: RecorderStatus, now: ClockReading) -> Vec<Effect> {
         if status == self.status {
             return Vec::new();
         }
@@ -148,16 +154,16 @@ impl RecorderEnd {
         }
     }
 
-    fn status_now(&self, now: Moment) -> Status {
+    fn status_now(&self, now: ClockReading) -> RecorderStatus {
         let offset = self.clock.offset_ms(now);
-        Status {
+        RecorderStatus {
             offset_ms: offset.map(|(offset, _)| offset),
             uncertainty_ms: offset.map(|(_, uncertainty)| uncertainty),
             ..self.status.clone()
         }
     }
 
-    /// What became of a command. The first answer stands.
+    /// Answers a command. Only the first answer counts.
     pub fn answer(&mut self, id: &CommandId, result: CommandResult) -> Vec<Effect> {
         let is_first = self.commands.answer(id, &result);
         match is_first && self.is_open() {
@@ -166,54 +172,59 @@ impl RecorderEnd {
         }
     }
 
-    pub fn take(&mut self, message: FromServer, now: Moment) -> Vec<Effect> {
-        self.heard = now.monotonic;
-        match (self.line, message) {
-            (Line::Greeting { since }, FromServer::Welcome(welcome)) => self.welcome(welcome, since, now),
-            (Line::Greeting { .. } | Line::Open, FromServer::Refused { reason }) => {
+    pub fn receive(&mut self, message: FromServer, now: ClockReading) -> Vec<Effect> {
+        self.last_message = now.monotonic;
+        match (self.handshake, message) {
+            (Handshake::Greeting { since }, FromServer::Welcome(welcome)) => {
+                self.receive_welcome(welcome, since, now)
+            }
+            (Handshake::Greeting { .. } | Handshake::Open, FromServer::Refused { reason }) => {
                 vec![Effect::Close { reason, is_refused: true }]
             }
-            (Line::Open, FromServer::Heard { stream, number }) if stream == self.stream => {
-                self.backlog.heard(number, now.monotonic);
+            (Handshake::Open, FromServer::Heard { stream, number }) if stream == self.stream => {
+                self.backlog.acknowledge(number, now.monotonic);
                 self.due(now)
             }
-            (Line::Open, FromServer::Clock { probe, received, sent }) => {
-                self.clocked(probe, received, sent, now)
+            (Handshake::Open, FromServer::Clock { probe, received, sent }) => {
+                self.receive_clock(probe, received, sent, now)
             }
-            (Line::Open, FromServer::Command(command)) => self.commanded(command, now),
-            // A welcome too many, something newer than we are, or what comes before the welcome.
+            (Handshake::Open, FromServer::Command(command)) => self.receive_command(command, now),
+            // A second welcome, a message that is newer than we are, or a message before the welcome.
             _ => Vec::new(),
         }
     }
 
-    fn welcome(&mut self, welcome: Welcome, since: Duration, now: Moment) -> Vec<Effect> {
+    fn receive_welcome(&mut self, welcome: Welcome, since: Duration, now: ClockReading) -> Vec<Effect> {
         if welcome.version != VERSION {
-            let reason = format!("the server speaks version {} of the link, and we do not", welcome.version);
+            let reason = format!(
+                "the server speaks version {} of the link, which this recorder does not; update the recorder",
+                welcome.version
+            );
             return vec![Effect::Close { reason, is_refused: true }];
         }
-        self.line = Line::Open;
+        self.handshake = Handshake::Open;
         self.clock.sample(since, welcome.now, welcome.now, now.monotonic);
-        self.backlog.heard(welcome.heard, now.monotonic);
+        self.backlog.acknowledge(welcome.heard, now.monotonic);
         self.due(now)
     }
 
-    fn commanded(&mut self, command: Command, now: Moment) -> Vec<Effect> {
+    fn receive_command(&mut self, command: Command, now: ClockReading) -> Vec<Effect> {
         let id = command.id.clone();
-        // There is a sample from the welcome on.
+        // There has been a sample since the welcome.
         let Some(server) = self.clock.server(now.monotonic) else { return Vec::new() };
         match self.commands.take(command, server) {
-            Verdict::Do(command) => vec![Effect::Do(command)],
-            Verdict::Answer(result) => vec![Effect::Send(FromRecorder::Answer { id, result })],
-            Verdict::Wait => Vec::new(),
+            CommandResponse::Do(command) => vec![Effect::Do(command)],
+            CommandResponse::Answer(result) => vec![Effect::Send(FromRecorder::Answer { id, result })],
+            CommandResponse::Wait => Vec::new(),
         }
     }
 
-    fn clocked(
+    fn receive_clock(
         &mut self,
         probe: u32,
         received: deskreel_model::Utc,
         answered: deskreel_model::Utc,
-        now: Moment,
+        now: ClockReading,
     ) -> Vec<Effect> {
         let Some(sent) = self.probes.under_way.take_if(|_| probe == self.probes.number) else {
             return Vec::new();
@@ -230,21 +241,23 @@ impl RecorderEnd {
     }
 
     /// To be called about once a second.
-    pub fn tick(&mut self, now: Moment) -> Vec<Effect> {
+    pub fn tick(&mut self, now: ClockReading) -> Vec<Effect> {
         let close = |reason: &str| vec![Effect::Close { reason: reason.to_owned(), is_refused: false }];
-        match self.line {
-            Line::Cut => Vec::new(),
-            Line::Greeting { since } if now.monotonic.saturating_sub(since) >= WELCOME_LIMIT => {
-                close("the server says no welcome")
+        match self.handshake {
+            Handshake::Cut => Vec::new(),
+            Handshake::Greeting { since } if now.monotonic.saturating_sub(since) >= WELCOME_LIMIT => {
+                close("the server has sent no welcome")
             }
-            _ if now.monotonic.saturating_sub(self.heard) >= SILENCE => close("the server has gone silent"),
-            Line::Greeting { .. } => Vec::new(),
-            Line::Open => self.due(now),
+            _ if now.monotonic.saturating_sub(self.last_message) >= SILENCE => {
+                close("the server has fallen silent")
+            }
+            Handshake::Greeting { .. } => Vec::new(),
+            Handshake::Open => self.due(now),
         }
     }
 
-    /// Events and probes whose time has come.
-    fn due(&mut self, now: Moment) -> Vec<Effect> {
+    /// Returns the events and probes that are due.
+    fn due(&mut self, now: ClockReading) -> Vec<Effect> {
         if !self.is_open() {
             return Vec::new();
         }
@@ -256,7 +269,7 @@ impl RecorderEnd {
             probes.number = probes.number.wrapping_add(1);
             probes.under_way = Some(now.monotonic);
             probes.next = now.monotonic + PROBE_EVERY;
-            messages.push(FromRecorder::Probe { probe: probes.number });
+            messages.push(FromRecorder::ClockProbe { probe: probes.number });
         }
         messages.into_iter().map(Effect::Send).collect()
     }

@@ -1,4 +1,4 @@
-//! TLS by rustls with ring, and the authorities that the machine trusts.
+//! TLS by rustls with ring, trusting the machine's authorities.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
-/// Made for each connection: with the authorities as they are then.
+/// Made anew for each connection, with the authorities that the machine trusts then.
 pub fn config(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let own = match ca_file {
         None => Vec::new(),

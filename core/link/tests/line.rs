@@ -1,32 +1,33 @@
-//! Both ends against each other, over a line that breaks, loses, repeats and mixes up messages, and with a server that restarts
-//! or cannot store: each event is stored once and in order, each command is done at most once, in time, and answered.
+//! Both ends against each other, over a line that breaks, loses, repeats and reorders messages, and with a
+//! server that restarts or cannot store. Each event is stored once and in order; each command is done at most
+//! once, in time, and answered.
 
 #![allow(clippy::unwrap_used)]
 
 mod world;
 
-use deskreel_model::link::{CommandResult, Refusal};
+use deskreel_model::link::{CommandRefusal, CommandResult};
 use proptest::prelude::*;
 
 use world::{Faults, World};
 
 #[derive(Debug, Clone)]
 enum Op {
-    Tell {
+    SendEvent {
         events: u64,
     },
     Command {
         deadline_ms: u64,
-        /// How long the recorder takes for it.
+        /// How long the recorder takes to do it.
         takes_ms: u64,
     },
-    /// The server asks for the last command once more.
+    /// The server sends the last command again.
     CommandAgain,
     Wait {
         ms: u64,
     },
     Cut,
-    /// The server does not notice before the recorder is there again.
+    /// The server does not notice it before the recorder connects again.
     CutUnseen,
     ServerRestarts,
     DiskFails,
@@ -34,7 +35,7 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        4 => (1..100u64).prop_map(|events| Op::Tell { events }),
+        4 => (1..100u64).prop_map(|events| Op::SendEvent { events }),
         4 => (0..20_000u64, 0..8_000u64).prop_map(|(deadline_ms, takes_ms)| Op::Command { deadline_ms, takes_ms }),
         1 => Just(Op::CommandAgain),
         4 => (1..15_000u64).prop_map(|ms| Op::Wait { ms }),
@@ -63,7 +64,7 @@ proptest! {
         let mut world = World::new(faults, ahead_ms);
         for op in ops {
             match op {
-                Op::Tell { events } => (0..events).for_each(|_| world.tell()),
+                Op::SendEvent { events } => (0..events).for_each(|_| world.send_event()),
                 Op::Command { deadline_ms, takes_ms } => world.command(deadline_ms, takes_ms),
                 Op::CommandAgain => world.command_again(),
                 Op::Wait { ms } => world.run(ms),
@@ -76,7 +77,7 @@ proptest! {
         world.heal();
         world.run(90_000);
 
-        prop_assert_eq!(&world.durable, &(1..=world.told).collect::<Vec<_>>());
+        prop_assert_eq!(&world.durable, &(1..=world.events_sent).collect::<Vec<_>>());
         prop_assert_eq!(world.waiting(), 0);
         for command in world.commands.values() {
             prop_assert!(command.done <= 1, "{:?}", command);
@@ -86,10 +87,10 @@ proptest! {
             match &command.results[0] {
                 CommandResult::Done => prop_assert_eq!(command.done, 1),
                 CommandResult::Refused { refusal, .. } => {
-                    prop_assert_eq!(*refusal, Refusal::Late);
+                    prop_assert_eq!(*refusal, CommandRefusal::Late);
                     prop_assert_eq!(command.done, 0);
                 }
-                CommandResult::Failed { .. } => prop_assert!(false, "nothing fails here"),
+                CommandResult::Failed { .. } => prop_assert!(false, "no command fails here"),
             }
         }
     }
@@ -99,7 +100,7 @@ proptest! {
 fn a_line_without_faults_carries_each_message_once() {
     let mut world = World::new(Faults::none(), 5000);
     world.run(3000);
-    (0..10).for_each(|_| world.tell());
+    (0..10).for_each(|_| world.send_event());
     world.command(5000, 100);
     world.run(1000);
     assert_eq!(world.durable, (1..=10).collect::<Vec<_>>());
@@ -108,16 +109,16 @@ fn a_line_without_faults_carries_each_message_once() {
     assert!((offset - 5000).unsigned_abs() <= uncertainty, "{offset} ± {uncertainty}");
 }
 
-/// Else a desktop's events of an hour ago would be told again, or those that were dropped be missed by nobody.
+/// Otherwise a desktop's events of an hour ago would be sent again, or nobody would notice dropped events.
 #[test]
-fn a_recorder_that_starts_anew_counts_anew_and_what_it_dropped_is_known() {
+fn a_recorder_that_restarts_numbers_its_events_anew_and_the_server_knows_what_it_dropped() {
     let mut world = World::new(Faults::none(), 0);
     world.run(1000);
-    (0..3).for_each(|_| world.tell());
+    (0..3).for_each(|_| world.send_event());
     world.run(1000);
     world.restart_recorder();
     world.cut();
-    (0..10_002).for_each(|_| world.tell());
+    (0..10_002).for_each(|_| world.send_event());
     world.run(60_000);
     assert_eq!(world.lost, [(1, 2)]);
     assert_eq!(world.durable.len(), 3 + 10_000);
@@ -136,22 +137,22 @@ fn a_command_that_nobody_answers_is_overdue_at_its_deadline_and_the_answer_still
     assert_eq!((command.done, command.answered, world.overdue.len()), (1, 1, 1));
 }
 
-/// A connection that is dead without having been closed.
+/// A connection may be dead without having been closed.
 #[test]
-fn an_end_that_says_nothing_more_is_noticed_by_the_other() {
+fn each_end_notices_that_the_other_has_fallen_silent() {
     let mut world = World::new(Faults::none(), 0);
     world.run(1000);
     world.fall_silent();
     world.run(70_000);
     assert_eq!(
         world.closed,
-        ["the recorder: the server has gone silent", "the server: the recorder has gone silent"]
+        ["the recorder: the server has fallen silent", "the server: the recorder has fallen silent"]
     );
 }
 
-/// Though the server takes the old line for open, and has sent the command there.
+/// Even if the server takes the old connection for open and has sent the command there.
 #[test]
-fn a_recorder_that_is_there_again_is_commanded_at_once() {
+fn a_recorder_that_connects_again_is_commanded_at_once() {
     let mut world = World::new(Faults::none(), 0);
     world.run(1000);
     world.cut_unseen();

@@ -1,4 +1,4 @@
-//! The link over real WebSockets, to the server's end: in time, through breaks, with TLS, and refused.
+//! The link over real WebSockets to the server's end: in time, across breaks, with TLS, and refused.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deskreel_link::recorder::About;
+use deskreel_link::recorder::RecorderIdentity;
 use deskreel_link::server::{Effect, ServerEnd};
-use deskreel_link::{Link, LinkError, LinkHandle, LinkState, Moment, Phase, Settings, Token};
+use deskreel_link::{
+    ClockReading, Link, LinkError, LinkHandle, LinkPhase, LinkSettings, LinkState, TokenSource,
+};
 use deskreel_model::event::Event;
 use deskreel_model::link::{
-    Command, CommandId, CommandKind, CommandResult, FromRecorder, FromServer, Password, Status, StreamId,
-    Verdict,
+    Command, CommandId, CommandKind, CommandResult, CredentialVerdict, EventStreamId, FromRecorder,
+    FromServer, Password, RecorderStatus,
 };
 use deskreel_model::{RecordingId, Utc};
 use futures_util::{SinkExt, StreamExt};
@@ -35,8 +37,8 @@ struct Server {
     began: Instant,
     events: Vec<(u64, Value)>,
     answers: Vec<(CommandId, CommandResult)>,
-    statuses: Vec<Status>,
-    stored: Option<(StreamId, u64)>,
+    statuses: Vec<RecorderStatus>,
+    stored: Option<(EventStreamId, u64)>,
 }
 
 impl Server {
@@ -56,8 +58,8 @@ impl Server {
         format!("http://{}", self.listener.local_addr().unwrap())
     }
 
-    fn now(&self) -> Moment {
-        Moment { monotonic: self.began.elapsed(), utc: Utc(jiff::Timestamp::now()) }
+    fn now(&self) -> ClockReading {
+        ClockReading { monotonic: self.began.elapsed(), utc: Utc(jiff::Timestamp::now()) }
     }
 
     async fn accept(&mut self) -> WebSocketStream<TcpStream> {
@@ -67,7 +69,7 @@ impl Server {
         socket
     }
 
-    /// Serves until something has come about.
+    /// Serves the connection until `done` holds.
     async fn until<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         socket: &mut WebSocketStream<S>,
@@ -76,7 +78,7 @@ impl Server {
         while !done(self) {
             let message = tokio::time::timeout(Duration::from_secs(10), socket.next()).await;
             let Message::Text(text) = message.unwrap().unwrap().unwrap() else { continue };
-            let effects = self.end.take(FromRecorder::parse(&text).unwrap(), self.now());
+            let effects = self.end.receive(FromRecorder::parse(&text).unwrap(), self.now());
             self.act(socket, effects).await;
         }
     }
@@ -86,7 +88,7 @@ impl Server {
         socket: &mut WebSocketStream<S>,
         command: Command,
     ) {
-        let effects = self.end.command(command, self.now());
+        let effects = self.end.send_command(command, self.now());
         self.act(socket, effects).await;
     }
 
@@ -142,10 +144,19 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    fn settings(&self, server: String) -> Settings {
-        let about =
-            About { program: "0.1.0".to_owned(), recorder: "pc-12".to_owned(), place: "seat-12".into() };
-        Settings { server, token: Token::File(self.path("token")), ca_file: None, plain_http: false, about }
+    fn settings(&self, server: String) -> LinkSettings {
+        let identity = RecorderIdentity {
+            program: "0.1.0".to_owned(),
+            recorder: "pc-12".to_owned(),
+            place: "seat-12".into(),
+        };
+        LinkSettings {
+            server,
+            token: TokenSource::File(self.path("token")),
+            ca_file: None,
+            plain_http: false,
+            identity,
+        }
     }
 }
 
@@ -171,9 +182,9 @@ async fn state(link: &LinkHandle, is: impl FnMut(&LinkState) -> bool) -> LinkSta
 async fn events_commands_and_status_go_over_a_websocket() {
     let (mut server, folder) = (Server::start().await, Folder::new());
     let (link, mut commands) = Link::start(folder.settings(server.url())).unwrap();
-    link.tell(&event(1));
+    link.send_event(&event(1));
     let mut socket = server.accept().await;
-    link.tell(&event(2));
+    link.send_event(&event(2));
     server.until(&mut socket, |server| server.events.len() == 2).await;
     assert_eq!(server.events.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(server.events[1].1["n"], 2);
@@ -181,21 +192,21 @@ async fn events_commands_and_status_go_over_a_websocket() {
     server.command(&mut socket, stop("a")).await;
     let command = commands.recv().await.unwrap();
     link.answer(command.id, CommandResult::Done);
-    link.status(Status { agent: Some("ann".into()), ..Status::default() });
+    link.send_status(RecorderStatus { agent: Some("ann".into()), ..RecorderStatus::default() });
     server
         .until(&mut socket, |server| server.statuses.last().is_some_and(|status| status.agent.is_some()))
         .await;
     assert_eq!(server.answers, [(CommandId("a".into()), CommandResult::Done)]);
 
     let open = state(&link, |state| state.waiting == 0 && state.is_open()).await;
-    let Phase::Open { offset_ms: Some(offset), uncertainty_ms: Some(wrong), .. } = open.phase else {
+    let LinkPhase::Open { offset_ms: Some(offset), uncertainty_ms: Some(wrong), .. } = open.phase else {
         panic!("{open:?}")
     };
     assert!(offset.unsigned_abs() <= wrong + 1, "one clock: {offset} ± {wrong} ms");
 }
 
 #[tokio::test]
-async fn a_line_that_breaks_is_opened_again_and_nothing_is_lost_or_done_twice() {
+async fn a_broken_connection_is_opened_again_and_nothing_is_lost_or_done_twice() {
     let (mut server, folder) = (Server::start().await, Folder::new());
     let (link, mut commands) = Link::start(folder.settings(server.url())).unwrap();
     let mut socket = server.accept().await;
@@ -203,12 +214,12 @@ async fn a_line_that_breaks_is_opened_again_and_nothing_is_lost_or_done_twice() 
     server.until(&mut socket, |server| server.end.is_open()).await;
     let command = commands.recv().await.unwrap();
     drop(socket);
-    server.end.cut();
-    let cut = state(&link, |state| matches!(state.phase, Phase::Cut { .. })).await;
-    assert!(matches!(cut.phase, Phase::Cut { .. }));
-    // While there is no line.
+    server.end.disconnected();
+    let cut = state(&link, |state| matches!(state.phase, LinkPhase::Cut { .. })).await;
+    assert!(matches!(cut.phase, LinkPhase::Cut { .. }));
+    // While there is no connection.
     link.answer(command.id, CommandResult::Done);
-    (1..=100).for_each(|n| link.tell(&event(n)));
+    (1..=100).for_each(|n| link.send_event(&event(n)));
     state(&link, |state| state.waiting == 100).await;
 
     let mut socket = server.accept().await;
@@ -223,7 +234,7 @@ async fn a_line_that_breaks_is_opened_again_and_nothing_is_lost_or_done_twice() 
 }
 
 #[tokio::test]
-async fn a_server_with_a_certificate_of_a_trusted_authority_is_spoken_to_over_tls_and_no_other() {
+async fn the_recorder_speaks_tls_only_to_a_server_with_a_certificate_of_a_trusted_authority() {
     let (mut server, folder) = (Server::start().await, Folder::new());
     let port = server.listener.local_addr().unwrap().port();
     let (authority, config) = authority();
@@ -234,13 +245,13 @@ async fn a_server_with_a_certificate_of_a_trusted_authority_is_spoken_to_over_tl
     let (stranger, _) = Link::start(settings.clone()).unwrap();
     let (stream, _) = server.listener.accept().await.unwrap();
     assert!(acceptor.accept(stream).await.is_err());
-    let cut = state(&stranger, |state| matches!(state.phase, Phase::Cut { .. })).await;
+    let cut = state(&stranger, |state| matches!(state.phase, LinkPhase::Cut { .. })).await;
     assert!(format!("{cut:?}").contains("certificate"), "{cut:?}");
     drop(stranger);
 
-    let trusting = Settings { ca_file: Some(folder.path("ca.pem")), ..settings };
+    let trusting = LinkSettings { ca_file: Some(folder.path("ca.pem")), ..settings };
     let (link, _commands) = Link::start(trusting).unwrap();
-    link.tell(&event(1));
+    link.send_event(&event(1));
     let mut socket = loop {
         // The stranger may have tried once more.
         let (stream, _) = server.listener.accept().await.unwrap();
@@ -253,28 +264,28 @@ async fn a_server_with_a_certificate_of_a_trusted_authority_is_spoken_to_over_tl
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_said_and_not_tried_again_soon() {
+async fn a_wrong_token_is_reported_and_not_tried_again_soon() {
     let (server, folder) = (Server::start().await, Folder::new());
     std::fs::write(folder.path("token"), "stolen").unwrap();
     let (link, _commands) = Link::start(folder.settings(server.url())).unwrap();
     let (stream, _) = server.listener.accept().await.unwrap();
     assert!(accept_hdr_async(stream, checked).await.is_err());
-    let cut = state(&link, |state| matches!(state.phase, Phase::Cut { .. })).await;
-    let Phase::Cut { problem, next } = cut.phase else { panic!("{cut:?}") };
+    let cut = state(&link, |state| matches!(state.phase, LinkPhase::Cut { .. })).await;
+    let LinkPhase::Cut { problem, next } = cut.phase else { panic!("{cut:?}") };
     assert!(problem.contains("401"), "{problem}");
     let wait = next.saturating_since(Utc(jiff::Timestamp::now()));
     assert!(wait > Duration::from_secs(140), "{wait:?}");
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_meant_are_refused_at_once() {
+async fn wrong_settings_are_refused_at_once() {
     let folder = Folder::new();
     let start = |server: &str| Link::start(folder.settings(server.to_owned())).map(drop);
     assert_eq!(start("recordings"), Err(LinkError::Address("recordings".to_owned())));
     assert_eq!(start("http://far.example"), Err(LinkError::PlainHttp("http://far.example".to_owned())));
 }
 
-/// Its certificate, and a server that has one of it for `localhost`.
+/// An authority's certificate, and a server with a certificate of that authority for `localhost`.
 fn authority() -> (String, rustls::ServerConfig) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -305,7 +316,7 @@ async fn asked<S: AsyncRead + AsyncWrite + Unpin>(
                 return id;
             }
             other => {
-                let effects = server.end.take(other, server.now());
+                let effects = server.end.receive(other, server.now());
                 server.act(socket, effects).await;
             }
         }
@@ -313,11 +324,11 @@ async fn asked<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 #[tokio::test]
-async fn the_server_says_whose_credentials_these_are_or_nobody_does() {
+async fn only_the_server_says_whose_credentials_these_are() {
     let mut server = Server::start().await;
     let folder = Folder::new();
     let (link, _commands) = Link::start(folder.settings(server.url())).unwrap();
-    // Before there is a line nobody waits for one.
+    // Without a connection the question is not kept until there is one.
     assert_eq!(link.verify("ann", "s3cret").await, None);
 
     let mut socket = server.accept().await;
@@ -330,21 +341,26 @@ async fn the_server_says_whose_credentials_these_are_or_nobody_does() {
     let (first, second) = (verify(), verify());
     let ids = [asked(&mut server, &mut socket).await, asked(&mut server, &mut socket).await];
     assert_ne!(ids[0], ids[1]);
-    // In the other order, and one of them twice: each gets its own.
-    let right = Verdict::Right { agent: "ann".into() };
-    for (id, verdict) in [(ids[1], Verdict::Wrong), (ids[1], right.clone()), (ids[0], right.clone())] {
+    // Answered in reverse order, and one of them twice: each caller gets its own verdict.
+    let right = CredentialVerdict::Right { agent: "ann".into() };
+    for (id, verdict) in
+        [(ids[1], CredentialVerdict::Wrong), (ids[1], right.clone()), (ids[0], right.clone())]
+    {
         let text = serde_json::to_string(&FromServer::Verdict { id, verdict }).unwrap();
         socket.send(Message::text(text)).await.unwrap();
     }
     let verdicts = [first.await.unwrap(), second.await.unwrap()];
-    assert!(verdicts.contains(&Some(right)) && verdicts.contains(&Some(Verdict::Wrong)), "{verdicts:?}");
+    assert!(
+        verdicts.contains(&Some(right)) && verdicts.contains(&Some(CredentialVerdict::Wrong)),
+        "{verdicts:?}"
+    );
 
-    // A server that does not know the question never answers, and is not waited for forever.
+    // A server that predates the question never answers, and the wait has a limit.
     let waits = verify();
     asked(&mut server, &mut socket).await;
     assert_eq!(tokio::time::timeout(Duration::from_secs(9), waits).await.unwrap().unwrap(), None);
 
-    // A line that breaks is not waited for until the limit.
+    // When the connection breaks, the wait ends before the limit.
     let (waits, begun) = (verify(), Instant::now());
     asked(&mut server, &mut socket).await;
     drop(socket);

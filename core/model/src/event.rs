@@ -1,10 +1,10 @@
-//! Interaction events: what happened to an agent, a call or a digital interaction, as feeds bring it in.
+//! Interaction events: what happened to an agent, a call or a digital interaction, as reported by feeds.
 //!
-//! One event is one JSON object, a log of them is JSON Lines. [`TYPES`] is the table of what there is; the JSON Schema
-//! and docs/events.md come from it. The words are CSTA's (ECMA-269) where it has one. Fields that are not in the table
-//! are let through, so that a feed may say more than we know of.
+//! One event is one JSON object; a log of events is JSON Lines. [`TYPES`] is the table of event types; the
+//! JSON Schema and docs/events.md are made from it. The words are CSTA's (ECMA-269) if it has one. Fields
+//! that are not in the table are accepted, so that a feed may say more than we know of.
 
-mod line;
+mod parse;
 mod types;
 
 use std::fmt;
@@ -14,19 +14,19 @@ use deskreel_contract::Voice;
 use crate::ids::{AgentId, CallId, FeedName, InteractionId, Place};
 use crate::time::Utc;
 
-pub use types::{COMMON, EventType, Field, TYPES, Takes, json_schema};
+pub use types::{COMMON, EventType, Field, FieldKind, TYPES, json_schema};
 
 /// One event, typed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// By the clock of the feed, until somebody corrects it.
+    /// Time by the feed's clock, not corrected.
     pub at: Utc,
-    /// Who brought it, where that is said.
+    /// The feed that reported it, if it says so.
     pub feed: Option<FeedName>,
-    /// Counts the events of this feed.
+    /// Sequence number within its feed.
     pub seq: Option<u64>,
     pub kind: Kind,
-    /// As it was written: policies get this.
+    /// The event as it was written; policies get this.
     pub json: Box<str>,
 }
 
@@ -52,9 +52,9 @@ pub enum Kind {
         agent: Option<AgentId>,
         about: CallFields,
     },
-    /// Two calls become one, or a call goes on to another agent.
-    Joined(Joined),
-    /// The voice recorder's word.
+    /// Two calls become one, or a call passes to another agent.
+    Joined(CallJoin),
+    /// A change of the voice recording.
     Voice {
         change: VoiceChange,
         call: CallId,
@@ -69,7 +69,7 @@ pub enum Kind {
         interaction: InteractionId,
         agent: AgentId,
     },
-    /// Somebody asks for something by the desktop's API.
+    /// A request through the desktop's API.
     Request {
         agent: AgentId,
         request: Request,
@@ -82,12 +82,13 @@ pub enum Kind {
     FeedGap {
         feed: FeedName,
     },
-    /// The clock of this feed is behind ours by so much (ahead, where negative).
+    /// The clock of this feed differs from ours.
     FeedClock {
         feed: FeedName,
+        /// Milliseconds by which it is behind; negative if it is ahead.
         offset_ms: i64,
     },
-    /// A vendor's own. Policies get it, if it names an agent.
+    /// A vendor's own event. Policies get it if it names an agent.
     Other {
         name: Box<str>,
         agent: Option<AgentId>,
@@ -122,7 +123,7 @@ pub enum VoiceChange {
 }
 
 impl VoiceChange {
-    /// How things stand after it.
+    /// The state of the voice recording after the change.
     pub fn now(self) -> Voice {
         match self {
             VoiceChange::Started | VoiceChange::Resumed => Voice::On,
@@ -132,13 +133,13 @@ impl VoiceChange {
     }
 }
 
-/// What a call event may say of its call.
+/// Details of a call that its events may carry.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CallFields {
     pub device: Option<Box<str>>,
     pub direction: Option<Box<str>>,
     pub call_type: Option<Box<str>>,
-    /// The call that waits while this one is asked for advice.
+    /// The call that waits while the agent consults in this one.
     pub parent_call: Option<CallId>,
     /// A JSON object, as written.
     pub attached: Option<Box<str>>,
@@ -146,11 +147,11 @@ pub struct CallFields {
 
 /// CSTA's Transferred and Conferenced.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Joined {
-    /// The agent who did it stays in the call.
+pub struct CallJoin {
+    /// True for a conference: the agent who did it stays in the call.
     pub conference: bool,
     pub primary: CallId,
-    /// In two steps only.
+    /// The consultation; only if it was done in two steps.
     pub secondary: Option<CallId>,
     /// The primary call's id from now on.
     pub resulting: CallId,
@@ -180,7 +181,7 @@ pub enum EventError {
     At(String),
     #[error("`{kind}` needs the field `{field}`")]
     Missing { kind: String, field: &'static str },
-    #[error("`{kind}` comes from the host alone")]
+    #[error("only the host may send `{kind}`")]
     Reserved { kind: String },
     #[error("`attached` of `{kind}` is not an object of keys and values")]
     Attached { kind: String },
@@ -189,7 +190,7 @@ pub enum EventError {
 impl Event {
     /// Reads one line of a log. Does not panic, whatever the text is.
     pub fn parse(text: &str) -> Result<Event, EventError> {
-        line::parse(text)
+        parse::parse(text)
     }
 }
 
@@ -227,7 +228,7 @@ impl Kind {
         }
     }
 
-    /// The agents whom this is about, as far as the event alone says; a call may have others.
+    /// The agents whom the event itself names; its call may have others.
     pub fn agents(&self) -> impl Iterator<Item = &AgentId> {
         let (first, second) = match self {
             Kind::LoggedIn { agent, .. }

@@ -1,4 +1,5 @@
-//! Whose fault a failure is. The fault alone decides the log level, the exit code and whether to try again.
+//! Whose fault a failure is. The fault alone determines the log level, the exit code and whether to try
+//! again.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ pub enum Fault {
     Device,
     Disk,
     Network,
-    /// Ours.
+    /// A bug of ours.
     Bug,
 }
 
@@ -46,7 +47,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A failure as it is reported over a wire: the fault for machines, the text for people.
+/// A failure as reported over a wire: the fault for machines, the text for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     pub fault: Fault,

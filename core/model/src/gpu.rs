@@ -1,22 +1,22 @@
-//! Names of GPUs that mean the same one after a reboot. A number does not: numbers follow the order in which drivers
-//! come up.
+//! Names of GPUs that stay the same across reboots. Numbers do not: they follow the order in which drivers
+//! load.
 
 use std::fmt;
 
-/// As people write it in a pipeline file.
+/// The name of a GPU in a pipeline file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GpuName {
     Pci(PciAddress),
-    /// NVIDIA's, in lower case: `gpu-01234567-89ab-cdef-0123-456789abcdef`.
+    /// NVIDIA's UUID, in lower case: `gpu-01234567-89ab-cdef-0123-456789abcdef`.
     Uuid(String),
     /// The number in `renderD128`.
     RenderNode(u32),
 }
 
-/// Where a device sits on the PCI buses.
+/// A device's place on the PCI buses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PciAddress {
-    /// `None` if it is not written, as in `65:00.0`. Most machines have only domain 0.
+    /// `None` if it is left out, as in `65:00.0`. Most machines have only domain 0.
     pub domain: Option<u32>,
     pub bus: u8,
     pub device: u8,
@@ -24,7 +24,8 @@ pub struct PciAddress {
 }
 
 impl GpuName {
-    /// Takes `0000:65:00.0`, `65:00.0`, `GPU-...`, `renderD128` and the paths of a render node, in any case.
+    /// Accepts `0000:65:00.0`, `65:00.0`, `GPU-...`, `renderD128` and the paths of a render node, in upper or
+    /// lower case.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         let name = text.strip_prefix("/dev/dri/").unwrap_or(&text);
@@ -57,7 +58,7 @@ impl PciAddress {
         })
     }
 
-    /// Whether both may be the same device: a domain that is not written fits every domain.
+    /// Whether both may be the same device: a domain that is left out fits every domain.
     pub fn fits(self, other: Self) -> bool {
         let place = |address: Self| (address.bus, address.device, address.function);
         let domains = self.domain.zip(other.domain);
@@ -65,7 +66,7 @@ impl PciAddress {
     }
 }
 
-/// As Linux writes it.
+/// Writes it as Linux does.
 impl fmt::Display for PciAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PciAddress { domain, bus, device, function } = self;
@@ -73,7 +74,7 @@ impl fmt::Display for PciAddress {
     }
 }
 
-/// Digits only: `from_str_radix` would take a sign as well.
+/// Accepts digits only: `from_str_radix` would accept a sign as well.
 fn hexadecimal(text: &str, digits: usize) -> Option<u32> {
     let fits = text.len() <= digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     u32::from_str_radix(text, 16).ok().filter(|_| fits)
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_at_a_reboot_or_is_cut_off_is_no_name() {
+    fn a_number_or_an_incomplete_address_is_not_a_name() {
         for text in ["", "0", "1", "card0", "nvidia", "GPU-0123", "65:00", "65:20.0", "65:00.8", "+5:00.0"] {
             assert_eq!(GpuName::parse(text), None, "{text}");
         }

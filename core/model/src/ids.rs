@@ -1,4 +1,4 @@
-//! Identities, as types of their own.
+//! Ids, as types of their own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Utc;
 
-/// Names a recording and its folder: `20261123T071002Z-4f2a91`. Sorts by start time.
+/// Id of a recording, and the name of its folder: `20261123T071002Z-4f2a91`. Sorts by start time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecordingId(String);
 
 impl RecordingId {
-    /// `salt` tells apart recordings that start in the same second on the same machine.
+    /// `salt` distinguishes recordings that start in the same second on the same machine.
     pub fn new(started: Utc, salt: u32) -> Self {
         let started = started.0.strftime("%Y%m%dT%H%M%S");
         RecordingId(format!("{started}Z-{:06x}", salt & 0xff_ffff))
@@ -30,7 +30,8 @@ impl fmt::Display for RecordingId {
     }
 }
 
-/// Names that come from outside: cheap to clone, since every event and every segment carries some.
+/// Defines a name that comes from outside. It is cheap to clone, since every event and every segment carries
+/// some.
 macro_rules! name {
     ($($(#[$about:meta])* $name:ident),+ $(,)?) => { $(
         $(#[$about])*
@@ -65,11 +66,12 @@ macro_rules! name {
 }
 
 name! {
-    /// A person who serves customers, as the telephony system names them.
+    /// A person who serves customers, by the name in the telephony system.
     AgentId,
-    /// A call, as the telephony system names it. A transfer or a conference may give the same call another id.
+    /// A call, by its name in the telephony system. A transfer or a conference may give the same call another
+    /// id.
     CallId,
-    /// One customer contact: the id of the call that it began with, or of a chat or mail.
+    /// One customer contact: the id of its first call, or of a chat or mail.
     InteractionId,
     /// A seat with a PC.
     Place,
@@ -79,7 +81,7 @@ name! {
     SinkName,
 }
 
-/// Numbers the parts of a track from 1.
+/// Number of a part of a track, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartNumber(pub u32);

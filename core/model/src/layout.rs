@@ -1,8 +1,8 @@
-//! Where things lie in a recording's folder. Paths are relative to it; the only place that names files.
+//! The layout of a recording's folder. Paths are relative to it. Files are named nowhere else.
 //!
 //! ```text
 //! <recording>/manifest.json
-//!             footage.json        what it belongs to, once that is final
+//!             footage.json        what the recording belongs to, once that is final
 //!             <track>/part-0001/init.mp4
 //!                               000001.m4s
 //!                               tail    samples that are in no fragment yet
@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use crate::PartNumber;
 
 pub const MANIFEST: &str = "manifest.json";
-/// The row of the segment table that the recording is footage of.
+/// The recording's row of the segment table.
 pub const FOOTAGE: &str = "footage.json";
 pub const INIT: &str = "init.mp4";
 pub const TAIL: &str = "tail";
-/// Of a file that is not complete yet; renamed when it is.
+/// Extension of a file that is not complete yet; it is renamed when it is.
 pub const UNFINISHED: &str = "tmp";
-/// Of a file that recovery could not read and has set aside.
+/// Extension of a file that recovery could not read and has set aside.
 pub const TORN: &str = "torn";
 const FRAGMENT: &str = "m4s";
 
@@ -41,22 +41,22 @@ pub fn fragment_number(name: &str) -> Option<u32> {
     digits(name.strip_suffix(FRAGMENT)?.strip_suffix('.')?, 6)
 }
 
-/// A path with forward slashes, as the manifest writes it.
+/// Returns a path with forward slashes, as the manifest has it.
 pub fn in_manifest(path: &Path) -> String {
     path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// A part's header, as the manifest writes it.
+/// The path of a part's header, as the manifest has it.
 pub fn init_file(track: &str, part: PartNumber) -> String {
     in_manifest(&part_folder(track, part).join(INIT))
 }
 
-/// A fragment, as the manifest writes it.
+/// The path of a fragment, as the manifest has it.
 pub fn fragment_file(track: &str, part: PartNumber, number: u32) -> String {
     in_manifest(&part_folder(track, part).join(fragment_name(number)))
 }
 
-/// Only what we would write ourselves: two names for one number would be two truths.
+/// Accepts only what we would write ourselves: two names for one number would be ambiguous.
 fn digits(text: &str, width: usize) -> Option<u32> {
     let number: u32 = text.parse().ok()?;
     (number > 0 && format!("{number:0width$}") == text).then_some(number)
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back_as_they_are_given() {
+    fn names_are_read_back_as_they_were_written() {
         let part = PartNumber(12);
         assert_eq!(fragment_file("video", part, 345), "video/part-0012/000345.m4s");
         assert_eq!((part_number("part-0012"), fragment_number("000345.m4s")), (Some(part), Some(345)));

@@ -1,8 +1,8 @@
-//! The nouns that every part of Deskreel shares. Pure: no files, no clock, no GStreamer.
+//! The types that every part of Deskreel shares. Pure: no files, no clock, no GStreamer.
 //!
-//! Wire types live here and nothing else in core is serialized: the [`manifest`] that lies beside the footage, what
-//! the supervisor and its worker say to each other ([`worker`]), the [`event`]s of feeds, and the table of
-//! [`segment`]s.
+//! All wire types of core live here, and nothing else in core is serialized: the [`manifest`] beside the
+//! footage, the messages between supervisor and worker ([`worker`]) and between recorder and server
+//! ([`link`]), the [`event`]s of feeds, and the table of [`segment`]s.
 
 pub mod event;
 pub mod fault;

@@ -1,5 +1,6 @@
-//! What a recorder and its server say to each other over the link: JSON texts over a WebSocket, one message each. docs/link.md
-//! is the document. Who reads ignores fields and messages that it does not know, so that either side may be newer.
+//! The messages between a recorder and its server: JSON texts over a WebSocket, one message each, documented
+//! in docs/link.md. A reader ignores fields and messages that it does not know, so that either end may be
+//! newer.
 
 use deskreel_contract::CaptureMode;
 use serde::{Deserialize, Serialize};
@@ -9,31 +10,35 @@ use crate::{AgentId, Failure, Place, RecordingId, Utc};
 
 /// The newest version of this protocol that this program speaks.
 pub const VERSION: u32 = 1;
-/// Behind the server's address.
+/// Path of the WebSocket, appended to the server's address.
 pub const PATH: &str = "/api/v1/link";
-/// Longest message either side accepts, in bytes. An event with all the data that a call may have takes some kilobytes.
+/// Longest message that either end accepts, in bytes. An event with all the data that a call may have takes a
+/// few kilobytes.
 pub const MESSAGE_LIMIT: usize = 256 << 10;
 
 /// Recorder to server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromRecorder {
-    /// First of a connection. Answered by `Welcome` or `Refused`.
+    /// First message of a connection. Answered by `Welcome` or `Refused`.
     Hello(Hello),
-    /// How things stand; it replaces what was said before.
-    Status(Status),
-    /// Something that a desktop told the recorder. Sent again until a `Heard` covers it. `first` is as in `Hello`: where it
-    /// is beyond what the server has, the events between were lost.
+    /// The recorder's status; replaces the last one.
+    Status(RecorderStatus),
+    /// An event from a desktop. Sent again until a `Heard` covers it. `first` is as in `Hello`: if it is
+    /// beyond what the server has, the events in between were lost.
     Event { number: u64, first: u64, event: Value },
-    /// What became of a command. Sent once for each time that the command comes.
+    /// The result of a command. Sent each time that the command comes.
     Answer {
         id: CommandId,
         #[serde(flatten)]
         result: CommandResult,
     },
-    /// Answered by `Clock`. Also the sign of life of a recorder that has nothing to say.
-    Probe { probe: u32 },
-    /// What an agent has typed at a desktop. Answered by `Verdict`; not sent again, since the agent waits.
+    /// Asks for the server's clock. Answered by `Clock`. Also the sign of life of a recorder that has nothing
+    /// else to send.
+    #[serde(rename = "probe")]
+    ClockProbe { probe: u32 },
+    /// Credentials that an agent has typed at a desktop. Answered by `Verdict`; not sent again, since the
+    /// agent waits.
     Credentials { id: u32, name: String, password: Password },
     #[serde(other)]
     Unknown,
@@ -44,7 +49,7 @@ pub enum FromRecorder {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromServer {
     Welcome(Welcome),
-    /// The server does not want this connection; it closes it.
+    /// The server refuses this connection and closes it.
     Refused {
         reason: String,
     },
@@ -52,20 +57,20 @@ pub enum FromServer {
     Command(Command),
     /// All events of the stream up to this number are stored.
     Heard {
-        stream: StreamId,
+        stream: EventStreamId,
         number: u64,
     },
-    /// The server's clock when it got the probe, and when it answered.
+    /// The server's clock when it received the probe, and when it answered.
     Clock {
         probe: u32,
         received: Utc,
         sent: Utc,
     },
-    /// On the credentials with this id.
+    /// The verdict on the credentials with this id.
     Verdict {
         id: u32,
         #[serde(flatten)]
-        verdict: Verdict,
+        verdict: CredentialVerdict,
     },
     #[serde(other)]
     Unknown,
@@ -75,47 +80,48 @@ pub enum FromServer {
 pub struct Hello {
     /// The newest version of the protocol that the recorder speaks.
     pub version: u32,
-    /// Of the program.
+    /// Version of the program.
     pub program: String,
-    /// The recorder's name for people; who it is, the token says.
+    /// The recorder's name, for people; the token identifies the recorder.
     pub recorder: String,
     pub place: Place,
-    /// Which numbering of events: a recorder that has started anew counts from 1 again, under another id.
-    pub stream: StreamId,
-    /// The number of the oldest event that the recorder still has; if it has none, of the next one.
+    /// The numbering of events: a recorder that has restarted counts from 1 again, under another id.
+    pub stream: EventStreamId,
+    /// The number of the oldest event that the recorder still has; of the next one if it has none.
     pub first: u64,
-    pub status: Status,
+    pub status: RecorderStatus,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// The version that is spoken from here on: the recorder's or an older one.
+    /// The version that is spoken from now on: the recorder's or an older one.
     pub version: u32,
     /// The server's clock.
     pub now: Utc,
-    /// The events of this stream that are stored already: up to this number.
+    /// The number of the last event of this stream that is stored already.
     pub heard: u64,
 }
 
 /// Whose credentials these are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
-pub enum Verdict {
+pub enum CredentialVerdict {
     Right {
         agent: AgentId,
     },
-    /// Nobody's, or not an agent's.
+    /// They are nobody's, or belong to an account that is not an agent's.
     Wrong,
     /// Too many were wrong, under this name or at this recorder.
     TooMany {
+        /// How long to wait before the next try.
         seconds: u32,
     },
-    /// The server cannot tell at present, or says something newer.
+    /// The server cannot tell at present, or its verdict is newer than we are.
     #[serde(other)]
     CannotSay,
 }
 
-/// Not shown where a message is logged.
+/// A password; its `Debug` does not show it, so that no log does.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(pub String);
@@ -126,38 +132,39 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// How things stand at a recorder.
+/// The state of a recorder.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// Who is logged in there, as far as the recorder knows.
+pub struct RecorderStatus {
+    /// The agent who is logged in there, as far as the recorder knows.
     pub agent: Option<AgentId>,
-    pub recordings: Vec<Running>,
-    /// Why a recording could not begin now, or does not grow; empty where all is well.
+    pub recordings: Vec<RunningRecording>,
+    /// Why a recording could not begin now, or does not grow; empty if all is well.
     #[serde(default)]
     pub problems: Vec<String>,
     /// Recordings that wait for delivery.
     #[serde(default)]
     pub waiting: u64,
-    /// By how much the recorder's wall clock is behind the server's; negative where it is ahead. The link fills it in.
+    /// Milliseconds by which the recorder's wall clock is behind the server's; negative if it is ahead.
+    /// Filled in by the link.
     pub offset_ms: Option<i64>,
-    /// How wrong that may be.
+    /// Greatest error of `offset_ms`.
     pub uncertainty_ms: Option<u64>,
 }
 
-/// A recording that runs.
+/// A running recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Running {
+pub struct RunningRecording {
     pub recording: RecordingId,
     pub agent: AgentId,
     pub capture: CaptureMode,
-    /// By the recorder's wall clock.
+    /// Start time by the recorder's wall clock.
     pub since: Utc,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {
     pub id: CommandId,
-    /// By the server's clock: from then on it is refused rather than done.
+    /// Time by the server's clock after which it is refused rather than done.
     pub deadline: Utc,
     #[serde(flatten)]
     pub kind: CommandKind,
@@ -166,7 +173,7 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CommandKind {
-    /// Record under this id. A recorder that has a recording of that id already begins no other.
+    /// Record under this id. A recorder that already has a recording with that id starts no other.
     Start {
         recording: RecordingId,
         agent: AgentId,
@@ -188,39 +195,39 @@ pub enum CommandKind {
         name: String,
         value: String,
     },
-    /// Of a newer server; refused as `unsupported`.
+    /// A command of a newer server; refused as `unsupported`.
     #[serde(other)]
     Unknown,
 }
 
-/// What became of a command. The same command gets the same answer, however often it comes.
+/// The result of a command. The same command gets the same answer, however often it comes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum CommandResult {
-    /// It is so now: for a start, the recording has begun to be made.
+    /// The command is carried out; for a start, the recording is being made.
     Done,
-    /// It was not even tried.
-    Refused { refusal: Refusal, message: String },
-    /// It was tried.
+    /// It was not tried.
+    Refused { refusal: CommandRefusal, message: String },
+    /// It was tried and failed.
     Failed { failure: Failure },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Refusal {
+pub enum CommandRefusal {
     /// It came after its deadline.
     Late,
-    /// This recorder knows no such command.
+    /// This recorder does not know such a command.
     Unsupported,
     /// More commands are waiting than the recorder keeps.
     Busy,
-    /// There is no such recording, or it is another's.
+    /// There is no such recording, or it is not this recorder's.
     Unknown,
     /// Anything else; the message says what.
     Other,
 }
 
-/// Names a command; whoever commands makes it up, once for each thing that is to be done.
+/// Id of a command, chosen by the sender, one for each thing to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CommandId(pub Box<str>);
@@ -231,27 +238,27 @@ impl std::fmt::Display for CommandId {
     }
 }
 
-/// Names one numbering of events: one start of a recorder.
+/// Id of one numbering of events: one start of a recorder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct StreamId(pub Box<str>);
+pub struct EventStreamId(pub Box<str>);
 
 impl FromRecorder {
-    /// Does not panic, whatever the text is.
+    /// Reads one message. Does not panic, whatever the text is.
     pub fn parse(text: &str) -> Result<FromRecorder, serde_json::Error> {
         serde_json::from_str(text)
     }
 }
 
 impl FromServer {
-    /// Does not panic, whatever the text is.
+    /// Reads one message. Does not panic, whatever the text is.
     pub fn parse(text: &str) -> Result<FromServer, serde_json::Error> {
         serde_json::from_str(text)
     }
 }
 
 impl CommandResult {
-    pub fn refused(refusal: Refusal, message: impl Into<String>) -> Self {
+    pub fn refused(refusal: CommandRefusal, message: impl Into<String>) -> Self {
         CommandResult::Refused { refusal, message: message.into() }
     }
 }
@@ -272,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_written_as_the_document_has_them() {
+    fn messages_are_written_as_documented() {
         let recording = RecordingId::new(Utc::parse("2026-01-05T09:00:00Z").unwrap(), 7);
         let command = Command {
             id: CommandId("c-1".into()),
@@ -291,7 +298,7 @@ mod tests {
                 "recording": "20260105T090000Z-000007", "agent": "ann", "capture": "live", "why": "call 77",
             }),
         );
-        let refused = CommandResult::refused(Refusal::Late, "2 s late");
+        let refused = CommandResult::refused(CommandRefusal::Late, "2 s late");
         both_ways(
             &FromRecorder::Answer { id: CommandId("c-1".into()), result: refused },
             json!({ "type": "answer", "id": "c-1", "result": "refused", "refusal": "late", "message": "2 s late" }),
@@ -303,29 +310,29 @@ mod tests {
     }
 
     #[test]
-    fn credentials_and_verdicts_are_written_as_the_document_has_them_and_a_password_is_not_shown() {
+    fn credentials_and_verdicts_are_written_as_documented_and_a_password_is_not_shown() {
         let asked =
             FromRecorder::Credentials { id: 3, name: "ann".into(), password: Password("s3cret".into()) };
         both_ways(&asked, json!({ "type": "credentials", "id": 3, "name": "ann", "password": "s3cret" }));
         assert!(!format!("{asked:?}").contains("s3cret"), "{asked:?}");
         for (verdict, json) in [
             (
-                Verdict::Right { agent: "ann".into() },
+                CredentialVerdict::Right { agent: "ann".into() },
                 json!({ "type": "verdict", "id": 3, "verdict": "right", "agent": "ann" }),
             ),
-            (Verdict::Wrong, json!({ "type": "verdict", "id": 3, "verdict": "wrong" })),
+            (CredentialVerdict::Wrong, json!({ "type": "verdict", "id": 3, "verdict": "wrong" })),
             (
-                Verdict::TooMany { seconds: 60 },
+                CredentialVerdict::TooMany { seconds: 60 },
                 json!({ "type": "verdict", "id": 3, "verdict": "too_many", "seconds": 60 }),
             ),
-            (Verdict::CannotSay, json!({ "type": "verdict", "id": 3, "verdict": "cannot_say" })),
+            (CredentialVerdict::CannotSay, json!({ "type": "verdict", "id": 3, "verdict": "cannot_say" })),
         ] {
             both_ways(&FromServer::Verdict { id: 3, verdict }, json);
         }
     }
 
     #[test]
-    fn what_is_newer_is_let_through() {
+    fn newer_messages_and_fields_are_ignored() {
         let newer = r#"{ "type": "weather", "sun": true }"#;
         assert_eq!(FromServer::parse(newer).unwrap(), FromServer::Unknown);
         assert_eq!(FromRecorder::parse(newer).unwrap(), FromRecorder::Unknown);
@@ -333,6 +340,6 @@ mod tests {
         let FromServer::Command(command) = FromServer::parse(command).unwrap() else { panic!("no command") };
         assert_eq!(command.kind, CommandKind::Unknown);
         let probe = r#"{ "type": "probe", "probe": 3, "mood": "good" }"#;
-        assert_eq!(FromRecorder::parse(probe).unwrap(), FromRecorder::Probe { probe: 3 });
+        assert_eq!(FromRecorder::parse(probe).unwrap(), FromRecorder::ClockProbe { probe: 3 });
     }
 }

@@ -1,8 +1,8 @@
-//! The manifest: what a recording says of itself, written beside the footage as `manifest.json`.
+//! The manifest: a recording's description of itself, written beside the footage as `manifest.json`.
 //!
-//! A recording has tracks, a track has parts, a part is one header (`init.mp4`) and fragments. Every frame that
-//! the source gave is accounted for: `captured = encoded + skipped + lost`. Paths are relative to the folder of
-//! the manifest. docs/recording-format.md is this file for people.
+//! A recording has tracks, a track has parts, a part is one header (`init.mp4`) and fragments. Every frame
+//! from the source is accounted for: `captured = encoded + skipped + lost`. Paths are relative to the folder
+//! of the manifest. docs/recording-format.md documents it for people.
 
 use std::time::Duration;
 
@@ -17,27 +17,27 @@ pub const MANIFEST_SCHEMA: u32 = 1;
 pub struct Manifest {
     pub schema: u32,
     pub recording: RecordingId,
-    /// `name` of the pipeline file.
+    /// The `name` in the pipeline file.
     pub pipeline: String,
-    /// Program and version that wrote this.
+    /// Program and version that wrote the manifest.
     pub writer: String,
-    /// Null while the recording runs, and after a crash until recovery has sealed it.
+    /// `None` while the recording runs, and after a crash until recovery has sealed it.
     pub outcome: Option<Outcome>,
-    /// When it was asked to stop, or gave up. Null where nobody lived to tell.
+    /// When it was asked to stop, or gave up. `None` if the recorder died before it could say.
     pub ended: Option<MediaTime>,
-    /// Where media time zero lies in the world. A later jump of the wall clock adds another.
+    /// The wall clock at media time zero. A later jump of the wall clock adds another anchor.
     pub anchors: Vec<Anchor>,
-    /// Whose screen it shows.
+    /// The agent whose screen it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentId>,
     /// Where that screen stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     pub tracks: Vec<Track>,
-    /// Where slates stand in place of the screen, in the order of media time.
+    /// Stretches in which the screen was withheld, in the order of media time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub withheld: Vec<Withheld>,
-    /// What befell the recording, in the order of media time.
+    pub withheld: Vec<WithheldStretch>,
+    /// In the order of media time.
     pub incidents: Vec<Incident>,
 }
 
@@ -46,11 +46,11 @@ pub struct Manifest {
 pub enum Outcome {
     /// Stopped when asked.
     Finished,
-    /// Ended by itself; what there is, is playable.
+    /// Ended by itself; the footage until then is playable.
     Failed { failure: Failure },
     /// Stopped before the first frame was on disk: there is no footage.
     Abandoned,
-    /// The recorder itself died; sealed at a later start from what lay on disk.
+    /// The recorder itself died; sealed at a later start from what was on disk.
     Recovered,
 }
 
@@ -59,7 +59,7 @@ pub enum Outcome {
 pub struct Anchor {
     pub media: MediaTime,
     pub utc: Utc,
-    /// How far `utc` may be off against the machine's own clock: the time it took to read both.
+    /// How far `utc` may differ from the machine's own clock: the time it took to read both.
     pub uncertainty_ns: u64,
 }
 
@@ -81,7 +81,7 @@ pub struct Part {
     pub codec: String,
     pub width: u32,
     pub height: u32,
-    /// Frames per second that the source gives at most; 0 where that is not known.
+    /// The source's highest rate in frames per second; 0 if it is not known.
     #[serde(default)]
     pub fps: u32,
     /// Ticks per second in the header and the fragments.
@@ -102,13 +102,13 @@ pub struct EncoderUse {
     pub plugin: String,
     pub version: String,
     pub candidate: String,
-    /// Where it took its pictures from.
+    /// The memory that it takes its frames from.
     #[serde(default)]
     pub memory: Memory,
-    /// PCI address of the GPU, where one is used and known.
+    /// PCI address of the GPU, if one is used and known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<String>,
-    /// What was asked for and the element cannot do.
+    /// Meanings that were requested but that the element does not support.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cannot: Vec<Meaning>,
     /// Earlier candidates, in order, and why each was not taken.
@@ -118,7 +118,7 @@ pub struct EncoderUse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     pub plugin: String,
-    /// Null where the plugin itself could not be used.
+    /// `None` if the plugin itself could not be used.
     pub candidate: Option<String>,
     pub reason: String,
 }
@@ -143,7 +143,7 @@ pub struct Fragment {
     pub frames: u32,
     /// The first frame is a keyframe.
     pub starts_with_keyframe: bool,
-    /// Made after a crash from what the worker had put aside, not by the worker itself.
+    /// Made from the tail after a crash, not by the worker itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub salvaged: bool,
 }
@@ -154,16 +154,16 @@ impl Fragment {
     }
 }
 
-/// What became of the frames that a source gave.
+/// What became of the source's frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameCounts {
-    /// Frames that the source gave.
+    /// Frames from the source.
     pub captured: u64,
     /// Frames in fragments on disk.
     pub encoded: u64,
-    /// Frames that showed what the frame before showed; not encoded, by design.
+    /// Frames that showed the same as the frame before; not encoded, by design.
     pub skipped: u64,
-    /// Frames that should be in the footage and are not.
+    /// Frames that should be in the footage but are not.
     pub lost: u64,
 }
 
@@ -172,7 +172,7 @@ pub struct FrameCounts {
 pub struct Gap {
     pub from: MediaTime,
     pub to: MediaTime,
-    /// Frames that the source would have given in that time at its highest rate.
+    /// Frames that the source would have delivered in that time at its highest rate.
     #[serde(default)]
     pub frames: u64,
     pub cause: Cause,
@@ -180,17 +180,17 @@ pub struct Gap {
 
 /// A stretch in which no frame shows the screen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Withheld {
+pub struct WithheldStretch {
     /// `Masked` or `Paused`.
     pub capture: CaptureMode,
     pub from: MediaTime,
-    /// Null while it lasts.
+    /// `None` while it lasts.
     pub to: Option<MediaTime>,
-    /// For people.
+    /// The reason, for people.
     pub why: String,
 }
 
-/// Why a part began or a gap is there.
+/// Why a part began, or why there is a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -204,11 +204,11 @@ pub enum Cause {
     WorkerFailed,
     /// An encoder reported a failure, and another candidate took over.
     EncoderFailed,
-    /// An encoder no longer gave frames, and another candidate took over.
+    /// An encoder delivered no more frames, and another candidate took over.
     EncoderHung,
     /// The screen changed its size or layout.
     SourceChanged,
-    /// The source has nothing more to give.
+    /// The source has ended.
     SourceEnded,
     /// There was no room to write.
     DiskFull,
@@ -244,7 +244,7 @@ impl Manifest {
         }
     }
 
-    /// Where media time zero lies in the world, by the first anchor.
+    /// The wall clock at media time zero, by the first anchor.
     pub fn zero(&self) -> Option<Utc> {
         let anchor = self.anchors.first()?;
         Some(anchor.utc.minus(Duration::from_nanos(anchor.media.0)))
@@ -252,14 +252,14 @@ impl Manifest {
 }
 
 impl Part {
-    /// Frames that the source would have given in a time at its highest rate.
+    /// Frames that the source would have delivered in this time at its highest rate.
     pub fn frames_in(&self, time_ns: u64) -> u64 {
         (time_ns.saturating_mul(u64::from(self.fps)) + 500_000_000) / 1_000_000_000
     }
 }
 
 impl Track {
-    /// End of the last frame on disk.
+    /// The end of the last frame on disk.
     pub fn end(&self) -> Option<MediaTime> {
         self.parts.iter().rev().find_map(|part| part.fragments.last()).map(Fragment::end)
     }

@@ -1,4 +1,5 @@
-//! What the host of policies decides by itself: the keys of `[policy]` and `[recording]` that belong to no plugin.
+//! Rules that the host of policies applies itself: the keys of `[policy]` and `[recording]` that belong to no
+//! plugin.
 
 use std::time::Duration;
 
@@ -6,32 +7,32 @@ use deskreel_contract::CaptureMode;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyRules {
-    /// How late an event may be and still be put where it belongs.
+    /// How late an event may be and still take its place among earlier ones.
     pub late: Duration,
     pub pause: Pause,
-    /// What is captured meanwhile: nothing, or a slate.
+    /// What is captured during a pause: nothing, or a slate.
     pub pause_as: CaptureMode,
-    /// Capture goes on by itself after this.
+    /// Longest pause; capture then goes on by itself.
     pub pause_limit: Option<Duration>,
-    /// A key and value of attached data that pause while the call has them.
+    /// A key and value of attached data; capture is paused while a call has them.
     pub pause_attached: Option<(String, String)>,
-    /// Footage that runs longer ends, and other footage begins where it is still wanted.
+    /// Longest footage. It ends then, and new footage begins if it is still wanted.
     pub max_duration: Option<Duration>,
-    /// Nobody is in a call for longer: its end was lost.
+    /// Longest connection to a call; beyond that, its end was lost.
     pub longest_call: Duration,
 }
 
-/// Whose pauses the footage follows.
+/// Which pauses the footage follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
-    /// The voice recorder's, and those that are asked for.
+    /// The voice recorder's pauses and those requested for the screen.
     Follow,
-    /// Only those that are asked for the screen.
+    /// Only those requested for the screen.
     Screen,
     Ignore,
 }
 
-/// As an empty `[policy]` has them.
+/// The rules of an empty `[policy]`.
 impl Default for PolicyRules {
     fn default() -> Self {
         PolicyRules {

@@ -1,7 +1,8 @@
-//! The segment table: which stretch of whose footage belongs to which interaction.
+//! The segment table: which stretch of an agent's footage belongs to which interaction.
 //!
-//! A recording is continuous footage of one agent; a segment is the part of an interaction on it. Times are those of
-//! the events, so that the same events give the same table; where footage really began, the manifest says.
+//! A recording is continuous footage of one agent; a segment is the part of it that belongs to an
+//! interaction. Times are those of the events, so that the same events give the same table; the manifest says
+//! when footage really began.
 
 use std::time::Duration;
 
@@ -11,21 +12,21 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{AgentId, CallId, InteractionId, Place};
 use crate::time::Utc;
 
-/// Footage of one agent that was decided on, from its start to its end.
+/// Footage of one agent, as decided by the policies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Footage {
     pub agent: AgentId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     pub from: Utc,
-    /// None while it goes on.
+    /// `None` while it goes on.
     pub to: Option<Utc>,
     pub why: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why_ended: Option<String>,
     /// Stretches in which nothing, or a slate, was captured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub withheld: Vec<Withheld>,
+    pub withheld: Vec<WithheldPeriod>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
     /// In the order in which they began.
@@ -40,13 +41,13 @@ pub struct Segment {
     pub role: Role,
     pub from: Utc,
     pub to: Option<Utc>,
-    /// From the start of the footage.
+    /// Milliseconds from the start of the footage.
     pub offset_ms: u64,
     pub why: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Withheld {
+pub struct WithheldPeriod {
     pub capture: CaptureMode,
     pub from: Utc,
     pub to: Option<Utc>,

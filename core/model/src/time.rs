@@ -1,4 +1,4 @@
-//! Two times that are never mixed: where on a recording's timeline, and when in the world.
+//! Two kinds of time that are never mixed: the position on a recording's timeline, and the wall clock.
 
 mod text;
 
@@ -36,7 +36,7 @@ impl Add<Duration> for MediaTime {
 impl Sub for MediaTime {
     type Output = Duration;
 
-    /// Zero where `earlier` is later.
+    /// Returns zero if `earlier` is later.
     fn sub(self, earlier: MediaTime) -> Duration {
         self.saturating_since(earlier)
     }
@@ -50,7 +50,7 @@ impl fmt::Display for MediaTime {
     }
 }
 
-/// A moment of the wall clock.
+/// A time of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Utc(pub jiff::Timestamp);
@@ -58,13 +58,13 @@ pub struct Utc(pub jiff::Timestamp);
 impl Utc {
     pub const MIN: Utc = Utc(jiff::Timestamp::MIN);
 
-    /// RFC 3339, as events carry it.
+    /// Parses RFC 3339, as events carry it.
     pub fn parse(text: &str) -> Option<Utc> {
         let quick = text::parse(text).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         quick.or_else(|| text.parse().ok()).map(Utc)
     }
 
-    /// Stays at the end of time rather than wrap.
+    /// Saturates at the last time that there is.
     pub fn plus(self, duration: Duration) -> Utc {
         self.moved(duration, 1).unwrap_or(Utc(jiff::Timestamp::MAX))
     }
@@ -73,25 +73,25 @@ impl Utc {
         self.moved(duration, -1).unwrap_or(Utc(jiff::Timestamp::MIN))
     }
 
-    /// By hand, as it is done several times at each event; `None` beyond the times that there are.
+    /// Hand-written, since it runs several times per event. `None` beyond the range of times.
     fn moved(self, duration: Duration, sign: i8) -> Option<Utc> {
         let seconds = i64::try_from(duration.as_secs()).ok()?.checked_mul(sign.into())?;
         let seconds = self.0.as_second().checked_add(seconds)?;
         let nanoseconds =
             self.0.subsec_nanosecond() + i32::from(sign) * duration.subsec_nanos().cast_signed();
-        // Less than a second from each side.
+        // Each of the two is less than a second.
         let carried = nanoseconds / 1_000_000_000;
         let seconds = seconds.checked_add(carried.into())?;
         jiff::Timestamp::new(seconds, nanoseconds % 1_000_000_000).ok().map(Utc)
     }
 
-    /// Moved by the offset of a clock; positive where that clock is behind.
+    /// Adds the offset of a clock, which is positive if that clock is behind.
     pub fn shifted_ms(self, offset_ms: i64) -> Utc {
         let duration = Duration::from_millis(offset_ms.unsigned_abs());
         if offset_ms < 0 { self.minus(duration) } else { self.plus(duration) }
     }
 
-    /// Zero where `earlier` is later.
+    /// Returns zero if `earlier` is later.
     pub fn saturating_since(self, earlier: Utc) -> Duration {
         Duration::try_from(self.0.duration_since(earlier.0)).unwrap_or_default()
     }
@@ -99,7 +99,7 @@ impl Utc {
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Before 1970 milliseconds would be rounded to the other side.
+        // Before 1970, milliseconds would be rounded in the other direction.
         let quick = if self.0.signum() < 0 { None } else { text::write(self.0.as_millisecond()) };
         match quick.as_ref().and_then(|text| str::from_utf8(text).ok()) {
             Some(text) => f.write_str(text),

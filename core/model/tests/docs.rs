@@ -1,11 +1,12 @@
-//! docs/events.md says what the code reads. `UPDATE=1 cargo test -p deskreel-model --test docs` rewrites its table.
+//! docs/events.md documents what the code reads. `UPDATE=1 cargo test -p deskreel-model --test docs` rewrites
+//! its table.
 
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;
 
-use deskreel_model::event::{Event, TYPES, Takes};
+use deskreel_model::event::{Event, FieldKind, TYPES};
 use serde_json::{Value, json};
 
 const BEGIN: &str = "<!-- types -->\n";
@@ -30,15 +31,15 @@ fn table() -> String {
     let mut table = "\n| `type` | fields | |\n|---|---|---|\n".to_owned();
     for event in TYPES {
         let field = |field: &deskreel_model::event::Field| {
-            let takes = match field.takes {
-                Takes::Text => "",
-                Takes::Texts => " (a list)",
-                Takes::Number => " (a number)",
-                Takes::Offset => " (a number)",
-                Takes::Object => " (an object)",
+            let kind = match field.kind {
+                FieldKind::Text => "",
+                FieldKind::Texts => " (a list)",
+                FieldKind::Number => " (a number)",
+                FieldKind::Offset => " (a number)",
+                FieldKind::Object => " (an object)",
             };
             let needed = if field.required { "**" } else { "" };
-            format!("{needed}`{}`{needed}{takes}", field.name)
+            format!("{needed}`{}`{needed}{kind}", field.name)
         };
         let fields: Vec<_> = event.fields.iter().map(field).collect();
         table += &format!("| `{}` | {} | {} |\n", event.name, fields.join(", "), event.about);
@@ -46,19 +47,19 @@ fn table() -> String {
     table
 }
 
-/// The table says of each type which fields it cannot do without, and the parser means the same.
+/// The parser requires the fields of each type that the table says are required, and no others.
 #[test]
 fn the_table_is_what_the_parser_reads() {
     for event in TYPES {
-        let value = |takes| match takes {
-            Takes::Text => json!("x"),
-            Takes::Texts => json!(["x"]),
-            Takes::Number | Takes::Offset => json!(1),
-            Takes::Object => json!({}),
+        let value = |kind| match kind {
+            FieldKind::Text => json!("x"),
+            FieldKind::Texts => json!(["x"]),
+            FieldKind::Number | FieldKind::Offset => json!(1),
+            FieldKind::Object => json!({}),
         };
         let mut whole = json!({ "type": event.name, "at": "2026-01-05T09:00:00.000Z" });
         for field in event.fields.iter().filter(|field| field.required) {
-            whole[field.name] = value(field.takes);
+            whole[field.name] = value(field.kind);
         }
         let read = Event::parse(&whole.to_string()).unwrap_or_else(|error| panic!("{}: {error}", event.name));
         assert_eq!(read.kind.name(), event.name);
@@ -72,7 +73,7 @@ fn the_table_is_what_the_parser_reads() {
 }
 
 #[test]
-fn what_is_no_event_says_why() {
+fn a_text_that_is_not_an_event_is_refused_with_a_reason() {
     let error = |text: &str| Event::parse(text).unwrap_err().to_string();
     assert!(error("{").starts_with("not JSON: "));
     assert!(error("7").starts_with("not an event: "));
@@ -82,14 +83,14 @@ fn what_is_no_event_says_why() {
         "`at` is not a time: `noon`; write UTC as in 2026-01-05T09:00:00.000Z"
     );
     let timer = r#"{"type":"timer","at":"2026-01-05T09:00:00Z","agent":"ann","name":"wrap-up"}"#;
-    assert_eq!(error(timer), "`timer` comes from the host alone");
+    assert_eq!(error(timer), "only the host may send `timer`");
     let attached =
         r#"{"type":"call.held","at":"2026-01-05T09:00:00Z","call":"1","agent":"a","attached":[1]}"#;
     assert_eq!(error(attached), "`attached` of `call.held` is not an object of keys and values");
 }
 
 #[test]
-fn fields_that_nobody_knows_are_kept_for_policies() {
+fn unknown_fields_are_kept_for_policies() {
     let text = r#"{"type":"acme.mood","at":"2026-01-05T09:00:00Z","agent":"ann","mood":"fine"}"#;
     let event = Event::parse(text).unwrap();
     assert_eq!(event.kind.agents().map(ToString::to_string).collect::<Vec<_>>(), ["ann"]);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
 use deskreel_model::manifest::{
-    Anchor, Cause, Fragment, FrameCounts, Gap, Incident, Outcome, Part, Track, Withheld,
+    Anchor, Cause, Fragment, FrameCounts, Gap, Incident, Outcome, Part, Track, WithheldStretch,
 };
 use deskreel_model::worker::{OpenedPart, TrackBeat};
 use deskreel_model::{Manifest, MediaTime, PartNumber};
@@ -222,7 +222,7 @@ impl Ledger {
         self.close_withheld(at);
         if capture != CaptureMode::Live {
             let before = self.manifest.withheld.last().and_then(|last| last.to).unwrap_or_default();
-            self.manifest.withheld.push(Withheld { capture, from: at.max(before), to: None, why });
+            self.manifest.withheld.push(WithheldStretch { capture, from: at.max(before), to: None, why });
         }
         self.changed = true;
     }

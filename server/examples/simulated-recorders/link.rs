@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use deskreel_contract::CaptureMode;
-use deskreel_link::recorder::About;
-use deskreel_link::{Link, Settings, Token};
+use deskreel_link::recorder::RecorderIdentity;
+use deskreel_link::{Link, LinkSettings, TokenSource};
 use deskreel_model::Utc;
-use deskreel_model::link::{Command, CommandKind, CommandResult, Running, Status};
+use deskreel_model::link::{Command, CommandKind, CommandResult, RecorderStatus, RunningRecording};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -81,10 +81,14 @@ fn begin(
     heard: UnboundedSender<Heard>,
 ) -> Result<tokio::sync::watch::Receiver<deskreel_link::LinkState>> {
     let place = place(file);
-    let about =
-        About { program: "simulated".to_owned(), recorder: place.clone(), place: place.as_str().into() };
-    let token = Token::File(file.to_owned());
-    let settings = Settings { server: server.to_owned(), token, ca_file: None, plain_http: true, about };
+    let identity = RecorderIdentity {
+        program: "simulated".to_owned(),
+        recorder: place.clone(),
+        place: place.as_str().into(),
+    };
+    let token = TokenSource::File(file.to_owned());
+    let settings =
+        LinkSettings { server: server.to_owned(), token, ca_file: None, plain_http: true, identity };
     let (link, mut commands) = Link::start(settings)?;
     let state = link.state();
     tokio::spawn(async move {
@@ -94,7 +98,7 @@ fn begin(
                 CommandKind::Start { recording, agent, .. } => {
                     let _ = heard.send(Heard { at, is_start: true });
                     let since = Utc(jiff::Timestamp::now());
-                    vec![Running { recording, agent, capture: CaptureMode::Live, since }]
+                    vec![RunningRecording { recording, agent, capture: CaptureMode::Live, since }]
                 }
                 CommandKind::Stop { .. } => {
                     let _ = heard.send(Heard { at, is_start: false });
@@ -103,7 +107,7 @@ fn begin(
                 _ => continue,
             };
             link.answer(id, CommandResult::Done);
-            link.status(Status { recordings: running, ..Status::default() });
+            link.send_status(RecorderStatus { recordings: running, ..RecorderStatus::default() });
         }
     });
     Ok(state)

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
-use deskreel_model::link::{FromRecorder, FromServer, MESSAGE_LIMIT, Verdict};
+use deskreel_model::link::{CredentialVerdict, FromRecorder, FromServer, MESSAGE_LIMIT};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -107,10 +107,10 @@ fn judge(
     let (app, recorder) = (app.clone(), recorder.clone());
     tokio::spawn(async move {
         let verdict = match turn {
-            Err(_) => Verdict::TooMany { seconds: 1 },
+            Err(_) => CredentialVerdict::TooMany { seconds: 1 },
             Ok(_turn) => session::verify(&app, &recorder, &name, &password).await.unwrap_or_else(|error| {
                 tracing::error!(error = told(&error), "credentials cannot be judged");
-                Verdict::CannotSay
+                CredentialVerdict::CannotSay
             }),
         };
         let text = serde_json::to_string(&FromServer::Verdict { id, verdict });

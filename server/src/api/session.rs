@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use deskreel_model::link::Verdict;
+use deskreel_model::link::CredentialVerdict;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -91,11 +91,11 @@ pub async fn log_in(State(app): State<App>, Input(given): Input<LogIn>) -> Answe
 }
 
 /// Of an agent at a desktop, by way of a recorder, which is slowed down too: a stolen token is to be no way of guessing everybody's.
-pub async fn verify(app: &App, from: &Recorder, name: &str, password: &str) -> Result<Verdict> {
+pub async fn verify(app: &App, from: &Recorder, name: &str, password: &str) -> Result<CredentialVerdict> {
     // No name has a NUL.
     let recorder = format!("\0{}", from.recorder);
     let turn = app.judging().await?;
-    let too_many = Ok(Verdict::TooMany { seconds: WAIT.as_secs() as u32 });
+    let too_many = Ok(CredentialVerdict::TooMany { seconds: WAIT.as_secs() as u32 });
     if !app.brake.begins(&recorder) {
         return too_many;
     }
@@ -111,12 +111,12 @@ pub async fn verify(app: &App, from: &Recorder, name: &str, password: &str) -> R
     let person = judged?;
     let Some(agent) = person.and_then(|person| person.agent) else {
         app.db.audit(name, "login_failed", "desktop", Some(&from.place)).await?;
-        return Ok(Verdict::Wrong);
+        return Ok(CredentialVerdict::Wrong);
     };
     app.brake.succeeded(name);
     app.brake.gives_back(&recorder);
     app.db.audit(name, "login", "desktop", Some(&from.place)).await?;
-    Ok(Verdict::Right { agent: agent.as_str().into() })
+    Ok(CredentialVerdict::Right { agent: agent.as_str().into() })
 }
 
 pub async fn who(person: Person) -> Json<Value> {

@@ -1,9 +1,9 @@
 //! What recorders say on their links, and what is said to them.
 
 use deskreel_link::server::Effect;
-use deskreel_link::{Moment, ServerEnd};
+use deskreel_link::{ClockReading, ServerEnd};
 use deskreel_model::event::{Event, Kind};
-use deskreel_model::link::{FromRecorder, FromServer, Hello, Status, StreamId};
+use deskreel_model::link::{EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus};
 
 use super::work::{Row, persist};
 use super::{Input, Known, Loop, now, presence, read};
@@ -19,7 +19,7 @@ const LIFETIME_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
 /// An event of an agent desktop, which its recorder has handed on.
 pub(super) struct FromDesktop {
     recorder: String,
-    stream: StreamId,
+    stream: EventStreamId,
     number: u64,
     /// None: it was none, which was said.
     event: Option<Event>,
@@ -41,7 +41,7 @@ impl Loop {
                         place: place.as_str().into(),
                         end: ServerEnd::new(heard),
                         line: None,
-                        status: Status::default(),
+                        status: RecorderStatus::default(),
                     };
                     self.recorders.insert(recorder.clone(), known);
                 }
@@ -63,14 +63,14 @@ impl Loop {
                 };
                 let Some(known) = self.of(&recorder, connection) else { return Ok(()) };
                 let effects = match message {
-                    Ok(message) => known.end.take(message, moment),
+                    Ok(message) => known.end.receive(message, moment),
                     Err(reason) => vec![Effect::Close { reason }],
                 };
                 self.perform(&recorder, effects)
             }
             Input::Gone { recorder, connection } => {
                 let Some(known) = self.of(&recorder, connection) else { return Ok(()) };
-                known.end.cut();
+                known.end.disconnected();
                 known.line = None;
                 let place = known.place.clone();
                 self.work.write(Row::Present { recorder, program: None });
@@ -151,7 +151,7 @@ impl Loop {
                 Effect::Close { reason } => {
                     tracing::warn!(recorder, reason, "a link is closed");
                     if let Some(known) = self.recorders.get_mut(recorder) {
-                        known.end.cut();
+                        known.end.disconnected();
                         known.line = None;
                     }
                 }
@@ -184,8 +184,8 @@ impl Loop {
         }
     }
 
-    pub(super) fn moment(&self) -> Moment {
-        Moment { monotonic: self.began.elapsed(), utc: now() }
+    pub(super) fn moment(&self) -> ClockReading {
+        ClockReading { monotonic: self.began.elapsed(), utc: now() }
     }
 }
 

@@ -165,13 +165,13 @@ impl Loop {
         let command = Command { id: CommandId(id.into()), deadline: now().plus(DEADLINE), kind };
         let moment = self.moment();
         let Some(known) = self.recorders.get_mut(recorder) else { return Ok(()) };
-        let effects = known.end.command(command, moment);
+        let effects = known.end.send_command(command, moment);
         self.perform(recorder, effects)
     }
 
     /// A recorder is back. What it was told it does still, unless it is not what it was: then it is told again, and what of the
     /// footage it had is one recording, what follows another.
-    pub(super) fn resume(&mut self, recorder: &str, status: &link::Status) -> Result<()> {
+    pub(super) fn resume(&mut self, recorder: &str, status: &link::RecorderStatus) -> Result<()> {
         let is_done = |running: &Running| status.recordings.iter().any(|known| known.agent == running.agent);
         let mut orders = Vec::new();
         for running in &self.running {
@@ -191,7 +191,7 @@ impl Loop {
     }
 
     /// What a recorder says that it records.
-    pub(super) fn runs(&mut self, recorder: &str, status: &link::Status) -> Result<()> {
+    pub(super) fn runs(&mut self, recorder: &str, status: &link::RecorderStatus) -> Result<()> {
         let known = self.recorders.get(recorder).filter(|_| !status.recordings.is_empty());
         let Some(place) = known.map(|known| known.place.clone()) else { return Ok(()) };
         let mut touched = Vec::new();
@@ -225,7 +225,7 @@ impl Loop {
         agents.dedup();
         for agent in &agents {
             let mut seen = Vec::new();
-            for footage in self.engine.standing(agent) {
+            for footage in self.engine.provisional_footage(agent) {
                 let Some(at) = nearest(&self.running, footage, &seen) else { continue };
                 seen.push(at);
                 let running = &mut self.running[at];

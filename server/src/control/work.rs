@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use deskreel_model::link::{FromServer, Running, Status};
+use deskreel_model::link::{FromServer, RecorderStatus, RunningRecording};
 use deskreel_model::segment::Footage;
 use deskreel_model::{CallId, Place, RecordingId};
 use tokio::sync::{mpsc, oneshot};
@@ -50,7 +50,7 @@ pub(super) enum Row {
     Runs {
         recorder: String,
         place: Place,
-        said: Running,
+        said: RunningRecording,
         offset_ms: Option<i64>,
     },
     /// Its link is up, with a program of this version, or down.
@@ -60,7 +60,7 @@ pub(super) enum Row {
     },
     Doing {
         recorder: String,
-        status: Status,
+        status: RecorderStatus,
     },
     /// Somebody wants to know when everything before is written.
     Asked(oneshot::Sender<()>),

@@ -1,6 +1,6 @@
 //! What this server decides by: events as received, and how recorders stand.
 
-use deskreel_model::link::{Status, StreamId};
+use deskreel_model::link::{EventStreamId, RecorderStatus};
 
 use crate::db::sql::{ROWS, insert};
 use crate::db::{Db, Write};
@@ -18,7 +18,7 @@ pub struct Received<'a> {
 }
 
 /// Of a recorder's stream of events, up to this number.
-pub type Heard<'a> = (&'a str, &'a StreamId, u64);
+pub type Heard<'a> = (&'a str, &'a EventStreamId, u64);
 
 /// Ids for so many events that came at one moment: of one millisecond, the order is that in which they came.
 pub fn event_ids(count: usize) -> Result<Vec<String>> {
@@ -51,14 +51,14 @@ impl Db {
     }
 
     /// Up to which event of which stream a recorder was heard.
-    pub async fn heard(&self, recorder: &str) -> Result<Option<(StreamId, u64)>> {
+    pub async fn heard(&self, recorder: &str) -> Result<Option<(EventStreamId, u64)>> {
         let row: Option<(Option<String>, Option<i64>)> =
             sqlx::query_as("SELECT stream, heard FROM recorders WHERE recorder = $1")
                 .bind(recorder)
                 .fetch_optional(&self.pool)
                 .await?;
         let heard = row.and_then(|(stream, heard)| stream.zip(heard));
-        Ok(heard.and_then(|(stream, heard)| Some((StreamId(stream.into()), u64::try_from(heard).ok()?))))
+        Ok(heard.and_then(|(stream, heard)| Some((EventStreamId(stream.into()), u64::try_from(heard).ok()?))))
     }
 
     /// The events since then, in the order in which they were received.
@@ -95,7 +95,7 @@ impl Write {
         Ok(())
     }
 
-    pub async fn doing(&mut self, recorder: &str, status: &Status) -> Result<()> {
+    pub async fn doing(&mut self, recorder: &str, status: &RecorderStatus) -> Result<()> {
         sqlx::query("UPDATE recorders SET doing = $1, clock_offset_ms = $2, seen = $3 WHERE recorder = $4")
             .bind(serde_json::to_string(status).unwrap_or_default())
             .bind(status.offset_ms)

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use deskreel_contract::Role;
-use deskreel_model::link::Running;
+use deskreel_model::link::RunningRecording;
 use deskreel_model::segment::{Footage, Segment};
 use deskreel_model::{AgentId, CallId, Place, RecordingId, Utc};
 use serde_json::json;
@@ -85,7 +85,7 @@ impl Write {
     pub async fn runs(
         &mut self,
         (recorder, place): (&str, &str),
-        running: &Running,
+        running: &RunningRecording,
         offset_ms: Option<i64>,
     ) -> Result<()> {
         let (recording, capture) = (running.recording.as_str(), json!(running.capture));

@@ -1,14 +1,14 @@
-//! Events, one a line, through the engine and real policy plugins. Commands to recorders come out at once; `end` gives
-//! the table of footage and segments.
+//! Runs events, one a line, through the engine and real policy plugins. Commands to recorders are shown at
+//! once; `end` shows the table of footage and segments.
 //!
 //! ```text
-//! | plugin = "policy.voice-all-calls"        the [policy] table of a pipeline file; in mid-scenario: a change of it
-//! recording max_duration = "1h"              a key of its [recording] table
-//! 4.5 call.established call=77 agent=ann     an event: seconds from 09:00:00, type, fields; a,b is a list of
-//!                                            `devices`, `groups` and `skills`; attached.queue=sales
-//! wait 60                                    time passes without an event
-//! counts | decisions | notes                 what was counted; what policies decided, and what is to be known, so far
-//! end                                        nothing comes any more
+//! | plugin = "policy.voice-all-calls"      the [policy] table of a pipeline file, or a later change of it
+//! recording max_duration = "1h"            a key of its [recording] table
+//! 4.5 call.established call=77 agent=ann   an event: seconds from 09:00:00, type, fields; `devices`, `groups`
+//!                                          and `skills` take a list as in a,b; attached.queue=sales
+//! wait 60                                  time passes without an event, until this second
+//! counts | decisions | notes               the counts; policies' decisions since the last time; the notes, too
+//! end                                      the end of the events
 //! ```
 
 use std::fmt::Write;
@@ -16,7 +16,7 @@ use std::fmt::Write;
 use deskreel_contract::CaptureMode;
 use deskreel_deployment::open_policies;
 use deskreel_host::Catalog;
-use deskreel_interaction::{Command, Commanded, Engine, Note, Output};
+use deskreel_interaction::{Command, Engine, Note, Output, RecorderCommand};
 use deskreel_model::Utc;
 use deskreel_model::event::Event;
 use deskreel_model::segment::Footage;
@@ -36,7 +36,7 @@ struct Scenario {
     recording: String,
     engine: Option<Engine>,
     footage: Vec<Footage>,
-    decided: Vec<String>,
+    decisions: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Scenario {
         out
     }
 
-    /// The file is checked as any other; what is wrong with it comes out.
+    /// Checks the file as any other, and shows what is wrong with it.
     fn change(&mut self, policy: &str, out: &mut String) {
         let text = format!(
             "version = 1\nname = \"scenario\"\n[source.s]\nplugin = \"source.synthetic\"\n[encoder.e]\nfrom = \"s\"\n\
@@ -87,7 +87,7 @@ impl Scenario {
             (Err(error), _) => writeln!(out, "{error:#}").unwrap(),
             (Ok(opened), None) => self.engine = Some(Engine::new(opened, rules)),
             (Ok(opened), Some(mut engine)) => {
-                engine.change(opened, rules, &mut |output| self.take(output, out));
+                engine.replace_policies(opened, rules, &mut |output| self.take(output, out));
                 self.engine = Some(engine);
             }
         }
@@ -100,7 +100,7 @@ impl Scenario {
         match word {
             "wait" => engine.advance(at(rest), &mut |output| self.take(output, out)),
             "counts" => writeln!(out, "{:?}", engine.counts()).unwrap(),
-            "decisions" => self.decided.drain(..).for_each(|line| writeln!(out, "{line}").unwrap()),
+            "decisions" => self.decisions.drain(..).for_each(|line| writeln!(out, "{line}").unwrap()),
             "notes" => self.notes.drain(..).for_each(|line| writeln!(out, "{line}").unwrap()),
             "end" => {
                 engine.finish(&mut |output| self.take(output, out));
@@ -120,11 +120,11 @@ impl Scenario {
             Output::Command(command) => writeln!(out, "{}", show(&command)).unwrap(),
             Output::Touched(_) => {}
             Output::Footage(footage) => self.footage.push(footage),
-            Output::Decided(decided) => {
-                let call = decided.call.map_or_else(String::new, |call| format!(" {call}"));
-                let (at, agent, policy) = (seconds(decided.at), decided.agent, decided.policy);
-                self.decided
-                    .push(format!("{at} {agent} {policy}: {}{call}: {}", decided.action, decided.why));
+            Output::Decision(decision) => {
+                let call = decision.call.map_or_else(String::new, |call| format!(" {call}"));
+                let (at, agent, policy) = (seconds(decision.at), decision.agent, decision.policy);
+                self.decisions
+                    .push(format!("{at} {agent} {policy}: {}{call}: {}", decision.action, decision.why));
             }
             Output::Note(note) => self.notes.push(match note {
                 Note::PolicyFailed { at, policy, agent, message } => {
@@ -140,7 +140,7 @@ impl Scenario {
 }
 
 fn at(seconds: &str) -> Utc {
-    let ms: f64 = seconds.parse::<f64>().unwrap_or_else(|_| panic!("`{seconds}` is no time")) * 1e3;
+    let ms: f64 = seconds.parse::<f64>().unwrap_or_else(|_| panic!("`{seconds}` is not a time")) * 1e3;
     Utc::parse(START).unwrap().shifted_ms(ms.round() as i64)
 }
 
@@ -149,20 +149,20 @@ fn seconds(at: Utc) -> String {
     if ms.is_multiple_of(1000) { (ms / 1000).to_string() } else { format!("{}", ms as f64 / 1e3) }
 }
 
-fn show(commanded: &Commanded) -> String {
-    let place = commanded.place.as_ref().map_or_else(String::new, |place| format!("@{place}"));
-    let what = match &commanded.command {
+fn show(command: &RecorderCommand) -> String {
+    let place = command.place.as_ref().map_or_else(String::new, |place| format!("@{place}"));
+    let what = match &command.command {
         Command::Start { capture: CaptureMode::Live } => "start".to_owned(),
         Command::Start { capture } => format!("start {}", word(*capture)),
         Command::Stop => "stop".to_owned(),
         Command::SetMode { capture } => word(*capture).to_owned(),
     };
-    let late = match commanded.late_ms {
+    let late = match command.late_ms {
         0 => String::new(),
         ms => format!(" ({ms} ms late)"),
     };
-    let why = if commanded.why.is_empty() { String::new() } else { format!(": {}", commanded.why) };
-    format!("{} {}{place} {what}{late}{why}", seconds(commanded.at), commanded.agent)
+    let why = if command.why.is_empty() { String::new() } else { format!(": {}", command.why) };
+    format!("{} {}{place} {what}{late}{why}", seconds(command.at), command.agent)
 }
 
 fn word(capture: CaptureMode) -> &'static str {
@@ -182,8 +182,9 @@ fn table(footage: &Footage, out: &mut String) {
     for tag in &footage.tags {
         writeln!(out, "  tag {}={}", tag.name, tag.value).unwrap();
     }
-    for held in &footage.withheld {
-        writeln!(out, "  {} {}: {}", word(held.capture), span(held.from, held.to), held.why).unwrap();
+    for withheld in &footage.withheld {
+        let span = span(withheld.from, withheld.to);
+        writeln!(out, "  {} {span}: {}", word(withheld.capture), withheld.why).unwrap();
     }
     for segment in &footage.segments {
         let call = match &segment.call {

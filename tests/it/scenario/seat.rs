@@ -18,7 +18,7 @@ use deskreel_contract::CaptureMode;
 use deskreel_daemon::seat::{Effect, Ending, Event, Now, ReplyId, State, Warning, carry_out};
 use deskreel_desk::Act;
 use deskreel_desk::status::{Health, SpoolStatus, Status};
-use deskreel_interaction::{Command, Commanded};
+use deskreel_interaction::{Command, RecorderCommand};
 use deskreel_model::event::{Event as InteractionEvent, Request};
 use deskreel_model::link::{self, CommandId, CommandKind};
 use deskreel_model::manifest::{Cause, FrameCounts, Outcome};
@@ -221,7 +221,7 @@ fn perform(
     Vec::new()
 }
 
-fn commanded(word: &str, rest: &str) -> Commanded {
+fn commanded(word: &str, rest: &str) -> RecorderCommand {
     let (text, why) = because(rest);
     let (agent, word_of_mode) = text.split_once(' ').unwrap_or((text, "live"));
     let capture = mode(word_of_mode);
@@ -231,7 +231,7 @@ fn commanded(word: &str, rest: &str) -> Commanded {
         _ => Command::SetMode { capture },
     };
     let at = Utc::parse(START).unwrap();
-    Commanded { agent: agent.into(), place: None, at, late_ms: 0, command, why }
+    RecorderCommand { agent: agent.into(), place: None, at, late_ms: 0, command, why }
 }
 
 fn act(rest: &str) -> Act {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
 use deskreel_model::event::Request;
-use deskreel_model::link::{Command, CommandId, CommandKind, CommandResult, Refusal};
+use deskreel_model::link::{Command, CommandId, CommandKind, CommandRefusal, CommandResult};
 use deskreel_model::{Failure, Fault, RecordingId};
 use deskreel_recorder::Control;
 
@@ -91,10 +91,10 @@ impl State {
                 CommandResult::Done
             }
             CommandKind::SetMode { recording, .. } | CommandKind::Tag { recording, .. } => {
-                CommandResult::refused(Refusal::Unknown, format!("no recording {recording} runs here"))
+                CommandResult::refused(CommandRefusal::Unknown, format!("no recording {recording} runs here"))
             }
             CommandKind::Unknown => {
-                CommandResult::refused(Refusal::Unsupported, "this recorder does not know the command")
+                CommandResult::refused(CommandRefusal::Unsupported, "this recorder does not know the command")
             }
         };
         out.push(Effect::Answer(id, result));

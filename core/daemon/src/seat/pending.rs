@@ -3,7 +3,7 @@
 use deskreel_contract::CaptureMode;
 use deskreel_desk::{Done, Refused};
 use deskreel_model::RecordingId;
-use deskreel_model::link::{CommandId, CommandResult, Refusal};
+use deskreel_model::link::{CommandId, CommandRefusal, CommandResult};
 
 use super::{Effect, word};
 
@@ -110,7 +110,7 @@ impl PendingReplies {
 fn command_result(answer: Result<Done, Refused>) -> CommandResult {
     match answer {
         Ok(_) => CommandResult::Done,
-        Err(refused) => CommandResult::refused(Refusal::Other, refused.to_string()),
+        Err(refused) => CommandResult::refused(CommandRefusal::Other, refused.to_string()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use deskreel_contract::RecordingAbout;
 use deskreel_desk::news::What;
 use deskreel_desk::status::{Phase, Running, SpoolStatus};
-use deskreel_interaction::{Command, Commanded};
+use deskreel_interaction::{Command, RecorderCommand};
 use deskreel_model::manifest::Outcome;
 use deskreel_model::{AgentId, MediaTime, RecordingId};
 use deskreel_recorder::{Control, Notice};
@@ -22,8 +22,8 @@ const PREPARE_PAUSE: Duration = Duration::from_secs(15);
 impl State {
     // What is wanted.
 
-    pub(super) fn want(&mut self, commanded: &Commanded) {
-        let Commanded { agent, command, why, .. } = commanded;
+    pub(super) fn want(&mut self, commanded: &RecorderCommand) {
+        let RecorderCommand { agent, command, why, .. } = commanded;
         match command {
             Command::Start { capture } => {
                 self.wanted = Some(WantedFootage {
@@ -46,7 +46,7 @@ impl State {
     }
 
     /// Brings the recording in line with a policy's command.
-    pub(super) fn follow(&mut self, commanded: Commanded, out: &mut Vec<Effect>) {
+    pub(super) fn follow(&mut self, commanded: RecorderCommand, out: &mut Vec<Effect>) {
         match (commanded.command, self.current_id()) {
             (Command::Start { .. }, _) => self.replace(out),
             (Command::Stop, Some(recording)) => self.stop(&recording, "nothing wants it any longer", out),

@@ -84,7 +84,7 @@ impl Hands {
     fn push_event(&mut self, event: InteractionEvent) -> Vec<Event> {
         self.events.append(&event, now());
         if let Some(link) = &self.link {
-            link.tell(&event);
+            link.send_event(&event);
         }
         let outputs = self.push(event);
         self.take_outputs(outputs)
@@ -106,7 +106,7 @@ impl Hands {
 
     pub fn change_policies(&mut self, policies: Vec<Policy>, rules: PolicyRules) -> Vec<Event> {
         let mut outputs = Vec::new();
-        self.engine.change(policies, rules, &mut |output| outputs.push(output));
+        self.engine.replace_policies(policies, rules, &mut |output| outputs.push(output));
         self.take_outputs(outputs)
     }
 
@@ -126,7 +126,7 @@ impl Hands {
                     self.spool.settle(&recording, &folder, &footage);
                 }
             }
-            Output::Decided(decided) => {
+            Output::Decision(decided) => {
                 tracing::info!(agent = %decided.agent, policy = %decided.policy, action = %decided.action,
                     why = %decided.why, "decided");
             }

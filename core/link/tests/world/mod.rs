@@ -1,31 +1,33 @@
-//! Two ends, a line between them, a database behind one and a daemon behind the other, in simulated time.
+//! Both ends and a line between them, with a database at the server and a daemon at the recorder, in
+//! simulated time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
-use deskreel_link::Moment;
-use deskreel_link::recorder::{self, About, RecorderEnd};
+use deskreel_link::ClockReading;
+use deskreel_link::recorder::{self, RecorderEnd, RecorderIdentity};
 use deskreel_link::server::{self, ServerEnd};
 use deskreel_model::link::{
-    Command, CommandId, CommandKind, CommandResult, FromRecorder, FromServer, StreamId,
+    Command, CommandId, CommandKind, CommandResult, EventStreamId, FromRecorder, FromServer,
 };
 use deskreel_model::{RecordingId, Utc};
 use serde_json::{Value, json};
 
-/// Simulated time goes in steps of so many milliseconds.
+/// Step of simulated time, in milliseconds.
 const STEP_MS: u64 = 20;
 
 #[derive(Debug, Clone)]
 pub struct Faults {
-    /// Of a hundred messages.
+    /// Lost messages in a hundred.
     pub lost: u64,
+    /// Repeated messages in a hundred.
     pub repeated: u64,
-    /// At most, each way; later messages may overtake.
+    /// Longest delay each way; later messages may overtake.
     pub delay_ms: u64,
-    /// Of a thousand messages, so many take the connection with them.
+    /// Messages in a thousand that break the connection.
     pub cut: u64,
-    /// How long an event takes to be stored, at most.
+    /// Longest time to store an event.
     pub disk_ms: u64,
     pub seed: u64,
 }
@@ -43,20 +45,20 @@ struct Flying<M> {
 }
 
 #[derive(Debug, Default)]
-pub struct Fate {
+pub struct CommandFate {
     takes_ms: u64,
     deadline: u64,
     pub done: u32,
     pub done_late_ms: u64,
     pub answered: u32,
-    /// What the recorder ever said, each once.
+    /// Different answers that the recorder has sent.
     pub results: Vec<CommandResult>,
 }
 
 pub struct World {
     now_ms: u64,
     faults: Faults,
-    /// The server's clock less the recorder's.
+    /// The server's clock minus the recorder's.
     ahead_ms: i64,
     recorder: RecorderEnd,
     server: ServerEnd,
@@ -65,15 +67,15 @@ pub struct World {
     is_silent: bool,
     to_server: Vec<Flying<FromRecorder>>,
     to_recorder: Vec<Flying<FromServer>>,
-    /// The daemon: when a command will be done.
+    /// The daemon's commands, with the time at which each will be done.
     doing: Vec<(u64, CommandId)>,
-    /// The database: what is being written, and what is.
-    writing: Vec<(u64, StreamId, u64, u64)>,
-    stored: Option<(StreamId, u64)>,
-    owed: BTreeMap<CommandId, Command>,
+    /// Events that the database is writing, with the time at which each will be stored.
+    writing: Vec<(u64, EventStreamId, u64, u64)>,
+    stored: Option<(EventStreamId, u64)>,
+    unanswered: BTreeMap<CommandId, Command>,
     pub durable: Vec<u64>,
-    pub told: u64,
-    pub commands: BTreeMap<CommandId, Fate>,
+    pub events_sent: u64,
+    pub commands: BTreeMap<CommandId, CommandFate>,
     pub lost: Vec<(u64, u64)>,
     pub overdue: Vec<CommandId>,
     pub closed: Vec<String>,
@@ -82,8 +84,12 @@ pub struct World {
 }
 
 fn recorder_end(stream: &str) -> RecorderEnd {
-    let about = About { program: "0.1.0".to_owned(), recorder: "pc-12".to_owned(), place: "seat-12".into() };
-    RecorderEnd::new(about, StreamId(stream.into()))
+    let identity = RecorderIdentity {
+        program: "0.1.0".to_owned(),
+        recorder: "pc-12".to_owned(),
+        place: "seat-12".into(),
+    };
+    RecorderEnd::new(identity, EventStreamId(stream.into()))
 }
 
 impl World {
@@ -102,9 +108,9 @@ impl World {
             doing: Vec::new(),
             writing: Vec::new(),
             stored: None,
-            owed: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             durable: Vec::new(),
-            told: 0,
+            events_sent: 0,
             commands: BTreeMap::new(),
             lost: Vec::new(),
             overdue: Vec::new(),
@@ -118,13 +124,16 @@ impl World {
         Utc(jiff::Timestamp::from_millisecond(1_767_603_600_000 + ms).unwrap())
     }
 
-    fn at_recorder(&self) -> Moment {
-        Moment { monotonic: Duration::from_millis(self.now_ms + 77), utc: Self::utc(self.now_ms as i64) }
+    fn at_recorder(&self) -> ClockReading {
+        ClockReading {
+            monotonic: Duration::from_millis(self.now_ms + 77),
+            utc: Self::utc(self.now_ms as i64),
+        }
     }
 
-    fn at_server(&self) -> Moment {
+    fn at_server(&self) -> ClockReading {
         let utc = Self::utc(self.now_ms as i64 + self.ahead_ms);
-        Moment { monotonic: Duration::from_millis(self.now_ms + 123_456), utc }
+        ClockReading { monotonic: Duration::from_millis(self.now_ms + 123_456), utc }
     }
 
     /// SplitMix64.
@@ -136,7 +145,7 @@ impl World {
         (mixed ^ mixed >> 31) % limit.max(1)
     }
 
-    /// When a message arrives: not at all, once or twice.
+    /// The times at which a message arrives: none, one or two.
     fn arrivals(&mut self) -> Vec<u64> {
         if !self.is_connected || self.is_silent || self.chance(100) < self.faults.lost {
             return Vec::new();
@@ -145,9 +154,9 @@ impl World {
         (0..copies).map(|_| self.now_ms + 1 + self.chance(self.faults.delay_ms)).collect()
     }
 
-    pub fn tell(&mut self) {
-        self.told += 1;
-        let effects = self.recorder.tell(json!({ "n": self.told }), self.at_recorder());
+    pub fn send_event(&mut self) {
+        self.events_sent += 1;
+        let effects = self.recorder.send_event(json!({ "n": self.events_sent }), self.at_recorder());
         self.recorder_does(effects);
     }
 
@@ -161,37 +170,37 @@ impl World {
             why: "call".to_owned(),
         };
         let command = Command { id: id.clone(), deadline: Self::utc(deadline as i64 + self.ahead_ms), kind };
-        self.commands.insert(id.clone(), Fate { takes_ms, deadline, ..Fate::default() });
-        self.owed.insert(id, command.clone());
-        let effects = self.server.command(command, self.at_server());
+        self.commands.insert(id.clone(), CommandFate { takes_ms, deadline, ..CommandFate::default() });
+        self.unanswered.insert(id, command.clone());
+        let effects = self.server.send_command(command, self.at_server());
         self.server_does(effects);
     }
 
     pub fn command_again(&mut self) {
-        let Some(command) = self.owed.values().next_back().cloned() else { return };
-        let effects = self.server.command(command, self.at_server());
+        let Some(command) = self.unanswered.values().next_back().cloned() else { return };
+        let effects = self.server.send_command(command, self.at_server());
         self.server_does(effects);
     }
 
     pub fn cut(&mut self) {
         if self.is_connected {
-            self.server.cut();
+            self.server.disconnected();
             self.cut_unseen();
         }
     }
 
-    /// By the server, which takes the line for open.
+    /// The connection breaks, but the server takes it for open.
     pub fn cut_unseen(&mut self) {
         if self.is_connected {
             self.is_connected = false;
             self.connects_ms = self.now_ms + self.chance(3000);
-            self.recorder.cut();
+            self.recorder.disconnected();
             self.to_server.clear();
             self.to_recorder.clear();
         }
     }
 
-    /// Nothing arrives any more, and nobody says so.
+    /// Nothing arrives any more, but the connection seems open.
     pub fn fall_silent(&mut self) {
         self.is_silent = true;
     }
@@ -200,8 +209,8 @@ impl World {
         self.cut();
         self.writing.clear();
         self.server = ServerEnd::new(self.stored.clone());
-        for command in self.owed.values().cloned().collect::<Vec<_>>() {
-            let effects = self.server.command(command, self.at_server());
+        for command in self.unanswered.values().cloned().collect::<Vec<_>>() {
+            let effects = self.server.send_command(command, self.at_server());
             self.server_does(effects);
         }
     }
@@ -209,7 +218,7 @@ impl World {
     pub fn restart_recorder(&mut self) {
         self.cut();
         self.recorder = recorder_end("second");
-        self.told = 0;
+        self.events_sent = 0;
     }
 
     pub fn fail_to_store(&mut self) {
@@ -247,11 +256,11 @@ impl World {
             self.recorder_does(effects);
         }
         for message in due(&mut self.to_server, self.now_ms) {
-            let effects = self.server.take(message, self.at_server());
+            let effects = self.server.receive(message, self.at_server());
             self.server_does(effects);
         }
         for message in due(&mut self.to_recorder, self.now_ms) {
-            let effects = self.recorder.take(message, self.at_recorder());
+            let effects = self.recorder.receive(message, self.at_recorder());
             self.recorder_does(effects);
         }
         let now = self.now_ms;
@@ -305,8 +314,8 @@ impl World {
                 }
                 recorder::Effect::Close { reason, .. } => {
                     self.closed.push(format!("the recorder: {reason}"));
-                    // The server does not hear of it where the line is dead.
-                    if self.is_silent { self.recorder.cut() } else { self.cut() }
+                    // On a dead connection the server does not notice.
+                    if self.is_silent { self.recorder.disconnected() } else { self.cut() }
                 }
             }
         }
@@ -333,14 +342,14 @@ impl World {
                 }
                 server::Effect::Lost { from, to, .. } => self.lost.push((from, to)),
                 server::Effect::Answered { id, .. } => {
-                    self.owed.remove(&id);
+                    self.unanswered.remove(&id);
                     self.commands.get_mut(&id).unwrap().answered += 1;
                 }
                 server::Effect::Overdue { id } => self.overdue.push(id),
                 server::Effect::Present(_) | server::Effect::Status(_) => {}
                 server::Effect::Close { reason } => {
                     self.closed.push(format!("the server: {reason}"));
-                    if self.is_silent { self.server.cut() } else { self.cut() }
+                    if self.is_silent { self.server.disconnected() } else { self.cut() }
                 }
             }
         }
@@ -353,7 +362,7 @@ impl World {
     }
 }
 
-/// What has arrived, in the order of arrival.
+/// Removes the messages that have arrived, in the order of arrival.
 fn due<M>(flying: &mut Vec<Flying<M>>, now_ms: u64) -> Vec<M> {
     let mut arrived: Vec<_> = flying.extract_if(.., |flying| flying.due_ms <= now_ms).collect();
     arrived.sort_by_key(|flying| flying.due_ms);

@@ -1,9 +1,10 @@
-//! Times as events and facts write them, `2026-01-05T09:00:00.000Z`, by hand: a replay reads and writes several at each
-//! event, and a general parser takes ten times as long. What looks in any other way is left to one.
+//! Reads and writes times as events and facts have them, `2026-01-05T09:00:00.000Z`. Hand-written: a replay
+//! reads and writes several per event, and a general parser takes ten times as long. Any other form is left
+//! to a general parser.
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Milliseconds since 1970, from a text of just this form, with or without the fraction.
+/// Returns milliseconds since 1970, from a text of exactly this form, with or without the fraction.
 pub fn parse(text: &str) -> Option<i64> {
     let text = text.as_bytes();
     let fraction = match text.len() {
@@ -30,7 +31,7 @@ pub fn parse(text: &str) -> Option<i64> {
     Some(days(year, month, day) * DAY_MS + seconds * 1000 + fraction)
 }
 
-/// The text of milliseconds since 1970; `None` before that, and from the year 9999 on.
+/// Returns the text of milliseconds since 1970; `None` before 1970 and from the year 9999 on.
 pub fn write(ms: i64) -> Option<[u8; 24]> {
     if !(0..days(9999, 1, 1) * DAY_MS).contains(&ms) {
         return None;
@@ -70,9 +71,9 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-// Both ways between dates and days since 1970 as in Howard Hinnant's "chrono-compatible low-level date algorithms": years
-// begin in March, so that the leap day is the last one, and 400 of them have 146,097 days. 719,468 days lie between the first
-// of March of the year 0 and 1970.
+// The conversions between dates and days since 1970 are from Howard Hinnant's "chrono-compatible low-level
+// date algorithms": years begin in March, so that the leap day is the last day, and 400 years have 146,097
+// days. There are 719,468 days from the first of March of the year 0 to 1970.
 
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -104,7 +105,7 @@ mod tests {
     fn every_day_is_written_and_read_as_by_a_general_parser() {
         let last = days(9999, 1, 1);
         for day in 0..last {
-            // Another time of day each day.
+            // A different time of day each day.
             let ms = day * DAY_MS + day * 7_919_777 % DAY_MS;
             let text = judged(ms);
             assert_eq!(write(ms).map(Vec::from), Some(text.clone().into_bytes()));
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_otherwise_is_left_to_others() {
+    fn other_forms_are_left_to_a_general_parser() {
         assert_eq!(parse("1970-01-02T00:00:01Z"), Some(DAY_MS + 1000));
         for text in [
             "2026-02-29T00:00:00Z",

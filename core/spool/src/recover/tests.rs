@@ -7,7 +7,7 @@ use std::path::Path;
 
 use deskreel_fmp4::tail::HEAD;
 use deskreel_fmp4::{read_fragment, ticks};
-use deskreel_model::manifest::{CaptureMode, Cause, FrameCounts, Gap, Outcome, Withheld};
+use deskreel_model::manifest::{CaptureMode, Cause, FrameCounts, Gap, Outcome, WithheldStretch};
 use deskreel_model::{Manifest, MediaTime};
 
 use super::{RecoveredFolder, RecoverySummary, candidates, recover, recover_with};
@@ -60,13 +60,13 @@ fn what_was_withheld_at_the_crash_is_withheld_to_the_end_of_the_footage() {
     let mut fixture = Fixture::unsealed();
     let from = |ms| {
         let (capture, from) = (CaptureMode::Paused, MediaTime::from_millis(ms));
-        Withheld { capture, from, to: None, why: "card".into() }
+        WithheldStretch { capture, from, to: None, why: "card".into() }
     };
-    let closed = Withheld { to: Some(MediaTime::from_millis(200)), ..from(100) };
+    let closed = WithheldStretch { to: Some(MediaTime::from_millis(200)), ..from(100) };
     fixture.change(|manifest| manifest.withheld = vec![closed.clone(), from(2500)]);
     let (_, manifest) = recovered(fixture.root.path());
     let end = manifest.tracks[0].end();
-    assert_eq!(manifest.withheld, [closed, Withheld { to: end, ..from(2500) }]);
+    assert_eq!(manifest.withheld, [closed, WithheldStretch { to: end, ..from(2500) }]);
 }
 
 #[test]

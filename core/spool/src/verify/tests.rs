@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use deskreel_model::manifest::{CaptureMode, Gap, Outcome, Withheld};
+use deskreel_model::manifest::{CaptureMode, Gap, Outcome, WithheldStretch};
 use deskreel_model::{Manifest, MediaTime};
 
 use super::verify_bytes;
@@ -158,23 +158,23 @@ fn gap_that_is_not_there() {
 #[test]
 fn withheld_stretches_that_cannot_be() {
     let ms = MediaTime::from_millis;
-    let paused = |from, to| Withheld {
+    let paused = |from, to| WithheldStretch {
         capture: CaptureMode::Paused,
         from: ms(from),
         to: Some(ms(to)),
         why: "card".into(),
     };
-    let said = |spans: Vec<Withheld>, sentence: &str| {
+    let said = |spans: Vec<WithheldStretch>, sentence: &str| {
         check_manifest(|manifest| manifest.withheld = spans, "manifest.json", sentence);
     };
-    let open = Withheld { to: None, ..paused(500, 0) };
+    let open = WithheldStretch { to: None, ..paused(500, 0) };
     said(vec![open], "says that the screen is withheld from 0:00:00.500 on, and not until when");
     let span = "the withheld stretch from 0:00:00.500 to 0:00";
     said(vec![paused(500, 400)], &format!("{span}:00.400 ends before it begins"));
     let before = paused(0, 600);
     said(vec![before, paused(500, 700)], &format!("{span}:00.700 begins before the one before it ends"));
     said(vec![paused(500, 3100)], &format!("{span}:03.100 ends after the recording"));
-    let live = Withheld { capture: CaptureMode::Live, ..paused(500, 600) };
+    let live = WithheldStretch { capture: CaptureMode::Live, ..paused(500, 600) };
     said(vec![live], &format!("{span}:00.600 says that nothing is withheld"));
 
     let mut fixture = Fixture::finished();

@@ -1,4 +1,4 @@
-//! One line of a log to an [`Event`].
+//! Parses one line of a log into an [`Event`].
 
 use std::borrow::Cow;
 
@@ -6,13 +6,14 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{CallChange, CallFields, Event, EventError, Joined, Kind, Request, Seat, VoiceChange};
+use super::{CallChange, CallFields, CallJoin, Event, EventError, Kind, Request, Seat, VoiceChange};
 use crate::ids::{AgentId, CallId};
 use crate::time::Utc;
 
-/// Every field of every type. One struct, read in one pass, since a server reads hundreds of thousands a second.
+/// Every field of every event type. One struct, read in one pass, since a server reads hundreds of thousands
+/// a second.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct RawEvent<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow)]
@@ -75,21 +76,21 @@ struct Line<'a> {
 
 pub fn parse(text: &str) -> Result<Event, EventError> {
     let text = text.trim();
-    let line: Line<'_> = serde_json::from_str(text).map_err(|error| match error.classify() {
+    let raw: RawEvent<'_> = serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => EventError::NotAnEvent(plain(&error)),
         _ => EventError::NotJson(plain(&error)),
     })?;
-    let at = Utc::parse(&line.at).ok_or_else(|| EventError::At(line.at.to_string()))?;
-    let feed = line.feed.as_deref().map(Into::into);
-    Ok(Event { at, feed, seq: line.seq, kind: line.kind()?, json: text.into() })
+    let at = Utc::parse(&raw.at).ok_or_else(|| EventError::At(raw.at.to_string()))?;
+    let feed = raw.feed.as_deref().map(Into::into);
+    Ok(Event { at, feed, seq: raw.seq, kind: raw.kind()?, json: text.into() })
 }
 
-/// serde_json says the line of the text, which is always the first, and the column, which helps.
+/// serde_json reports a line and a column. The line is always the first; the column helps.
 fn plain(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column ", " at column ")
 }
 
-impl Line<'_> {
+impl RawEvent<'_> {
     fn kind(self) -> Result<Kind, EventError> {
         let kind = &*self.kind;
         if let Some((change, _)) = CallChange::ALL.iter().find(|(_, name)| *name == kind) {
@@ -115,7 +116,7 @@ impl Line<'_> {
             }),
             "call.transferred" | "call.conferenced" => {
                 let primary: CallId = self.need("primary_call", &self.primary_call)?.into();
-                Ok(Kind::Joined(Joined {
+                Ok(Kind::Joined(CallJoin {
                     conference: kind == "call.conferenced",
                     secondary: self.secondary_call.as_deref().map(Into::into),
                     resulting: self.resulting_call.as_deref().map_or_else(|| primary.clone(), Into::into),
@@ -156,13 +157,13 @@ impl Line<'_> {
                 let offset_ms = self.offset_ms.ok_or_else(|| self.missing("offset_ms"))?;
                 Ok(Kind::FeedClock { feed: self.need("feed", &self.feed)?.into(), offset_ms })
             }
-            // Of no agent: what a feed can tell is no fact for policies.
+            // It names no agent: the state of a feed is not a fact for policies.
             "feed.state" => {
                 self.need("feed", &self.feed)?;
                 self.need("state", &self.state)?;
                 Ok(Kind::Other { name: kind.into(), agent: None })
             }
-            // What policies are told by the host nobody else may tell them.
+            // Only the host may send these to policies.
             "timer" | "policy.changed" => Err(EventError::Reserved { kind: kind.to_owned() }),
             _ => Ok(Kind::Other { name: kind.into(), agent: self.agent.as_deref().map(Into::into) }),
         }
@@ -170,7 +171,7 @@ impl Line<'_> {
 
     fn call(self, change: CallChange) -> Result<Kind, EventError> {
         let call = self.need("call", &self.call)?.into();
-        // Without an agent a call is over for all; nothing else makes sense without one.
+        // Without an agent, a call is over for everybody; no other change makes sense without one.
         let agent = match (&self.agent, change) {
             (None, CallChange::Cleared) => None,
             _ => Some(self.agent()?),

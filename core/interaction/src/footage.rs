@@ -1,42 +1,45 @@
-//! Footage and segments, from all wishes of one agent together.
+//! Footage and segments, made from all wishes of one agent together.
 //!
-//! Footage runs while the agent is there, somebody wants it, and nobody forbids it; it begins and ends only while the
-//! recorder can be commanded. Where several hold it back, the most private one wins. It ends when the agent sits down
-//! elsewhere, and where it has reached its greatest length, another begins where it is still wanted. A segment is
-//! where a mapping and footage meet.
+//! - Footage runs while some policy wants it, none forbids it, and the agent is not logged out. It begins and
+//!   ends only while the recorder can be commanded.
+//! - If several policies or pauses hold the capture back, the most private one wins.
+//! - Footage ends when the agent logs in at another place, and when it reaches its maximum length. New
+//!   footage begins if it is still wanted.
+//! - A segment is the overlap of a mapping and footage.
 
 use std::sync::Arc;
 
 use deskreel_contract::{CaptureMode, Voice};
-use deskreel_model::segment::{Footage, Segment, Tag, Withheld};
+use deskreel_model::segment::{Footage, Segment, Tag, WithheldPeriod};
 use deskreel_model::{AgentId, CallId, FeedName, Utc};
 use serde::Serialize;
 
 use crate::agent::Agent;
-use crate::wishes::{Ended, Mapping, Reach};
+use crate::wishes::{Mapping, MappingEnd, Reach};
 use deskreel_model::{Pause, PolicyRules};
 
-/// Footage that runs.
+/// Running footage.
 #[derive(Debug, Clone)]
-pub(crate) struct Open {
+pub(crate) struct OpenFootage {
     pub serial: u32,
     pub footage: Footage,
     pub capture: CaptureMode,
-    parts: Vec<Part>,
+    origins: Vec<SegmentOrigin>,
 }
 
-/// Beside each of the footage's segments: whose it is, and how it ends.
+/// The mapping that a segment of running footage comes from, and how far the segment reaches.
 #[derive(Debug, Clone, PartialEq)]
-struct Part {
+struct SegmentOrigin {
+    /// Serial number of the mapping.
     mapping: u32,
-    /// It is the one that the footage belongs to first of all.
+    /// The footage's first mapping, for policies that want only that one.
     is_first: bool,
     reach: Reach,
 }
 
-/// A decision that changed something.
+/// A policy's decision that changed something.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Decided {
+pub struct DecisionRecord {
     pub agent: AgentId,
     pub at: Utc,
     /// Id of the plugin.
@@ -47,43 +50,43 @@ pub struct Decided {
     pub why: Arc<str>,
 }
 
-/// Something that whoever runs this should know.
+/// A problem that the program running the engine should know of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "note", rename_all = "snake_case")]
 pub enum Note {
-    /// The policy was asked and did not answer as it should; what it wanted before stands.
+    /// The policy failed or gave an invalid answer; its earlier wishes stand.
     PolicyFailed { at: Utc, policy: Arc<str>, agent: AgentId, message: String },
     /// Events of a feed are missing before this time.
     Missing { at: Utc, feed: FeedName, events: u64 },
-    /// An event was later than may be put right: it counts from now on.
+    /// An event was too late for the past to be corrected: it counts as of now.
     TooLate { at: Utc, event: Box<str> },
 }
 
 impl Agent {
-    /// Brings footage and segments in line with what is wanted; gives the footage that has ended.
-    pub(crate) fn settle(&mut self, rules: &PolicyRules, online: bool, at: Utc) -> Vec<Footage> {
+    /// Brings footage and segments in line with the wishes. Returns the footage that has ended.
+    pub(crate) fn update_footage(&mut self, rules: &PolicyRules, online: bool, at: Utc) -> Vec<Footage> {
         let mut finished = Vec::new();
         let split = self.split.take();
         let reason = self.reason.take();
-        self.close_mapped(at);
-        let wanted = self.wanted();
+        self.end_segments(at);
+        let wanted = self.why_wanted();
         if let Some(open) = &self.open {
             let ran = at.saturating_since(open.footage.from);
-            let ends: Option<Arc<str>> = if self.is_out() {
+            let why_ended: Option<Arc<str>> = if self.is_out() {
                 Some("the agent has logged out".into())
             } else if open.footage.place.as_ref() != self.place() {
                 Some("the agent has moved to another place".into())
             } else if !online {
                 None
             } else if wanted.is_none() {
-                Some(self.forbidden().or(reason).unwrap_or_else(|| "nothing wants it any longer".into()))
+                Some(self.why_forbidden().or(reason).unwrap_or_else(|| "nothing wants it any longer".into()))
             } else if rules.max_duration.is_some_and(|max| ran >= max) {
-                Some("it has reached its greatest length".into())
+                Some("it has reached its maximum length".into())
             } else {
                 split
             };
-            if let Some(why) = ends {
-                finished.extend(self.end(at, &why));
+            if let Some(why) = why_ended {
+                finished.extend(self.end_footage(at, &why));
             }
         }
         if self.open.is_none()
@@ -91,31 +94,31 @@ impl Agent {
             && !self.is_out()
             && let Some(why) = wanted
         {
-            self.begin(at, &why);
+            self.begin_footage(at, &why);
         }
-        self.capture(rules, at);
-        self.open_mapped(at);
-        if self.mappings.iter().any(|mapping| mapping.ended != Ended::No) {
-            Arc::make_mut(&mut self.mappings).retain(|mapping| mapping.ended == Ended::No);
+        self.update_capture(rules, at);
+        self.begin_segments(at);
+        if self.mappings.iter().any(|mapping| mapping.end != MappingEnd::No) {
+            Arc::make_mut(&mut self.mappings).retain(|mapping| mapping.end == MappingEnd::No);
         }
         finished
     }
 
-    /// When something happens by itself, after `done`.
+    /// When something next happens by itself, after `done`.
     pub(crate) fn next_due(&self, rules: &PolicyRules, done: Utc) -> Option<Utc> {
         let longest =
             self.open.as_ref().zip(rules.max_duration).map(|(open, max)| open.footage.from.plus(max));
         let pauses = self.connections.iter().flat_map(|c| [c.voice_paused, c.hidden]).flatten();
         let resumes = rules.pause_limit.map(|limit| pauses.map(move |since| since.plus(limit)));
-        let now_held = self.open.as_ref().is_some_and(|open| open.capture != CaptureMode::Live);
-        let resumes = resumes.into_iter().flatten().filter(|_| now_held);
+        let is_held = self.open.as_ref().is_some_and(|open| open.capture != CaptureMode::Live);
+        let resumes = resumes.into_iter().flatten().filter(|_| is_held);
         let calls = self.connections.iter().map(|c| c.since.plus(rules.longest_call));
-        let times = longest.into_iter().chain(resumes).chain(calls).chain(self.asked_times());
+        let times = longest.into_iter().chain(resumes).chain(calls).chain(self.due_times());
         times.filter(|time| *time > done).min()
     }
 
-    /// Why footage is wanted, if it is and may be.
-    fn wanted(&self) -> Option<Arc<str>> {
+    /// Why footage is wanted, if it is wanted and allowed.
+    fn why_wanted(&self) -> Option<Arc<str>> {
         let is_forbidden = |is_inherited: bool, call: Option<&CallId>| {
             let policies = self.wishes.iter().filter(|wishes| wishes.is_inherited == is_inherited);
             let mut forbids = policies.flat_map(|wishes| &wishes.forbids);
@@ -130,12 +133,12 @@ impl Agent {
         wanted.or_else(|| asked().then(|| "asked by the agent desktop".into()))
     }
 
-    fn forbidden(&self) -> Option<Arc<str>> {
+    fn why_forbidden(&self) -> Option<Arc<str>> {
         let mut forbids = self.wishes.iter().flat_map(|wishes| &wishes.forbids);
         forbids.next().map(|forbid| forbid.why.clone())
     }
 
-    fn begin(&mut self, at: Utc, why: &str) {
+    fn begin_footage(&mut self, at: Utc, why: &str) {
         let footage = Footage {
             agent: self.id.clone(),
             place: self.place().cloned(),
@@ -148,17 +151,18 @@ impl Agent {
             segments: Vec::new(),
         };
         let serial = self.next_serial();
-        self.open = Some(Open { serial, footage, capture: CaptureMode::Live, parts: Vec::new() }.into());
+        self.open =
+            Some(OpenFootage { serial, footage, capture: CaptureMode::Live, origins: Vec::new() }.into());
     }
 
-    fn end(&mut self, at: Utc, why: &str) -> Option<Footage> {
+    fn end_footage(&mut self, at: Utc, why: &str) -> Option<Footage> {
         let open = self.open.take()?;
         let mut footage = Arc::unwrap_or_clone(open).footage;
         for segment in &mut footage.segments {
             segment.to = Some(segment.to.unwrap_or(at).min(at));
         }
         footage.segments.retain(|segment| segment.to > Some(segment.from));
-        footage.segments = joined(footage.segments);
+        footage.segments = merge_overlaps(footage.segments);
         for withheld in &mut footage.withheld {
             withheld.to.get_or_insert(at);
         }
@@ -168,9 +172,9 @@ impl Agent {
         (footage.from < at).then_some(footage)
     }
 
-    fn capture(&mut self, rules: &PolicyRules, at: Utc) {
+    fn update_capture(&mut self, rules: &PolicyRules, at: Utc) {
         let Some(open) = &self.open else { return };
-        let (capture, why) = self.held(rules, at).unwrap_or((CaptureMode::Live, "".into()));
+        let (capture, why) = self.strictest_hold(rules, at).unwrap_or((CaptureMode::Live, "".into()));
         if capture == open.capture {
             return;
         }
@@ -180,12 +184,12 @@ impl Agent {
             last.to.get_or_insert(at);
         }
         if capture != CaptureMode::Live {
-            open.footage.withheld.push(Withheld { capture, from: at, to: None, why: why.to_string() });
+            open.footage.withheld.push(WithheldPeriod { capture, from: at, to: None, why: why.to_string() });
         }
     }
 
-    /// The most private of all that hold the capture back, and why.
-    fn held(&self, rules: &PolicyRules, at: Utc) -> Option<(CaptureMode, Arc<str>)> {
+    /// The most private capture that a policy, the desktop or a call requires, and why.
+    fn strictest_hold(&self, rules: &PolicyRules, at: Utc) -> Option<(CaptureMode, Arc<str>)> {
         let policies = self.wishes.iter().filter_map(|wishes| wishes.hold.as_ref());
         let requested = self.requested.hold.as_ref().filter(|_| rules.pause != Pause::Ignore);
         let asked = policies.chain(requested).map(|hold| (hold.capture, hold.why.clone()));
@@ -200,12 +204,12 @@ impl Agent {
             {
                 Some((rules.pause_as, format!("the voice recording of call {call} is paused").into()))
             } else if rules.pause != Pause::Ignore && lasts(connection.hidden) {
-                Some((rules.pause_as, format!("the attached data of call {call} say so").into()))
+                Some((rules.pause_as, format!("the attached data of call {call} pause it").into()))
             } else {
                 None
             }
         });
-        // Of equals the first one gives the reason.
+        // Among equally private ones, the first gives the reason.
         asked.chain(calls).reduce(|most, next| if next.0 > most.0 { next } else { most })
     }
 
@@ -220,70 +224,72 @@ impl Agent {
     }
 
     /// Ends the segments of mappings that have ended.
-    fn close_mapped(&mut self, at: Utc) {
-        if self.mappings.iter().all(|mapping| mapping.ended == Ended::No) {
+    fn end_segments(&mut self, at: Utc) {
+        if self.mappings.iter().all(|mapping| mapping.end == MappingEnd::No) {
             return;
         }
         let Some(open) = self.open.as_mut().map(Arc::make_mut) else { return };
         for mapping in self.mappings.iter() {
-            let to = match mapping.ended {
-                Ended::No => continue,
-                Ended::Now => at,
-                Ended::At(to) => to.min(at),
+            let to = match mapping.end {
+                MappingEnd::No => continue,
+                MappingEnd::Now => at,
+                MappingEnd::At(to) => to.min(at),
             };
-            for (segment, part) in open.footage.segments.iter_mut().zip(&open.parts) {
-                if part.mapping == mapping.serial && part.reach == Reach::Part {
+            for (segment, origin) in open.footage.segments.iter_mut().zip(&open.origins) {
+                if origin.mapping == mapping.serial && origin.reach == Reach::Participation {
                     segment.to.get_or_insert(to.max(segment.from));
                 }
             }
         }
     }
 
-    /// Begins a segment for each mapping that has none yet in this footage, and lets one reach further where more is
-    /// wanted of it than before.
-    fn open_mapped(&mut self, at: Utc) {
+    /// Begins a segment for each mapping that has none yet in this footage, and extends the reach of a
+    /// segment whose mapping wants more than before.
+    fn begin_segments(&mut self, at: Utc) {
         let Some(open) = &self.open else { return };
-        let lasting = self.mappings.iter().filter(|mapping| mapping.ended == Ended::No);
-        if lasting.clone().all(|mapping| open.has(mapping)) {
+        let lasting = self.mappings.iter().filter(|mapping| mapping.end == MappingEnd::No);
+        if lasting.clone().all(|mapping| open.is_settled(mapping)) {
             return;
         }
-        // The first is the one that began first, whoever named it first.
+        // The first mapping is the one that began first, not the one that was decided first.
         let mut lasting: Vec<_> = lasting.collect();
         lasting.sort_by(|a, b| (a.from, &a.call, &a.interaction).cmp(&(b.from, &b.call, &b.interaction)));
-        let mut parts = open.parts.clone();
+        let mut origins = open.origins.clone();
         let mut fresh = Vec::new();
         for mapping in lasting {
-            // Back in a call whose segment reaches to the end of the footage anyway, the agent needs no other.
+            // An agent who returns to a call needs no new segment if the old one reaches to the end of the
+            // footage.
             let goes_on = |segment: &Segment| {
                 segment.to.is_none()
                     && (&segment.interaction, &segment.call, segment.role)
                         == (&mapping.interaction, &mapping.call, mapping.role)
             };
-            let known = parts.iter().position(|part| part.mapping == mapping.serial);
+            let known = origins.iter().position(|origin| origin.mapping == mapping.serial);
             let known = known.or_else(|| open.footage.segments.iter().position(goes_on));
             let is_first = mapping.first.is_some()
-                && parts.iter().enumerate().all(|(index, part)| !part.is_first || Some(index) == known);
+                && origins.iter().enumerate().all(|(index, origin)| !origin.is_first || Some(index) == known);
             let Some(reach) = mapping.always.max(mapping.first.filter(|_| is_first)) else { continue };
-            let part = Part { mapping: mapping.serial, is_first, reach };
+            let origin = SegmentOrigin { mapping: mapping.serial, is_first, reach };
             match known {
-                Some(index) => parts[index] = part,
+                Some(index) => origins[index] = origin,
                 None => {
-                    parts.push(part);
-                    fresh.push(segment(mapping, open.footage.from, at));
+                    origins.push(origin);
+                    fresh.push(new_segment(mapping, open.footage.from, at));
                 }
             }
         }
-        if parts != open.parts
+        if origins != open.origins
             && let Some(open) = self.open.as_mut().map(Arc::make_mut)
         {
-            open.parts = parts;
+            open.origins = origins;
             open.footage.segments.extend(fresh);
         }
     }
 }
 
-/// Of one thing, whatever the switch called it meanwhile, there is one segment at a time.
-fn joined(segments: Vec<Segment>) -> Vec<Segment> {
+/// Merges overlapping segments of the same call, interaction and role: a call may have had several ids
+/// meanwhile.
+fn merge_overlaps(segments: Vec<Segment>) -> Vec<Segment> {
     let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
     for segment in segments {
         let same = |known: &&mut Segment| {
@@ -305,7 +311,7 @@ fn joined(segments: Vec<Segment>) -> Vec<Segment> {
     joined
 }
 
-fn segment(mapping: &Mapping, start: Utc, at: Utc) -> Segment {
+fn new_segment(mapping: &Mapping, start: Utc, at: Utc) -> Segment {
     let from = mapping.from.max(start).min(at);
     Segment {
         interaction: mapping.interaction.clone(),
@@ -318,20 +324,21 @@ fn segment(mapping: &Mapping, start: Utc, at: Utc) -> Segment {
     }
 }
 
-impl Open {
-    /// Whether the mapping has all that it wants: nothing of the others can change that.
-    fn has(&self, mapping: &Mapping) -> bool {
-        let part = self.parts.iter().find(|part| part.mapping == mapping.serial);
-        let has_all = |part: &Part| {
-            part.is_first == mapping.first.is_some() && Some(part.reach) == mapping.always.max(mapping.first)
+impl OpenFootage {
+    /// Whether the mapping's segment is all that it wants; if so, no other mapping can change that.
+    fn is_settled(&self, mapping: &Mapping) -> bool {
+        let origin = self.origins.iter().find(|origin| origin.mapping == mapping.serial);
+        let has_all = |origin: &SegmentOrigin| {
+            origin.is_first == mapping.first.is_some()
+                && Some(origin.reach) == mapping.always.max(mapping.first)
         };
-        part.is_some_and(has_all)
+        origin.is_some_and(has_all)
     }
 
-    /// The mapping's segment says what the mapping says.
-    pub(crate) fn amend(&mut self, mapping: &Mapping) {
-        for (segment, part) in self.footage.segments.iter_mut().zip(&self.parts) {
-            if part.mapping == mapping.serial {
+    /// Gives the mapping's segment the interaction and role of the mapping.
+    pub(crate) fn correct(&mut self, mapping: &Mapping) {
+        for (segment, origin) in self.footage.segments.iter_mut().zip(&self.origins) {
+            if origin.mapping == mapping.serial {
                 segment.interaction = mapping.interaction.clone();
                 segment.role = mapping.role;
             }
