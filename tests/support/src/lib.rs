@@ -1,6 +1,8 @@
 //! Test equipment that several test programs share. It runs the real programs and judges them from outside;
 //! what only one test program needs lies in that program's folder.
 
+#![allow(clippy::new_without_default)] // A test asks for what it makes by name.
+
 pub mod counter;
 pub mod daemon;
 pub mod paths;
