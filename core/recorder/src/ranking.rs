@@ -3,12 +3,12 @@
 use deskreel_contract::Tier;
 use deskreel_model::Utc;
 use deskreel_model::manifest::Refusal;
-use deskreel_model::worker::{Proof, Ranked, Surveyed};
+use deskreel_model::worker::{Proof, RankedCandidate, SurveyedCandidate};
 
 /// A candidate, and what is known of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tried {
-    pub candidate: Surveyed,
+    pub candidate: SurveyedCandidate,
     pub standing: Standing,
 }
 
@@ -36,7 +36,7 @@ pub enum Extent {
 }
 
 impl Tried {
-    pub fn new(candidate: Surveyed) -> Self {
+    pub fn new(candidate: SurveyedCandidate) -> Self {
         let refused = candidate.refused.clone();
         let standing = refused.map_or(Standing::Unknown, |reason| Standing::Refused { reason, at: None });
         Tried { candidate, standing }
@@ -89,12 +89,12 @@ pub fn next_to_try(tried: &[Tried], running: &[usize]) -> Option<usize> {
 
 /// Those that work, best first, and why each was refused that would have come before the last of them; every one's
 /// reason where none works.
-pub fn rank(tried: &[Tried]) -> (Vec<Ranked>, Vec<Refusal>) {
+pub fn rank(tried: &[Tried]) -> (Vec<RankedCandidate>, Vec<Refusal>) {
     let last = tried.iter().rposition(Tried::works).unwrap_or(tried.len());
     let (mut ranked, mut refused) = (Vec::new(), Vec::new());
     for (index, Tried { candidate, standing }) in tried.iter().enumerate() {
         match standing {
-            Standing::Works { proof, .. } => ranked.push(Ranked {
+            Standing::Works { proof, .. } => ranked.push(RankedCandidate {
                 plugin: candidate.plugin.clone(),
                 candidate: candidate.candidate.clone(),
                 holds_frames: proof.holds_frames,
@@ -129,7 +129,7 @@ pub(crate) mod tests {
                 None => (name, Tier::Software),
             };
             let plugin = PluginSettings { plugin: plugin.to_owned(), settings: serde_json::Value::Null };
-            let candidate = Surveyed {
+            let candidate = SurveyedCandidate {
                 plugin,
                 version: "1".to_owned(),
                 candidate: name.to_owned(),

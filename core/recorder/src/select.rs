@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deskreel_model::manifest::Refusal;
-use deskreel_model::worker::{Command, Picture, PluginFile, Proof, Report, Surveyed, TrackJob, TrackSurvey};
+use deskreel_model::worker::{
+    Command, Picture, PluginFile, Proof, Report, SurveyedCandidate, TrackJob, TrackSurvey,
+};
 use deskreel_model::{Failure, Fault, Utc};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -160,7 +162,7 @@ async fn survey(
 pub(crate) fn recall(request: &Request, index: usize, survey: &TrackSurvey) -> Vec<Tried> {
     let Some(track) = request.tracks.get(index) else { return Vec::new() };
     let now = Utc(jiff::Timestamp::now());
-    let one = |surveyed: &Surveyed| {
+    let one = |surveyed: &SurveyedCandidate| {
         let mut tried = Tried::new(surveyed.clone());
         let barred = request.barred.iter().find(|(name, refusal)| {
             let candidate = refusal.candidate.as_deref().unwrap_or_default();
@@ -178,7 +180,7 @@ pub(crate) fn recall(request: &Request, index: usize, survey: &TrackSurvey) -> V
     survey.candidates.iter().map(one).collect()
 }
 
-fn key(request: &Request, track: &TrackJob, picture: &Picture, surveyed: &Surveyed) -> Key {
+fn key(request: &Request, track: &TrackJob, picture: &Picture, surveyed: &SurveyedCandidate) -> Key {
     let files: Vec<&str> = request.plugins.iter().map(|file| file.sha256.as_str()).collect();
     Key::new(&request.machine, &files.concat(), track, picture, surveyed)
 }
@@ -265,7 +267,7 @@ fn settle(
     request: &mut Request,
     track: &TrackJob,
     picture: &Picture,
-    candidate: &Surveyed,
+    candidate: &SurveyedCandidate,
     probed: Probed,
 ) -> Standing {
     let result = match probed {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use deskreel_model::Utc;
-use deskreel_model::worker::{Picture, Proof, Surveyed, TrackJob};
+use deskreel_model::worker::{Picture, Proof, SurveyedCandidate, TrackJob};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +36,14 @@ pub(crate) struct Key(String);
 impl Key {
     /// `machine` stands for the GPUs, their drivers and GStreamer; `plugins` for every library that the worker loads
     /// beside it.
-    pub fn new(machine: &str, plugins: &str, track: &TrackJob, picture: &Picture, one: &Surveyed) -> Key {
-        let Surveyed { plugin, version, candidate, recipe, on_demand, .. } = one;
+    pub fn new(
+        machine: &str,
+        plugins: &str,
+        track: &TrackJob,
+        picture: &Picture,
+        one: &SurveyedCandidate,
+    ) -> Key {
+        let SurveyedCandidate { plugin, version, candidate, recipe, on_demand, .. } = one;
         let element = (&plugin.plugin, version, candidate, recipe, on_demand);
         let facts = (machine, plugins, element, track.encode.codec, picture);
         Key(deskreel_spool::sha256_hex(serde_json::json!(facts).to_string().as_bytes()))
@@ -208,8 +214,8 @@ mod tests {
     #[test]
     fn a_verdict_holds_for_this_machine_these_libraries_this_picture_and_this_recipe() {
         let one = list("nv.a:?").remove(0).candidate;
-        let other_recipe = Surveyed { recipe: "nvh264enc bitrate=0".to_owned(), ..one.clone() };
-        let less_asked = Surveyed { on_demand: false, ..one.clone() };
+        let other_recipe = SurveyedCandidate { recipe: "nvh264enc bitrate=0".to_owned(), ..one.clone() };
+        let less_asked = SurveyedCandidate { on_demand: false, ..one.clone() };
         let h265 = TrackJob { encode: EncodeRequest::new(Codec::H265), ..track() };
         let keys = [
             Key::new("machine", "plugins", &track(), &picture(1920), &one),

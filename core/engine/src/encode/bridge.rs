@@ -1,8 +1,8 @@
-//! Between a track's capture and its encoder: one mutex, and nobody who holds it ever waits.
+//! Between a track's capture point and its encoder: one mutex, and no thread that holds it ever waits.
 //!
-//! The capture hands frames in, the encoder's end hands access units in, and what follows from that happens at once,
-//! in whichever thread it is: the next frame goes into the encoder, the unit to the writer. Encoders come and go;
-//! each is a *generation*, and what a generation says after it was sent away counts for nothing.
+//! The capture point hands in frames, the encoder's sink hands in access units, and the consequences happen
+//! at once, on the calling thread: the next frame goes into the encoder, the unit to the writer. Encoders are
+//! replaced; each is a *generation*, and what a generation delivers after its dismissal is ignored.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,20 +14,19 @@ use deskreel_fmp4::VideoConfig;
 use deskreel_model::worker::{OpenedPart, TrackBeat};
 use deskreel_model::{MediaTime, PartNumber};
 use gstreamer as gst;
-use gstreamer::prelude::*;
 
-use crate::counters::Counters;
 use crate::encode::EncodePipeline;
-use crate::fragments::Frame;
-use crate::window::{Limits, Raw, Window};
-use crate::writer;
+use crate::encode::counters::Counters;
+use crate::encode::window::{RawFrame, Window, WindowLimits};
+use crate::write::fragments::CodedFrame;
+use crate::write::link::{WriterInput, WriterLink};
 
-/// The bytes of an access unit, where the encoder put them.
+/// The bytes of an access unit, in the encoder's own buffer.
 pub type Data = gst::MappedBuffer<gst::buffer::Readable>;
 
-/// Raw frames that wait for the encoder: a quarter of a gigabyte is 30 frames of 1080p BGRx.
+/// Most bytes of raw frames that wait for the encoder: a quarter of a gigabyte is 30 frames of 1080p BGRx.
 const WAIT_BYTES: usize = 256 << 20;
-/// Beyond the deadline of a frame, for the next encoder to come up; nothing is lost as long as frames wait.
+/// For the next encoder to start, in addition to a frame's deadline; nothing is lost as long as frames wait.
 const SUCCESSION: Duration = Duration::from_secs(1);
 
 pub struct Bridge {
@@ -35,66 +34,68 @@ pub struct Bridge {
     timing: Timing,
 }
 
-/// What does not change while a track runs. Nanoseconds.
+/// The times that do not change while a track runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// Media time minus running time.
-    pub offset: u64,
-    /// From one frame to the next at the highest rate.
-    pub period: u64,
-    /// From one keyframe to the next, at most.
-    pub keyframe_interval: u64,
-    /// How long an encoder may keep a frame that it need not hold.
+    pub offset_ns: u64,
+    /// Time from one frame to the next at the highest rate.
+    pub period_ns: u64,
+    /// Longest time from one keyframe to the next.
+    pub keyframe_interval_ns: u64,
+    /// How long an encoder may keep a frame that it does not need to hold.
     pub frame_deadline: Duration,
 }
 
 struct State {
     window: Window<gst::Buffer>,
-    /// Of the part that captured frames belong to.
+    /// The part that captured frames belong to.
     part: PartNumber,
     counters: Arc<Counters>,
-    writer: writer::Link<Data>,
+    writer: WriterLink<Data>,
     generation: u32,
     encoder: Option<EncodePipeline>,
-    /// What the present generation's part is opened with.
+    /// What the current generation's part will be opened with. Taken when it is opened.
     opened: Option<Box<OpenedPart>>,
-    /// How the present generation codes, once it has given something: its part is open.
+    /// The current generation's codec configuration, once it has delivered something: its part is open.
     configured: Option<VideoConfig>,
-    /// The next part, which begins with its first frame.
+    /// The next part, until its first frame begins it.
     next: Option<(PartNumber, Arc<Counters>)>,
-    /// The next frame is wanted, whatever it shows.
+    /// The next frame is wanted whatever it shows.
     wants_picture: bool,
-    /// Media time of the newest frame that was asked to be a keyframe, or is one.
-    keyframe_at: Option<u64>,
+    /// Media time of the newest frame that is a keyframe or was requested to be one.
+    keyframe_at_ns: Option<u64>,
     /// No more frames are taken.
     closed: bool,
-    /// The present encoder was told that nothing follows.
+    /// The current encoder was told that nothing follows.
     ended: bool,
-    /// The writer was told so.
+    /// The writer was told that nothing follows.
     finished: bool,
 }
 
-/// Whether another frame is wanted.
+/// Which frame is wanted next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum FrameDemand {
     Nothing,
-    /// If it shows something new.
+    /// A frame that shows something new.
     Change,
+    /// Any frame.
     Picture,
 }
 
-/// What an access unit means.
+/// What became of an access unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coded {
+pub enum Acceptance {
     Taken,
-    /// The generation was sent away.
+    /// Ignored: its generation was dismissed.
     Late,
-    /// It is coded in another way than the part's header says.
+    /// Not taken: its codec configuration is not the one in the part's header.
     Reconfigured,
 }
 
 /// An encoder that takes over.
 pub struct Successor {
+    /// Frames that it keeps before it delivers the first one.
     pub holds: usize,
     /// How long its first frame may take.
     pub first_frame: Duration,
@@ -102,13 +103,9 @@ pub struct Successor {
 }
 
 impl Bridge {
-    pub fn new(
-        timing: Timing,
-        part: PartNumber,
-        counters: Arc<Counters>,
-        writer: writer::Link<Data>,
-    ) -> Self {
-        let limits = Limits { frame: timing.frame_deadline, succession: SUCCESSION, wait_bytes: WAIT_BYTES };
+    pub fn new(timing: Timing, part: PartNumber, counters: Arc<Counters>, writer: WriterLink<Data>) -> Self {
+        let limits =
+            WindowLimits { frame: timing.frame_deadline, succession: SUCCESSION, wait_bytes: WAIT_BYTES };
         let state = State {
             window: Window::new(limits, Instant::now()),
             part,
@@ -120,7 +117,7 @@ impl Bridge {
             configured: None,
             next: None,
             wants_picture: false,
-            keyframe_at: None,
+            keyframe_at_ns: None,
             closed: false,
             ended: false,
             finished: false,
@@ -128,79 +125,84 @@ impl Bridge {
         Bridge { state: Mutex::new(state), timing }
     }
 
-    pub fn wanted(&self) -> Wanted {
+    pub fn demand(&self) -> FrameDemand {
         let mut state = self.lock();
         match (state.closed, std::mem::take(&mut state.wants_picture)) {
-            (true, _) => Wanted::Nothing,
-            (false, true) => Wanted::Picture,
-            (false, false) => Wanted::Change,
+            (true, _) => FrameDemand::Nothing,
+            (false, true) => FrameDemand::Picture,
+            (false, false) => FrameDemand::Change,
         }
     }
 
-    /// A frame showed what the one before showed. `running` is its running time.
-    pub fn skipped(&self, running: u64) {
+    /// Notes a frame that shows the same as the previous one.
+    pub fn skipped(&self, running_ns: u64) {
         let state = self.lock();
         if !state.closed {
             state.counters.captured.fetch_add(1, Relaxed);
             state.counters.skipped.fetch_add(1, Relaxed);
-            let until = running + self.timing.offset + self.timing.period;
-            state.counters.still_until.fetch_max(until, Relaxed);
+            let until = running_ns + self.timing.offset_ns + self.timing.period_ns;
+            state.counters.still_until_ns.fetch_max(until, Relaxed);
         }
     }
 
-    /// A frame is to be encoded, as a keyframe if that is said. `running` is its running time.
-    pub fn captured(&self, buffer: &gst::Buffer, running: u64, as_keyframe: bool) {
+    /// Takes a frame to encode, as a keyframe if `as_keyframe`.
+    pub fn captured(&self, buffer: &gst::Buffer, running_ns: u64, as_keyframe: bool) {
         let mut guard = self.lock();
         let state = &mut *guard;
-        // A stop may have come while it was compared.
+        // A stop may have come while the frame was compared.
         if state.closed {
             return;
         }
-        let pts = running + self.timing.offset;
-        state.begin_part(pts);
+        let pts_ns = running_ns + self.timing.offset_ns;
+        state.begin_part(pts_ns);
         state.counters.captured.fetch_add(1, Relaxed);
-        let keyframe = state.keyframe_is_due(pts, &self.timing) || as_keyframe;
+        let keyframe = state.keyframe_is_due(pts_ns, &self.timing) || as_keyframe;
         if keyframe {
-            state.keyframe_at = state.keyframe_at.max(Some(pts));
+            state.keyframe_at_ns = state.keyframe_at_ns.max(Some(pts_ns));
         }
         let mut picture = buffer.clone();
-        let running = gst::ClockTime::from_nseconds(running);
+        let running = gst::ClockTime::from_nseconds(running_ns);
         if picture.pts() != Some(running) {
             picture.make_mut().set_pts(running);
         }
-        let gone =
-            state.window.push(Raw { pts, keyframe, size: picture.size(), since: Instant::now(), picture });
-        state.counters.lost.fetch_add(gone, Relaxed);
+        let dropped = state.window.push(RawFrame {
+            pts_ns,
+            keyframe,
+            size: picture.size(),
+            captured_at: Instant::now(),
+            picture,
+        });
+        state.counters.lost.fetch_add(dropped, Relaxed);
         state.pass_on();
     }
 
-    /// The encoder gave an access unit.
-    pub fn coded(&self, generation: u32, config: VideoConfig, unit: Frame<Data>) -> Coded {
+    /// Takes an access unit from the encoder of this generation.
+    pub fn coded(&self, generation: u32, config: VideoConfig, unit: CodedFrame<Data>) -> Acceptance {
         let mut guard = self.lock();
         let state = &mut *guard;
         if state.generation != generation || state.finished {
-            return Coded::Late;
+            return Acceptance::Late;
         }
         match (&state.configured, state.opened.take()) {
-            (Some(before), _) if *before != config => return Coded::Reconfigured,
+            (Some(before), _) if *before != config => return Acceptance::Reconfigured,
             (Some(_), _) => {}
             (None, Some(opened)) => {
                 state.configured = Some(config.clone());
-                state.writer.send(writer::Input::Configured(config, opened));
+                state.writer.send(WriterInput::Configured(config, opened));
             }
-            (None, None) => return Coded::Late,
+            (None, None) => return Acceptance::Late,
         }
-        let lost = state.window.coded(unit.pts, Instant::now());
+        let lost = state.window.coded(unit.pts_ns, Instant::now());
         state.counters.lost.fetch_add(lost, Relaxed);
         if unit.keyframe {
-            state.keyframe_at = state.keyframe_at.max(Some(unit.pts));
+            state.keyframe_at_ns = state.keyframe_at_ns.max(Some(unit.pts_ns));
         }
-        state.writer.send(writer::Input::Frame(unit));
+        state.writer.send(WriterInput::Frame(unit));
         state.pass_on();
-        Coded::Taken
+        Acceptance::Taken
     }
 
-    /// The encoder gives nothing more. False where it has not been told to end.
+    /// The encoder delivers nothing more. Returns false if it has not been told to end.
     pub fn drained(&self, generation: u32) -> bool {
         let mut state = self.lock();
         if state.generation == generation {
@@ -212,8 +214,8 @@ impl Bridge {
         true
     }
 
-    /// Sends the present encoder away, whatever it does. Gives it to whoever wants to take it down, and whether it
-    /// has opened its part. Frames wait from here on.
+    /// Dismisses the current encoder, whatever it is doing. Returns it, for the caller to stop, and whether
+    /// it has opened its part. Frames wait from here on.
     pub fn dismiss(&self) -> (Option<EncodePipeline>, bool) {
         let mut state = self.lock();
         state.generation += 1;
@@ -222,7 +224,7 @@ impl Bridge {
         (state.encoder.take(), state.configured.take().is_some())
     }
 
-    /// The next encoder is on its way, and with it, if it says so, another part. Gives its generation.
+    /// Announces the next encoder, and another part if its part has another number. Returns its generation.
     pub fn appoint(&self, successor: Successor) -> u32 {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -232,16 +234,16 @@ impl Bridge {
         state.opened = Some(Box::new(successor.opened));
         if part != state.part {
             state.next = Some((part, Arc::default()));
-            // The part's first fragment is one frame, and the second frame says how long it lasts.
+            // The part's first fragment is one frame, and the second frame determines how long it lasts.
             state.wants_picture = true;
-            if let Some(first) = state.window.oldest() {
+            if let Some(first) = state.window.oldest_ns() {
                 state.begin_part(first);
             }
         }
         state.generation
     }
 
-    /// The encoder takes frames from here on. False where it was sent away meanwhile.
+    /// Gives frames to this encoder from here on. Returns false if its generation was dismissed meanwhile.
     pub fn attach(&self, generation: u32, encoder: EncodePipeline) -> bool {
         let mut state = self.lock();
         if state.generation != generation {
@@ -252,16 +254,16 @@ impl Bridge {
         true
     }
 
-    /// To a standby; see [`writer::Input::Choose`].
-    pub fn choose(&self, from: u64) -> Receiver<Option<u64>> {
+    /// For a standby; see [`WriterInput::Choose`].
+    pub fn choose(&self, from_ns: u64) -> Receiver<Option<u64>> {
         let (answer, answered) = channel();
-        self.lock().writer.send(writer::Input::Choose(from, answer));
+        self.lock().writer.send(WriterInput::Choose(from_ns, answer));
         answered
     }
 
-    /// To a standby; see [`writer::Input::Keep`].
-    pub fn keep(&self, directory: PathBuf, zero: u64) {
-        self.lock().writer.send(writer::Input::Keep { directory, zero });
+    /// For a standby; see [`WriterInput::Keep`].
+    pub fn keep(&self, directory: PathBuf, zero_ns: u64) {
+        self.lock().writer.send(WriterInput::Keep { directory, zero_ns });
     }
 
     /// Takes no more frames. What was captured goes through.
@@ -271,7 +273,7 @@ impl Bridge {
         state.pass_on();
     }
 
-    /// Ends the footage with what the encoders have given.
+    /// Ends the footage with what the encoders have delivered so far.
     pub fn give_up(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -280,20 +282,20 @@ impl Bridge {
         state.finish();
     }
 
-    /// When the encoder will hang, if nothing happens until then.
+    /// When the encoder counts as hung if nothing comes out until then.
     pub fn hangs_at(&self) -> Option<Instant> {
         let state = self.lock();
-        // Without one that was appointed there is none that could.
+        // Without an appointed encoder none can hang.
         let at_work = state.opened.is_some() || state.configured.is_some();
         state.window.hangs_at().filter(|_| at_work && !state.finished)
     }
 
-    /// Gives the encoder its time again.
+    /// Starts the encoder's deadline over.
     pub fn excuse(&self) {
         self.lock().window.excuse(Instant::now());
     }
 
-    /// How the track fares; `done` once everything is on disk.
+    /// The state of the track; `done` once everything is on disk.
     pub fn beat(&self, track: &str, done: bool) -> TrackBeat {
         let state = self.lock();
         let counters = &state.counters;
@@ -301,7 +303,7 @@ impl Bridge {
             track: track.to_owned(),
             part: state.part,
             frames: if done { counters.drained() } else { counters.running() },
-            still_until: MediaTime(counters.still_until.load(Relaxed)),
+            still_until: MediaTime(counters.still_until_ns.load(Relaxed)),
             bytes: counters.bytes.load(Relaxed),
         }
     }
@@ -312,18 +314,14 @@ impl Bridge {
 }
 
 impl State {
-    /// Gives the encoder what it may have, and tells it where that was the last.
+    /// Gives the encoder the frames that it may have, and ends it after the last one.
     fn pass_on(&mut self) {
         if let Some(encoder) = &self.encoder {
             while !self.writer.is_full()
                 && let Some(raw) = self.window.next()
             {
-                if raw.keyframe {
-                    let event = gstreamer_video::DownstreamForceKeyUnitEvent::builder();
-                    encoder.input.send_event(event.all_headers(true).build());
-                }
-                // An encoder that takes nothing says why on its bus.
-                let _ = encoder.input.push_buffer(raw.picture.clone());
+                // An encoder that refuses a frame posts the reason on its bus.
+                let _ = encoder.push(raw.picture.clone(), raw.keyframe);
             }
         }
         if !self.closed || self.ended || !self.window.is_passed_on() {
@@ -339,28 +337,30 @@ impl State {
         }
     }
 
-    /// Where the next part waits for its first frame, this is it. The last part's last frame stands until then.
-    fn begin_part(&mut self, first: u64) {
+    /// If the next part waits for its first frame, begins it with this one. The last part's last frame lasts
+    /// until then.
+    fn begin_part(&mut self, first_ns: u64) {
         let Some((part, counters)) = self.next.take() else { return };
         let taken = self.window.len() as u64;
         self.counters.captured.fetch_sub(taken, Relaxed);
         counters.captured.fetch_add(taken, Relaxed);
-        self.counters.still_until.fetch_max(first, Relaxed);
-        self.writer.send(writer::Input::Next(part, counters.clone()));
+        self.counters.still_until_ns.fetch_max(first_ns, Relaxed);
+        self.writer.send(WriterInput::Next(part, counters.clone()));
         (self.part, self.counters) = (part, counters);
     }
 
-    /// Encoders count frames, and a still screen has few, so keyframes are asked for by time.
-    fn keyframe_is_due(&self, pts: u64, timing: &Timing) -> bool {
-        // Half a period of grace, so that an encoder that counts frames itself is not asked a frame too early.
-        let longest = timing.keyframe_interval + timing.period / 2;
-        let due = self.keyframe_at.is_some_and(|newest| pts >= newest + longest);
+    /// Keyframes are requested by time, since encoders count frames, of which a still screen has few.
+    fn keyframe_is_due(&self, pts_ns: u64, timing: &Timing) -> bool {
+        // Half a period of grace, so that an encoder that counts frames itself is not asked one frame too
+        // early.
+        let longest = timing.keyframe_interval_ns + timing.period_ns / 2;
+        let due = self.keyframe_at_ns.is_some_and(|newest| pts_ns >= newest + longest);
         self.counters.want_keyframe.swap(false, Relaxed) || due
     }
 
     fn finish(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
-            self.writer.send(writer::Input::Finish);
+            self.writer.send(WriterInput::Finish);
         }
     }
 }
