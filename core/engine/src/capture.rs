@@ -204,7 +204,7 @@ impl FrameFilter {
                 && let Some(slate) = state.slate()
             {
                 state.gate.pass_slate(at_ns);
-                self.bridge.captured(&slate, at_ns, true);
+                self.bridge.take_frame(&slate, at_ns, true);
             }
         }
         at_ns
@@ -225,14 +225,14 @@ impl FrameFilter {
             gate.judge(running_ns, || before.as_ref().is_some_and(|before| are_equal(before, buffer)));
         match verdict {
             FrameVerdict::TooSoon => {}
-            FrameVerdict::Skip => self.bridge.skipped(running_ns),
+            FrameVerdict::Skip => self.bridge.skip_frame(running_ns),
             FrameVerdict::Pass | FrameVerdict::Resume => {
                 *before = gate.rules.changes_only.then(|| buffer.clone());
-                self.bridge.captured(buffer, running_ns, verdict == FrameVerdict::Resume);
+                self.bridge.take_frame(buffer, running_ns, verdict == FrameVerdict::Resume);
             }
             FrameVerdict::Slate => match guard.slate() {
-                Some(slate) => self.bridge.captured(&slate, running_ns, false),
-                None => self.bridge.skipped(running_ns),
+                Some(slate) => self.bridge.take_frame(&slate, running_ns, false),
+                None => self.bridge.skip_frame(running_ns),
             },
         }
     }

@@ -122,7 +122,7 @@ impl Machine {
         Machine { root: root.to_owned(), environment }
     }
 
-    /// Where an absolute path lies on this machine.
+    /// The real path of an absolute path of this machine.
     fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let path = absolute.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))

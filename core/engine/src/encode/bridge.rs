@@ -135,7 +135,7 @@ impl Bridge {
     }
 
     /// Notes a frame that shows the same as the previous one.
-    pub fn skipped(&self, running_ns: u64) {
+    pub fn skip_frame(&self, running_ns: u64) {
         let state = self.lock();
         if !state.closed {
             state.counters.captured.fetch_add(1, Relaxed);
@@ -146,7 +146,7 @@ impl Bridge {
     }
 
     /// Takes a frame to encode, as a keyframe if `as_keyframe`.
-    pub fn captured(&self, buffer: &gst::Buffer, running_ns: u64, as_keyframe: bool) {
+    pub fn take_frame(&self, buffer: &gst::Buffer, running_ns: u64, as_keyframe: bool) {
         let mut guard = self.lock();
         let state = &mut *guard;
         // A stop may have come while the frame was compared.
@@ -177,7 +177,7 @@ impl Bridge {
     }
 
     /// Takes an access unit from the encoder of this generation.
-    pub fn coded(&self, generation: u32, config: VideoConfig, unit: CodedFrame<Data>) -> Acceptance {
+    pub fn take_unit(&self, generation: u32, config: VideoConfig, unit: CodedFrame<Data>) -> Acceptance {
         let mut guard = self.lock();
         let state = &mut *guard;
         if state.generation != generation || state.finished {
@@ -192,7 +192,7 @@ impl Bridge {
             }
             (None, None) => return Acceptance::Late,
         }
-        let lost = state.window.coded(unit.pts_ns, Instant::now());
+        let lost = state.window.take_unit(unit.pts_ns, Instant::now());
         state.counters.lost.fetch_add(lost, Relaxed);
         if unit.keyframe {
             state.keyframe_at_ns = state.keyframe_at_ns.max(Some(unit.pts_ns));
@@ -203,7 +203,7 @@ impl Bridge {
     }
 
     /// The encoder delivers nothing more. Returns false if it has not been told to end.
-    pub fn drained(&self, generation: u32) -> bool {
+    pub fn end_encoder(&self, generation: u32) -> bool {
         let mut state = self.lock();
         if state.generation == generation {
             if !state.ended {

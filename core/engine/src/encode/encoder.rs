@@ -89,7 +89,7 @@ fn deliver(output: &AppSink, spec: &EncoderSpec, tell: impl Fn(Event) + Clone + 
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         let config = sample.caps().and_then(encode::config).ok_or(gst::FlowError::NotNegotiated)?;
         let unit = unit(&sample, offset_ns, copies).ok_or(gst::FlowError::Error)?;
-        match bridge.coded(generation, config, unit) {
+        match bridge.take_unit(generation, config, unit) {
             Acceptance::Taken => Ok(gst::FlowSuccess::Ok),
             Acceptance::Late => Err(gst::FlowError::Eos),
             Acceptance::Reconfigured => {
@@ -100,7 +100,7 @@ fn deliver(output: &AppSink, spec: &EncoderSpec, tell: impl Fn(Event) + Clone + 
     };
     let bridge = spec.bridge.clone();
     let eos = move |_: &AppSink| {
-        if !bridge.drained(generation) {
+        if !bridge.end_encoder(generation) {
             tell(Event::Failed(Failure::new(Fault::Device, "the encoder ended by itself")));
         }
     };

@@ -115,7 +115,7 @@ impl<P> Window<P> {
     /// more frames have overtaken than it ever keeps.
     ///
     /// The unit belongs to the frame that is nearest in time, since some encoders round times.
-    pub fn coded(&mut self, pts_ns: u64, now: Instant) -> u64 {
+    pub fn take_unit(&mut self, pts_ns: u64, now: Instant) -> u64 {
         (self.progress, self.limit) = (now, self.limits.frame);
         self.latest_out_ns = self.latest_out_ns.max(Some(pts_ns));
         let nearest = self.in_flight.iter().enumerate().min_by_key(|(_, f)| f.raw.pts_ns.abs_diff(pts_ns));

@@ -73,7 +73,7 @@ fn first_picture(track: &str, recipe: &SourceRecipe) -> Result<(String, u32, u32
     if let Some(pad) = sink.static_pad("sink") {
         watch_first_buffer(&pad, tell);
     }
-    // An element that refuses posts the reason on the bus, from where it gets to `seen`.
+    // An element that refuses posts the reason on the bus, which reaches `seen`.
     let started = pipeline.set_state(gst::State::Playing);
     let limit = if started.is_ok() { PICTURE_LIMIT } else { Duration::ZERO };
     let first = seen.recv_timeout(limit);

@@ -48,7 +48,8 @@ pub struct Writer<D> {
     await_keyframe: bool,
     /// A failure was reported, and nothing is written any more.
     failed: bool,
-    /// The recording's zero on the job's media time: later than the job's own where a standby was kept.
+    /// The recording's time zero in the job's media time: later than the job's own zero if a standby was
+    /// kept.
     zero_ns: u64,
 }
 
@@ -121,10 +122,10 @@ impl<D: AsRef<[u8]>> Writer<D> {
         // If nothing was kept, the first frames may not be decodable by themselves.
         self.await_keyframe = true;
         if let Some((config, opened)) = configured {
-            self.configured(&config, opened);
+            self.queue_header(&config, opened);
         }
         for frame in frames {
-            self.frame(frame);
+            self.take_frame(frame);
             self.flush();
         }
     }
@@ -138,9 +139,9 @@ impl<D: AsRef<[u8]>> Writer<D> {
                 backlog.fetch_sub(1, Relaxed);
             }
             match input {
-                Ok(WriterInput::Configured(config, opened)) => self.configured(&config, opened),
-                Ok(WriterInput::Frame(frame)) => self.frame(frame),
-                Ok(WriterInput::Next(number, counters)) => self.next(number, counters),
+                Ok(WriterInput::Configured(config, opened)) => self.queue_header(&config, opened),
+                Ok(WriterInput::Frame(frame)) => self.take_frame(frame),
+                Ok(WriterInput::Next(number, counters)) => self.begin_part(number, counters),
                 // Only for a standby, which this is no longer.
                 Ok(WriterInput::Choose(..) | WriterInput::Keep { .. }) => {}
                 Ok(WriterInput::Finish) | Err(RecvTimeoutError::Disconnected) => return self.finish(),
@@ -154,7 +155,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
         }
     }
 
-    fn configured(&mut self, config: &VideoConfig, mut opened: Box<OpenedPart>) {
+    fn queue_header(&mut self, config: &VideoConfig, mut opened: Box<OpenedPart>) {
         match deskreel_fmp4::header(config) {
             Ok(header) => {
                 opened.codec = deskreel_fmp4::codec_string(config);
@@ -166,7 +167,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
         }
     }
 
-    fn frame(&mut self, mut frame: CodedFrame<D>) {
+    fn take_frame(&mut self, mut frame: CodedFrame<D>) {
         frame.pts_ns = frame.pts_ns.saturating_sub(self.zero_ns);
         frame.dts_ns = frame.dts_ns.saturating_sub(self.zero_ns);
         if self.await_keyframe && !frame.keyframe {
@@ -193,7 +194,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
     }
 
     /// Completes the current part's last fragment. Frames belong to the next part from here on.
-    fn next(&mut self, number: PartNumber, counters: Arc<Counters>) {
+    fn begin_part(&mut self, number: PartNumber, counters: Arc<Counters>) {
         self.close();
         match PartFolder::new(&self.setup, number, counters) {
             Ok(part) => {

@@ -227,8 +227,8 @@ impl<'a> Chunks<'a> {
 
     fn row(&mut self) -> Result<(), Unfit> {
         self.rows_left = self.rows_left.checked_sub(1).ok_or(Unfit::Tables("stsc"))?;
-        // The row must begin here: the first row at the first chunk, the others where the row before was told
-        // to end.
+        // The row must begin with this chunk: the first row with chunk 1, the others with the chunk that
+        // `next_row` read ahead.
         if self.rows.u32()? != self.number {
             return Err(Unfit::Tables("stsc"));
         }

@@ -18,7 +18,7 @@ fn running(holds: usize) -> Scenario {
     run.window.begin(holds, FIRST, start);
     run.push(0, 0);
     let _ = run.window.next();
-    run.window.coded(0, start);
+    run.window.take_unit(0, start);
     run
 }
 
@@ -48,7 +48,7 @@ fn an_encoder_gets_three_frames_more_than_it_holds() {
     let mut run = running(2);
     (1..10).for_each(|n| assert_eq!(run.push(n, 0), 0));
     assert_eq!(run.give(), [1, 2, 3, 4, 5]);
-    run.window.coded(1, run.start);
+    run.window.take_unit(1, run.start);
     assert_eq!(run.give(), [6]);
 }
 
@@ -57,7 +57,7 @@ fn the_next_encoder_gets_what_the_last_one_did_not_deliver() {
     let mut run = running(0);
     (1..8).for_each(|n| assert_eq!(run.push(n, 0), 0));
     run.give();
-    run.window.coded(1, run.start);
+    run.window.take_unit(1, run.start);
     assert_eq!(run.window.begin(4, FIRST, run.start), 0);
     assert_eq!(run.window.oldest_ns(), Some(2));
     assert_eq!(run.give(), [2, 3, 4, 5, 6, 7]);
@@ -68,7 +68,7 @@ fn a_frame_before_a_delivered_one_is_lost() {
     let mut run = running(2);
     (1..5).for_each(|n| assert_eq!(run.push(n, 0), 0));
     run.give();
-    run.window.coded(3, run.start);
+    run.window.take_unit(3, run.start);
     assert_eq!(run.window.begin(0, FIRST, run.start), 2);
     assert_eq!(run.give(), [4]);
 }
@@ -78,7 +78,7 @@ fn times_may_be_rounded() {
     let mut run = running(0);
     (1..3).for_each(|n| assert_eq!(run.push(100 * n, 0), 0));
     run.give();
-    run.window.coded(199, run.start);
+    run.window.take_unit(199, run.start);
     assert_eq!(run.window.oldest_ns(), Some(100));
 }
 
@@ -91,7 +91,7 @@ fn a_frame_that_never_comes_out_is_lost_in_the_end() {
     for n in 2..20 {
         run.push(n, 0);
         run.give();
-        lost += run.window.coded(n, run.start);
+        lost += run.window.take_unit(n, run.start);
     }
     assert_eq!((lost, run.window.len()), (1, 0));
 }
@@ -112,13 +112,13 @@ fn frames_that_waited_for_a_slow_start_are_not_dropped_after_it() {
     run.window.begin(0, FIRST, run.start);
     assert_eq!((1..7).map(|n| run.push(n * SECOND, 0)).sum::<u64>(), 0);
     assert_eq!(run.give(), [SECOND, 2 * SECOND, 3 * SECOND]);
-    run.window.coded(SECOND, run.at(5));
+    run.window.take_unit(SECOND, run.at(5));
     assert_eq!(run.push(10 * SECOND, 0), 0);
-    run.window.coded(2 * SECOND, run.at(5));
-    run.window.coded(3 * SECOND, run.at(5));
+    run.window.take_unit(2 * SECOND, run.at(5));
+    run.window.take_unit(3 * SECOND, run.at(5));
     run.give();
     // Then the ordinary limit applies.
-    run.window.coded(4 * SECOND, run.at(5));
+    run.window.take_unit(4 * SECOND, run.at(5));
     run.give();
     run.push(11 * SECOND, 0);
     assert_eq!(run.push(14 * SECOND + 1, 0), 1);
@@ -138,7 +138,7 @@ fn a_frame_that_does_not_come_out_is_a_hang() {
     run.push(1, 10);
     run.give();
     assert_eq!(run.hangs_at_second(), Some(12));
-    run.window.coded(1, run.at(11));
+    run.window.take_unit(1, run.at(11));
     assert_eq!(run.hangs_at_second(), None);
 }
 
@@ -158,7 +158,7 @@ fn an_encoder_that_is_slow_does_not_hang() {
     let mut run = running(0);
     (1..5).for_each(|n| assert_eq!(run.push(n, 0), 0));
     run.give();
-    run.window.coded(1, run.at(1));
+    run.window.take_unit(1, run.at(1));
     assert_eq!(run.hangs_at_second(), Some(3));
 }
 
@@ -181,6 +181,6 @@ fn an_encoder_that_does_not_start_hangs_after_the_limit_of_the_first_frame() {
     assert_eq!(run.hangs_at_second(), Some(8));
     run.push(2, 4);
     run.give();
-    run.window.coded(1, run.at(5));
+    run.window.take_unit(1, run.at(5));
     assert_eq!(run.hangs_at_second(), Some(7));
 }
