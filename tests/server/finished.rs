@@ -207,8 +207,8 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
     assert_eq!(with("md5=:AAAA:", &film).status, 400);
     let answer = put(&server, &token, &path("r-1"), b"RIFF is no MP4 file");
     assert_eq!((answer.status, answer.header("content-type")), (422, Some("application/problem+json")));
-    assert_eq!(answer.json()["title"], "This file cannot be taken: it does not begin as an MP4 file does");
-    assert_eq!(answer.json()["detail"], "write it anew, as with `ffmpeg -i in.mkv -c copy out.mp4`");
+    assert_eq!(answer.json()["title"], "This file cannot be taken: it does not begin like an MP4 file");
+    assert_eq!(answer.json()["detail"], "write it again, as with `ffmpeg -i in.mkv -c copy out.mp4`");
     let mpeg4 = crate::counter_film::film(30, "30", &["-map", "0", "-c:v", "mpeg4"]);
     let answer = put(&server, &token, &path("r-1"), &mpeg4);
     assert_eq!(answer.status, 422);

@@ -72,7 +72,7 @@ fn only_build_makes_elements() {
 #[test]
 fn only_bus_and_decode_read_a_bus() {
     let reads = [".bus()", "BusSyncReply", "timed_pop", "add_watch", "iter_timed"];
-    only_in(&["core/engine/src/bus.rs", "core/engine/src/decode.rs"], &reads, "a bus is read");
+    only_in(&["core/engine/src/bus.rs", "core/engine/src/probe/decode.rs"], &reads, "a bus is read");
 }
 
 #[test]

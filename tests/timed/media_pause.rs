@@ -97,7 +97,7 @@ impl Footage {
     }
 }
 
-/// See core/engine/src/slate.rs: in 640x480, the bars fill whole cells of the raster.
+/// See core/engine/src/capture/slate.rs: in 640x480, the bars fill whole cells of the raster.
 fn is_slate(raster: &[u8], capture: CaptureMode) -> bool {
     raster.chunks(32).enumerate().all(|(y, line)| {
         line.iter().enumerate().all(|(x, luma)| {

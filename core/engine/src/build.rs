@@ -1,4 +1,4 @@
-//! Planned elements -> GStreamer's. The only place that makes elements for a recording.
+//! Planned elements -> GStreamer elements. The only place that makes elements for a recording.
 
 use deskreel_contract::{Element, Property};
 use deskreel_pipeline::plan::{CapturePlan, Role};
@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// The elements of a capture chain that somebody has to hold on to.
+/// The elements of a capture chain that its user needs.
 pub struct CaptureChain {
-    /// The last one: what comes out of it was captured.
+    /// The last element: what leaves it counts as captured.
     pub capture: gst::Element,
+    /// Present if the source paints its own frames.
     pub frames: Option<gstreamer_app::AppSrc>,
 }
 
@@ -36,7 +37,7 @@ pub fn capture_chain(
     })
 }
 
-/// Makes elements, adds them to the pipeline and links them in this order.
+/// Makes the elements, adds them to the pipeline and links them in this order.
 pub fn linked(pipeline: &gst::Pipeline, name: &str, wanted: &[Element]) -> Result<Vec<gst::Element>, Error> {
     let mut made: Vec<gst::Element> = Vec::with_capacity(wanted.len());
     for (index, wanted) in wanted.iter().enumerate() {
@@ -50,7 +51,7 @@ pub fn linked(pipeline: &gst::Pipeline, name: &str, wanted: &[Element]) -> Resul
     Ok(made)
 }
 
-/// Makes one element with its properties.
+/// Makes one element and sets its properties.
 pub fn element(wanted: &Element, name: &str) -> Result<gst::Element, Error> {
     let element = make(&wanted.factory, name)?;
     for property in &wanted.properties {
@@ -59,7 +60,7 @@ pub fn element(wanted: &Element, name: &str) -> Result<gst::Element, Error> {
     Ok(element)
 }
 
-/// Makes one element as it comes.
+/// Makes one element with its default properties.
 pub fn make(factory: &str, name: &str) -> Result<gst::Element, Error> {
     let factory = gst::ElementFactory::find(factory).ok_or_else(|| not_installed(factory))?;
     factory.create().name(name).build().map_err(|error| Error::NoStart(error.to_string()))
@@ -93,7 +94,7 @@ fn set(element: &gst::Element, factory: &str, property: &Property) -> Result<(),
     Ok(())
 }
 
-/// Setting a number outside of its range is a programming error to GObject, so it is looked at before.
+/// Checked first, since GObject treats setting a number outside its range as a programming error.
 fn out_of_range(spec: &glib::ParamSpec, value: &glib::Value) -> bool {
     macro_rules! check {
         ($($spec:ty => $number:ty),*) => {
@@ -109,7 +110,7 @@ fn out_of_range(spec: &glib::ParamSpec, value: &glib::Value) -> bool {
     false
 }
 
-/// A JSON value as GStreamer's own deserializer reads it.
+/// A JSON value as text for GStreamer's deserializer.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -136,7 +137,7 @@ fn no_link(from: &gst::Element, to: &gst::Element) -> Error {
     Error::NoLink { from: name(from).to_string(), to: name(to).to_string() }
 }
 
-/// The Debian package that ships an element that we know of.
+/// The Debian package of an element, if we know it.
 fn cure(factory: &str) -> String {
     let package = match factory {
         "x264enc" => "gstreamer1.0-plugins-ugly",

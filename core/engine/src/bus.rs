@@ -1,19 +1,19 @@
-//! GStreamer's messages -> our events. The only place that reads a bus.
+//! GStreamer's messages -> our events. The only place that reads the bus of a recording.
 
 use deskreel_model::{Failure, Fault};
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 
-/// What a pipeline tells.
+/// What a pipeline reports.
 #[derive(Debug)]
 pub enum Event {
     Failed(Failure),
-    /// The latency has to be computed anew.
+    /// The latency has to be recomputed.
     Latency,
 }
 
-/// Hands the bus's events to `tell`, from whatever thread posts them, in their order.
+/// Hands the events of the pipeline's bus to `tell`, in order, on the thread that posts them.
 pub fn watch(pipeline: &gst::Pipeline, tell: impl Fn(Event) + Send + Sync + 'static) -> Option<()> {
     pipeline.bus()?.set_sync_handler(handler(tell));
     Some(())
@@ -37,7 +37,7 @@ fn handler(
     }
 }
 
-/// None for what is not an event of ours.
+/// Returns `None` for messages that are no event of ours.
 fn translate(message: &gst::Message) -> Option<Event> {
     match message.view() {
         gst::MessageView::Error(error) => {
@@ -56,7 +56,7 @@ fn translate(message: &gst::Message) -> Option<Event> {
     }
 }
 
-/// The factory's name says more than the element's: `x264enc`.
+/// The factory's name, such as `x264enc`: it says more than the element's.
 fn element(message: &gst::Message) -> String {
     let source = message.src();
     let element = source.and_then(|source| source.downcast_ref::<gst::Element>());
@@ -72,7 +72,7 @@ fn fault(error: &glib::Error) -> Fault {
     if error.matches(gst::ResourceError::NoSpaceLeft) { Fault::Disk } else { Fault::Device }
 }
 
-/// GStreamer's reason is often only in the last line of the debug text.
+/// The error with its reason, which GStreamer often puts only into the last line of the debug text.
 fn sentence(element: &str, error: &glib::Error, detail: &str) -> String {
     match detail.lines().skip(1).last().map(str::trim).filter(|line| !line.is_empty()) {
         Some(detail) => format!("{element}: {error} {detail}"),

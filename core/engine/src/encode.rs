@@ -1,33 +1,49 @@
 //! The encoding half of a track: a pipeline of its own, from raw pictures to access units.
 //!
-//! A recording and a probe build it here, so that what was tried is what is used. It does not choose an encoder,
-//! and whoever builds it drives it.
+//! Recordings and probes both build it here, so that what was tried is what is used. It does not choose an
+//! encoder, and its builder drives it.
+
+// Frames on their way through encoders.
+pub mod bridge;
+pub mod window;
+
+pub mod counters;
+
+// The encoder at work.
+pub mod encoder;
+
+pub mod access_unit;
+
+// Which encoder it can be.
+pub mod candidates;
+pub mod inspect;
+pub mod refusal;
 
 use deskreel_contract::{Candidate, Codec, Element};
 use deskreel_fmp4::{Codec as Coded, VideoConfig};
 use deskreel_model::manifest::{EncoderUse, PluginUse};
-use deskreel_model::worker::{Ranked, TrackJob};
+use deskreel_model::worker::{RankedCandidate, TrackJob};
 use deskreel_pipeline::plan;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSrc};
 
-use crate::candidates::{self, Fitted};
+use self::candidates::FittedCandidate;
+use crate::build;
 use crate::error::Error;
 use crate::plugins::Plugins;
-use crate::{build, units};
 
-/// Not started. Nothing in it blocks whoever pushes: how much may lie in it is the pusher's affair.
+/// Not started yet. Pushing never blocks: the caller limits how many frames are in it.
 pub struct EncodePipeline {
     pub pipeline: gst::Pipeline,
-    /// Takes buffers with running times as timestamps, and pushes them from a thread of its own.
+    /// Takes buffers with running times as timestamps and pushes them on a thread of its own.
     pub input: AppSrc,
-    /// Gives access units without waiting for their time.
+    /// Delivers access units without waiting for their time.
     pub output: AppSink,
 }
 
 impl EncodePipeline {
-    /// Never blocks.
+    /// Pushes a frame. Never blocks.
     pub fn push(&self, frame: gst::Buffer, as_keyframe: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
         if as_keyframe {
             // `appsrc` keeps the order of events and frames.
@@ -38,7 +54,7 @@ impl EncodePipeline {
     }
 }
 
-/// `caps` are those of the raw pictures.
+/// Builds the pipeline for raw pictures with these caps.
 pub fn build(
     name: &str,
     codec: Codec,
@@ -65,21 +81,21 @@ pub fn build(
     }
     match (input, output) {
         (Some(input), Some(output)) => Ok(EncodePipeline { pipeline, input, output }),
-        _ => Err(Error::NoStart("`appsrc` or `appsink` is not what it is called".into())),
+        _ => Err(Error::NoStart("`appsrc` or `appsink` is of another type than its name says".into())),
     }
 }
 
-/// The candidate of a ranking, asked of its plugin again and fitted to the elements that are here.
+/// A ranked candidate, as its plugin offers it now, fitted to the elements of this machine.
 pub fn candidate(
     job: &TrackJob,
-    ranked: &Ranked,
+    ranked: &RankedCandidate,
     fps: u32,
     plugins: &Plugins,
 ) -> Result<(EncoderUse, Candidate), Error> {
     let request = candidates::request(job, fps);
     let (used, candidate) = candidates::named(&ranked.plugin, &ranked.candidate, &request, plugins)?;
     let PluginUse { plugin, version } = used;
-    let Fitted { candidate, cannot, .. } = candidates::fitted(&candidate)?;
+    let FittedCandidate { candidate, cannot, .. } = candidates::fitted(&candidate)?;
     let used = EncoderUse {
         plugin,
         version,
@@ -92,7 +108,7 @@ pub fn candidate(
     Ok((used, candidate))
 }
 
-/// What the fragments of a part are coded with, from the caps of an access unit.
+/// The codec configuration of a part's fragments, from the caps of an access unit.
 pub fn config(caps: &gst::CapsRef) -> Option<VideoConfig> {
     let caps = caps.structure(0)?;
     let data = caps.get::<gst::Buffer>("codec_data").ok()?;
@@ -107,23 +123,23 @@ pub fn config(caps: &gst::CapsRef) -> Option<VideoConfig> {
     Some(VideoConfig { codec, width: size("width")?, height: size("height")? })
 }
 
-/// AV1 leaves two things to whoever writes MP4: units lose their temporal delimiters, and the caps get the
-/// configuration record, which `av1parse` does not make (1.22).
+/// AV1 leaves two things to the writer of an MP4: removing temporal delimiters from units, and the
+/// configuration record, which `av1parse` does not make (1.22) and which goes into the caps here.
 fn as_mp4(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::BUFFER, |pad, info| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else { return gst::PadProbeReturn::Ok };
         let Ok(bytes) = buffer.map_readable() else { return gst::PadProbeReturn::Ok };
-        let record = units::sequence_header(&bytes).and_then(deskreel_fmp4::av1c);
-        let begin = units::mp4_start(Codec::Av1, &bytes);
+        let record = access_unit::sequence_header(&bytes).and_then(deskreel_fmp4::av1c);
+        let begin = access_unit::mp4_start(Codec::Av1, &bytes);
         drop(bytes);
         if let (Some(record), Some(mut caps)) = (record, pad.current_caps()) {
             caps.make_mut().set("codec_data", gst::Buffer::from_slice(record));
-            // Outside of the buffer's way, and before it. The same caps again are no change.
+            // Pushed ahead of the buffer. The same caps again are no change.
             pad.push_event(gst::event::Caps::new(&caps));
         }
         if let (true, Ok(mut rest)) = (begin > 0, buffer.copy_region(gst::BufferCopyFlags::all(), begin..)) {
             if let Some(rest) = rest.get_mut() {
-                // A region that begins later has no times of its own.
+                // A region that begins later in the buffer does not get its times.
                 rest.set_pts(buffer.pts());
                 rest.set_dts(buffer.dts());
                 rest.set_duration(buffer.duration());

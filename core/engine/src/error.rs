@@ -1,5 +1,7 @@
 //! What can go wrong in a worker.
 
+use std::error::Error as _;
+
 use deskreel_contract::Codec;
 use deskreel_model::{Failure, Fault};
 use deskreel_pipeline::fit::Misfit;
@@ -7,9 +9,9 @@ use deskreel_pipeline::fit::Misfit;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("GStreamer does not start: {0}")]
+    #[error("cannot start GStreamer: {0}")]
     Gstreamer(String),
-    #[error("no plugin is loaded that gives `{0}`")]
+    #[error("no loaded plugin provides `{0}`")]
     NoPlugin(String),
     #[error("{plugin}: {message}")]
     Plugin { plugin: String, message: String, fault: Fault },
@@ -25,7 +27,7 @@ pub enum Error {
     NoEncoder(String),
     #[error("{plugin} offers no candidate `{candidate}` any more")]
     NoCandidate { plugin: String, candidate: String },
-    #[error("it offers no encoder for {0}")]
+    #[error("the plugin offers no encoder for {0}")]
     NoCandidates(Codec),
     #[error("the candidate `{0}` names no element")]
     NoElements(String),
@@ -35,12 +37,12 @@ pub enum Error {
     NotLive,
     #[error("the pipeline does not start: {0}")]
     NoStart(String),
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}")]
     Write { path: String, source: std::io::Error },
-    #[error("the encoder gave no configuration that can be written as MP4: {0}")]
+    #[error("the encoder's configuration cannot be written as MP4: {0}")]
     Configuration(String),
-    #[error("the operating system gave no thread: {0}")]
-    Thread(std::io::Error),
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
 }
 
 impl Error {
@@ -65,8 +67,11 @@ impl Error {
     }
 }
 
+/// A failure is one text, so it includes the causes.
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure::new(error.fault(), error.to_string())
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let message = causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"));
+        Failure::new(error.fault(), message)
     }
 }

@@ -1,4 +1,4 @@
-//! The plugins of this worker: loads what the supervisor admitted, and asks it.
+//! The plugins of this worker: loads those that the supervisor admitted, and calls them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::error::Error;
 #[derive(Default)]
 pub struct Plugins {
     libraries: Vec<Library>,
-    unusable: Vec<Unusable>,
+    unusable: Vec<UnusableLibrary>,
 }
 
-/// A library that was not loaded.
-struct Unusable {
+/// A library that could not be loaded.
+struct UnusableLibrary {
     path: PathBuf,
-    /// The plugins that it would have given, as far as that is known.
+    /// The ids of its plugins, as far as they are known.
     ids: Vec<String>,
     reason: String,
 }
 
 impl Plugins {
-    /// Loads what can be loaded. An error names the library that hangs.
+    /// Loads what can be loaded. An error names a library that hangs.
     pub fn load(files: &[PluginFile]) -> Result<Plugins, (PathBuf, Refused)> {
         let mut plugins = Plugins::default();
         for file in files {
@@ -44,19 +44,19 @@ impl Plugins {
                 Err(reason) => {
                     let provides = found.what.iter().flat_map(|what| &what.provides);
                     let ids = provides.map(|plugin| plugin.id.clone()).collect();
-                    plugins.unusable.push(Unusable { path: found.path, ids, reason });
+                    plugins.unusable.push(UnusableLibrary { path: found.path, ids, reason });
                 }
             }
         }
         Ok(plugins)
     }
 
-    /// The libraries that were not loaded, and why.
+    /// The libraries that could not be loaded, and why.
     pub fn refused(&self) -> Vec<(PathBuf, String)> {
         self.unusable.iter().map(|library| (library.path.clone(), library.reason.clone())).collect()
     }
 
-    /// A source; `changed` is called when it says that its screen is another one now.
+    /// Opens a source. `changed` is called when the source reports that its screen changed.
     pub fn source(
         &self,
         wanted: &PluginSettings,
@@ -71,7 +71,7 @@ impl Plugins {
         Ok(SourcePlugin { plugin, used })
     }
 
-    /// What an encoder plugin offers, best first.
+    /// The candidates of an encoder plugin, best first.
     pub fn candidates(
         &self,
         wanted: &PluginSettings,
@@ -82,7 +82,7 @@ impl Plugins {
         Ok((used, candidates))
     }
 
-    /// What each source could capture here. Sources that need settings to say so are left out.
+    /// What each source plugin could capture here, or why it cannot say.
     pub fn devices(&self) -> Vec<(String, Result<Vec<Device>, String>)> {
         let mut devices = Vec::new();
         for library in &self.libraries {
@@ -112,7 +112,7 @@ impl Plugins {
 
     fn missing(&self, id: &str) -> Error {
         match self.unusable.iter().find(|library| library.ids.iter().any(|had| had == id)) {
-            Some(Unusable { path, reason, .. }) => Error::Plugin {
+            Some(UnusableLibrary { path, reason, .. }) => Error::Plugin {
                 plugin: id.to_owned(),
                 message: format!("{}: {reason}", path.display()),
                 fault: Fault::Plugin,
@@ -129,15 +129,15 @@ fn load(found: &Found, admitted: &str) -> Result<Library, Refused> {
     deskreel_host::load_with_deadline(found, deskreel_host::LOAD_LIMIT)
 }
 
-/// A source that was opened with its settings.
+/// A source, opened with its settings.
 pub struct SourcePlugin {
     plugin: Plugin,
     used: PluginUse,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Painted {
-    Yes,
+pub enum PaintStatus {
+    Painted,
     /// The source has nothing more to show.
     End,
 }
@@ -151,11 +151,11 @@ impl SourcePlugin {
         self.plugin.recipe(request).map_err(|failure| failed(&self.used.plugin, &failure))
     }
 
-    pub fn frame(&mut self, number: u64, time_ns: u64, pixels: &mut [u8]) -> Result<Painted, Error> {
+    pub fn frame(&mut self, number: u64, time_ns: u64, pixels: &mut [u8]) -> Result<PaintStatus, Error> {
         let status = self.plugin.frame(number, time_ns, pixels);
         match status.map_err(|failure| failed(&self.used.plugin, &failure))? {
-            FrameStatus::Painted => Ok(Painted::Yes),
-            _ => Ok(Painted::End),
+            FrameStatus::Painted => Ok(PaintStatus::Painted),
+            _ => Ok(PaintStatus::End),
         }
     }
 }

@@ -1,8 +1,22 @@
-//! Whether a candidate really encodes here: it is run twice on pictures of the recording's size, by the very chain
-//! that a recording uses, and what comes out is decoded in software and compared.
+//! Whether a candidate really encodes here: it is run twice on pictures of the recording's size, in the same
+//! chain that a recording uses, and its output is decoded in software and compared.
 //!
-//! Every wait has a limit and its own sentence. A driver that does not return from a call is beyond that: the
-//! supervisor runs this in a process that it can kill.
+//! Every wait has a limit and a message of its own. A driver that never returns from a call cannot be caught
+//! this way: for that, the supervisor runs probes in a process that it can kill.
+
+// Before: which candidates there are.
+pub mod survey;
+
+// The probe of one candidate.
+pub mod pattern;
+pub mod trial;
+
+pub mod judge;
+
+// A whole part, decoded in software.
+pub mod decode;
+
+pub mod bounded_close;
 
 use std::time::Instant;
 
@@ -10,21 +24,22 @@ use deskreel_contract::{Codec, EncodeRequest};
 use deskreel_model::worker::{Picture, PluginSettings, Proof, TrackJob};
 use gstreamer as gst;
 
-use crate::candidates::{self, Fitted};
-use crate::judge::{self, Input};
-use crate::pattern::Pattern;
+use self::judge::ProbeInput;
+use self::pattern::Pattern;
+use self::trial::{Trial, TrialFrames, TrialLimits, TrialPlan};
+use crate::encode::access_unit;
+use crate::encode::candidates::{self, FittedCandidate};
+use crate::encode::refusal;
 use crate::plugins::Plugins;
-use crate::refusal;
-use crate::trial::{self, Frames, Limits, Plan, Trial};
-use crate::units;
 
-/// Frames of a run, and the one of them that has to become a keyframe because it is asked to.
+/// Frames of one run.
 const FRAMES: u64 = 16;
+/// The frame of the first run that is requested as a keyframe.
 const FORCED: u64 = 8;
 /// Frames from one keyframe to the next in the second run, where none is forced.
 const INTERVAL: u64 = 8;
 
-/// An error says why the candidate is refused.
+/// Tries one candidate. An error says why it is refused.
 pub fn candidate(
     job: &TrackJob,
     plugin: &PluginSettings,
@@ -32,7 +47,7 @@ pub fn candidate(
     picture: &Picture,
     plugins: &Plugins,
 ) -> Result<Proof, String> {
-    let fit = |request: &EncodeRequest| -> Result<Fitted, crate::error::Error> {
+    let fit = |request: &EncodeRequest| -> Result<FittedCandidate, crate::error::Error> {
         let (_, candidate) = candidates::named(plugin, candidate, request, plugins)?;
         candidates::fitted(&candidate)
     };
@@ -45,7 +60,7 @@ pub fn candidate(
 
     let run = || {
         trial::takes_size(&asked.encoder, picture)?;
-        both(&request, on_demand(job), &asked, &often, picture)
+        prove(&request, on_demand(job), &asked, &often, picture)
     };
     run().map_err(|reason: String| {
         if !refusal::is_out_of_sessions(&reason) {
@@ -57,34 +72,35 @@ pub fn candidate(
     })
 }
 
-/// Whether keyframes have to come when they are asked for. An encoder counts frames, of which a still screen has few;
-/// where every frame is encoded, counting is enough.
+/// Whether keyframes must come on request. An encoder counts frames, of which a still screen has few; if
+/// every frame is encoded, counting is enough.
 pub fn on_demand(job: &TrackJob) -> bool {
     job.changes_only != Some(false)
 }
 
-fn both(
+/// Runs the candidate as asked for, then with keyframes often.
+fn prove(
     request: &EncodeRequest,
     on_demand: bool,
-    asked: &Fitted,
-    often: &Fitted,
+    asked: &FittedCandidate,
+    often: &FittedCandidate,
     picture: &Picture,
 ) -> Result<Proof, String> {
     let pattern = Pattern::new(picture.width, picture.height);
-    let frames = Frames::new(&pattern, picture)?;
-    let (codec, limits) = (request.codec, Limits::of(picture));
-    let plan = |fitted, forced| Plan { codec, fitted, frames: &frames, count: FRAMES, forced, limits };
+    let frames = TrialFrames::new(&pattern, picture)?;
+    let (codec, limits) = (request.codec, TrialLimits::of(picture));
+    let plan = |fitted, forced| TrialPlan { codec, fitted, frames: &frames, count: FRAMES, forced, limits };
     let first = trial::run(&plan(asked, Some(FORCED)))?;
     check_keyframes(request, on_demand, &first)?;
-    // While the second run encodes, the first one's pictures are compared.
+    // The first run's pictures are compared while the second run encodes.
     let (second, error) = std::thread::scope(|scope| {
         let judging = scope.spawn(|| compare(request.codec, &first, &pattern, picture));
-        let second = trial::run(&plan(often, None)).map_err(a_second_time);
+        let second = trial::run(&plan(often, None)).map_err(on_second_run);
         (second, judging.join().unwrap_or_else(|_| Err("the comparison failed".to_owned())))
     });
     let (error, second) = (error?, second?);
     check_interval(&second)?;
-    let error = error.max(compare(request.codec, &second, &pattern, picture).map_err(a_second_time)?);
+    let error = error.max(compare(request.codec, &second, &pattern, picture).map_err(on_second_run)?);
     Ok(Proof {
         holds_frames: first.holds.max(second.holds),
         first_frame_ms: u32::try_from(first.first_frame.as_millis()).unwrap_or(u32::MAX),
@@ -92,12 +108,12 @@ fn both(
     })
 }
 
-fn a_second_time(reason: String) -> String {
-    format!("it works once, and not a second time: {reason}")
+fn on_second_run(reason: String) -> String {
+    format!("it works once but not a second time: {reason}")
 }
 
 fn compare(codec: Codec, trial: &Trial, pattern: &Pattern, picture: &Picture) -> Result<f32, String> {
-    let input = Input { pattern, picture, period: trial::period(picture), frames: trial.pushed };
+    let input = ProbeInput { pattern, picture, period: trial::period(picture), frames: trial.pushed };
     let begin = Instant::now();
     let error = judge::compare(codec, &trial.units, &input);
     tracing::debug!(?error, took = ?begin.elapsed(), "pictures compared");
@@ -105,19 +121,19 @@ fn compare(codec: Codec, trial: &Trial, pattern: &Pattern, picture: &Picture) ->
 }
 
 fn check_keyframes(request: &EncodeRequest, on_demand: bool, trial: &Trial) -> Result<(), String> {
-    let first = trial.units.first().ok_or("it gives nothing")?;
+    let first = trial.units.first().ok_or("it produces nothing")?;
     let is_start = |sample: &gst::Sample| {
         let bytes = sample.buffer().and_then(|buffer| buffer.map_readable().ok());
-        bytes.is_some_and(|bytes| units::is_start(request.codec, &bytes))
+        bytes.is_some_and(|bytes| access_unit::is_start(request.codec, &bytes))
     };
     if !is_start(first) {
-        return Err("its first frame is not one that a player can start with".to_owned());
+        return Err("a player cannot start with its first frame".to_owned());
     }
     let configured = first.caps().and_then(crate::encode::config);
-    configured.ok_or("it gives no parameter sets, without which nothing can be decoded")?;
+    configured.ok_or("it produces no parameter sets, without which nothing can be decoded")?;
     if on_demand && !trial.keyframes.contains(&FORCED) {
         return Err(
-            "it gives no keyframe when it is asked for one, which only `changes_only = false` does without"
+            "it produces no keyframe when it is asked for one; only `changes_only = false` works without that"
                 .to_owned(),
         );
     }
@@ -133,7 +149,7 @@ fn check_interval(trial: &Trial) -> Result<(), String> {
     match longest {
         Some(longest) if longest <= INTERVAL => Ok(()),
         _ => Err(format!(
-            "asked for a keyframe every {INTERVAL} frames, it gives none for {}",
+            "asked for a keyframe every {INTERVAL} frames, it produces none for {}",
             longest.unwrap_or(trial.pushed)
         )),
     }

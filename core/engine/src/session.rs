@@ -1,5 +1,5 @@
-//! One job on GStreamer, from its start until everything is on disk: one pipeline that captures, for all tracks,
-//! and for each track one that encodes.
+//! One job on GStreamer, from its start until everything is on disk: one capturing pipeline for all tracks,
+//! and one encoding pipeline per track.
 
 use std::path::Path;
 use std::sync::mpsc::Sender;
@@ -12,33 +12,36 @@ use deskreel_pipeline::plan;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use crate::encode::encoder;
 use crate::error::Error;
+use crate::input::WorkerInput;
 use crate::plugins::Plugins;
-use crate::track::{Context, Track};
+use crate::track::{Track, TrackContext};
 use crate::wire::Reporter;
-use crate::worker::Input;
-use crate::{build, bus, encode, encoder};
+use crate::{build, bus, encode};
 
-/// For a standby's writer to say what it has. It does nothing else that takes time.
+/// For a standby's writer to say which frames it has. Nothing else that it does takes time.
 const CHOICE_LIMIT: Duration = Duration::from_millis(200);
 
-/// A job that runs.
+/// A running job.
 pub struct Session {
     pipeline: gst::Pipeline,
     tracks: Vec<Track>,
-    /// Whether everything of a track is on disk.
+    /// For each track, whether everything is on disk.
     done: Vec<bool>,
-    /// The highest number of a part so far.
+    /// The highest part number so far.
     last_part: PartNumber,
     /// Media time minus running time, in nanoseconds.
-    offset: u64,
-    /// The recording's zero on the job's media time: later than the job's own where a standby was kept.
-    zero: u64,
+    offset_ns: u64,
+    /// The recording's time zero in the job's media time: later than the job's own zero if a standby was
+    /// kept.
+    zero_ns: u64,
     reporter: Reporter,
 }
 
-/// Loads the GStreamer plugins that the tracks' encoders and our own chain need, so that a start finds them in
-/// memory: 5 ms of 38 from a warm worker to its first fragment. What cannot be loaded, the start reports.
+/// Loads the GStreamer plugins that the tracks' encoders and our own chain need, so that a start finds them
+/// in memory. This saves 5 of the 38 ms from a warm worker to its first fragment. The start reports what
+/// cannot be loaded.
 pub fn preload(tracks: &[TrackJob], plugins: &Plugins) {
     for track in tracks {
         let ranked = track.ranking.iter().find_map(|ranked| {
@@ -59,25 +62,25 @@ pub fn preload(tracks: &[TrackJob], plugins: &Plugins) {
 }
 
 impl Session {
-    /// Makes the pipelines and starts them. From here on everything that happens comes as [`Input`].
+    /// Builds the pipelines and starts them. From here on everything that happens arrives as [`WorkerInput`].
     pub fn start(
         job: &Job,
         plugins: &Plugins,
-        inputs: &Sender<Input>,
+        inputs: &Sender<WorkerInput>,
         reporter: &Reporter,
     ) -> Result<Session, Failure> {
         let pipeline = gst::Pipeline::new();
         let clock = gst::SystemClock::obtain();
         pipeline.use_clock(Some(&clock));
-        // Running time starts here for every source, whatever its own timestamps start at.
+        // Running time starts here for every source, whatever its own timestamps start with.
         pipeline.set_start_time(gst::ClockTime::NONE);
         let base = clock.time();
         pipeline.set_base_time(base);
         let tell = inputs.clone();
-        bus::watch(&pipeline, move |event| drop(tell.send(Input::Bus(event))));
+        bus::watch(&pipeline, move |event| drop(tell.send(WorkerInput::Bus(event))));
 
-        let offset = base.nseconds().saturating_add_signed(job.origin_ns.saturating_neg());
-        let context = Context { job, plugins, pipeline: &pipeline, offset, inputs, reporter };
+        let offset_ns = base.nseconds().saturating_add_signed(job.origin_ns.saturating_neg());
+        let context = TrackContext { job, plugins, pipeline: &pipeline, offset_ns, inputs, reporter };
         let mut tracks = Vec::new();
         match play(&context, &mut tracks) {
             Ok(()) => Ok(Session {
@@ -85,12 +88,12 @@ impl Session {
                 tracks,
                 pipeline,
                 last_part: job.part,
-                offset,
-                zero: 0,
+                offset_ns,
+                zero_ns: 0,
                 reporter: reporter.clone(),
             }),
             Err(failure) => {
-                // The process ends next, and takes it along.
+                // Not dropped, since that can hang: the process ends next.
                 std::mem::forget((pipeline, tracks));
                 Err(failure)
             }
@@ -102,7 +105,7 @@ impl Session {
         self.tracks.get_mut(track).map_or(Ok(()), |track| track.picture(caps))
     }
 
-    /// An encoder has told something. An error means that the track has none any more.
+    /// Handles an encoder's event. An error means that the track has no encoder left.
     pub fn encoder(
         &mut self,
         track: usize,
@@ -114,56 +117,56 @@ impl Session {
         track.encoder(generation, event, plugins, &mut self.last_part)
     }
 
-    /// Replaces encoders that hang. An error means that a track has none any more.
+    /// Replaces encoders that hang. An error means that a track has no encoder left.
     pub fn look(&mut self, plugins: &Plugins) -> Result<(), Failure> {
         self.tracks.iter_mut().try_for_each(|track| track.look(plugins, &mut self.last_part))
     }
 
-    /// When to look next.
+    /// When to call `look` next.
     pub fn look_at(&self, now: Instant) -> Option<Instant> {
         self.tracks.iter().map(|track| track.look_at(now)).min()
     }
 
-    /// Withholds the screen or shows it again, on every track; gives the media time from which that holds for each.
-    pub fn set_mode(&self, capture: CaptureMode) -> MediaTime {
-        let times = self.tracks.iter().map(|track| track.set_mode(capture));
-        // Of a withheld stretch, what is said is what no track shows.
-        let at = if capture == CaptureMode::Live { times.min() } else { times.max() };
+    /// Sets the capture mode of every track. Returns the media time from which it holds on all of them.
+    pub fn set_mode(&self, mode: CaptureMode) -> MediaTime {
+        let times = self.tracks.iter().map(|track| track.set_mode(mode));
+        // The reported stretch is the one that no track shows.
+        let at = if mode == CaptureMode::Live { times.min() } else { times.max() };
         self.on_recording(at.unwrap_or_default())
     }
 
-    /// Makes a recording of a standby, from the newest keyframe before this much time ago on. Says where it begins before
-    /// any of it is written.
-    pub fn keep(&mut self, directory: &Path, look_back: u64) {
+    /// Turns a standby into a recording that begins with the newest keyframe before `look_back_ns` ago.
+    /// Reports its beginning before anything is written.
+    pub fn keep(&mut self, directory: &Path, look_back_ns: u64) {
         let base = self.pipeline.base_time().unwrap_or_default();
-        let now = gst::SystemClock::obtain().time().saturating_sub(base).nseconds() + self.offset;
+        let now_ns = gst::SystemClock::obtain().time().saturating_sub(base).nseconds() + self.offset_ns;
         let answers: Vec<_> =
-            self.tracks.iter().map(|track| track.choose_from(now.saturating_sub(look_back))).collect();
+            self.tracks.iter().map(|track| track.choose_from(now_ns.saturating_sub(look_back_ns))).collect();
         let firsts = answers.iter().filter_map(|answer| answer.recv_timeout(CHOICE_LIMIT).ok().flatten());
-        // Nothing was coded yet, and so there is nothing before it either.
-        self.zero = firsts.min().unwrap_or(0);
-        self.reporter.send(&Report::Kept { from: MediaTime(self.zero) });
+        // If nothing is encoded yet, there is nothing to leave out either.
+        self.zero_ns = firsts.min().unwrap_or(0);
+        self.reporter.send(&Report::Kept { from: MediaTime(self.zero_ns) });
         for track in &mut self.tracks {
-            track.keep(directory, self.zero);
+            track.keep(directory, self.zero_ns);
         }
     }
 
     fn on_recording(&self, at: MediaTime) -> MediaTime {
-        MediaTime(at.0.saturating_sub(self.zero))
+        MediaTime(at.0.saturating_sub(self.zero_ns))
     }
 
-    /// Asks for the end: what was captured so far goes through, and nothing else. It does not wait, and does not
+    /// Asks for the end: what was captured so far goes through, and nothing else. Does not wait, and does not
     /// depend on the source, which may hang.
     pub fn drain(&mut self) {
         self.tracks.iter_mut().for_each(Track::drain);
     }
 
-    /// Ends the writers although the encoders have not handed over everything.
+    /// Ends the writers even though the encoders have not handed over everything.
     pub fn give_up(&self) {
         self.tracks.iter().for_each(Track::give_up);
     }
 
-    /// True when the last track is on disk.
+    /// Returns true when the last track is on disk.
     pub fn track_done(&mut self, index: usize) -> bool {
         if let Some(done) = self.done.get_mut(index) {
             *done = true;
@@ -175,7 +178,7 @@ impl Session {
         let _ = self.pipeline.recalculate_latency();
     }
 
-    /// Says how every track fares.
+    /// Reports the state of every track.
     pub fn beat(&self) {
         let beat = |(track, done): (&Track, &bool)| {
             let beat = track.beat(*done);
@@ -186,13 +189,13 @@ impl Session {
     }
 }
 
-fn play(context: &Context, tracks: &mut Vec<Track>) -> Result<(), Failure> {
+fn play(context: &TrackContext, tracks: &mut Vec<Track>) -> Result<(), Failure> {
     for (index, job) in context.job.tracks.iter().enumerate() {
         tracks.push(Track::start(index, job, context)?);
     }
     match change_state(context.pipeline, gst::State::Paused)? {
         gst::StateChangeSuccess::NoPreroll => {}
-        // Without a live source everything would run as fast as it can.
+        // Without a live source the pipeline would run as fast as it can.
         _ => return Err(Error::NotLive.into()),
     }
     change_state(context.pipeline, gst::State::Playing)?;
@@ -200,6 +203,6 @@ fn play(context: &Context, tracks: &mut Vec<Track>) -> Result<(), Failure> {
 }
 
 fn change_state(pipeline: &gst::Pipeline, to: gst::State) -> Result<gst::StateChangeSuccess, Error> {
-    // The element that refuses says why on the bus.
+    // The element that refuses posts the reason on the bus.
     pipeline.set_state(to).map_err(|_| Error::NoStart("an element refuses to start".into()))
 }

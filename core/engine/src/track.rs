@@ -1,37 +1,41 @@
-//! One track: a source, and the encoders that serve it one after the other.
+//! One track: a source, and the encoders that serve it one at a time.
 //!
-//! When an encoder fails, hangs or cannot be brought up, the next one of the job's ranking takes over, in a part of
-//! its own, and is given every frame that the last one has not given back: nothing is lost as long as frames may
-//! wait for it (`window.rs`). A part that has not been opened yet is taken over instead, with its number.
+//! When an encoder fails, hangs or cannot be started, the next one of the job's ranking takes over, in a new
+//! part, and gets every frame that the failed one has not returned: nothing is lost as long as frames may
+//! wait for it (`window.rs`). If the failed encoder's part has not been opened yet, the next one takes over
+//! that part and its number instead.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use deskreel_contract::{Candidate, CaptureMode, Element, Producer, SourceRecipe, SourceRequest};
+use deskreel_contract::{Candidate, CaptureMode, Element, Producer, SourceRequest};
 use deskreel_model::manifest::{Cause, EncoderUse, FileRef, PluginUse, Refusal};
-use deskreel_model::worker::{Job, OpenedPart, Ranked, Report, TrackBeat, TrackJob};
+use deskreel_model::worker::{Job, OpenedPart, RankedCandidate, Report, TrackBeat, TrackJob};
 use deskreel_model::{Failure, Fault, MediaTime, PartNumber};
 use deskreel_pipeline::plan;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use crate::bridge::{Bridge, Successor, Timing};
-use crate::capture::{self, Capture, Gate, Rules};
-use crate::counters::Counters;
-use crate::encoder::{self, Bringup};
+use crate::capture::frames::{self, Painter};
+use crate::capture::{self, FrameFilter, FrameGate, GateRules};
+use crate::encode::bridge::{Bridge, Successor, Timing};
+use crate::encode::counters::Counters;
+use crate::encode::encoder::{self, EncoderSpec};
 use crate::error::Error;
-use crate::frames::{self, Painter};
+use crate::input::WorkerInput;
 use crate::plugins::{Plugins, SourcePlugin};
 use crate::wire::Reporter;
-use crate::worker::Input;
-use crate::{build, encode, writer};
+use crate::write;
+use crate::write::link::WriterSetup;
+use crate::{build, encode};
 
-/// For the first encoder's first frame: opening a device takes time, and no footage waits yet.
+/// For the first frame of the first encoder: opening a device takes time, and no footage waits yet.
 const FIRST_FRAME: Duration = Duration::from_secs(5);
 
-/// Who looks so late has stood still itself, and the encoder with it: the machine swaps, or the process was stopped.
+/// If `look` comes this late, the process itself stood still, and the encoder with it: the machine swaps, or
+/// the process was stopped.
 const STANDSTILL: Duration = Duration::from_millis(200);
 
 pub struct Track {
@@ -40,78 +44,81 @@ pub struct Track {
     fps: u32,
     source: PluginUse,
     bridge: Arc<Bridge>,
-    capture: Arc<Capture>,
-    inputs: Sender<Input>,
+    filter: Arc<FrameFilter>,
+    inputs: Sender<WorkerInput>,
     reporter: Reporter,
     base_time: Option<gst::ClockTime>,
-    offset: u64,
-    /// Of the raw pictures, once known.
+    offset_ns: u64,
+    /// Caps of the raw pictures, once known.
     caps: Option<gst::Caps>,
-    /// Why the part began, and its number.
+    /// The part's number, and why it began.
     part: (PartNumber, Cause),
-    /// Which of the ranking is at work, what it is, and its generation.
+    /// The current encoder: its place in the ranking.
     rank: usize,
+    /// The candidate at that place, as its plugin offers it now.
     chosen: Option<(EncoderUse, Candidate)>,
+    /// Set while an encoder is at work or starting.
     generation: Option<u32>,
-    /// Those that failed here.
+    /// Encoders that failed in this job.
     failed: Vec<Refusal>,
-    /// Whether it stands by: then nothing takes over from an encoder, since what was coded before is of no use to a
-    /// recording that begins later. Another worker does.
-    standby: bool,
-    /// Access units are copied, as a standby needs it.
+    /// The track stands by. Then no encoder takes over from a failed one, since a recording that begins later
+    /// cannot use what was encoded before; another worker takes over.
+    stands_by: bool,
+    /// Access units are copied, as a standby requires.
     copies: bool,
     painter: Option<Painter>,
-    /// Kept alive: it may watch the screen for us.
+    /// Kept alive, since the source plugin may watch the screen for us.
     _source: Option<SourcePlugin>,
 }
 
 /// What the tracks of a session share.
-pub struct Context<'a> {
+pub struct TrackContext<'a> {
     pub job: &'a Job,
     pub plugins: &'a Plugins,
     pub pipeline: &'a gst::Pipeline,
     /// Media time minus running time, in nanoseconds.
-    pub offset: u64,
-    pub inputs: &'a Sender<Input>,
+    pub offset_ns: u64,
+    pub inputs: &'a Sender<WorkerInput>,
     pub reporter: &'a Reporter,
 }
 
-/// An encoder that was given up: which, why, and in words.
-struct Loss {
-    ranked: Ranked,
+/// An encoder that was given up, the cause, and the reason for people.
+struct EncoderLoss {
+    ranked: RankedCandidate,
     cause: Cause,
     failure: Failure,
 }
 
 impl Track {
-    /// Builds the source into the pipeline. The encoder comes up as soon as the layout of its pictures is known.
-    pub fn start(index: usize, job: &TrackJob, context: &Context) -> Result<Track, Failure> {
-        let Context { plugins, pipeline, offset, inputs, reporter, .. } = *context;
+    /// Builds the source into the pipeline. The encoder starts as soon as the layout of the pictures is
+    /// known.
+    pub fn start(index: usize, job: &TrackJob, context: &TrackContext) -> Result<Track, Failure> {
+        let TrackContext { plugins, pipeline, offset_ns, inputs, reporter, .. } = *context;
         let tell = inputs.clone();
-        let changed = move |detail| drop(tell.send(Input::SourceChanged(detail)));
+        let changed = move |detail| drop(tell.send(WorkerInput::SourceChanged(detail)));
         let mut source = plugins.source(&job.source, changed)?;
         let recipe = source.recipe(&SourceRequest { max_fps: job.max_fps })?;
-        let fps = fps(&recipe, job.max_fps);
+        let fps = plan::fps(&recipe, job.max_fps);
 
         let chain = build::capture_chain(pipeline, &job.track, &plan::capture(&recipe))?;
         let bridge = Arc::new(bridge(index, job, context, fps)?);
         let changes_only = job.changes_only.unwrap_or(recipe.changes_only);
-        let rules = Rules {
+        let rules = GateRules {
             changes_only,
-            period: period(fps),
-            keepalive: job.keepalive_ns,
-            settle: context.job.fragment_ns,
+            period_ns: period_ns(fps),
+            keepalive_ns: job.keepalive_ns,
+            settle_ns: context.job.fragment_ns,
         };
         let tell = inputs.clone();
-        let gate = Gate::new(rules, context.job.capture);
-        let capture = Capture::new(gate, bridge.clone(), move |event| {
+        let gate = FrameGate::new(rules, context.job.capture);
+        let filter = FrameFilter::new(gate, bridge.clone(), move |event| {
             drop(tell.send(match event {
-                capture::Event::Picture(caps) => Input::Picture(index, caps),
-                capture::Event::Changed(detail) => Input::SourceChanged(detail),
+                capture::Event::Picture(caps) => WorkerInput::Picture(index, caps),
+                capture::Event::Changed(detail) => WorkerInput::SourceChanged(detail),
             }));
         });
         if let Some(pad) = chain.capture.static_pad("src") {
-            capture.watch(&pad);
+            filter.watch(&pad);
         }
         close_off(pipeline, &job.track, &chain.capture)?;
 
@@ -121,18 +128,18 @@ impl Track {
             fps,
             source: source.used(),
             bridge,
-            capture,
+            filter,
             inputs: inputs.clone(),
             reporter: reporter.clone(),
             base_time: pipeline.base_time(),
-            offset,
+            offset_ns,
             caps: None,
             part: (context.job.part, Cause::Start),
             rank: 0,
             chosen: None,
             generation: None,
             failed: Vec::new(),
-            standby: context.job.preroll_ns.is_some(),
+            stands_by: context.job.preroll_ns.is_some(),
             copies: context.job.preroll_ns.is_some(),
             painter: None,
             _source: None,
@@ -144,7 +151,7 @@ impl Track {
                     track.picture(caps)?;
                 }
                 let tell = inputs.clone();
-                let fail = move |failure| drop(tell.send(Input::Failed(failure)));
+                let fail = move |failure| drop(tell.send(WorkerInput::Failed(failure)));
                 track.painter = Some(frames::paint(source, format, appsrc, pipeline, fail)?);
             }
             _ => track._source = Some(source),
@@ -152,7 +159,7 @@ impl Track {
         Ok(track)
     }
 
-    /// The layout of the pictures is known: the encoder comes up.
+    /// The layout of the pictures is known: starts the encoder.
     pub fn picture(&mut self, caps: gst::Caps) -> Result<(), Failure> {
         if self.caps.is_none() {
             self.caps = Some(caps);
@@ -161,7 +168,7 @@ impl Track {
         Ok(())
     }
 
-    /// What the encoder of a generation told. An error means that none is left.
+    /// Handles an event of the encoder of this generation. An error means that no encoder is left.
     pub fn encoder(
         &mut self,
         generation: u32,
@@ -176,9 +183,9 @@ impl Track {
             encoder::Event::Failed(failure) => {
                 self.fail_over(Cause::EncoderFailed, failure, plugins, last_part)
             }
-            encoder::Event::Reconfigured if self.standby => {
+            encoder::Event::Reconfigured if self.stands_by => {
                 self.give_up();
-                Err(Failure::new(Fault::Device, "the encoder codes in another way from here on"))
+                Err(Failure::new(Fault::Device, "the encoder changed its codec configuration"))
             }
             encoder::Event::Reconfigured => {
                 self.dismiss();
@@ -201,25 +208,26 @@ impl Track {
         self.fail_over(Cause::EncoderHung, Failure::new(Fault::Device, text), plugins, last_part)
     }
 
-    /// When to look next. What is captured from now on does not hang before the deadline of a frame is over.
+    /// When to call `look` next. A frame that is captured from now on cannot hang before its deadline is
+    /// over.
     pub fn look_at(&self, now: Instant) -> Instant {
         self.bridge.hangs_at().unwrap_or_else(|| now + self.deadline())
     }
 
-    /// Withholds the screen or shows it again; gives the media time from which that holds.
-    pub fn set_mode(&self, shown: CaptureMode) -> MediaTime {
-        MediaTime(self.capture.switch(shown, self.base_time.unwrap_or_default()) + self.offset)
+    /// Sets the capture mode. Returns the media time from which it holds.
+    pub fn set_mode(&self, mode: CaptureMode) -> MediaTime {
+        MediaTime(self.filter.switch(mode, self.base_time.unwrap_or_default()) + self.offset_ns)
     }
 
-    /// To a standby; see [`writer::Input::Choose`].
-    pub fn choose_from(&self, from: u64) -> Receiver<Option<u64>> {
-        self.bridge.choose(from)
+    /// For a standby; see [`WriterInput::Choose`](crate::write::link::WriterInput::Choose).
+    pub fn choose_from(&self, from_ns: u64) -> Receiver<Option<u64>> {
+        self.bridge.choose(from_ns)
     }
 
-    /// To a standby: it is a recording from here on.
-    pub fn keep(&mut self, directory: &Path, zero: u64) {
-        self.standby = false;
-        self.bridge.keep(directory.to_owned(), zero);
+    /// For a standby: it is a recording from here on.
+    pub fn keep(&mut self, directory: &Path, zero_ns: u64) {
+        self.stands_by = false;
+        self.bridge.keep(directory.to_owned(), zero_ns);
     }
 
     pub fn drain(&mut self) {
@@ -251,7 +259,7 @@ impl Track {
         Err(Error::NoEncoder(reasons.join("; ")).into())
     }
 
-    /// The present encoder is replaced by the next one of the ranking.
+    /// Replaces the current encoder by the next one of the ranking.
     fn fail_over(
         &mut self,
         cause: Cause,
@@ -262,10 +270,10 @@ impl Track {
         let opened = self.dismiss();
         let mut losses = Vec::new();
         if let Some(ranked) = self.job.ranking.get(self.rank).cloned() {
-            losses.push(Loss { ranked, cause, failure: failure.clone() });
+            losses.push(EncoderLoss { ranked, cause, failure: failure.clone() });
         }
         self.rank += 1;
-        match self.standby {
+        match self.stands_by {
             true => self.chosen = None,
             false => self.choose(plugins, &mut losses),
         }
@@ -280,15 +288,15 @@ impl Track {
         self.bring_up(self.deadline())
     }
 
-    /// The first of the ranking, from the present rank on, that its plugin still offers.
-    fn choose(&mut self, plugins: &Plugins, losses: &mut Vec<Loss>) {
+    /// Chooses the first of the ranking, from the current rank on, that its plugin still offers.
+    fn choose(&mut self, plugins: &Plugins, losses: &mut Vec<EncoderLoss>) {
         self.chosen = None;
         while let Some(ranked) = self.job.ranking.get(self.rank) {
             match encode::candidate(&self.job, ranked, self.fps, plugins) {
                 Ok(chosen) => return self.chosen = Some(chosen),
                 Err(error) => {
                     let (ranked, failure) = (ranked.clone(), error.into());
-                    losses.push(Loss { ranked, cause: Cause::EncoderFailed, failure });
+                    losses.push(EncoderLoss { ranked, cause: Cause::EncoderFailed, failure });
                 }
             }
             self.rank += 1;
@@ -300,9 +308,9 @@ impl Track {
         self.part = (*last_part, cause);
     }
 
-    fn report(&mut self, losses: Vec<Loss>) {
+    fn report(&mut self, losses: Vec<EncoderLoss>) {
         let next = self.chosen.is_some().then_some(self.part.0);
-        for Loss { ranked, cause, failure } in losses {
+        for EncoderLoss { ranked, cause, failure } in losses {
             let (plugin, candidate) = (ranked.plugin.plugin, ranked.candidate);
             tracing::info!(plugin, candidate, %failure, "encoder given up");
             let detail = failure.message;
@@ -316,7 +324,7 @@ impl Track {
         }
     }
 
-    /// Sends the present encoder away; true if it has opened its part.
+    /// Dismisses the current encoder. Returns true if it has opened its part.
     fn dismiss(&mut self) -> bool {
         self.generation = None;
         let (encoder, opened) = self.bridge.dismiss();
@@ -324,7 +332,7 @@ impl Track {
         opened
     }
 
-    /// Brings the chosen encoder up.
+    /// Starts the chosen encoder.
     fn bring_up(&mut self, first_frame: Duration) -> Result<(), Failure> {
         let (Some((used, candidate)), Some(caps)) = (&self.chosen, &self.caps) else { return Ok(()) };
         let mut used = used.clone();
@@ -341,23 +349,23 @@ impl Track {
             opened: self.unopened(used),
         });
         self.generation = Some(generation);
-        let wanted = Bringup {
+        let spec = EncoderSpec {
             name: format!("{}-{generation}", self.job.track),
             codec: self.job.encode.codec,
             candidate: candidate.clone(),
             caps: caps.clone(),
             base_time: self.base_time,
-            offset: self.offset,
+            offset_ns: self.offset_ns,
             copies: self.copies,
             generation,
             bridge: self.bridge.clone(),
         };
         let (index, inputs) = (self.index, self.inputs.clone());
-        encoder::bring_up(wanted, move |event| drop(inputs.send(Input::Encoder(index, generation, event))))?;
+        encoder::start(spec, move |event| drop(inputs.send(WorkerInput::Encoder(index, generation, event))))?;
         Ok(())
     }
 
-    /// What the encoder tells of itself is filled in when it has.
+    /// The part as known before the encoder's first access unit; the writer fills in the rest.
     fn unopened(&self, encoder: EncoderUse) -> OpenedPart {
         let (number, cause) = self.part;
         OpenedPart {
@@ -375,28 +383,28 @@ impl Track {
     }
 }
 
-fn bridge(index: usize, job: &TrackJob, context: &Context, fps: u32) -> Result<Bridge, Error> {
-    let setup = writer::Setup {
+fn bridge(index: usize, job: &TrackJob, context: &TrackContext, fps: u32) -> Result<Bridge, Error> {
+    let setup = WriterSetup {
         track: job.track.clone(),
         directory: context.job.directory.clone(),
         fragment_ns: context.job.fragment_ns,
-        period_ns: period(fps),
+        period_ns: period_ns(fps),
         reporter: context.reporter.clone(),
-        standby: context.job.preroll_ns,
+        preroll_ns: context.job.preroll_ns,
     };
     let (part, counters, inputs) = (context.job.part, Arc::new(Counters::default()), context.inputs.clone());
-    let done = move || drop(inputs.send(Input::TrackDone(index)));
-    let writer = writer::start(setup, part, counters.clone(), done)?;
+    let done = move || drop(inputs.send(WorkerInput::TrackDone(index)));
+    let writer = write::start(setup, part, counters.clone(), done)?;
     let timing = Timing {
-        offset: context.offset,
-        period: period(fps),
-        keyframe_interval: job.encode.keyframe_interval_ms * 1_000_000,
+        offset_ns: context.offset_ns,
+        period_ns: period_ns(fps),
+        keyframe_interval_ns: job.encode.keyframe_interval_ms * 1_000_000,
         frame_deadline: Duration::from_millis(job.frame_deadline_ms),
     };
     Ok(Bridge::new(timing, part, counters, writer))
 }
 
-/// A pad must lead somewhere, though no frame gets there.
+/// Links the last pad to a `fakesink`: a pad must lead somewhere, even though no frame gets there.
 fn close_off(pipeline: &gst::Pipeline, track: &str, capture: &gst::Element) -> Result<(), Error> {
     let end = Element::new("fakesink").set("sync", false).set("async", false);
     let end = build::linked(pipeline, &format!("{track}-end"), &[end])?;
@@ -404,16 +412,7 @@ fn close_off(pipeline: &gst::Pipeline, track: &str, capture: &gst::Element) -> R
     end.iter().try_for_each(|end| capture.link(end)).map_err(no_link)
 }
 
-/// Frames per second that a source gives at most.
-fn fps(recipe: &SourceRecipe, max_fps: u32) -> u32 {
-    match recipe.producer {
-        Producer::Frames(format) => format.fps.min(max_fps),
-        Producer::Elements(_) => max_fps,
-    }
-    .max(1)
-}
-
-/// Nanoseconds from one frame to the next.
-fn period(fps: u32) -> u64 {
+/// Time from one frame to the next.
+fn period_ns(fps: u32) -> u64 {
     1_000_000_000 / u64::from(fps)
 }

@@ -1,4 +1,4 @@
-//! The worker's end of the line to its supervisor.
+//! The worker's end of the socket to its supervisor.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deskreel_model::worker::{self, Command, Report};
 
-/// Sends reports, from any thread. A supervisor that is gone is noticed by the reading side, so that nobody has
-/// to care for a report that does not get through.
+/// Sends reports, from any thread. A failed send is ignored: the reading side notices when the supervisor is
+/// gone.
 #[derive(Clone)]
 pub struct Reporter(Arc<Mutex<UnixStream>>);
 
@@ -19,12 +19,12 @@ impl Reporter {
     pub fn send(&self, report: &Report) {
         let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = worker::encode(report).and_then(|message| socket.write_all(&message)) {
-            tracing::debug!(%error, "report not sent");
+            tracing::debug!(%error, "could not send a report");
         }
     }
 }
 
-/// The next command; `None` where the supervisor is gone.
+/// Reads the next command. Returns `None` if the supervisor is gone.
 pub fn receive(socket: &mut UnixStream) -> io::Result<Option<Command>> {
     let mut length = [0; 4];
     match socket.read_exact(&mut length) {

@@ -11,36 +11,24 @@ use deskreel_model::Failure;
 use deskreel_model::worker::{Command, Job, Report};
 use gstreamer as gst;
 
+use crate::bus;
 use crate::error::Error;
+use crate::input::WorkerInput;
 use crate::plugins::Plugins;
+use crate::probe::{self, decode, survey};
 use crate::session::{self, Session};
 use crate::wire::{self, Reporter};
-use crate::{bus, decode, encoder, probe, survey};
 
-/// Between two beats. The supervisor takes four missing ones for a hang.
+/// Between two beats. The supervisor treats four missing beats as a hang.
 const BEAT: Duration = Duration::from_millis(500);
-/// For the last fragments to be written, after the encoders were given up.
+/// For the writers to write the last fragments after the encoders were given up.
 const WRITE_LIMIT: Duration = Duration::from_millis(300);
 
-/// A worker that lost its supervisor has the drain limit and the one above to bring things to disk.
+/// For a worker that lost its supervisor to bring everything to disk: longer than the usual drain limit and
+/// `WRITE_LIMIT` together.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(2);
 
-/// Everything that can happen to a worker.
-pub enum Input {
-    Command(Command),
-    /// Nobody wants what we record any more; what is there is still brought to disk.
-    SupervisorGone,
-    Bus(bus::Event),
-    Failed(Failure),
-    /// The layout of a track's pictures.
-    Picture(usize, gst::Caps),
-    /// What the encoder of a track's generation tells.
-    Encoder(usize, u32, encoder::Event),
-    SourceChanged(String),
-    TrackDone(usize),
-}
-
-/// Serves the supervisor at the other end of standard input, which is a socket.
+/// Serves the supervisor. Standard input is the socket to it.
 pub fn main() -> ExitCode {
     log_to_stderr();
     match serve() {
@@ -81,21 +69,21 @@ fn serve() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends the process without taking anything down: that is where drivers hang, and exit handlers meet threads that
-/// still run. What had to be written has been.
+/// Kills the process without any teardown: teardown is where drivers hang and where exit handlers meet
+/// running threads. Everything that has to be on disk is there already.
 fn die() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }
 
-fn listen(mut socket: UnixStream, tell: Sender<Input>) -> Result<(), Failure> {
+fn listen(mut socket: UnixStream, tell: Sender<WorkerInput>) -> Result<(), Failure> {
     let run = move || {
         while let Ok(Some(command)) = wire::receive(&mut socket) {
-            if tell.send(Input::Command(command)).is_err() {
+            if tell.send(WorkerInput::Command(command)).is_err() {
                 return;
             }
         }
-        let _ = tell.send(Input::SupervisorGone);
-        // Where the other threads hang there is nobody left to kill us.
+        let _ = tell.send(WorkerInput::SupervisorGone);
+        // If the other threads hang, nobody is left to kill this process.
         std::thread::sleep(ORPHAN_LIMIT);
         die();
     };
@@ -103,10 +91,10 @@ fn listen(mut socket: UnixStream, tell: Sender<Input>) -> Result<(), Failure> {
     Ok(())
 }
 
-// Idle:     no job yet; serves questions.
-// Running:  a job records.
-// Draining: the encoders hand over what they have, until the instant given.
-// Writing:  they were given up; the writers finish, until the instant given.
+// Idle:     no job yet; answers queries.
+// Running:  a job records. The duration is its drain limit.
+// Draining: the encoders hand over what they have, until the given instant.
+// Writing:  the encoders were given up; the writers finish, until the given instant.
 enum Phase {
     Idle,
     Running(Session, Duration),
@@ -117,12 +105,12 @@ enum Phase {
 struct Worker {
     reporter: Reporter,
     plugins: Plugins,
-    tell: Sender<Input>,
+    tell: Sender<WorkerInput>,
     phase: Phase,
 }
 
 impl Worker {
-    fn run(&mut self, inputs: &Receiver<Input>) {
+    fn run(&mut self, inputs: &Receiver<WorkerInput>) {
         let mut next_beat = Instant::now() + BEAT;
         loop {
             let now = Instant::now();
@@ -141,7 +129,7 @@ impl Worker {
         }
     }
 
-    /// When something is due, though nothing happens.
+    /// When the loop must wake up if no input arrives.
     fn wake(&self, next_beat: Instant, now: Instant) -> Instant {
         let look = self.session().and_then(|session| session.look_at(now)).unwrap_or(next_beat);
         match &self.phase {
@@ -150,38 +138,38 @@ impl Worker {
         }
     }
 
-    /// True when the worker is done.
-    fn input(&mut self, input: Input) -> bool {
+    /// Returns true when the worker is done.
+    fn input(&mut self, input: WorkerInput) -> bool {
         match input {
-            Input::Command(command) => return self.command(command),
-            Input::SupervisorGone => return self.drain(),
-            Input::Bus(bus::Event::Latency) => {
+            WorkerInput::Command(command) => return self.command(command),
+            WorkerInput::SupervisorGone => return self.drain(),
+            WorkerInput::Bus(bus::Event::Latency) => {
                 self.session().inspect(|session| session.recalculate_latency());
             }
-            Input::Bus(bus::Event::Failed(failure)) | Input::Failed(failure) => {
+            WorkerInput::Bus(bus::Event::Failed(failure)) | WorkerInput::Failed(failure) => {
                 return self.fail(failure);
             }
-            Input::Picture(track, caps) => {
+            WorkerInput::Picture(track, caps) => {
                 return self.in_session(|session, _| session.picture(track, caps));
             }
-            Input::Encoder(track, generation, event) => {
+            WorkerInput::Encoder(track, generation, event) => {
                 return self
                     .in_session(|session, plugins| session.encoder(track, generation, event, plugins));
             }
-            Input::SourceChanged(detail) => {
-                // Said once: a second change is the next part's affair.
+            WorkerInput::SourceChanged(detail) => {
+                // Reported once: a second change concerns the next part.
                 if matches!(self.phase, Phase::Running(..)) {
                     self.reporter.send(&Report::SourceChanged { detail });
                     return self.drain();
                 }
             }
-            Input::TrackDone(index) if matches!(self.phase, Phase::Running(..)) => {
-                // Its source has nothing more to give: nobody asked for an end.
+            WorkerInput::TrackDone(index) if matches!(self.phase, Phase::Running(..)) => {
+                // The source has nothing more to give: nobody asked for an end.
                 self.reporter.send(&Report::SourceEnded);
                 self.drain();
-                return self.input(Input::TrackDone(index));
+                return self.input(WorkerInput::TrackDone(index));
             }
-            Input::TrackDone(index) => {
+            WorkerInput::TrackDone(index) => {
                 return match &mut self.phase {
                     Phase::Idle => false,
                     Phase::Running(session, _) | Phase::Draining(session, _) | Phase::Writing(session, _) => {
@@ -249,15 +237,15 @@ impl Worker {
                 false
             }
             Err(failure) => {
-                // What the pipeline said on its bus came before this, and says more.
-                let _ = self.tell.send(Input::Failed(failure));
+                // Queued, since a failure that the pipeline posted on its bus came earlier and says more.
+                let _ = self.tell.send(WorkerInput::Failed(failure));
                 false
             }
         }
     }
 
-    /// Has the session do something without which it cannot go on. True where it could not, and there is nothing
-    /// to drain.
+    /// Runs `act` on a session that is not writing yet. A failure of it ends the job; returns true if nothing
+    /// is left to drain.
     fn in_session(&mut self, act: impl FnOnce(&mut Session, &Plugins) -> Result<(), Failure>) -> bool {
         let done = match &mut self.phase {
             Phase::Running(session, _) | Phase::Draining(session, _) => act(session, &self.plugins),
@@ -266,13 +254,13 @@ impl Worker {
         done.is_err_and(|failure| self.fail(failure))
     }
 
-    /// True where there is nothing to drain.
+    /// Returns true if there is nothing to drain.
     fn fail(&mut self, failure: Failure) -> bool {
         self.reporter.send(&Report::Failed { failure });
         self.drain()
     }
 
-    /// True where there is nothing to drain.
+    /// Returns true if there is nothing to drain.
     fn drain(&mut self) -> bool {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Idle => return true,
@@ -285,7 +273,7 @@ impl Worker {
         false
     }
 
-    /// True where the last limit has run out.
+    /// Returns true if the last limit has run out.
     fn expired(&mut self) -> bool {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Draining(session, limit) if limit <= Instant::now() => {
@@ -306,7 +294,7 @@ impl Worker {
         }
     }
 
-    /// Says the last word.
+    /// Sends the last beat, then `Ended`.
     fn end(&self) {
         self.session().inspect(|session| session.beat());
         self.reporter.send(&Report::Ended);

@@ -1,6 +1,8 @@
-//! What MP4 wants to know of AV1, out of the stream's own sequence header: parsers of older versions do not tell.
+//! MP4's configuration record for AV1, from the stream's own sequence header: older versions of the parser do
+//! not provide it.
 
-/// An AV1CodecConfigurationRecord for a sequence header OBU, its own header included. None where it is torn.
+/// The AV1CodecConfigurationRecord for a sequence header OBU, which includes the OBU's header. `None` if it
+/// is torn.
 ///
 /// AV1 Bitstream & Decoding Process Specification, 5.5; AV1 Codec ISO Media File Format Binding, 2.3.3.
 pub fn av1c(sequence_header: &[u8]) -> Option<Vec<u8>> {
@@ -19,11 +21,11 @@ pub fn av1c(sequence_header: &[u8]) -> Option<Vec<u8>> {
     Some(record)
 }
 
-struct Sequence {
+struct SequenceHeader {
     profile: u8,
     level: u8,
     tier: u8,
-    /// As the record has it: depth, monochrome, subsampling and sample position.
+    /// In the record's layout: depth, monochrome, subsampling and sample position.
     color: u8,
 }
 
@@ -33,17 +35,17 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    fn sequence(&mut self) -> Option<Sequence> {
+    fn sequence(&mut self) -> Option<SequenceHeader> {
         let profile = self.byte(3)?;
         self.skip(1)?;
         let reduced = self.flag()?;
         let (level, tier) = if reduced { (self.byte(5)?, 0) } else { self.operating_points()? };
         self.frame_size(reduced)?;
         self.tools(reduced)?;
-        Some(Sequence { profile, level, tier, color: self.color(profile)? })
+        Some(SequenceHeader { profile, level, tier, color: self.color(profile)? })
     }
 
-    /// Level and tier of the first one, which is all of the stream.
+    /// Level and tier of the first operating point, which is the whole stream.
     fn operating_points(&mut self) -> Option<(u8, u8)> {
         let mut delay_bits = None;
         if self.flag()? {
@@ -78,7 +80,7 @@ impl Bits<'_> {
     fn frame_size(&mut self, reduced: bool) -> Option<()> {
         let (width_bits, height_bits) = (self.byte(4)?, self.byte(4)?);
         self.skip(usize::from(width_bits) + usize::from(height_bits) + 2)?;
-        // Numbers of frames.
+        // Frame numbers.
         if !reduced && self.flag()? {
             self.skip(4 + 3)?;
         }
@@ -107,7 +109,7 @@ impl Bits<'_> {
         let described = if self.flag()? { [self.byte(8)?, self.byte(8)?, self.byte(8)?] } else { [2; 3] };
         let (across, down, position) = match (gray, described, profile) {
             (1, ..) => (1, 1, 0),
-            // BT.709 primaries, the transfer of sRGB and no matrix: RGB.
+            // BT.709 primaries, sRGB's transfer function and no matrix: RGB.
             (_, [1, 13, 0], _) => (0, 0, 0),
             (_, _, profile) => {
                 self.skip(1)?;
@@ -131,7 +133,7 @@ impl Bits<'_> {
         Some(self.byte(1)? == 1)
     }
 
-    /// Up to eight bits.
+    /// Reads up to eight bits.
     fn byte(&mut self, count: usize) -> Option<u8> {
         let mut value = 0;
         for _ in 0..count {
@@ -147,7 +149,7 @@ impl Bits<'_> {
         (self.at <= self.bytes.len() * 8).then_some(())
     }
 
-    /// As many zeros as bits follow behind the first one.
+    /// Skips a number whose leading zeros count the bits after its first one.
     fn variable_length(&mut self) -> Option<()> {
         let mut zeros = 0;
         while !self.flag()? {
@@ -161,7 +163,7 @@ impl Bits<'_> {
 mod tests {
     use super::*;
 
-    /// By libaom 3.6, 64x64 at 30 frames per second: 4:4:4 (profile 1).
+    /// A sequence header by libaom 3.6: 64x64 at 30 frames per second, 4:4:4 (profile 1).
     const FULL: [u8; 13] = [0x0a, 0x0b, 0x20, 0, 0, 0x02, 0xaf, 0xff, 0xf0, 0x36, 0xbe, 0x40, 0x80];
 
     #[test]
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_header_gives_no_record() {
+    fn a_torn_header_yields_no_record() {
         for length in 0..FULL.len() - 1 {
             assert_eq!(av1c(&FULL[..length]), None, "{length} bytes");
         }

@@ -1,10 +1,10 @@
-//! What the frames of a part are coded with, and how MP4 says it.
+//! The codec configuration of a part, and MP4's sample entries for it.
 
 use mp4_atom::{Atom, Av01, Av1c, Avc1, Avcc, Codec as SampleEntry, Hvc1, Hvcc, Visual};
 
 use crate::Error;
 
-/// What the fragments of one part are coded with.
+/// The codec configuration of a part's fragments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoConfig {
     pub codec: Codec,
@@ -14,19 +14,20 @@ pub struct VideoConfig {
     pub height: u32,
 }
 
-/// With what a decoder has to know first: what GStreamer calls `codec_data`.
+/// The codec, with what a decoder has to know first, which GStreamer calls `codec_data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Codec {
     /// The AVCDecoderConfigurationRecord.
     H264 { avcc: Vec<u8> },
-    /// The HEVCDecoderConfigurationRecord; its parameter sets are all there are.
+    /// The HEVCDecoderConfigurationRecord. It has all parameter sets; frames have none.
     H265 { hvcc: Vec<u8> },
     /// The AV1CodecConfigurationRecord.
     Av1 { av1c: Vec<u8> },
 }
 
-/// RFC 6381, as in `avc1.42c028`, `hvc1.1.6.L93.90` or `av01.0.04M.08`. Empty for a record too short to say it.
+/// The codec's name by RFC 6381, such as `avc1.42c028`, `hvc1.1.6.L93.90` or `av01.0.04M.08`. Empty if the
+/// record is too short.
 pub fn codec_string(config: &VideoConfig) -> String {
     match &config.codec {
         Codec::H264 { avcc } => match avcc.as_slice() {
@@ -54,13 +55,13 @@ fn hevc_string(hvcc: &[u8]) -> Option<String> {
     let tier = if profile >> 5 & 1 == 1 { 'H' } else { 'L' };
     let compatibility = u32::from_be_bytes(*compatibility).reverse_bits();
     let mut text = format!("hvc1.{space}{}.{compatibility:x}.{tier}{}", profile & 31, rest.first()?);
-    // Bytes without a bit set are left out at the end.
+    // Trailing zero bytes are left out.
     let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     constraints.iter().take(used).for_each(|byte| text.push_str(&format!(".{byte:x}")));
     Some(text)
 }
 
-pub(crate) fn entry(config: &VideoConfig) -> Result<SampleEntry, Error> {
+pub(crate) fn sample_entry(config: &VideoConfig) -> Result<SampleEntry, Error> {
     let size = |value: u32| u16::try_from(value);
     let (Ok(width), Ok(height)) = (size(config.width), size(config.height)) else {
         return Err(Error::PictureSize { width: config.width, height: config.height });
@@ -82,7 +83,7 @@ pub(crate) fn entry(config: &VideoConfig) -> Result<SampleEntry, Error> {
     })
 }
 
-pub(crate) fn read_entry(entry: &SampleEntry) -> Result<VideoConfig, Error> {
+pub(crate) fn read_sample_entry(entry: &SampleEntry) -> Result<VideoConfig, Error> {
     let mut record = Vec::new();
     let (codec, visual) = match entry {
         SampleEntry::Avc1(entry) => {
@@ -97,7 +98,7 @@ pub(crate) fn read_entry(entry: &SampleEntry) -> Result<VideoConfig, Error> {
             entry.av1c.encode_body(&mut record).map_err(Error::Config)?;
             (Codec::Av1 { av1c: record }, &entry.visual)
         }
-        _ => return Err(Error::NotOurs("header's sample entry is none of avc1, hvc1 and av01")),
+        _ => return Err(Error::NotOurs("header's sample entry is not avc1, hvc1 or av01")),
     };
     Ok(VideoConfig { codec, width: visual.width.into(), height: visual.height.into() })
 }

@@ -9,14 +9,15 @@ pub(crate) const TRACK_ID: u32 = 1;
 /// Length of a box's size and name, in bytes.
 pub(crate) const BOX_HEADER: usize = 8;
 
-/// `sample_flags` of ISO/IEC 14496-12, 8.8.3.1: depends on no other sample.
+/// `sample_flags` (ISO/IEC 14496-12, 8.8.3.1) of a sample that depends on no other.
 pub(crate) const KEYFRAME: u32 = 0x0200_0000;
-/// Depends on others; not a sync sample.
+/// `sample_flags` of a sample that depends on others and is not a sync sample.
 pub(crate) const DELTA_FRAME: u32 = 0x0101_0000;
+/// The flag of a sample that is not a sync sample.
 pub(crate) const NON_SYNC: u32 = 0x0001_0000;
 
-/// One coded frame, its NAL units preceded by their lengths, as `avc1` has them. Times are on the recording's
-/// timeline, in nanoseconds.
+/// One encoded frame, its NAL units preceded by their lengths, as in `avc1`. Times are on the recording's
+/// timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample<'a> {
     pub pts_ns: u64,
@@ -49,7 +50,7 @@ impl Sample<'_> {
     }
 }
 
-/// A whole fragment. The payload is copied once; [`fragment_header`] spares even that.
+/// A whole fragment. Copies the payload once; [`fragment_header`] avoids even that.
 pub fn fragment(sequence: u32, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error> {
     let infos: Vec<_> = samples.iter().map(Sample::info).collect();
     let mut bytes = fragment_header(sequence, &infos)?;
@@ -58,11 +59,11 @@ pub fn fragment(sequence: u32, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error>
     Ok(bytes)
 }
 
-/// Everything of a fragment that precedes the payload: the `moof` and the first eight bytes of the `mdat`. The
+/// The part of a fragment that precedes the payload: the `moof` and the first eight bytes of the `mdat`. The
 /// samples' data, in this order, completes it.
 ///
-/// A sample lasts until the next one is decoded, whatever its own duration says; only the last one's duration is
-/// taken at its word. A hole in the footage therefore ends a fragment.
+/// A sample lasts until the next one is decoded, whatever its own duration says; only the last sample's
+/// duration counts. A hole in the footage therefore ends a fragment.
 pub fn fragment_header(sequence: u32, samples: &[SampleInfo]) -> Result<Vec<u8>, Error> {
     let first = samples.first().ok_or(Error::Empty)?;
     let payload: usize = samples.iter().map(|sample| sample.size).sum();
@@ -77,7 +78,8 @@ pub fn fragment_header(sequence: u32, samples: &[SampleInfo]) -> Result<Vec<u8>,
             ..Default::default()
         }],
     };
-    // The offset counts from the moof's first byte and its field has a fixed width: write once to learn the length.
+    // The offset counts from the moof's first byte and its field has a fixed width: write once to learn the
+    // length.
     let mut bytes = Vec::new();
     moof.encode(&mut bytes).map_err(Error::Write)?;
     let offset = i32::try_from(bytes.len() + BOX_HEADER).map_err(|_| Error::TooLarge)?;
@@ -102,7 +104,7 @@ fn entries(samples: &[SampleInfo]) -> Result<Vec<TrunEntry>, Error> {
         };
         let duration = end.checked_sub(begin).ok_or(Error::Order { index: index + 1 })?;
         let range = |_| Error::TimeRange { index };
-        // Differences of absolute ticks again, so that presentation times do not drift either.
+        // Again a difference of absolute ticks, so that presentation times do not drift either.
         let offset = i128::from(ticks(sample.pts_ns)) - i128::from(begin);
         Ok(TrunEntry {
             duration: Some(u32::try_from(duration).map_err(range)?),

@@ -5,7 +5,7 @@ use mp4_atom::{
     Url, Vmhd,
 };
 
-use crate::codec::entry;
+use crate::codec::sample_entry;
 use crate::fragment::TRACK_ID;
 use crate::{Error, TIMESCALE, VideoConfig};
 
@@ -26,8 +26,8 @@ fn ftyp() -> Ftyp {
     }
 }
 
-/// Of a video track, with these tables; the frames are in the same file.
-pub(crate) fn video(stbl: Stbl) -> Minf {
+/// The `minf` of a video track with these tables. The frames are in the same file.
+pub(crate) fn video_minf(stbl: Stbl) -> Minf {
     Minf {
         vmhd: Some(Vmhd::default()),
         dinf: Dinf { dref: Dref { entries: vec![Url::default().into()] } },
@@ -37,8 +37,8 @@ pub(crate) fn video(stbl: Stbl) -> Minf {
 }
 
 fn moov(config: &VideoConfig) -> Result<Moov, Error> {
-    let entry = entry(config)?;
-    // Both fit, or there would be no entry.
+    let entry = sample_entry(config)?;
+    // Both fit, since making the entry has checked that.
     let size = |value: u32| u16::try_from(value).unwrap_or(u16::MAX).into();
     let stbl = Stbl { stsd: Stsd { codecs: vec![entry] }, stco: Some(Stco::default()), ..Default::default() };
     let trak = Trak {
@@ -53,7 +53,7 @@ fn moov(config: &VideoConfig) -> Result<Moov, Error> {
         mdia: Mdia {
             mdhd: Mdhd { timescale: TIMESCALE, language: "und".to_owned(), ..Default::default() },
             hdlr: Hdlr { handler: b"vide".into(), name: "video".to_owned() },
-            minf: video(stbl),
+            minf: video_minf(stbl),
         },
         ..Default::default()
     };

@@ -1,27 +1,29 @@
 //! The bytes of a recording, and nothing else: no files, no clock, no GStreamer.
 //!
-//! A part of a track is one [`header`] (`ftyp` + `moov`) and fragments (one `moof` + one `mdat` each). Put one
-//! behind the other they are a fragmented MP4 file that any player takes; one by one they are what a CMAF or HLS
-//! player loads. The rules that make this so, and that [`read_fragment`] insists on:
+//! A part of a track is one [`header`] (`ftyp` + `moov`) and fragments (one `moof` + one `mdat` each).
+//! Concatenated they are a fragmented MP4 file that any player accepts; one by one they are what a CMAF or
+//! HLS player loads. The rules that make this so, and that [`read_fragment`] enforces:
 //!
-//! - one track a file, with track id 1 and [`TIMESCALE`] ticks per second;
-//! - a fragment's `tfdt` is time on the recording's timeline, so that parts and tracks fit without a table;
-//! - one `trun`, whose samples lie in the `mdat` in the same order and without holes;
+//! - one track per file, with track id 1 and [`TIMESCALE`] ticks per second;
+//! - a fragment's `tfdt` is a time on the recording's timeline, so that parts and tracks align without a
+//!   table;
+//! - one `trun`, whose samples are in the `mdat` in the same order and without holes;
 //! - nothing but these two boxes in a fragment.
 //!
-//! A [`movie`] is the head of one ordinary file with frames of many fragments: a clip, or all of several recordings.
+//! [`progressive_head`] writes the head of one ordinary file with frames of many fragments: a clip, or
+//! several whole recordings.
 //!
-//! The samples of the fragment that is still growing are kept in a [tail](mod@tail), so that a killed worker costs
-//! frames and not a second.
+//! The samples of the fragment that is still growing are kept in a [tail](mod@tail), so that a killed worker
+//! costs some frames and not a second.
 //!
-//! What others wrote is read by [`finished`] alone.
+//! Only [`finished`] reads files of other programs.
 
 mod av1;
 mod codec;
 pub mod finished;
 mod fragment;
 mod header;
-mod movie;
+mod progressive;
 mod read;
 pub mod tail;
 mod time;
@@ -30,20 +32,20 @@ pub use av1::av1c;
 pub use codec::{Codec, VideoConfig, codec_string};
 pub use fragment::{Sample, SampleInfo, fragment, fragment_header};
 pub use header::header;
-pub use movie::{Chunk, Edit, ParameterSets, movie};
+pub use progressive::{Chunk, Edit, ParameterSets, progressive_head};
 pub use read::{FragmentInfo, HeaderInfo, read_fragment, read_fragment_start, read_header};
 pub use tail::{Tail, read_tail, tail_head, tail_record};
 pub use time::{TIMESCALE, nanos, ticks};
 
-/// What cannot be written, or is not what this crate writes.
+/// Why something cannot be written, or is not what this crate writes.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("codec configuration cannot be read")]
+    #[error("cannot read the codec configuration")]
     Config(#[source] mp4_atom::Error),
     #[error("picture of {width}x{height} does not fit an MP4 sample entry")]
     PictureSize { width: u32, height: u32 },
-    #[error("box cannot be written")]
+    #[error("cannot write a box")]
     Write(#[source] mp4_atom::Error),
     #[error("fragment without samples")]
     Empty,
@@ -57,7 +59,7 @@ pub enum Error {
     UnexpectedBox { expected: &'static str, found: String, at: usize },
     #[error("box `{name}` at byte {at} ends beyond the data")]
     Torn { name: &'static str, at: usize },
-    #[error("box `{name}` cannot be read")]
+    #[error("cannot read the box `{name}`")]
     Read { name: &'static str, source: mp4_atom::Error },
     #[error("{0}")]
     NotOurs(&'static str),

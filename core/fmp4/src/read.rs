@@ -1,28 +1,28 @@
-//! Reading back what this crate wrote. Strict: bytes that it would not have written are refused with the reason,
-//! and nothing that a file can hold makes it panic.
+//! Reads back what this crate wrote. Strict: bytes that it would not have written are refused with a reason,
+//! and no file content can make it panic.
 
 use mp4_atom::{Atom, Moof, Moov, TrunEntry};
 
-use crate::codec::read_entry;
+use crate::codec::read_sample_entry;
 use crate::fragment::{BOX_HEADER, NON_SYNC, TRACK_ID};
 use crate::{Error, Sample, SampleInfo, VideoConfig, nanos};
 
-/// What a fragment says of itself.
+/// What a fragment contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FragmentInfo {
     pub sequence: u32,
     /// When the first sample is decoded, on the recording's timeline.
     pub start_ns: u64,
-    /// To the end of the last sample.
+    /// From `start_ns` to the end of the last sample.
     pub duration_ns: u64,
-    /// In the order of the file, which is the order of decoding.
+    /// In file order, which is decoding order.
     pub samples: Vec<SampleInfo>,
-    /// Where the first sample's data begins; the others follow without holes.
+    /// Position of the first sample's data; the others follow without holes.
     pub payload: usize,
 }
 
 impl FragmentInfo {
-    /// The samples with their data; `bytes` are those that this was read from.
+    /// The samples with their data. `bytes` is the fragment that this was read from.
     pub fn samples_in<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Sample<'a>> {
         let mut at = self.payload;
         self.samples.iter().map_while(move |info| {
@@ -34,7 +34,7 @@ impl FragmentInfo {
     }
 }
 
-/// What a header says.
+/// What a header contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderInfo {
     pub timescale: u32,
@@ -45,7 +45,7 @@ pub fn read_header(bytes: &[u8]) -> Result<HeaderInfo, Error> {
     let (_, at) = boxed(bytes, 0, "ftyp")?;
     let (moov, end) = boxed(bytes, at, "moov")?;
     if end != bytes.len() {
-        return Err(Error::NotOurs("there is something behind the header"));
+        return Err(Error::NotOurs("there is something after the header"));
     }
     let moov = Moov::decode_body(&mut &*moov).map_err(|source| Error::Read { name: "moov", source })?;
     let [trak] = moov.trak.as_slice() else {
@@ -54,14 +54,15 @@ pub fn read_header(bytes: &[u8]) -> Result<HeaderInfo, Error> {
     let [entry] = trak.mdia.minf.stbl.stsd.codecs.as_slice() else {
         return Err(Error::NotOurs("header does not have exactly one sample entry"));
     };
-    Ok(HeaderInfo { timescale: trak.mdia.mdhd.timescale, config: read_entry(entry)? })
+    Ok(HeaderInfo { timescale: trak.mdia.mdhd.timescale, config: read_sample_entry(entry)? })
 }
 
 pub fn read_fragment(bytes: &[u8]) -> Result<FragmentInfo, Error> {
     read_fragment_start(bytes, bytes.len() as u64)
 }
 
-/// The same, of its first bytes: those up to the samples' data are enough. `size` is that of the whole fragment.
+/// The same for the beginning of a fragment: the bytes up to the samples' data suffice. `size` is that of the
+/// whole fragment.
 pub fn read_fragment_start(bytes: &[u8], size: u64) -> Result<FragmentInfo, Error> {
     let (moof, mdat_at) = boxed(bytes, 0, "moof")?;
     let mdat = boxed_start(bytes, mdat_at, "mdat")?;
@@ -69,7 +70,7 @@ pub fn read_fragment_start(bytes: &[u8], size: u64) -> Result<FragmentInfo, Erro
     if mdat_at as u64 + mdat != size {
         return Err(match mdat_at as u64 + mdat > size {
             true => Error::Torn { name: "mdat", at: mdat_at },
-            false => Error::NotOurs("there is something behind the fragment"),
+            false => Error::NotOurs("there is something after the fragment"),
         });
     }
     let moof = Moof::decode_body(&mut &*moof).map_err(|source| Error::Read { name: "moof", source })?;
@@ -88,8 +89,8 @@ pub fn read_fragment_start(bytes: &[u8], size: u64) -> Result<FragmentInfo, Erro
 
     let start = tfdt.base_media_decode_time;
     let mut decode = start;
-    // At most as many as the moof had room for: mp4-atom bounds explicit entries by the bytes that are there, and
-    // entries without a size of their own are refused at the first.
+    // At most as many as the moof has room for: mp4-atom bounds explicit entries by the existing bytes, and
+    // the first entry without a size of its own is refused.
     let mut samples = Vec::new();
     for (index, entry) in run.samples.iter().enumerate() {
         let (sample, next) = sample(index, decode, &entry)?;
@@ -135,7 +136,7 @@ fn boxed<'a>(bytes: &'a [u8], at: usize, name: &'static str) -> Result<(&'a [u8]
     Ok((body, end))
 }
 
-/// How long the box `name` at byte `at` says that it is.
+/// The size that the box `name` at byte `at` declares.
 fn boxed_start(bytes: &[u8], at: usize, name: &'static str) -> Result<u64, Error> {
     let torn = || Error::Torn { name, at };
     let head = bytes.get(at..).and_then(|rest| rest.first_chunk::<BOX_HEADER>()).ok_or_else(torn)?;

@@ -1,18 +1,18 @@
-//! The samples of a fragment that is not complete yet, as a file that is only ever appended to.
+//! The samples of a fragment that is not complete yet, in an append-only file.
 //!
-//! A fragment lasts a second; a worker that is killed would take up to a second with it. So it appends every
-//! sample to the tail as soon as it has it, and deletes the tail when the fragment is on disk. Appending is one
-//! `write`, not synced: a process that dies leaves its writes with the kernel. (Power loss takes the tail, and
-//! with it at most the one fragment that was promised.)
+//! A fragment lasts a second, so a killed worker would lose up to a second. Therefore it appends every sample
+//! to the tail as soon as it has it, and starts the tail over when the fragment is on disk. Appending is one
+//! `write`, not synced: a process that dies leaves its writes with the kernel. (A power loss takes the tail,
+//! and with it at most the one fragment that is promised to be the most that can be lost.)
 //!
 //! ```text
 //! head    "dkrltail" | fragment number u32 | crc32 of the 12 bytes before
 //! record  "smpl" | size u32 | flags u32 | pts u64 | dts u64 | duration u64 | crc32 of all that and the data | data
 //! ```
 //!
-//! Big-endian; times in nanoseconds on the recording's timeline; bit 0 of the flags is a keyframe. The head names
-//! the fragment that the tail will become, so that one left over beside its complete fragment is known for what
-//! it is. Whatever follows the first record that is torn or does not agree with its checksum does not count.
+//! Big-endian; times in nanoseconds on the recording's timeline; bit 0 of the flags marks a keyframe. The
+//! head names the fragment that the tail will become, so that a tail left beside its complete fragment is
+//! recognized. Nothing after the first record that is torn or does not match its checksum counts.
 
 use crc32fast::Hasher;
 
@@ -27,13 +27,13 @@ pub const HEAD: usize = 16;
 /// Length of a record without its data, in bytes.
 pub const RECORD: usize = 40;
 
-/// What of a tail could be read.
+/// The readable part of a tail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tail<'a> {
     /// The fragment that these samples would have become.
     pub fragment: u32,
     pub samples: Vec<Sample<'a>>,
-    /// Bytes behind the last whole record.
+    /// Bytes after the last whole record.
     pub torn: usize,
 }
 
@@ -47,7 +47,7 @@ pub fn tail_head(fragment: u32) -> [u8; HEAD] {
     head
 }
 
-/// What precedes a sample's data; the two belong into one vectored write.
+/// What precedes a sample's data. Write the two with one vectored write.
 pub fn tail_record(sample: &Sample<'_>) -> [u8; RECORD] {
     let mut record = [0; RECORD];
     let size = u32::try_from(sample.data.len()).unwrap_or(u32::MAX);
@@ -62,7 +62,7 @@ pub fn tail_record(sample: &Sample<'_>) -> [u8; RECORD] {
     record
 }
 
-/// The whole records of a tail, up to the first that is torn. None where even the head is not ours.
+/// The whole records of a tail, up to the first torn one. `None` if even the head is not ours.
 pub fn read_tail(bytes: &[u8]) -> Option<Tail<'_>> {
     let (head, mut rest) = bytes.split_first_chunk::<HEAD>()?;
     let fragment = u32::from_be_bytes(*head.get(8..)?.first_chunk()?);

@@ -1,10 +1,10 @@
 //! Nanoseconds to ticks and back.
 //!
-//! Only absolute times are converted; a duration in ticks is the difference of two converted times. So the error
-//! of every time is at most half a tick, after four hours as after one frame.
+//! Only absolute times are converted; a duration in ticks is the difference of two converted times. So every
+//! time is off by at most half a tick, after four hours as after one frame.
 
-/// Ticks per second in everything that we write. 90 kHz holds 24, 25, 30, 50 and 60 frames per second exactly and
-/// is what players know from MPEG-TS.
+/// Ticks per second in everything that we write. At 90 kHz 24, 25, 30, 50 and 60 frames per second are exact,
+/// and players know it from MPEG-TS.
 pub const TIMESCALE: u32 = 90_000;
 
 /// Nanoseconds per tick are 100 000 / 9.
@@ -17,7 +17,7 @@ pub fn ticks(ns: u64) -> u64 {
     u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
-/// The nanosecond nearest to a tick; `ticks` gives the same tick back.
+/// The nanosecond nearest to a tick; `ticks` converts it back to the same tick.
 pub fn nanos(ticks: u64) -> u64 {
     let ns = (u128::from(ticks) * NANOS + TICKS / 2) / TICKS;
     u64::try_from(ns).unwrap_or(u64::MAX)
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tick_survives_the_way_to_nanoseconds_and_back() {
+    fn a_tick_survives_conversion_to_nanoseconds_and_back() {
         for tick in (0..3_000_000).chain(u64::from(TIMESCALE) * 86_400..u64::from(TIMESCALE) * 86_401) {
             assert_eq!(ticks(nanos(tick)), tick);
         }

@@ -1,10 +1,10 @@
-//! Our bytes against themselves: everything survives, nothing foreign passes, nothing panics.
+//! Our bytes read back: everything survives, nothing foreign passes, nothing panics.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use deskreel_fmp4::{
     Chunk, Codec, Edit, Error, ParameterSets, Sample, SampleInfo, VideoConfig, codec_string, fragment,
-    fragment_header, header, movie, nanos, read_fragment, read_header, read_tail, tail_head, tail_record,
-    ticks,
+    fragment_header, header, nanos, progressive_head, read_fragment, read_header, read_tail, tail_head,
+    tail_record, ticks,
 };
 use mp4_atom::{Ftyp, Moov, ReadFrom};
 use proptest::prelude::*;
@@ -35,16 +35,16 @@ fn small_tail() -> Vec<u8> {
     bytes
 }
 
-/// Main profile, main tier, level 3.1, as x265 writes it; one parameter set that is a placeholder.
+/// Main profile, main tier, level 3.1, as x265 writes it; its one parameter set is a placeholder.
 const HVCC: [u8; 30] = [
     1, 1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 1, 0xa0, 0, 1,
     0, 2, 0x40, 1,
 ];
-/// Main profile, level 3.0, 8 bits, 4:2:0; a placeholder for the sequence header.
+/// Main profile, level 3.0, 8 bits, 4:2:0; the sequence header is a placeholder.
 const AV1C: [u8; 7] = [0x81, 0x04, 0x0c, 0, 0x0a, 1, 0];
 
 #[test]
-fn header_gives_back_what_it_was_made_of() {
+fn a_header_reads_back_as_what_it_was_made_of() {
     let h265 = Codec::H265 { hvcc: HVCC.to_vec() };
     let av1 = Codec::Av1 { av1c: AV1C.to_vec() };
     let cases = [(config().codec, "avc1.42c02a"), (h265, "hvc1.1.6.L93.90"), (av1, "av01.0.04M.08")];
@@ -125,7 +125,7 @@ fn a_fragment_cut_anywhere_is_refused() {
 }
 
 #[test]
-fn a_fragment_with_something_behind_it_is_refused() {
+fn a_fragment_with_something_after_it_is_refused() {
     let doubled = [small_fragment(), small_fragment()].concat();
     assert!(matches!(read_fragment(&doubled), Err(Error::NotOurs(_))));
 }
@@ -140,9 +140,9 @@ fn a_fragment_with_bytes_that_no_sample_owns_is_refused() {
 }
 
 #[test]
-fn a_tail_cut_anywhere_gives_the_whole_records_before_the_cut() {
+fn a_tail_cut_anywhere_has_the_whole_records_before_the_cut() {
     let whole = small_tail();
-    // Ends of the records: a head of 16 bytes, then 40 bytes and the data each.
+    // Ends of the records: after a head of 16 bytes, each has 40 bytes and its data.
     let ends = [16 + 45, 16 + 45 + 40, 16 + 45 + 40 + 45];
     for length in 0..=whole.len() {
         let tail = read_tail(&whole[..length]);
@@ -211,7 +211,7 @@ proptest! {
 }
 
 #[test]
-fn the_frames_of_a_movie_lie_where_its_tables_say_also_beyond_4_gib() {
+fn the_frames_of_a_progressive_file_are_where_its_tables_say_even_beyond_4_gib() {
     let configs = [config(), VideoConfig { width: 640, ..config() }];
     let sample = |at_ms: u64, size: usize| SampleInfo { size, ..sample(at_ms, at_ms == 0, b"").info() };
     let chunk = |config: usize, at_ms: u64, size: usize| Chunk {
@@ -220,7 +220,7 @@ fn the_frames_of_a_movie_lie_where_its_tables_say_also_beyond_4_gib() {
     };
     let edits = [Edit { from_ns: 0, duration_ns: 132_000_000 }];
     for (size, is_wide) in [(1000, false), (2 << 30, true)] {
-        let bytes = movie(&configs, &[chunk(0, 0, size), chunk(1, 66, size)], &edits).unwrap();
+        let bytes = progressive_head(&configs, &[chunk(0, 0, size), chunk(1, 66, size)], &edits).unwrap();
         let mut boxes = bytes.as_slice();
         Ftyp::read_from(&mut boxes).unwrap();
         let moov = Moov::read_from(&mut boxes).unwrap();
@@ -235,7 +235,7 @@ fn the_frames_of_a_movie_lie_where_its_tables_say_also_beyond_4_gib() {
 }
 
 #[test]
-fn parameter_sets_go_behind_the_delimiter() {
+fn parameter_sets_go_after_the_delimiter() {
     let sets = ParameterSets::of(&config()).unwrap();
     assert_eq!(sets.bytes, [&[0, 0, 0, 4][..], &AVCC[8..12], &[0, 0, 0, 3], &AVCC[15..18]].concat());
     assert_eq!(sets.place(&[0, 0, 0, 2, 9, 0xf0]), 6);

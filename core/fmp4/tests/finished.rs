@@ -1,14 +1,15 @@
-//! Files of other programs, taken apart and written as ours: FFmpeg finds the same packets in both. And files that lie.
+//! Files of other programs, rewritten as ours: FFmpeg finds the same packets in both. And files with false
+//! numbers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
 use std::process::Command;
 
-use deskreel_fmp4::finished::{Footage, MOST_IN_PIECE, Outline, Reader, Scan, Unfit};
+use deskreel_fmp4::finished::{Footage, MOST_IN_FRAGMENT, Outline, Reader, Scan, Unfit};
 use deskreel_fmp4::header;
 use proptest::prelude::*;
 
-/// What a server lets one fragment have.
+/// Most bytes that the server allows in one fragment.
 const MOST: u64 = 16 << 20;
 
 fn outline(bytes: &[u8], at_once: usize) -> Result<Outline, Unfit> {
@@ -27,20 +28,20 @@ fn read(bytes: &[u8]) -> Result<Footage, Unfit> {
     reader.footage()
 }
 
-/// Header and fragments, as a server makes them.
+/// Header and fragments, as the server makes them.
 fn ours(bytes: &[u8]) -> Result<Vec<u8>, Unfit> {
     let footage = read(bytes)?;
     let mut out = header(&footage.config).expect("it was found fit");
-    for (number, piece) in footage.pieces(MOST)?.iter().enumerate() {
-        out.extend(footage.head(number as u32 + 1, piece).expect("it was found fit"));
-        for place in footage.places(piece) {
+    for (number, fragment) in footage.fragments(MOST)?.iter().enumerate() {
+        out.extend(footage.fragment_head(number as u32 + 1, fragment).expect("it was found fit"));
+        for place in footage.byte_ranges(fragment) {
             out.extend(&bytes[place.start as usize..place.end as usize]);
         }
     }
     Ok(out)
 }
 
-/// FFmpeg, with a picture that moves, and a tone where `args` map it.
+/// A film by FFmpeg: a moving picture, and a tone if `args` map it.
 fn film(args: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("film.mp4");
@@ -56,7 +57,7 @@ fn film(args: &str) -> Vec<u8> {
     std::fs::read(file).unwrap()
 }
 
-/// When each packet of the video is shown, its size, its flags and its digest, in the order of decoding.
+/// Each video packet's presentation time, and its size, flags and digest, in decoding order.
 fn packets(bytes: &[u8]) -> Vec<(f64, String)> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("film.mp4");
@@ -74,7 +75,7 @@ fn packets(bytes: &[u8]) -> Vec<(f64, String)> {
     let text = String::from_utf8(output.stdout).unwrap();
     let line = |line: &str| {
         let (time, rest) = line.split_once(',').unwrap();
-        // A frame that the edit list leaves out is marked, and kept.
+        // A frame that the edit list leaves out is marked but kept.
         (time.parse().unwrap(), rest.replace(['_', 'D'], ""))
     };
     text.lines().map(line).collect()
@@ -82,7 +83,7 @@ fn packets(bytes: &[u8]) -> Vec<(f64, String)> {
 
 const X264: &str = "-map 0 -c:v libx264 -preset ultrafast";
 
-/// What programs write: name, arguments, tracks that are left out.
+/// Variants that programs write: name, arguments, number of tracks that are left out.
 fn films() -> Vec<(&'static str, String, usize)> {
     let x264 = |more: &str| format!("{X264} {more}");
     let audio_first = |flag: &str| {
@@ -133,7 +134,7 @@ fn other_programs_find_in_our_fragments_what_they_find_in_the_file() {
         let zero = footage.zero_ns as f64 / 1e9;
         for (number, ((time, packet), (own_time, own_packet))) in theirs.iter().zip(&own).enumerate() {
             assert_eq!(packet, own_packet, "{name}, frame {number}");
-            // Half a tick of ours and a whole one of QuickTime's 10 kHz, and the six digits that ffprobe prints.
+            // Half a tick of ours, a whole one of QuickTime's 10 kHz, and the six digits that ffprobe prints.
             let off = (time + zero - own_time).abs();
             assert!(off <= 1e-4 + 1e-6, "{name}, frame {number}: {time} + {zero} is not {own_time}");
         }
@@ -141,33 +142,34 @@ fn other_programs_find_in_our_fragments_what_they_find_in_the_file() {
 }
 
 #[test]
-fn pieces_begin_with_keyframes_and_last_about_a_second() {
+fn fragments_begin_with_keyframes_and_last_about_a_second() {
     let footage = read(&film(X264)).unwrap();
     let starts = |most| {
-        let pieces = footage.pieces(most).unwrap();
-        let covered: usize = pieces.iter().map(|piece| piece.samples.len()).sum();
+        let fragments = footage.fragments(most).unwrap();
+        let covered: usize = fragments.iter().map(|fragment| fragment.samples.len()).sum();
         assert_eq!(covered, 150);
-        pieces.iter().map(|piece| piece.samples.start).collect::<Vec<_>>()
+        fragments.iter().map(|fragment| fragment.samples.start).collect::<Vec<_>>()
     };
-    // A keyframe each second and a half.
+    // The file has a keyframe every second and a half.
     assert_eq!(starts(MOST), [0, 30, 45, 75, 90, 120, 135]);
     let largest = footage
-        .pieces(MOST)
+        .fragments(MOST)
         .unwrap()
         .iter()
-        .flat_map(|piece| footage.infos(piece))
+        .flat_map(|fragment| footage.sample_infos(fragment))
         .map(|info| info.size as u64)
         .max()
         .unwrap();
     assert!(starts(largest).len() > 7);
-    assert!(matches!(footage.pieces(largest - 1), Err(Unfit::LargeFrame { .. })));
+    assert!(matches!(footage.fragments(largest - 1), Err(Unfit::LargeFrame { .. })));
     let keyframes = read(&film(&format!("{X264} -g 1"))).unwrap();
-    let starts: Vec<_> = keyframes.pieces(MOST).unwrap().iter().map(|piece| piece.samples.start).collect();
+    let starts: Vec<_> =
+        keyframes.fragments(MOST).unwrap().iter().map(|fragment| fragment.samples.start).collect();
     assert_eq!(starts, [0, 15, 30, 45, 60, 75, 90, 105, 120, 135], "half a second at least");
 }
 
 #[test]
-fn however_a_file_comes_its_tables_lie_where_they_lie() {
+fn the_tables_are_found_in_pieces_of_any_size() {
     for args in [X264.to_owned(), format!("{X264} -movflags +frag_keyframe+empty_moov")] {
         let film = film(&args);
         let whole = outline(&film, film.len()).unwrap();
@@ -181,7 +183,7 @@ fn however_a_file_comes_its_tables_lie_where_they_lie() {
 fn boxes_of_64_bits_are_read() {
     let film = film(&format!("{X264} -movflags +faststart"));
     let plain = read(&film).unwrap();
-    // The footage behind a head of 16 bytes: what lies in it lies eight bytes further on.
+    // The footage after a head of 16 bytes: everything in it is eight bytes further on.
     let mdat = film.windows(4).position(|name| name == b"mdat").unwrap() - 4;
     let size = film.len() as u64 - mdat as u64 + 8;
     let mut large = film[..mdat].to_vec();
@@ -198,13 +200,13 @@ fn boxes_of_64_bits_are_read() {
     }
     assert_eq!(ours(&large).unwrap(), ours(&film).unwrap());
     assert_eq!(read(&large).unwrap().frames(), plain.frames());
-    // One that goes on to the end of the file.
+    // A box that extends to the end of the file.
     let mut open = film.clone();
     open[mdat..mdat + 4].fill(0);
     assert_eq!(ours(&open).unwrap(), ours(&film).unwrap());
 }
 
-/// Bytes of a box, from behind its name on.
+/// The film with some bytes of a box replaced. `at` counts from the end of the box's name.
 fn patched(film: &[u8], name: &[u8; 4], at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut film = film.to_vec();
     let place =
@@ -214,7 +216,7 @@ fn patched(film: &[u8], name: &[u8; 4], at: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_that_cannot_be_taken_says_why_and_what_helps() {
+fn a_file_that_cannot_be_used_says_why_and_what_helps() {
     let plain = film(&format!("{X264} -bf 2 -map 1 -c:a aac"));
     let fragmented = film(&format!("{X264} -movflags +frag_keyframe+empty_moov+default_base_moof"));
     let most = u32::MAX.to_be_bytes();
@@ -280,7 +282,7 @@ fn a_file_that_cannot_be_taken_says_why_and_what_helps() {
 
 #[test]
 fn much_footage_is_not_made_of_little() {
-    // Where its frames lie is told from the file's start: a copy of the table has the same frames.
+    // The table's positions count from the file's start, so a copy of it has the same frames again.
     let film = film(&format!("{X264} -g 999 -movflags +frag_keyframe+empty_moov"));
     let Outline { moofs, .. } = outline(&film, 4096).unwrap();
     let moof = &film[moofs[0].start as usize..moofs[0].end as usize];
@@ -291,7 +293,7 @@ fn much_footage_is_not_made_of_little() {
 }
 
 #[test]
-fn what_other_programs_can_mend_is_named_with_the_cure() {
+fn a_file_that_other_programs_can_repair_names_the_cure() {
     let film_of = |args: &str| read(&film(args)).map(|footage| footage.frames()).unwrap_err();
     let unfit = film_of("-map 0 -c:v mpeg4");
     assert_eq!(unfit, Unfit::Codec("mp4v".to_owned()));
@@ -300,7 +302,7 @@ fn what_other_programs_can_mend_is_named_with_the_cure() {
     let key = "0123456789abcdef0123456789abcdef";
     let crypt = format!("{X264} -encryption_scheme cenc-aes-ctr -encryption_key {key} -encryption_kid {key}");
     assert_eq!(film_of(&crypt), Unfit::Encrypted);
-    // Two edits of one track.
+    // An edit list that changes the speed.
     let plain = film(&format!("{X264} -bf 2"));
     let edits = plain.windows(4).position(|name| name == b"elst").unwrap();
     let rate = patched(&plain, b"elst", 16, &[0, 2]);
@@ -309,22 +311,22 @@ fn what_other_programs_can_mend_is_named_with_the_cure() {
 }
 
 #[test]
-fn frames_of_one_moment_do_not_all_become_one_fragment() {
+fn frames_with_the_same_time_do_not_all_become_one_fragment() {
     let film = film(&format!("{X264} -g 9999 -x264-params scenecut=0 -r 2000"));
     let mut at_once = film.clone();
     let table = film.windows(4).position(|name| name == b"stts").unwrap();
     at_once[table + 16..table + 20].fill(0);
     let footage = read(&at_once).unwrap();
-    assert!(footage.frames() > 2 * MOST_IN_PIECE);
-    let pieces = footage.pieces(MOST).unwrap();
-    assert!(pieces.iter().all(|piece| piece.samples.len() <= MOST_IN_PIECE));
+    assert!(footage.frames() > 2 * MOST_IN_FRAGMENT);
+    let fragments = footage.fragments(MOST).unwrap();
+    assert!(fragments.iter().all(|fragment| fragment.samples.len() <= MOST_IN_FRAGMENT));
 }
 
 #[test]
 fn a_file_cut_anywhere_is_refused() {
     let film = film(&format!("{X264} -movflags +frag_keyframe+empty_moov -t 0.5"));
     for length in 0..film.len() {
-        // Between two boxes it is a file that ends earlier.
+        // Cut between two boxes it is a shorter file.
         if let Ok(footage) = read(&film[..length]) {
             assert!(footage.frames() <= 15, "{length}");
         }
@@ -354,7 +356,8 @@ fn small() -> &'static [Vec<u8>] {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    // Words of the tables changed to what breaks arithmetic. What passes all the same is a file, and comes out whole.
+    // Changes words of the tables to values that break arithmetic. What still passes is a valid file and
+    // comes out whole.
     #[test]
     fn damage_never_panics(
         film in 0..3usize,
@@ -374,7 +377,7 @@ proptest! {
             film[tables[at.index(tables.len())]] = *byte;
         }
         if let Ok(ours) = ours(&film) {
-            // No more footage than there was.
+            // No more footage than the file has.
             prop_assert!(ours.len() <= 3 * film.len() + 4096);
         }
     }

@@ -1,4 +1,4 @@
-//! What FFmpeg says of our bytes.
+//! What FFmpeg says about our bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use deskreel_fmp4::{
-    Chunk, Edit, ParameterSets, Sample, VideoConfig, fragment, header, movie, read_fragment,
+    Chunk, Edit, ParameterSets, Sample, VideoConfig, fragment, header, progressive_head, read_fragment,
 };
 use support::{Footage, HEIGHT, WIDTH};
 
@@ -32,7 +32,7 @@ fn ffmpeg_sees_the_times_of_the_timeline() {
     let footage = Footage::new(60, 30);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("part.mp4");
-    // The part begins in the tenth second, and the second fragment after a hole of one second.
+    // The part begins at ten seconds, and its second fragment after a hole of one second.
     let mut samples = footage.samples(10_000_000_000);
     for sample in &mut samples[30..] {
         sample.pts_ns += 1_000_000_000;
@@ -62,7 +62,7 @@ fn ffmpeg_sees_the_times_of_the_timeline() {
 }
 
 #[test]
-fn a_fragment_that_ffmpeg_took_reads_back_as_it_was_written() {
+fn a_fragment_of_real_frames_reads_back_as_it_was_written() {
     let footage = Footage::new(30, 30);
     let samples = footage.samples(3_600_000_000_000);
     let bytes = fragment(7, &samples).unwrap();
@@ -78,15 +78,17 @@ fn a_fragment_that_ffmpeg_took_reads_back_as_it_was_written() {
 }
 
 #[test]
-fn a_movie_of_two_configurations_shows_each_frame_that_its_edits_name_and_no_other() {
-    // CABAC with delimiters, then CAVLC without: whoever keeps the first configuration misreads the second.
+fn a_progressive_file_of_two_configurations_shows_exactly_the_frames_of_its_edits() {
+    // CABAC with delimiters, then CAVLC without: a decoder that keeps the first configuration misreads the
+    // second.
     let mut first = Footage::coded(60, 25, "medium", "");
     for (_, data) in &mut first.frames {
         data.splice(0..0, [0, 0, 0, 2, 9, 0xf0]);
     }
     let second = Footage::coded(45, 20, "ultrafast", ":cabac=0");
     let frame_ns = 1_000_000_000 / 30;
-    // Of each a stretch that begins and ends between two keyframes; the second one follows in the file's time.
+    // From each a stretch that begins and ends between two keyframes; the second one follows in the file's
+    // time.
     let edit = |from: u64, frames: u64| Edit { from_ns: from * frame_ns, duration_ns: frames * frame_ns };
     let edits = [edit(10, 45), edit(60 + 5, 37)];
     let folder = tempfile::tempdir().unwrap();
@@ -99,13 +101,13 @@ fn a_movie_of_two_configurations_shows_each_frame_that_its_edits_name_and_no_oth
     let mut due = alone(&first, 10..55);
     due.extend(alone(&second, 5..42));
     assert_eq!(pictures(&file), due);
-    // Sought, too: into the second part.
+    // After seeking, too: into the second part.
     let from_second = pictures_from(&file, "2");
     assert!(!from_second.is_empty() && due.ends_with(&from_second), "{} pictures", from_second.len());
 }
 
 #[test]
-fn a_movie_of_one_configuration_is_as_its_fragments_are() {
+fn a_progressive_file_of_one_configuration_shows_the_same_as_its_fragments() {
     let footage = Footage::new(40, 20);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("movie.mp4");
@@ -116,7 +118,7 @@ fn a_movie_of_one_configuration_is_as_its_fragments_are() {
     assert_eq!(pictures(&file), alone(&footage, 0..40));
 }
 
-/// A chunk of each footage, the second one `after_ns`, with its frames behind the tables.
+/// A file with one chunk per footage, the second one at `after_ns`, and the frames after the tables.
 fn film(footage: &[&Footage], after_ns: u64, edits: &[Edit]) -> Vec<u8> {
     let configs: Vec<VideoConfig> = footage.iter().map(|one| one.config.clone()).collect();
     let (mut chunks, mut payload) = (Vec::new(), Vec::<u8>::new());
@@ -136,12 +138,12 @@ fn film(footage: &[&Footage], after_ns: u64, edits: &[Edit]) -> Vec<u8> {
         }
         chunks.push(Chunk { config, samples });
     }
-    let mut bytes = movie(&configs, &chunks, edits).unwrap();
+    let mut bytes = progressive_head(&configs, &chunks, edits).unwrap();
     bytes.extend(payload);
     bytes
 }
 
-/// Hashes of some pictures of what was encoded.
+/// Hashes of some pictures of a footage.
 fn alone(footage: &Footage, range: std::ops::Range<usize>) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("part.mp4");
@@ -175,7 +177,7 @@ fn write<'a>(file: &Path, footage: &Footage, fragments: impl Iterator<Item = &'a
     std::fs::write(file, bytes).unwrap();
 }
 
-/// What FFmpeg complains of when every complaint is an error.
+/// What FFmpeg complains about when every complaint is an error.
 fn strict_decode(file: &Path) -> String {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-xerror", "-err_detect", "explode", "-i"])

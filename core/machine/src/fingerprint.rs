@@ -1,8 +1,9 @@
-//! A verdict over an encoder holds as long as nothing that it depends on has changed.
+//! A verdict on an encoder holds as long as nothing that it depends on has changed.
 //!
-//! Files count by name, size and time of change, not by content: an update changes them, and a look at a few hundred
-//! names takes milliseconds where reading would take seconds. Left out is what comes and goes while a machine runs:
-//! NVIDIA's device nodes appear at the first use, clocks and temperatures change all the time.
+//! Files count by name, size and modification time, not by content: an update changes those, and looking at a
+//! few hundred names takes milliseconds, while reading the files would take seconds. The fingerprint leaves
+//! out what changes while a machine runs: NVIDIA's device nodes appear at the first use, and clocks and
+//! temperatures vary.
 
 use std::collections::BTreeSet;
 use std::env::consts::ARCH;
@@ -10,6 +11,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use data_encoding::HEXLOWER;
 use rustix::fs::Access;
 use sha2::{Digest, Sha256};
 
@@ -17,13 +19,13 @@ use crate::Machine;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// 16 hexadecimal digits: other ones mean that something has changed.
+    /// 16 hexadecimal digits; different digits mean that something has changed.
     pub id: String,
-    /// What went into it, for people: what it is, and how it is here.
+    /// What went into the id, for people: name and value.
     pub facts: Vec<(String, String)>,
 }
 
-/// Beginnings of the names of libraries that drivers and encoders consist of, as the loader looks for them.
+/// Prefixes of the libraries of drivers and encoders, as the loader searches for them.
 const LIBRARIES: [&str; 17] = [
     "libgstreamer-1.0.so.0",
     "libcuda.so.1",
@@ -44,7 +46,8 @@ const LIBRARIES: [&str; 17] = [
     "librav1e.so",
 ];
 
-/// Variables that choose another driver, or hide a GPU. Those that name folders show in what is found there.
+/// Variables that select another driver or hide a GPU. Variables that name folders count by what is found
+/// there.
 const VARIABLES: [&str; 4] =
     ["LIBVA_DRIVER_NAME", "CUDA_VISIBLE_DEVICES", "GST_VA_ALL_DRIVERS", "GST_PLUGIN_LOADING_WHITELIST"];
 
@@ -83,7 +86,7 @@ impl Machine {
         Fingerprint { id: short_hash(&facts), facts }
     }
 
-    /// Where the loader looks, each folder once: on many systems some are links to others.
+    /// The folders that the loader searches, each once: on many systems some are links to others.
     fn library_folders(&self) -> Vec<PathBuf> {
         let usual = [
             format!("/usr/local/lib/{ARCH}-linux-gnu"),
@@ -93,16 +96,16 @@ impl Machine {
             "/usr/lib64".to_owned(),
             "/usr/lib".to_owned(),
         ];
-        self.once(self.folders_in("LD_LIBRARY_PATH").into_iter().chain(usual.map(PathBuf::from)))
+        self.deduplicate(self.folders_in("LD_LIBRARY_PATH").into_iter().chain(usual.map(PathBuf::from)))
     }
 
-    /// Of VA-API.
+    /// The folders of VA-API drivers.
     fn driver_folders(&self, libraries: &[PathBuf]) -> Vec<PathBuf> {
         let usual = libraries.iter().flat_map(|folder| [folder.join("dri"), folder.join("va/drivers")]);
-        self.once(self.folders_in("LIBVA_DRIVERS_PATH").into_iter().chain(usual))
+        self.deduplicate(self.folders_in("LIBVA_DRIVERS_PATH").into_iter().chain(usual))
     }
 
-    /// GStreamer's, in the order in which it looks there.
+    /// The folders of GStreamer plugins, in GStreamer's search order.
     fn plugin_folders(&self, libraries: &[PathBuf]) -> Vec<PathBuf> {
         let either = |one, two| if self.variable(one).is_some() { one } else { two };
         let mut folders = self.folders_in(either("GST_PLUGIN_PATH_1_0", "GST_PLUGIN_PATH"));
@@ -115,7 +118,7 @@ impl Machine {
             folders.extend(data.map(|data| data.join("gstreamer-1.0/plugins")));
             folders.extend(libraries.iter().map(|folder| folder.join("gstreamer-1.0")));
         }
-        self.once(folders)
+        self.deduplicate(folders)
     }
 
     fn folders_in(&self, variable: &str) -> Vec<PathBuf> {
@@ -123,13 +126,14 @@ impl Machine {
         std::env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).collect()
     }
 
-    fn once(&self, folders: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
+    /// Drops folders that do not exist, and those that are links to an earlier one.
+    fn deduplicate(&self, folders: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
         let mut seen = BTreeSet::new();
         let is_new = |folder: &PathBuf| self.path(folder).canonicalize().is_ok_and(|real| seen.insert(real));
         folders.into_iter().filter(is_new).collect()
     }
 
-    /// By name; links are followed, so that a new version behind an old link is seen.
+    /// A folder's files by name. Links are followed, so that a new version behind an old link is noticed.
     fn files(&self, folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<(String, Metadata)> {
         let names = self.list(folder).into_iter().filter(|name| wanted(name));
         let files = names.filter_map(|name| {
@@ -139,20 +143,21 @@ impl Machine {
         files.collect()
     }
 
-    /// A folder's files in one line; `None` if there are none.
+    /// A line that sums up a folder's files; `None` if there are none.
     fn sum(&self, folder: &Path, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let files = self.files(folder, wanted);
         let lines: Vec<_> = files.iter().map(|(name, file)| (name, show(file))).collect();
         (!lines.is_empty()).then(|| format!("{} files, {}", lines.len(), short_hash(&lines)))
     }
 
-    /// Somebody who has just been added to the group `render` need not wait for a verdict to age.
+    /// Part of the fingerprint so that a user who was just added to the group `render` need not wait for a
+    /// verdict to age.
     fn may_use(&self, node: &str) -> bool {
         rustix::fs::access(self.path(node), Access::READ_OK | Access::WRITE_OK).is_ok()
     }
 }
 
-/// `1462345 bytes, 1697040000`: size, and when it changed, in seconds since 1970.
+/// Size and modification time in seconds since 1970: `1462345 bytes, 1697040000`.
 fn show(file: &Metadata) -> String {
     let changed = file.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let changed = changed.map_or(0, |time| time.as_secs());
@@ -161,5 +166,5 @@ fn show(file: &Metadata) -> String {
 
 fn short_hash(what: &impl std::fmt::Debug) -> String {
     let digest = Sha256::digest(format!("{what:?}"));
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&digest[..8])
 }

@@ -1,14 +1,19 @@
-//! What this machine brings along for encoding: its GPUs, their drivers, and a [`fingerprint`] of everything on which
-//! it depends whether an encoder works.
+//! What this machine has for encoding: its GPUs, their drivers, and a [`fingerprint`] of everything that
+//! decides whether an encoder works.
 //!
-//! Only looks: opens no device, loads no driver but NVIDIA's management library (NVML), and that only where NVIDIA's
-//! driver runs. What cannot be read is left out; nothing here fails. Reads Linux's files, so that other systems have
-//! no GPUs for now.
+//! Only looks: opens no device, and loads no driver but NVIDIA's management library (NVML), and that only if
+//! NVIDIA's driver runs. What cannot be read is left out; nothing here fails. Reads Linux's files, so other
+//! systems have no GPUs for now.
+
+// What Linux shows.
+mod names;
+mod pci;
+
+// What NVIDIA adds.
+mod cuda;
+mod nvidia;
 
 mod fingerprint;
-mod names;
-mod nvidia;
-mod pci;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -22,7 +27,7 @@ pub use nvidia::{Sessions, encoder_sessions};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gpu {
-    /// Its address, as Linux writes it: `0000:65:00.0`.
+    /// PCI address, as Linux writes it: `0000:65:00.0`.
     pub pci: String,
     pub vendor: Vendor,
     pub name: String,
@@ -30,9 +35,9 @@ pub struct Gpu {
     pub uuid: Option<String>,
     /// `/dev/dri/renderD128`, if it is there.
     pub render_node: Option<String>,
-    /// With its version, if it has one of its own: `nvidia 550.54.14`, `i915`.
+    /// The driver, with its version if it has one of its own: `nvidia 550.54.14`, `i915`.
     pub driver: Option<String>,
-    /// CUDA's number of it where CUDA counts by address: with `CUDA_DEVICE_ORDER=PCI_BUS_ID`.
+    /// CUDA's number of the GPU if CUDA counts by address: with `CUDA_DEVICE_ORDER=PCI_BUS_ID`.
     pub cuda_index: Option<u32>,
 }
 
@@ -41,7 +46,7 @@ pub enum Vendor {
     Nvidia,
     Intel,
     Amd,
-    /// The number that PCI knows it by.
+    /// Its PCI vendor id.
     Other(u16),
 }
 
@@ -53,15 +58,15 @@ pub fn gpus() -> Vec<Gpu> {
     gpus
 }
 
-/// The GPU that is meant by a PCI address, a UUID or a render node. An address without a domain that fits two GPUs
-/// means none.
+/// Finds a GPU by PCI address, UUID or render node. An address without a domain that fits two GPUs finds
+/// none.
 pub fn find<'a>(gpus: &'a [Gpu], name: &str) -> Option<&'a Gpu> {
     let name = GpuName::parse(name)?;
     let mut found = gpus.iter().filter(|gpu| gpu.is(&name));
     found.next().filter(|_| found.next().is_none())
 }
 
-/// What a verdict over an encoder depends on, on this machine. Takes about 3 ms, and 10 ms the first time.
+/// What a verdict on an encoder depends on, on this machine. Takes about 3 ms, and 10 ms the first time.
 pub fn fingerprint() -> Fingerprint {
     Machine::here().fingerprint()
 }
@@ -100,7 +105,7 @@ impl fmt::Display for Vendor {
     }
 }
 
-/// A machine as its files tell it: this one, or one that a test has made up in a folder.
+/// A machine as its files and environment describe it: this one, or one that a test has made up in a folder.
 pub(crate) struct Machine {
     root: PathBuf,
     environment: BTreeMap<OsString, OsString>,
@@ -117,20 +122,20 @@ impl Machine {
         Machine { root: root.to_owned(), environment }
     }
 
-    /// Where an absolute path lies on this machine.
+    /// The real path of an absolute path of this machine.
     fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let path = absolute.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// A small file's text, without the line's end; `None` if it is empty.
+    /// The trimmed text of a small file; `None` if it is empty or cannot be read.
     fn read(&self, absolute: &str) -> Option<String> {
         let bytes = std::fs::read(self.path(absolute)).ok()?;
         let text = String::from_utf8_lossy(&bytes).trim().to_owned();
         Some(text).filter(|text| !text.is_empty())
     }
 
-    /// Names of what is in a folder, sorted; empty if there is none.
+    /// Sorted names of a folder's entries; empty if there is no such folder.
     fn list(&self, absolute: impl AsRef<Path>) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(absolute)).into_iter().flatten().flatten();
         let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();

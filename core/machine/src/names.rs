@@ -1,11 +1,11 @@
-//! Names of GPUs for people, out of the list of PCI ids that most systems carry.
+//! Names of GPUs for people, from the list of PCI ids that most systems have.
 
 use crate::{Gpu, Machine};
 
-/// Debian and Ubuntu; Fedora, Arch and SUSE.
+/// On Debian and Ubuntu; on Fedora, Arch and SUSE.
 const LISTS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
 
-/// Gives a name to those that have none. The list is read only if there is such a one: it is 1.5 MB.
+/// Names the GPUs that have no name. The list, 1.5 MB, is read only if there is such a GPU.
 pub(crate) fn fill(machine: &Machine, gpus: &mut [Gpu]) {
     let mut list = None;
     for gpu in gpus.iter_mut().filter(|gpu| gpu.name.is_empty()) {
@@ -19,7 +19,7 @@ pub(crate) fn fill(machine: &Machine, gpus: &mut [Gpu]) {
     }
 }
 
-/// Vendors begin their lines, their devices are below them behind one tab: `\t4680  AlderLake-S GT1`.
+/// A vendor's line begins with its id; its devices follow, after one tab each: `\t4680  AlderLake-S GT1`.
 fn look_up(list: &str, vendor: u16, device: u16) -> Option<&str> {
     let (vendor, device) = (format!("{vendor:04x}  "), format!("\t{device:04x}  "));
     let devices = list.lines().skip_while(|line| !line.starts_with(&vendor)).skip(1);

@@ -1,5 +1,5 @@
-//! What only NVIDIA's management library (NVML) tells. A driver in trouble may never answer, so that each question is
-//! asked on a thread that is left behind if it takes too long.
+//! What only NVIDIA's management library (NVML) knows. A driver in trouble may never answer, so each query
+//! runs on a thread that is left behind if it takes too long.
 
 use std::ffi::OsStr;
 use std::sync::mpsc;
@@ -10,27 +10,27 @@ use deskreel_model::gpu::PciAddress;
 use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::EncoderType;
 
-use crate::{Gpu, Machine, Vendor, pci};
+use crate::{Gpu, Machine, Vendor, cuda};
 
-/// The name that a driver without its development files has.
+/// The library's name if the driver's development files are not installed.
 const LIBRARY: &str = "libnvidia-ml.so.1";
-/// What shows that the driver runs. Some containers have only the device.
+/// Either file shows that the driver runs. Some containers have only the device.
 const DRIVER: [&str; 2] = ["/sys/module/nvidia/version", "/dev/nvidiactl"];
-/// Waking a GPU that nothing uses takes 1 to 3 seconds by NVIDIA's page on driver persistence.
+/// Waking an idle GPU takes 1 to 3 seconds according to NVIDIA's page on driver persistence.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// What a GPU's encoder is doing, for all processes of the machine.
+/// What a GPU's encoder is doing, over all processes of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sessions {
     pub used: u32,
-    /// Over all sessions.
+    /// Average over all sessions.
     pub average_fps: u32,
     pub average_latency_us: u32,
-    /// What is left for more H.264, in percent; `None` where the driver does not say.
+    /// Capacity left for more H.264, in percent; `None` if the driver does not say.
     pub h264_left_percent: Option<u32>,
 }
 
-/// The encoder sessions of an NVIDIA GPU; `None` where there is no such GPU, no driver, no encoder, or no answer
+/// The encoder sessions of an NVIDIA GPU. `None` if there is no such GPU, driver or encoder, or no answer
 /// within four seconds.
 pub fn encoder_sessions(pci: &str) -> Option<Sessions> {
     let pci = pci.to_owned();
@@ -46,22 +46,20 @@ pub fn encoder_sessions(pci: &str) -> Option<Sessions> {
     })
 }
 
-/// Names, UUIDs and CUDA's numbers as the driver knows them. A container may have fewer GPUs than its `/sys` shows,
-/// which then have no number, or more, which are added.
+/// Fills in names, UUIDs and CUDA's numbers from the driver. A container may have fewer GPUs than its `/sys`
+/// shows: the others then get no number. It may also have more: they are added.
 pub(crate) fn complete(gpus: &mut Vec<Gpu>) {
     let machine = Machine::here();
     let Some(known) = ask(&machine, devices).filter(|known| !known.is_empty()) else { return };
     merge(gpus, known);
-    if let Some(visible) = machine.variable("CUDA_VISIBLE_DEVICES").and_then(|text| text.to_str()) {
-        pci::only_visible(gpus, visible);
-    }
+    cuda::apply_visible_devices(&machine, gpus);
 }
 
-fn merge(gpus: &mut Vec<Gpu>, known: Vec<Known>) {
+fn merge(gpus: &mut Vec<Gpu>, known: Vec<NvmlDevice>) {
     for gpu in gpus.iter_mut().filter(|gpu| gpu.vendor == Vendor::Nvidia) {
         gpu.cuda_index = None;
     }
-    for Known { address, index, name, uuid, driver } in known {
+    for NvmlDevice { address, index, name, uuid, driver } in known {
         let is_it = |gpu: &&mut Gpu| PciAddress::parse(&gpu.pci) == Some(address);
         let (uuid, cuda_index) = (Some(uuid), Some(index));
         match gpus.iter_mut().find(is_it) {
@@ -80,23 +78,24 @@ fn merge(gpus: &mut Vec<Gpu>, known: Vec<Known>) {
     gpus.sort_by(|one, two| one.pci.cmp(&two.pci));
 }
 
-struct Known {
+/// A GPU as NVML describes it.
+struct NvmlDevice {
     address: PciAddress,
     index: u32,
     name: String,
     uuid: String,
-    /// Version.
+    /// The driver's version.
     driver: String,
 }
 
-/// NVML counts by address, as CUDA does if it is told to.
-fn devices(nvml: &Nvml) -> Option<Vec<Known>> {
+/// All GPUs of the driver. NVML counts by address, as CUDA does on request.
+fn devices(nvml: &Nvml) -> Option<Vec<NvmlDevice>> {
     let driver = nvml.sys_driver_version().ok()?;
     let device = |index| {
         let driver = driver.clone();
         let device = nvml.device_by_index(index).ok()?;
         let address = PciAddress::parse(&device.pci_info().ok()?.bus_id)?;
-        Some(Known { address, index, name: device.name().ok()?, uuid: device.uuid().ok()?, driver })
+        Some(NvmlDevice { address, index, name: device.name().ok()?, uuid: device.uuid().ok()?, driver })
     };
     Some((0..nvml.device_count().ok()?).filter_map(device).collect())
 }
@@ -105,12 +104,12 @@ fn ask<T: Send + 'static>(
     machine: &Machine,
     question: impl FnOnce(&Nvml) -> Option<T> + Send + 'static,
 ) -> Option<T> {
-    // Without the driver there is nothing to ask, and the library need not be looked for.
+    // Without the driver there is nothing to ask, so do not search for the library.
     DRIVER.iter().find(|path| machine.path(path).exists())?;
     let (answer, answered) = mpsc::sync_channel(1);
     let asking = move || {
         let nvml = Nvml::builder().lib_path(OsStr::new(LIBRARY)).init().ok();
-        // Nobody listens any more if it took too long.
+        // Nobody listens any more if this took too long.
         let _ = answer.send(nvml.as_ref().and_then(question));
     };
     thread::Builder::new().name("nvml".to_owned()).spawn(asking).ok()?;
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn driver_knows_better_than_files_which_gpus_can_be_used() {
+    fn the_driver_overrides_the_files_on_which_gpus_can_be_used() {
         let gpu = |pci: &str, cuda_index| Gpu {
             pci: pci.to_owned(),
             vendor: Vendor::Nvidia,
@@ -133,7 +132,7 @@ mod tests {
             driver: None,
             cuda_index: Some(cuda_index),
         };
-        let known = |pci: &str, index| Known {
+        let known = |pci: &str, index| NvmlDevice {
             address: PciAddress::parse(pci).unwrap(),
             index,
             name: "a card".to_owned(),

@@ -1,13 +1,13 @@
-//! GPUs as Linux's `/sys` and NVIDIA's `/proc` show them.
+//! GPUs as Linux's `/sys` and NVIDIA's files in `/proc` show them.
 
-use crate::{Gpu, Machine, Vendor, names};
+use crate::{Gpu, Machine, Vendor, cuda, names};
 
 const DEVICES: &str = "/sys/bus/pci/devices";
 /// Display controllers, whether or not a monitor can be attached: 0300 VGA, 0302 3D, 0380 other.
 const DISPLAY_CLASS: &str = "0x03";
 
 impl Machine {
-    /// By address. Without what only a driver's library tells.
+    /// The GPUs, by address, without what only a driver's library knows.
     pub fn gpus(&self) -> Vec<Gpu> {
         let display = |pci: &String| {
             let class = self.read(&format!("{DEVICES}/{pci}/class"));
@@ -17,7 +17,7 @@ impl Machine {
             self.list(DEVICES).into_iter().filter(display).map(|pci| self.gpu(pci)).collect();
         names::fill(self, &mut gpus);
         gpus.sort_by(|one, two| one.pci.cmp(&two.pci));
-        self.number(&mut gpus);
+        cuda::number(self, &mut gpus);
         gpus
     }
 
@@ -26,7 +26,7 @@ impl Machine {
         Gpu {
             vendor: Vendor::from_id(self.id(&pci, "vendor")),
             name: value_of(&nvidia, "Model").unwrap_or_default(),
-            // Question marks until something has used the GPU.
+            // The driver shows question marks until something has used the GPU.
             uuid: value_of(&nvidia, "GPU UUID").filter(|uuid| !uuid.contains('?')),
             render_node: self.render_node(&pci),
             driver: self.driver(&pci),
@@ -41,7 +41,7 @@ impl Machine {
         u16::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or(0)
     }
 
-    /// A container may see the device in `/sys` and still not have the node.
+    /// The render node, if it exists: a container may see the device in `/sys` and still lack the node.
     fn render_node(&self, pci: &str) -> Option<String> {
         let names = self.list(format!("{DEVICES}/{pci}/drm")).into_iter();
         let mut nodes =
@@ -56,31 +56,6 @@ impl Machine {
             Some(version) => format!("{driver} {version}"),
             None => driver.to_owned(),
         })
-    }
-
-    /// CUDA's numbers: by address, or what `CUDA_VISIBLE_DEVICES` makes of that.
-    fn number(&self, gpus: &mut [Gpu]) {
-        let cuda = |gpu: &&mut Gpu| gpu.driver.as_ref().is_some_and(|name| name.starts_with("nvidia"));
-        for (gpu, index) in gpus.iter_mut().filter(cuda).zip(0..) {
-            gpu.cuda_index = Some(index);
-        }
-        if let Some(visible) = self.variable("CUDA_VISIBLE_DEVICES").and_then(|text| text.to_str()) {
-            only_visible(gpus, visible);
-        }
-    }
-}
-
-/// CUDA's own rule: numbers or beginnings of UUIDs, counted in the order given; the first that is no GPU ends the list.
-pub(crate) fn only_visible(gpus: &mut [Gpu], visible: &str) {
-    let meant = |text: &str| {
-        gpus.iter().position(|gpu| match text.parse::<u32>() {
-            Ok(number) => gpu.cuda_index == Some(number),
-            Err(_) => !text.is_empty() && gpu.uuid.as_ref().is_some_and(|uuid| uuid.starts_with(text)),
-        })
-    };
-    let order: Vec<usize> = visible.split(',').map(|text| meant(text.trim())).map_while(|gpu| gpu).collect();
-    for (position, gpu) in gpus.iter_mut().enumerate() {
-        gpu.cuda_index = order.iter().zip(0..).find(|(place, _)| **place == position).map(|(_, index)| index);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Machines made up in a folder. They test how files are read and are no evidence about hardware; `hw_...` asks the
-//! machine that runs the tests.
+//! Machines made up in a folder. They test how files are read and are no evidence about hardware; tests named
+//! `hw_...` query the machine that runs them.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -194,7 +194,7 @@ fn fingerprint_changes_with_all_that_a_verdict_depends_on() {
         pc().with("/usr/lib/dri/iHD_drv_video.so", "a newer driver"),
         pc().with("/usr/lib/gstreamer-1.0/libgstva.so", "a new plugin"),
         pc().with("/usr/lib/gstreamer-1.0/libgstx264.so", "a newer plugin"),
-        // The link and its name stay; what is behind it is another version.
+        // The link and its name stay; its target is another version.
         pc().with("/opt/libgstreamer-1.0.so.0.2207.0", "a newer GStreamer"),
         pc().with("/opt/gst/libgstva.so", "a plugin elsewhere").set("GST_PLUGIN_PATH", "/opt/gst"),
         pc().set("GST_PLUGIN_SYSTEM_PATH", "/nowhere"),
@@ -225,7 +225,7 @@ fn folder_under_two_names_counts_once() {
 }
 
 #[test]
-fn hw_nvml_and_files_tell_of_the_same_gpus() {
+fn hw_nvml_and_files_show_the_same_gpus() {
     let here = gpus();
     if !Path::new("/sys/module/nvidia/version").exists() {
         println!("skipped: no NVIDIA driver");
@@ -249,7 +249,7 @@ fn two_gpus() -> Pc {
     Pc::new().intel().nvidia("0000:65:00.0", UUID).node("0000:65:00.0", 129)
 }
 
-/// Gives every file the same time, so that only content and names differ.
+/// A copy whose files all have the same time, so that only content and names differ.
 fn settled(pc: &Pc) -> Pc {
     let copy = Pc { root: tempfile::tempdir().unwrap(), environment: pc.environment.clone() };
     copy_files(pc.root.path(), copy.root.path());

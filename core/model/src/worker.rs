@@ -1,4 +1,4 @@
-//! What the supervisor and its worker say to each other: JSON over a socketpair, each message preceded by its
+//! The messages between the supervisor and its worker: JSON over a socketpair, each message preceded by its
 //! length as a big-endian `u32`.
 
 use std::io;
@@ -12,34 +12,35 @@ use serde_json::Value;
 use crate::manifest::{Cause, EncoderUse, FileRef, Fragment, FrameCounts, PluginUse, Refusal};
 use crate::{Failure, MediaTime, PartNumber};
 
-/// Longest message either side accepts, in bytes. A job of a hundred tracks is under 100 KB.
+/// Longest message that either side accepts, in bytes. A job of a hundred tracks is under 100 KB.
 pub const MESSAGE_LIMIT: u32 = 4 << 20;
 
 /// Supervisor to worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// Load these plugins now, and what the encoders of these tracks need, so that a start is fast. Sent once,
-    /// first.
+    /// Load these plugins now, and what the encoders of these tracks need, so that a start is fast. Sent
+    /// once, first.
     Prepare { plugins: Vec<PluginFile>, tracks: Vec<TrackJob> },
-    /// Open the sources of these tracks, look at a picture of each, and list what could encode it. Answered by
-    /// `Surveyed`.
+    /// Open the sources of these tracks, get a picture of each, and list the candidates that could encode it.
+    /// Answered by `Surveyed`.
     Survey { tracks: Vec<TrackJob> },
-    /// Try one candidate out on pictures of this kind. Answered by `Probed`, if the candidate lets the process live.
+    /// Try one candidate on pictures of this kind. Answered by `Probed` if the process survives the
+    /// candidate.
     Probe { track: Box<TrackJob>, plugin: PluginSettings, candidate: String, picture: Picture },
     /// Record. Sent at most once.
     Start(Job),
-    /// Show a slate in place of the screen, or the screen again. Answered by `ModeHolds`, if a job runs.
+    /// Capture a slate instead of the screen, or the screen again. Answered by `ModeHolds` if a job runs.
     #[serde(rename = "capture")]
     SetMode(CaptureMode),
-    /// To a standby: write what it has of this much time, and go on as a recording in this folder. Answered by `Kept`, before
-    /// anything is written.
+    /// To a standby: continue as a recording in this folder that begins with this much of the past footage,
+    /// as far as there is any. Answered by `Kept` before anything is written.
     Keep { directory: PathBuf, look_back_ns: u64 },
     /// Drain and end: `Ended` answers, within the job's drain limit.
     Stop,
     /// List what the source plugins could capture.
     Devices,
-    /// Decode this part in software and say what was in it. Answered by `Decoded`.
+    /// Decode this part in software and report what is in it. Answered by `Decoded`.
     Decode { init: PathBuf, fragments: Vec<PathBuf> },
 }
 
@@ -47,9 +48,9 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginFile {
     pub path: PathBuf,
-    /// Lower-case hexadecimal; the worker loads these bytes or none.
+    /// Lower-case hexadecimal. The worker loads exactly these bytes or nothing.
     pub sha256: String,
-    /// An earlier worker could not load it, for this reason; it is not tried again.
+    /// Why an earlier worker could not load it; it is not tried again.
     pub unusable: Option<String>,
 }
 
@@ -59,27 +60,28 @@ pub struct Job {
     /// The recording's folder.
     pub directory: PathBuf,
     pub part: PartNumber,
-    /// Media time zero on the machine's monotonic clock (CLOCK_MONOTONIC), in nanoseconds. That clock stands still while the
-    /// PC sleeps and media time does not: after a sleep zero may lie before the clock began.
+    /// Media time zero on the machine's monotonic clock (CLOCK_MONOTONIC), in nanoseconds. That clock stands
+    /// still while the PC sleeps and media time does not: after a sleep zero may lie before the clock began.
     pub origin_ns: i64,
-    /// Aimed length of a fragment, in nanoseconds.
+    /// Target length of a fragment, in nanoseconds.
     pub fragment_ns: u64,
     /// How long the encoders may take to hand over their last frames after a stop, in milliseconds.
     pub drain_limit_ms: u64,
-    /// What is taken of the screen from the first frame on.
+    /// The capture mode from the first frame on.
     pub capture: CaptureMode,
-    /// A standby: what is coded stays in memory, this many nanoseconds of it, until `Keep` says where it goes.
+    /// For a standby: this much encoded footage, in nanoseconds, stays in memory until `Keep` says where it
+    /// goes.
     pub preroll_ns: Option<u64>,
     pub tracks: Vec<TrackJob>,
 }
 
 impl Job {
-    /// Software without lookahead needs milliseconds; the supervisor kills the worker a second later, so that a stop
-    /// ends within two.
+    /// Software without lookahead needs milliseconds; the supervisor kills the worker a second later, so that
+    /// a stop ends within two.
     pub const DRAIN_LIMIT_MS: u64 = 700;
 
-    /// As a pipeline file gives it that says nothing else; whoever starts it fills in the folder, the part and the
-    /// origin of time.
+    /// The job of a pipeline file with default settings. The supervisor fills in the folder, the part and the
+    /// origin of time when it starts the job.
     pub fn new(tracks: Vec<TrackJob>) -> Self {
         Job {
             directory: PathBuf::new(),
@@ -99,26 +101,26 @@ pub struct TrackJob {
     pub track: String,
     pub source: PluginSettings,
     pub max_fps: u32,
-    /// Null: as the source's recipe says.
+    /// `None`: as the source's recipe says.
     pub changes_only: Option<bool>,
     /// On a still screen, a frame at least this often, in nanoseconds.
     pub keepalive_ns: u64,
     /// In the order of preference.
     pub encoders: Vec<PluginSettings>,
-    /// `max_fps` as above; a source that gives fewer frames lowers it.
+    /// Its `max_fps` is the one above; a source with a lower rate lowers it.
     pub encode: EncodeRequest,
     pub gpu: Option<GpuChoice>,
-    /// A frame that has been in an encoder for so long, with as many behind it as the encoder ever holds, means that
-    /// the encoder hangs; milliseconds.
+    /// The encoder hangs if a frame is in it for this long, in milliseconds, with as many later frames as the
+    /// encoder ever holds.
     pub frame_deadline_ms: u64,
-    /// The candidates that have proven themselves, best first. Whoever starts a job fills it in.
-    pub ranking: Vec<Ranked>,
-    /// Those that have not, in the order of preference.
+    /// The candidates that passed the probe, best first. The supervisor fills it in when it starts the job.
+    pub ranking: Vec<RankedCandidate>,
+    /// Those that did not pass, in the order of preference.
     pub refused: Vec<Refusal>,
 }
 
 impl Picture {
-    /// How many times as many pixels as 1920x1080, rounded up: what takes long takes as many times as long.
+    /// The number of pixels as a multiple of 1920x1080, rounded up: time limits are multiplied by it.
     pub fn times_full_hd(&self) -> u32 {
         let pixels = u64::from(self.width) * u64::from(self.height);
         u32::try_from(pixels.div_ceil(1920 * 1080)).unwrap_or(u32::MAX).max(1)
@@ -126,10 +128,10 @@ impl Picture {
 }
 
 impl TrackJob {
-    /// How long an encoder may keep a frame, if nobody says otherwise.
+    /// How long an encoder may keep a frame by default.
     pub const FRAME_DEADLINE_MS: u64 = 2000;
 
-    /// As a pipeline file gives it that says nothing else.
+    /// The track of a pipeline file with default settings.
     pub fn new(
         track: impl Into<String>,
         source: PluginSettings,
@@ -152,37 +154,38 @@ impl TrackJob {
     }
 }
 
-/// A candidate that has proven itself.
+/// A candidate that passed the probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ranked {
+pub struct RankedCandidate {
     pub plugin: PluginSettings,
     pub candidate: String,
-    /// Frames that it keeps before it gives the first one.
+    /// Frames that it keeps before it delivers the first one.
     pub holds_frames: u32,
-    /// So many of the job's refusals are of candidates that are preferred to it.
+    /// Number of the job's refusals, from the front, that are of candidates preferred to this one.
     pub refused_before: usize,
 }
 
 /// Which GPU is to encode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GpuChoice {
-    /// A PCI address (`0000:65:00.0`), a UUID (`GPU-...`) or a render node (`renderD129`): names that outlive a
-    /// reboot, where a number does not.
+    /// A PCI address (`0000:65:00.0`), a UUID (`GPU-...`) or a render node (`renderD129`): names that survive
+    /// a reboot, unlike a number.
     pub gpu: String,
-    pub gone: Gone,
+    #[serde(rename = "gone")]
+    pub if_missing: MissingGpu,
 }
 
-/// What to do where the GPU is not there.
+/// What to do if the GPU is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Gone {
+pub enum MissingGpu {
     /// Take any other.
     Any,
     /// Use no GPU.
     None,
 }
 
-/// What a source gives.
+/// The pictures of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Picture {
     /// GStreamer's name of the raw format.
@@ -205,13 +208,15 @@ pub struct PluginSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
 pub enum Report {
-    /// Plugins are loaded; a job can start. Names those that could not be loaded.
+    /// Plugins are loaded; a job can start.
     Ready {
+        /// GStreamer's version.
         gstreamer: String,
+        /// The libraries that could not be loaded, and why.
         refused: Vec<(PathBuf, String)>,
     },
-    /// A library does not come back from being loaded, and nothing else can be loaded beside it. The worker is no
-    /// good any more and ends.
+    /// Loading a library does not return, and nothing else can be loaded meanwhile. The worker is useless and
+    /// ends.
     PluginHangs {
         path: PathBuf,
         reason: String,
@@ -221,7 +226,7 @@ pub enum Report {
         track: String,
         part: OpenedPart,
     },
-    /// A fragment is on disk, synced. The counts are the part's so far.
+    /// A fragment is on disk, synced. The counts are those of the part so far.
     FragmentClosed {
         track: String,
         part: PartNumber,
@@ -232,7 +237,8 @@ pub enum Report {
     Beat {
         tracks: Vec<TrackBeat>,
     },
-    /// No frame from this time on shows what `capture` withholds; for `Live`, none before it does.
+    /// The mode holds: no frame from this time on shows what `capture` withholds. For `Live`: no frame before
+    /// it shows the screen.
     #[serde(rename = "captured")]
     ModeHolds {
         capture: CaptureMode,
@@ -242,22 +248,22 @@ pub enum Report {
     StandingBy {
         track: String,
     },
-    /// A standby is a recording from here on: media time zero was at this media time of the job. What is said of media
-    /// times from here on counts from there.
+    /// A standby is a recording from here on. Its media time zero is this media time of the job; later
+    /// reports count from there.
     Kept {
         from: MediaTime,
     },
-    /// Fragments are held in memory because there is no room.
+    /// The disk is full; fragments are held in memory.
     DiskFull {
         detail: String,
     },
-    /// There is room again.
+    /// The disk has room again.
     DiskBack,
-    /// The source's picture has another size or layout now; the worker has drained and ends this part.
+    /// The source's picture has another size or format now. The worker drains and ends.
     SourceChanged {
         detail: String,
     },
-    /// A source has nothing more to give; the worker has drained and ends.
+    /// A source has nothing more to deliver. The worker drains and ends.
     SourceEnded,
     /// The job cannot go on. `Ended` follows if the worker could still write what it had.
     Failed {
@@ -265,8 +271,8 @@ pub enum Report {
     },
     /// Everything that could be written is written. The worker is done.
     Ended,
-    /// An encoder died or hangs, and the next candidate has taken over, in the part `next`; or none is left, and
-    /// `Failed` follows.
+    /// An encoder failed or hangs, and the next candidate takes over in the part `next`. Without `next` no
+    /// candidate is left, and `Failed` follows.
     EncoderFailed {
         track: String,
         plugin: String,
@@ -276,11 +282,11 @@ pub enum Report {
         detail: String,
         next: Option<PartNumber>,
     },
-    /// In the order of the tracks asked for.
+    /// The surveys, in the order of the requested tracks.
     Surveyed {
         tracks: Vec<Result<TrackSurvey, Failure>>,
     },
-    /// An error is the reason why the candidate is refused, for people.
+    /// An error is the reason for people why the candidate is refused.
     Probed {
         result: Result<Proof, String>,
     },
@@ -295,7 +301,7 @@ pub enum Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenedPart {
     pub number: PartNumber,
-    /// `Start` where the worker began the job with it: why the job began is the supervisor's to know.
+    /// `Start` if the worker began the job with this part: only the supervisor knows why the job began.
     pub cause: Cause,
     pub source: PluginUse,
     pub encoder: EncoderUse,
@@ -312,7 +318,7 @@ pub struct TrackBeat {
     pub track: String,
     pub part: PartNumber,
     pub frames: FrameCounts,
-    /// The screen is known to have been still up to here.
+    /// The screen is known to have been still up to this time.
     pub still_until: MediaTime,
     /// Bytes written to fragments so far.
     pub bytes: u64,
@@ -322,49 +328,52 @@ pub struct TrackBeat {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrackSurvey {
     pub picture: Picture,
-    /// Of every plugin in the order of preference; a plugin that could not be asked has one without a candidate.
-    pub candidates: Vec<Surveyed>,
+    /// The candidates of all plugins in the order of preference. A plugin that could not be asked has one
+    /// entry without a candidate.
+    pub candidates: Vec<SurveyedCandidate>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Surveyed {
+pub struct SurveyedCandidate {
     pub plugin: PluginSettings,
     pub version: String,
-    /// Empty where the plugin itself could not be used.
+    /// Empty if the plugin itself could not be used.
     pub candidate: String,
     pub tier: Tier,
     pub memory: Memory,
-    /// The GPU that it would use, where that is known: PCI address.
+    /// PCI address of the GPU that it would use, if that is known.
     pub gpu: Option<String>,
-    /// Everything that would be set, element by element, as GStreamer writes a launch line. Part of what a verdict
-    /// is kept under.
+    /// Everything that would be set, element by element, as a GStreamer launch line. Part of a verdict's
+    /// cache key.
     pub recipe: String,
-    /// Whether it has to give a keyframe whenever one is asked for, and is tried for that. Part of the same.
+    /// Whether it must produce a keyframe on request, which the probe then checks. Part of a verdict's cache
+    /// key.
     pub on_demand: bool,
-    /// What was asked for and the element cannot do; it would be done without.
+    /// What was asked for and the element cannot do; it would be used without.
     pub cannot: Vec<Meaning>,
-    /// Why it need not even be tried.
+    /// Why it need not be tried at all.
     pub refused: Option<String>,
 }
 
-/// What a probe saw.
+/// What a successful probe measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
-    /// Frames that the encoder keeps before it gives the first one.
+    /// Frames that the encoder keeps before it delivers the first one.
     pub holds_frames: u32,
-    /// From the first frame in to the first one out, opening the device included; milliseconds.
+    /// From the start of the encoder, opening its device included, to the first frame out; milliseconds.
     pub first_frame_ms: u32,
-    /// Mean difference of a decoded pixel from what was encoded, of 255.
+    /// Mean difference of a color byte from what was encoded, of 255, in the worst picture.
     pub picture_error: f32,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DecodedPart {
     pub frames: u64,
-    /// Each frame is shown after the one before.
+    /// Each frame is shown later than the previous one.
     pub in_order: bool,
-    /// Presentation times of the earliest and the latest frame.
+    /// Presentation time of the earliest frame.
     pub first: MediaTime,
+    /// Presentation time of the latest frame.
     pub last: MediaTime,
     pub width: u32,
     pub height: u32,
@@ -372,7 +381,7 @@ pub struct DecodedPart {
     pub decoder: String,
 }
 
-/// A message as it goes over the line.
+/// A message as it goes over the socket, with its length.
 pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;
@@ -382,7 +391,7 @@ pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Bytes that follow the length, if the length can be true.
+/// The number of bytes that follow the length. An error if the message is too long.
 pub fn body_length(prefix: [u8; 4]) -> io::Result<usize> {
     match u32::from_be_bytes(prefix) {
         length if length <= MESSAGE_LIMIT => Ok(length as usize),

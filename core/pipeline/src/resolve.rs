@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deskreel_contract::{CaptureMode, Chroma, Codec, Content, Latency, Rate, Speed};
-use deskreel_model::worker::{Gone, GpuChoice, PluginSettings};
+use deskreel_model::worker::{GpuChoice, MissingGpu, PluginSettings};
 use deskreel_model::{Pause, PolicyRules};
 
 use crate::catalog::Catalog;
@@ -411,6 +411,6 @@ fn policy_rules(policy: &Fields<'_>) -> Option<PolicyRules> {
 
 fn gpu(encoder: &Fields<'_>) -> Option<GpuChoice> {
     let gpu = encoder.text("gpu")?.to_owned();
-    let gone = if encoder.text("gpu_gone")? == "none" { Gone::None } else { Gone::Any };
-    Some(GpuChoice { gpu, gone })
+    let if_missing = if encoder.text("gpu_gone")? == "none" { MissingGpu::None } else { MissingGpu::Any };
+    Some(GpuChoice { gpu, if_missing })
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deskreel_contract::{Chroma, Codec, Content, Descriptor, EncodeRequest, Latency, Rate, Speed};
-use deskreel_model::worker::{Gone, GpuChoice, TrackJob};
+use deskreel_model::worker::{GpuChoice, MissingGpu, TrackJob};
 use deskreel_pipeline::{Catalog, Section, Takes, check};
 
 #[test]
@@ -25,7 +25,7 @@ fn every_key_of_an_encoder_is_in_its_job() {
         chroma: Chroma::Yuv444,
     };
     assert_eq!(video.encode, encode);
-    assert_eq!(video.gpu, Some(GpuChoice { gpu: "0000:65:00.0".to_owned(), gone: Gone::None }));
+    assert_eq!(video.gpu, Some(GpuChoice { gpu: "0000:65:00.0".to_owned(), if_missing: MissingGpu::None }));
     assert_eq!(video.frame_deadline_ms, 500);
 
     let rate = Rate::Bitrate { bitrate: 800_000, max: Some(2_000_000) };
@@ -34,7 +34,7 @@ fn every_key_of_an_encoder_is_in_its_job() {
 
     let rate = Rate::Constrained { quality: 20, max: 2_000_000 };
     assert_eq!(capped.encode, EncodeRequest { rate, ..EncodeRequest::new(Codec::Av1) });
-    assert_eq!(capped.gpu.as_ref().unwrap().gone, Gone::Any);
+    assert_eq!(capped.gpu.as_ref().unwrap().if_missing, MissingGpu::Any);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use deskreel_model::Utc;
-use deskreel_model::worker::{Picture, Proof, Surveyed, TrackJob};
+use deskreel_model::worker::{Picture, Proof, SurveyedCandidate, TrackJob};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -41,9 +41,9 @@ impl VerdictKey {
         plugins: &str,
         track: &TrackJob,
         picture: &Picture,
-        one: &Surveyed,
+        one: &SurveyedCandidate,
     ) -> VerdictKey {
-        let Surveyed { plugin, version, candidate, recipe, on_demand, .. } = one;
+        let SurveyedCandidate { plugin, version, candidate, recipe, on_demand, .. } = one;
         let element = (&plugin.plugin, version, candidate, recipe, on_demand);
         let facts = (machine, plugins, element, track.encode.codec, picture);
         VerdictKey(deskreel_spool::sha256_hex(serde_json::json!(facts).to_string().as_bytes()))
@@ -217,8 +217,8 @@ mod tests {
     #[test]
     fn a_verdict_holds_for_this_machine_these_libraries_this_picture_and_this_recipe() {
         let one = list("nv.a:?").remove(0).candidate;
-        let other_recipe = Surveyed { recipe: "nvh264enc bitrate=0".to_owned(), ..one.clone() };
-        let less_asked = Surveyed { on_demand: false, ..one.clone() };
+        let other_recipe = SurveyedCandidate { recipe: "nvh264enc bitrate=0".to_owned(), ..one.clone() };
+        let less_asked = SurveyedCandidate { on_demand: false, ..one.clone() };
         let h265 = TrackJob { encode: EncodeRequest::new(Codec::H265), ..track() };
         let keys = [
             VerdictKey::new("machine", "plugins", &track(), &picture(1920), &one),

@@ -3,12 +3,12 @@
 use deskreel_contract::Tier;
 use deskreel_model::Utc;
 use deskreel_model::manifest::Refusal;
-use deskreel_model::worker::{Proof, Ranked, Surveyed};
+use deskreel_model::worker::{Proof, RankedCandidate, SurveyedCandidate};
 
 /// An encoder candidate, and what is known about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownCandidate {
-    pub candidate: Surveyed,
+    pub candidate: SurveyedCandidate,
     pub standing: Standing,
 }
 
@@ -36,7 +36,7 @@ pub enum Extent {
 }
 
 impl KnownCandidate {
-    pub fn new(candidate: Surveyed) -> Self {
+    pub fn new(candidate: SurveyedCandidate) -> Self {
         let refused = candidate.refused.clone();
         let standing = refused.map_or(Standing::Unknown, |reason| Standing::Refused { reason, at: None });
         KnownCandidate { candidate, standing }
@@ -90,12 +90,12 @@ pub fn next_to_try(tried: &[KnownCandidate], running: &[usize]) -> Option<usize>
 
 /// Returns the candidates that work, best first, and the refusals of those preferred to the last of them. If
 /// none works, returns every refusal.
-pub fn rank(tried: &[KnownCandidate]) -> (Vec<Ranked>, Vec<Refusal>) {
+pub fn rank(tried: &[KnownCandidate]) -> (Vec<RankedCandidate>, Vec<Refusal>) {
     let last = tried.iter().rposition(KnownCandidate::works).unwrap_or(tried.len());
     let (mut ranked, mut refused) = (Vec::new(), Vec::new());
     for (index, KnownCandidate { candidate, standing }) in tried.iter().enumerate() {
         match standing {
-            Standing::Works { proof, .. } => ranked.push(Ranked {
+            Standing::Works { proof, .. } => ranked.push(RankedCandidate {
                 plugin: candidate.plugin.clone(),
                 candidate: candidate.candidate.clone(),
                 holds_frames: proof.holds_frames,
@@ -131,7 +131,7 @@ pub(crate) mod tests {
                 None => (name, Tier::Software),
             };
             let plugin = PluginSettings { plugin: plugin.to_owned(), settings: serde_json::Value::Null };
-            let candidate = Surveyed {
+            let candidate = SurveyedCandidate {
                 plugin,
                 version: "1".to_owned(),
                 candidate: name.to_owned(),

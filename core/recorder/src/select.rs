@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deskreel_model::manifest::Refusal;
-use deskreel_model::worker::{Command, Picture, PluginFile, Proof, Report, Surveyed, TrackJob, TrackSurvey};
+use deskreel_model::worker::{
+    Command, Picture, PluginFile, Proof, Report, SurveyedCandidate, TrackJob, TrackSurvey,
+};
 use deskreel_model::{Failure, Fault, Utc};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -168,7 +170,7 @@ async fn survey(
 pub(crate) fn recall(request: &SelectionRequest, index: usize, survey: &TrackSurvey) -> Vec<KnownCandidate> {
     let Some(track) = request.tracks.get(index) else { return Vec::new() };
     let now = Utc(jiff::Timestamp::now());
-    let one = |surveyed: &Surveyed| {
+    let one = |surveyed: &SurveyedCandidate| {
         let mut tried = KnownCandidate::new(surveyed.clone());
         let barred = request.barred.iter().find(|(name, refusal)| {
             let candidate = refusal.candidate.as_deref().unwrap_or_default();
@@ -186,7 +188,12 @@ pub(crate) fn recall(request: &SelectionRequest, index: usize, survey: &TrackSur
     survey.candidates.iter().map(one).collect()
 }
 
-fn key(request: &SelectionRequest, track: &TrackJob, picture: &Picture, surveyed: &Surveyed) -> VerdictKey {
+fn key(
+    request: &SelectionRequest,
+    track: &TrackJob,
+    picture: &Picture,
+    surveyed: &SurveyedCandidate,
+) -> VerdictKey {
     let files: Vec<&str> = request.plugins.iter().map(|file| file.sha256.as_str()).collect();
     VerdictKey::new(&request.machine, &files.concat(), track, picture, surveyed)
 }
@@ -279,7 +286,7 @@ fn record_verdict(
     request: &mut SelectionRequest,
     track: &TrackJob,
     picture: &Picture,
-    candidate: &Surveyed,
+    candidate: &SurveyedCandidate,
     probed: ProbeOutcome,
 ) -> Standing {
     let result = match probed {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use deskreel_contract::{Codec, EncodeRequest, Memory, Tier};
 use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{
-    self, Command, Job, Picture, PluginSettings, Proof, Report, Surveyed, TrackJob, TrackSurvey,
+    self, Command, Job, Picture, PluginSettings, Proof, Report, SurveyedCandidate, TrackJob, TrackSurvey,
 };
 use deskreel_recorder::{
     Control, KnownCandidate, Notice, Pool, RecordingSetup, Standing, record, survey_encoders,
@@ -177,7 +177,7 @@ fn fake_worker(mut socket: UnixStream) {
 }
 
 fn fake_survey(track: &TrackJob) -> Result<TrackSurvey, deskreel_model::Failure> {
-    let candidate = |(number, plugin): (usize, &PluginSettings)| Surveyed {
+    let candidate = |(number, plugin): (usize, &PluginSettings)| SurveyedCandidate {
         plugin: plugin.clone(),
         version: "1".to_owned(),
         candidate: format!("fake{number}"),

@@ -4,7 +4,7 @@
 //! The same file gives the same fragments. Whatever a crash left undone, the repetition begins anew.
 
 use axum::body::Bytes;
-use deskreel_fmp4::finished::{Footage, LARGEST_TABLE, Outline, Piece, Reader, Unfit};
+use deskreel_fmp4::finished::{Footage, FragmentSamples, LARGEST_TABLE, Outline, Reader, Unfit};
 use deskreel_fmp4::{TIMESCALE, codec_string, header, nanos, ticks};
 use deskreel_model::manifest as model;
 use deskreel_model::{MediaTime, PartNumber, Utc};
@@ -80,7 +80,7 @@ impl Ingest {
             Err(unfit) => return Ok(Taking::Unfit(unfit)),
         };
         // What a fragment has beside its frames is 16 bytes a frame, and there are few.
-        let pieces = match footage.pieces(LARGEST.min(file.largest_upload / 8 * 7)) {
+        let pieces = match footage.fragments(LARGEST.min(file.largest_upload / 8 * 7)) {
             Ok(pieces) => pieces,
             Err(unfit) => return Ok(Taking::Unfit(unfit)),
         };
@@ -137,12 +137,12 @@ impl Ingest {
         recording: &str,
         file: &Arrived,
         footage: &Footage,
-        piece: Piece,
+        piece: FragmentSamples,
         number: u32,
     ) -> Result<Result<model::Fragment, Taking>> {
-        let mut bytes = vec![Bytes::from(footage.head(number, &piece).map_err(unwritable)?)];
-        bytes.extend(file.original.ranges(&footage.places(&piece)).await?);
-        let infos = footage.infos(&piece);
+        let mut bytes = vec![Bytes::from(footage.fragment_head(number, &piece).map_err(unwritable)?)];
+        bytes.extend(file.original.ranges(&footage.byte_ranges(&piece)).await?);
+        let infos = footage.sample_infos(&piece);
         let (Some(first), Some(last)) = (infos.first(), infos.last()) else {
             return Err(Error::Corrupt("a fragment without frames".to_owned()));
         };

@@ -97,7 +97,11 @@ impl Film {
             return Ok(None);
         }
         let mut file = File::default();
-        file.push(Piece::Bytes(Bytes::from(deskreel_fmp4::movie(&self.configs, &chunks, &edits)?)));
+        file.push(Piece::Bytes(Bytes::from(deskreel_fmp4::progressive_head(
+            &self.configs,
+            &chunks,
+            &edits,
+        )?)));
         file.size += payload.size;
         file.pieces.append(&mut payload.pieces);
         Ok(Some(file))

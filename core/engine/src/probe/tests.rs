@@ -1,4 +1,4 @@
-//! Our own encoders prove themselves, and chains that go wrong in one way each are refused for that.
+//! Our own encoders pass the probe, and chains with one fault each are refused for that fault.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -32,8 +32,8 @@ fn picture(width: u32, height: u32) -> Picture {
     Picture { format: "BGRx".into(), width, height, fps: 10 }
 }
 
-/// The first candidate of one of our plugins.
-fn prove(plugin: &str, request: EncodeRequest, picture: &Picture) -> Result<Proof, String> {
+/// Probes the first candidate of one of our plugins.
+fn prove_plugin(plugin: &str, request: EncodeRequest, picture: &Picture) -> Result<Proof, String> {
     let plugins = plugins();
     let job = TrackJob::new("screen", settings("none"), vec![settings(plugin)], request);
     let (_, offered) =
@@ -41,8 +41,8 @@ fn prove(plugin: &str, request: EncodeRequest, picture: &Picture) -> Result<Proo
     candidate(&job, &settings(plugin), &offered[0].id, picture, &plugins)
 }
 
-/// A chain of our own around x264, for what no real encoder does.
-fn chain(before: &[Element], key_int_max: u64) -> Fitted {
+/// A chain of these elements and x264, for faults that no real encoder has.
+fn chain(before: &[Element], key_int_max: u64) -> FittedCandidate {
     let x264 = Element::new("x264enc")
         .set("tune", "zerolatency")
         .set("speed-preset", "ultrafast")
@@ -64,18 +64,19 @@ fn chain(before: &[Element], key_int_max: u64) -> Fitted {
 fn refusal(before: &[Element]) -> String {
     gst::init().unwrap();
     let request = EncodeRequest::new(Codec::H264);
-    both(&request, true, &chain(before, 40), &chain(before, INTERVAL), &picture(640, 360)).unwrap_err()
+    super::prove(&request, true, &chain(before, 40), &chain(before, INTERVAL), &picture(640, 360))
+        .unwrap_err()
 }
 
 #[test]
-fn our_encoders_prove_themselves_at_odd_and_tiny_sizes_and_in_both_latencies() {
+fn our_encoders_pass_at_odd_and_tiny_sizes_and_in_both_latencies() {
     for (plugin, codec) in
         [("encoder.x264", Codec::H264), ("encoder.openh264", Codec::H264), ("encoder.x265", Codec::H265)]
     {
         for (width, height) in [(640, 360), (319, 241), (64, 48)] {
             for latency in [Latency::Low, Latency::Normal] {
                 let request = EncodeRequest { latency, ..EncodeRequest::new(codec) };
-                let proof = prove(plugin, request, &picture(width, height)).unwrap();
+                let proof = prove_plugin(plugin, request, &picture(width, height)).unwrap();
                 assert!(proof.picture_error < 10.0, "{plugin} {width}x{height} {proof:?}");
                 assert!(proof.holds_frames == 0 || latency == Latency::Normal, "{plugin} {proof:?}");
             }
@@ -84,12 +85,12 @@ fn our_encoders_prove_themselves_at_odd_and_tiny_sizes_and_in_both_latencies() {
 }
 
 #[test]
-fn every_format_of_a_source_is_encoded_as_the_picture_that_it_is() {
+fn every_format_of_a_source_is_encoded_as_the_same_picture() {
     gst::init().unwrap();
     let request = EncodeRequest::new(Codec::H264);
     for format in ["BGRx", "I420", "NV12", "YUY2", "RGB"] {
         let picture = Picture { format: format.into(), ..picture(640, 360) };
-        let proof = both(&request, true, &chain(&[], 40), &chain(&[], INTERVAL), &picture);
+        let proof = super::prove(&request, true, &chain(&[], 40), &chain(&[], INTERVAL), &picture);
         assert!(proof.unwrap().picture_error < 10.0, "{format}");
     }
 }
@@ -100,7 +101,7 @@ fn the_worst_quality_is_still_the_picture() {
         for rate in [Rate::Quality { quality: 51 }, Rate::Bitrate { bitrate: 100_000, max: None }] {
             for (width, height) in [(64, 48), (1280, 720)] {
                 let request = EncodeRequest { rate, ..EncodeRequest::new(Codec::H264) };
-                prove(plugin, request, &picture(width, height)).unwrap();
+                prove_plugin(plugin, request, &picture(width, height)).unwrap();
             }
         }
     }
@@ -123,7 +124,7 @@ fn pictures_that_go_wrong_are_refused() {
         Element::new("videoscale"),
         Element::new("capsfilter").set("caps", "video/x-raw,width=320,height=180"),
     ];
-    assert_eq!(refusal(&small), "it gives pictures of 320x180, not of 640x360");
+    assert_eq!(refusal(&small), "it produces pictures of 320x180, not of 640x360");
 }
 
 #[test]
@@ -131,11 +132,11 @@ fn frames_that_get_lost_are_refused() {
     let every_other = Element::new("videorate").set("drop-only", true).set("max-rate", 5);
     assert_eq!(refusal(&[every_other]), "16 frames went in and 8 came out");
     let reason = refusal(&[Element::new("identity").set("drop-probability", 1.0)]);
-    assert_eq!(reason, "it keeps more than 80 frames before it gives the first one");
+    assert_eq!(reason, "it keeps more than 80 frames before it produces the first one");
 }
 
 #[test]
-fn an_error_in_the_chain_is_told_in_its_own_words() {
+fn an_error_in_the_chain_is_reported_in_its_own_words() {
     let reason = refusal(&[Element::new("identity").set("error-after", 6)]);
     assert!(reason.starts_with("identity: "), "{reason}");
 }
@@ -144,15 +145,15 @@ fn an_error_in_the_chain_is_told_in_its_own_words() {
 fn keyframes_come_when_asked_for_and_not_otherwise() {
     gst::init().unwrap();
     let request = EncodeRequest::new(Codec::H264);
-    let run = |asked, often| both(&request, true, &asked, &often, &picture(320, 180)).unwrap_err();
+    let run = |asked, often| super::prove(&request, true, &asked, &often, &picture(320, 180)).unwrap_err();
     assert_eq!(run(chain(&[], 1), chain(&[], INTERVAL)), "it makes every frame a keyframe");
     assert_eq!(
         run(chain(&[], 40), chain(&[], 40)),
-        "asked for a keyframe every 8 frames, it gives none for 16"
+        "asked for a keyframe every 8 frames, it produces none for 16"
     );
 }
 
-/// `av1enc` of GStreamer 1.22 does not listen to requests for keyframes.
+/// `av1enc` of GStreamer 1.22 ignores requests for keyframes.
 #[test]
 fn an_encoder_that_ignores_requests_for_keyframes_records_no_still_screens() {
     let plugins = plugins();
@@ -167,22 +168,22 @@ fn an_encoder_that_ignores_requests_for_keyframes_records_no_still_screens() {
         candidate(&job, &settings("encoder.av1"), "av1enc", &picture(320, 180), &plugins)
     };
     let reason = prove(None).unwrap_err();
-    assert!(reason.starts_with("it gives no keyframe when it is asked for one"), "{reason}");
+    assert!(reason.starts_with("it produces no keyframe when it is asked for one"), "{reason}");
     assert!(prove(Some(false)).unwrap().picture_error < 10.0);
 }
 
 #[test]
-fn an_encoder_that_hangs_is_told_after_its_limit() {
+fn an_encoder_that_hangs_is_refused_after_its_limit() {
     gst::init().unwrap();
     let pattern = Pattern::new(320, 180);
     let picture = picture(320, 180);
-    let frames = Frames::new(&pattern, &picture).unwrap();
+    let frames = TrialFrames::new(&pattern, &picture).unwrap();
     let limit = Duration::from_millis(300);
     // Each frame takes a second.
     let slow = chain(&[Element::new("identity").set("sleep-time", 1_000_000)], 40);
-    let limits = trial::Limits { first_frame: limit, frame: limit };
+    let limits = trial::TrialLimits { first_frame: limit, frame: limit };
     let plan =
-        Plan { codec: Codec::H264, fitted: &slow, frames: &frames, count: FRAMES, forced: None, limits };
+        TrialPlan { codec: Codec::H264, fitted: &slow, frames: &frames, count: FRAMES, forced: None, limits };
     let reason = trial::run(&plan).map(|_| ()).unwrap_err();
     assert_eq!(reason, "it hangs or is far too slow: frame 0 is not taken within 300ms");
 }

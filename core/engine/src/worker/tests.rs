@@ -1,5 +1,5 @@
-//! Encoders that fail in mid-recording, and what the next one gets. Faults are GStreamer's own `identity` before an
-//! encoder that works; forty frames go in.
+//! Encoders that fail during a recording, and what the next one gets. The faults come from GStreamer's own
+//! `identity` in front of a working encoder; the source has forty frames.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,10 +8,11 @@ use std::io::Read;
 use std::path::Path;
 use std::thread;
 
+use data_encoding::HEXLOWER;
 use deskreel_contract::{Codec, EncodeRequest};
 use deskreel_model::PartNumber;
 use deskreel_model::manifest::{Cause, Fragment, FrameCounts};
-use deskreel_model::worker::{self, OpenedPart, PluginFile, PluginSettings, Ranked, TrackJob};
+use deskreel_model::worker::{self, OpenedPart, PluginFile, PluginSettings, RankedCandidate, TrackJob};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -57,7 +58,7 @@ interface = "encoder/1"
 about = "Faults."
 "#;
 
-/// A candidate with this in front of it.
+/// A candidate with an `identity` in front of x264 that has this property set.
 fn candidate(id: &str, fault: &str, value: u64) -> String {
     format!(
         r#"
@@ -74,7 +75,7 @@ elements = [
 }
 
 struct Outcome {
-    /// Each with its fragments and its last counts.
+    /// Each part with its fragments and its last counts.
     parts: BTreeMap<PartNumber, Part>,
     reports: Vec<Report>,
 }
@@ -86,11 +87,11 @@ struct Part {
     frames: FrameCounts,
 }
 
-/// A job for a track with this ranking.
+/// A job of one track with this ranking.
 fn job(folder: &Path, source: &str, ranking: &[&str]) -> Job {
     let settings = |plugin: &str| PluginSettings { plugin: plugin.into(), settings: serde_json::json!({}) };
     let encode = EncodeRequest { max_fps: FPS, ..EncodeRequest::new(Codec::H264) };
-    let ranked = ranking.iter().map(|candidate| Ranked {
+    let ranked = ranking.iter().map(|candidate| RankedCandidate {
         plugin: settings("encoder.test"),
         candidate: (*candidate).to_owned(),
         holds_frames: 0,
@@ -117,11 +118,11 @@ fn plugins(folder: &Path) -> Plugins {
     let text = format!("{PLUGINS}{faults}{}", candidate("works", "error-after", u64::from(u16::MAX)));
     let path = folder.join("plugin.toml");
     std::fs::write(&path, &text).unwrap();
-    let sha256 = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = HEXLOWER.encode(&Sha256::digest(&text));
     Plugins::load(&[PluginFile { path, sha256, unusable: None }]).ok().unwrap()
 }
 
-/// Runs a worker to its end; it is told to stop after the first report for which `stop` is true.
+/// Runs a worker to its end. It is told to stop after each report for which `stop` is true.
 fn run(source: &str, ranking: &[&str], stop: impl Fn(&Report) -> bool) -> Outcome {
     let folder = TempDir::new().unwrap();
     let job = job(folder.path(), source, ranking);
@@ -132,21 +133,21 @@ fn run_job(folder: &TempDir, job: Job, stop: impl Fn(&Report) -> bool) -> Outcom
     gst::init().unwrap();
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let (tell, inputs) = channel();
-    tell.send(Input::Command(Command::Start(job))).unwrap();
+    tell.send(WorkerInput::Command(Command::Start(job))).unwrap();
     let (path, commands) = (folder.path().to_owned(), tell.clone());
     let worker = thread::spawn(move || {
         let reporter = Reporter::new(ours);
         let mut worker = Worker { reporter, plugins: plugins(&path), tell, phase: Phase::Idle };
         worker.run(&inputs);
-        // A worker's process ends here.
+        // The real worker's process ends here, without dropping anything.
         std::mem::forget(worker);
     });
     let mut outcome = Outcome { parts: BTreeMap::new(), reports: Vec::new() };
     loop {
         let report = next(&mut theirs).unwrap();
         if stop(&report) {
-            // It may have ended.
-            let _ = commands.send(Input::Command(Command::Stop));
+            // The worker may have ended already.
+            let _ = commands.send(WorkerInput::Command(Command::Stop));
         }
         let ended = report == Report::Ended;
         outcome.take(report);
@@ -191,7 +192,7 @@ impl Outcome {
         self.reports.push(report);
     }
 
-    /// Number, cause, candidate and frames on disk of each part.
+    /// Number, cause, candidate, and number of frames on disk of each part.
     fn parts(&self) -> Vec<(u32, Cause, String, u64)> {
         let parts = self.parts.iter().map(|(number, part)| {
             let opened = part.opened.as_ref().unwrap();
@@ -214,7 +215,7 @@ impl Outcome {
         })
     }
 
-    /// Every frame is there, and each fragment begins where the one before ends.
+    /// Asserts that no frame is missing and that each fragment begins where the previous one ends.
     fn assert_whole(&self) {
         let expected = FrameCounts { captured: FRAMES, encoded: FRAMES, skipped: 0, lost: 0 };
         assert_eq!(self.frames(), expected, "{:?}", self.reports);
@@ -315,13 +316,13 @@ fn a_candidate_that_its_plugin_no_longer_offers_is_passed_over() {
 }
 
 #[test]
-fn where_no_encoder_is_left_the_worker_writes_what_it_has_and_fails() {
+fn without_another_encoder_the_worker_writes_what_it_has_and_fails() {
     let outcome = run("source.test", &["fails", "fails"], never);
     let failures = outcome.failures();
     assert_eq!(failures.last(), Some(&("fails".into(), Cause::EncoderFailed, None)));
     assert!(outcome.has(|report| matches!(report, Report::Failed { .. })));
     let frames = outcome.frames();
-    // A frame that was in the encoder as it failed may have come out of it or not.
+    // A frame that was in the encoder when it failed may or may not have come out.
     assert!(frames.encoded >= 26, "{frames:?}");
 }
 
@@ -357,7 +358,7 @@ fn a_stop_ends_within_its_limit_though_the_encoder_hangs() {
 
 #[test]
 fn an_encoder_that_fails_while_the_worker_stops_is_replaced_too() {
-    // Stopped as soon as it has failed: all that waits goes through the next one.
+    // Stopped as soon as the first encoder fails: everything that waits goes through the next one.
     let failed = |report: &Report| matches!(report, Report::EncoderFailed { .. });
     let outcome = run("source.endless", &["fails", "works"], failed);
     assert_eq!(outcome.frames().lost, 0, "{:?}", outcome.frames());

@@ -1,20 +1,20 @@
-//! Boxes within boxes, and the numbers in them; none is believed before the bytes are seen to be there.
+//! Boxes within boxes, and the numbers in them; every number is checked against the bytes that exist.
 
 use super::Unfit;
 
 #[derive(Debug, Clone, Copy)]
-pub struct Boxed<'a> {
+pub struct Mp4Box<'a> {
     pub kind: [u8; 4],
     pub body: &'a [u8],
 }
 
-/// As it is written in a message.
-pub fn named(kind: [u8; 4]) -> String {
+/// A box's type as text for messages.
+pub fn box_name(kind: [u8; 4]) -> String {
     kind.escape_ascii().to_string()
 }
 
-/// The boxes that fill these bytes, one behind the other.
-pub fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = Result<Boxed<'_>, Unfit>> {
+/// The consecutive boxes that fill these bytes.
+pub fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = Result<Mp4Box<'_>, Unfit>> {
     std::iter::from_fn(move || {
         // QuickTime ends a list of boxes with four zeros.
         if bytes.is_empty() || bytes == [0; 4] {
@@ -26,17 +26,17 @@ pub fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = Result<Boxed<'_>, Unfit>>
     })
 }
 
-fn split(bytes: &[u8]) -> Result<(Boxed<'_>, &[u8]), Unfit> {
+fn split(bytes: &[u8]) -> Result<(Mp4Box<'_>, &[u8]), Unfit> {
     let mut head = Fields::of("box", bytes);
     let (size, kind) = (head.u32()?, head.kind()?);
-    let torn = || Unfit::Torn { name: named(kind) };
+    let torn = || Unfit::Torn { name: box_name(kind) };
     let (head, size) = match size {
         0 => (8, bytes.len()),
         1 => (16, usize::try_from(head.u64()?).map_err(|_| torn())?),
         size => (8, size as usize),
     };
     let body = bytes.get(head..size).ok_or_else(torn)?;
-    Ok((Boxed { kind, body }, &bytes[size..]))
+    Ok((Mp4Box { kind, body }, &bytes[size..]))
 }
 
 /// The first box of this kind.
@@ -50,7 +50,7 @@ pub fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Result<Option<&'a [u8]>, Un
     Ok(None)
 }
 
-/// The first box of this kind, which has to be there.
+/// The first box of this kind. An error if there is none.
 pub fn needed<'a>(bytes: &'a [u8], kind: &'static str) -> Result<&'a [u8], Unfit> {
     for one in boxes(bytes) {
         let one = one?;
@@ -61,7 +61,7 @@ pub fn needed<'a>(bytes: &'a [u8], kind: &'static str) -> Result<&'a [u8], Unfit
     Err(Unfit::Missing(kind))
 }
 
-/// Numbers, read one behind the other.
+/// Reads numbers in sequence.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     name: &'static str,
@@ -69,12 +69,12 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Of the box with this name.
+    /// The fields of the box with this name.
     pub fn of(name: &'static str, bytes: &'a [u8]) -> Fields<'a> {
         Fields { name, bytes }
     }
 
-    /// Behind version and flags, which come first.
+    /// The fields of a box that begins with version and flags, and those two.
     pub fn full(name: &'static str, bytes: &'a [u8]) -> Result<(Fields<'a>, u8, u32), Unfit> {
         let mut fields = Fields { name, bytes };
         let word = fields.u32()?;
@@ -128,12 +128,12 @@ impl<'a> Fields<'a> {
         self.some().map(i64::from_be_bytes)
     }
 
-    /// Of 32 bits, in version 1 of 64.
+    /// A number of 64 bits in version 1, else of 32.
     pub fn by_version(&mut self, version: u8) -> Result<u64, Unfit> {
         if version == 1 { self.u64() } else { self.u32().map(u64::from) }
     }
 
-    /// The number of rows that follow, each of so many bytes: as many as are there.
+    /// The number of rows that follow, each of `bytes` bytes. An error if they are not all there.
     pub fn rows(&mut self, bytes: usize) -> Result<usize, Unfit> {
         let count = self.u32()? as usize;
         if count > self.bytes.len() / bytes { Err(self.torn()) } else { Ok(count) }

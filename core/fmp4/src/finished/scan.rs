@@ -1,14 +1,14 @@
-//! A file as it comes, in pieces of any size: where its tables lie. The footage between them is passed over.
+//! Finds the tables of a file that arrives in pieces of any size. The footage between them is skipped.
 
 use std::ops::Range;
 
-use super::boxes::named;
+use super::boxes::box_name;
 use super::{LARGEST_TABLE, MOST_FRAGMENTS, Unfit};
 
-/// What a file may begin with: `ftyp`, and what older and stranger programs put there.
+/// Boxes that a file may begin with: `ftyp`, and what old or unusual programs put there.
 const FIRST: [&[u8; 4]; 8] = [b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pdin"];
 
-/// Where the tables of a file lie, in bytes from its start, their own heads included.
+/// Where the tables of a file are, in bytes from its start, including their heads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     pub moov: Range<u64>,
@@ -18,13 +18,13 @@ pub struct Outline {
 
 #[derive(Debug)]
 pub struct Scan {
-    /// Of the whole file, in bytes.
+    /// Length of the whole file, in bytes.
     length: u64,
-    /// Where the next byte lies.
+    /// Position of the next byte.
     at: u64,
-    /// Where the box ends that is passed over.
+    /// Where the box that is being skipped ends.
     end: u64,
-    /// Of the next box, as far as it has come: size, kind, and a size of 64 bits where there is one.
+    /// The next box's head as far as it has arrived: size, kind, and a size of 64 bits if there is one.
     head: Vec<u8>,
     moov: Option<Range<u64>>,
     moofs: Vec<Range<u64>>,
@@ -35,12 +35,12 @@ impl Scan {
         Scan { length, at: 0, end: 0, head: Vec::with_capacity(16), moov: None, moofs: Vec::new() }
     }
 
-    /// The next bytes.
+    /// Takes the next bytes.
     pub fn take(&mut self, mut bytes: &[u8]) -> Result<(), Unfit> {
         while !bytes.is_empty() {
             let over = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
             let count = match over {
-                0 => self.wanted().min(bytes.len()),
+                0 => self.missing().min(bytes.len()),
                 over => over.min(bytes.len()),
             };
             let (some, rest) = bytes.split_at(count);
@@ -48,7 +48,7 @@ impl Scan {
             self.at += count as u64;
             if over == 0 {
                 self.head.extend_from_slice(some);
-                if self.wanted() == 0 {
+                if self.missing() == 0 {
                     self.enter()?;
                 }
             }
@@ -56,13 +56,13 @@ impl Scan {
         Ok(())
     }
 
-    /// Bytes of the head that have not come yet.
-    fn wanted(&self) -> usize {
+    /// Bytes of the head that have not arrived yet.
+    fn missing(&self) -> usize {
         let whole = if self.head.starts_with(&[0, 0, 0, 1]) { 16 } else { 8 };
         whole - self.head.len()
     }
 
-    /// A box begins, whose head is there.
+    /// Begins the box whose head has arrived.
     fn enter(&mut self) -> Result<(), Unfit> {
         let begin = self.at - self.head.len() as u64;
         let number =
@@ -78,7 +78,7 @@ impl Scan {
             return Err(Unfit::NotMp4);
         }
         let end = begin.checked_add(size).filter(|end| (self.at..=self.length).contains(end));
-        let end = end.ok_or_else(|| Unfit::Torn { name: named(kind) })?;
+        let end = end.ok_or_else(|| Unfit::Torn { name: box_name(kind) })?;
         self.head.clear();
         self.end = end;
         if kind == *b"moov" || kind == *b"moof" {
@@ -104,7 +104,7 @@ impl Scan {
         Ok(())
     }
 
-    /// The file has ended.
+    /// Ends the scan, after the file's last byte.
     pub fn finish(self) -> Result<Outline, Unfit> {
         if self.at == 0 {
             return Err(Unfit::NotMp4);

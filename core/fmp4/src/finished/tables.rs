@@ -1,12 +1,12 @@
-//! The samples of a track, as its tables have them (ISO/IEC 14496-12, 8.6 and 8.7).
+//! The samples of a track, from its tables (ISO/IEC 14496-12, 8.6 and 8.7).
 
 use super::boxes::{Fields, child, needed};
 use super::{MOST_SAMPLES, Unfit};
 
-/// One coded frame. Times are in the track's own ticks.
+/// One encoded frame. Times are in the track's ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sample {
-    /// Of the file, in bytes.
+pub struct TableSample {
+    /// Position in the file, in bytes.
     pub offset: u64,
     pub dts: u64,
     /// From decoding to presentation.
@@ -15,24 +15,25 @@ pub struct Sample {
     pub keyframe: bool,
 }
 
-/// All of a track so far.
+/// The samples of a track that have been read so far.
 #[derive(Debug)]
-pub struct Samples {
-    pub all: Vec<Sample>,
-    /// When the last one ends.
+pub struct TrackSamples {
+    pub all: Vec<TableSample>,
+    /// When the last sample ends.
     pub end: u64,
-    /// Of the file.
+    /// Length of the file, in bytes.
     length: u64,
-    /// Of all samples. More than the file has would be one lying in another, and much footage made of little.
+    /// Bytes of all samples. More than the file has would mean that samples overlap, and much footage made of
+    /// little.
     bytes: u64,
 }
 
-impl Samples {
-    pub fn new(length: u64) -> Samples {
-        Samples { all: Vec::new(), end: 0, length, bytes: 0 }
+impl TrackSamples {
+    pub fn new(length: u64) -> TrackSamples {
+        TrackSamples { all: Vec::new(), end: 0, length, bytes: 0 }
     }
 
-    pub fn push(&mut self, sample: Sample, duration: u32) -> Result<(), Unfit> {
+    pub fn push(&mut self, sample: TableSample, duration: u32) -> Result<(), Unfit> {
         let size = u64::from(sample.size);
         if self.all.len() == MOST_SAMPLES {
             return Err(Unfit::TooLarge("it has more than 2,097,152 frames"));
@@ -50,14 +51,15 @@ impl Samples {
         Ok(())
     }
 
-    /// Those of the `stbl`; none where all of them are in fragments.
+    /// Reads the samples of the `stbl`, which has none if all of them are in fragments.
     pub fn read(&mut self, stbl: &[u8]) -> Result<(), Unfit> {
         let mut sizes = Sizes::new(stbl)?;
         if sizes.count > MOST_SAMPLES {
             return Err(Unfit::TooLarge("it has more than 2,097,152 frames"));
         }
-        let mut durations = Runs::new(needed(stbl, "stts")?, "stts")?;
-        let mut shown_after = child(stbl, b"ctts")?.map(|table| Runs::new(table, "ctts")).transpose()?;
+        let mut durations = RunLengths::new(needed(stbl, "stts")?, "stts")?;
+        let mut shown_after =
+            child(stbl, b"ctts")?.map(|table| RunLengths::new(table, "ctts")).transpose()?;
         let mut keyframes = child(stbl, b"stss")?.map(Keyframes::new).transpose()?;
         let mut chunks = Chunks::new(stbl)?;
         let mut dts = 0;
@@ -65,24 +67,24 @@ impl Samples {
             let size = sizes.next()?;
             let offset = chunks.next(size)?;
             let duration = durations.next()?;
-            let shown_after = shown_after.as_mut().map_or(Ok(0), Runs::next)?.cast_signed();
+            let shown_after = shown_after.as_mut().map_or(Ok(0), RunLengths::next)?.cast_signed();
             let keyframe = keyframes.as_mut().is_none_or(|keyframes| keyframes.has(number + 1));
-            self.push(Sample { offset, dts, shown_after, size, keyframe }, duration)?;
+            self.push(TableSample { offset, dts, shown_after, size, keyframe }, duration)?;
             dts = self.end;
         }
         Ok(())
     }
 }
 
-/// `stsz`, or `stz2` with sizes of fewer bits.
+/// Sizes: `stsz`, or `stz2` with fewer bits per size.
 struct Sizes<'a> {
     count: usize,
-    /// Where all are alike.
+    /// The size, if all samples have the same.
     same: Option<u32>,
-    /// Of one size.
+    /// Bits per size.
     bits: u8,
     fields: Fields<'a>,
-    /// The lower half of a byte of which the upper one was the size before.
+    /// The lower half of a byte whose upper half was the previous size.
     half: Option<u8>,
 }
 
@@ -125,8 +127,8 @@ impl<'a> Sizes<'a> {
     }
 }
 
-/// `stts` and `ctts`: a number for so many samples, then another.
-struct Runs<'a> {
+/// `stts` and `ctts`: rows with a number of samples and the value that they share.
+struct RunLengths<'a> {
     name: &'static str,
     fields: Fields<'a>,
     rows: usize,
@@ -134,11 +136,11 @@ struct Runs<'a> {
     value: u32,
 }
 
-impl<'a> Runs<'a> {
-    fn new(table: &'a [u8], name: &'static str) -> Result<Runs<'a>, Unfit> {
+impl<'a> RunLengths<'a> {
+    fn new(table: &'a [u8], name: &'static str) -> Result<RunLengths<'a>, Unfit> {
         let (mut fields, ..) = Fields::full(name, table)?;
         let rows = fields.rows(8)?;
-        Ok(Runs { name, fields, rows, left: 0, value: 0 })
+        Ok(RunLengths { name, fields, rows, left: 0, value: 0 })
     }
 
     fn next(&mut self) -> Result<u32, Unfit> {
@@ -151,7 +153,7 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// `stss`: the numbers of the keyframes, upwards.
+/// `stss`: the numbers of the keyframes, ascending.
 struct Keyframes<'a> {
     fields: Fields<'a>,
     rows: usize,
@@ -165,7 +167,7 @@ impl<'a> Keyframes<'a> {
         Ok(Keyframes { fields, rows, next: 0 })
     }
 
-    /// Asked for each sample, upwards.
+    /// Whether this sample is a keyframe. Must be called with ascending numbers.
     fn has(&mut self, number: usize) -> bool {
         while self.next < number && self.rows > 0 {
             self.rows -= 1;
@@ -175,19 +177,19 @@ impl<'a> Keyframes<'a> {
     }
 }
 
-/// `stsc` and `stco` or `co64`: samples lie one behind the other in chunks, and those anywhere.
+/// `stsc` and `stco` or `co64`: samples are consecutive within chunks, and chunks can be anywhere.
 struct Chunks<'a> {
     places: Fields<'a>,
     large: bool,
-    /// Chunks that have not begun.
+    /// Number of chunks that have not begun.
     chunks: usize,
-    /// Of the chunk that has begun last, from 1.
+    /// Number of the chunk that began last, from 1.
     number: u32,
     rows: Fields<'a>,
     rows_left: usize,
-    /// From which chunk on the next row counts.
+    /// The first chunk of the next row.
     next_row: u32,
-    /// Samples in each chunk, for now.
+    /// TrackSamples per chunk in the current row.
     each: u32,
     left: u32,
     at: u64,
@@ -206,7 +208,7 @@ impl<'a> Chunks<'a> {
         Ok(Chunks { places, large, chunks, number: 0, rows, rows_left, next_row: 1, each: 0, left: 0, at: 0 })
     }
 
-    /// Where the next sample lies, which has so many bytes.
+    /// The position of the next sample, which has `size` bytes.
     fn next(&mut self, size: u32) -> Result<u64, Unfit> {
         while self.left == 0 {
             self.chunks = self.chunks.checked_sub(1).ok_or(Unfit::Tables("stco"))?;
@@ -225,7 +227,8 @@ impl<'a> Chunks<'a> {
 
     fn row(&mut self) -> Result<(), Unfit> {
         self.rows_left = self.rows_left.checked_sub(1).ok_or(Unfit::Tables("stsc"))?;
-        // It begins here: the first row with the first chunk, the others where the row before said.
+        // The row must begin with this chunk: the first row with chunk 1, the others with the chunk that
+        // `next_row` read ahead.
         if self.rows.u32()? != self.number {
             return Err(Unfit::Tables("stsc"));
         }

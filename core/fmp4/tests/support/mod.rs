@@ -1,4 +1,4 @@
-//! Real H.264, made by FFmpeg, as samples.
+//! Samples of real H.264, made by FFmpeg.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use deskreel_fmp4::{Codec, Sample, VideoConfig};
 pub const WIDTH: u32 = 320;
 pub const HEIGHT: u32 = 240;
 
-/// One access unit a frame, NAL units preceded by their lengths, and the decoder configuration.
+/// One access unit per frame, its NAL units preceded by their lengths, and the decoder configuration.
 pub struct Footage {
     pub config: VideoConfig,
     pub frames: Vec<(bool, Vec<u8>)>,
@@ -19,7 +19,7 @@ impl Footage {
         Footage::coded(frames, gop, "ultrafast", "")
     }
 
-    /// With a preset and parameters of x264's.
+    /// The same with a preset and parameters of x264.
     pub fn coded(frames: u32, gop: u32, preset: &str, more: &str) -> Footage {
         let source = format!("testsrc2=size={WIDTH}x{HEIGHT}:rate=30");
         let x264 = format!("aud=1:keyint={gop}:scenecut=0:bframes=0:threads=1{more}");
@@ -53,7 +53,7 @@ impl Footage {
         Footage { config, frames }
     }
 
-    /// Every frame at `start_ns` plus a thirtieth of a second each.
+    /// The frames, a thirtieth of a second apart, from `start_ns` on.
     pub fn samples(&self, start_ns: u64) -> Vec<Sample<'_>> {
         let due = |n: usize| start_ns + n as u64 * 1_000_000_000 / 30;
         self.frames
@@ -70,7 +70,7 @@ impl Footage {
     }
 }
 
-/// ISO/IEC 14496-15, 5.3.3.1, for one parameter set of each kind and four-byte lengths.
+/// The `avcC` (ISO/IEC 14496-15, 5.3.3.1) for one parameter set of each kind and four-byte lengths.
 pub fn avcc(sps: &[u8], pps: &[u8]) -> Vec<u8> {
     let mut avcc = vec![1, sps[1], sps[2], sps[3], 0xff, 0xe1];
     avcc.extend_from_slice(&(sps.len() as u16).to_be_bytes());
@@ -87,7 +87,7 @@ fn nal_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let ends: Vec<usize> = starts.iter().skip(1).copied().chain([stream.len()]).collect();
     starts.into_iter().zip(ends).map(|(start, end)| {
         let nal = &stream[start + 3..end];
-        // A fourth zero of the next start code, or trailing zeros.
+        // Without the fourth zero of the next start code and trailing zeros.
         let length = nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         &nal[..length]
     })

@@ -1,6 +1,7 @@
-//! What a track's source shows, and what could encode it here, without encoding anything.
+//! What a track's source shows and which candidates could encode it here, without encoding anything.
 //!
-//! It opens sources, which takes as long as it takes, and no encoder: whether one works is the probe's question.
+//! Opens sources, which takes as long as their devices need, but no encoder: whether one works is for the
+//! probe to say.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -8,24 +9,26 @@ use std::time::Duration;
 use deskreel_contract::{Candidate, Element, Property, SourceRecipe, SourceRequest, Tier};
 use deskreel_machine::Gpu;
 use deskreel_model::manifest::PluginUse;
-use deskreel_model::worker::{Picture, PluginSettings, Surveyed, TrackJob, TrackSurvey};
+use deskreel_model::worker::{Picture, PluginSettings, SurveyedCandidate, TrackJob, TrackSurvey};
 use deskreel_model::{Failure, Fault};
 use deskreel_pipeline::plan;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use serde_json::Value;
 
-use crate::candidates::{self, Fitted};
+use crate::encode::candidates::{self, FittedCandidate};
+use crate::encode::refusal;
 use crate::error::Error;
 use crate::plugins::Plugins;
-use crate::{build, bus, close, probe, refusal};
+use crate::probe::{self, bounded_close};
+use crate::{build, bus};
 
-/// For a source to give its first picture.
+/// For a source to deliver its first picture.
 const PICTURE_LIMIT: Duration = Duration::from_secs(5);
-/// For a source to let go of its device, which the recording wants next. One that takes longer is left behind.
+/// For a source to release its device, which the recording needs next. One that takes longer is left behind.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-/// In the order of the tracks.
+/// Surveys these tracks; the results are in their order.
 pub fn tracks(tracks: &[TrackJob], plugins: &Plugins) -> Vec<Result<TrackSurvey, Failure>> {
     let gpus = std::cell::LazyCell::new(deskreel_machine::gpus);
     let survey = |job: &TrackJob| {
@@ -37,7 +40,7 @@ pub fn tracks(tracks: &[TrackJob], plugins: &Plugins) -> Vec<Result<TrackSurvey,
     tracks.iter().map(survey).collect()
 }
 
-/// What the source gives. A source of elements is run until it has given a picture.
+/// The source's picture. A source of elements is run until it has delivered one.
 fn picture(job: &TrackJob, plugins: &Plugins) -> Result<Picture, Failure> {
     let mut source = plugins.source(&job.source, |_| ())?;
     let recipe = source.recipe(&SourceRequest { max_fps: job.max_fps })?;
@@ -49,7 +52,7 @@ fn picture(job: &TrackJob, plugins: &Plugins) -> Result<Picture, Failure> {
     Ok(Picture { format, width, height, fps })
 }
 
-enum Seen {
+enum SourceEvent {
     Picture(Option<gst::Caps>),
     Failed(Failure),
 }
@@ -64,36 +67,35 @@ fn first_picture(track: &str, recipe: &SourceRecipe) -> Result<(String, u32, u32
     let failed = tell.clone();
     bus::watch(&pipeline, move |event| {
         if let bus::Event::Failed(failure) = event {
-            let _ = failed.send(Seen::Failed(failure));
+            let _ = failed.send(SourceEvent::Failed(failure));
         }
     });
     if let Some(pad) = sink.static_pad("sink") {
-        look(&pad, tell);
+        watch_first_buffer(&pad, tell);
     }
-    // An element that refuses says why on the bus, which `seen` gets.
+    // An element that refuses posts the reason on the bus, which reaches `seen`.
     let started = pipeline.set_state(gst::State::Playing);
     let limit = if started.is_ok() { PICTURE_LIMIT } else { Duration::ZERO };
     let first = seen.recv_timeout(limit);
-    if !close::within(pipeline.upcast(), CLOSE_LIMIT) {
-        tracing::warn!("the source does not let go of its device");
+    if !bounded_close::within(pipeline.upcast(), CLOSE_LIMIT) {
+        tracing::warn!("the source does not release its device");
     }
     match first {
-        Ok(Seen::Picture(caps)) => {
-            read(caps.as_deref()).ok_or_else(|| Failure::new(Fault::Device, "the source gives no raw video"))
-        }
-        Ok(Seen::Failed(failure)) => Err(failure),
+        Ok(SourceEvent::Picture(caps)) => read(caps.as_deref())
+            .ok_or_else(|| Failure::new(Fault::Device, "the source delivers no raw video")),
+        Ok(SourceEvent::Failed(failure)) => Err(failure),
         Err(RecvTimeoutError::Timeout) if started.is_ok() => {
-            let text = format!("the source gave no picture within {} s", PICTURE_LIMIT.as_secs());
+            let text = format!("the source delivered no picture within {} s", PICTURE_LIMIT.as_secs());
             Err(Failure::new(Fault::Device, text))
         }
         Err(_) => Err(Error::NoStart("an element of the source refuses to start".into()).into()),
     }
 }
 
-/// Tells of the first buffer; who waits for it looks at no other.
-fn look(pad: &gst::Pad, tell: Sender<Seen>) {
+/// Sends the caps of the first buffer, and of no other.
+fn watch_first_buffer(pad: &gst::Pad, tell: Sender<SourceEvent>) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
-        let _ = tell.send(Seen::Picture(pad.current_caps()));
+        let _ = tell.send(SourceEvent::Picture(pad.current_caps()));
         gst::PadProbeReturn::Remove
     });
 }
@@ -104,14 +106,14 @@ fn read(caps: Option<&gst::CapsRef>) -> Option<(String, u32, u32)> {
     Some((caps.get("format").ok()?, size("width")?, size("height")?))
 }
 
-/// A plugin that cannot be asked has one entry without a candidate.
+/// The candidates of one plugin. A plugin that cannot be asked has one entry without a candidate.
 fn plugin_candidates<'a>(
     plugin: &PluginSettings,
     job: &TrackJob,
     picture: &Picture,
     plugins: &Plugins,
     gpus: &impl Fn() -> &'a [Gpu],
-) -> Vec<Surveyed> {
+) -> Vec<SurveyedCandidate> {
     let (used, offered) = match candidates::offered(plugin, &candidates::request(job, picture.fps), plugins) {
         Ok(offered) => offered,
         Err(error) => return vec![unusable(plugin, &error)],
@@ -130,8 +132,8 @@ fn surveyed<'a>(
     job: &TrackJob,
     picture: &Picture,
     gpus: &impl Fn() -> &'a [Gpu],
-) -> Surveyed {
-    let mut surveyed = Surveyed {
+) -> SurveyedCandidate {
+    let mut surveyed = SurveyedCandidate {
         plugin: plugin.clone(),
         version: used.version.clone(),
         candidate: candidate.id.clone(),
@@ -145,7 +147,7 @@ fn surveyed<'a>(
     };
     let planned = |candidate| plan::encode(job.encode.codec, candidate, picture.width, picture.height);
     match candidates::fitted(candidate) {
-        Ok(Fitted { candidate, cannot, encoder }) => {
+        Ok(FittedCandidate { candidate, cannot, encoder }) => {
             surveyed.recipe = launch_line(&planned(&candidate));
             surveyed.cannot = cannot;
             surveyed.refused = planned(&candidate).iter().find_map(absent);
@@ -166,14 +168,14 @@ fn surveyed<'a>(
     surveyed
 }
 
-/// Our own part of the chain has to be there too.
+/// Why an element of our own part of the chain is missing.
 fn absent(element: &Element) -> Option<String> {
     let found = gst::ElementFactory::find(&element.factory);
     found.is_none().then(|| build::not_installed(&element.factory).to_string())
 }
 
-fn unusable(plugin: &PluginSettings, error: &Error) -> Surveyed {
-    Surveyed {
+fn unusable(plugin: &PluginSettings, error: &Error) -> SurveyedCandidate {
+    SurveyedCandidate {
         plugin: plugin.clone(),
         version: String::new(),
         candidate: String::new(),
@@ -187,7 +189,7 @@ fn unusable(plugin: &PluginSettings, error: &Error) -> Surveyed {
     }
 }
 
-/// As `gst-launch-1.0` takes it. The same elements give the same text.
+/// The elements as `gst-launch-1.0` takes them. The same elements always yield the same text.
 pub fn launch_line(elements: &[Element]) -> String {
     let element = |element: &Element| {
         let properties = element.properties.iter().map(|Property { name, value, .. }| match value {
@@ -210,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_launch_line_says_every_property() {
+    fn a_launch_line_has_every_property() {
         let elements = [
             Element::new("capsfilter").set("caps", "video/x-raw,format={ I420, NV12 }"),
             Element::new("x264enc").set("tune", "zerolatency").set("bitrate", 900).set("dct8x8", true),
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_of_a_source_is_read_from_what_it_gives() {
+    fn the_picture_of_a_source_is_read_from_its_first_buffer() {
         gst::init().unwrap();
         let caps = "video/x-raw,format=BGRx,width=1919,height=1079,framerate=10/1";
         let element = Element::new("videotestsrc").set("is-live", true);

@@ -1,9 +1,10 @@
-//! An ordinary MP4 of frames from many fragments: all tables in front, and one `mdat`, so that a player begins before it has the
-//! whole file, seeks where it likes, and shows exactly what was asked for. The frames are not in here: whoever has them lays them
-//! behind it, chunk by chunk.
+//! An ordinary (progressive) MP4 of frames from many fragments: all tables in front, and one `mdat`, so that
+//! a player can begin before it has the whole file, seek anywhere, and show exactly what was asked for. The
+//! frames are not written here: the caller appends them, chunk by chunk.
 //!
-//! What a fragmented file cannot say, this one does: an edit list leaves out the frames between a keyframe and the moment at which
-//! a clip begins, and each frame may be coded as it is (docs/decisions/0005-export-sample-entries.md).
+//! Such a file can do what a fragmented one cannot: an edit list leaves out the frames between a keyframe and
+//! the beginning of a clip, and each frame may keep its own codec configuration
+//! (docs/decisions/0005-export-sample-entries.md).
 
 use mp4_atom::{
     Atom, Avc1, Avc3, Avcc, Co64, Codec as SampleEntry, Ctts, CttsEntry, Edts, Elst, ElstEntry, Encode, Ftyp,
@@ -11,40 +12,43 @@ use mp4_atom::{
     SttsEntry, Tkhd, Trak,
 };
 
-use crate::codec::entry;
+use crate::codec::sample_entry;
 use crate::fragment::TRACK_ID;
-use crate::header::video;
+use crate::header::video_minf;
 use crate::{Codec, Error, SampleInfo, TIMESCALE, VideoConfig, ticks};
 
 /// Size, name and 64-bit size.
 const MDAT_HEADER: u64 = 16;
-/// What tables may take before offsets of 32 bits no longer reach: far more than any has.
+/// Allowance for the tables when deciding whether offsets of 32 bits suffice: far more than any file's tables
+/// take.
 const TABLES: u64 = 256 << 20;
-/// H.264's access unit delimiter, which must stay in front.
+/// Type of H.264's access unit delimiter, which must stay in front.
 const ACCESS_UNIT_DELIMITER: u8 = 9;
 
-/// Frames that lie one behind the other, all coded in one way. Times are the file's own; sizes are those that the frames have in it.
+/// Consecutive frames with the same codec configuration. Times and sizes are those in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// Which of the configurations.
+    /// Index of the configuration.
     pub config: usize,
     pub samples: Vec<SampleInfo>,
 }
 
-/// A stretch of the file's time that is shown; what lies between two is only decoded.
+/// A stretch of the file's time that is shown; what is between two stretches is only decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edit {
     pub from_ns: u64,
     pub duration_ns: u64,
 }
 
-/// Everything that precedes the frames. With several configurations each keyframe must have its [`ParameterSets`] in it.
+/// Everything that precedes the frames. With several configurations each keyframe must contain its
+/// [`ParameterSets`].
 ///
-/// A frame lasts until the next one is decoded, whatever its own duration says; only the last one's is taken at its word.
-pub fn movie(configs: &[VideoConfig], chunks: &[Chunk], edits: &[Edit]) -> Result<Vec<u8>, Error> {
+/// A frame lasts until the next one is decoded, whatever its own duration says; only the last frame's
+/// duration counts.
+pub fn progressive_head(configs: &[VideoConfig], chunks: &[Chunk], edits: &[Edit]) -> Result<Vec<u8>, Error> {
     let payload: u64 = chunks.iter().map(Chunk::size).sum();
     let is_wide = payload + TABLES > u64::from(u32::MAX);
-    // How long the tables are does not depend on what the offsets say: write once to learn it.
+    // The tables' length does not depend on the offsets' values: write once to learn it.
     let head = tables(configs, chunks, edits, is_wide, 0)?;
     let mut head = tables(configs, chunks, edits, is_wide, head.len() as u64 + MDAT_HEADER)?;
     head.extend(1u32.to_be_bytes());
@@ -53,12 +57,12 @@ pub fn movie(configs: &[VideoConfig], chunks: &[Chunk], edits: &[Edit]) -> Resul
     Ok(head)
 }
 
-/// What a keyframe of H.264 has to bring along in a file of several configurations. Of other codecs, nothing.
+/// What each H.264 keyframe must contain in a file of several configurations. Empty for other codecs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterSets {
-    /// Each behind its length.
+    /// The parameter sets, each after its length.
     pub bytes: Vec<u8>,
-    /// Bytes of a NAL unit's length.
+    /// Size of a NAL unit's length field, in bytes.
     length_size: usize,
 }
 
@@ -78,7 +82,7 @@ impl ParameterSets {
         Ok(ParameterSets { bytes, length_size })
     }
 
-    /// How many bytes of a keyframe come before them; `start` is how it begins.
+    /// How many bytes of a keyframe come before the parameter sets. `start` is the keyframe's beginning.
     pub fn place(&self, start: &[u8]) -> usize {
         match start.split_at_checked(self.length_size) {
             Some((length, [kind, ..])) if kind & 0x1f == ACCESS_UNIT_DELIMITER => {
@@ -88,7 +92,7 @@ impl ParameterSets {
         }
     }
 
-    /// What [`ParameterSets::place`] has to see of a keyframe, in bytes.
+    /// How many bytes of a keyframe's beginning [`ParameterSets::place`] needs.
     pub const START: usize = 5;
 }
 
@@ -98,7 +102,7 @@ impl Chunk {
     }
 }
 
-/// `ftyp` and `moov`, with the first chunk at byte `at` of the file.
+/// `ftyp` and `moov`, for a file whose first chunk is at byte `at`.
 fn tables(
     configs: &[VideoConfig],
     chunks: &[Chunk],
@@ -113,7 +117,7 @@ fn tables(
     };
     let (times, end) = times(chunks)?;
     let stbl = Stbl {
-        stsd: Stsd { codecs: entries(configs)? },
+        stsd: Stsd { codecs: sample_entries(configs)? },
         stts: Stts { entries: times },
         ctts: shifts(chunks)?,
         stss: keyframes(chunks),
@@ -149,7 +153,7 @@ fn tables(
                 ..Default::default()
             },
             hdlr: Hdlr { handler: b"vide".into(), name: "video".to_owned() },
-            minf: video(stbl),
+            minf: video_minf(stbl),
         },
         ..Default::default()
     };
@@ -166,9 +170,9 @@ fn tables(
     Ok(bytes)
 }
 
-/// One as it is; several of H.264 so that keyframes may bring their parameter sets along.
-fn entries(configs: &[VideoConfig]) -> Result<Vec<SampleEntry>, Error> {
-    let entries = configs.iter().map(entry).collect::<Result<Vec<_>, Error>>()?;
+/// The sample entries. Several of H.264 become `avc3`, so that keyframes may contain their parameter sets.
+fn sample_entries(configs: &[VideoConfig]) -> Result<Vec<SampleEntry>, Error> {
+    let entries = configs.iter().map(sample_entry).collect::<Result<Vec<_>, Error>>()?;
     if entries.len() < 2 {
         return Ok(entries);
     }
@@ -179,15 +183,16 @@ fn entries(configs: &[VideoConfig]) -> Result<Vec<SampleEntry>, Error> {
     Ok(entries.into_iter().map(with_sets).collect())
 }
 
-fn all(chunks: &[Chunk]) -> impl Iterator<Item = &SampleInfo> {
+fn all_samples(chunks: &[Chunk]) -> impl Iterator<Item = &SampleInfo> {
     chunks.iter().flat_map(|chunk| &chunk.samples)
 }
 
-/// Decode durations, and what they add up to. A frame lasts a tick at least: players dislike two at one time.
+/// Decode durations, and their sum. A frame lasts at least one tick: players dislike two frames at the same
+/// time.
 fn times(chunks: &[Chunk]) -> Result<(Vec<SttsEntry>, u64), Error> {
     let mut deltas = Vec::new();
     let mut total = 0;
-    let mut samples = all(chunks).enumerate().peekable();
+    let mut samples = all_samples(chunks).enumerate().peekable();
     while let Some((index, sample)) = samples.next() {
         let end = match samples.peek() {
             Some((_, next)) => next.dts_ns,
@@ -203,34 +208,37 @@ fn times(chunks: &[Chunk]) -> Result<(Vec<SttsEntry>, u64), Error> {
     ))
 }
 
-/// From being decoded to being shown, where the order is not the same.
+/// Offsets from decoding to presentation, if any frames are reordered.
 fn shifts(chunks: &[Chunk]) -> Result<Option<Ctts>, Error> {
-    if all(chunks).all(|sample| sample.pts_ns == sample.dts_ns) {
+    if all_samples(chunks).all(|sample| sample.pts_ns == sample.dts_ns) {
         return Ok(None);
     }
     let shift = |(index, sample): (usize, &SampleInfo)| {
         let shift = i128::from(ticks(sample.pts_ns)) - i128::from(ticks(sample.dts_ns));
         i32::try_from(shift).map_err(|_| Error::TimeRange { index })
     };
-    let shifts = all(chunks).enumerate().map(shift).collect::<Result<Vec<_>, _>>()?;
+    let shifts = all_samples(chunks).enumerate().map(shift).collect::<Result<Vec<_>, _>>()?;
     let entries = runs(shifts)
         .map(|(sample_count, shift)| CttsEntry { sample_count, sample_offset: shift.into() })
         .collect();
     Ok(Some(Ctts { entries }))
 }
 
-/// `None`: all are, which is what a file without the box says.
+/// The keyframes. `None` if all frames are keyframes, which is what a missing box means.
 fn keyframes(chunks: &[Chunk]) -> Option<Stss> {
-    let entries: Vec<u32> =
-        (1..).zip(all(chunks)).filter(|(_, sample)| sample.keyframe).map(|(number, _)| number).collect();
-    (entries.len() < all(chunks).count()).then_some(Stss { entries })
+    let entries: Vec<u32> = (1..)
+        .zip(all_samples(chunks))
+        .filter(|(_, sample)| sample.keyframe)
+        .map(|(number, _)| number)
+        .collect();
+    (entries.len() < all_samples(chunks).count()).then_some(Stss { entries })
 }
 
 fn sizes(chunks: &[Chunk]) -> Result<Vec<u32>, Error> {
-    all(chunks).map(|sample| u32::try_from(sample.size).map_err(|_| Error::TooLarge)).collect()
+    all_samples(chunks).map(|sample| u32::try_from(sample.size).map_err(|_| Error::TooLarge)).collect()
 }
 
-/// An entry wherever the number of samples or the configuration changes.
+/// One entry wherever the number of samples or the configuration changes.
 fn chunk_runs(chunks: &[Chunk]) -> Vec<StscEntry> {
     let mut entries: Vec<StscEntry> = Vec::new();
     for (first_chunk, chunk) in (1..).zip(chunks) {
@@ -247,7 +255,7 @@ fn chunk_runs(chunks: &[Chunk]) -> Vec<StscEntry> {
     entries
 }
 
-/// Where each chunk lies. Offsets of 32 bits are read by more players and are enough for most.
+/// The offset of each chunk. More players read 32-bit offsets, which suffice for most files.
 fn offsets(chunks: &[Chunk], is_wide: bool, at: u64) -> Stbl {
     let offsets = chunks.iter().scan(at, |at, chunk| {
         let own = *at;
@@ -262,7 +270,7 @@ fn offsets(chunks: &[Chunk], is_wide: bool, at: u64) -> Stbl {
     }
 }
 
-/// Equal neighbors with their count.
+/// Runs of equal neighbors, with their counts.
 fn runs<T: PartialEq>(values: Vec<T>) -> impl Iterator<Item = (u32, T)> {
     let mut values = values.into_iter().peekable();
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! The picture that stands in place of a screen that is withheld: dark, and with two light bars where it is paused.
+//! The picture that replaces a withheld screen: dark, with two light bars if the recording is paused.
 
 use std::ops::Range;
 
@@ -6,20 +6,20 @@ use deskreel_contract::CaptureMode;
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
-use crate::judge::Converter;
-use crate::pattern::PIXEL;
+use crate::probe::judge::Converter;
+use crate::probe::pattern::PIXEL;
 
-/// Of 255: neither black, which a capture shows that fails, nor white.
+/// Of 255. Neither black, which a failing capture shows, nor white.
 const DARK: u8 = 32;
 const LIGHT: u8 = 200;
 
-/// Paints it in the format of these caps, in some milliseconds. An error where that cannot be done, and where pictures
-/// do not lie in plain memory.
-pub fn paint(caps: &gst::Caps, capture: CaptureMode) -> Result<gst::Buffer, String> {
+/// Paints the slate in the format of these caps, which takes some milliseconds. An error if the format cannot
+/// be painted or if pictures are not in system memory.
+pub fn paint(caps: &gst::Caps, mode: CaptureMode) -> Result<gst::Buffer, String> {
     let system = gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY.as_str();
     let elsewhere = |feature: &str| feature.starts_with("memory:") && feature != system;
     if caps.features(0).is_some_and(|features| features.iter().any(|feature| elsewhere(feature.as_str()))) {
-        return Err(format!("pictures do not lie in plain memory: {caps}"));
+        return Err(format!("pictures are not in system memory: {caps}"));
     }
     let wanted = gst_video::VideoInfo::from_caps(caps).map_err(|error| error.to_string())?;
     let painted =
@@ -27,11 +27,11 @@ pub fn paint(caps: &gst::Caps, capture: CaptureMode) -> Result<gst::Buffer, Stri
             .fps(wanted.fps())
             .build()
             .map_err(|error| error.to_string())?;
-    let pixels = pixels(wanted.width() as usize, wanted.height() as usize, capture == CaptureMode::Paused);
+    let pixels = pixels(wanted.width() as usize, wanted.height() as usize, mode == CaptureMode::Paused);
     Converter::new(&painted, Some(&wanted))?.convert(&gst::Buffer::from_slice(pixels))
 }
 
-/// BGRx.
+/// The slate's pixels as BGRx.
 fn pixels(width: usize, height: usize, paused: bool) -> Vec<u8> {
     let mut pixels = vec![DARK; width * height * PIXEL];
     if paused && let (columns, Some(lines)) = bars(width, height) {
@@ -44,7 +44,7 @@ fn pixels(width: usize, height: usize, paused: bool) -> Vec<u8> {
     pixels
 }
 
-/// Columns and lines of two upright bars in the middle, where there is room.
+/// Columns and lines of two upright bars in the middle; no lines if there is no room.
 fn bars(width: usize, height: usize) -> ([Range<usize>; 2], Option<Range<usize>>) {
     let unit = width.min(height) / 24;
     let (middle, half) = (width / 2, 5 * unit);
@@ -66,9 +66,9 @@ mod tests {
         gst_video::VideoInfo::builder(format, width, height).build().unwrap().to_caps().unwrap()
     }
 
-    /// Red, green, blue of a slate's pixels, as GStreamer reads the format.
-    fn shown(format: VideoFormat, capture: CaptureMode) -> impl Fn(usize, usize) -> [u8; 3] {
-        let slate = paint(&caps(format, 98, 50), capture).unwrap();
+    /// Red, green and blue of a slate's pixels, as GStreamer reads the format.
+    fn shown(format: VideoFormat, mode: CaptureMode) -> impl Fn(usize, usize) -> [u8; 3] {
+        let slate = paint(&caps(format, 98, 50), mode).unwrap();
         let info = |format| gst_video::VideoInfo::from_caps(&caps(format, 98, 50)).unwrap();
         let rgb = Converter::new(&info(format), Some(&info(Rgb))).unwrap().convert(&slate).unwrap();
         let (bytes, stride) = (rgb.into_mapped_buffer_readable().unwrap(), info(Rgb).stride()[0] as usize);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slate_is_dark_and_has_two_light_bars_where_it_is_paused_in_every_format() {
+    fn a_slate_is_dark_in_every_format_and_has_two_light_bars_if_paused() {
         let formats = [
             Bgrx, Rgba, Argb, Rgb, I420, Yv12, Nv12, Nv21, Y42b, Y444, Yuy2, Uyvy, Gray8, I42010le, P01010le,
             Ayuv, Gbr, Argb64, V210, Rgb16, Nv124l4,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_that_lie_in_a_gpu_have_no_slate() {
+    fn pictures_in_gpu_memory_have_no_slate() {
         gst::init().unwrap();
         let caps: gst::Caps = "video/x-raw(memory:VAMemory),format=NV12,width=64,height=48".parse().unwrap();
         assert!(paint(&caps, CaptureMode::Masked).is_err());

@@ -1,4 +1,4 @@
-//! A real element -> what it is able to take, as `deskreel_pipeline::fit` wants it told.
+//! An element's properties and what they accept, in the form that `deskreel_pipeline::fit` takes.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 
-/// Looks at the instance, not the class: some elements' ranges and nicks depend on the device.
+/// Inspects the instance, not the class: some elements' ranges and nicks depend on the device.
 pub fn spec(element: &gst::Element) -> ElementSpec {
     let factory = element.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
     let properties: BTreeMap<String, PropertySpec> =
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_property_is_told_with_what_it_takes() {
+    fn every_kind_of_property_has_what_it_accepts() {
         assert_eq!(kind_of("x264enc", "bitrate"), PropertyKind::Integer { min: 1, max: 2_048_000 });
         assert_eq!(kind_of("x264enc", "ip-factor"), PropertyKind::Float { min: 0.0, max: 2.0 });
         assert_eq!(kind_of("x264enc", "dct8x8"), PropertyKind::Boolean);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_only_be_read_is_not_writable() {
+    fn a_read_only_property_is_not_writable() {
         gst::init().unwrap();
         let queue = crate::build::element(&Element::new("queue"), "queue").unwrap();
         let writable = |name| spec(&queue).properties.get(name).map(|property| property.writable);

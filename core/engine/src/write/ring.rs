@@ -1,47 +1,49 @@
-//! The newest coded frames of a standby, from a keyframe on. Pure.
+//! The newest encoded frames of a standby, beginning with a keyframe. Pure.
 //!
-//! What is dropped is dropped from the front and in whole groups, from one keyframe to the next, since the rest of a
-//! group cannot be decoded without its first frame. So it holds up to one keyframe interval more than was asked for.
+//! Frames are dropped from the front, in whole groups from one keyframe to the next, since the rest of a
+//! group cannot be decoded without its first frame. So the ring holds up to one keyframe interval more than
+//! was asked for.
 
 use std::collections::VecDeque;
 
-use crate::fragments::Frame;
+use crate::write::fragments::CodedFrame;
 
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Nanoseconds that are wanted at any moment.
-    pub length: u64,
-    /// Bytes of coded frames. Goes before the length.
+pub struct RingLimits {
+    /// How much footage must be there at any moment.
+    pub length_ns: u64,
+    /// Most bytes of encoded frames. Takes precedence over the length.
     pub bytes: usize,
 }
 
 #[derive(Debug)]
 pub struct Ring<D> {
-    limits: Limits,
-    frames: VecDeque<Kept<D>>,
+    limits: RingLimits,
+    frames: VecDeque<RingFrame<D>>,
     bytes: usize,
-    /// Time of the newest frame that was given, kept or not.
-    newest: Option<u64>,
-    /// Nothing is dropped any more.
+    /// Time of the newest frame that was pushed, kept or not.
+    newest_ns: Option<u64>,
+    /// Frames have been chosen, so nothing is dropped any more.
     chosen: bool,
 }
 
 #[derive(Debug)]
-pub struct Kept<D> {
-    pub frame: Frame<D>,
-    /// Frames that were skipped and lost before it.
+pub struct RingFrame<D> {
+    pub frame: CodedFrame<D>,
+    /// Number of frames that were skipped before it.
     pub skipped: u64,
+    /// Number of frames that were lost before it.
     pub lost: u64,
 }
 
 impl<D: AsRef<[u8]>> Ring<D> {
-    pub fn new(limits: Limits) -> Self {
-        Ring { limits, frames: VecDeque::new(), bytes: 0, newest: None, chosen: false }
+    pub fn new(limits: RingLimits) -> Self {
+        Ring { limits, frames: VecDeque::new(), bytes: 0, newest_ns: None, chosen: false }
     }
 
-    /// False where nothing can be kept before the next keyframe.
-    pub fn push(&mut self, kept: Kept<D>) -> bool {
-        self.newest = self.newest.max(Some(kept.frame.pts));
+    /// Adds a frame. Returns false if nothing can be kept before the next keyframe.
+    pub fn push(&mut self, kept: RingFrame<D>) -> bool {
+        self.newest_ns = self.newest_ns.max(Some(kept.frame.pts_ns));
         if self.frames.is_empty() && !kept.frame.keyframe {
             return false;
         }
@@ -50,8 +52,8 @@ impl<D: AsRef<[u8]>> Ring<D> {
         while !self.chosen
             && let Some(second) = self.second_group()
         {
-            let oldest_wanted = self.newest.unwrap_or(0).saturating_sub(self.limits.length);
-            let is_enough = self.frames.get(second).is_some_and(|kept| kept.frame.pts <= oldest_wanted);
+            let oldest_wanted = self.newest_ns.unwrap_or(0).saturating_sub(self.limits.length_ns);
+            let is_enough = self.frames.get(second).is_some_and(|kept| kept.frame.pts_ns <= oldest_wanted);
             if !is_enough && self.bytes <= self.limits.bytes {
                 break;
             }
@@ -63,18 +65,18 @@ impl<D: AsRef<[u8]>> Ring<D> {
         !self.frames.is_empty()
     }
 
-    /// Keeps what is needed to show everything from `from` on, and all that comes. Gives the time of its first frame;
-    /// where there is none yet, one that is not later than that.
-    pub fn choose(&mut self, from: u64) -> Option<u64> {
-        let is_before = |kept: &Kept<D>| kept.frame.keyframe && kept.frame.pts <= from;
+    /// Keeps what is needed to show everything from `from_ns` on, and all later frames. Returns the time of
+    /// the first kept frame or, if there is none yet, a time that is not later.
+    pub fn choose(&mut self, from_ns: u64) -> Option<u64> {
+        let is_before = |kept: &RingFrame<D>| kept.frame.keyframe && kept.frame.pts_ns <= from_ns;
         if let Some(first) = self.frames.iter().rposition(is_before) {
             self.drop_front(first);
         }
         self.chosen = true;
-        self.frames.front().map(|kept| kept.frame.pts).or(self.newest)
+        self.frames.front().map(|kept| kept.frame.pts_ns).or(self.newest_ns)
     }
 
-    pub fn into_frames(self) -> VecDeque<Kept<D>> {
+    pub fn into_frames(self) -> VecDeque<RingFrame<D>> {
         self.frames
     }
 
@@ -92,12 +94,13 @@ impl<D: AsRef<[u8]>> Ring<D> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { length: 3000, bytes: 1000 };
+    const LIMITS: RingLimits = RingLimits { length_ns: 3000, bytes: 1000 };
 
-    /// Ten frames a second with a keyframe each; times in milliseconds.
-    fn kept(ms: u64, size: usize) -> Kept<Vec<u8>> {
-        let frame = Frame { pts: ms, dts: ms, keyframe: ms.is_multiple_of(1000), data: vec![0; size] };
-        Kept { frame, skipped: 0, lost: 0 }
+    /// For ten frames per second and a keyframe each second. Times are in milliseconds here.
+    fn kept(ms: u64, size: usize) -> RingFrame<Vec<u8>> {
+        let frame =
+            CodedFrame { pts_ns: ms, dts_ns: ms, keyframe: ms.is_multiple_of(1000), data: vec![0; size] };
+        RingFrame { frame, skipped: 0, lost: 0 }
     }
 
     fn filled(until: u64, size: usize) -> Ring<Vec<u8>> {
@@ -110,12 +113,12 @@ mod tests {
     }
 
     fn times(ring: &Ring<Vec<u8>>) -> (u64, u64) {
-        let pts = |kept: Option<&Kept<Vec<u8>>>| kept.map_or(0, |kept| kept.frame.pts);
+        let pts = |kept: Option<&RingFrame<Vec<u8>>>| kept.map_or(0, |kept| kept.frame.pts_ns);
         (pts(ring.frames.front()), pts(ring.frames.back()))
     }
 
     #[test]
-    fn however_long_it_stands_by_it_holds_what_is_asked_for_and_less_than_a_group_more() {
+    fn after_any_time_it_holds_the_wanted_length_and_less_than_a_group_more() {
         for until in [3500, 4000, 4100, 60_000, 60_300] {
             let ring = filled(until, 10);
             let (first, last) = times(&ring);
@@ -126,15 +129,15 @@ mod tests {
     }
 
     #[test]
-    fn bytes_go_before_length_and_whole_groups_are_dropped() {
-        // Ten frames a group: two groups fit and no third one.
+    fn bytes_take_precedence_over_length_and_whole_groups_are_dropped() {
+        // Ten frames per group: two groups fit, a third does not.
         let ring = filled(60_000, 45);
         assert_eq!(times(&ring), (58_000, 59_900));
         assert_eq!(ring.bytes, 900);
     }
 
     #[test]
-    fn a_group_that_is_too_large_by_itself_is_not_kept_and_another_keyframe_is_wanted() {
+    fn a_group_that_is_too_large_by_itself_is_dropped_and_another_keyframe_is_wanted() {
         let mut ring = Ring::new(LIMITS);
         assert!(ring.push(kept(0, 600)));
         assert!(!ring.push(kept(100, 600)));
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_chosen_begins_with_the_keyframe_before_and_stays() {
+    fn the_choice_begins_with_the_keyframe_before_and_stays() {
         let mut ring = filled(10_000, 10);
         assert_eq!(ring.choose(7900), Some(7000));
         (10_000..20_000).step_by(100).for_each(|ms| assert!(ring.push(kept(ms, 10))));
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_back_farther_than_there_is_gets_what_there_is() {
+    fn looking_back_too_far_yields_what_there_is() {
         assert_eq!(filled(2000, 10).choose(0), Some(0));
         let mut empty = Ring::<Vec<u8>>::new(LIMITS);
         assert_eq!(empty.choose(500), None);

@@ -1,4 +1,4 @@
-//! Sources that paint their own frames: the host calls the plugin and pushes what it painted.
+//! Sources that paint their own frames: a thread calls the plugin and pushes the frames that it paints.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -10,15 +10,15 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 
 use crate::error::Error;
-use crate::plugins::{Painted, SourcePlugin};
+use crate::plugins::{PaintStatus, SourcePlugin};
 
-/// Dropping it ends the painting, within one call of the plugin.
+/// Dropping it ends the painting after the current call of the plugin.
 pub struct Painter {
     _stop: Sender<()>,
 }
 
-/// Paints frame `n` when the pipeline's running time reaches `n / fps`. A painter that falls behind catches up:
-/// every number is painted once.
+/// Paints frame `n` when the pipeline's running time reaches `n / fps`. A painter that falls behind catches
+/// up: every frame number is painted once.
 pub fn paint(
     mut plugin: SourcePlugin,
     format: FrameFormat,
@@ -54,7 +54,7 @@ pub fn paint(
     Ok(Painter { _stop: stop })
 }
 
-/// False where the painting has to end.
+/// Returns false if the painting has to end.
 fn wait(stopped: &Receiver<()>, time: gst::ClockTime) -> bool {
     matches!(stopped.recv_timeout(Duration::from(time)), Err(RecvTimeoutError::Timeout))
 }
@@ -75,10 +75,10 @@ fn frame(
         writable.map_writable().map_err(|_| Failure::new(Fault::Device, "a frame cannot be written to"))?;
     let painted = plugin.frame(number, pts.nseconds(), pixels.as_mut_slice()).map_err(Failure::from)?;
     drop(pixels);
-    Ok((painted == Painted::Yes).then_some(buffer))
+    Ok((painted == PaintStatus::Painted).then_some(buffer))
 }
 
-/// Frames are reused: getting 8 MB from the system for each costs more than painting it.
+/// Frames are reused: allocating 8 MB for each costs more than painting it.
 fn pool(format: &FrameFormat) -> Result<gst::BufferPool, gst::glib::BoolError> {
     let pool = gst::BufferPool::new();
     let mut config = pool.config();

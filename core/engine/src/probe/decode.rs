@@ -1,4 +1,4 @@
-//! Decodes a part in software, to judge what was written by somebody else's reading of it.
+//! Decodes a part in software, so that an independent decoder judges what we wrote.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +15,12 @@ use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use crate::build;
 use crate::error::Error;
 
-/// Without a decoded frame for so long, the decoder hangs.
+/// Without a decoded frame for this long, the decoder hangs.
 const SILENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
-/// How often the silence is looked at.
+/// How often the silence is checked.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Every frame of a part, in the order of the file.
+/// Decodes every frame of a part, in the order of the file.
 pub fn part(init: &Path, fragments: &[PathBuf]) -> Result<DecodedPart, Failure> {
     let codec = codec(init)?;
     let decoder = decoder(codec)?;
@@ -72,7 +72,7 @@ pub fn part(init: &Path, fragments: &[PathBuf]) -> Result<DecodedPart, Failure> 
     Ok(seen.clone())
 }
 
-/// A software decoder that is here, the stricter first.
+/// The strictest software decoder that is installed.
 pub fn decoder(codec: Codec) -> Result<&'static str, Error> {
     let decoders: &[&'static str] = match codec {
         Codec::H264 => &["avdec_h264", "openh264dec"],
@@ -116,7 +116,7 @@ fn add(seen: &mut DecodedPart, sample: &gst::Sample) {
     (seen.width, seen.height) = (size("width").unwrap_or(0), size("height").unwrap_or(0));
 }
 
-/// Files go in from a thread of their own: `appsrc` blocks while its queue is full.
+/// Pushes the files from a thread of its own: `appsrc` blocks while its queue is full.
 fn feed(source: AppSrc, files: Vec<PathBuf>) -> Result<(), Failure> {
     let run = move || {
         for path in files {
@@ -148,12 +148,12 @@ fn wait(pipeline: &gst::Pipeline, seen: &Mutex<DecodedPart>) -> Result<(), Failu
         let message = bus.timed_pop_filtered(gst::ClockTime::try_from(LOOK).ok(), &types);
         match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Eos(_)) => return Ok(()),
-            // A decoder warns where it hides a damaged picture.
+            // A decoder warns when it conceals a damaged picture.
             Some(gst::MessageView::Error(error)) => return Err(damaged(&error.error())),
             Some(gst::MessageView::Warning(warning)) => return Err(damaged(&warning.error())),
             _ if frames() != progress.0 => progress = (frames(), std::time::Instant::now()),
             _ if progress.1.elapsed() > Duration::from(SILENCE) => {
-                return Err(Failure::new(Fault::Device, "the decoder gives no more frames"));
+                return Err(Failure::new(Fault::Device, "the decoder delivers no more frames"));
             }
             _ => {}
         }

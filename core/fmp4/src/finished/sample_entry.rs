@@ -1,16 +1,15 @@
-//! What a foreign track is coded with: the first and only entry of its `stsd`.
+//! The codec configuration of a foreign track: the only entry of its `stsd`.
 
 use super::Unfit;
-use super::boxes::{Fields, boxes, named, needed};
-use crate::codec::entry as written;
+use super::boxes::{Fields, box_name, boxes, needed};
+use crate::codec::sample_entry;
 use crate::{Codec, VideoConfig};
 
-/// ISO/IEC 14496-12, 12.1.3: what a VisualSampleEntry has before its boxes, from `data_reference_index` on: sizes of the picture
-/// and much that nobody reads.
-const BEHIND_HEIGHT: usize = 50;
+/// Bytes between a VisualSampleEntry's height and its boxes (ISO/IEC 14496-12, 12.1.3), which nobody reads.
+const AFTER_HEIGHT: usize = 50;
 
-/// The configuration that our headers can have.
-pub fn video(stsd: &[u8]) -> Result<VideoConfig, Unfit> {
+/// Reads the configuration, if our headers can express it.
+pub fn read_config(stsd: &[u8]) -> Result<VideoConfig, Unfit> {
     let (mut fields, ..) = Fields::full("stsd", stsd)?;
     let count = fields.u32()?;
     let entry = boxes(fields.rest()).next().ok_or(Unfit::Missing("stsd"))??;
@@ -23,17 +22,17 @@ pub fn video(stsd: &[u8]) -> Result<VideoConfig, Unfit> {
         b"hvc1" | b"hev1" => "hvcC",
         b"av01" => "av1C",
         b"encv" => return Err(Unfit::Encrypted),
-        other => return Err(Unfit::Codec(named(*other))),
+        other => return Err(Unfit::Codec(box_name(*other))),
     };
-    // Reserved, the index of the data reference, and what QuickTime once kept there.
+    // Reserved bytes, the index of the data reference, and fields of QuickTime.
     visual.skip(6 + 2 + 16)?;
     let (width, height) = (visual.u16()?.into(), visual.u16()?.into());
-    visual.skip(BEHIND_HEIGHT)?;
+    visual.skip(AFTER_HEIGHT)?;
     let record = needed(visual.rest(), known).map_err(|_| Unfit::ParameterSets(known))?.to_vec();
-    let has_them = match known {
-        "avcC" => in_avcc(&record),
-        "hvcC" => in_hvcc(&record),
-        _ => in_av1c(&record),
+    let is_complete = match known {
+        "avcC" => avcc_is_complete(&record),
+        "hvcC" => hvcc_is_complete(&record),
+        _ => av1c_is_complete(&record),
     };
     let codec = match known {
         "avcC" => Codec::H264 { avcc: record },
@@ -41,15 +40,15 @@ pub fn video(stsd: &[u8]) -> Result<VideoConfig, Unfit> {
         _ => Codec::Av1 { av1c: record },
     };
     let config = VideoConfig { codec, width, height };
-    // Also one that cannot be written again.
-    match has_them == Ok(true) && written(&config).is_ok() {
+    // Refuses a record that cannot be written again, too.
+    match is_complete == Ok(true) && sample_entry(&config).is_ok() {
         true => Ok(config),
         false => Err(Unfit::ParameterSets(known)),
     }
 }
 
-/// ISO/IEC 14496-15, 5.3.3.1: at least a sequence and a picture parameter set.
-fn in_avcc(record: &[u8]) -> Result<bool, Unfit> {
+/// Whether an `avcC` has at least a sequence and a picture parameter set (ISO/IEC 14496-15, 5.3.3.1).
+fn avcc_is_complete(record: &[u8]) -> Result<bool, Unfit> {
     let mut fields = Fields::of("avcC", record);
     fields.skip(5)?;
     let sequences = fields.u8()? & 31;
@@ -61,8 +60,9 @@ fn in_avcc(record: &[u8]) -> Result<bool, Unfit> {
     Ok(sequences > 0 && pictures > 0)
 }
 
-/// ISO/IEC 14496-15, 8.3.3.1: video, sequence and picture parameter sets, types 32 to 34.
-fn in_hvcc(record: &[u8]) -> Result<bool, Unfit> {
+/// Whether an `hvcC` has video, sequence and picture parameter sets, types 32 to 34 (ISO/IEC 14496-15,
+/// 8.3.3.1).
+fn hvcc_is_complete(record: &[u8]) -> Result<bool, Unfit> {
     let mut fields = Fields::of("hvcC", record);
     fields.skip(22)?;
     let mut seen = [false; 3];
@@ -79,8 +79,9 @@ fn in_hvcc(record: &[u8]) -> Result<bool, Unfit> {
     Ok(seen == [true; 3])
 }
 
-/// AV1 Codec ISO Media File Format Binding, 2.3.3: the first OBU there is the sequence header, type 1.
-fn in_av1c(record: &[u8]) -> Result<bool, Unfit> {
+/// Whether an `av1C` begins with a sequence header, OBU type 1 (AV1 Codec ISO Media File Format Binding,
+/// 2.3.3).
+fn av1c_is_complete(record: &[u8]) -> Result<bool, Unfit> {
     let mut fields = Fields::of("av1C", record);
     fields.skip(4)?;
     Ok(fields.rest().first().is_some_and(|header| header >> 3 & 15 == 1))

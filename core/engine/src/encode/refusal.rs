@@ -1,21 +1,21 @@
-//! Why an encoder is not used, in words that a deployer can act on. Pure: facts in, sentences out.
+//! Why an encoder is not used, in sentences that a deployer can act on. Pure: facts in, sentences out.
 
 use deskreel_contract::Need;
 use deskreel_machine::{Gpu, Vendor, find};
-use deskreel_model::worker::{Gone, GpuChoice};
+use deskreel_model::worker::{GpuChoice, MissingGpu};
 
-/// What GStreamer knows of the plugin that would bring an element.
+/// What GStreamer knows about the GStreamer plugin that would provide an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Module {
-    /// It is here: its elements come and go with the drivers.
+pub enum GstPluginState {
+    /// Installed; which elements it has depends on the drivers.
     Here,
-    /// GStreamer could not load this file and does not try again.
+    /// GStreamer once failed to load this file and does not try again.
     Blacklisted(String),
     Missing,
 }
 
-/// GStreamer's plugins of hardware encoders: how the elements' names begin, the plugin's name, and whose GPU it
-/// wants, if it wants one of only one.
+/// GStreamer plugins of hardware encoders: the prefix of their elements, the plugin's name, and its GPU
+/// vendor if it supports only one.
 const MODULES: [(&str, &str, Option<Vendor>); 7] = [
     ("nv", "nvcodec", Some(Vendor::Nvidia)),
     ("qsv", "qsv", Some(Vendor::Intel)),
@@ -26,7 +26,7 @@ const MODULES: [(&str, &str, Option<Vendor>); 7] = [
     ("vt", "applemedia", None),
 ];
 
-/// GStreamer's plugin that would bring a hardware encoder, by the name of its element.
+/// The GStreamer plugin that would provide a hardware encoder, by the name of its element.
 pub fn module(factory: &str) -> Option<&'static str> {
     family(factory).map(|(module, _)| module)
 }
@@ -36,12 +36,12 @@ fn family(factory: &str) -> Option<(&'static str, Option<Vendor>)> {
     family.map(|(_, module, vendor)| (*module, *vendor))
 }
 
-/// An element that is not there. `unmet` is the first thing that its candidate needs and that is not there either;
-/// `not_installed` what is said where nothing else explains it.
+/// Why an element is missing. `unmet` is the first need of its candidate that the machine does not meet;
+/// `not_installed` is the sentence to use if nothing else explains it.
 pub fn no_element(
     factory: &str,
     unmet: Option<&Need>,
-    module: &Module,
+    module: &GstPluginState,
     gpus: &[Gpu],
     not_installed: String,
 ) -> String {
@@ -50,10 +50,10 @@ pub fn no_element(
     }
     let vendor = family(factory).map(|(_, vendor)| vendor);
     match (module, vendor) {
-        (Module::Blacklisted(file), _) => format!(
+        (GstPluginState::Blacklisted(file), _) => format!(
             "GStreamer once failed to load {file} and does not try it again; `gst-inspect-1.0 -b` lists such files"
         ),
-        (Module::Here, Some(vendor)) => {
+        (GstPluginState::Here, Some(vendor)) => {
             let fits = |gpu: &&Gpu| vendor.is_none_or(|vendor| gpu.vendor == vendor);
             let names: Vec<&str> = gpus.iter().filter(fits).map(|gpu| gpu.name.as_str()).collect();
             match (names.as_slice(), vendor) {
@@ -72,31 +72,31 @@ pub fn no_element(
 fn unmet_need(need: &Need) -> String {
     match (&need.library, &need.path) {
         (Some(library), _) => format!("{}: {library} not found", need.otherwise),
-        (None, Some(path)) => format!("{}: {path} not there", need.otherwise),
+        (None, Some(path)) => format!("{}: {path} not found", need.otherwise),
         (None, None) => need.otherwise.clone(),
     }
 }
 
-/// What speaks against a hardware encoder where the pipeline file names a GPU. `on` is the PCI address of the one
-/// that it would use, where that is known.
+/// Why a hardware encoder is not used if the pipeline file names a GPU. `on` is the PCI address of the GPU
+/// that it would use, if that is known.
 pub fn other_gpu(choice: Option<&GpuChoice>, on: Option<&str>, gpus: &[Gpu]) -> Option<String> {
     let choice = choice?;
     let Some(wanted) = find(gpus, &choice.gpu) else {
-        let none = choice.gone == Gone::None;
-        return none.then(|| format!("GPU {} is not there, and no other is to be used", choice.gpu));
+        let none = choice.if_missing == MissingGpu::None;
+        return none.then(|| format!("GPU {} is missing, and no other may be used", choice.gpu));
     };
     match on {
         Some(on) if on == wanted.pci => None,
         Some(on) => Some(format!("on GPU {on}, not on the one asked for ({})", wanted.pci)),
-        None => Some(format!("it cannot be told whether it would use the GPU asked for ({})", wanted.pci)),
+        None => Some(format!("it is unknown whether it would use the GPU asked for ({})", wanted.pci)),
     }
 }
 
-/// NVENC gives out a limited number of sessions, and says so in several ways.
+/// NVENC has a limited number of sessions and reports that in several ways.
 pub fn is_out_of_sessions(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    // NV_ENC_ERR_OUT_OF_MEMORY is 10, and what consumer cards answer to one session too many; newer drivers have
-    // NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY, 21.
+    // NV_ENC_ERR_OUT_OF_MEMORY is 10, which consumer cards answer to one session too many; newer drivers
+    // answer NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY, 21.
     let codes = ["(10)", "error 10", "code 10", "(21)", "incompatible_client_key", "out_of_memory"];
     let nvenc = text.contains("nvenc") || text.contains("nv_enc") || text.contains("nvh26");
     let session =
@@ -104,11 +104,11 @@ pub fn is_out_of_sessions(text: &str) -> bool {
     session || (nvenc && codes.iter().any(|code| text.contains(code)))
 }
 
-/// The same for people. `used`: sessions that the GPU's driver counts, of all programs.
+/// The reason for people. `used` is the driver's count of the GPU's sessions, over all programs.
 pub fn out_of_sessions(used: Option<u32>, text: &str) -> String {
     match used.filter(|used| *used > 0) {
         Some(used) => format!("all {used} encoder sessions of the GPU are in use ({text})"),
-        None => format!("the GPU gives no further encoder session ({text})"),
+        None => format!("the GPU has no free encoder session ({text})"),
     }
 }
 
@@ -133,21 +133,21 @@ mod tests {
         Need { library: text(library), path: text(path), otherwise: otherwise.into() }
     }
 
-    fn why(factory: &str, unmet: Option<&Need>, module: Module, gpus: &[Gpu]) -> String {
+    fn why(factory: &str, unmet: Option<&Need>, module: GstPluginState, gpus: &[Gpu]) -> String {
         no_element(factory, unmet, &module, gpus, "not installed".into())
     }
 
     #[test]
-    fn what_is_missing_below_an_element_is_said_first() {
+    fn an_unmet_need_of_an_element_is_reported_first() {
         let cuda = need(Some("libcuda.so.1"), None, "no NVIDIA driver");
         let node = need(None, Some("/dev/dri/renderD*"), "no Intel or AMD GPU");
         assert_eq!(
-            why("nvh264enc", Some(&cuda), Module::Here, &[]),
+            why("nvh264enc", Some(&cuda), GstPluginState::Here, &[]),
             "no NVIDIA driver: libcuda.so.1 not found"
         );
         assert_eq!(
-            why("vah264enc", Some(&node), Module::Here, &[]),
-            "no Intel or AMD GPU: /dev/dri/renderD* not there"
+            why("vah264enc", Some(&node), GstPluginState::Here, &[]),
+            "no Intel or AMD GPU: /dev/dri/renderD* not found"
         );
     }
 
@@ -155,18 +155,18 @@ mod tests {
     fn a_gpu_without_an_encoder_is_named() {
         let cards = [gpu("0000:65:00.0", Vendor::Nvidia, "NVIDIA H100 PCIe")];
         assert_eq!(
-            why("nvh264enc", None, Module::Here, &cards),
+            why("nvh264enc", None, GstPluginState::Here, &cards),
             "NVIDIA H100 PCIe is present, and its driver offers no such encoder on it (no element `nvh264enc`)"
         );
-        assert_eq!(why("qsvh264enc", None, Module::Here, &cards), "no Intel GPU in this machine");
+        assert_eq!(why("qsvh264enc", None, GstPluginState::Here, &cards), "no Intel GPU in this machine");
     }
 
     #[test]
-    fn a_plugin_that_is_not_installed_or_blacklisted_is_told_apart() {
-        assert_eq!(why("nvh264enc", None, Module::Missing, &[]), "not installed");
-        assert_eq!(why("x264enc", None, Module::Missing, &[]), "not installed");
+    fn missing_and_blacklisted_plugins_are_told_apart() {
+        assert_eq!(why("nvh264enc", None, GstPluginState::Missing, &[]), "not installed");
+        assert_eq!(why("x264enc", None, GstPluginState::Missing, &[]), "not installed");
         let file = "/usr/lib/gstreamer-1.0/libgstva.so";
-        let text = why("vah264enc", None, Module::Blacklisted(file.into()), &[]);
+        let text = why("vah264enc", None, GstPluginState::Blacklisted(file.into()), &[]);
         assert!(
             text.starts_with("GStreamer once failed to load /usr/lib/gstreamer-1.0/libgstva.so"),
             "{text}"
@@ -176,8 +176,8 @@ mod tests {
     #[test]
     fn a_candidate_on_another_gpu_than_asked_for_is_refused() {
         let gpus = [gpu("0000:17:00.0", Vendor::Amd, "one"), gpu("0000:65:00.0", Vendor::Amd, "other")];
-        let choice = |name: &str, gone| GpuChoice { gpu: name.into(), gone };
-        let second = choice("65:00.0", Gone::None);
+        let choice = |name: &str, if_missing| GpuChoice { gpu: name.into(), if_missing };
+        let second = choice("65:00.0", MissingGpu::None);
         assert_eq!(other_gpu(None, Some("0000:17:00.0"), &gpus), None);
         assert_eq!(other_gpu(Some(&second), Some("0000:65:00.0"), &gpus), None);
         assert_eq!(
@@ -186,12 +186,15 @@ mod tests {
         );
         assert!(other_gpu(Some(&second), None, &gpus).is_some());
         let gone = |gone| other_gpu(Some(&choice("99:00.0", gone)), Some("0000:17:00.0"), &gpus);
-        assert_eq!(gone(Gone::Any), None);
-        assert_eq!(gone(Gone::None).as_deref(), Some("GPU 99:00.0 is not there, and no other is to be used"));
+        assert_eq!(gone(MissingGpu::Any), None);
+        assert_eq!(
+            gone(MissingGpu::None).as_deref(),
+            Some("GPU 99:00.0 is missing, and no other may be used")
+        );
     }
 
     #[test]
-    fn out_of_sessions_is_recognised_in_the_words_of_every_version() {
+    fn out_of_sessions_is_recognized_in_the_words_of_every_version() {
         for text in [
             "nvh264enc: Failed to open session, NvEncOpenEncodeSessionEx failed: 10",
             "nvh264enc: Could not initialize supporting library. NVENC error (10)",
@@ -207,9 +210,9 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_counted_where_the_driver_counts_them() {
+    fn sessions_are_counted_if_the_driver_counts_them() {
         assert_eq!(out_of_sessions(Some(8), "x"), "all 8 encoder sessions of the GPU are in use (x)");
-        assert_eq!(out_of_sessions(None, "x"), "the GPU gives no further encoder session (x)");
-        assert_eq!(out_of_sessions(Some(0), "x"), "the GPU gives no further encoder session (x)");
+        assert_eq!(out_of_sessions(None, "x"), "the GPU has no free encoder session (x)");
+        assert_eq!(out_of_sessions(Some(0), "x"), "the GPU has no free encoder session (x)");
     }
 }

@@ -1,39 +1,39 @@
-//! The pictures that a probe encodes: text, a ramp, colors and a number, so that whatever goes wrong with a picture
-//! goes wrong with them too.
+//! The pictures that a probe encodes: text, a ramp, colors and a number, so that anything that can go wrong
+//! with a picture shows in them.
 //!
 //! ```text
-//! +----------------------------+   the number of the frame, four bits, black and white
+//! +----------------------------+   the frame's number: four bits, black and white
 //! |  bit 3 | bit 2 | bit 1 | 0 |
-//! +------+------+--------------+   gray strokes as of text; a ramp in which a square moves; colors that are others
-//! | text | ramp |    colors    |   if two channels change places
+//! +------+------+--------------+   gray strokes like text; a ramp in which a square moves; colors that differ clearly
+//! | text | ramp |    colors    |   if two channels are swapped
 //! +------+------+--------------+
 //! ```
 //!
 //! Pure. Pictures are BGRx.
 
-/// Bytes of a pixel.
+/// Bytes per pixel.
 pub const PIXEL: usize = 4;
-/// Frames after which the numbers begin anew: four bits.
+/// Frames after which the numbers start over: four bits.
 pub const NUMBERS: u64 = 16;
 
-/// One row of so many is compared: what goes wrong goes wrong in many, and a probe is on the way to a recording.
+/// One row in this many is compared: faults show in many rows, and a recording waits for the probe.
 const ROWS: u64 = 4;
 
-/// Blue, green, red. Each becomes quite another color if two channels change places.
+/// Blue, green, red. Each becomes a clearly different color if two channels are swapped.
 const COLORS: [[u8; 3]; 6] =
     [[10, 10, 240], [240, 40, 10], [10, 120, 245], [240, 150, 10], [10, 200, 230], [110, 220, 10]];
 
 pub struct Pattern {
     width: usize,
     height: usize,
-    /// What all frames have in common.
+    /// The picture without what differs between frames.
     still: Vec<u8>,
 }
 
-/// How a decoded picture compares with the one that was painted.
+/// How a decoded picture compares with the painted one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Judged {
-    /// Mean difference of a byte of color, of 255.
+pub struct Comparison {
+    /// Mean difference of a color byte, of 255.
     pub error: f32,
     /// The number that the picture shows.
     pub number: u64,
@@ -52,7 +52,7 @@ impl Pattern {
         Pattern { width, height, still }
     }
 
-    /// `to` has rows of `stride` bytes.
+    /// Paints frame `number` into `to`, which has rows of `stride` bytes.
     pub fn paint(&self, number: u64, to: &mut [u8], stride: usize) {
         let row = self.width * PIXEL;
         for (y, (to, still)) in to.chunks_mut(stride).zip(self.still.chunks(row)).enumerate() {
@@ -62,7 +62,7 @@ impl Pattern {
         }
     }
 
-    /// What frame `number` has over the still picture in row `y`: columns, and their gray.
+    /// What frame `number` paints over the still picture in row `y`: ranges of columns, and their gray.
     fn painted_over(&self, y: usize, number: u64) -> Vec<(std::ops::Range<usize>, u8)> {
         let strip = strip(self.height);
         if y < strip {
@@ -79,9 +79,9 @@ impl Pattern {
         if (top..top + side).contains(&y) { vec![(x..(x + side).min(self.width), 250)] } else { Vec::new() }
     }
 
-    /// Compares a picture with frame `number`, in every fourth row, others with each frame. `shown` has rows of
-    /// `stride` bytes and may be larger than ours.
-    pub fn judge(&self, number: u64, shown: &[u8], stride: usize) -> Judged {
+    /// Compares a picture with frame `number`, in every fourth row; which rows depends on the number. `shown`
+    /// has rows of `stride` bytes and may be larger than ours.
+    pub fn judge(&self, number: u64, shown: &[u8], stride: usize) -> Comparison {
         let row = self.width * PIXEL;
         let mut wanted = vec![0; row];
         let (mut sum, mut rows) = (0_u64, 0);
@@ -97,7 +97,7 @@ impl Pattern {
             rows += 1;
         }
         let bytes = (self.width * rows * 3).max(1);
-        Judged { error: (sum as f64 / bytes as f64) as f32, number: self.read_number(shown, stride) }
+        Comparison { error: (sum as f64 / bytes as f64) as f32, number: self.read_number(shown, stride) }
     }
 
     fn read_number(&self, shown: &[u8], stride: usize) -> u64 {
@@ -118,10 +118,10 @@ impl Pattern {
     }
 }
 
-/// Sum over blue, green and red; the fourth byte of a pixel means nothing.
+/// Sum over blue, green and red; the fourth byte of a pixel is ignored.
 fn difference(one: &[u8], other: &[u8]) -> u64 {
     let pixels = one.chunks_exact(PIXEL).zip(other.chunks_exact(PIXEL));
-    // A row's sum fits: 765 a pixel.
+    // A row's sum fits: at most 765 per pixel.
     let sum: u32 = pixels
         .map(|(a, b)| {
             let byte = |at: usize| u32::from(a[at].abs_diff(b[at]));
@@ -131,7 +131,7 @@ fn difference(one: &[u8], other: &[u8]) -> u64 {
     u64::from(sum)
 }
 
-/// Rows of the number.
+/// Height of the number's strip, in rows.
 fn strip(height: usize) -> usize {
     (height / 6).max(1)
 }
@@ -139,7 +139,7 @@ fn strip(height: usize) -> usize {
 fn color(x: usize, y: usize, width: usize, height: usize) -> [u8; 3] {
     let (quarter, half) = (width / 4, width / 2);
     if x < quarter {
-        // Lines of ten rows with strokes two pixels wide, and four rows between them.
+        // Lines of ten rows with strokes two pixels wide, with four rows in between.
         let stroke = y % 14 < 10 && (x / 2 * 7 + y / 14 * 5 + (y % 14) / 4 * 3) % 5 < 2 && x % 40 < 34;
         return [if stroke { 80 } else { 190 }; 3];
     }
@@ -162,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn every_frame_is_itself_and_shows_its_number() {
+    fn every_frame_equals_itself_and_shows_its_number() {
         for (width, height) in [(1920, 1080), (1919, 1079), (64, 48), (16, 16)] {
             let pattern = Pattern::new(width, height);
             for number in 0..NUMBERS {
                 let picture = painted(&pattern, number);
-                let judged = pattern.judge(number, &picture, width as usize * PIXEL);
-                assert_eq!(judged, Judged { error: 0.0, number }, "{width}x{height}");
+                let comparison = pattern.judge(number, &picture, width as usize * PIXEL);
+                assert_eq!(comparison, Comparison { error: 0.0, number }, "{width}x{height}");
             }
         }
     }
@@ -182,9 +182,9 @@ mod tests {
         }
     }
 
-    /// Means over all bytes.
+    /// The errors are means over all color bytes.
     #[test]
-    fn what_goes_wrong_with_pictures_goes_far_wrong_with_this_one() {
+    fn common_faults_change_this_picture_a_lot() {
         let pattern = Pattern::new(640, 360);
         let right = painted(&pattern, 9);
         let error = |change: fn(&mut [u8])| {

@@ -1,28 +1,28 @@
-//! What a `moov` says of the video, the tables of samples aside.
+//! What a `moov` says about the video, apart from the tables of samples.
 
 use super::Unfit;
-use super::boxes::{Fields, boxes, child, named, needed};
-use super::entry::video;
+use super::boxes::{Fields, box_name, boxes, child, needed};
+use super::sample_entry::read_config;
 use crate::VideoConfig;
 
-/// The first video track.
+/// The first video track of a file.
 #[derive(Debug)]
-pub struct Movie<'a> {
+pub struct VideoTrack<'a> {
     pub track: u32,
     /// Ticks per second.
     pub timescale: u32,
     pub config: VideoConfig,
     /// Ticks of the track that the edit list leaves out at the start.
     pub trimmed: i64,
-    /// Nanoseconds before the track begins.
+    /// How long nothing is shown before the track begins.
     pub delay_ns: u64,
     pub stbl: &'a [u8],
     pub defaults: Defaults,
-    /// The other tracks, as in `audio (mp4a)`.
+    /// The other tracks, such as `audio (mp4a)`.
     pub left_out: Vec<String>,
 }
 
-/// Of samples in fragments that do not say it themselves.
+/// Values of samples in fragments that do not specify their own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Defaults {
     pub duration: u32,
@@ -30,8 +30,8 @@ pub struct Defaults {
     pub flags: u32,
 }
 
-impl<'a> Movie<'a> {
-    pub fn read(moov: &'a [u8]) -> Result<Movie<'a>, Unfit> {
+impl<'a> VideoTrack<'a> {
+    pub fn read(moov: &'a [u8]) -> Result<VideoTrack<'a>, Unfit> {
         let (mut found, mut left_out) = (None, Vec::new());
         for trak in boxes(moov) {
             let trak = trak?;
@@ -49,8 +49,8 @@ impl<'a> Movie<'a> {
         let (trak, mdia) = found.ok_or(Unfit::NoVideo)?;
         let minf = needed(mdia, "minf")?;
         let stbl = needed(minf, "stbl")?;
-        let config = video(needed(stbl, "stsd")?)?;
-        lies_here(minf)?;
+        let config = read_config(needed(stbl, "stsd")?)?;
+        check_data_references(minf)?;
         let (mut tkhd, version, _) = Fields::full("tkhd", needed(trak, "tkhd")?)?;
         tkhd.skip(if version == 1 { 16 } else { 8 })?;
         let track = tkhd.u32()?;
@@ -59,7 +59,7 @@ impl<'a> Movie<'a> {
         let delay_ns = u128::from(delay) * 1_000_000_000 / u128::from(self::timescale("mvhd", moov)?);
         let delay_ns = u64::try_from(delay_ns).map_err(|_| Unfit::TooLong)?;
         let defaults = defaults(moov, track)?;
-        Ok(Movie { track, timescale, config, trimmed, delay_ns, stbl, defaults, left_out })
+        Ok(VideoTrack { track, timescale, config, trimmed, delay_ns, stbl, defaults, left_out })
     }
 }
 
@@ -69,29 +69,29 @@ fn handler(mdia: &[u8]) -> Result<[u8; 4], Unfit> {
     hdlr.kind()
 }
 
-/// For people. That a track cannot be read does not matter where it is left out.
+/// A track's description for people. A track that cannot be read does not matter, since it is left out.
 fn described(handler: [u8; 4], mdia: &[u8]) -> String {
     let kind = match &handler {
         b"soun" => "audio".to_owned(),
         b"vide" => "video".to_owned(),
         b"text" | b"sbtl" | b"subt" => "text".to_owned(),
-        other => named(*other),
+        other => box_name(*other),
     };
     let stsd =
         needed(mdia, "minf").and_then(|minf| needed(minf, "stbl")).and_then(|stbl| needed(stbl, "stsd"));
     let entry = stsd.ok().and_then(|stsd| boxes(stsd.get(8..)?).next()?.ok());
-    entry.map_or(kind.clone(), |entry| format!("{kind} ({})", named(entry.kind)))
+    entry.map_or(kind.clone(), |entry| format!("{kind} ({})", box_name(entry.kind)))
 }
 
-/// Of `mdhd` or `mvhd`, which have it at the same place. Never 0.
+/// The timescale of `mdhd` or `mvhd`, which have it at the same place. Never 0.
 fn timescale(name: &'static str, parent: &[u8]) -> Result<u32, Unfit> {
     let (mut fields, version, _) = Fields::full(name, needed(parent, name)?)?;
     fields.skip(if version == 1 { 16 } else { 8 })?;
     Some(fields.u32()?).filter(|timescale| *timescale > 0).ok_or(Unfit::Tables(name))
 }
 
-/// The samples are in this file, and no other is named.
-fn lies_here(minf: &[u8]) -> Result<(), Unfit> {
+/// Checks that the samples are in this file: that no other is named.
+fn check_data_references(minf: &[u8]) -> Result<(), Unfit> {
     let Some(dref) = child(minf, b"dinf")?.map(|dinf| child(dinf, b"dref")).transpose()?.flatten() else {
         return Ok(());
     };
@@ -106,7 +106,8 @@ fn lies_here(minf: &[u8]) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// What is left out at the start, in the track's ticks, and how long nothing is shown before, in the movie's.
+/// What the edit list leaves out at the start, in the track's ticks, and how long nothing is shown before, in
+/// the movie's ticks.
 fn edits(trak: &[u8]) -> Result<(i64, u64), Unfit> {
     let Some(elst) = child(trak, b"edts")?.map(|edts| child(edts, b"elst")).transpose()?.flatten() else {
         return Ok((0, 0));
@@ -120,7 +121,7 @@ fn edits(trak: &[u8]) -> Result<(i64, u64), Unfit> {
         let rate = fields.u32()?;
         match (media_time, trimmed) {
             (-1, None) => delay = delay.checked_add(duration).ok_or(Unfit::TooLong)?,
-            // Where it ends does not matter: frames that it leaves out at the end are kept.
+            // Its end does not matter: frames that it leaves out at the end are kept.
             (0.., None) if rate == 0x1_0000 => trimmed = Some(media_time),
             _ => return Err(Unfit::Edited),
         }

@@ -1,18 +1,19 @@
-//! Files that are whole or not there, and the tail that is neither.
+//! Files that are either complete or absent, and the tail, which may be torn.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use deskreel_fmp4::{Sample, tail_head, tail_record};
 use deskreel_model::layout;
 use deskreel_model::manifest::FileRef;
 use sha2::{Digest, Sha256};
 
-use crate::fragments::Frame;
+use crate::write::fragments::CodedFrame;
 
-/// Makes a part's folder in the recording's, synced, and locks it for as long as what is returned is open: a
-/// recovery waits for a worker that outlived its supervisor.
+/// Makes a part's folder in the recording's folder, synced, and locks it as long as the returned file is
+/// open: a recovery waits for a worker that outlived its supervisor.
 pub fn own_folder(recording: &Path, part: &Path) -> io::Result<File> {
     let path = recording.join(part);
     std::fs::create_dir_all(&path)?;
@@ -24,14 +25,15 @@ pub fn own_folder(recording: &Path, part: &Path) -> io::Result<File> {
     Ok(folder)
 }
 
-/// Writes a file under a temporary name, syncs it, gives it its name and syncs that. What is returned is on disk.
+/// Writes a file under a temporary name, syncs it, renames it and syncs the folder. On return the file is on
+/// disk.
 pub fn write(folder: &Path, name: &str, slices: &[&[u8]]) -> io::Result<FileRef> {
     let file = write_unnamed(folder, name, slices)?;
     File::open(folder)?.sync_all()?;
     Ok(file)
 }
 
-/// The same, but its name is on disk only when the folder is synced next.
+/// The same, but the name is on disk only after the next sync of the folder.
 pub fn write_unnamed(folder: &Path, name: &str, slices: &[&[u8]]) -> io::Result<FileRef> {
     let path = folder.join(name);
     let unfinished = path.with_added_extension(layout::UNFINISHED);
@@ -41,7 +43,7 @@ pub fn write_unnamed(folder: &Path, name: &str, slices: &[&[u8]]) -> io::Result<
             Ok(FileRef { file: name.to_owned(), size, sha256 })
         }
         Err(error) => {
-            // It holds room that somebody else may need; where even this fails, recovery removes it.
+            // It takes up disk space that others may need; if this fails too, recovery removes the file.
             let _ = std::fs::remove_file(&unfinished);
             Err(error)
         }
@@ -58,11 +60,10 @@ fn fill(path: &Path, slices: &[&[u8]]) -> io::Result<(u64, String)> {
         size += slice.len() as u64;
     }
     file.sync_data()?;
-    let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((size, hash))
+    Ok((size, HEXLOWER.encode(&hash.finalize())))
 }
 
-/// No room: the disk, the quota, or the largest file size.
+/// Whether there is no room: the disk or the quota is full, or the file too large.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -70,35 +71,36 @@ pub fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// The samples that are in no fragment yet (`deskreel_fmp4::tail`). It is a second chance: where it cannot be
+/// The samples that are in no fragment yet (`deskreel_fmp4::tail`). It is a second chance: if it cannot be
 /// written, the recording goes on without it.
 pub struct Tail {
     path: PathBuf,
-    /// Nanoseconds that a frame is taken to last, should the worker die before the next one comes.
-    period: u64,
+    /// How long a frame lasts if the worker dies before the next one arrives.
+    period_ns: u64,
     file: Option<File>,
     synced: bool,
 }
 
 impl Tail {
-    pub fn new(path: PathBuf, period: u64) -> Self {
-        Tail { path, period, file: None, synced: true }
+    pub fn new(path: PathBuf, period_ns: u64) -> Self {
+        Tail { path, period_ns, file: None, synced: true }
     }
 
-    /// Starts over for a fragment of this number, of which these frames are there already.
-    pub fn begin<D: AsRef<[u8]>>(&mut self, number: u32, frames: &[Frame<D>]) {
-        self.file = self.create(number).inspect_err(|error| tracing::debug!(%error, "no tail")).ok();
+    /// Starts over for the fragment of this number, of which these frames have arrived already.
+    pub fn begin<D: AsRef<[u8]>>(&mut self, number: u32, frames: &[CodedFrame<D>]) {
+        self.file =
+            self.create(number).inspect_err(|error| tracing::debug!(%error, "cannot write the tail")).ok();
         frames.iter().for_each(|frame| self.append(frame));
     }
 
-    /// Appends a frame with one `write`, which a process that is killed leaves with the kernel.
-    pub fn append<D: AsRef<[u8]>>(&mut self, frame: &Frame<D>) {
+    /// Appends a frame with one `write`, which stays with the kernel if the process is killed.
+    pub fn append<D: AsRef<[u8]>>(&mut self, frame: &CodedFrame<D>) {
         let Some(file) = &mut self.file else { return };
         let data = frame.data.as_ref();
         let sample = Sample {
-            pts_ns: frame.pts,
-            dts_ns: frame.dts,
-            duration_ns: self.period,
+            pts_ns: frame.pts_ns,
+            dts_ns: frame.dts_ns,
+            duration_ns: self.period_ns,
             keyframe: frame.keyframe,
             data,
         };
@@ -106,13 +108,13 @@ impl Tail {
         let slices = [IoSlice::new(&record), IoSlice::new(data)];
         let wanted = slices.iter().map(|slice| slice.len()).sum::<usize>();
         self.synced = false;
-        // A short write leaves a torn record, behind which nothing counts.
+        // A short write leaves a torn record, and nothing after that counts.
         if !file.write_vectored(&slices).is_ok_and(|written| written == wanted) {
             self.remove();
         }
     }
 
-    /// Puts it on disk, once for every time that it grew.
+    /// Syncs the tail to disk if it grew since the last sync.
     pub fn sync(&mut self) {
         if let Some(file) = &self.file
             && !self.synced
@@ -126,8 +128,7 @@ impl Tail {
         let _ = std::fs::remove_file(&self.path);
     }
 
-    /// The old tail stays until the new one has its head: truncated first, it would lose nothing either, since
-    /// its samples are in a fragment by now.
+    /// Truncates the old tail, which loses nothing: its samples are in a fragment by now.
     fn create(&self, number: u32) -> io::Result<File> {
         let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&self.path)?;
         file.write_all(&tail_head(number))?;

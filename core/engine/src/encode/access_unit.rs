@@ -1,8 +1,8 @@
-//! What kind an access unit is, by its own bytes. Pure.
+//! The kind of an access unit, from its own bytes: NAL units of H.264 and H.265, OBUs of AV1. Pure.
 
 use deskreel_contract::Codec;
 
-/// Whether a decoder can start here.
+/// Whether a decoder can start with this unit.
 pub fn is_start(codec: Codec, unit: &[u8]) -> bool {
     match codec {
         // An IDR slice.
@@ -11,7 +11,7 @@ pub fn is_start(codec: Codec, unit: &[u8]) -> bool {
         Codec::H265 => {
             nal_units(unit).any(|nal| nal.first().is_some_and(|byte| (19..=21).contains(&(byte >> 1 & 0x3f))))
         }
-        // A sequence header precedes every frame that one can start with.
+        // A sequence header precedes every frame that a decoder can start with.
         Codec::Av1 => obus(unit).any(|(kind, _)| kind == SEQUENCE_HEADER),
     }
 }
@@ -19,7 +19,7 @@ pub fn is_start(codec: Codec, unit: &[u8]) -> bool {
 const SEQUENCE_HEADER: u8 = 1;
 const TEMPORAL_DELIMITER: u8 = 2;
 
-/// The sequence header in it, if there is one.
+/// The unit's sequence header, if it has one.
 pub fn sequence_header(unit: &[u8]) -> Option<&[u8]> {
     let mut at = 0;
     for (kind, length) in obus(unit) {
@@ -31,7 +31,7 @@ pub fn sequence_header(unit: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Where the unit begins as MP4 has it: temporal delimiters are left out of samples.
+/// Where the unit's MP4 sample begins: samples have no temporal delimiters.
 pub fn mp4_start(codec: Codec, unit: &[u8]) -> usize {
     match obus(unit).next() {
         Some((TEMPORAL_DELIMITER, length)) if codec == Codec::Av1 => length,
@@ -39,7 +39,7 @@ pub fn mp4_start(codec: Codec, unit: &[u8]) -> usize {
     }
 }
 
-/// Length-prefixed, with four bytes each: what GStreamer's parsers give.
+/// The NAL units, each after a length of four bytes, as GStreamer's parsers produce them.
 fn nal_units(mut unit: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = unit.split_first_chunk::<4>()?;
@@ -49,7 +49,7 @@ fn nal_units(mut unit: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Type and whole length of each OBU that has a size field, which all but a last one have.
+/// Type and whole length of each OBU. Only the last one may lack a size field.
 fn obus(mut unit: &[u8]) -> impl Iterator<Item = (u8, usize)> {
     std::iter::from_fn(move || {
         let header = *unit.first()?;
@@ -62,7 +62,7 @@ fn obus(mut unit: &[u8]) -> impl Iterator<Item = (u8, usize)> {
     })
 }
 
-/// Value, and the bytes that it takes.
+/// The value, and how many bytes it takes.
 fn leb128(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0;
     for (index, byte) in bytes.iter().take(4).enumerate() {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn av1_starts_with_a_sequence_header_behind_the_delimiter_that_mp4_leaves_out() {
+    fn av1_starts_with_a_sequence_header_after_the_delimiter_that_mp4_leaves_out() {
         let key = [0x12, 0, 0x0a, 2, 9, 9, 0x32, 1, 9];
         let delta = [0x12, 0, 0x32, 1, 9];
         assert_eq!([is_start(Codec::Av1, &key), is_start(Codec::Av1, &delta)], [true, false]);

@@ -1,4 +1,4 @@
-//! Decodes what a probe's encoder gave, in software, and compares it with what went in.
+//! Decodes the output of a probe's encoder in software and compares it with what went in.
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -10,19 +10,20 @@ use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use gstreamer_video as gst_video;
 
-use crate::pattern::{NUMBERS, PIXEL, Pattern};
-use crate::{build, bus, close, decode};
+use crate::probe::pattern::{NUMBERS, PIXEL, Pattern};
+use crate::probe::{bounded_close, decode};
+use crate::{build, bus};
 
-/// Largest mean difference of a picture that is still the same picture, of 255. At the worst quality that x264 and
-/// openh264 have it is 23 for 64x48 pixels and 12 for 720p, at the default 3. Pictures without color are 35 and more,
-/// gray, green and black ones and those with swapped colors 45.
+/// Largest mean difference, of 255, with which a picture still counts as the same. At the worst quality of
+/// x264 and openh264 it is 23 for 64x48 pixels and 12 for 720p, at the default quality 3. Pictures without
+/// color have 35 and more; gray, green and black ones and those with swapped colors 45 and more.
 const MOST_ERROR: f32 = 28.0;
-/// Without a decoded picture for so long, the decoder hangs.
+/// Without a decoded picture for this long, the decoder hangs.
 const SILENCE: Duration = Duration::from_secs(3);
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-/// What a probe put in: frame `n` is `n` periods after zero.
-pub struct Input<'a> {
+/// What a probe encoded: frame `n` is `n` periods after zero.
+pub struct ProbeInput<'a> {
     pub pattern: &'a Pattern,
     pub picture: &'a Picture,
     pub period: gst::ClockTime,
@@ -35,8 +36,8 @@ enum Event {
     End,
 }
 
-/// The largest error of a picture; an error says what is wrong with them.
-pub fn compare(codec: Codec, units: &[gst::Sample], input: &Input<'_>) -> Result<f32, String> {
+/// Compares all decoded pictures. Returns the largest difference; an error says what is wrong.
+pub fn compare(codec: Codec, units: &[gst::Sample], input: &ProbeInput<'_>) -> Result<f32, String> {
     let (pipeline, source, shown) = decoder(codec)?;
     let mut judge = Judge { input, converter: None, seen: 0, worst: 0.0 };
     let outcome = (|| {
@@ -53,7 +54,7 @@ pub fn compare(codec: Codec, units: &[gst::Sample], input: &Input<'_>) -> Result
             }
         }
     })();
-    close::within(pipeline.upcast(), CLOSE_LIMIT);
+    bounded_close::within(pipeline.upcast(), CLOSE_LIMIT);
     outcome
 }
 
@@ -63,7 +64,7 @@ fn decoder(codec: Codec) -> Result<(gst::Pipeline, AppSrc, std::sync::mpsc::Rece
         Element::new("appsrc").set("format", "time").set("handle-segment-change", true),
         Element::new(decode::parser(codec)),
         Element::new(decoder),
-        // A few pictures ahead of the comparison, which takes about as long.
+        // Decodes a few pictures ahead of the comparison, which takes about as long.
         Element::new("appsink").set("sync", false).set("max-buffers", 4),
     ];
     let pipeline = gst::Pipeline::new();
@@ -94,7 +95,7 @@ fn deliver(sink: &AppSink, tell: &Sender<Event>) {
 }
 
 struct Judge<'a> {
-    input: &'a Input<'a>,
+    input: &'a ProbeInput<'a>,
     converter: Option<Converter>,
     seen: u64,
     worst: f32,
@@ -102,8 +103,8 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn look(&mut self, sample: &gst::Sample) -> Result<(), String> {
-        let Input { pattern, period, .. } = self.input;
-        let number = number(sample, *period).ok_or("a decoded picture has no time")?;
+        let ProbeInput { pattern, period, .. } = self.input;
+        let number = frame_number(sample, *period).ok_or("a decoded picture has no time")?;
         let unreadable = || "a decoded picture cannot be read".to_owned();
         let info = sample.caps().and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
         let info = info.ok_or_else(unreadable)?;
@@ -114,33 +115,33 @@ impl Judge<'_> {
         };
         let picture = converter.convert(sample.buffer().ok_or_else(unreadable)?)?;
         let bytes = picture.map_readable().map_err(|_| unreadable())?;
-        let judged = pattern.judge(number, &bytes, info.width() as usize * PIXEL);
-        if judged.error > MOST_ERROR {
+        let comparison = pattern.judge(number, &bytes, info.width() as usize * PIXEL);
+        if comparison.error > MOST_ERROR {
             return Err(format!(
                 "what it encodes is not the picture: frame {number} is off by {:.0} of 255",
-                judged.error
+                comparison.error
             ));
         }
-        if judged.number != number % NUMBERS {
+        if comparison.number != number % NUMBERS {
             return Err(format!("frame {number} shows the picture of another frame"));
         }
         self.seen += 1;
-        self.worst = self.worst.max(judged.error);
+        self.worst = self.worst.max(comparison.error);
         Ok(())
     }
 
-    /// An odd size comes out with the black column or row that made it even, or without.
+    /// An odd size may come out with or without the black column or row that made it even.
     fn check_size(&self, info: &gst_video::VideoInfo) -> Result<(), String> {
         let Picture { width, height, .. } = *self.input.picture;
         let fits = |got: u32, wanted: u32| got == wanted || got == wanted.next_multiple_of(2);
         if fits(info.width(), width) && fits(info.height(), height) {
             return Ok(());
         }
-        Err(format!("it gives pictures of {}x{}, not of {width}x{height}", info.width(), info.height()))
+        Err(format!("it produces pictures of {}x{}, not of {width}x{height}", info.width(), info.height()))
     }
 
     fn end(&self) -> Result<f32, String> {
-        let Input { frames, .. } = self.input;
+        let ProbeInput { frames, .. } = self.input;
         match self.seen {
             seen if seen == *frames => Ok(self.worst),
             seen => Err(format!("only {seen} of {frames} frames can be decoded")),
@@ -148,14 +149,14 @@ impl Judge<'_> {
     }
 }
 
-/// Which frame a sample is, by its running time.
-pub fn number(sample: &gst::Sample, period: gst::ClockTime) -> Option<u64> {
+/// The number of a sample's frame, by its running time.
+pub fn frame_number(sample: &gst::Sample, period: gst::ClockTime) -> Option<u64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     let time = segment.to_running_time(sample.buffer()?.pts()?)?;
     Some((time.nseconds() + period.nseconds() / 2) / period.nseconds().max(1))
 }
 
-/// Turns pictures into another format of the same size.
+/// Converts pictures to another format of the same size.
 pub struct Converter {
     from: gst_video::VideoInfo,
     to: gst_video::VideoInfo,
@@ -163,7 +164,7 @@ pub struct Converter {
 }
 
 impl Converter {
-    /// `to` is BGRx if it is not given.
+    /// Without `to`, converts to BGRx.
     pub fn new(from: &gst_video::VideoInfo, to: Option<&gst_video::VideoInfo>) -> Result<Self, String> {
         let bgrx = gst_video::VideoInfo::builder(gst_video::VideoFormat::Bgrx, from.width(), from.height());
         let bgrx = bgrx.fps(from.fps()).build().map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! One run of an encode chain on made-up frames: pushes them one by one, as a recording does, and takes the time.
+//! One run of an encode chain on generated frames: pushes them one by one, as a recording does, and measures
+//! the time.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,59 +14,63 @@ use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrcCallbacks};
 use gstreamer_video as gst_video;
 
-use crate::candidates::Fitted;
+use crate::bus;
+use crate::encode::candidates::FittedCandidate;
 use crate::encode::{self, EncodePipeline};
-use crate::judge::{self, Converter};
-use crate::pattern::{PIXEL, Pattern};
-use crate::{bus, close};
+use crate::probe::bounded_close;
+use crate::probe::judge::{self, Converter};
+use crate::probe::pattern::{PIXEL, Pattern};
 
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
-/// A frame that the encoder has taken and not given back after so long is one that it keeps until more follow. Too
-/// short a time only makes the window of a recording larger than it need be.
+/// A frame that the encoder has taken and not delivered after this long is one that it keeps until more
+/// follow. Too short a time only makes a recording's window larger than necessary.
 const GRACE: Duration = Duration::from_millis(60);
-/// Encoders that look ahead keep 40 frames (x264) or so. More is too far behind what is on the screen.
+/// Encoders that look ahead keep about 40 frames (x264). With more, the footage lags too far behind the
+/// screen.
 const MOST_HELD: u64 = 64;
 
-pub struct Plan<'a> {
+pub struct TrialPlan<'a> {
     pub codec: Codec,
-    pub fitted: &'a Fitted,
-    pub frames: &'a Frames<'a>,
-    /// At least so many; more where the encoder keeps more before it gives the first.
+    pub fitted: &'a FittedCandidate,
+    pub frames: &'a TrialFrames<'a>,
+    /// Frames to push at least; more if the encoder keeps more before it delivers the first.
     pub count: u64,
-    /// The frame that is to become a keyframe.
+    /// The frame that is requested as a keyframe.
     pub forced: Option<u64>,
-    pub limits: Limits,
+    pub limits: TrialLimits,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Opening a device takes up to seconds; a frame does not.
+pub struct TrialLimits {
+    /// Longer than `frame`, since opening a device can take seconds.
     pub first_frame: Duration,
     pub frame: Duration,
 }
 
-impl Limits {
-    /// Larger pictures take longer, and a probe is no race: whether an encoder is fast enough, the recording shows.
-    pub fn of(picture: &Picture) -> Limits {
+impl TrialLimits {
+    /// Larger pictures get more time. A probe does not judge speed: whether an encoder is fast enough shows
+    /// in the recording.
+    pub fn of(picture: &Picture) -> TrialLimits {
         let times = picture.times_full_hd();
-        Limits { first_frame: Duration::from_secs(5) * times, frame: Duration::from_secs(2) * times }
+        TrialLimits { first_frame: Duration::from_secs(5) * times, frame: Duration::from_secs(2) * times }
     }
 }
 
-/// What came out.
+/// What came out of a run.
 pub struct Trial {
-    /// In the order of decoding.
+    /// In decoding order.
     pub units: Vec<gst::Sample>,
     /// Numbers of the frames that became keyframes.
     pub keyframes: BTreeSet<u64>,
     pub pushed: u64,
+    /// Frames that the encoder keeps before it delivers the first one.
     pub holds: u32,
     /// From the start of the chain to its first access unit.
     pub first_frame: Duration,
 }
 
-/// The pattern in the source's own format.
-pub struct Frames<'a> {
+/// Frames of the pattern in the source's format.
+pub struct TrialFrames<'a> {
     pattern: &'a Pattern,
     picture: &'a Picture,
     painted: gst_video::VideoInfo,
@@ -77,21 +82,21 @@ pub fn period(picture: &Picture) -> gst::ClockTime {
     gst::ClockTime::SECOND / u64::from(picture.fps.max(1))
 }
 
-impl<'a> Frames<'a> {
+impl<'a> TrialFrames<'a> {
     pub fn new(pattern: &'a Pattern, picture: &'a Picture) -> Result<Self, String> {
         let Picture { format, width, height, fps } = picture;
         let info = |format| {
             let rate = gst::Fraction::new(i32::try_from(*fps).unwrap_or(1).max(1), 1);
             gst_video::VideoInfo::builder(format, *width, *height).fps(rate).build()
         };
-        let unknown = |_| format!("pictures of {width}x{height} in the format {format} cannot be made");
+        let unknown = |_| format!("cannot make pictures of {width}x{height} in the format {format}");
         let painted = info(gst_video::VideoFormat::Bgrx).map_err(unknown)?;
         let wanted = info(gst_video::VideoFormat::from_string(format)).map_err(unknown)?;
         let converter = match painted.format() == wanted.format() {
             true => None,
             false => Some(Converter::new(&painted, Some(&wanted))?),
         };
-        Ok(Frames { pattern, picture, painted, wanted, converter })
+        Ok(TrialFrames { pattern, picture, painted, wanted, converter })
     }
 
     fn caps(&self) -> Result<gst::Caps, String> {
@@ -117,16 +122,16 @@ impl<'a> Frames<'a> {
 }
 
 enum Event {
-    /// The encoder has taken so many frames, and is ready for the next.
+    /// The encoder has taken this many frames and is ready for the next.
     Taken(u64),
     Unit(gst::Sample),
     Failed(String),
     End,
 }
 
-/// Whether the encoder takes the size at all. It is opened for that: what it takes may depend on the device.
+/// Checks that the encoder accepts the picture's size. Opens it, since that may depend on the device.
 pub fn takes_size(encoder: &gst::Element, picture: &Picture) -> Result<(), String> {
-    let (tell, told) = channel();
+    let (tell, events) = channel();
     bus::watch_alone(encoder, move |event| {
         if let bus::Event::Failed(failure) = event {
             let _ = tell.send(failure.message);
@@ -134,18 +139,18 @@ pub fn takes_size(encoder: &gst::Element, picture: &Picture) -> Result<(), Strin
     });
     let opened = encoder.set_state(gst::State::Ready);
     let takes = encoder.static_pad("sink").map(|pad| pad.query_caps(None));
-    let in_time = close::within(encoder.clone(), CLOSE_LIMIT);
+    let in_time = bounded_close::within(encoder.clone(), CLOSE_LIMIT);
     encoder.set_bus(None);
     if opened.is_err() {
-        return Err(told.try_recv().unwrap_or_else(|_| "it cannot be opened".to_owned()));
+        return Err(events.try_recv().unwrap_or_else(|_| "it cannot be opened".to_owned()));
     }
     if !in_time {
-        return Err(format!("it does not let go of its device within {CLOSE_LIMIT:?}"));
+        return Err(format!("it does not release its device within {CLOSE_LIMIT:?}"));
     }
     takes.map_or(Ok(()), |takes| fits_size(&takes, picture))
 }
 
-/// Odd sizes are made even before they are encoded.
+/// Compares with the size that is encoded: odd sizes are made even first.
 fn fits_size(takes: &gst::Caps, picture: &Picture) -> Result<(), String> {
     let even = |size: u32| i32::try_from(size.next_multiple_of(2)).unwrap_or(i32::MAX);
     let (width, height) = (even(picture.width), even(picture.height));
@@ -165,25 +170,26 @@ fn fits_size(takes: &gst::Caps, picture: &Picture) -> Result<(), String> {
     }
 }
 
-pub fn run(plan: &Plan<'_>) -> Result<Trial, String> {
+pub fn run(plan: &TrialPlan<'_>) -> Result<Trial, String> {
     let caps = plan.frames.caps()?;
     let chain = encode::build("probe", plan.codec, &plan.fitted.candidate, &caps)
         .map_err(|error| error.to_string())?;
-    let (tell, told) = channel();
+    let (tell, events) = channel();
     listen(&chain, &tell);
-    let mut run = Run { plan, chain, told, begin: Instant::now(), first: None, units: Vec::new(), holds: 0 };
-    let pushed = run.all();
-    let in_time = close::within(run.chain.pipeline.clone().upcast(), CLOSE_LIMIT);
+    let mut run =
+        TrialRun { plan, chain, events, begin: Instant::now(), first: None, units: Vec::new(), holds: 0 };
+    let pushed = run.push_all();
+    let in_time = bounded_close::within(run.chain.pipeline.clone().upcast(), CLOSE_LIMIT);
     let pushed = pushed?;
     if !in_time {
-        return Err(format!("it does not let go of its device within {CLOSE_LIMIT:?}"));
+        return Err(format!("it does not release its device within {CLOSE_LIMIT:?}"));
     }
-    run.finished(pushed)
+    run.finish(pushed)
 }
 
 fn listen(chain: &EncodePipeline, tell: &Sender<Event>) {
     let (taken, units, end, failed) = (tell.clone(), tell.clone(), tell.clone(), tell.clone());
-    // `appsrc` asks for more when the call that handed over the last frame has returned.
+    // `appsrc` asks for data when the call that handed over the last frame has returned.
     let handed = Arc::new(AtomicU64::new(0));
     let counter = handed.clone();
     if let Some(pad) = chain.input.static_pad("src") {
@@ -208,33 +214,35 @@ fn listen(chain: &EncodePipeline, tell: &Sender<Event>) {
     });
 }
 
-struct Run<'a> {
-    plan: &'a Plan<'a>,
+struct TrialRun<'a> {
+    plan: &'a TrialPlan<'a>,
     chain: EncodePipeline,
-    told: Receiver<Event>,
+    events: Receiver<Event>,
     begin: Instant,
     first: Option<Duration>,
     units: Vec<gst::Sample>,
     holds: u64,
 }
 
-impl Run<'_> {
-    /// Gives how many frames went in.
-    fn all(&mut self) -> Result<u64, String> {
+impl TrialRun<'_> {
+    /// Pushes all frames and ends the chain. Returns how many frames went in.
+    fn push_all(&mut self) -> Result<u64, String> {
         if self.chain.pipeline.set_state(gst::State::Playing).is_err() {
-            return Err(self.said().unwrap_or_else(|| "it cannot be opened".to_owned()));
+            return Err(self.pending_error().unwrap_or_else(|| "it cannot be opened".to_owned()));
         }
         // The chain is ready when it asks for its first frame.
         self.wait(self.plan.limits.first_frame, "it is not ready", |event| matches!(event, Event::Taken(_)))?;
         let mut pushed = 0;
         while pushed < self.plan.count || self.units.is_empty() {
             if pushed == self.plan.count + MOST_HELD {
-                return Err(format!("it keeps more than {pushed} frames before it gives the first one"));
+                return Err(format!("it keeps more than {pushed} frames before it produces the first one"));
             }
             let frame = self.plan.frames.frame(pushed)?;
             let pushing = self.chain.push(frame, self.plan.forced == Some(pushed));
             if pushing.is_err() {
-                return Err(self.said().unwrap_or_else(|| format!("it does not take frame {pushed}")));
+                return Err(self
+                    .pending_error()
+                    .unwrap_or_else(|| format!("it does not take frame {pushed}")));
             }
             pushed += 1;
             self.settle(pushed)?;
@@ -244,13 +252,14 @@ impl Run<'_> {
         Ok(pushed)
     }
 
-    /// Waits until the encoder has given back all but what it keeps; learns how many that are.
+    /// Waits until the encoder has delivered all frames but those that it keeps, and learns how many it
+    /// keeps.
     fn settle(&mut self, pushed: u64) -> Result<(), String> {
         let begin = Instant::now();
         let mut taken: Option<Instant> = None;
-        let Limits { first_frame, frame } = self.plan.limits;
+        let TrialLimits { first_frame, frame } = self.plan.limits;
         let limit = if self.units.is_empty() { first_frame } else { frame };
-        // An encoder that looks far ahead is not waited for with every frame.
+        // With an encoder that looks far ahead, not every frame is worth the wait.
         let grace = if pushed > self.plan.count { Duration::ZERO } else { GRACE };
         loop {
             let inside = pushed.saturating_sub(self.units.len() as u64);
@@ -258,9 +267,9 @@ impl Run<'_> {
                 return Ok(());
             }
             let until = taken.map_or(begin + limit, |taken| taken + grace);
-            match self.told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Event::Taken(count)) if count >= pushed => taken = Some(Instant::now()),
-                Ok(event) => self.heard(event)?,
+                Ok(event) => self.take_event(event)?,
                 Err(_) if taken.is_some() => {
                     self.holds = self.holds.max(inside);
                     return Ok(());
@@ -275,21 +284,21 @@ impl Run<'_> {
         }
     }
 
-    /// Until an event that is waited for; the limit begins anew with every access unit.
+    /// Waits for an event of this kind; every other event restarts the limit.
     fn wait(&mut self, limit: Duration, late: &str, is_it: impl Fn(&Event) -> bool) -> Result<(), String> {
         loop {
-            match self.told.recv_timeout(limit) {
+            match self.events.recv_timeout(limit) {
                 Ok(event) if is_it(&event) => return Ok(()),
-                Ok(event) => self.heard(event)?,
+                Ok(event) => self.take_event(event)?,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     let given = self.units.len();
-                    return Err(format!("{late} within {limit:?}, after giving {given} frames"));
+                    return Err(format!("{late} within {limit:?}, after producing {given} frames"));
                 }
             }
         }
     }
 
-    fn heard(&mut self, event: Event) -> Result<(), String> {
+    fn take_event(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Unit(sample) => {
                 self.first.get_or_insert_with(|| self.begin.elapsed());
@@ -302,17 +311,18 @@ impl Run<'_> {
         }
     }
 
-    /// An error that is on its way.
-    fn said(&self) -> Option<String> {
-        self.told
+    /// An error that waits in the channel.
+    fn pending_error(&self) -> Option<String> {
+        self.events
             .try_iter()
             .find_map(|event| if let Event::Failed(reason) = event { Some(reason) } else { None })
     }
 
-    /// Every frame has come out once, at its own time.
-    fn finished(self, pushed: u64) -> Result<Trial, String> {
+    /// Checks that every frame has come out once, at its own time.
+    fn finish(self, pushed: u64) -> Result<Trial, String> {
         let period = period(self.plan.frames.picture);
-        let numbers: Vec<Option<u64>> = self.units.iter().map(|unit| judge::number(unit, period)).collect();
+        let numbers: Vec<Option<u64>> =
+            self.units.iter().map(|unit| judge::frame_number(unit, period)).collect();
         let came: BTreeSet<u64> = numbers.iter().copied().flatten().collect();
         if self.units.len() as u64 != pushed {
             return Err(format!("{pushed} frames went in and {} came out", self.units.len()));
@@ -340,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_that_an_encoder_does_not_take_is_refused_with_its_limits() {
+    fn a_size_that_an_encoder_does_not_accept_is_refused_with_its_limits() {
         gst::init().unwrap();
         let takes: gst::Caps = "video/x-raw(memory:VAMemory),format=NV12,width=[145,4096],height=[49,4096]; \
              video/x-raw,format=NV12,width=[145,4096],height=[49,4096]"

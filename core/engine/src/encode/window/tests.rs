@@ -2,39 +2,40 @@ use super::*;
 
 const FRAME: Duration = Duration::from_secs(2);
 const FIRST: Duration = Duration::from_secs(5);
-const LIMITS: Limits = Limits { frame: FRAME, succession: Duration::from_secs(1), wait_bytes: 100 };
+const LIMITS: WindowLimits =
+    WindowLimits { frame: FRAME, succession: Duration::from_secs(1), wait_bytes: 100 };
 const SECOND: u64 = 1_000_000_000;
 
-struct Run {
+struct Scenario {
     start: Instant,
     window: Window<()>,
 }
 
-/// A window on an encoder that has given the frame of time 0 at second 0.
-fn running(holds: usize) -> Run {
+/// A window whose encoder has delivered the frame of time 0 at second 0.
+fn running(holds: usize) -> Scenario {
     let start = Instant::now();
-    let mut run = Run { start, window: Window::new(LIMITS, start) };
+    let mut run = Scenario { start, window: Window::new(LIMITS, start) };
     run.window.begin(holds, FIRST, start);
     run.push(0, 0);
     let _ = run.window.next();
-    run.window.coded(0, start);
+    run.window.take_unit(0, start);
     run
 }
 
-impl Run {
+impl Scenario {
     fn at(&self, second: u64) -> Instant {
         self.start + Duration::from_secs(second)
     }
 
-    /// Gives how many frames were let go.
-    fn push(&mut self, pts: u64, second: u64) -> u64 {
-        let since = self.at(second);
-        self.window.push(Raw { pts, keyframe: false, size: 10, since, picture: () })
+    /// Returns how many frames were dropped.
+    fn push(&mut self, pts_ns: u64, second: u64) -> u64 {
+        let captured_at = self.at(second);
+        self.window.push(RawFrame { pts_ns, keyframe: false, size: 10, captured_at, picture: () })
     }
 
-    /// Times of what the encoder is given.
+    /// Gives the encoder what it may have and returns the times of those frames.
     fn give(&mut self) -> Vec<u64> {
-        std::iter::from_fn(|| self.window.next().map(|raw| raw.pts)).collect()
+        std::iter::from_fn(|| self.window.next().map(|raw| raw.pts_ns)).collect()
     }
 
     fn hangs_at_second(&self) -> Option<u64> {
@@ -47,27 +48,27 @@ fn an_encoder_gets_three_frames_more_than_it_holds() {
     let mut run = running(2);
     (1..10).for_each(|n| assert_eq!(run.push(n, 0), 0));
     assert_eq!(run.give(), [1, 2, 3, 4, 5]);
-    run.window.coded(1, run.start);
+    run.window.take_unit(1, run.start);
     assert_eq!(run.give(), [6]);
 }
 
 #[test]
-fn the_next_encoder_gets_what_the_last_one_did_not_give() {
+fn the_next_encoder_gets_what_the_last_one_did_not_deliver() {
     let mut run = running(0);
     (1..8).for_each(|n| assert_eq!(run.push(n, 0), 0));
     run.give();
-    run.window.coded(1, run.start);
+    run.window.take_unit(1, run.start);
     assert_eq!(run.window.begin(4, FIRST, run.start), 0);
-    assert_eq!(run.window.oldest(), Some(2));
+    assert_eq!(run.window.oldest_ns(), Some(2));
     assert_eq!(run.give(), [2, 3, 4, 5, 6, 7]);
 }
 
 #[test]
-fn a_frame_before_one_that_was_given_is_lost() {
+fn a_frame_before_a_delivered_one_is_lost() {
     let mut run = running(2);
     (1..5).for_each(|n| assert_eq!(run.push(n, 0), 0));
     run.give();
-    run.window.coded(3, run.start);
+    run.window.take_unit(3, run.start);
     assert_eq!(run.window.begin(0, FIRST, run.start), 2);
     assert_eq!(run.give(), [4]);
 }
@@ -77,8 +78,8 @@ fn times_may_be_rounded() {
     let mut run = running(0);
     (1..3).for_each(|n| assert_eq!(run.push(100 * n, 0), 0));
     run.give();
-    run.window.coded(199, run.start);
-    assert_eq!(run.window.oldest(), Some(100));
+    run.window.take_unit(199, run.start);
+    assert_eq!(run.window.oldest_ns(), Some(100));
 }
 
 #[test]
@@ -90,41 +91,41 @@ fn a_frame_that_never_comes_out_is_lost_in_the_end() {
     for n in 2..20 {
         run.push(n, 0);
         run.give();
-        lost += run.window.coded(n, run.start);
+        lost += run.window.take_unit(n, run.start);
     }
     assert_eq!((lost, run.window.len()), (1, 0));
 }
 
 #[test]
-fn what_waits_for_too_long_is_let_go_and_no_wish_with_it() {
+fn frames_that_wait_too_long_are_dropped_and_a_requested_keyframe_is_not() {
     let mut run = running(0);
-    let since = run.start;
-    run.window.push(Raw { pts: 0, keyframe: true, size: 10, since, picture: () });
+    let captured_at = run.start;
+    run.window.push(RawFrame { pts_ns: 0, keyframe: true, size: 10, captured_at, picture: () });
     assert_eq!(run.push(SECOND, 0) + run.push(3 * SECOND, 0), 0);
     assert_eq!(run.push(3 * SECOND + 1, 0), 1);
-    assert_eq!(run.window.next().map(|raw| (raw.pts, raw.keyframe)), Some((SECOND, true)));
+    assert_eq!(run.window.next().map(|raw| (raw.pts_ns, raw.keyframe)), Some((SECOND, true)));
 }
 
 #[test]
-fn what_waited_for_a_slow_start_is_not_let_go_when_it_is_over() {
+fn frames_that_waited_for_a_slow_start_are_not_dropped_after_it() {
     let mut run = running(0);
     run.window.begin(0, FIRST, run.start);
     assert_eq!((1..7).map(|n| run.push(n * SECOND, 0)).sum::<u64>(), 0);
     assert_eq!(run.give(), [SECOND, 2 * SECOND, 3 * SECOND]);
-    run.window.coded(SECOND, run.at(5));
+    run.window.take_unit(SECOND, run.at(5));
     assert_eq!(run.push(10 * SECOND, 0), 0);
-    run.window.coded(2 * SECOND, run.at(5));
-    run.window.coded(3 * SECOND, run.at(5));
+    run.window.take_unit(2 * SECOND, run.at(5));
+    run.window.take_unit(3 * SECOND, run.at(5));
     run.give();
-    // Then the ordinary limit counts.
-    run.window.coded(4 * SECOND, run.at(5));
+    // Then the ordinary limit applies.
+    run.window.take_unit(4 * SECOND, run.at(5));
     run.give();
     run.push(11 * SECOND, 0);
     assert_eq!(run.push(14 * SECOND + 1, 0), 1);
 }
 
 #[test]
-fn what_waits_is_bounded_in_bytes_too() {
+fn waiting_frames_are_bounded_in_bytes_too() {
     let mut run = running(0);
     let gone: Vec<u64> = (0..12).map(|n| run.push(n, 0)).collect();
     assert_eq!(gone, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
@@ -137,7 +138,7 @@ fn a_frame_that_does_not_come_out_is_a_hang() {
     run.push(1, 10);
     run.give();
     assert_eq!(run.hangs_at_second(), Some(12));
-    run.window.coded(1, run.at(11));
+    run.window.take_unit(1, run.at(11));
     assert_eq!(run.hangs_at_second(), None);
 }
 
@@ -147,7 +148,7 @@ fn an_encoder_that_holds_a_frame_back_on_a_still_screen_does_not_hang() {
     run.push(1, 0);
     run.give();
     assert_eq!(run.hangs_at_second(), None);
-    // The frame that pushes it out comes a minute later, and from then on it is late.
+    // The frame that pushes it out comes a minute later; from then on the first one is late.
     run.push(2, 60);
     assert_eq!(run.hangs_at_second(), Some(62));
 }
@@ -157,12 +158,12 @@ fn an_encoder_that_is_slow_does_not_hang() {
     let mut run = running(0);
     (1..5).for_each(|n| assert_eq!(run.push(n, 0), 0));
     run.give();
-    run.window.coded(1, run.at(1));
+    run.window.take_unit(1, run.at(1));
     assert_eq!(run.hangs_at_second(), Some(3));
 }
 
 #[test]
-fn an_encoder_that_is_excused_gets_its_time_again() {
+fn an_excused_encoder_gets_its_time_again() {
     let mut run = running(0);
     run.push(1, 0);
     run.give();
@@ -171,7 +172,7 @@ fn an_encoder_that_is_excused_gets_its_time_again() {
 }
 
 #[test]
-fn an_encoder_that_cannot_be_made_hangs_by_the_limit_of_the_first_frame() {
+fn an_encoder_that_does_not_start_hangs_after_the_limit_of_the_first_frame() {
     let mut run = running(0);
     run.push(1, 1);
     run.window.begin(0, FIRST, run.at(3));
@@ -180,6 +181,6 @@ fn an_encoder_that_cannot_be_made_hangs_by_the_limit_of_the_first_frame() {
     assert_eq!(run.hangs_at_second(), Some(8));
     run.push(2, 4);
     run.give();
-    run.window.coded(1, run.at(5));
+    run.window.take_unit(1, run.at(5));
     assert_eq!(run.hangs_at_second(), Some(7));
 }

@@ -1,6 +1,6 @@
-//! What encoder plugins offer, held against the elements of this machine.
+//! The candidates that encoder plugins offer, compared with the elements of this machine.
 //!
-//! Survey, probe and recording ask here, so that all three mean the same by a candidate's name.
+//! Survey, probe and recording all use this module, so that a candidate's name means the same in all three.
 
 use std::path::{Path, PathBuf};
 
@@ -12,27 +12,28 @@ use deskreel_pipeline::fit::fit;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use crate::build;
+use crate::encode::inspect;
+use crate::encode::refusal::{self, GstPluginState};
 use crate::error::Error;
 use crate::plugins::Plugins;
-use crate::refusal::{self, Module};
-use crate::{build, inspect};
 
-/// A candidate whose elements are here and take what is asked for.
-pub struct Fitted {
-    /// No wishes are left in its elements: only properties that they have.
+/// A candidate whose elements exist here and accept what is asked for.
+pub struct FittedCandidate {
+    /// Its elements have only concrete properties, which they support.
     pub candidate: Candidate,
-    /// What it does without.
+    /// What was asked for and its element cannot do.
     pub cannot: Vec<Meaning>,
-    /// The element that encodes, as it was looked at.
+    /// The instance of the encoding element that was inspected.
     pub encoder: gst::Element,
 }
 
-/// What an encoder plugin is asked for.
+/// The request to an encoder plugin.
 pub fn request(job: &TrackJob, fps: u32) -> EncodeRequest {
     EncodeRequest { max_fps: fps, ..job.encode.clone() }
 }
 
-/// What a plugin offers, best first, each candidate followed by its siblings for the machine's other GPUs.
+/// A plugin's candidates, best first, each followed by its siblings for the machine's other GPUs.
 pub fn offered(
     plugin: &PluginSettings,
     request: &EncodeRequest,
@@ -42,7 +43,7 @@ pub fn offered(
     Ok((used, candidates.into_iter().flat_map(with_siblings).collect()))
 }
 
-/// The one of this name.
+/// The plugin's candidate of this name.
 pub fn named(
     plugin: &PluginSettings,
     candidate: &str,
@@ -55,7 +56,7 @@ pub fn named(
     Ok((used, found.ok_or_else(gone)?))
 }
 
-/// A sibling is named for both: `vah264enc@varenderD129h264enc`.
+/// A sibling's name has both elements: `vah264enc@varenderD129h264enc`.
 fn with_siblings(candidate: Candidate) -> Vec<Candidate> {
     let mut siblings: Vec<Candidate> = Vec::new();
     if let (Some(pattern), Some(encoder)) = (&candidate.siblings, candidate.elements.last()) {
@@ -75,8 +76,8 @@ fn with_siblings(candidate: Candidate) -> Vec<Candidate> {
     std::iter::once(candidate).chain(siblings).collect()
 }
 
-/// Makes each element once and looks at it; nothing is opened.
-pub fn fitted(candidate: &Candidate) -> Result<Fitted, Error> {
+/// Makes each element once and inspects it. Opens no device.
+pub fn fitted(candidate: &Candidate) -> Result<FittedCandidate, Error> {
     let mut cannot = Vec::new();
     let mut elements = Vec::with_capacity(candidate.elements.len());
     let mut encoder = None;
@@ -88,20 +89,20 @@ pub fn fitted(candidate: &Candidate) -> Result<Fitted, Error> {
         encoder = Some(made);
     }
     let encoder = encoder.ok_or_else(|| Error::NoElements(candidate.id.clone()))?;
-    Ok(Fitted { candidate: Candidate { elements, ..candidate.clone() }, cannot, encoder })
+    Ok(FittedCandidate { candidate: Candidate { elements, ..candidate.clone() }, cannot, encoder })
 }
 
-/// Why the element is not there, from what the candidate needs.
+/// Why the element is missing, judged by what the candidate needs.
 pub fn why_missing(candidate: &Candidate, factory: &str, gpus: &[Gpu]) -> String {
     let unmet = candidate.needs.iter().find(|need| !is_met(need));
     let not_installed = build::not_installed(factory).to_string();
     refusal::no_element(factory, unmet, &module(factory), gpus, not_installed)
 }
 
-fn module(factory: &str) -> Module {
-    let Some(name) = refusal::module(factory) else { return Module::Missing };
+fn module(factory: &str) -> GstPluginState {
+    let Some(name) = refusal::module(factory) else { return GstPluginState::Missing };
     let plugins = gst::Registry::get().plugins();
-    // A plugin that could not be loaded has no name but its file's.
+    // A plugin that could not be loaded has only the name of its file.
     let is_it = |plugin: &&gst::Plugin| {
         plugin.plugin_name() == name
             || plugin
@@ -111,14 +112,15 @@ fn module(factory: &str) -> Module {
     match plugins.iter().find(is_it) {
         Some(plugin) if plugin.plugin_flags().contains(gst::PluginFlags::BLACKLISTED) => {
             let file = plugin.filename().unwrap_or_default();
-            Module::Blacklisted(file.display().to_string())
+            GstPluginState::Blacklisted(file.display().to_string())
         }
-        Some(_) => Module::Here,
-        None => Module::Missing,
+        Some(_) => GstPluginState::Here,
+        None => GstPluginState::Missing,
     }
 }
 
-/// PCI address of the GPU that a hardware encoder would use: what its element says, or the only one there is.
+/// PCI address of the GPU that a hardware encoder would use: the one its element names, or the machine's only
+/// one.
 pub fn gpu(candidate: &Candidate, encoder: &gst::Element, gpus: &[Gpu]) -> Option<String> {
     let factory = encoder.factory()?.name();
     if candidate.tier != Tier::Hardware || refusal::module(&factory).is_none() {
@@ -139,7 +141,7 @@ fn is_met(need: &Need) -> bool {
     need.library.as_deref().is_none_or(has_library) && need.path.as_deref().is_none_or(has_path)
 }
 
-/// Looks where the loader looks, without loading: a driver's library runs code when it is loaded.
+/// Searches where the loader does, without loading: a driver's library runs code when it is loaded.
 fn has_library(name: &str) -> bool {
     const FOLDERS: [&str; 6] = [
         "/lib64",
@@ -155,13 +157,13 @@ fn has_library(name: &str) -> bool {
     if folders.iter().any(|folder| folder.join(name).exists()) {
         return true;
     }
-    // The loader's cache has every path as a text that ends in a zero.
+    // The loader's cache has every path as zero-terminated text.
     let cache = std::fs::read("/etc/ld.so.cache").unwrap_or_default();
     let in_cache = cache.split(|byte| *byte == 0).filter_map(|text| std::str::from_utf8(text).ok());
     in_cache.map(Path::new).any(|path| path.file_name() == Some(name.as_ref()) && path.exists())
 }
 
-/// The last part may have one `*`.
+/// The path's last component may have one `*`.
 fn has_path(pattern: &str) -> bool {
     let path = Path::new(pattern);
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
@@ -172,7 +174,7 @@ fn has_path(pattern: &str) -> bool {
     names.any(|entry| matches(name, &entry))
 }
 
-/// Whether a name fits a pattern with at most one `*`.
+/// Whether a name matches a pattern with at most one `*`.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         Some((begin, end)) => {
@@ -187,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_what_differs_between_gpus() {
+    fn a_star_matches_what_differs_between_gpus() {
         let fits = |name| matches("varender*h264enc", name);
         assert_eq!(["varenderD129h264enc", "varenderh264enc"].map(fits), [true, true]);
         assert_eq!(["vah264enc", "varenderD129h264dec", "varenderh264en"].map(fits), [false; 3]);

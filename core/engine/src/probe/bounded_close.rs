@@ -1,4 +1,4 @@
-//! Letting go of what may hang: drivers do, when they are closed.
+//! Stopping elements with a time limit: drivers may hang when they are closed.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-/// Stops an element or a pipeline on a thread of its own, and waits for it this long at most. False where it takes
-/// longer: the thread is left behind, until the process ends.
+/// Stops an element or a pipeline on a thread of its own and waits at most this long. Returns false if it
+/// takes longer: then the thread is left behind until the process ends.
 pub fn within(element: gst::Element, limit: Duration) -> bool {
     let (done, closed) = channel();
     let close = move || {

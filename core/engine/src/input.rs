@@ -1,0 +1,23 @@
+//! Everything that reaches a worker's loop, from any thread.
+
+use deskreel_model::Failure;
+use deskreel_model::worker::Command;
+use gstreamer as gst;
+
+use crate::bus;
+use crate::encode::encoder;
+
+/// Everything that can happen to a worker.
+pub enum WorkerInput {
+    Command(Command),
+    /// Nobody wants the recording any more; what exists is still brought to disk.
+    SupervisorGone,
+    Bus(bus::Event),
+    Failed(Failure),
+    /// The layout of a track's pictures is known: the track's index and its caps.
+    Picture(usize, gst::Caps),
+    /// From an encoder: the track's index and the encoder's generation.
+    Encoder(usize, u32, encoder::Event),
+    SourceChanged(String),
+    TrackDone(usize),
+}
