@@ -1,14 +1,13 @@
 //! The worker process: commands in, reports out, at most one job.
 
 use std::io::IsTerminal;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use deskreel_model::Failure;
 use deskreel_model::worker::{Command, Job, Report};
+use deskreel_platform::process::{SupervisorChannel, kill_self, supervisor_channel};
 use gstreamer as gst;
 
 use crate::bus;
@@ -57,27 +56,21 @@ fn serve() -> Result<(), Failure> {
         let text = format!("this program is started by `deskreel`, not by hand ({error})");
         Failure::new(deskreel_model::Fault::Config, text)
     };
-    let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(not_called)?);
-    socket.peer_addr().map_err(not_called)?;
+    let supervisor = supervisor_channel().map_err(not_called)?;
     let (tell, inputs) = channel();
-    listen(socket.try_clone().map_err(not_called)?, tell.clone())?;
+    listen(supervisor.try_clone().map_err(not_called)?, tell.clone())?;
     gst::init().map_err(|error| Error::Gstreamer(error.to_string()))?;
     let mut worker =
-        Worker { reporter: Reporter::new(socket), plugins: Plugins::default(), tell, phase: Phase::Idle };
+        Worker { reporter: Reporter::new(supervisor), plugins: Plugins::default(), tell, phase: Phase::Idle };
     worker.run(&inputs);
-    die();
+    // Everything that has to be on disk is there already.
+    kill_self();
     Ok(())
 }
 
-/// Kills the process without any teardown: teardown is where drivers hang and where exit handlers meet
-/// running threads. Everything that has to be on disk is there already.
-fn die() {
-    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-}
-
-fn listen(mut socket: UnixStream, tell: Sender<WorkerInput>) -> Result<(), Failure> {
+fn listen(mut supervisor: SupervisorChannel, tell: Sender<WorkerInput>) -> Result<(), Failure> {
     let run = move || {
-        while let Ok(Some(command)) = wire::receive(&mut socket) {
+        while let Ok(Some(command)) = wire::receive(&mut supervisor) {
             if tell.send(WorkerInput::Command(command)).is_err() {
                 return;
             }
@@ -85,7 +78,7 @@ fn listen(mut socket: UnixStream, tell: Sender<WorkerInput>) -> Result<(), Failu
         let _ = tell.send(WorkerInput::SupervisorGone);
         // If the other threads hang, nobody is left to kill this process.
         std::thread::sleep(ORPHAN_LIMIT);
-        die();
+        kill_self();
     };
     std::thread::Builder::new().name("commands".into()).spawn(run).map_err(Error::Thread)?;
     Ok(())

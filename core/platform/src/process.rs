@@ -14,7 +14,8 @@ use unix as native;
 pub type Reader = native::Reader;
 pub type Writer = native::Writer;
 
-/// The worker's end of the channel to its supervisor. Clones share the channel.
+/// The worker's end of the channel to its supervisor: `Read` and `Write`. `try_clone` shares it, `pair` makes two
+/// connected ends for a test.
 pub type SupervisorChannel = native::SupervisorChannel;
 
 /// Starts a worker with a channel to it. A Ctrl-C on the terminal does not reach it: the worker has to outlive its

@@ -4,27 +4,12 @@ use std::time::Duration;
 
 use deskreel_model::manifest::Anchor;
 use deskreel_model::{MediaTime, RecordingId, Utc};
-use rustix::time::{ClockId, clock_gettime};
+pub(crate) use deskreel_platform::clocks::monotonic_ns;
 
 /// Makes the id of a recording that begins now, for callers that must know it before the recording runs.
 pub fn new_id() -> RecordingId {
     let (now_ns, anchor) = clocks(0);
     RecordingId::new(anchor.utc, salt(now_ns))
-}
-
-/// Reads CLOCK_MONOTONIC, as GStreamer's system clock does. It stands still while the machine sleeps.
-pub(crate) fn monotonic_ns() -> i64 {
-    nanoseconds(ClockId::Monotonic)
-}
-
-/// Reads CLOCK_BOOTTIME, which counts on during a sleep; otherwise the two run alike.
-fn boot_ns() -> i64 {
-    nanoseconds(ClockId::Boottime)
-}
-
-fn nanoseconds(clock: ClockId) -> i64 {
-    let now = clock_gettime(clock);
-    now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 
 /// Media time now.
@@ -59,12 +44,12 @@ impl Sleep {
     const SHORTEST_NS: i64 = 1_000_000_000;
 
     pub fn new() -> Sleep {
-        Sleep { asleep_ns: asleep_ns() }
+        Sleep { asleep_ns: deskreel_platform::clocks::asleep_ns() }
     }
 
     /// Returns how long the machine has slept since the last call.
     pub fn look(&mut self) -> Option<Duration> {
-        self.slept(asleep_ns())
+        self.slept(deskreel_platform::clocks::asleep_ns())
     }
 
     fn slept(&mut self, asleep_ns: i64) -> Option<Duration> {
@@ -75,13 +60,6 @@ impl Sleep {
         self.asleep_ns = asleep_ns;
         u64::try_from(slept).ok().map(Duration::from_nanos)
     }
-}
-
-/// Total time that the machine has slept. Never too long: being held up between the two readings makes the
-/// second one larger, and so the difference smaller.
-fn asleep_ns() -> i64 {
-    let boot = boot_ns();
-    boot - monotonic_ns()
 }
 
 /// The anchor of media time zero, from the wall clock now.

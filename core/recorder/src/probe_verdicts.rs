@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use deskreel_model::Utc;
 use deskreel_model::worker::{Picture, Proof, SurveyedCandidate, TrackJob};
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -135,7 +134,7 @@ impl ProbeVerdicts {
         let failed = |source| Error::Cache { path: folder.display().to_string(), source };
         let lock = File::create(folder.join(LOCK)).map_err(failed)?;
         let mut tries = 0;
-        while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        while let Err(error) = lock.try_lock() {
             tries += 1;
             if tries >= LOCK_TRIES {
                 return Err(failed(error.into()));

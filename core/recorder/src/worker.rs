@@ -1,16 +1,13 @@
 //! Worker processes: how they are started, talked to and ended.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use deskreel_model::worker::{self, Command, PluginFile, Report, TrackJob};
+use deskreel_platform::process::{self, Reader, Writer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -23,7 +20,7 @@ const BACKLOG: usize = 64;
 /// A worker process. Dropping it kills it.
 pub struct Worker {
     child: Child,
-    commands: OwnedWriteHalf,
+    commands: Writer,
     reports: mpsc::Receiver<Report>,
     listener: AbortOnDrop,
     /// It has reported `Ready`, before it was given a job.
@@ -63,19 +60,9 @@ impl Worker {
         stderr: Stdio,
     ) -> Result<Worker, Error> {
         let failed = |source| Error::Spawn { path: program.display().to_string(), source };
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
-        ours.set_nonblocking(true).map_err(failed)?;
-        let child = tokio::process::Command::new(program)
-            .envs(machine_dir::worker_environment())
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            // A Ctrl-C on the terminal is for us alone: the worker has to outlive it by a few frames.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed)?;
-        let (read, commands) = UnixStream::from_std(ours).map_err(failed)?.into_split();
+        let mut command = tokio::process::Command::new(program);
+        command.envs(machine_dir::worker_environment()).stdout(Stdio::null()).stderr(stderr);
+        let (child, read, commands) = process::spawn_worker(command).map_err(failed)?;
         let (tell, reports) = mpsc::channel(BACKLOG);
         let listener = AbortOnDrop(tokio::spawn(listen(read, tell)));
         let mut worker = Worker { child, commands, reports, listener, is_ready: false };
@@ -120,11 +107,7 @@ impl Worker {
         let _ = (&mut self.listener.0).await;
         let limit = Duration::from_millis(200);
         match tokio::time::timeout(limit, self.child.wait()).await {
-            Ok(Ok(status)) => match (status.signal(), status.code()) {
-                (Some(signal), _) => format!("ended by signal {signal}"),
-                (None, Some(code)) => format!("ended with code {code}"),
-                (None, None) => "ended".to_owned(),
-            },
+            Ok(Ok(status)) => process::describe_exit(status),
             _ => {
                 let _ = self.child.start_kill();
                 tokio::spawn(async move { self.child.wait().await });
@@ -168,7 +151,7 @@ pub(crate) fn tell_refused(refused: &[(PathBuf, String)]) {
     }
 }
 
-async fn listen(mut read: OwnedReadHalf, tell: mpsc::Sender<Report>) {
+async fn listen(mut read: Reader, tell: mpsc::Sender<Report>) {
     loop {
         match receive(&mut read).await {
             Ok(report) => {
@@ -181,7 +164,7 @@ async fn listen(mut read: OwnedReadHalf, tell: mpsc::Sender<Report>) {
     }
 }
 
-async fn receive(read: &mut OwnedReadHalf) -> io::Result<Report> {
+async fn receive(read: &mut Reader) -> io::Result<Report> {
     let mut length = [0; 4];
     read.read_exact(&mut length).await?;
     let mut body = vec![0; worker::body_length(length)?];

@@ -84,7 +84,7 @@ impl Disk {
 /// Syncs a path's folder: a new name is safe only after that.
 pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
     let Some(parent) = path.parent() else { return Ok(()) };
-    File::open(parent).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", parent))
+    deskreel_platform::files::sync_folder(parent).map_err(Error::io("sync", parent))
 }
 
 /// Names in a folder, sorted. Names that are not UTF-8 cannot be ours and are left out. `None` if the folder

@@ -1,7 +1,7 @@
 //! The disk operations of the outbox and its account, behind a trait: tests put a file system in its place
 //! that loses what was not synced and can fail at every step.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
@@ -91,15 +91,5 @@ impl Files for Disk {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             removed => removed.map_err(Error::io("remove", folder)),
         }
-    }
-}
-
-/// Locks a folder for this process until the file is dropped, in the same way as a recording's folder.
-pub(crate) fn own(folder: &Path) -> Result<File, Error> {
-    let file = File::open(folder).map_err(Error::io("open", folder))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy { path: folder.to_owned() }),
-        Err(error) => Err(Error::io("lock", folder)(error.into())),
     }
 }

@@ -53,12 +53,12 @@ pub use sink_backlog::DeliveryCounts;
 pub use status::{Debt, DebtState, OutboxStatus, RecordingStatus, SinkStatus, Stage};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use deskreel_contract::RecordingAbout;
 use deskreel_model::manifest::{FileRef, Outcome};
 use deskreel_model::{Manifest, PartNumber, RecordingId, SinkName, layout};
+use deskreel_platform::locks::FolderLock;
 
 use crate::Error;
 use crate::account::{Account, AccountEvent, NoStartCause, sealed};
@@ -90,7 +90,7 @@ pub struct Outbox {
     rewrite_at: usize,
     /// `SMALL`, or less in tests.
     small: usize,
-    _owned: Option<File>,
+    _owned: Option<FolderLock>,
 }
 
 impl Outbox {

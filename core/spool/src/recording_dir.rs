@@ -1,12 +1,12 @@
 //! The folder of a recording, its owner, and the manifest in it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use deskreel_model::layout;
 use deskreel_model::manifest::MANIFEST_SCHEMA;
 use deskreel_model::{Manifest, RecordingId, manifest::FileRef};
-use rustix::fs::FlockOperation;
+use deskreel_platform::locks::{self, FolderLock};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -17,8 +17,7 @@ use crate::disk::{Disk, sync_parent};
 #[derive(Debug)]
 pub struct RecordingDir {
     path: PathBuf,
-    /// The open folder; closing it releases the lock.
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl RecordingDir {
@@ -34,7 +33,8 @@ impl RecordingDir {
         })?;
         // A recovery that runs right now may have locked the empty folder; it leaves it alone and unlocks it
         // at once.
-        RecordingDir::lock(&path, FlockOperation::LockExclusive)
+        let lock = locks::lock_folder(&path).map_err(Error::io("lock", &path))?;
+        Ok(RecordingDir { path, _lock: lock })
     }
 
     /// Saves the first manifest.
@@ -45,16 +45,7 @@ impl RecordingDir {
 
     /// Takes ownership of a recording that nobody owns.
     pub fn open(path: &Path) -> Result<RecordingDir, Error> {
-        RecordingDir::lock(path, FlockOperation::NonBlockingLockExclusive)
-    }
-
-    fn lock(path: &Path, how: FlockOperation) -> Result<RecordingDir, Error> {
-        let folder = File::open(path).map_err(Error::io("open", path))?;
-        rustix::fs::flock(&folder, how).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => Error::Busy { path: path.to_owned() },
-            _ => Error::io("lock", path)(error.into()),
-        })?;
-        Ok(RecordingDir { path: path.to_owned(), _lock: folder })
+        Ok(RecordingDir { path: path.to_owned(), _lock: own(path)? })
     }
 
     pub fn path(&self) -> &Path {
@@ -76,6 +67,14 @@ impl RecordingDir {
             .map_err(|source| Error::Manifest { path: path.clone(), source })?;
         disk.write_atomic(&path, &bytes)
     }
+}
+
+/// Locks a folder for this process until the lock is dropped.
+pub(crate) fn own(folder: &Path) -> Result<FolderLock, Error> {
+    locks::try_lock_folder(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => Error::Busy { path: folder.to_owned() },
+        _ => Error::io("lock", folder)(error),
+    })
 }
 
 /// Reads a recording's manifest, without owning the recording.

@@ -100,11 +100,10 @@ fn job(folder: &Path, source: &str, ranking: &[&str]) -> Job {
     let ranking = ranked.collect();
     let encoders = vec![settings("encoder.test")];
     let track = TrackJob::new("video", settings(source), encoders, encode);
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Job {
         directory: folder.to_owned(),
         part: PartNumber(3),
-        origin_ns: now.tv_sec * 1_000_000_000 + now.tv_nsec,
+        origin_ns: deskreel_platform::clocks::monotonic_ns(),
         fragment_ns: 200_000_000,
         drain_limit_ms: DRAIN_LIMIT_MS,
         ..Job::new(vec![TrackJob { frame_deadline_ms: FRAME_DEADLINE_MS, ranking, ..track }])
@@ -131,7 +130,7 @@ fn run(source: &str, ranking: &[&str], stop: impl Fn(&Report) -> bool) -> Outcom
 
 fn run_job(folder: &TempDir, job: Job, stop: impl Fn(&Report) -> bool) -> Outcome {
     gst::init().unwrap();
-    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let (ours, mut theirs) = SupervisorChannel::pair().unwrap();
     let (tell, inputs) = channel();
     tell.send(WorkerInput::Command(Command::Start(job))).unwrap();
     let (path, commands) = (folder.path().to_owned(), tell.clone());
@@ -158,11 +157,11 @@ fn run_job(folder: &TempDir, job: Job, stop: impl Fn(&Report) -> bool) -> Outcom
     }
 }
 
-fn next(socket: &mut UnixStream) -> Option<Report> {
+fn next(channel: &mut SupervisorChannel) -> Option<Report> {
     let mut length = [0; 4];
-    socket.read_exact(&mut length).ok()?;
+    channel.read_exact(&mut length).ok()?;
     let mut body = vec![0; worker::body_length(length).unwrap()];
-    socket.read_exact(&mut body).unwrap();
+    channel.read_exact(&mut body).unwrap();
     Some(worker::decode(&body).unwrap())
 }
 

@@ -8,28 +8,28 @@ use data_encoding::HEXLOWER;
 use deskreel_fmp4::{Sample, tail_head, tail_record};
 use deskreel_model::layout;
 use deskreel_model::manifest::FileRef;
+use deskreel_platform::files::sync_folder;
+use deskreel_platform::locks::{FolderLock, try_lock_folder};
 use sha2::{Digest, Sha256};
 
 use crate::write::fragments::CodedFrame;
 
-/// Makes a part's folder in the recording's folder, synced, and locks it as long as the returned file is
-/// open: a recovery waits for a worker that outlived its supervisor.
-pub fn own_folder(recording: &Path, part: &Path) -> io::Result<File> {
+/// Makes a part's folder in the recording's folder, synced, and locks it until the returned lock is
+/// dropped: a recovery waits for a worker that outlived its supervisor.
+pub fn own_folder(recording: &Path, part: &Path) -> io::Result<FolderLock> {
     let path = recording.join(part);
     std::fs::create_dir_all(&path)?;
     for folder in path.ancestors().skip(1).take(part.components().count()) {
-        File::open(folder)?.sync_all()?;
+        sync_folder(folder)?;
     }
-    let folder = File::open(&path)?;
-    rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
-    Ok(folder)
+    try_lock_folder(&path)
 }
 
 /// Writes a file under a temporary name, syncs it, renames it and syncs the folder. On return the file is on
 /// disk.
 pub fn write(folder: &Path, name: &str, slices: &[&[u8]]) -> io::Result<FileRef> {
     let file = write_unnamed(folder, name, slices)?;
-    File::open(folder)?.sync_all()?;
+    sync_folder(folder)?;
     Ok(file)
 }
 

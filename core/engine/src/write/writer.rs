@@ -10,7 +10,6 @@
 //! Beyond the limit the oldest are dropped, in whole runs from one keyframe to the next, and counted as lost.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -21,6 +20,7 @@ use deskreel_fmp4::VideoConfig;
 use deskreel_model::manifest::{FileRef, Fragment};
 use deskreel_model::worker::{OpenedPart, Report, TrackBeat};
 use deskreel_model::{Failure, Fault, MediaTime, PartNumber, layout};
+use deskreel_platform::locks::FolderLock;
 
 use crate::encode::counters::Counters;
 use crate::error::Error;
@@ -60,7 +60,7 @@ struct PartFolder {
     folder: PathBuf,
     path: PathBuf,
     counters: Arc<Counters>,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 /// Something that waits to be written, and its part.

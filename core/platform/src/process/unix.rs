@@ -31,6 +31,11 @@ pub fn supervisor_channel() -> io::Result<SupervisorChannel> {
 }
 
 impl SupervisorChannel {
+    pub fn pair() -> io::Result<(SupervisorChannel, SupervisorChannel)> {
+        let (one, other) = UnixStream::pair()?;
+        Ok((SupervisorChannel(one), SupervisorChannel(other)))
+    }
+
     pub fn try_clone(&self) -> io::Result<SupervisorChannel> {
         self.0.try_clone().map(SupervisorChannel)
     }

@@ -14,8 +14,9 @@ use super::{JOURNAL, Outbox, SMALL, content, queue, sealed_manifest};
 use crate::Error;
 use crate::account::{self, Account, AccountEvent, NoStartCause, fates};
 use crate::disk::Disk;
-use crate::files::{Durability, Files, own};
+use crate::files::{Durability, Files};
 use crate::journal::Journal;
+use crate::recording_dir::own;
 use crate::recover::parse_id;
 
 /// A difference between the journal and the disk at the start.
