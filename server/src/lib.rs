@@ -1,32 +1,41 @@
-//! The recording server: takes recordings in, keeps them, and shows them to those who may see them.
+//! The recording server: takes recordings in, keeps them, and shows them to the people who may see them.
 //!
 //! ```text
-//! recorders --PUT--> api/ingest -> ingest -> store (bytes), then db (rows)        people <--GET-- api/* <- db, store
+//! recorders --PUT--> api/uploads -> ingest -> store (bytes), then db (rows)       people <--GET-- api/* <- db, store
+//! recorders <-link-> api/link <-> control (decides who is recorded) -> db (rows)
 //! ```
 //!
-//! `command.rs` is what can be typed, `config.rs` the file, `serve.rs` the listening, `app.rs` what every request has at hand.
-//! The index (`db.rs`) says what there is; the store (`store.rs`) has the bytes. Nothing here knows GStreamer.
+//! The index (`db.rs`) says what there is; the store (`store.rs`) has the bytes. Nothing here knows GStreamer. Modules are in
+//! reading order; each uses only those below it.
+
+mod command;
+mod config;
+mod serve;
 
 mod api;
 mod app;
-mod command;
-mod config;
-mod control;
-mod db;
-mod error;
-mod feeds;
-mod finished;
-mod gate;
-mod import;
-mod ingest;
-mod manifest;
-mod media;
-mod metrics;
-mod player;
 mod retention;
-mod secret;
-mod serve;
+
+mod control;
+mod feeds;
+mod ingest;
+
+mod db;
+mod limits;
+mod media;
 mod store;
+
+mod about_segments;
+mod fragments;
+mod import;
+mod manifest;
+mod people;
+mod segments;
+
+mod error;
+mod metrics;
+mod names;
+mod secret;
 mod time;
 
 pub use command::main;
