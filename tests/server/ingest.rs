@@ -1,4 +1,4 @@
-//! What recorders hand over is kept as docs/server-api.md says, spoken to by the `sink.upload` that ships and by hand.
+//! Uploads are kept as docs/server-api.md says, both from the shipped `sink.upload` and by hand.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use deskreel_test_support::sealed_recording::{ID, SealedRecording};
 use deskreel_test_support::server::{Answer, Server, Who};
 use deskreel_test_support::upload_server::hex;
 
-/// The sink of a recorder with this token, which it reads from that folder.
+/// The upload sink of a recorder with this token, which it reads from that folder.
 pub fn sink(url: &str, token: &str, folder: &Path) -> Plugin {
     let file = folder.join("token");
     fs::write(&file, token).unwrap();
@@ -31,7 +31,7 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(bytes)))
 }
 
-/// A `PUT` with a right digest.
+/// A `PUT` with a correct digest.
 pub fn put(server: &Server, token: &str, path: &str, body: &[u8]) -> Answer {
     put_as(server, token, path, body, &digest(body))
 }
@@ -178,7 +178,7 @@ fn names_lead_nowhere_else() {
             assert!([400, 404, 405].contains(&status), "{status} {path}");
         }
         let status = put(&server, &token, &fragment(1).replace("video", name), b"bytes").status;
-        // A track may be called almost anything: no path is made of it.
+        // A track may have almost any name: no path is made of it.
         assert!([201, 200, 409, 400, 404, 405].contains(&status), "{status} {name}");
     }
     let objects: Vec<String> = server.stored().into_keys().collect();

@@ -1,4 +1,4 @@
-//! The recording server, as recorders, people and attackers find it: the real program, asked over HTTP.
+//! The recording server as recorders, people and attackers see it: the real program, asked over HTTP.
 //!
 //! Its index is in SQLite and its footage in a folder, unless `with-backend` runs these tests (tests/README.md).
 
@@ -15,7 +15,7 @@ mod finished_attacked;
 mod hostile;
 mod ingest;
 mod judges;
-mod lines;
+mod links;
 mod people;
 mod postgres;
 mod s3;
