@@ -1,4 +1,5 @@
-//! Embeds the player (web/dist, built by `npm run build`) in the program. Without it, the server says so at `/`.
+//! Embeds the player (web/dist, built by `npm run build`) in the program. Without it, the server says so at
+//! `/`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

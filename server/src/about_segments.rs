@@ -1,5 +1,6 @@
-//! Segments of recorders that decide by themselves: which interactions a recording belongs to, by its `about`. They count
-//! only as long as this server has decided nothing about the recording. Pure; `db/segments.rs` stores them.
+//! Segments of recorders that decide by themselves: which interactions a recording belongs to, by its
+//! `about`. They count only as long as this server has decided nothing about the recording. Pure;
+//! `db/segments.rs` stores them.
 
 use deskreel_model::{AgentId, CallId, InteractionId, RecordingId};
 

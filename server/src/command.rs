@@ -47,7 +47,8 @@ enum Command {
     /// Manage enrolled recorders.
     #[command(subcommand)]
     Recorder(RecorderCommand),
-    /// Import agents, groups and places from TOML, or agents from CSV with the columns agent, name, group and devices.
+    /// Import agents, groups and places from TOML, or agents from CSV with the columns agent, name, group and
+    /// devices.
     Import { file: PathBuf, directory: PathBuf },
     /// Manage people who may log in.
     #[command(subcommand)]

@@ -1,8 +1,9 @@
-//! Decides who is recorded: events come in, commands go out to recorders, and footage with its segments goes to the index.
+//! Decides who is recorded: events come in, commands go out to recorders, and footage with its segments goes
+//! to the index.
 //!
-//! One task takes everything in sequence, so that nothing here needs a lock: events of feeds and of desktops, messages of
-//! recorders, and time. Events are stored before they are interpreted. A start replays those of the last hours, so that calls
-//! under way continue.
+//! One task takes everything in sequence, so that nothing here needs a lock: events of feeds and of desktops,
+//! messages of recorders, and time. Events are stored before they are interpreted. A start replays those of
+//! the last hours, so that calls under way continue.
 
 mod calls;
 mod commanded;
@@ -62,7 +63,8 @@ pub struct LinkConnection {
 pub struct Control(mpsc::Sender<ControlInput>);
 
 impl Control {
-    /// Takes events in this order. Returns the reasons why some are not events; all others are stored by then.
+    /// Takes events in this order. Returns the reasons why some are not events; all others are stored by
+    /// then.
     pub async fn events(&self, feed: &str, events: Vec<Value>) -> Result<Vec<String>> {
         let (stored, answer) = oneshot::channel();
         self.send(ControlInput::Events { feed: feed.to_owned(), events, stored: Some(stored) }).await?;
@@ -113,7 +115,8 @@ struct Loop {
     engine: Engine,
     calls: Calls,
     recorders: HashMap<RecorderId, KnownRecorder>,
-    /// The recorder that connected last at each place. Searching thousands would cost each start a tenth of a millisecond.
+    /// The recorder that connected last at each place. Searching thousands would cost each start a tenth of a
+    /// millisecond.
     at_place: HashMap<Place, RecorderId>,
     commanded: Vec<CommandedFootage>,
     effects: BatchEffects,
@@ -213,7 +216,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Restores what was commanded before this start: recorders still follow it, or report otherwise when they connect.
+    /// Restores what was commanded before this start: recorders still follow it, or report otherwise when
+    /// they connect.
     async fn recall(&mut self, commanded: &RecorderCommand) -> Result<()> {
         match commanded.command {
             Wanted::Start { capture } => {

@@ -1,7 +1,8 @@
 //! The index: SQLite in a file, or PostgreSQL, by the same queries.
 //!
-//! The queries use only what both have: `$1`, `ON CONFLICT` and the types TEXT and BIGINT. SQLite has one writer at a time, so
-//! transactions that write queue here instead of failing there. Files read and write rows; decisions are made elsewhere.
+//! The queries use only what both have: `$1`, `ON CONFLICT` and the types TEXT and BIGINT. SQLite has one
+//! writer at a time, so transactions that write queue here instead of failing there. Files read and write
+//! rows; decisions are made elsewhere.
 
 // Recorders, and what they upload.
 pub mod recorders;
@@ -113,7 +114,8 @@ impl Db {
             None => None,
         };
         let tx = match &turn {
-            // Another process may write too, and a transaction that begins with a read could not go on to write.
+            // Another process may write too, and a transaction that begins with a read could not go on to
+            // write.
             Some(_) => self.pool.begin_with("BEGIN IMMEDIATE").await?,
             None => self.pool.begin().await?,
         };

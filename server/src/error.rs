@@ -62,12 +62,13 @@ impl Error {
         }
     }
 
-    /// Whether a retry is worth it: the index could not be reached, or ended one of two transactions in a deadlock.
+    /// Whether a retry is worth it: the index could not be reached, or ended one of two transactions in a
+    /// deadlock.
     pub fn is_temporary(&self) -> bool {
         match self {
             Error::Database(sqlx::Error::Database(error)) => {
-                // PostgreSQL: serialization_failure, deadlock_detected, and 57P01 to 57P03 while it stops and starts. SQLite: 5 is
-                // SQLITE_BUSY, another process writes.
+                // PostgreSQL: serialization_failure, deadlock_detected, and 57P01 to 57P03 while it stops and
+                // starts. SQLite: 5 is SQLITE_BUSY, another process writes.
                 error.code().is_some_and(|code| {
                     ["40001", "40P01", "57P01", "57P02", "57P03", "5"].contains(&code.as_ref())
                 })

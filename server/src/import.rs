@@ -1,4 +1,5 @@
-//! Reads a directory from a file: TOML with `[[agents]]`, `[[groups]]` and `[[places]]`, or CSV with agents only.
+//! Reads a directory from a file: TOML with `[[agents]]`, `[[groups]]` and `[[places]]`, or CSV with agents
+//! only.
 
 use std::path::Path;
 

@@ -1,8 +1,9 @@
-//! Keeps what recorders upload (`api/uploads.rs` receives it): first the bytes go into the store, then the row into the index
-//! (`db/uploads.rs`), then the answer is sent. A crash in between leaves an object without a row, which the repeated upload uses.
+//! Keeps what recorders upload (`api/uploads.rs` receives it): first the bytes go into the store, then the
+//! row into the index (`db/uploads.rs`), then the answer is sent. A crash in between leaves an object without
+//! a row, which the repeated upload uses.
 //!
-//! One worker writes all waiting rows in one transaction: a commit costs a disk sync, and two hundred recorders that upload at
-//! once share it.
+//! One worker writes all waiting rows in one transaction: a commit costs a disk sync, and two hundred
+//! recorders that upload at once share it.
 
 mod finished_file;
 
@@ -157,7 +158,8 @@ impl Ingest {
         if let Some(outcome) = self.objection(from, recording, text, manifest, file).await? {
             return Ok(outcome);
         }
-        // Written before the index says that the recording is closed. A repetition writes the same, or does not get here.
+        // Written before the index says that the recording is closed. A repetition writes the same, or does
+        // not get here.
         self.store.put_manifest(recording, Bytes::from(text.to_owned())).await?;
         let mut write = self.db.write().await?;
         let state = write.claim(recording, from).await?;
@@ -168,7 +170,8 @@ impl Ingest {
             return Ok(objection.unwrap_or(ManifestOutcome::Refused(OTHER_MANIFEST)));
         }
         write.close_recording(recording, text).await?;
-        // Fragments that the manifest does not name are not footage. Their objects are deleted with the recording.
+        // Fragments that the manifest does not name are not footage. Their objects are deleted with the
+        // recording.
         let named: HashSet<FragmentName> = manifest.named().map(|(name, _)| name).collect();
         write.keep_only(recording, &named).await?;
         let about = write.documents(recording).await?.about;
@@ -234,7 +237,8 @@ fn compare(manifest: &Manifest, stored: Vec<StoredFragment>) -> Option<ManifestO
     (!missing.is_empty()).then_some(ManifestOutcome::Missing(missing))
 }
 
-/// `None`: the bytes cannot be read as a fragment. They are kept all the same, since the manifest may name them.
+/// `None`: the bytes cannot be read as a fragment. They are kept all the same, since the manifest may name
+/// them.
 fn times(chunks: &[Bytes]) -> Option<FragmentTimes> {
     let whole: Vec<u8>;
     let bytes = match chunks {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use deskreel_pipeline::Server;
 
-/// Bytes for which an upload gets one second beside its `body_patience`. 128 kbit/s is a poor connection; less is an attack.
+/// Bytes for which an upload gets one second beside its `body_patience`. 128 kbit/s is a poor connection;
+/// less is an attack.
 const SLOWEST: u64 = 16 * 1024;
 
 /// Longest time that a body of `length` bytes may take.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::fragments::FragmentName;
 use crate::time;
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Manifest {
     pub recording: RecordingId,
     #[serde(default)]
@@ -107,7 +107,8 @@ pub const TRACK: &str = "video";
 const STILL_NS: u64 = 1_500_000_000;
 
 impl ManifestTrack {
-    /// Stretches without movement, in nanoseconds: on a still screen a fragment has one frame, with another one now and then.
+    /// Stretches without movement, in nanoseconds: on a still screen a fragment has one frame, with another
+    /// one now and then.
     pub fn still(&self) -> Vec<(u64, u64)> {
         let mut still: Vec<(u64, u64)> = Vec::new();
         let fragments = self.parts.iter().flat_map(|part| &part.fragments);
@@ -185,7 +186,8 @@ mod tests {
             init: ManifestFile { sha256: String::new() },
             fragments,
         };
-        // Ten frames in a second, then one; then still, with a frame now and then; movement; still; an unknown number of frames.
+        // Ten frames in a second, then one; then still, with a frame now and then; movement; still; an
+        // unknown number of frames.
         let first = vec![
             fragment(0, 1, 10),
             fragment(1, 1, 1),

@@ -1,7 +1,9 @@
-//! Footage in the forms that players accept, made of unchanged fragments: an HLS playlist, or one MP4 with byte ranges.
+//! Footage in the forms that players accept, made of unchanged fragments: an HLS playlist, or one MP4 with
+//! byte ranges.
 //!
-//! Players want pieces that begin with a keyframe, and keyframes of a screen are seconds apart: a *run* is the fragments from one
-//! keyframe to the next. Pure: rows of the index come in, playlists and file layouts come out.
+//! Players want pieces that begin with a keyframe, and keyframes of a screen are seconds apart: a *run* is
+//! the fragments from one keyframe to the next. Pure: rows of the index come in, playlists and file layouts
+//! come out.
 
 mod clip;
 mod playlist;
@@ -143,8 +145,8 @@ impl Run {
 }
 
 impl Reel {
-    /// `fragments` are in order. Of a live recording, those after a gap are left out: a player that has passed the gap does not
-    /// come back.
+    /// `fragments` are in order. Of a live recording, those after a gap are left out: a player that has
+    /// passed the gap does not come back.
     pub fn new(zero_ms: i64, live: bool, track: &str, fragments: Vec<StoredFragment>) -> Reel {
         let mut parts: Vec<ReelPart> = Vec::new();
         for fragment in fragments.into_iter().filter(|fragment| fragment.name.track == track) {

@@ -58,7 +58,8 @@ pub fn is_recording_name(text: &str) -> bool {
     (1..=100).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('.')
 }
 
-/// Whether a string in this JSON text contains a NUL, which PostgreSQL cannot store. In JSON it is always escaped.
+/// Whether a string in this JSON text contains a NUL, which PostgreSQL cannot store. In JSON it is always
+/// escaped.
 pub fn has_nul(json: &str) -> bool {
     let escaped = |at: usize| json[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 0;
     json.match_indices("\\u0000").any(|(at, _)| escaped(at))

@@ -1,4 +1,5 @@
-//! What a segment in the index is made of, beside the engine's `Segment`: data of its call, and the recording below it.
+//! What a segment in the index is made of, beside the engine's `Segment`: data of its call, and the recording
+//! below it.
 
 use std::collections::BTreeMap;
 

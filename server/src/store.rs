@@ -1,7 +1,9 @@
-//! The footage as objects: `<recording>/<sha256>`, and `<recording>/manifest.json` once the recording is closed.
+//! The footage as objects: `<recording>/<sha256>`, and `<recording>/manifest.json` once the recording is
+//! closed.
 //!
-//! An object is named by its content, so that two uploads under one name cannot spoil each other, and a repeated upload writes
-//! the same bytes again. The index says which object is which fragment. An object is durable once `put` returns.
+//! An object is named by its content, so that two uploads under one name cannot spoil each other, and a
+//! repeated upload writes the same bytes again. The index says which object is which fragment. An object is
+//! durable once `put` returns.
 
 mod incoming;
 
@@ -22,7 +24,8 @@ use crate::error::{Error, Result};
 
 pub use incoming::Original;
 
-/// Time for which a failed S3 request is retried. Recorders repeat their uploads, and keep their recordings until then.
+/// Time for which a failed S3 request is retried. Recorders repeat their uploads, and keep their recordings
+/// until then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
@@ -67,7 +70,8 @@ impl Store {
         Ok(self.objects.get_range(&object(recording, sha256), range).await?)
     }
 
-    /// Deletes all objects of a recording, also those that no row names. Objects that are gone already are no error.
+    /// Deletes all objects of a recording, also those that no row names. Objects that are gone already are no
+    /// error.
     pub async fn delete(&self, recording: &RecordingId) -> Result<()> {
         let found = self.objects.list(Some(&Path::from_iter([recording.as_str()])));
         let mut deleted = self.objects.delete_stream(found.map_ok(|object| object.location).boxed());

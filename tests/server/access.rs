@@ -1,4 +1,5 @@
-//! Every route as every kind of caller: those who are allowed get an answer, the others none, and hidden objects look absent.
+//! Every route as every kind of caller: those who are allowed get an answer, the others none, and hidden
+//! objects look absent.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Agents log in at their recorder's desktop API with the passwords that the server has; none is in a file on their PC.
+//! Agents log in at their recorder's desktop API with the passwords that the server has; none is in a file on
+//! their PC.
 
 use std::fs;
 use std::process::Command;
@@ -131,7 +132,7 @@ fn agents_log_in_at_their_desks_with_their_passwords_on_the_server() {
             (201, _) => break,
             (status, answer) => assert_eq!((status, &answer["code"]), (503, &json!("server_away"))),
         }
-        assert!(Instant::now() < limit, "the recorder does not find its server again");
+        assert!(Instant::now() < limit, "the recorder does not reconnect to its server");
     }
     drop(server);
 }

@@ -1,5 +1,5 @@
-//! Connections of malicious or broken clients: too slow, too many, or not HTTP; one way per test. Other clients are served all the
-//! while. Malicious requests are in hostile.rs.
+//! Connections of malicious or broken clients: too slow, too many, or not HTTP; one way per test. Other
+//! clients are served all the while. Malicious requests are in hostile.rs.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -54,7 +54,8 @@ impl Raw {
         }
     }
 
-    /// Sends the same bytes slowly again and again until the server ends the connection. Returns what was received.
+    /// Sends the same bytes slowly again and again until the server ends the connection. Returns what was
+    /// received.
     pub fn trickle(&mut self, bytes: &[u8]) -> Vec<u8> {
         let limit = Instant::now() + SOON;
         let (mut all, mut times) = (Vec::new(), 0);
@@ -64,11 +65,11 @@ impl Raw {
             all.extend(some);
             times += 1;
             if over || broken {
-                assert!(times > 3, "it was ended at once, and not for its slowness");
+                assert!(times > 3, "ended at once instead of for its slowness");
                 return all;
             }
         }
-        panic!("{times} words later it is still heard: {}", String::from_utf8_lossy(&all));
+        panic!("{times} messages later the connection is still open: {}", String::from_utf8_lossy(&all));
     }
 
     pub fn status(&mut self) -> u16 {
@@ -151,7 +152,7 @@ fn slow_heads_and_silence_are_ended() {
     assert_eq!(raw.status(), 200);
     raw.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n").unwrap();
     raw.trickle(b"X: 1\r\n");
-    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "who says nothing");
+    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "a silent client");
 }
 
 #[test]
@@ -166,15 +167,15 @@ fn connections_beyond_the_limit_are_refused_until_one_ends() {
         raw.0.read(&mut some).is_ok_and(|length| some[..length].starts_with(b"HTTP/1.1 200"))
     };
     let mut guests: Vec<Raw> = (0..PLACES).map(|_| Raw::to(&server)).collect();
-    assert!(guests.iter_mut().all(ask), "all have a place");
+    assert!(guests.iter_mut().all(ask), "all are within the limit");
     for _ in 0..50 {
-        assert!(!ask(&mut Raw::to(&server)), "one more than there are places");
+        assert!(!ask(&mut Raw::to(&server)), "one more than the limit");
     }
-    assert!(guests.iter_mut().all(ask), "and keep it");
+    assert!(guests.iter_mut().all(ask), "and stay connected");
     guests.pop();
     let limit = Instant::now() + SOON;
     while !ask(&mut Raw::to(&server)) {
-        assert!(Instant::now() < limit, "a place is free, and nobody gets it");
+        assert!(Instant::now() < limit, "a connection ended, and no other is accepted");
     }
 }
 
@@ -184,10 +185,10 @@ fn http_2_is_not_spoken() {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let mut raw = Raw::to(&server);
     raw.say(preface).unwrap();
-    assert_eq!(raw.hear(SOON), (Vec::new(), true), "no frame is answered");
+    assert_eq!(raw.hear(SOON), (Vec::new(), true), "no HTTP/2 frame is answered");
     let mut raw = Raw::to(&server);
     let _ = preface.iter().try_for_each(|byte| raw.say([*byte]));
-    assert_eq!(raw.hear(SOON), (Vec::new(), true), "however it comes");
+    assert_eq!(raw.hear(SOON), (Vec::new(), true), "also byte by byte");
     // HTTP/1.1 that begins with the same bytes.
     let mut raw = Raw::to(&server);
     raw.say("PRIME / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").unwrap();
@@ -250,7 +251,7 @@ fn tls_is_of_this_decade_and_plain_http_gets_no_answer_from_it() {
         "protocol_version: {answer:?}"
     );
 
-    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "who never begins the handshake");
+    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "a client that never begins the handshake");
 }
 
 #[test]
@@ -279,7 +280,7 @@ fn a_recorder_gets_its_share_of_memory_and_no_more() {
     }
     assert_eq!(refused, 3);
     assert_eq!(put(&server, &other, &fragment("r-2", 1), b"bytes").status, 201, "others are served");
-    assert_eq!(put(&server, &greedy, &fragment("r-1", 9), b"bytes").status, 201, "what is within it, too");
+    assert_eq!(put(&server, &greedy, &fragment("r-1", 9), b"bytes").status, 201, "and bodies within the share");
     drop(all);
     let limit = Instant::now() + SOON;
     loop {
@@ -357,7 +358,7 @@ fn a_client_that_stops_reading_is_closed_and_a_slow_reader_is_not() {
         String::from_utf8_lossy(&other.hear(TRICKLE).0).starts_with("HTTP/1.1 200")
     };
     while !has_place() {
-        assert!(Instant::now() < limit, "who takes nothing keeps the place");
+        assert!(Instant::now() < limit, "a client that reads nothing stays connected");
     }
     assert!(slow.try_wait().unwrap().is_none(), "it was not slow");
     assert!(slow.wait().unwrap().success(), "who is slow loses the place");

@@ -1,4 +1,5 @@
-//! The server is killed under load again and again: everything it acknowledged is there, once, and recorders finish.
+//! The server is killed under load again and again: everything it acknowledged is there, once, and recorders
+//! finish.
 //!
 //! `KILLS=50` sets the number of kills; the suite does fewer.
 
@@ -139,7 +140,7 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
             let text = held.entry(recording.clone()).or_insert_with(|| {
                 server.get(&Who::Token(token), &format!("/api/v1/recordings/{recording}")).text()
             });
-            assert!(text.contains(&sha256), "acknowledged and gone: {recording} {sha256}: {text}");
+            assert!(text.contains(&sha256), "acknowledged but missing: {recording} {sha256}: {text}");
         }
     }
     is_over.store(true, Ordering::SeqCst);
@@ -154,7 +155,7 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
             assert_eq!(held["closed"], true, "{}", recording.id);
             let bytes = recording.bytes();
             let fragments = held["fragments"].as_array().unwrap();
-            assert_eq!(fragments.len(), bytes.len(), "{}: nothing is doubled", recording.id);
+            assert_eq!(fragments.len(), bytes.len(), "{}: a fragment is missing or doubled", recording.id);
             for one in fragments {
                 let number = |key: &str| u32::try_from(one[key].as_u64().unwrap()).unwrap();
                 let name = (one["track"].as_str().unwrap().to_owned(), number("part"), number("number"));

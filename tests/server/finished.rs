@@ -1,5 +1,5 @@
-//! A finished file of another recorder becomes a recording like any other: the right frames at the right times, by their pixels, and
-//! everything else that recordings have.
+//! A finished file of another recorder becomes a recording like any other: the right frames at the right
+//! times, by their pixels, and everything else that recordings have.
 
 use std::fs;
 use std::path::Path;
@@ -181,7 +181,7 @@ fn a_shifted_start_is_a_shifted_start() {
     assert!(first.abs_diff(1_500_000_000) <= 1_000_000, "{first}");
     assert_counts_up(&film_at, 0, 150, "late");
     let found = server.get(&who, &format!("/api/v1/interactions/{ID}"));
-    assert_eq!(found.status, 200, "what belongs to no contact is found by its own id");
+    assert_eq!(found.status, 200, "footage without a contact is found by its own id");
     // `about` counts more than the name.
     let id = "20260105T090000Z-000002";
     about(&server, &token, id, &said());
@@ -199,7 +199,7 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
     assert_eq!(answer.status, 409);
     assert!(answer.json()["detail"].as_str().unwrap().contains("about"), "{answer:?}");
     about(&server, &token, "r-1", &json!({ "from": "yesterday" }));
-    assert_eq!(put(&server, &token, &path("r-1"), &film).status, 409, "no time");
+    assert_eq!(put(&server, &token, &path("r-1"), &film).status, 409, "no start time");
     about(&server, &token, "r-1", &said());
 
     let with = |digest: &str, body: &[u8]| put_with(&server, &token, "r-1", body, digest);
@@ -256,13 +256,13 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
     assert_eq!(
         put(&server, &token, &path("r-2"), &film).status,
         409,
-        "fragments are there, and it is closed"
+        "it has fragments, and is closed"
     );
     // A fragment that the file would not have.
     let fragment = "/api/v1/recordings/r-3/tracks/video/parts/1/fragments/999";
     assert_eq!(put(&server, &token, fragment, b"bytes").status, 201);
     about(&server, &token, "r-3", &said());
-    assert_eq!(put(&server, &token, &path("r-3"), &film).status, 409, "fragments are there");
+    assert_eq!(put(&server, &token, &path("r-3"), &film).status, 409, "it has fragments");
 
     let thief = server.enrol("seat-13");
     assert_eq!(put(&server, &thief, &path("r-1"), &film).status, 403);
@@ -300,7 +300,8 @@ pub fn put_with(server: &Server, token: &str, recording: &str, body: &[u8], dige
     )
 }
 
-/// Sends a file, and kills the server once this many of its fragments are there; at 0, once some bytes have arrived.
+/// Sends a file, and kills the server once this many of its fragments are there; at 0, once some bytes have
+/// arrived.
 fn kill_while_it_cuts(server: Server, token: &str, id: &str, film: &[u8], wanted: u64) -> Server {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), film).unwrap();
@@ -318,7 +319,7 @@ fn kill_while_it_cuts(server: Server, token: &str, id: &str, film: &[u8], wanted
         if has_come(&server) && count >= wanted || now["closed"] == true {
             break;
         }
-        assert!(Instant::now() < limit, "nothing is cut: {now}");
+        assert!(Instant::now() < limit, "no fragment appears: {now}");
     }
     let server = Server::in_folder(server.kill());
     // Its answer does not matter.
@@ -344,13 +345,13 @@ fn a_file_whose_cutting_was_killed_is_complete_once_it_is_sent_again() {
     let (random, mut server) = (Random::new(), Server::start());
     let token = server.enrol("seat-12");
     let root = admin(&server);
-    let (mut cut_in_two, kills) = (0, kills(5));
+    let (mut interrupted, kills) = (0, kills(5));
     for round in 0..kills {
         let id = format!("20260105T0900{round:02}Z-4f2a91");
         server = kill_while_it_cuts(server, &token, &id, &film, random.below(102));
         let before = held(&server, &token, &id);
         if before["closed"] == false {
-            cut_in_two += 1;
+            interrupted += 1;
             assert_eq!(before["file"], hex(&film), "{before}");
             let fragment = format!("/api/v1/recordings/{id}/tracks/video/parts/1/fragments/99999");
             assert_eq!(put(&server, &token, &fragment, b"bytes").status, 409, "it takes no fragments");
@@ -367,7 +368,7 @@ fn a_file_whose_cutting_was_killed_is_complete_once_it_is_sent_again() {
         assert_eq!(
             (fragments.len(), &after["closed"]),
             (101, &json!(true)),
-            "nothing is missing, nothing is doubled"
+            "a fragment is missing or doubled"
         );
         let stored = server.stored();
         for one in fragments {
@@ -381,8 +382,8 @@ fn a_file_whose_cutting_was_killed_is_complete_once_it_is_sent_again() {
         let numbers: Vec<_> = frames.iter().map(|frame| frame.reading.unwrap().number).collect();
         assert_eq!(numbers, (0..100).collect::<Vec<_>>());
     }
-    println!("{cut_in_two} of {kills} were cut in two");
-    assert!(cut_in_two > 0, "no kill came in the middle");
+    println!("{interrupted} of {kills} were interrupted");
+    assert!(interrupted > 0, "no kill came in the middle");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn files_that_lie_are_refused_and_cost_nothing() {
     let more = resident(&server) - before;
     assert!(more < 64 << 20, "{more} bytes of memory");
     assert_nothing_is_left(&server);
-    assert_eq!(put(&server, &token, &path(&id(99)), &plain).status, 201, "and what is well is taken");
+    assert_eq!(put(&server, &token, &path(&id(99)), &plain).status, 201, "a valid file is accepted");
 }
 
 #[test]
@@ -160,7 +160,8 @@ fn slow_files_are_ended_and_wait_for_each_other_and_delay_nobody() {
     let answer = text(&ended.trickle(&[0]));
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1"), "{answer}");
 
-    // A minute of patience for a megabyte. Two files of one recorder are in progress; a third, and one of the same name, must wait.
+    // A minute of patience for a megabyte. Two files of one recorder are in progress; a third, and one of the
+    // same name, must wait.
     let held: Vec<Raw> = (1..=2).map(|number| begin(&slow, number, 1 << 20)).collect();
     let film = short_film(&[]);
     let limit = Instant::now() + SOON;
@@ -169,18 +170,18 @@ fn slow_files_are_ended_and_wait_for_each_other_and_delay_nobody() {
         if answer.status != 201 && answer.status != 200 {
             break answer;
         }
-        assert!(Instant::now() < limit, "two files are under way, and a third is taken");
+        assert!(Instant::now() < limit, "two files are in progress, and a third is accepted");
     };
     assert_eq!((third.status, third.header("retry-after")), (429, Some("5")), "{third:?}");
     let same = put(&server, &slow, &path(&id(1)), &film);
     assert_eq!((same.status, same.header("retry-after")), (503, Some("5")), "{same:?}");
     let fragment = "/api/v1/recordings/r-9/tracks/video/parts/1/fragments/1";
-    assert_eq!(put(&server, &slow, fragment, b"bytes").status, 201, "its fragments are taken");
+    assert_eq!(put(&server, &slow, fragment, b"bytes").status, 201, "its fragments are accepted");
     assert_eq!(put(&server, &other, &path(&id(4)), &film).status, 201, "others' files, too");
     drop(held);
     let limit = Instant::now() + SOON;
     while put(&server, &slow, &path(&id(5)), &film).status == 429 {
-        assert!(Instant::now() < limit, "what is given up is given back");
+        assert!(Instant::now() < limit, "an aborted file does not free its slot");
     }
     assert_nothing_is_left(&server);
 }
@@ -205,7 +206,7 @@ fn sixteen_files_are_in_progress_at_once() {
         if answer.status != 201 {
             break answer;
         }
-        assert!(Instant::now() < limit, "sixteen are under way, and another is taken");
+        assert!(Instant::now() < limit, "sixteen are in progress, and another is accepted");
         number += 1;
     };
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{answer:?}");
@@ -221,7 +222,7 @@ fn remains_of_files_after_a_crash_are_swept() {
     raw.say([0, 0, 0, 8, b'f', b't', b'y', b'p']).unwrap();
     let limit = Instant::now() + SOON;
     while left(&server).is_empty() {
-        assert!(Instant::now() < limit, "nothing comes");
+        assert!(Instant::now() < limit, "no file arrives");
         raw.hear(TRICKLE);
     }
     let server = Server::in_folder(server.kill());

@@ -1,4 +1,5 @@
-//! Paths, queries and bodies that are made to break something. Each is refused like any other invalid one, and changes nothing.
+//! Paths, queries and bodies that are made to break something. Each is refused like any other invalid one,
+//! and changes nothing.
 
 use serde_json::{Value, json};
 
@@ -87,7 +88,7 @@ fn sql_is_a_text_that_nobody_has() {
         let answer = server.ask(&Who::Nobody, "POST", "/api/v1/session", Some(body));
         assert!([401, 429].contains(&answer.status), "{answer:?}");
     }
-    assert_eq!(get("/interactions/call-1").json(), before, "all is as it was");
+    assert_eq!(get("/interactions/call-1").json(), before, "nothing has changed");
 }
 
 /// Posts from a file: no command line is that long.

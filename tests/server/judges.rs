@@ -1,8 +1,8 @@
-//! Independent judges of the API: Schemathesis sends every operation of the OpenAPI document valid and invalid requests, as each
-//! kind of caller, and compares each answer with the document.
+//! Independent judges of the API: Schemathesis sends every operation of the OpenAPI document valid and
+//! invalid requests, as each kind of caller, and compares each answer with the document.
 //!
-//! It comes from script/pip-packages.txt, which `script/setup` installs below `target/python`. Without it, the tests report that
-//! they were skipped.
+//! It comes from script/pip-packages.txt, which `script/setup` installs below `target/python`. Without it,
+//! the tests report that they were skipped.
 
 use std::fs;
 use std::process::Command;
@@ -13,9 +13,9 @@ use crate::people::{admin, upload};
 use deskreel_test_support::paths::python_program;
 use deskreel_test_support::server::{Server, Who};
 
-/// Reasons to refuse a request that is valid by its schema: a cursor must come from a page, a recording must belong to the
-/// interaction, an event needs what its type needs, a file must be one, and an integer must not be written as 73.0. NUL, which no
-/// text here may contain, is tested in tests/server/attacks.rs.
+/// Reasons to refuse a request that is valid by its schema: a cursor must come from a page, a recording must
+/// belong to the interaction, an event needs what its type needs, a file must be one, and an integer must not
+/// be written as 73.0. NUL, which no text here may contain, is tested in tests/server/attacks.rs.
 const SETTINGS: &str = r#"
 [generation]
 allow-x00 = false
@@ -34,7 +34,8 @@ include-operation-id = ["getPlaylist", "getMovie"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 422]
 "#;
 
-/// Gives each upload the digest of its generated body; otherwise nothing after the digest check would be tested.
+/// Gives each upload the digest of its generated body; otherwise nothing after the digest check would be
+/// tested.
 const DIGEST: &str = r#"
 import base64, hashlib, re, requests, schemathesis
 
@@ -146,7 +147,7 @@ fn schemathesis_finds_nothing_as_a_recorder() {
     };
     let before = uploads();
     if schemathesis(&server, &Who::Token(recorder), &["--include-tag", "recorder"]) {
-        assert!(uploads() > before, "no upload was taken");
+        assert!(uploads() > before, "no upload was accepted");
     }
 }
 

@@ -1,5 +1,6 @@
-//! Links of malicious recorders: answers that come twice or for another recorder's command, repeated messages, recordings of others.
-//! The recorder's end is written by hand here, since deskreel's sends none of this. docs/link.md has the messages.
+//! Links of malicious recorders: answers that come twice or for another recorder's command, repeated
+//! messages, recordings of others. The recorder's end is written by hand here, since deskreel's sends none of
+//! this. docs/link.md has the messages.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -69,7 +70,7 @@ impl Line {
     fn hear(&mut self) -> Option<Value> {
         let mut head = [0; 2];
         if let Err(error) = self.0.read_exact(&mut head) {
-            assert!(error.kind() != ErrorKind::WouldBlock, "the line is open, and nothing is said");
+            assert!(error.kind() != ErrorKind::WouldBlock, "the link is open, and nothing is sent");
             return None;
         }
         let mut length = usize::from(head[1]);
@@ -83,7 +84,8 @@ impl Line {
         (head[0] == 0x81).then(|| serde_json::from_slice(&text).unwrap())
     }
 
-    /// Everything that the server sends in answer to earlier messages: it answers in order, and to this probe last.
+    /// Everything that the server sends in answer to earlier messages: it answers in order, and to this probe
+    /// last.
     fn settle(&mut self) -> Vec<Value> {
         self.say(json!({ "type": "probe", "probe": 7 }));
         let mut said = Vec::new();

@@ -71,8 +71,8 @@ pub struct Export {
     to_ms: Option<u64>,
 }
 
-/// Exports one recording, with times from its media time zero; or the interaction, with times from its beginning, showing the
-/// screen of the agent who has the customer.
+/// Exports one recording, with times from its media time zero; or the interaction, with times from its
+/// beginning, showing the screen of the agent who has the customer.
 pub async fn interaction(
     State(app): State<App>,
     person: Person,

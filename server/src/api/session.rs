@@ -67,8 +67,8 @@ pub async fn log_in(State(app): State<App>, Input(given): Input<LogIn>) -> Answe
     Ok(response)
 }
 
-/// Checks the password of an agent at a desktop. The recorder has to wait as well as the name: a stolen token must not help to
-/// guess everybody's passwords.
+/// Checks the password of an agent at a desktop. The recorder has to wait as well as the name: a stolen token
+/// must not help to guess everybody's passwords.
 pub async fn verify(
     app: &App,
     from: &Recorder,

@@ -1,4 +1,5 @@
-//! Data of calls from their events, for people who look an interaction up: direction, attached data, times on hold.
+//! Data of calls from their events, for people who look an interaction up: direction, attached data, times on
+//! hold.
 
 use std::collections::{HashMap, VecDeque};
 

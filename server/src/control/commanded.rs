@@ -1,4 +1,5 @@
-//! Footage that was commanded: its start and stop at a recorder, the recordings that it became, and its rows in the index.
+//! Footage that was commanded: its start and stop at a recorder, the recordings that it became, and its rows
+//! in the index.
 
 use std::time::Duration;
 
@@ -169,8 +170,8 @@ impl Loop {
         self.perform(recorder, effects)
     }
 
-    /// A recorder has connected again. Commands again what it no longer does; footage is then in one recording up to here and in
-    /// another from here on.
+    /// A recorder has connected again. Commands again what it no longer does; footage is then in one
+    /// recording up to here and in another from here on.
     pub(super) fn resume(&mut self, recorder: &RecorderId, status: &link::RecorderStatus) -> Result<()> {
         let is_done = |one: &CommandedFootage| status.recordings.iter().any(|known| known.agent == one.agent);
         let mut orders = Vec::new();
@@ -216,8 +217,8 @@ impl Loop {
         self.update_footage(touched);
     }
 
-    /// Writes the present footage of these agents to the index, so that a call can be watched while it goes on. It is corrected
-    /// until it is final.
+    /// Writes the present footage of these agents to the index, so that a call can be watched while it goes
+    /// on. It is corrected until it is final.
     pub(super) fn update_footage(&mut self, mut agents: Vec<AgentId>) {
         agents.sort();
         agents.dedup();

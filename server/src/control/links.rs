@@ -92,8 +92,8 @@ impl Loop {
         self.push(presence(&place, false)?)
     }
 
-    /// Removes from a status what a recorder must not report: recordings of other recorders, which would be shown as footage of its
-    /// own agent to people who may not see them, and an impossible clock.
+    /// Removes from a status what a recorder must not report: recordings of other recorders, which would be
+    /// shown as footage of its own agent to people who may not see them, and an impossible clock.
     async fn without_foreign(
         &mut self,
         recorder: &RecorderId,
@@ -187,8 +187,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Takes the events that desktops have sent. They are stored together with their position in each recorder's stream, so that a
-    /// restart neither loses an event nor takes one twice.
+    /// Takes the events that desktops have sent. They are stored together with their position in each
+    /// recorder's stream, so that a restart neither loses an event nor takes one twice.
     pub(super) async fn take_desktop_events(&mut self) -> Result<()> {
         let received = std::mem::take(&mut self.desktop_events);
         let positions: Vec<_> = received

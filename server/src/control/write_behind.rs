@@ -1,8 +1,9 @@
-//! The effects of a batch of inputs. New footage is in the index before its recorder is commanded; all later changes are written
-//! behind, as fast as the index takes them, and a newer state replaces older ones that still wait.
+//! The effects of a batch of inputs. New footage is in the index before its recorder is commanded; all later
+//! changes are written behind, as fast as the index takes them, and a newer state replaces older ones that
+//! still wait.
 //!
-//! On the measured machine a transaction costs a millisecond, a statement a tenth of that. The starts of a hundred agents are
-//! one statement, and nothing waits for what follows.
+//! On the measured machine a transaction costs a millisecond, a statement a tenth of that. The starts of a
+//! hundred agents are one statement, and nothing waits for what follows.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -20,7 +21,8 @@ use crate::error::Result;
 use crate::names::RecorderId;
 use crate::segments::{CallData, Stretch};
 
-/// Time for which a temporary failure is retried: the database restarts, or ended one of two transactions in a deadlock.
+/// Time for which a temporary failure is retried: the database restarts, or ended one of two transactions in
+/// a deadlock.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -86,8 +88,8 @@ impl BatchEffects {
         self.updates.push(update);
     }
 
-    /// Stores new footage and returns the messages to be sent now. Footage that cannot be stored is recorded all the same: it is
-    /// worth more than its entry in the index.
+    /// Stores new footage and returns the messages to be sent now. Footage that cannot be stored is recorded
+    /// all the same: it is worth more than its entry in the index.
     pub async fn finish(&mut self, db: &Db) -> Vec<(RecorderId, FromServer)> {
         let footage = std::mem::take(&mut self.new_footage);
         if !footage.is_empty()

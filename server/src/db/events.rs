@@ -31,7 +31,8 @@ pub fn event_ids(count: usize) -> Result<Vec<String>> {
 }
 
 impl Db {
-    /// Stores events in this order, together with the positions of the streams that they came on. Durable once this returns.
+    /// Stores events in this order, together with the positions of the streams that they came on. Durable
+    /// once this returns.
     pub async fn store_events(
         &self,
         events: &[ReceivedEvent<'_>],

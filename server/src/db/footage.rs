@@ -1,5 +1,5 @@
-//! Footage that this server decided on, and its segments: written when it begins, corrected with each event, final shortly after
-//! its end.
+//! Footage that this server decided on, and its segments: written when it begins, corrected with each event,
+//! final shortly after its end.
 
 use std::collections::HashMap;
 
@@ -96,7 +96,8 @@ impl Db {
 }
 
 impl Write {
-    /// Adds a recording that a recorder reports, before anything of it has arrived. Times are by the server's clock.
+    /// Adds a recording that a recorder reports, before anything of it has arrived. Times are by the server's
+    /// clock.
     pub async fn set_running(
         &mut self,
         recorder: &Recorder,
@@ -121,7 +122,8 @@ impl Write {
         Ok(())
     }
 
-    /// Writes footage as it is now, in place of its earlier rows and of segments that its recorder reported by itself.
+    /// Writes footage as it is now, in place of its earlier rows and of segments that its recorder reported
+    /// by itself.
     pub async fn write_footage(
         &mut self,
         id: &RecordingId,
@@ -209,7 +211,8 @@ impl Write {
         Ok(())
     }
 
-    /// Writes a segment with its interaction, call and tags. False: the interaction was deleted, and the segment is not wanted.
+    /// Writes a segment with its interaction, call and tags. False: the interaction was deleted, and the
+    /// segment is not wanted.
     async fn write_segment(
         &mut self,
         id: &RecordingId,

@@ -1,7 +1,7 @@
 //! Which rows a person may see. Decided here and in the queries, never in a route.
 //!
-//! An administrator sees everything, a supervisor the segments of agents in their groups and in groups below those, an agent
-//! their own. A person sees an interaction if they see one of its segments.
+//! An administrator sees everything, a supervisor the segments of agents in their groups and in groups below
+//! those, an agent their own. A person sees an interaction if they see one of its segments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,8 @@ row! {
 }
 
 impl Scope {
-    /// Adds the condition that the agent in `column` may be seen. The query ends where a condition is expected.
+    /// Adds the condition that the agent in `column` may be seen. The query ends where a condition is
+    /// expected.
     pub fn restrict(&self, sql: &mut Sql, column: &'static str) {
         match self {
             Scope::All => drop(sql.push("1 = 1")),

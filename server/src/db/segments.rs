@@ -1,4 +1,5 @@
-//! Rows of segments and of the interactions that they make up; those that a recorder's `about` asks for are written here too.
+//! Rows of segments and of the interactions that they make up; those that a recorder's `about` asks for are
+//! written here too.
 
 use std::collections::BTreeSet;
 
@@ -68,7 +69,8 @@ impl Write {
         }
     }
 
-    /// Writes the segments that `about` asks for in place of earlier ones, unless this server has decided on the recording.
+    /// Writes the segments that `about` asks for in place of earlier ones, unless this server has decided on
+    /// the recording.
     pub async fn apply_about(&mut self, recording: &RecordingId, about: &About) -> Result<()> {
         let decided: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM segments WHERE recording = $1 AND origin = 'server'")

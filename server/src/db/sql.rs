@@ -1,5 +1,5 @@
-//! Helpers for queries: rows as structs, conditions that depend on the request, inserts of several rows. Only text of this
-//! program becomes SQL; values from outside are bound.
+//! Helpers for queries: rows as structs, conditions that depend on the request, inserts of several rows. Only
+//! text of this program becomes SQL; values from outside are bound.
 
 use deskreel_model::{AgentId, CallId, InteractionId, Place, RecordingId};
 use sqlx::any::{AnyArguments, AnyRow};
@@ -217,7 +217,8 @@ impl Sql {
 /// Rows that one statement writes: SQLite takes 32,766 values at most, PostgreSQL 65,535.
 pub const ROWS: usize = 100;
 
-/// `INSERT ... VALUES ($1, $2), ($3, $4), ...` for this number of rows. Rows that exist already stay unchanged.
+/// `INSERT ... VALUES ($1, $2), ($3, $4), ...` for this number of rows. Rows that exist already stay
+/// unchanged.
 pub fn insert(into: &'static str, columns: usize, rows: usize) -> AssertSqlSafe<String> {
     let row = |row: usize| {
         let values: Vec<String> =

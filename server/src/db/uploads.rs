@@ -1,4 +1,5 @@
-//! Rows of what recorders upload: fragments, one finished file, the `about` of a recording, until its manifest closes it.
+//! Rows of what recorders upload: fragments, one finished file, the `about` of a recording, until its
+//! manifest closes it.
 
 use std::collections::HashSet;
 
@@ -57,8 +58,9 @@ row! {
 }
 
 impl Write {
-    /// Makes the recording this recorder's, if it is not in the index yet. Locks its row until the transaction ends, so that a late
-    /// fragment and the manifest that closes the recording wait for each other.
+    /// Makes the recording this recorder's, if it is not in the index yet. Locks its row until the
+    /// transaction ends, so that a late fragment and the manifest that closes the recording wait for each
+    /// other.
     pub async fn claim(&mut self, recording: &RecordingId, by: &Recorder) -> Result<RecordingState> {
         sqlx::query(
             "INSERT INTO recordings (recording, recorder, created, touched, bytes, place, started, clock_offset_ms) \
@@ -86,7 +88,8 @@ impl Write {
         Ok(row.into())
     }
 
-    /// Marks the recording as cut from this file. Removes the fragments of an earlier attempt, which may have been cut otherwise.
+    /// Marks the recording as cut from this file. Removes the fragments of an earlier attempt, which may have
+    /// been cut otherwise.
     pub async fn begin_file(
         &mut self,
         recording: &RecordingId,

@@ -1,5 +1,5 @@
-//! Cuts a finished file of another recorder into fragments of ours, stores them like uploaded ones, and writes a manifest over
-//! them: it becomes a recording like any other.
+//! Cuts a finished file of another recorder into fragments of ours, stores them like uploaded ones, and
+//! writes a manifest over them: it becomes a recording like any other.
 //!
 //! The same file always yields the same fragments, so a repeated upload redoes whatever a crash left undone.
 
@@ -23,7 +23,8 @@ use crate::secret::hex;
 use crate::store::Original;
 use crate::time;
 
-/// Bytes of a fragment, unless uploads are limited to fewer: a second of 128 Mbit/s, or one frame of noise in 4K.
+/// Bytes of a fragment, unless uploads are limited to fewer: a second of 128 Mbit/s, or one frame of noise in
+/// 4K.
 const LARGEST: u64 = 16 << 20;
 /// Fragments that are read and written at once, so that they share disk syncs.
 const AT_ONCE: usize = 4;

@@ -1,7 +1,8 @@
 //! Limits of connections: their number, HTTP/1.1 only, and how slow a client may be.
 //!
-//! A connection costs an open file and some memory. A client that sends nothing is closed after `head_patience`, one that reads
-//! nothing of its answers after `answer_patience`. A connection counts until it ends, also as a WebSocket.
+//! A connection costs an open file and some memory. A client that sends nothing is closed after
+//! `head_patience`, one that reads nothing of its answers after `answer_patience`. A connection counts until
+//! it ends, also as a WebSocket.
 
 use std::future::Future;
 use std::io;
@@ -41,7 +42,8 @@ impl<A> ConnectionLimit<A> {
     }
 }
 
-/// Raises the open-file limit as far as the system allows, and returns it. The initial limit is often a historic 1024.
+/// Raises the open-file limit as far as the system allows, and returns it. The initial limit is often a
+/// historic 1024.
 fn raise_open_files() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(CONNECTIONS + OTHER_FILES);

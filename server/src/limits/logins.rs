@@ -10,8 +10,8 @@ pub const WAIT: Duration = Duration::from_secs(60);
 /// Names that are remembered; beyond it those that need not wait are forgotten.
 const NAMES: usize = 10_000;
 
-/// Attempts by name. An attempt counts from its beginning, so that concurrent ones count like sequential ones; a right password
-/// takes it back.
+/// Attempts by name. An attempt counts from its beginning, so that concurrent ones count like sequential
+/// ones; a right password takes it back.
 #[derive(Debug, Default)]
 pub struct LoginAttempts(Mutex<HashMap<String, (u32, Instant)>>);
 

@@ -1,5 +1,6 @@
-//! A clip with exactly the footage that was asked for, as one ordinary MP4: takes of one or several recordings in sequence, each
-//! from its first frame to its last. An edit list hides frames that are only needed for decoding, from the keyframe before. Pure.
+//! A clip with exactly the footage that was asked for, as one ordinary MP4: takes of one or several
+//! recordings in sequence, each from its first frame to its last. An edit list hides frames that are only
+//! needed for decoding, from the keyframe before. Pure.
 
 use std::sync::Arc;
 
@@ -79,8 +80,8 @@ impl ClipBuilder {
             }
             let base = first.dts_ns;
             let moved = |ns: u64| ns.saturating_sub(base).saturating_add(end_ns);
-            // The frame that is on when the take begins may have begun minutes earlier. It is moved to the beginning, since players skip
-            // frames that begin before an edit.
+            // The frame that is on when the take begins may have begun minutes earlier. It is moved to the
+            // beginning, since players skip frames that begin before an edit.
             let on = shown.filter(|pts_ns| *pts_ns <= begin).max();
             let time = |sample: &SampleInfo| match Some(sample.pts_ns) == on {
                 true if sample.dts_ns == sample.pts_ns => (moved(begin), moved(begin)),
@@ -151,7 +152,8 @@ impl ClipBuilder {
 }
 
 impl Take {
-    /// The fragments, each with the number of its frames that are needed: up to the last one that is shown before the end.
+    /// The fragments, each with the number of its frames that are needed: up to the last one that is shown
+    /// before the end.
     fn shown(&self) -> Vec<(&TakeFragment, usize)> {
         let is_shown = |sample: &SampleInfo| sample.pts_ns < self.to_ns;
         let count =
@@ -235,7 +237,8 @@ mod tests {
         // 1.25 s: the frame at 1.2 s is on then.
         let file = clip.build(&[take("r-1", 350, 1250, vec![second(0), second(1)])]).unwrap().unwrap();
         assert_eq!(written(&file), ["r-1/1-1 50..150", "r-1/1-2 50..80"]);
-        // With reordering, frames are kept up to the last one in decoding order that is shown: at 0.4 s the frame of 0.2 s is on.
+        // With reordering, frames are kept up to the last one in decoding order that is shown: at 0.4 s the
+        // frame of 0.2 s is on.
         let reordered = take("r-1", 0, 500, vec![frames(0, 0, true)]);
         assert_eq!(written(&clip.build(&[reordered]).unwrap().unwrap()), ["r-1/1-1 50..90"]);
         // No frame is in the stretch, or there is none at all.

@@ -1,5 +1,6 @@
-//! The HLS playlist (RFC 8216; for live recordings also the low-latency part of its second edition). A part begins with a
-//! discontinuity and has its own header. A run is an HLS segment, and its fragments are partial segments while they are new.
+//! The HLS playlist (RFC 8216; for live recordings also the low-latency part of its second edition). A part
+//! begins with a discontinuity and has its own header. A run is an HLS segment, and its fragments are partial
+//! segments while they are new.
 
 use std::fmt::Write;
 

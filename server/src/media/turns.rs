@@ -1,5 +1,5 @@
-//! Which screen is shown at each moment of an interaction unless a person chooses: that of the agent who has the customer. The
-//! player has the same rule (web/src/player/follow.ts). Pure.
+//! Which screen is shown at each moment of an interaction unless a person chooses: that of the agent who has
+//! the customer. The player has the same rule (web/src/player/follow.ts). Pure.
 
 use deskreel_model::RecordingId;
 
@@ -29,8 +29,8 @@ pub fn turns<'a>(spans: &[Span<'a>]) -> Vec<Turn<'a>> {
     for (from, to) in edges.iter().zip(edges.iter().skip(1)) {
         let current = turns.last().map(|turn| turn.recording);
         let there = spans.iter().filter(|span| span.from <= *from && *from < span.to);
-        // Among equal ranks, the one on screen stays, so that a conference does not jump between its agents; otherwise the latest one
-        // is shown, since that agent took the call over.
+        // Among equal ranks, the one on screen stays, so that a conference does not jump between its agents;
+        // otherwise the latest one is shown, since that agent took the call over.
         let best = there.max_by_key(|span| (rank(span.role), Some(span.recording) == current, span.from));
         let Some(Span { recording, .. }) = best else { continue };
         match turns.last_mut() {

@@ -1,7 +1,8 @@
-//! Finished files before they are fragments: `.incoming/<id>` is written while the file arrives, read while it is cut, and then
-//! deleted. No recording's name begins with a dot.
+//! Finished files before they are fragments: `.incoming/<id>` is written while the file arrives, read while
+//! it is cut, and then deleted. No recording's name begins with a dot.
 //!
-//! Nothing here needs to survive a crash, since a recorder without an answer sends the file again. Remains are swept.
+//! Nothing here needs to survive a crash, since a recorder without an answer sends the file again. Remains
+//! are swept.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -43,8 +44,8 @@ impl Store {
         Ok(Incoming { store: self.clone(), path, upload: Some(upload) })
     }
 
-    /// Removes what crashes have left: files that have not been written to for this long. In S3, the bucket's lifecycle rules have to
-    /// remove parts of files that never were complete.
+    /// Removes what crashes have left: files that have not been written to for this long. In S3, the bucket's
+    /// lifecycle rules have to remove parts of files that never were complete.
     pub async fn sweep_incoming(&self, untouched: Duration) -> Result<()> {
         let Ok(before) = Timestamp::now().checked_sub(untouched) else { return Ok(()) };
         if let Some(folder) = self.folder.clone().map(|folder| folder.join(FOLDER)) {
