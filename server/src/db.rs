@@ -27,6 +27,9 @@ pub mod scope;
 
 mod sql;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

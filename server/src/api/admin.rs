@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use deskreel_model::{AgentId, Place};
 use serde::{Deserialize, Serialize};
 
-use super::input::{Input, Object, Pairs, Path, trimmed};
+use super::input::{JsonBody, Object, Pairs, Path, trimmed};
 use super::problem::{Answer, Problem, no_content};
 use crate::app::App;
 use crate::db::audit::AuditEntry;
@@ -60,7 +60,7 @@ impl NewPerson {
 pub async fn add_user(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<NewPerson>,
+    JsonBody(given): JsonBody<NewPerson>,
 ) -> Answer<StatusCode> {
     person.must_be(Role::Administrator)?;
     let user = given.person()?;
@@ -95,7 +95,7 @@ pub struct CreatedToken {
 pub async fn add_token(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<NewPerson>,
+    JsonBody(given): JsonBody<NewPerson>,
 ) -> Answer<(StatusCode, Json<CreatedToken>)> {
     person.must_be(Role::Administrator)?;
     let program = given.person()?;
@@ -128,7 +128,7 @@ pub struct EnrolmentCode {
 pub async fn add_enrolment(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<Enrolment>,
+    JsonBody(given): JsonBody<Enrolment>,
 ) -> Answer<(StatusCode, Json<EnrolmentCode>)> {
     person.must_be(Role::Administrator)?;
     let place = Place::from(trimmed(&given.place, 200)?);
@@ -147,7 +147,7 @@ pub struct EnrolledRecorder {
 /// Needs no token: this is how a recorder gets one.
 pub async fn enrol(
     State(app): State<App>,
-    Input(given): Input<EnrolmentCode>,
+    JsonBody(given): JsonBody<EnrolmentCode>,
 ) -> Answer<(StatusCode, Json<EnrolledRecorder>)> {
     let wrong = || {
         let title = "The code is wrong, used, or older than a day; ask for a new one";
@@ -208,7 +208,7 @@ pub struct RetentionEffect {
 pub async fn set_retention(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<NewRetention>,
+    JsonBody(given): JsonBody<NewRetention>,
 ) -> Answer<Json<RetentionEffect>> {
     person.must_be(Role::Administrator)?;
     let NewRetention { rules, dry_run } = given;

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use deskreel_model::{InteractionId, RecordingId};
 use serde::{Deserialize, Serialize};
 
-use super::input::{Input, Path, trimmed};
+use super::input::{JsonBody, Path, trimmed};
 use super::interactions::may_see;
 use super::problem::{Answer, Problem, no_content};
 use crate::app::App;
@@ -25,7 +25,7 @@ pub async fn label(
     State(app): State<App>,
     person: Person,
     Path(id): Path<InteractionId>,
-    Input(given): Input<Label>,
+    JsonBody(given): JsonBody<Label>,
 ) -> Answer<(StatusCode, Json<Label>)> {
     may_change(&app, &person, &id).await?;
     let label = trimmed(&given.label, 100)?;
@@ -58,7 +58,7 @@ pub async fn add_note(
     State(app): State<App>,
     person: Person,
     Path(id): Path<InteractionId>,
-    Input(given): Input<NewNote>,
+    JsonBody(given): JsonBody<NewNote>,
 ) -> Answer<(StatusCode, Json<Note>)> {
     let scope = may_see(&app, &person, &id).await?;
     let text = trimmed(&given.text, 10_000)?.to_owned();
@@ -103,7 +103,7 @@ pub async fn hold(
     State(app): State<App>,
     person: Person,
     Path(id): Path<InteractionId>,
-    Input(given): Input<Hold>,
+    JsonBody(given): JsonBody<Hold>,
 ) -> Answer<(StatusCode, Json<Hold>)> {
     may_change(&app, &person, &id).await?;
     let reason = trimmed(&given.reason, 1000)?;

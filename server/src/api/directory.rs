@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use super::input::{Inputs, trimmed};
+use super::input::{OneOrMany, trimmed};
 use super::problem::Answer;
 use crate::app::App;
 use crate::db::directory::{Directory, DirectoryAgent, DirectoryGroup, DirectoryPlace};
@@ -43,7 +43,7 @@ pub async fn places(State(app): State<App>, person: Person) -> Answer<Json<Place
 pub async fn set_agents(
     State(app): State<App>,
     person: Person,
-    Inputs(agents): Inputs<DirectoryAgent>,
+    OneOrMany(agents): OneOrMany<DirectoryAgent>,
 ) -> Answer<StatusCode> {
     import(&app, &person, Directory { agents, ..Directory::default() }).await
 }
@@ -51,7 +51,7 @@ pub async fn set_agents(
 pub async fn set_groups(
     State(app): State<App>,
     person: Person,
-    Inputs(groups): Inputs<DirectoryGroup>,
+    OneOrMany(groups): OneOrMany<DirectoryGroup>,
 ) -> Answer<StatusCode> {
     import(&app, &person, Directory { groups, ..Directory::default() }).await
 }
@@ -59,7 +59,7 @@ pub async fn set_groups(
 pub async fn set_places(
     State(app): State<App>,
     person: Person,
-    Inputs(places): Inputs<DirectoryPlace>,
+    OneOrMany(places): OneOrMany<DirectoryPlace>,
 ) -> Answer<StatusCode> {
     import(&app, &person, Directory { places, ..Directory::default() }).await
 }

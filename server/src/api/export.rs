@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 
 use super::files::send;
-use super::input::{Input, Path};
+use super::input::{JsonBody, Path};
 use super::interactions::may_see;
 use super::media::{may_watch, reel};
 use super::problem::{Answer, Problem};
@@ -77,7 +77,7 @@ pub async fn interaction(
     State(app): State<App>,
     person: Person,
     Path(interaction): Path<InteractionId>,
-    Input(wanted): Input<Export>,
+    JsonBody(wanted): JsonBody<Export>,
 ) -> Answer {
     let scope = may_see(&app, &person, &interaction).await?;
     let summary = app.db.summary(&scope, &interaction).await?.ok_or_else(Problem::not_found)?;

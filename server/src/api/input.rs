@@ -14,30 +14,30 @@ use crate::app::App;
 use crate::names::has_nul;
 
 /// A body that is a JSON object, of at most 2 MB (axum's limit).
-pub struct Input<T>(pub T);
+pub struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<App> for Input<T> {
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Input<T>, Problem> {
-        Ok(Input(read::<Object<T>>(request, app).await?.0))
+    async fn from_request(request: Request, app: &App) -> Result<JsonBody<T>, Problem> {
+        Ok(JsonBody(read::<Object<T>>(request, app).await?.0))
     }
 }
 
 /// A body that is one such object, or a list of them.
-pub struct Inputs<T>(pub Vec<T>);
+pub struct OneOrMany<T>(pub Vec<T>);
 
-impl<T: DeserializeOwned> FromRequest<App> for Inputs<T> {
+impl<T: DeserializeOwned> FromRequest<App> for OneOrMany<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Inputs<T>, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<OneOrMany<T>, Problem> {
         #[derive(Deserialize)]
         #[serde(untagged, bound = "T: DeserializeOwned")]
         enum Several<T> {
             Many(Vec<Object<T>>),
             One(Object<T>),
         }
-        Ok(Inputs(match read(request, app).await? {
+        Ok(OneOrMany(match read(request, app).await? {
             Several::Many(all) => all.into_iter().map(|Object(one)| one).collect(),
             Several::One(Object(one)) => vec![one],
         }))

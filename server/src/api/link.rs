@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::input::Inputs;
+use super::input::OneOrMany;
 use super::problem::{Answer, Problem};
 use super::session;
 use crate::app::App;
@@ -139,7 +139,7 @@ pub struct StoredEvents {
 pub async fn events(
     State(app): State<App>,
     person: Person,
-    Inputs(events): Inputs<Value>,
+    OneOrMany(events): OneOrMany<Value>,
 ) -> Answer<(StatusCode, Json<StoredEvents>)> {
     person.must_be(Role::Administrator)?;
     if events.len() > EVENTS {

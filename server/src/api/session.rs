@@ -9,7 +9,7 @@ use deskreel_model::link::CredentialVerdict;
 use serde::{Deserialize, Serialize};
 
 use super::caller::{COOKIE, cookie};
-use super::input::Input;
+use super::input::JsonBody;
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::people::NewSession;
@@ -41,7 +41,7 @@ impl From<Person> for SessionPerson {
     }
 }
 
-pub async fn log_in(State(app): State<App>, Input(given): Input<LogIn>) -> Answer {
+pub async fn log_in(State(app): State<App>, JsonBody(given): JsonBody<LogIn>) -> Answer {
     let name = given.name.as_str();
     let turn = app.password_turn().await?;
     if !app.login_attempts.begin(name) {
