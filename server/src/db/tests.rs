@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use deskreel_contract::Role as SegmentRole;
-use deskreel_model::link::{Status, StreamId};
+use deskreel_model::link::{EventStreamId, RecorderStatus};
 use deskreel_model::segment::{Footage, Segment, Tag};
 use deskreel_model::{AgentId, InteractionId, RecordingId, Utc};
 
@@ -76,7 +76,7 @@ async fn rows_of_recorders_and_people_are_read() {
     assert_eq!(db.places_of_recorders().await.unwrap().len(), 2);
 
     assert_eq!(db.stored_stream(&recorder.id).await.unwrap(), None);
-    let (ids, stream) = (event_ids(1).unwrap(), StreamId("s-1".into()));
+    let (ids, stream) = (event_ids(1).unwrap(), EventStreamId("s-1".into()));
     let event = ReceivedEvent { id: ids[0].clone(), feed: "api", at: 5, body: "{}" };
     let position = StreamPosition { recorder: &recorder.id, stream: &stream, number: 3 };
     db.store_events(&[event], &[position]).await.unwrap();
@@ -85,7 +85,7 @@ async fn rows_of_recorders_and_people_are_read() {
 
     let mut write = db.write().await.unwrap();
     write.set_presence(&recorder.id, Some("1.0")).await.unwrap();
-    write.set_status(&recorder.id, &Status::default()).await.unwrap();
+    write.set_status(&recorder.id, &RecorderStatus::default()).await.unwrap();
     write.commit().await.unwrap();
     let listed = db.recorders().await.unwrap();
     assert_eq!(
