@@ -5,8 +5,8 @@
 //! recorders <-link-> api/link <-> control (decides who is recorded) -> db (rows)
 //! ```
 //!
-//! The index (`db.rs`) says what there is; the store (`store.rs`) has the bytes. Nothing here knows GStreamer.
-//! Modules are in reading order; each group uses only itself and the groups below it.
+//! The index (`db.rs`) says what there is; the store (`store.rs`) has the bytes. Nothing here knows
+//! GStreamer. Modules are in reading order; each group uses only itself and the groups below it.
 
 // The program.
 mod command;
