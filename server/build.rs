@@ -1,4 +1,5 @@
-//! Puts the player (web/dist, which `npm run build` makes) into the program. Where it was not built, the server says so at `/`.
+//! Embeds the player (web/dist, built by `npm run build`) in the program. Without it, the server says so at
+//! `/`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -11,8 +12,9 @@ fn main() -> io::Result<()> {
         collect(dist, &mut files)?;
     }
     files.sort();
-    // A copy: the player may be built anew while the server is compiled.
-    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo says no OUT_DIR"))?);
+    // Copies the files: the player may be rebuilt while the server is compiled.
+    let out =
+        PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?);
     let copies = out.join("player");
     fs::create_dir_all(&copies)?;
     let mut list = String::from("pub const FILES: &[(&str, &[u8])] = &[\n");

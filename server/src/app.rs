@@ -1,72 +1,27 @@
-//! What every request has at hand.
+//! The state that every request shares.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::http::StatusCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use deskreel_model::RecordingId;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::api::{Brake, Person, Problem};
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::finished::Files;
 use crate::ingest::Ingest;
+use crate::limits::files::FileUploads;
+use crate::limits::logins::LoginAttempts;
+use crate::limits::upload_memory::UploadMemory;
 use crate::metrics::Metrics;
+use crate::names::PersonName;
+use crate::people::Person;
 use crate::store::Store;
 use crate::time::now_ms;
 
-/// Bytes of uploads that are in memory at one time; who comes later waits.
-const UPLOADS: u64 = 256 << 20;
-/// One permit is so many bytes.
-const UNIT: u64 = 64 << 10;
-/// Permits that one recorder may have, unless it is for one body: a quarter, so that nobody keeps the others waiting.
-const SHARE: u32 = (UPLOADS / UNIT / 4) as u32;
+/// Time after which another look at the same thing is written to the audit log again.
 const LOOK_MS: i64 = 10 * 60 * 1000;
-
-/// Of one body, as long as it is in memory.
-#[derive(Debug)]
-pub struct Room {
-    _permit: OwnedSemaphorePermit,
-    _share: Share,
-}
-
-/// Permits by recorder.
-#[derive(Debug, Clone, Default)]
-struct Shares(Arc<Mutex<HashMap<String, u32>>>);
-
-/// What one body takes of its recorder's.
-#[derive(Debug)]
-struct Share {
-    shares: Shares,
-    recorder: String,
-    permits: u32,
-}
-
-impl Shares {
-    fn take(&self, recorder: &str, permits: u32) -> Option<Share> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = taken.get(recorder).copied().unwrap_or(0);
-        if own > 0 && own.saturating_add(permits) > SHARE {
-            return None;
-        }
-        taken.insert(recorder.to_owned(), own.saturating_add(permits));
-        Some(Share { shares: self.clone(), recorder: recorder.to_owned(), permits })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut taken = self.shares.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = taken.get(&self.recorder).map_or(0, |own| own - self.permits);
-        match own {
-            0 => drop(taken.remove(&self.recorder)),
-            own => drop(taken.insert(self.recorder.clone(), own)),
-        }
-    }
-}
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -79,16 +34,15 @@ pub struct Shared {
     pub ingest: Ingest,
     pub control: Control,
     pub metrics: Metrics,
-    pub files: Files,
-    uploads: Arc<Semaphore>,
-    shares: Shares,
-    pub brake: Brake,
-    /// Passwords are judged one or two at a time: each takes 19 MiB, and nobody is to run the server out of them.
-    judges: Semaphore,
-    /// Exports are laid out two at a time: the tables of a day of footage are tens of megabytes.
+    pub file_uploads: FileUploads,
+    pub upload_memory: UploadMemory,
+    pub login_attempts: LoginAttempts,
+    /// Two passwords are checked at once: each check takes 19 MiB of memory.
+    password_checks: Semaphore,
+    /// Two exports are laid out at once: the tables of a day of footage are tens of megabytes.
     exports: Semaphore,
-    /// Who looked at what, and when that was last written down.
-    looks: Mutex<HashMap<(String, String), i64>>,
+    /// Looks by person and subject, with the time of the last entry in the audit log.
+    looks: Mutex<HashMap<(PersonName, String), i64>>,
 }
 
 impl std::ops::Deref for App {
@@ -105,56 +59,35 @@ impl App {
         let store = Store::open(&config.server.storage).await?;
         let ingest = Ingest::start(db.clone(), store.clone());
         let control = control::start(&config, &db).await?;
-        let permits = usize::try_from(UPLOADS.max(config.server.largest_upload) / UNIT).unwrap_or(usize::MAX);
-        let uploads = Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         let shared = Shared {
+            upload_memory: UploadMemory::new(&config.server),
             config,
             db,
             store,
             ingest,
             control,
             metrics: Metrics::new(),
-            files: Files::new(),
-            uploads,
-            shares: Shares::default(),
-            brake: Brake::default(),
-            judges: Semaphore::new(2),
+            file_uploads: FileUploads::new(),
+            login_attempts: LoginAttempts::default(),
+            password_checks: Semaphore::new(2),
             exports: Semaphore::new(2),
             looks: Mutex::default(),
         };
         Ok(App(Arc::new(shared)))
     }
 
-    /// Room in memory for a recorder's body of so many bytes; given back when it is dropped.
-    pub async fn room(&self, recorder: &str, length: u64) -> Result<Room, Problem> {
-        let permits = length.min(self.config.server.largest_upload) / UNIT;
-        let permits = u32::try_from(permits).unwrap_or(u32::MAX).max(1);
-        let share = self.shares.take(recorder, permits).ok_or_else(|| {
-            let title = "This recorder has too many uploads under way";
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, title).retry_after(1)
-        })?;
-        // Those before it may be slow, each as slow as it may be.
-        let permit =
-            timeout(self.config.server.body_patience, self.uploads.clone().acquire_many_owned(permits));
-        let permit = permit.await.map_err(|_| {
-            let title = "Other uploads take all the room in memory";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, title).retry_after(5)
-        })?;
-        Ok(Room { _permit: permit.map_err(|_| Error::GoingDown)?, _share: share })
-    }
-
-    /// A turn to lay out an export, kept until it is laid out.
-    pub async fn exporting(&self) -> Result<SemaphorePermit<'_>> {
+    /// Waits for the turn to lay out an export, which lasts until the permit is dropped.
+    pub async fn export_turn(&self) -> Result<SemaphorePermit<'_>> {
         self.exports.acquire().await.map_err(|_| Error::GoingDown)
     }
 
-    /// A turn to judge a password.
-    pub async fn judging(&self) -> Result<SemaphorePermit<'_>> {
-        self.judges.acquire().await.map_err(|_| Error::GoingDown)
+    /// Waits for the turn to check a password.
+    pub async fn password_turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.password_checks.acquire().await.map_err(|_| Error::GoingDown)
     }
 
     pub async fn add_user(&self, person: &Person, password: &str) -> Result<bool> {
-        let _turn = self.judging().await?;
+        let _turn = self.password_turn().await?;
         self.db.add_user(person, password).await
     }
 
@@ -167,8 +100,8 @@ impl App {
         Ok(self.metrics.text())
     }
 
-    /// Writes down that somebody looks, once in ten minutes of looking.
-    pub async fn seen(&self, person: &Person, what: &str, subject: &str) -> Result<()> {
+    /// Writes to the audit log that a person looks at something, once in ten minutes of looking.
+    pub async fn audit_look(&self, person: &Person, what: &str, subject: &str) -> Result<()> {
         let (key, now) = ((person.name.clone(), format!("{what} {subject}")), now_ms());
         {
             let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,13 +110,13 @@ impl App {
                 return Ok(());
             }
         }
-        self.db.audit(&person.name, what, subject, None).await?;
+        self.db.audit(person.name.as_str(), what, subject, None).await?;
         self.looks.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
         Ok(())
     }
 
-    /// The objects of a recording that the index says is deleted.
-    pub async fn purge(&self, recording: &str) -> Result<()> {
+    /// Deletes the objects of a recording that is deleted in the index.
+    pub async fn purge(&self, recording: &RecordingId) -> Result<()> {
         self.store.delete(recording).await?;
         self.db.forget_fragments(recording).await
     }

@@ -1,4 +1,4 @@
-//! What can be typed after `deskreel-server`.
+//! The command line of `deskreel-server`.
 
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -7,14 +7,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use deskreel_model::Fault;
 
-use crate::api::{Person, Role};
 use crate::config::{Config, Mistakes};
 use crate::db::Db;
-use crate::error::{Error, Result, told};
+use crate::error::{Error, Result, with_causes};
 use crate::import;
+use crate::names::RecorderId;
+use crate::people::{Person, Role};
 use crate::serve;
 
-/// The recording server: learns who is recorded, takes recordings in, keeps them and shows them.
+/// The recording server: decides who is recorded, and stores and shows the recordings.
 #[derive(Debug, Parser)]
 #[command(name = "deskreel-server", version)]
 struct Args {
@@ -27,60 +28,61 @@ enum Command {
     /// Serve until asked to stop (SIGTERM, SIGINT).
     Serve {
         file: PathBuf,
-        /// How the log is written to standard error.
+        /// Format of the log on standard error.
         #[arg(long, value_enum, default_value_t)]
         log: Log,
     },
-    /// Show every mistake in a server's file.
+    /// Report every mistake in a server's file.
     Check { file: PathBuf },
-    /// Enrol a recorder, and print its token; it cannot be shown again.
+    /// Enrol a recorder and print its token, which cannot be shown again.
     Enrol {
         file: PathBuf,
-        /// Where the recorder stands.
+        /// The recorder's place.
         #[arg(long)]
         place: String,
-        /// Print a code instead, with which the recorder enrols itself, once and within a day.
+        /// Print a code instead, with which the recorder can enrol itself once within a day.
         #[arg(long)]
         code: bool,
     },
-    /// Recorders that are enrolled.
+    /// Manage enrolled recorders.
     #[command(subcommand)]
     Recorder(RecorderCommand),
-    /// Take in agents, groups and places: TOML, or CSV with the columns agent, name, group and devices.
+    /// Import agents, groups and places from TOML, or agents from CSV with the columns agent, name, group and
+    /// devices.
     Import { file: PathBuf, directory: PathBuf },
-    /// People who may log in.
+    /// Manage people who may log in.
     #[command(subcommand)]
     User(UserCommand),
 }
 
 #[derive(Debug, Subcommand)]
 enum RecorderCommand {
-    /// One line each: id, place.
+    /// List recorders, one per line: id, place.
     List { file: PathBuf },
-    /// Print another token for the same recorder; the one before is worth nothing from now on.
+    /// Print a new token for a recorder and revoke its present one.
     Rotate { file: PathBuf, recorder: String },
-    /// Its token is worth nothing from now on.
+    /// Revoke a recorder's token.
     Revoke { file: PathBuf, recorder: String },
 }
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// The password is read from standard input.
+    /// Add a user; the password is read from standard input.
     Add {
         file: PathBuf,
         name: String,
         #[arg(long, value_enum)]
         role: Role,
-        /// A supervisor's; may be given several times.
+        /// Group of a supervisor; repeat for several.
         #[arg(long = "group")]
         groups: Vec<String>,
-        /// Whose recordings are their own.
+        /// The agent whose recordings are the user's own.
         #[arg(long)]
         agent: Option<String>,
     },
-    /// One line each: name, role.
+    /// List users, one per line: name, role.
     List { file: PathBuf },
-    /// Ends their sessions too.
+    /// Remove a user and end their sessions.
     Remove { file: PathBuf, name: String },
 }
 
@@ -92,13 +94,13 @@ enum Log {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum Failure {
     #[error(transparent)]
     Server(#[from] Error),
     #[error("{0}")]
     Mistakes(#[from] Mistakes),
     #[error("{0}")]
-    Asked(String),
+    Usage(String),
 }
 
 pub fn main() -> ExitCode {
@@ -107,28 +109,28 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: no runtime: {error}");
+            eprintln!("error: cannot start the runtime: {error}");
             return ExitCode::from(Fault::Device.exit_code());
         }
     };
     match runtime.block_on(run(args.command)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Server(error)) => {
-            eprintln!("error: {}", told(&error));
+        Err(Failure::Server(error)) => {
+            eprintln!("error: {}", with_causes(&error));
             ExitCode::from(error.fault().exit_code())
         }
-        Err(Failed::Mistakes(mistakes)) => {
+        Err(Failure::Mistakes(mistakes)) => {
             eprintln!("{mistakes}");
             ExitCode::from(Fault::Config.exit_code())
         }
-        Err(Failed::Asked(why)) => {
+        Err(Failure::Usage(why)) => {
             eprintln!("error: {why}");
             ExitCode::from(Fault::Config.exit_code())
         }
     }
 }
 
-async fn run(command: Command) -> Result<(), Failed> {
+async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve { file, .. } => serve::run(config(&file)?).await?,
         Command::Check { file } => {
@@ -136,57 +138,79 @@ async fn run(command: Command) -> Result<(), Failed> {
             println!("{}: no errors", file.display());
         }
         Command::Enrol { file, place, code: false } => {
-            let (recorder, token) = open(&file).await?.enrol(&place).await?;
-            eprintln!("recorder {} at {place}", recorder.recorder);
+            let (recorder, token) = open(&file).await?.enrol(&place.as_str().into()).await?;
+            eprintln!("recorder {} at {place}", recorder.id);
             println!("{token}");
         }
         Command::Enrol { file, place, code: true } => {
-            println!("{}", open(&file).await?.enrolment(&place).await?)
+            println!("{}", open(&file).await?.add_enrolment(&place.as_str().into()).await?)
         }
-        Command::Recorder(RecorderCommand::List { file }) => {
+        Command::Recorder(command) => run_recorder(command).await?,
+        Command::Import { file, directory } => import_directory(&file, &directory).await?,
+        Command::User(command) => run_user(command).await?,
+    }
+    Ok(())
+}
+
+async fn run_recorder(command: RecorderCommand) -> Result<(), Failure> {
+    let unknown = |recorder: &RecorderId| Failure::Usage(format!("there is no recorder `{recorder}`"));
+    match command {
+        RecorderCommand::List { file } => {
             for one in open(&file).await?.recorders().await? {
                 println!("{} {}{}", one.recorder, one.place, if one.revoked { " (revoked)" } else { "" });
             }
         }
-        Command::Recorder(RecorderCommand::Rotate { file, recorder }) => {
+        RecorderCommand::Rotate { file, recorder } => {
+            let recorder = RecorderId(recorder);
             let token = open(&file).await?.rotate(&recorder).await?;
-            println!("{}", token.ok_or_else(|| Failed::Asked(format!("there is no recorder `{recorder}`")))?);
+            println!("{}", token.ok_or_else(|| unknown(&recorder))?);
         }
-        Command::Recorder(RecorderCommand::Revoke { file, recorder }) => {
+        RecorderCommand::Revoke { file, recorder } => {
+            let recorder = RecorderId(recorder);
             if !open(&file).await?.revoke(&recorder).await? {
-                return Err(Failed::Asked(format!("there is no recorder `{recorder}`")));
-            }
-        }
-        Command::Import { file, directory } => {
-            let read = |source| Error::Read { what: directory.display().to_string(), source };
-            let text = std::fs::read_to_string(&directory).map_err(read)?;
-            let found = import::read(&directory, &text).map_err(Failed::Asked)?;
-            open(&file).await?.import(&found).await?;
-            let (agents, groups, places) = (found.agents.len(), found.groups.len(), found.places.len());
-            println!("{agents} agents, {groups} groups, {places} places");
-        }
-        Command::User(UserCommand::Add { file, name, role, groups, agent }) => {
-            let password = password()?;
-            let person = Person { name, role, groups, agent, csrf: None };
-            if !open(&file).await?.add_user(&person, &password).await? {
-                return Err(Failed::Asked(format!("there is a user `{}` already", person.name)));
-            }
-        }
-        Command::User(UserCommand::List { file }) => {
-            for user in open(&file).await?.users().await? {
-                println!("{} {}", user.name, user.role.name());
-            }
-        }
-        Command::User(UserCommand::Remove { file, name }) => {
-            if !open(&file).await?.remove_user(&name).await? {
-                return Err(Failed::Asked(format!("there is no user `{name}`")));
+                return Err(unknown(&recorder));
             }
         }
     }
     Ok(())
 }
 
-fn config(file: &Path) -> Result<Config, Failed> {
+async fn run_user(command: UserCommand) -> Result<(), Failure> {
+    match command {
+        UserCommand::Add { file, name, role, groups, agent } => {
+            let password = password()?;
+            let agent = agent.map(|agent| agent.as_str().into());
+            let person = Person { name: name.into(), role, groups, agent, csrf: None };
+            if !open(&file).await?.add_user(&person, &password).await? {
+                return Err(Failure::Usage(format!("the user `{}` exists already", person.name)));
+            }
+        }
+        UserCommand::List { file } => {
+            for user in open(&file).await?.users().await? {
+                println!("{} {}", user.name, user.role.name());
+            }
+        }
+        UserCommand::Remove { file, name } => {
+            let name = name.into();
+            if !open(&file).await?.remove_user(&name).await? {
+                return Err(Failure::Usage(format!("there is no user `{name}`")));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn import_directory(file: &Path, directory: &Path) -> Result<(), Failure> {
+    let read = |source| Error::Read { what: directory.display().to_string(), source };
+    let text = std::fs::read_to_string(directory).map_err(read)?;
+    let found = import::read(directory, &text).map_err(Failure::Usage)?;
+    open(file).await?.import(&found).await?;
+    let (agents, groups, places) = (found.agents.len(), found.groups.len(), found.places.len());
+    println!("{agents} agents, {groups} groups, {places} places");
+    Ok(())
+}
+
+fn config(file: &Path) -> Result<Config, Failure> {
     let (config, warnings) = Config::read(file)?;
     for warning in warnings {
         eprintln!("{warning}");
@@ -194,11 +218,11 @@ fn config(file: &Path) -> Result<Config, Failed> {
     Ok(config?)
 }
 
-async fn open(file: &Path) -> Result<Db, Failed> {
+async fn open(file: &Path) -> Result<Db, Failure> {
     Ok(Db::open(&config(file)?.server.database).await?)
 }
 
-fn password() -> Result<String, Failed> {
+fn password() -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
         eprint!("Password (it is shown as you type): ");
@@ -208,12 +232,12 @@ fn password() -> Result<String, Failed> {
     stdin.lock().read_line(&mut line).map_err(read)?;
     let password = line.trim_end_matches(['\r', '\n']);
     if password.len() < 8 {
-        return Err(Failed::Asked("a password has eight characters at least".to_owned()));
+        return Err(Failure::Usage("a password needs at least eight characters".to_owned()));
     }
     Ok(password.to_owned())
 }
 
-/// A service tells what it does; a command only what goes wrong.
+/// The service logs what it does, a command only what goes wrong.
 fn log_to_stderr(command: &Command) {
     let (level, format) = match command {
         Command::Serve { log, .. } => ("info", *log),

@@ -8,17 +8,17 @@ use deskreel_pipeline::{Diagnostic, Graph, PluginSearch, Server, check_document,
 
 use crate::error::{Error, Result};
 
-/// What a file says, without its mistakes.
+/// A file without mistakes.
 #[derive(Debug)]
 pub struct Config {
     pub server: Server,
     /// Feeds and policies, with their settings.
     pub graph: Graph,
-    /// The plugins that there are.
+    /// All plugins that were found.
     pub plugins: deskreel_host::Catalog,
 }
 
-/// Why a file cannot be used: all of its mistakes, as `FILE:LINE:COLUMN: ...`.
+/// All mistakes of a file that cannot be used, as `FILE:LINE:COLUMN: ...`.
 #[derive(Debug, thiserror::Error)]
 pub struct Mistakes(pub Vec<String>);
 
@@ -29,7 +29,7 @@ impl fmt::Display for Mistakes {
 }
 
 impl Config {
-    /// The outer error: the file cannot be read; the inner one: it has mistakes. Warnings come with both.
+    /// The outer error: the file cannot be read. The inner one: it has mistakes. Warnings come with both.
     pub fn read(file: &Path) -> Result<(Result<Config, Mistakes>, Vec<String>)> {
         let unreadable = |source| Error::Read { what: file.display().to_string(), source };
         let text = fs::read_to_string(file).map_err(unreadable)?;
@@ -38,14 +38,15 @@ impl Config {
         let descriptors = plugins.libraries.iter().filter_map(|found| found.what.as_ref().ok());
         let catalog = deskreel_pipeline::Catalog::new(descriptors.cloned());
         let (graph, diagnostics) = check_document(&text, &document, syntax, &catalog);
-        let told: Vec<String> = diagnostics.iter().map(|diagnostic| tell(file, &text, diagnostic)).collect();
-        let Some(graph) = graph else { return Ok((Err(Mistakes(told)), Vec::new())) };
+        let lines: Vec<String> =
+            diagnostics.iter().map(|diagnostic| format(file, &text, diagnostic)).collect();
+        let Some(graph) = graph else { return Ok((Err(Mistakes(lines)), Vec::new())) };
         let Some(server) = graph.server.clone() else {
             let missing =
                 format!("{}: the section `[server]` is missing: this is a recorder's file", file.display());
-            return Ok((Err(Mistakes(vec![missing])), told));
+            return Ok((Err(Mistakes(vec![missing])), lines));
         };
-        Ok((Ok(Config { server, graph, plugins }), told))
+        Ok((Ok(Config { server, graph, plugins }), lines))
     }
 }
 
@@ -54,15 +55,15 @@ fn find(search: &PluginSearch) -> deskreel_host::Catalog {
     let allow = match &search.allow {
         None => Allow::shipped(),
         Some(list) => Allow::listed(list).unwrap_or_else(|refused| {
-            tracing::warn!(%refused, "only the shipped plugins are used");
+            tracing::warn!(%refused, "cannot read the allow-list; using only the shipped plugins");
             Allow::shipped()
         }),
     };
     deskreel_host::Catalog::new(found, &allow)
 }
 
-/// `server.toml:7:1: error[P032]: a server has no `spool``, and the help below it.
-fn tell(file: &Path, text: &str, diagnostic: &Diagnostic) -> String {
+/// Formats a diagnostic: `server.toml:7:1: error[P032]: a server has no `spool``, with the help below.
+fn format(file: &Path, text: &str, diagnostic: &Diagnostic) -> String {
     let before = text.get(..diagnostic.span().start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;

@@ -1,8 +1,14 @@
-//! Decides: events in, commands to recorders out, and what footage belongs to into the index.
+//! Decides who is recorded: events come in, commands go out to recorders, and footage with its segments goes
+//! to the index.
 //!
-//! One task does it all, one thing after the other, so that nothing here needs a lock: events of feeds and of desktops, what
-//! recorders say on their links, and time. Events are stored before they are interpreted; a start takes in those of the last
-//! hours again, so that calls go on.
+//! One task takes everything in sequence, so that nothing here needs a lock: events of feeds and of desktops,
+//! messages of recorders, and time. Events are stored before they are interpreted. A start replays those of
+//! the last hours, so that calls under way continue.
+
+mod calls;
+mod commanded;
+mod links;
+mod write_behind;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,96 +23,90 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::db::Db;
-use crate::db::decided::{Heard, Received, event_ids};
+use crate::db::events::{ReceivedEvent, StreamPosition, event_ids};
 use crate::db::recorders::Recorder;
 use crate::error::{Error, Result};
+use crate::names::RecorderId;
+use crate::time::to_ms;
 
-mod calls;
-mod links;
-mod running;
-mod work;
-
-use links::FromDesktop;
-use running::Running;
-use work::{Work, persist};
-
-pub use calls::Call;
 use calls::Calls;
-pub use running::Stretch;
+use commanded::CommandedFootage;
+use links::DesktopEvent;
+use write_behind::{BatchEffects, persist};
 
-/// Inputs that wait. Who brings more waits too.
+/// Inputs that may wait; a sender of more waits too.
 const BACKLOG: usize = 4096;
-/// So many events are stored in one transaction.
+/// Inputs that are taken at once; their events are stored in one transaction.
 const BATCH: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
-/// Events that a start takes in again; nobody is in a call for longer.
-const REMEMBERED: Duration = Duration::from_secs(12 * 3600);
-
-/// Of footage that ended so long before the last event, everything was written.
+/// Age of the oldest event that a start replays; no call lasts longer.
+const REPLAYED: Duration = Duration::from_secs(12 * 3600);
+/// Footage that ended this long before the last event is in the index for certain.
 const UNWRITTEN: Duration = Duration::from_secs(300);
 
-enum Input {
+enum ControlInput {
     Events { feed: String, events: Vec<Value>, stored: Option<oneshot::Sender<Result<Vec<String>>>> },
-    Connected { recorder: Recorder, line: Line },
-    Said { recorder: String, connection: u64, text: String },
-    Gone { recorder: String, connection: u64 },
-    Asked(oneshot::Sender<()>),
+    Connected { recorder: Recorder, connection: LinkConnection },
+    Message { recorder: RecorderId, connection: u64, text: String },
+    Disconnected { recorder: RecorderId, connection: u64 },
+    Flush(oneshot::Sender<()>),
 }
 
-/// Where a recorder's connection takes messages. Closed when this is dropped.
-pub struct Line {
-    pub connection: u64,
+/// A connection of a recorder's link. It is closed when this is dropped.
+pub struct LinkConnection {
+    pub number: u64,
     pub send: mpsc::UnboundedSender<String>,
 }
 
-/// A way in. Cheap to clone.
+/// Sends inputs to the task. Cheap to clone.
 #[derive(Clone)]
-pub struct Control(mpsc::Sender<Input>);
+pub struct Control(mpsc::Sender<ControlInput>);
 
 impl Control {
-    /// Takes events in, in this order. For each one that is none, why; the others are stored once this returns.
+    /// Takes events in this order. Returns the reasons why some are not events; all others are stored by
+    /// then.
     pub async fn events(&self, feed: &str, events: Vec<Value>) -> Result<Vec<String>> {
         let (stored, answer) = oneshot::channel();
-        self.send(Input::Events { feed: feed.to_owned(), events, stored: Some(stored) }).await?;
+        self.send(ControlInput::Events { feed: feed.to_owned(), events, stored: Some(stored) }).await?;
         answer.await.map_err(|_| Error::GoingDown)?
     }
 
-    /// The same from a thread that may wait, for who does not care what becomes of it.
+    /// Takes an event without reporting whether it was stored. Blocks the thread while too many inputs wait.
     pub fn emit(&self, feed: &str, event: Value) {
-        let _ =
-            self.0.blocking_send(Input::Events { feed: feed.to_owned(), events: vec![event], stored: None });
+        let input = ControlInput::Events { feed: feed.to_owned(), events: vec![event], stored: None };
+        let _ = self.0.blocking_send(input);
     }
 
-    pub async fn connected(&self, recorder: Recorder, line: Line) -> Result<()> {
-        self.send(Input::Connected { recorder, line }).await
+    pub async fn connected(&self, recorder: Recorder, connection: LinkConnection) -> Result<()> {
+        self.send(ControlInput::Connected { recorder, connection }).await
     }
 
-    pub async fn said(&self, recorder: &str, connection: u64, text: String) -> Result<()> {
-        self.send(Input::Said { recorder: recorder.to_owned(), connection, text }).await
+    pub async fn message(&self, recorder: &RecorderId, connection: u64, text: String) -> Result<()> {
+        self.send(ControlInput::Message { recorder: recorder.clone(), connection, text }).await
     }
 
-    pub async fn gone(&self, recorder: &str, connection: u64) {
-        let _ = self.send(Input::Gone { recorder: recorder.to_owned(), connection }).await;
+    pub async fn disconnected(&self, recorder: &RecorderId, connection: u64) {
+        let _ = self.send(ControlInput::Disconnected { recorder: recorder.clone(), connection }).await;
     }
 
-    /// Once everything that came before is in the index.
-    pub async fn written(&self) {
-        let (answer, written) = oneshot::channel();
-        if self.send(Input::Asked(answer)).await.is_ok() {
-            let _ = written.await;
+    /// Returns once all earlier inputs have their effect in the index.
+    pub async fn flush(&self) {
+        let (answer, flushed) = oneshot::channel();
+        if self.send(ControlInput::Flush(answer)).await.is_ok() {
+            let _ = flushed.await;
         }
     }
 
-    async fn send(&self, input: Input) -> Result<()> {
+    async fn send(&self, input: ControlInput) -> Result<()> {
         self.0.send(input).await.map_err(|_| Error::GoingDown)
     }
 }
 
-/// A recorder that has been here since the server started.
-struct Known {
+/// A recorder that has connected since the server started.
+struct KnownRecorder {
     place: Place,
     end: ServerEnd,
-    line: Option<Line>,
+    connection: Option<LinkConnection>,
     status: RecorderStatus,
 }
 
@@ -114,17 +114,18 @@ struct Loop {
     db: Db,
     engine: Engine,
     calls: Calls,
-    recorders: HashMap<String, Known>,
-    /// Which recorder connected there last: a search through thousands would cost each start a tenth of a millisecond.
-    at_place: HashMap<Place, String>,
-    running: Vec<Running>,
-    work: Work,
-    desktops: Vec<FromDesktop>,
+    recorders: HashMap<RecorderId, KnownRecorder>,
+    /// The recorder that connected last at each place. Searching thousands would cost each start a tenth of a
+    /// millisecond.
+    at_place: HashMap<Place, RecorderId>,
+    commanded: Vec<CommandedFootage>,
+    effects: BatchEffects,
+    desktop_events: Vec<DesktopEvent>,
     began: Instant,
     salt: u32,
 }
 
-/// Starts the task. It ends when nobody can reach it any more.
+/// Starts the task. It ends when every `Control` is dropped.
 pub async fn start(config: &Config, db: &Db) -> Result<Control> {
     let (send, inputs) = mpsc::channel(BACKLOG);
     let engine = Engine::new(policies(config)?, config.graph.policy_rules.clone());
@@ -134,19 +135,19 @@ pub async fn start(config: &Config, db: &Db) -> Result<Control> {
         calls: Calls::default(),
         recorders: HashMap::new(),
         at_place: HashMap::new(),
-        running: Vec::new(),
-        work: Work::start(db),
-        desktops: Vec::new(),
+        commanded: Vec::new(),
+        effects: BatchEffects::start(db),
+        desktop_events: Vec::new(),
         began: Instant::now(),
         salt: std::process::id(),
     };
-    control.remember().await?;
+    control.replay().await?;
     tokio::spawn(control.serve(inputs));
     Ok(Control(send))
 }
 
 fn policies(config: &Config) -> Result<Vec<Policy>> {
-    let one = |node: &deskreel_pipeline::Node| {
+    let policy = |node: &deskreel_pipeline::Node| {
         let id = &node.plugin.plugin;
         let refused = |reason: String| Error::Plugin { plugin: id.clone(), reason };
         let (found, _) =
@@ -154,11 +155,11 @@ fn policies(config: &Config) -> Result<Vec<Policy>> {
         let library = deskreel_host::load(found).map_err(|error| refused(error.to_string()))?;
         Policy::open(library, id, node.plugin.settings.clone()).map_err(|error| refused(error.to_string()))
     };
-    config.graph.policies.iter().map(one).collect()
+    config.graph.policies.iter().map(policy).collect()
 }
 
 impl Loop {
-    async fn serve(mut self, mut inputs: mpsc::Receiver<Input>) {
+    async fn serve(mut self, mut inputs: mpsc::Receiver<ControlInput>) {
         let mut tick = tokio::time::interval(TICK);
         let mut batch = Vec::new();
         loop {
@@ -169,30 +170,30 @@ impl Loop {
                 },
                 _ = tick.tick() => self.tick(),
             };
-            if let Err(error) = result.and_then(|()| self.pass()) {
-                tracing::error!(%error, "what has just come is not decided over");
+            if let Err(error) = result.and_then(|()| self.advance()) {
+                tracing::error!(%error, "inputs dropped: could not process this batch");
             }
-            for (recorder, message) in self.work.done(&self.db).await {
+            for (recorder, message) in self.effects.finish(&self.db).await {
                 self.send(&recorder, &message);
             }
         }
     }
 
-    /// Events of before this start: for calls that are still on.
-    async fn remember(&mut self) -> Result<()> {
-        // Until a recorder connects nothing is begun there; what is wanted by then begins then.
+    /// Takes the events from before this start again, for calls that are still on.
+    async fn replay(&mut self) -> Result<()> {
+        // Until its recorder connects, nothing starts at a place; whatever is wanted by then starts then.
         for place in self.db.places_of_recorders().await? {
-            let event = presence(&place.as_str().into(), false)?;
+            let event = presence(&place, false)?;
             self.engine.push(event, &mut |_| {});
         }
-        let since = now().minus(REMEMBERED);
+        let since = now().minus(REPLAYED);
         let mut touched = Vec::new();
         let mut finals = Vec::new();
         let mut newest = since;
-        for body in self.db.events_since(crate::time::to_ms(since)).await? {
+        for body in self.db.events_since(to_ms(since)).await? {
             let Ok(event) = Event::parse(&body) else { continue };
             newest = newest.max(event.at);
-            self.calls.hear(&event);
+            self.calls.take(&event);
             let mut outputs = Vec::new();
             self.engine.push(event, &mut |output| outputs.push(output));
             for output in outputs {
@@ -204,44 +205,46 @@ impl Loop {
                 }
             }
         }
-        // What the last start had not written yet. What had ended long before is in the index.
+        // The previous run may not have written the newest footage.
         for footage in finals {
             match footage.to.is_none_or(|to| to.plus(UNWRITTEN) >= newest) {
                 true => self.settle(footage),
                 false => self.forget(&footage),
             }
         }
-        self.stand(touched);
+        self.update_footage(touched);
         Ok(())
     }
 
-    /// What a recorder was told before this start it does still, or knows better.
+    /// Restores what was commanded before this start: recorders still follow it, or report otherwise when
+    /// they connect.
     async fn recall(&mut self, commanded: &RecorderCommand) -> Result<()> {
         match commanded.command {
             Wanted::Start { capture } => {
                 let from = commanded.at.minus(Duration::from_millis(commanded.late_ms));
-                let known = self.db.footage_at(commanded.agent.as_str(), crate::time::to_ms(from)).await?;
+                let stored = self.db.footage_at(&commanded.agent, to_ms(from)).await?;
                 let agent = commanded.agent.clone();
-                self.running.extend(known.and_then(|known| Running::again(agent, from, capture, known)));
+                let footage = stored.map(|stored| CommandedFootage::restored(agent, from, capture, stored));
+                self.commanded.extend(footage);
             }
-            Wanted::Stop => self.over(&commanded.agent),
+            Wanted::Stop => self.mark_over(&commanded.agent),
             Wanted::SetMode { capture } => {
-                let of_agent = self.running.iter_mut().filter(|running| running.agent == commanded.agent);
-                of_agent.for_each(|running| running.capture = capture);
+                let of_agent = self.commanded.iter_mut().filter(|one| one.agent == commanded.agent);
+                of_agent.for_each(|one| one.capture = capture);
             }
         }
         Ok(())
     }
 
-    async fn take(&mut self, inputs: Vec<Input>) -> Result<()> {
+    async fn take(&mut self, inputs: Vec<ControlInput>) -> Result<()> {
         let mut events = Vec::new();
         let mut answers = Vec::new();
         let mut rest = Vec::new();
         for input in inputs {
             match input {
-                Input::Events { feed, events: told, stored } => {
+                ControlInput::Events { feed, events: received, stored } => {
                     let mut wrong = Vec::new();
-                    for (index, event) in told.into_iter().enumerate() {
+                    for (index, event) in received.into_iter().enumerate() {
                         match read(&feed, event) {
                             Ok(event) => events.push((feed.clone(), event)),
                             Err(reason) => wrong.push(format!("event {index}: {reason}")),
@@ -252,32 +255,36 @@ impl Loop {
                 other => rest.push(other),
             }
         }
-        let result = self.events(events, &[]).await;
+        let result = self.take_events(events, &[]).await;
         let failed = result.is_err();
         for (stored, wrong) in answers {
             let _ = stored.send(if failed { Err(Error::GoingDown) } else { Ok(wrong) });
         }
         result?;
         for input in rest {
-            self.link(input).await?;
+            self.take_link(input).await?;
         }
-        self.desktops().await
+        self.take_desktop_events().await
     }
 
-    /// Stored first, then interpreted. `heard`: of these recorders so many are among them.
-    async fn events(&mut self, events: Vec<(String, Event)>, heard: &[Heard<'_>]) -> Result<()> {
-        if events.is_empty() && heard.is_empty() {
+    /// Stores events, then interprets them. `positions` are those of the streams that they came on.
+    async fn take_events(
+        &mut self,
+        events: Vec<(String, Event)>,
+        positions: &[StreamPosition<'_>],
+    ) -> Result<()> {
+        if events.is_empty() && positions.is_empty() {
             return Ok(());
         }
         let ids = event_ids(events.len())?.into_iter();
         let received = ids.zip(&events).map(|(id, (feed, event))| {
-            let at = crate::time::to_ms(event.at);
-            Received { id, feed, at, body: &event.json }
+            let at = to_ms(event.at);
+            ReceivedEvent { id, feed, at, body: &event.json }
         });
         let received: Vec<_> = received.collect();
-        persist(|| self.db.store_events(&received, heard)).await?;
+        persist(|| self.db.store_events(&received, positions)).await?;
         for (_, event) in events {
-            self.calls.hear(&event);
+            self.calls.take(&event);
             self.push(event)?;
         }
         Ok(())
@@ -289,17 +296,17 @@ impl Loop {
         self.obey(outputs)
     }
 
-    /// What time alone brings about.
-    fn pass(&mut self) -> Result<()> {
+    /// Lets the engine do what is due by time alone.
+    fn advance(&mut self) -> Result<()> {
         let mut outputs = Vec::new();
         self.engine.advance(now(), &mut |output| outputs.push(output));
         self.obey(outputs)
     }
 
-    /// Looks at every recorder, of which there are thousands: not with each input.
+    /// Checks all links. There are thousands, so not with each input.
     fn tick(&mut self) -> Result<()> {
         let moment = self.moment();
-        let ids: Vec<String> = self.recorders.keys().cloned().collect();
+        let ids: Vec<RecorderId> = self.recorders.keys().cloned().collect();
         for id in ids {
             let Some(known) = self.recorders.get_mut(&id) else { continue };
             let effects = known.end.tick(moment);
@@ -320,12 +327,12 @@ impl Loop {
                     tracing::info!(%detail, "decided");
                 }
                 Output::Note(Note::PolicyFailed { policy, message, .. }) => {
-                    tracing::warn!(%policy, message, "a policy failed; what it wanted before stands");
+                    tracing::warn!(%policy, message, "policy failed; its earlier decisions remain in force");
                 }
                 Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
             }
         }
-        self.stand(touched);
+        self.update_footage(touched);
         Ok(())
     }
 
@@ -342,13 +349,14 @@ impl Loop {
     }
 }
 
-/// An event as it is to be stored: with its feed.
+/// Parses an event, with its feed added.
 fn read(feed: &str, mut event: Value) -> std::result::Result<Event, String> {
     let Value::Object(fields) = &mut event else { return Err("not an object".to_owned()) };
     fields.insert("feed".to_owned(), json!(feed));
     Event::parse(&event.to_string()).map_err(|error| error.to_string())
 }
 
+/// The event that a place's recorder is online or offline.
 fn presence(place: &Place, online: bool) -> Result<Event> {
     let kind = if online { "recorder.connected" } else { "recorder.disconnected" };
     let event = json!({ "type": kind, "at": now().to_string(), "place": place });

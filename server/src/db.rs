@@ -1,23 +1,34 @@
 //! The index: SQLite in a file, or PostgreSQL, by the same queries.
 //!
-//! Both take `$1`, `ON CONFLICT` and the types TEXT and BIGINT, and the queries use nothing else, so there is one of each.
-//! SQLite has one writer at a time: transactions that write queue here rather than fail there.
+//! The queries use only what both have: `$1`, `ON CONFLICT` and the types TEXT and BIGINT. SQLite has one
+//! writer at a time, so transactions that write queue here instead of failing there. Files read and write
+//! rows; decisions are made elsewhere.
 
-pub mod annotations;
-pub mod arrivals;
-pub mod audit;
-mod completeness;
-pub mod decided;
-pub mod directory;
-mod footage;
-pub mod interactions;
-pub mod people;
+// Recorders, and what they upload.
 pub mod recorders;
 pub mod recordings;
+pub mod uploads;
+
+// What the server decides on.
+pub mod events;
+pub mod footage;
+mod segments;
+
+// What people see and change.
+pub mod annotations;
+pub mod audit;
+pub mod completeness;
+pub mod deletion;
+pub mod directory;
+pub mod interactions;
+pub mod people;
 pub mod retention;
+pub mod scope;
+
 mod sql;
-mod told;
-pub mod visible;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,47 +41,45 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::{Error, Result};
 
-pub use footage::{Begun, Commanded};
-
-/// In order; what has been released is never changed, only added to.
+/// In order. A released migration never changes.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "clocks", include_str!("../migrations/0002_clocks.sql")),
     (3, "files", include_str!("../migrations/0003_files.sql")),
 ];
 
-/// Of SQLite; PostgreSQL's own limit is 100.
+/// Open connections. PostgreSQL accepts 100 by default.
 const CONNECTIONS: u32 = 16;
 
 #[derive(Clone)]
 pub struct Db {
     pub pool: AnyPool,
-    /// Only in SQLite.
+    /// The queue of SQLite's writers; `None` with PostgreSQL.
     writer: Option<Arc<Mutex<()>>>,
 }
 
-/// A transaction that writes. Dropped without `commit`, nothing happened.
+/// A transaction that writes. Rolled back when it is dropped without `commit`.
 pub struct Write {
     pub tx: Transaction<'static, Any>,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Write {
-    /// Returns once it is durable.
+    /// Returns once the transaction is durable.
     pub async fn commit(self) -> Result<()> {
         Ok(self.tx.commit().await?)
     }
 }
 
 impl Db {
-    /// Makes the database where there is none, and brings it to this version.
+    /// Opens the database, creates it if necessary, and brings it to this version.
     pub async fn open(url: &str) -> Result<Db> {
         sqlx::any::install_default_drivers();
         let sqlite = match url.split_once("://") {
             Some(("sqlite", path)) => Some(path),
             Some(("postgres" | "postgresql", _)) => None,
             _ => {
-                let why = "it begins with neither `sqlite://` nor `postgres://`";
+                let why = "it must begin with `sqlite://` or `postgres://`";
                 return Err(Error::DatabaseUrl { url: url.to_owned(), why });
             }
         };
@@ -84,7 +93,7 @@ impl Db {
         let mut pool =
             AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(Duration::from_secs(10));
         if sqlite.is_some() {
-            // FULL: a transaction is on disk before it counts as committed, also in WAL.
+            // FULL: a transaction is on disk before it counts as committed, in WAL mode too.
             pool = pool.after_connect(|connection, _| {
                 Box::pin(async move {
                     connection
@@ -108,14 +117,15 @@ impl Db {
             None => None,
         };
         let tx = match &turn {
-            // Another process may write too: whoever begins with a read could not go on to write.
+            // Another process may write too, and a transaction that begins with a read could not go on to
+            // write.
             Some(_) => self.pool.begin_with("BEGIN IMMEDIATE").await?,
             None => self.pool.begin().await?,
         };
         Ok(Write { tx, _turn: turn })
     }
 
-    pub async fn is_well(&self) -> Result<()> {
+    pub async fn check(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }

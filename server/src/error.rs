@@ -1,4 +1,4 @@
-//! What can go wrong in the server itself, with whose fault it is.
+//! Errors of the server itself, each with its fault.
 
 use std::error::Error as _;
 use std::io;
@@ -8,35 +8,35 @@ use deskreel_model::Fault;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("the index cannot be used")]
+    #[error("cannot use the index of `[server] database`")]
     Database(#[from] sqlx::Error),
-    #[error("the index cannot be brought to this version")]
+    #[error("cannot migrate the index of `[server] database` to this version")]
     Migration(#[from] sqlx::migrate::MigrateError),
-    #[error("the store cannot be used")]
+    #[error("cannot use the store of `[server] storage`")]
     Store(#[from] object_store::Error),
-    #[error("`{url}` is not a place to store in: {why}")]
+    #[error("`{url}` is not a storage URL: {why}")]
     StoreUrl { url: String, why: String },
-    #[error("`{url}` is not a database: {why}")]
+    #[error("`{url}` is not a database URL: {why}")]
     DatabaseUrl { url: String, why: &'static str },
-    #[error("{what} cannot be read")]
+    #[error("cannot read {what}")]
     Read { what: String, source: io::Error },
-    #[error("the server cannot listen on {address}")]
+    #[error("cannot listen on {address}, the address of `[server] listen`")]
     Listen { address: String, source: io::Error },
-    #[error("the index holds what it should not: {0}")]
+    #[error("unexpected state: {0}")]
     Corrupt(String),
-    /// Of a transaction that several waited for; whether there was no room.
-    #[error("the index cannot be written: {0}")]
+    /// The failure of a transaction that several uploads shared, and whether the disk was full.
+    #[error("cannot write to the index: {0}")]
     Batch(String, bool),
-    #[error("the plugin `{plugin}` cannot be used: {reason}")]
+    #[error("cannot use the plugin `{plugin}`: {reason}")]
     Plugin { plugin: String, reason: String },
-    #[error("the server is going down")]
+    #[error("the server is shutting down")]
     GoingDown,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// With its causes, on one line; a cause that is part of the text before it is not said again.
-pub fn told(error: &dyn std::error::Error) -> String {
+/// An error and its causes on one line. A cause that the text already contains is left out.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     for cause in causes.map(ToString::to_string) {
@@ -62,13 +62,13 @@ impl Error {
         }
     }
 
-    /// Whether to ask the index again is worth it: it could not be reached, or ended one of two transactions that waited for each
-    /// other.
-    pub fn passes(&self) -> bool {
+    /// Whether a retry is worth it: the index could not be reached, or ended one of two transactions in a
+    /// deadlock.
+    pub fn is_temporary(&self) -> bool {
         match self {
             Error::Database(sqlx::Error::Database(error)) => {
-                // PostgreSQL: serialization_failure, deadlock_detected, and what it says while it stops and starts (57P01 to 57P03).
-                // SQLITE_BUSY: another process writes.
+                // PostgreSQL: serialization_failure, deadlock_detected, and 57P01 to 57P03 while it stops and
+                // starts. SQLite: 5 is SQLITE_BUSY, another process writes.
                 error.code().is_some_and(|code| {
                     ["40001", "40P01", "57P01", "57P02", "57P03", "5"].contains(&code.as_ref())
                 })
@@ -78,13 +78,13 @@ impl Error {
         }
     }
 
-    /// Whether there is no room, where files or the index are kept.
+    /// Whether the disk of the store or of the index is full.
     pub fn is_full(&self) -> bool {
         if let Error::Batch(_, full) = self {
             return *full;
         }
         if let Error::Database(sqlx::Error::Database(error)) = self {
-            // SQLITE_FULL, and PostgreSQL's disk_full.
+            // SQLITE_FULL, and disk_full of PostgreSQL.
             return error.code().is_some_and(|code| code == "13" || code == "53100");
         }
         let mut cause = self.source();

@@ -1,4 +1,4 @@
-//! Feeds of the server's file: what they emit is taken in like everything else.
+//! Runs the feeds of the server's file; their events go to `control`.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::error::{Error, Result};
 
-/// Feeds that run. Dropping it stops them.
+/// Running feeds. They are stopped when this is dropped.
 pub struct Feeds(Vec<(String, Plugin)>);
 
 impl Feeds {
@@ -22,7 +22,7 @@ impl Feeds {
             let library = deskreel_host::load_with_deadline(found, deskreel_host::LOAD_LIMIT)
                 .map_err(|error| refused(error.to_string()))?;
             let (name, control) = (node.name.clone(), control.clone());
-            // On a thread of the feed's: it may wait there.
+            // Called on a thread of the feed, which may block.
             let on_emit = Arc::new(move |event| control.emit(&name, event));
             let mut plugin = library
                 .create(id, &node.plugin.settings, HostCallbacks { on_emit })
@@ -38,7 +38,7 @@ impl Drop for Feeds {
     fn drop(&mut self) {
         for (name, feed) in &mut self.0 {
             if let Err(error) = feed.stop_feed() {
-                tracing::warn!(feed = name, %error, "the feed did not stop as it should");
+                tracing::warn!(feed = name, %error, "could not stop the feed");
             }
         }
     }

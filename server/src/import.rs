@@ -1,18 +1,19 @@
-//! Agents, groups and places out of a file: TOML with `[[agents]]`, `[[groups]]` and `[[places]]`, or CSV with agents alone.
+//! Reads a directory from a file: TOML with `[[agents]]`, `[[groups]]` and `[[places]]`, or CSV with agents
+//! only.
 
 use std::path::Path;
 
-use crate::db::directory::{Agent, Directory};
+use crate::db::directory::{Directory, DirectoryAgent};
 
 pub fn read(path: &Path, text: &str) -> Result<Directory, String> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml::from_str(text).map_err(|error| error.to_string()),
         Some("csv") => csv(text),
-        _ => Err(format!("{} is neither `.toml` nor `.csv`", path.display())),
+        _ => Err(format!("{} must end in `.toml` or `.csv`", path.display())),
     }
 }
 
-/// The first line names the columns, in any order; devices are separated by `;`.
+/// CSV whose first line names the columns, in any order. Devices are separated by `;`.
 fn csv(text: &str) -> Result<Directory, String> {
     let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     let (head, _) = lines.next().ok_or("the file is empty")?;
@@ -20,15 +21,13 @@ fn csv(text: &str) -> Result<Directory, String> {
     if let Some(unknown) =
         columns.iter().find(|name| !["agent", "name", "group", "devices"].contains(&name.as_str()))
     {
-        return Err(format!(
-            "line 1: there is no column `{unknown}`; there are agent, name, group and devices"
-        ));
+        return Err(format!("line 1: unknown column `{unknown}`; use agent, name, group and devices"));
     }
     let mut directory = Directory::default();
     for (line, number) in lines {
         let values = fields(line);
         if values.len() != columns.len() {
-            return Err(format!("line {number} has {} fields, and not {}", values.len(), columns.len()));
+            return Err(format!("line {number} has {} fields instead of {}", values.len(), columns.len()));
         }
         let value = |name: &str| {
             let at = columns.iter().position(|column| column == name)?;
@@ -37,8 +36,8 @@ fn csv(text: &str) -> Result<Directory, String> {
         let agent = value("agent").ok_or_else(|| format!("line {number} names no agent"))?;
         let devices = value("devices").unwrap_or_default();
         let devices = devices.split(';').map(str::trim).filter(|device| !device.is_empty());
-        directory.agents.push(Agent {
-            agent,
+        directory.agents.push(DirectoryAgent {
+            agent: agent.as_str().into(),
             name: value("name"),
             group: value("group"),
             devices: devices.map(str::to_owned).collect(),
@@ -47,7 +46,7 @@ fn csv(text: &str) -> Result<Directory, String> {
     Ok(directory)
 }
 
-/// RFC 4180, but for line breaks within quotes, which no name has.
+/// The fields of a line by RFC 4180, without support for line breaks in quotes, which no name has.
 fn fields(line: &str) -> Vec<String> {
     let (mut all, mut field, mut quoted) = (Vec::new(), String::new(), false);
     let mut chars = line.chars().peekable();
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_files_say_the_same() {
+    fn csv_and_toml_are_read_alike() {
         let csv = "agent,group,name,devices\nann,sales,\"Ann \"\"A\"\" Lee, Ms\",1001; 1002\n\nbob,,,\n";
         let toml = "[[agents]]\nagent = \"ann\"\nname = 'Ann \"A\" Lee, Ms'\ngroup = \"sales\"\ndevices = [\"1001\", \"1002\"]\n\
                     [[agents]]\nagent = \"bob\"\n";
@@ -82,10 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_line() {
+    fn a_mistake_is_reported_with_its_line() {
         let wrong = |text: &str| read(Path::new("a.csv"), text).unwrap_err();
         assert!(wrong("agent,color\n").contains("`color`"));
-        assert_eq!(wrong("agent,name\nann\n"), "line 2 has 1 fields, and not 2");
+        assert_eq!(wrong("agent,name\nann\n"), "line 2 has 1 fields instead of 2");
         assert_eq!(wrong("agent,name\n\n,Ann\n"), "line 3 names no agent");
         assert!(read(Path::new("a.toml"), "[[agents]]\nagent = \"ann\"\ngroups = \"x\"\n").is_err());
     }

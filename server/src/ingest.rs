@@ -1,198 +1,48 @@
-//! What recorders hand over, on its way to being kept: first the bytes into the store, then the row into the index, then the
-//! answer. A crash between them leaves an object without a row, which the repetition of the upload takes.
+//! Keeps what recorders upload (`api/uploads.rs` receives it): first the bytes go into the store, then the
+//! row into the index (`db/uploads.rs`), then the answer is sent. A crash in between leaves an object without
+//! a row, which the repeated upload uses.
 //!
-//! Rows are written by one worker that takes all that wait into one transaction: a commit costs a sync of the disk, and two
-//! hundred recorders that upload at once share it.
+//! One worker writes all waiting rows in one transaction: a commit costs a disk sync, and two hundred
+//! recorders that upload at once share it.
 
-mod finished;
+mod finished_file;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use deskreel_model::RecordingId;
 use object_store::PutPayload;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::db::arrivals::{Arrival, Entry};
 use crate::db::recorders::Recorder;
-use crate::db::recordings::{Held, Name, Standing, Times};
+use crate::db::uploads::{FragmentOutcome, NewFragment};
 use crate::db::{Db, Write};
 use crate::error::{Error, Result};
+use crate::fragments::{FragmentName, FragmentTimes, StoredFragment};
 use crate::manifest::{About, Manifest};
 use crate::store::Store;
 
-pub use finished::{Arrived, Taking, began};
+pub use finished_file::{FileOutcome, ReceivedFile, start_time};
 
 /// Rows that one transaction takes, and that may wait.
 const BATCH: usize = 256;
 
-type Waiting = (Arrival, oneshot::Sender<Result<Entry, Arc<Error>>>);
+struct PendingFragment {
+    fragment: NewFragment,
+    answer: oneshot::Sender<Result<FragmentOutcome, Arc<Error>>>,
+}
 
 #[derive(Clone)]
 pub struct Ingest {
     db: Db,
     store: Store,
-    arrivals: mpsc::Sender<Waiting>,
-    /// Changes whenever something has arrived.
+    pending: mpsc::Sender<PendingFragment>,
+    /// Changes whenever fragments have arrived.
     progress: watch::Receiver<u64>,
 }
 
-/// What came of a manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Closing {
-    New,
-    Same,
-    Missing(Vec<Name>),
-    /// Another manifest closed it, or it does not go with what is here.
-    Refused(&'static str),
-    Deleted,
-    NotYours,
-}
-
-impl Ingest {
-    pub fn start(db: Db, store: Store) -> Ingest {
-        let (arrivals, waiting) = mpsc::channel(BATCH);
-        let (tell, progress) = watch::channel(0);
-        tokio::spawn(enter(db.clone(), waiting, tell));
-        Ingest { db, store, arrivals, progress }
-    }
-
-    /// For who waits for the next fragment of something that runs.
-    pub fn progress(&self) -> watch::Receiver<u64> {
-        self.progress.clone()
-    }
-
-    /// Durable once this returns `New` or `Same`.
-    pub async fn fragment(&self, from: &Recorder, recording: &str, name: Name, body: Body) -> Result<Entry> {
-        let times = if name.number == 0 { None } else { times(&body.chunks) };
-        let held = Held { name, size: body.size, sha256: body.sha256, times };
-        self.keep(from, recording, held, body.chunks.into_iter().collect(), None).await
-    }
-
-    async fn keep(
-        &self,
-        from: &Recorder,
-        recording: &str,
-        held: Held,
-        bytes: PutPayload,
-        file: Option<&str>,
-    ) -> Result<Entry> {
-        self.store.put(recording, &held.sha256, bytes).await?;
-        let (Recorder { recorder, place }, file) = (from.clone(), file.map(str::to_owned));
-        let arrival = Arrival { recorder, place, recording: recording.to_owned(), held, file };
-        let (answer, entry) = oneshot::channel();
-        self.arrivals.send((arrival, answer)).await.map_err(|_| Error::GoingDown)?;
-        let entry = entry.await.map_err(|_| Error::GoingDown)?;
-        entry.map_err(|error| Error::Batch(error.to_string(), error.is_full()))
-    }
-
-    /// True: something was said before.
-    pub async fn about(&self, from: &Recorder, recording: &str, text: &str) -> Result<(Standing, bool)> {
-        let mut write = self.db.write().await?;
-        let standing = write.claim(recording, &from.recorder, &from.place).await?;
-        if standing.recorder != from.recorder || standing.deleted {
-            return Ok((standing, false));
-        }
-        let had = write.set_about(recording, text).await?;
-        describe(&mut write, recording, None, Some(text)).await?;
-        write.commit().await?;
-        Ok((standing, had))
-    }
-
-    pub async fn manifest(&self, from: &Recorder, recording: &str, text: &str) -> Result<Closing> {
-        let Ok(manifest) = serde_json::from_str::<Manifest>(text) else {
-            return Ok(Closing::Refused("This is no manifest"));
-        };
-        if manifest.recording != recording {
-            return Ok(Closing::Refused("The manifest is another recording's"));
-        }
-        self.close(from, recording, text, &manifest, None).await
-    }
-
-    /// `file`: the digest of the file that the recording is cut from.
-    async fn close(
-        &self,
-        from: &Recorder,
-        recording: &str,
-        text: &str,
-        manifest: &Manifest,
-        file: Option<&str>,
-    ) -> Result<Closing> {
-        // Before the index says that it is closed. Written again, it is the same or was not taken.
-        if let Some(early) = self.judge(from, recording, text, manifest, file).await? {
-            return Ok(early);
-        }
-        self.store.put_manifest(recording, Bytes::from(text.to_owned())).await?;
-        let mut write = self.db.write().await?;
-        let standing = write.claim(recording, &from.recorder, &from.place).await?;
-        if standing.closed || standing.deleted || standing.file.as_deref() != file {
-            // Somebody was faster.
-            drop(write);
-            let now = self.judge(from, recording, text, manifest, file).await?;
-            return Ok(now.unwrap_or(Closing::Refused("Another manifest closed this recording")));
-        }
-        write.close_recording(recording, text).await?;
-        // What came and is not named is no footage; its object goes with the recording.
-        let named: HashSet<Name> = manifest.named().map(|(name, _)| name).collect();
-        write.keep_only(recording, &named).await?;
-        let (_, about) = write.documents(recording).await?;
-        describe(&mut write, recording, Some(manifest), about.as_deref()).await?;
-        write.commit().await?;
-        Ok(Closing::New)
-    }
-
-    /// `None`: it may be closed with this manifest.
-    async fn judge(
-        &self,
-        from: &Recorder,
-        recording: &str,
-        text: &str,
-        manifest: &Manifest,
-        file: Option<&str>,
-    ) -> Result<Option<Closing>> {
-        if let Some(standing) = self.db.standing(recording).await? {
-            if standing.recorder != from.recorder {
-                return Ok(Some(Closing::NotYours));
-            }
-            if standing.deleted {
-                return Ok(Some(Closing::Deleted));
-            }
-            if standing.file.as_deref() != file {
-                return Ok(Some(Closing::Refused(
-                    "This recording is cut from one file, which has no manifest",
-                )));
-            }
-            if standing.closed {
-                let (closed_by, _) = self.db.documents(recording).await?;
-                return Ok(Some(match closed_by.as_deref() == Some(text) {
-                    true => Closing::Same,
-                    false => Closing::Refused("Another manifest closed this recording"),
-                }));
-            }
-        }
-        let there: std::collections::HashMap<Name, String> =
-            self.db.fragments(recording).await?.into_iter().map(|held| (held.name, held.sha256)).collect();
-        let mut missing = Vec::new();
-        let mut seen = HashSet::new();
-        for (name, sha256) in manifest.named() {
-            match there.get(&name) {
-                Some(there) if there == sha256 => {}
-                Some(_) => {
-                    return Ok(Some(Closing::Refused(
-                        "A fragment has another digest here than in the manifest",
-                    )));
-                }
-                None => missing.push(name.clone()),
-            }
-            if !seen.insert(name) {
-                return Ok(Some(Closing::Refused("The manifest names a fragment twice")));
-            }
-        }
-        Ok((!missing.is_empty()).then_some(Closing::Missing(missing)))
-    }
-}
-
-/// A body that is what its digest says.
+/// A body that agrees with its digest.
 #[derive(Debug)]
 pub struct Body {
     pub chunks: Vec<Bytes>,
@@ -201,8 +51,195 @@ pub struct Body {
     pub sha256: String,
 }
 
-/// Of a fragment that we can read; what cannot be read is kept all the same, since the manifest may name it.
-fn times(chunks: &[Bytes]) -> Option<Times> {
+/// The result of putting an `about`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AboutOutcome {
+    New,
+    Replaced,
+    Deleted,
+    NotYours,
+}
+
+/// The result of putting a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ManifestOutcome {
+    New,
+    Same,
+    Missing(Vec<FragmentName>),
+    /// Another manifest closed the recording, or this one does not agree with what is here.
+    Refused(&'static str),
+    Deleted,
+    NotYours,
+}
+
+impl Ingest {
+    pub fn start(db: Db, store: Store) -> Ingest {
+        let (pending, waiting) = mpsc::channel(BATCH);
+        let (arrived, progress) = watch::channel(0);
+        tokio::spawn(write_rows(db.clone(), waiting, arrived));
+        Ingest { db, store, pending, progress }
+    }
+
+    /// For requests that wait for the next fragment of a running recording.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.clone()
+    }
+
+    /// Durable once this returns `New` or `Same`.
+    pub async fn fragment(
+        &self,
+        from: &Recorder,
+        recording: &RecordingId,
+        name: FragmentName,
+        body: Body,
+    ) -> Result<FragmentOutcome> {
+        let times = if name.number == 0 { None } else { times(&body.chunks) };
+        let fragment = StoredFragment { name, size: body.size, sha256: body.sha256, times };
+        self.keep(from, recording, fragment, body.chunks.into_iter().collect(), None).await
+    }
+
+    /// `file` is the digest of the finished file that the fragment is cut from.
+    async fn keep(
+        &self,
+        from: &Recorder,
+        recording: &RecordingId,
+        fragment: StoredFragment,
+        bytes: PutPayload,
+        file: Option<&str>,
+    ) -> Result<FragmentOutcome> {
+        self.store.put(recording, &fragment.sha256, bytes).await?;
+        let (recorder, recording) = (from.clone(), recording.clone());
+        let fragment = NewFragment { recorder, recording, fragment, file: file.map(str::to_owned) };
+        let (answer, outcome) = oneshot::channel();
+        self.pending.send(PendingFragment { fragment, answer }).await.map_err(|_| Error::GoingDown)?;
+        let outcome = outcome.await.map_err(|_| Error::GoingDown)?;
+        outcome.map_err(|error| Error::Batch(error.to_string(), error.is_full()))
+    }
+
+    pub async fn about(&self, from: &Recorder, recording: &RecordingId, text: &str) -> Result<AboutOutcome> {
+        let mut write = self.db.write().await?;
+        let state = write.claim(recording, from).await?;
+        if state.recorder != from.id {
+            return Ok(AboutOutcome::NotYours);
+        }
+        if state.deleted {
+            return Ok(AboutOutcome::Deleted);
+        }
+        let replaced = write.set_about(recording, text).await?;
+        describe(&mut write, recording, None, Some(text)).await?;
+        write.commit().await?;
+        Ok(if replaced { AboutOutcome::Replaced } else { AboutOutcome::New })
+    }
+
+    pub async fn manifest(
+        &self,
+        from: &Recorder,
+        recording: &RecordingId,
+        text: &str,
+    ) -> Result<ManifestOutcome> {
+        let Ok(manifest) = serde_json::from_str::<Manifest>(text) else {
+            return Ok(ManifestOutcome::Refused("This is not a manifest"));
+        };
+        if manifest.recording != *recording {
+            return Ok(ManifestOutcome::Refused("The manifest belongs to another recording"));
+        }
+        self.close(from, recording, text, &manifest, None).await
+    }
+
+    /// `file` is the digest of the finished file that the recording is cut from.
+    async fn close(
+        &self,
+        from: &Recorder,
+        recording: &RecordingId,
+        text: &str,
+        manifest: &Manifest,
+        file: Option<&str>,
+    ) -> Result<ManifestOutcome> {
+        if let Some(outcome) = self.objection(from, recording, text, manifest, file).await? {
+            return Ok(outcome);
+        }
+        // Written before the index says that the recording is closed. A repetition writes the same, or does
+        // not get here.
+        self.store.put_manifest(recording, Bytes::from(text.to_owned())).await?;
+        let mut write = self.db.write().await?;
+        let state = write.claim(recording, from).await?;
+        if state.closed || state.deleted || state.file.as_deref() != file {
+            // Another request was faster.
+            drop(write);
+            let objection = self.objection(from, recording, text, manifest, file).await?;
+            return Ok(objection.unwrap_or(ManifestOutcome::Refused(OTHER_MANIFEST)));
+        }
+        write.close_recording(recording, text).await?;
+        // Fragments that the manifest does not name are not footage. Their objects are deleted with the
+        // recording.
+        let named: HashSet<FragmentName> = manifest.named().map(|(name, _)| name).collect();
+        write.keep_only(recording, &named).await?;
+        let about = write.documents(recording).await?.about;
+        describe(&mut write, recording, Some(manifest), about.as_deref()).await?;
+        write.commit().await?;
+        Ok(ManifestOutcome::New)
+    }
+
+    /// Why this manifest cannot close the recording. `None`: it can.
+    async fn objection(
+        &self,
+        from: &Recorder,
+        recording: &RecordingId,
+        text: &str,
+        manifest: &Manifest,
+        file: Option<&str>,
+    ) -> Result<Option<ManifestOutcome>> {
+        if let Some(state) = self.db.state(recording).await? {
+            if state.recorder != from.id {
+                return Ok(Some(ManifestOutcome::NotYours));
+            }
+            if state.deleted {
+                return Ok(Some(ManifestOutcome::Deleted));
+            }
+            if state.file.as_deref() != file {
+                let why = "This recording is cut from a finished file, and takes no manifest";
+                return Ok(Some(ManifestOutcome::Refused(why)));
+            }
+            if state.closed {
+                let closed_by = self.db.documents(recording).await?.manifest;
+                return Ok(Some(match closed_by.as_deref() == Some(text) {
+                    true => ManifestOutcome::Same,
+                    false => ManifestOutcome::Refused(OTHER_MANIFEST),
+                }));
+            }
+        }
+        let stored = self.db.fragments(recording).await?;
+        Ok(compare(manifest, stored))
+    }
+}
+
+const OTHER_MANIFEST: &str = "Another manifest closed this recording";
+
+/// Compares what a manifest names with the stored fragments. `None`: all of it is stored.
+fn compare(manifest: &Manifest, stored: Vec<StoredFragment>) -> Option<ManifestOutcome> {
+    let stored: HashMap<FragmentName, String> =
+        stored.into_iter().map(|fragment| (fragment.name, fragment.sha256)).collect();
+    let mut missing = Vec::new();
+    let mut seen = HashSet::new();
+    for (name, sha256) in manifest.named() {
+        match stored.get(&name) {
+            Some(stored) if stored == sha256 => {}
+            Some(_) => {
+                let why = "A fragment has another digest here than in the manifest";
+                return Some(ManifestOutcome::Refused(why));
+            }
+            None => missing.push(name.clone()),
+        }
+        if !seen.insert(name) {
+            return Some(ManifestOutcome::Refused("The manifest names a fragment twice"));
+        }
+    }
+    (!missing.is_empty()).then_some(ManifestOutcome::Missing(missing))
+}
+
+/// `None`: the bytes cannot be read as a fragment. They are kept all the same, since the manifest may name
+/// them.
+fn times(chunks: &[Bytes]) -> Option<FragmentTimes> {
     let whole: Vec<u8>;
     let bytes = match chunks {
         [one] => &one[..],
@@ -213,24 +250,24 @@ fn times(chunks: &[Bytes]) -> Option<Times> {
     };
     let info = deskreel_fmp4::read_fragment(bytes).ok()?;
     let keyframe = info.samples.first().is_some_and(|sample| sample.keyframe);
-    Some(Times { start_ns: info.start_ns, duration_ns: info.duration_ns, keyframe })
+    Some(FragmentTimes { start_ns: info.start_ns, duration_ns: info.duration_ns, keyframe })
 }
 
-/// The worker: all that wait, in one transaction.
-async fn enter(db: Db, mut waiting: mpsc::Receiver<Waiting>, progress: watch::Sender<u64>) {
+/// The worker: writes all waiting rows in one transaction.
+async fn write_rows(db: Db, mut waiting: mpsc::Receiver<PendingFragment>, arrived: watch::Sender<u64>) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
-        match enter_all(&db, &batch).await {
-            Ok(entries) => {
-                for ((_, answer), entry) in batch.drain(..).zip(entries) {
-                    // Who is gone asks again.
-                    let _ = answer.send(Ok(entry));
+        match write_batch(&db, &batch).await {
+            Ok(outcomes) => {
+                for (PendingFragment { answer, .. }, outcome) in batch.drain(..).zip(outcomes) {
+                    // A recorder that is gone will ask again.
+                    let _ = answer.send(Ok(outcome));
                 }
-                progress.send_modify(|count| *count += 1);
+                arrived.send_modify(|count| *count += 1);
             }
             Err(error) => {
                 let error = Arc::new(error);
-                for (_, answer) in batch.drain(..) {
+                for PendingFragment { answer, .. } in batch.drain(..) {
                     let _ = answer.send(Err(error.clone()));
                 }
             }
@@ -238,30 +275,30 @@ async fn enter(db: Db, mut waiting: mpsc::Receiver<Waiting>, progress: watch::Se
     }
 }
 
-async fn enter_all(db: &Db, batch: &[Waiting]) -> Result<Vec<Entry>> {
+async fn write_batch(db: &Db, batch: &[PendingFragment]) -> Result<Vec<FragmentOutcome>> {
     let mut write = db.write().await?;
-    let mut entries = Vec::with_capacity(batch.len());
-    for (arrival, _) in batch {
-        entries.push(write.enter(arrival).await?);
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for PendingFragment { fragment, .. } in batch {
+        outcomes.push(write.add_fragment(fragment).await?);
     }
     write.commit().await?;
-    Ok(entries)
+    Ok(outcomes)
 }
 
-/// Whose it is and when it was, for what is asked about recordings.
+/// Stores a recording's agent, place, times and interactions, from its manifest and its `about`.
 async fn describe(
     write: &mut Write,
-    recording: &str,
+    recording: &RecordingId,
     manifest: Option<&Manifest>,
     about: Option<&str>,
 ) -> Result<()> {
     let about: About = about.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let agent = about.agent.as_deref().or(manifest.and_then(|manifest| manifest.agent.as_deref()));
-    let place = about.place.as_deref().or(manifest.and_then(|manifest| manifest.place.as_deref()));
+    let agent = about.agent.as_ref().or(manifest.and_then(|manifest| manifest.agent.as_ref()));
+    let place = about.place.as_ref().or(manifest.and_then(|manifest| manifest.place.as_ref()));
     let zero = manifest.and_then(Manifest::zero_ms);
     let end = manifest
         .zip(zero)
         .and_then(|(manifest, zero)| Some(zero + i64::try_from(manifest.end_ns() / 1_000_000).ok()?));
     write.describe(recording, agent, place, (zero, end)).await?;
-    write.tell(recording, &about).await
+    write.apply_about(recording, &about).await
 }

@@ -1,59 +1,59 @@
-//! A recording's manifest and what was said about it, as far as the server needs them.
+//! A recording's manifest and its `about`, as far as the server needs them.
 //!
 //! Read leniently: other recorders may write less than ours, and newer ones more.
 
 use std::collections::BTreeMap;
 
-use deskreel_model::Utc;
+use deskreel_model::{AgentId, CallId, InteractionId, Place, RecordingId, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::db::recordings::Name;
+use crate::fragments::FragmentName;
 use crate::time;
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Manifest {
-    pub recording: String,
+    pub recording: RecordingId,
     #[serde(default)]
-    pub anchors: Vec<Anchor>,
+    pub anchors: Vec<ManifestAnchor>,
     #[serde(default)]
-    pub agent: Option<String>,
+    pub agent: Option<AgentId>,
     #[serde(default)]
-    pub place: Option<String>,
-    pub tracks: Vec<Track>,
+    pub place: Option<Place>,
+    pub tracks: Vec<ManifestTrack>,
     #[serde(default)]
-    pub withheld: Vec<Withheld>,
-    /// Of a recording that this server has cut from one file.
+    pub withheld: Vec<ManifestWithheld>,
+    /// Present if this server cut the recording from a finished file.
     #[serde(default)]
-    pub file: Option<Whole>,
+    pub file: Option<SourceFile>,
 }
 
-/// The file that a recording was cut from, and is not kept.
+/// The finished file that a recording was cut from. It is not kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Whole {
+pub struct SourceFile {
     /// Bytes.
     pub size: u64,
     pub sha256: String,
-    /// Its other tracks, as in `audio (mp4a)`.
+    /// Tracks that were left out, such as `audio (mp4a)`.
     pub left_out: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct Anchor {
-    /// Nanoseconds, as all media times here.
+pub struct ManifestAnchor {
+    /// Nanoseconds, like all media times here.
     pub media: u64,
     pub utc: Utc,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct Track {
+pub struct ManifestTrack {
     pub name: String,
-    pub parts: Vec<Part>,
+    pub parts: Vec<ManifestPart>,
     #[serde(default)]
-    pub gaps: Vec<Gap>,
+    pub gaps: Vec<ManifestGap>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct Part {
+pub struct ManifestPart {
     pub number: u32,
     #[serde(default)]
     pub codec: Option<String>,
@@ -61,38 +61,38 @@ pub struct Part {
     pub width: Option<u32>,
     #[serde(default)]
     pub height: Option<u32>,
-    pub init: File,
-    pub fragments: Vec<Fragment>,
+    pub init: ManifestFile,
+    pub fragments: Vec<ManifestFragment>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct File {
+pub struct ManifestFile {
     pub sha256: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct Fragment {
+pub struct ManifestFragment {
     pub number: u32,
     #[serde(flatten)]
-    pub file: File,
+    pub file: ManifestFile,
     #[serde(default)]
     pub start: u64,
     #[serde(default)]
     pub duration_ns: u64,
-    /// 0: not said.
+    /// 0: unknown.
     #[serde(default)]
     pub frames: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct Gap {
+pub struct ManifestGap {
     pub from: u64,
     pub to: u64,
     pub cause: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct Withheld {
+pub struct ManifestWithheld {
     pub capture: String,
     pub from: u64,
     pub to: Option<u64>,
@@ -100,14 +100,15 @@ pub struct Withheld {
     pub why: String,
 }
 
-/// The track that players show, and that a finished file becomes.
+/// The track that players show, and into which a finished file is cut.
 pub const TRACK: &str = "video";
 
-/// One frame that is shown for so long stands still. As long as what players skip.
+/// A frame that lasts this long counts as a still screen. Players skip the same.
 const STILL_NS: u64 = 1_500_000_000;
 
-impl Track {
-    /// Where nothing moved, in nanoseconds: a still screen is a fragment of one frame, and another one now and then.
+impl ManifestTrack {
+    /// Stretches without movement, in nanoseconds: on a still screen a fragment has one frame, with another
+    /// one now and then.
     pub fn still(&self) -> Vec<(u64, u64)> {
         let mut still: Vec<(u64, u64)> = Vec::new();
         let fragments = self.parts.iter().flat_map(|part| &part.fragments);
@@ -124,11 +125,11 @@ impl Track {
 }
 
 impl Manifest {
-    /// Every header and fragment, with its hash.
-    pub fn named(&self) -> impl Iterator<Item = (Name, &str)> {
+    /// Every header and fragment with its digest.
+    pub fn named(&self) -> impl Iterator<Item = (FragmentName, &str)> {
         self.tracks.iter().flat_map(|track| {
             track.parts.iter().flat_map(move |part| {
-                let name = |number| Name { track: track.name.clone(), part: part.number, number };
+                let name = |number| FragmentName { track: track.name.clone(), part: part.number, number };
                 let init = (name(0), part.init.sha256.as_str());
                 let fragments = part.fragments.iter();
                 std::iter::once(init)
@@ -137,7 +138,7 @@ impl Manifest {
         })
     }
 
-    /// Where media time zero lies in the world, by the first anchor.
+    /// Media time zero by the wall clock, from the first anchor.
     pub fn zero_ms(&self) -> Option<i64> {
         let anchor = self.anchors.first()?;
         Some(time::to_ms(anchor.utc) - i64::try_from(anchor.media / 1_000_000).ok()?)
@@ -150,16 +151,16 @@ impl Manifest {
     }
 }
 
-/// docs/server-api.md: whose recording it is. Unknown fields are kept in the text, and not looked at.
+/// What a recorder states about a recording (docs/server-api.md). Unknown fields stay in the stored text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct About {
-    pub agent: Option<String>,
-    pub place: Option<String>,
+    pub agent: Option<AgentId>,
+    pub place: Option<Place>,
     pub from: Option<String>,
     pub to: Option<String>,
-    pub calls: Vec<String>,
-    pub interactions: Vec<String>,
+    pub calls: Vec<CallId>,
+    pub interactions: Vec<InteractionId>,
     pub tags: BTreeMap<String, String>,
 }
 
@@ -170,22 +171,23 @@ mod tests {
     #[test]
     fn a_screen_stands_still_where_one_frame_lasts() {
         const SECOND: u64 = 1_000_000_000;
-        let fragment = |start: u64, seconds: u64, frames: u32| Fragment {
+        let fragment = |start: u64, seconds: u64, frames: u32| ManifestFragment {
             number: 1,
-            file: File { sha256: String::new() },
+            file: ManifestFile { sha256: String::new() },
             start: start * SECOND,
             duration_ns: seconds * SECOND,
             frames,
         };
-        let part = |fragments| Part {
+        let part = |fragments| ManifestPart {
             number: 1,
             codec: None,
             width: None,
             height: None,
-            init: File { sha256: String::new() },
+            init: ManifestFile { sha256: String::new() },
             fragments,
         };
-        // A second of ten frames, one of one; then it stands, with a frame now and then; moves; stands; and is not said to.
+        // Ten frames in a second, then one; then still, with a frame now and then; movement; still; an
+        // unknown number of frames.
         let first = vec![
             fragment(0, 1, 10),
             fragment(1, 1, 1),
@@ -194,8 +196,11 @@ mod tests {
             fragment(62, 1, 9),
         ];
         let second = vec![fragment(70, 5, 1), fragment(80, 5, 0), fragment(85, 5, 20)];
-        let track =
-            Track { name: "video".to_owned(), parts: vec![part(first), part(second)], gaps: Vec::new() };
+        let track = ManifestTrack {
+            name: "video".to_owned(),
+            parts: vec![part(first), part(second)],
+            gaps: Vec::new(),
+        };
         assert_eq!(track.still(), [(2 * SECOND, 62 * SECOND), (70 * SECOND, 75 * SECOND)]);
     }
 }

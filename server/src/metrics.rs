@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! The metrics that Prometheus reads.
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -10,7 +10,7 @@ pub struct Metrics {
     registry: Registry,
     pub uploads: Counter,
     pub uploaded_bytes: Counter,
-    /// Of the index; set when they are asked for.
+    /// These are read from the index when metrics are requested.
     pub recordings_open: Gauge,
     pub recordings_closed: Gauge,
     pub footage_bytes: Gauge,
@@ -24,7 +24,7 @@ impl Metrics {
         let (recordings_open, recordings_closed) = (Gauge::default(), Gauge::default());
         let (footage_bytes, recorders_connected) = (Gauge::default(), Gauge::default());
         registry.register("uploads", "Fragments that were stored", uploads.clone());
-        let bytes = "Of fragments that were stored";
+        let bytes = "Bytes of fragments that were stored";
         registry.register_with_unit("uploaded", bytes, Unit::Bytes, uploaded_bytes.clone());
         registry.register("recordings_open", "Recordings that are not closed", recordings_open.clone());
         registry.register("recordings_closed", "Recordings that are closed", recordings_closed.clone());

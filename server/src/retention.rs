@@ -1,13 +1,13 @@
-//! Once an hour, what is due goes; and what an earlier run could not finish.
+//! Deletes what is due once an hour, and finishes what an earlier run could not.
 
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::api;
 use crate::app::App;
-use crate::db::annotations::Deleting;
+use crate::db::deletion::Deletion;
 use crate::error::Result;
+use crate::limits::longest_body;
 
 const EVERY: Duration = Duration::from_secs(3600);
 
@@ -18,30 +18,31 @@ pub async fn run(app: App) {
         hour.tick().await;
         match sweep(&app).await {
             Ok(0) => {}
-            Ok(deleted) => tracing::info!(deleted, "retention"),
-            Err(error) => tracing::error!(%error, fault = %error.fault(), "retention could not do its work"),
+            Ok(deleted) => tracing::info!(deleted, "deleted interactions by retention rules"),
+            Err(error) => {
+                tracing::error!(%error, fault = %error.fault(), "could not apply the retention rules")
+            }
         }
     }
 }
 
-/// How many interactions were deleted.
+/// Returns how many interactions were deleted.
 pub async fn sweep(app: &App) -> Result<usize> {
     let rules = app.db.retention().await?;
     let mut deleted = 0;
     for due in app.db.due(&rules).await? {
         let why = format!("retention rule {}", due.rule);
-        app.db.audit("retention", "deleted", &due.interaction, Some(&why)).await?;
-        // Somebody may hold it just now.
-        if let Deleting::Done(_) = app.db.delete_interaction(&due.interaction, &why).await? {
+        app.db.audit("retention", "deleted", due.interaction.as_str(), Some(&why)).await?;
+        // A hold may have been placed since.
+        if let Deletion::Done(_) = app.db.delete_interaction(&due.interaction, &why).await? {
             deleted += 1;
         }
     }
     for recording in app.db.unpurged().await? {
         app.purge(&recording).await?;
     }
-    // Whoever is so slow is ended, and what has come is cut within the hour.
-    app.store
-        .sweep_incoming(api::longest_body(&app.config.server, app.config.server.largest_file) + EVERY)
-        .await?;
+    // A slower upload is aborted, and a file that has arrived is cut within the hour.
+    let server = &app.config.server;
+    app.store.sweep_incoming(longest_body(server, server.largest_file) + EVERY).await?;
     Ok(deleted)
 }

@@ -1,4 +1,4 @@
-//! Tokens, codes and ids. Of what lets somebody in, only the hash is kept.
+//! Tokens, codes and ids. Of tokens and codes, only the hash is stored.
 
 use std::fmt::Write;
 
@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 
 use crate::time::now_ms;
 
-/// 256 bits that nobody guesses. Fails where the system has no randomness, which it has.
+/// A token of 256 random bits. Fails only if the system has no randomness.
 pub fn token() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// A code to type: 50 bits, without letters that look like others.
+/// A code to type: 50 bits, without characters that look alike.
 pub fn code() -> Result<String, getrandom::Error> {
     const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
     let mut bytes = [0; 10];
@@ -26,7 +26,7 @@ pub fn code() -> Result<String, getrandom::Error> {
     Ok(code)
 }
 
-/// Sorts by the time at which it was made.
+/// An id that sorts by the time of its creation.
 pub fn id() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 6];
     getrandom::fill(&mut bytes)?;
@@ -37,7 +37,7 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     hex(&Sha256::digest(bytes.as_ref()))
 }
 
-/// Lower-case.
+/// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a String does not fail.

@@ -1,4 +1,4 @@
-//! `deskreel-server serve`: listens until it is asked to stop, and then answers what has been asked.
+//! `deskreel-server serve`: listens until it is asked to stop, then finishes the requests under way.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -20,11 +20,11 @@ use crate::app::App;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::feeds::Feeds;
-use crate::gate::Gate;
+use crate::limits::connections::ConnectionLimit;
 use crate::retention;
 
-/// What is being answered has so long once the server is asked to stop.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// Time for requests under way once the server is asked to stop.
+const GRACE: Duration = Duration::from_secs(10);
 
 pub async fn run(config: Config) -> Result<()> {
     let server = config.server.clone();
@@ -48,19 +48,19 @@ pub async fn run(config: Config) -> Result<()> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("the server is going down");
+        tracing::info!("the server is shutting down");
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
-        stop.graceful_shutdown(Some(FAREWELL));
+        stop.graceful_shutdown(Some(GRACE));
     });
     tokio::spawn(retention::run(app.clone()));
-    // systemd hears it, if it has started this.
+    // Tells systemd, if it has started the server.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
     let patience = (server.head_patience, server.answer_patience);
     let served = listen(listener, tls, api::router(app.clone()), handle, patience).await;
     drop(feeds);
-    if tokio::time::timeout(FAREWELL, app.control.written()).await.is_err() {
-        tracing::warn!("not everything is in the index; the next start makes good for it");
+    if tokio::time::timeout(GRACE, app.control.flush()).await.is_err() {
+        tracing::warn!("not everything is in the index; the next start will add it");
     }
     app.db.close().await;
     served.map_err(listening)
@@ -75,19 +75,19 @@ async fn listen(
 ) -> std::io::Result<()> {
     let server = axum_server::from_tcp(listener)?.handle(handle);
     let service = router.into_make_service();
-    // A command is one small message, which is not to wait for the acknowledgement of the one before.
+    // A command is one small message, which must not wait for the acknowledgement of the previous one.
     let prompt = NoDelayAcceptor::new();
     match tls {
         Some(tls) => {
             let secure = RustlsAcceptor::new(tls).handshake_timeout(head).acceptor(prompt);
-            patient(server.acceptor(Gate::new(secure, answer)), head).serve(service).await
+            limit_heads(server.acceptor(ConnectionLimit::new(secure, answer)), head).serve(service).await
         }
-        None => patient(server.acceptor(Gate::new(prompt, answer)), head).serve(service).await,
+        None => limit_heads(server.acceptor(ConnectionLimit::new(prompt, answer)), head).serve(service).await,
     }
 }
 
-/// As patient as it is, and no more: with the first request of a connection, and with the head of each one.
-fn patient<A>(
+/// Limits the time for the first request of a connection and for the head of each request.
+fn limit_heads<A>(
     server: axum_server::Server<SocketAddr, A>,
     head: Duration,
 ) -> axum_server::Server<SocketAddr, A> {

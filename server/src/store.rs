@@ -1,7 +1,9 @@
-//! The footage, as objects: `<recording>/<sha256>`, and `<recording>/manifest.json` once it is closed.
+//! The footage as objects: `<recording>/<sha256>`, and `<recording>/manifest.json` once the recording is
+//! closed.
 //!
-//! An object is named by its bytes, so that two uploads under one name cannot spoil each other, and one that is repeated
-//! writes what is there already. Which object is which fragment, the index says. What is put is durable once `put` returns.
+//! An object is named by its content, so that two uploads under one name cannot spoil each other, and a
+//! repeated upload writes the same bytes again. The index says which object is which fragment. An object is
+//! durable once `put` returns.
 
 mod incoming;
 
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use deskreel_model::RecordingId;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
@@ -21,18 +24,19 @@ use crate::error::{Error, Result};
 
 pub use incoming::Original;
 
-/// A request that S3 does not answer, or fails, is asked again for so long. Recorders come again by themselves, and keep what they have.
+/// Time for which a failed S3 request is retried. Recorders repeat their uploads, and keep their recordings
+/// until then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    /// Where objects are files.
+    /// The folder, if objects are files.
     folder: Option<PathBuf>,
 }
 
 impl Store {
-    /// Once this returns, the place has been seen.
+    /// Lists the store once, so that a wrong URL or missing access fails here.
     pub async fn open(url: &str) -> Result<Store> {
         let wrong = |why: String| Error::StoreUrl { url: url.to_owned(), why };
         let objects = match url.split_once("://") {
@@ -41,36 +45,37 @@ impl Store {
                 return Err(wrong("it names no bucket; write s3://BUCKET/PREFIX".to_owned()));
             }
             Some(("s3", place)) => s3(place).map_err(|error| wrong(error.to_string()))?,
-            _ => return Err(wrong("it begins with neither `file://` nor `s3://`".to_owned())),
+            _ => return Err(wrong("it must begin with `file://` or `s3://`".to_owned())),
         };
         objects.list(None).next().await.transpose()?;
         Ok(Store { objects, folder: url.strip_prefix("file://").map(PathBuf::from) })
     }
 
-    pub async fn put(&self, recording: &str, sha256: &str, bytes: PutPayload) -> Result<()> {
+    pub async fn put(&self, recording: &RecordingId, sha256: &str, bytes: PutPayload) -> Result<()> {
         self.objects.put(&object(recording, sha256), bytes).await?;
         Ok(())
     }
 
-    pub async fn put_manifest(&self, recording: &str, bytes: Bytes) -> Result<()> {
+    pub async fn put_manifest(&self, recording: &RecordingId, bytes: Bytes) -> Result<()> {
         self.objects.put(&object(recording, "manifest.json"), bytes.into()).await?;
         Ok(())
     }
 
     pub async fn get_range(
         &self,
-        recording: &str,
+        recording: &RecordingId,
         sha256: &str,
         range: std::ops::Range<u64>,
     ) -> Result<Bytes> {
         Ok(self.objects.get_range(&object(recording, sha256), range).await?)
     }
 
-    /// Everything of a recording, also what no row names. What is gone already does not matter.
-    pub async fn delete(&self, recording: &str) -> Result<()> {
-        let found = self.objects.list(Some(&Path::from_iter([recording])));
-        let mut gone = self.objects.delete_stream(found.map_ok(|object| object.location).boxed());
-        while let Some(one) = gone.next().await {
+    /// Deletes all objects of a recording, also those that no row names. Objects that are gone already are no
+    /// error.
+    pub async fn delete(&self, recording: &RecordingId) -> Result<()> {
+        let found = self.objects.list(Some(&Path::from_iter([recording.as_str()])));
+        let mut deleted = self.objects.delete_stream(found.map_ok(|object| object.location).boxed());
+        while let Some(one) = deleted.next().await {
             match one {
                 Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -86,11 +91,10 @@ fn files(folder: &str) -> Result<Arc<dyn ObjectStore>> {
     Ok(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true)))
 }
 
-/// A bucket, and what names in it begin with. Who may, where it is and all else stands in the environment as `AWS_...`, where other
-/// programs that speak S3 look for it.
+/// Opens `BUCKET/PREFIX`. Credentials, region and endpoint come from the usual `AWS_*` variables.
 fn s3(place: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-    // Of two in the build, for its connections; none is chosen by itself.
+    // The build contains two providers, so that none is the default.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };
     let bucket = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).build()?;
@@ -100,7 +104,7 @@ fn s3(place: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
     })
 }
 
-/// Recordings' names have been judged before: nothing in them leads elsewhere.
-fn object(recording: &str, name: &str) -> Path {
-    Path::from_iter([recording, name])
+/// The path of an object. A recording's name was checked when it was uploaded: it leads to no other folder.
+fn object(recording: &RecordingId, name: &str) -> Path {
+    Path::from_iter([recording.as_str(), name])
 }

@@ -1,4 +1,5 @@
-//! Every route, asked by everyone: who may gets an answer, who may not gets none, and what they may not see is not there.
+//! Every route as every kind of caller: those who are allowed get an answer, the others none, and hidden
+//! objects look absent.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +9,16 @@ use crate::ingest::{digest, put};
 use crate::people::{admin, upload};
 use deskreel_test_support::server::{Server, Who};
 
-/// Who may.
+/// Who is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum May {
     Anybody,
-    /// Whose token it is that uploaded it.
+    /// The recorder that uploaded it.
     Recorder,
-    /// Recorders and whoever sees Ann's.
+    /// Recorders, and everybody who sees Ann's interactions.
     RecorderOrSeer,
     Seer,
-    /// Whoever sees Ann's, but for agents.
+    /// Everybody who sees Ann's interactions, except agents.
     Changer,
     Person,
     /// Supervisors and administrators.
@@ -27,7 +28,7 @@ enum May {
 
 use May::{Administrator, Anybody, Changer, Lead, Person, RecorderOrSeer, Seer};
 
-/// Method, path in the document, path asked for, body, what is answered where it may be, who may. In this order.
+/// In this order: method, path in the document, path of the request, body, status if allowed, who is allowed.
 fn routes() -> Vec<(&'static str, &'static str, String, Value, u16, May)> {
     let of = |rest: &str| format!("/interactions/call-1{rest}");
     let recording = |rest: &str| format!("/recordings/r-1{rest}");
@@ -58,7 +59,7 @@ fn routes() -> Vec<(&'static str, &'static str, String, Value, u16, May)> {
             200,
             Seer,
         ),
-        // It is noise, and no movie.
+        // It is noise, not a video.
         ("get", "/recordings/{recording}/movie.mp4", recording("/movie.mp4"), Value::Null, 422, Seer),
         ("post", "/interactions/{interaction}/export", of("/export"), clip, 422, Seer),
         (
@@ -100,7 +101,7 @@ fn routes() -> Vec<(&'static str, &'static str, String, Value, u16, May)> {
         ("get", "/audit", route("/audit"), Value::Null, 200, Administrator),
         ("post", "/events", route("/events"), json!([]), 202, Administrator),
         ("get", "/metrics", route("/metrics"), Value::Null, 200, Administrator),
-        // Nothing of these is there.
+        // None of these exists.
         ("delete", "/interactions/{interaction}/notes/{note}", of("/notes/none"), Value::Null, 404, Seer),
         ("delete", "/tokens/{id}", route("/tokens/none"), Value::Null, 404, Administrator),
         ("delete", "/recorders/{recorder}", route("/recorders/none"), Value::Null, 404, Administrator),
@@ -108,7 +109,7 @@ fn routes() -> Vec<(&'static str, &'static str, String, Value, u16, May)> {
     ]
 }
 
-/// Somebody, as this test knows them.
+/// A caller.
 struct Caller {
     name: &'static str,
     who: Who,
@@ -133,7 +134,7 @@ fn expected(caller: &Caller, may: May, good: u16) -> u16 {
 }
 
 #[test]
-fn each_route_answers_those_who_may_and_no_others() {
+fn each_route_answers_allowed_callers_only() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     upload(&server, &token, "r-1", "ann", "call-1", 0);
@@ -194,7 +195,7 @@ fn each_route_answers_those_who_may_and_no_others() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    // Nothing is left out, but how one logs in and out.
+    // All routes are covered, except log-in and log-out.
     let document = server.get(&Who::Nobody, "/api/v1/openapi.json").json();
     let paths = document["paths"].as_object().unwrap().iter();
     let documented: BTreeSet<String> = paths
@@ -218,7 +219,7 @@ fn a_session_changes_nothing_without_its_csrf_token_and_ends_when_asked() {
     let place = json!({ "place": "seat-1" });
     assert_eq!(server.ask(&forged, "POST", "/api/v1/places", Some(place.clone())).status, 403);
     assert_eq!(server.ask(&root, "POST", "/api/v1/places", Some(place)).status, 204);
-    // What a page of another site can send without asking is no JSON.
+    // A page of another site can send this without permission, but it is not JSON.
     let form = ["-H", "Content-Type: text/plain", "-d", "{\"place\":\"seat-2\"}"];
     assert_eq!(server.curl(&root, "POST", "/api/v1/places", &form).status, 415);
     assert_eq!(server.ask(&root, "DELETE", "/api/v1/session", None).status, 204);
@@ -238,13 +239,13 @@ fn a_code_enrols_one_recorder_once() {
     upload(&server, &token, "r-9", "ann", "call-9", 0);
     let seen = server.get(&root, "/api/v1/interactions/call-9");
     assert_eq!(seen.status, 200, "{}", seen.text());
-    // Who looked is written down.
+    // Looks are in the audit log.
     let log = server.get(&root, "/api/v1/audit?subject=call-9").json();
     assert_eq!((&log["entries"][0]["who"], &log["entries"][0]["what"]), (&json!("root"), &json!("saw")));
 }
 
 #[test]
-fn retention_takes_what_is_due_and_nothing_that_is_held() {
+fn retention_deletes_what_is_due_unless_it_is_on_hold() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     for (id, call) in [("r-1", "call-1"), ("r-2", "call-2"), ("r-3", "call-3")] {
@@ -273,7 +274,7 @@ fn retention_takes_what_is_due_and_nothing_that_is_held() {
 }
 
 #[test]
-fn a_hold_keeps_what_comes_late_also_where_nothing_was_left() {
+fn a_hold_also_keeps_what_arrives_late() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     upload(&server, &token, "r-1", "ann", "call-1", 0);
@@ -282,7 +283,7 @@ fn a_hold_keeps_what_comes_late_also_where_nothing_was_left() {
     let ask =
         |path: &str, body: Value| server.ask(&root, "POST", &format!("/api/v1{path}"), Some(body)).json();
     ask("/interactions/call-1/hold", json!({ "reason": "court" }));
-    // Its recorder thinks better of it: the interaction has no segment any more, and is gone.
+    // The recorder changes its `about`: the interaction has no segment any more, and is gone.
     let about = json!({ "agent": "ann", "calls": ["call-9"], "interactions": ["call-9"] }).to_string();
     assert_eq!(put(&server, &token, "/api/v1/recordings/r-1/about", about.as_bytes()).status, 200);
     assert_eq!(server.get(&root, "/api/v1/interactions/call-1").status, 404);

@@ -1,4 +1,5 @@
-//! Agents log in at their recorder's desktop API with the passwords that the server knows; no file on their PC has them.
+//! Agents log in at their recorder's desktop API with the passwords that the server has; none is in a file on
+//! their PC.
 
 use std::fs;
 use std::process::Command;
@@ -36,7 +37,7 @@ fn recorder(server: &Server, place: &str) -> Daemon {
     Daemon::in_folder(folder)
 }
 
-/// Status, and the session or why there is none.
+/// The status, and the session or the reason why there is none.
 fn log_in(daemon: &Daemon, name: &str, password: &str) -> (u16, Value) {
     ask(
         daemon,
@@ -77,7 +78,7 @@ fn wait_for_link(server: &Server, root: &Who, place: &str) {
 }
 
 #[test]
-fn agents_log_in_at_their_desks_with_the_passwords_that_the_server_knows() {
+fn agents_log_in_at_their_desks_with_their_passwords_on_the_server() {
     let server = Server::start();
     let root = admin(&server);
     server.add_user("a.lee", &["--role", "agent", "--agent", "ann"]);
@@ -93,10 +94,10 @@ fn agents_log_in_at_their_desks_with_the_passwords_that_the_server_knows() {
         (status, answer["code"].as_str().unwrap_or("").to_owned())
     };
     assert_eq!(wrong("a.lee", "wrong"), (401, "wrong_credentials".to_owned()));
-    // Who is there and is no agent, and who is not there, look the same.
+    // A user who is not an agent and an unknown name look the same.
     assert_eq!(wrong("root", "correct horse"), (401, "wrong_credentials".to_owned()));
     assert_eq!(wrong("nobody", "correct horse"), (401, "wrong_credentials".to_owned()));
-    // What is no text for the server is asked here alone, and the line stays.
+    // A name that the server would not accept as text is refused here, and the link stays.
     let odd = STANDARD.encode("a.lee:\0");
     let header = format!("Authorization: Basic {odd}");
     assert_eq!(
@@ -116,7 +117,7 @@ fn agents_log_in_at_their_desks_with_the_passwords_that_the_server_knows() {
     assert!(told.contains(&("a.lee", "login", "seat-12")), "{audit}");
     assert!(told.contains(&("nobody", "login_failed", "seat-12")), "{audit}");
 
-    // Away: nobody's password is wrong. Back: as before.
+    // Without the server, no password counts as wrong. With it, all is as before.
     let server = Server::in_folder({
         let folder = server.kill();
         let asked = Instant::now();
@@ -131,13 +132,13 @@ fn agents_log_in_at_their_desks_with_the_passwords_that_the_server_knows() {
             (201, _) => break,
             (status, answer) => assert_eq!((status, &answer["code"]), (503, &json!("server_away"))),
         }
-        assert!(Instant::now() < limit, "the recorder does not find its server again");
+        assert!(Instant::now() < limit, "the recorder does not reconnect to its server");
     }
     drop(server);
 }
 
 #[test]
-fn a_recorder_guesses_no_passwords() {
+fn a_recorder_cannot_guess_passwords() {
     let server = Server::start();
     let root = admin(&server);
     let daemon = recorder(&server, "seat-12");
@@ -147,7 +148,7 @@ fn a_recorder_guesses_no_passwords() {
     }
     wait_for_link(&server, &root, "seat-12");
     wait_for_link(&server, &root, "seat-13");
-    // One try each of many names, which no brake on a name would stop.
+    // One attempt for each of many names, which no limit per name would stop.
     for name in ["a", "b", "c", "d", "e"] {
         assert_eq!(log_in(&daemon, name, "guess").0, 401);
     }

@@ -1,5 +1,5 @@
-//! What somebody sends who means harm, or whose program is broken: slowly, too often, in other words than HTTP's, one way a test. The
-//! others are served all the while. What stands in requests is in hostile.rs.
+//! Connections of malicious or broken clients: too slow, too many, or not HTTP; one way per test. Other
+//! clients are served all the while. Malicious requests are in hostile.rs.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,14 +16,14 @@ use crate::ingest::{digest, put};
 use deskreel_test_support::server::{Server, Who};
 use deskreel_test_support::tls::Authority;
 
-/// Whatever is ended, is ended within this: less than the ten seconds that would be usual.
+/// Every connection that the server ends is ended within this: less than the usual ten seconds.
 pub const SOON: Duration = Duration::from_secs(9);
-/// Between two bytes of who is slow.
+/// Time between two bytes of a slow client.
 pub const TRICKLE: Duration = Duration::from_millis(20);
 
 const QUICK: &str = "head_patience = \"1s\"\nbody_patience = \"1s\"\n";
 
-/// A connection on which anything may be said.
+/// A connection on which any bytes can be sent.
 pub struct Raw(TcpStream);
 
 impl Raw {
@@ -38,7 +38,7 @@ impl Raw {
         self.0.write_all(bytes.as_ref())
     }
 
-    /// All that comes within that time, and whether it was the end.
+    /// Everything received within that time, and whether the connection ended.
     pub fn hear(&mut self, limit: Duration) -> (Vec<u8>, bool) {
         self.0.set_read_timeout(Some(limit)).unwrap();
         let (mut all, mut some) = (Vec::new(), [0; 4096]);
@@ -54,7 +54,8 @@ impl Raw {
         }
     }
 
-    /// Says one thing again and again, slowly, until the other side ends it. What came by then.
+    /// Sends the same bytes slowly again and again until the server ends the connection. Returns what was
+    /// received.
     pub fn trickle(&mut self, bytes: &[u8]) -> Vec<u8> {
         let limit = Instant::now() + SOON;
         let (mut all, mut times) = (Vec::new(), 0);
@@ -64,11 +65,11 @@ impl Raw {
             all.extend(some);
             times += 1;
             if over || broken {
-                assert!(times > 3, "it was ended at once, and not for its slowness");
+                assert!(times > 3, "ended at once instead of for its slowness");
                 return all;
             }
         }
-        panic!("{times} words later it is still heard: {}", String::from_utf8_lossy(&all));
+        panic!("{times} messages later the connection is still open: {}", String::from_utf8_lossy(&all));
     }
 
     pub fn status(&mut self) -> u16 {
@@ -87,7 +88,7 @@ fn fragment(recording: &str, number: u32) -> String {
     format!("/api/v1/recordings/{recording}/tracks/video/parts/1/fragments/{number}")
 }
 
-/// The head of an upload of so many bytes, of which none has come.
+/// The head of an upload of `length` bytes, of which none is sent.
 pub fn head(token: &str, path: &str, length: u64) -> String {
     let digest = digest(b"");
     format!(
@@ -97,7 +98,7 @@ pub fn head(token: &str, path: &str, length: u64) -> String {
 }
 
 #[test]
-fn slow_bodies_are_ended_and_hold_up_nobody() {
+fn slow_bodies_are_ended_and_delay_nobody() {
     let server = Server::start_with(QUICK);
     let (slow, other) = (server.enrol("seat-12"), server.enrol("seat-13"));
     let log_in = "POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n";
@@ -115,7 +116,7 @@ fn slow_bodies_are_ended_and_hold_up_nobody() {
         raw
     };
     let mut json = begin(log_in);
-    // What is refused is read to its end, but no longer.
+    // A refused body is read to its end, but no longer than is allowed.
     let mut refused = begin(&head(&slow, &fragment("r-2", 1), 1000));
     std::thread::scope(|scope| {
         for mut raw in begun {
@@ -145,18 +146,18 @@ fn slow_heads_and_silence_are_ended() {
     raw.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n").unwrap();
     let answer = text(&raw.trickle(b"X: 1\r\n"));
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
-    // The head of a second request, too.
+    // The head of a second request is limited too.
     let mut raw = Raw::to(&server);
     raw.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     assert_eq!(raw.status(), 200);
     raw.say("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n").unwrap();
     raw.trickle(b"X: 1\r\n");
-    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "who says nothing");
+    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "a silent client");
 }
 
 #[test]
-fn who_comes_when_all_places_are_taken_is_turned_away_until_one_is_free() {
-    // 256 are for other files.
+fn connections_beyond_the_limit_are_refused_until_one_ends() {
+    // 256 are reserved for other files.
     const PLACES: usize = 20;
     let server = Server::start_with_files(256 + PLACES as u32, "head_patience = \"1m\"\n");
     let ask = |raw: &mut Raw| {
@@ -166,15 +167,15 @@ fn who_comes_when_all_places_are_taken_is_turned_away_until_one_is_free() {
         raw.0.read(&mut some).is_ok_and(|length| some[..length].starts_with(b"HTTP/1.1 200"))
     };
     let mut guests: Vec<Raw> = (0..PLACES).map(|_| Raw::to(&server)).collect();
-    assert!(guests.iter_mut().all(ask), "all have a place");
+    assert!(guests.iter_mut().all(ask), "all are within the limit");
     for _ in 0..50 {
-        assert!(!ask(&mut Raw::to(&server)), "one more than there are places");
+        assert!(!ask(&mut Raw::to(&server)), "one more than the limit");
     }
-    assert!(guests.iter_mut().all(ask), "and keep it");
+    assert!(guests.iter_mut().all(ask), "and stay connected");
     guests.pop();
     let limit = Instant::now() + SOON;
     while !ask(&mut Raw::to(&server)) {
-        assert!(Instant::now() < limit, "a place is free, and nobody gets it");
+        assert!(Instant::now() < limit, "a connection ended, and no other is accepted");
     }
 }
 
@@ -184,11 +185,11 @@ fn http_2_is_not_spoken() {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let mut raw = Raw::to(&server);
     raw.say(preface).unwrap();
-    assert_eq!(raw.hear(SOON), (Vec::new(), true), "no frame is answered");
+    assert_eq!(raw.hear(SOON), (Vec::new(), true), "no HTTP/2 frame is answered");
     let mut raw = Raw::to(&server);
     let _ = preface.iter().try_for_each(|byte| raw.say([*byte]));
-    assert_eq!(raw.hear(SOON), (Vec::new(), true), "however it comes");
-    // What begins alike and is HTTP/1.1.
+    assert_eq!(raw.hear(SOON), (Vec::new(), true), "also byte by byte");
+    // HTTP/1.1 that begins with the same bytes.
     let mut raw = Raw::to(&server);
     raw.say("PRIME / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").unwrap();
     assert_eq!(raw.status(), 405);
@@ -199,7 +200,7 @@ fn https(authority: &Authority) -> Server {
     Server::start_with(&format!("scheme = \"https\"\ncertificate = {certificate:?}\nkey = {key:?}\n{QUICK}"))
 }
 
-/// The first bytes of what is answered to a request by TLS of this version, for these protocols.
+/// The first bytes of the answer to a request by TLS of this version, for these protocols.
 fn by_tls(
     server: &Server,
     authority: &Authority,
@@ -237,7 +238,7 @@ fn tls_is_of_this_decade_and_plain_http_gets_no_answer_from_it() {
     let (answer, over) = raw.hear(SOON);
     assert!(over && !text(&answer).contains("HTTP"), "{answer:?}");
 
-    // A ClientHello of TLS 1.1, with one cipher suite of its time.
+    // A ClientHello of TLS 1.1 with a cipher suite of its time.
     let extensions = [0, 16, 0, 13, 0, 4, 0, 2, 4, 3, 0, 10, 0, 4, 0, 2, 0, 23];
     let hello = [&[3, 2][..], &[7; 32], &[0, 0, 2, 0xc0, 0x13, 1, 0], &extensions].concat();
     let length = hello.len() as u8;
@@ -250,11 +251,11 @@ fn tls_is_of_this_decade_and_plain_http_gets_no_answer_from_it() {
         "protocol_version: {answer:?}"
     );
 
-    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "who never begins the handshake");
+    assert_eq!(Raw::to(&server).hear(SOON), (Vec::new(), true), "a client that never begins the handshake");
 }
 
 #[test]
-fn one_recorder_takes_its_share_of_memory_and_no_more() {
+fn a_recorder_gets_its_share_of_memory_and_no_more() {
     let server = Server::start();
     let (greedy, other) = (server.enrol("seat-12"), server.enrol("seat-13"));
     let large = |number| {
@@ -262,7 +263,7 @@ fn one_recorder_takes_its_share_of_memory_and_no_more() {
         raw.say(head(&greedy, &fragment("r-1", number), 40 << 20)).unwrap();
         raw
     };
-    // A quarter of 256 MiB is for one recorder: one of these is read, the others are told to wait.
+    // One recorder may have a quarter of 256 MiB: one of these is read, the others are told to wait.
     let mut all: Vec<Raw> = (0..4).map(large).collect();
     let limit = Instant::now() + SOON;
     let (mut refused, mut answers) = (0, vec![Vec::new(); 4]);
@@ -279,11 +280,11 @@ fn one_recorder_takes_its_share_of_memory_and_no_more() {
     }
     assert_eq!(refused, 3);
     assert_eq!(put(&server, &other, &fragment("r-2", 1), b"bytes").status, 201, "others are served");
-    assert_eq!(put(&server, &greedy, &fragment("r-1", 9), b"bytes").status, 201, "what is within it, too");
+    assert_eq!(put(&server, &greedy, &fragment("r-1", 9), b"bytes").status, 201, "and bodies within the share");
     drop(all);
     let limit = Instant::now() + SOON;
     loop {
-        // What is given up is given back.
+        // Aborted uploads return their memory.
         let mut raw = large(5);
         let (answer, _) = raw.hear(Duration::from_millis(300));
         if answer.is_empty() {
@@ -299,14 +300,14 @@ fn recorders_that_take_all_the_memory_and_trickle_do_not_hold_up_the_others() {
     let slow = |number: u32| {
         let token = server.enrol(&format!("seat-{number}"));
         let mut raw = Raw::to(&server);
-        // Their bodies may take the better part of an hour.
+        // Their bodies may take most of an hour.
         raw.say(head(&token, &fragment(&format!("r-{number}"), 1), 64 << 20)).unwrap();
         raw
     };
     let slow: Vec<Raw> = (1..=4).map(slow).collect();
     let other = server.enrol("seat-14");
     let limit = Instant::now() + SOON;
-    // Until all four have what they take.
+    // Until all four have their memory.
     let mut number = 1;
     loop {
         let answer = put(&server, &other, &fragment("r-14", number), b"bytes");
@@ -320,7 +321,7 @@ fn recorders_that_take_all_the_memory_and_trickle_do_not_hold_up_the_others() {
     drop(slow);
 }
 
-/// Asks for a film of 48 MiB, which no buffers between hold, and takes nothing of it.
+/// Requests a video of 48 MiB, which no buffers on the way can hold, and reads nothing of it.
 fn ask_for_much(server: &Server, token: &str) -> Raw {
     let mut raw = Raw::to(server);
     let path = fragment("r-1", 1);
@@ -329,7 +330,7 @@ fn ask_for_much(server: &Server, token: &str) -> Raw {
 }
 
 #[test]
-fn who_takes_nothing_of_an_answer_loses_the_place_and_who_takes_it_slowly_does_not() {
+fn a_client_that_stops_reading_is_closed_and_a_slow_reader_is_not() {
     const PLACES: usize = 20;
     let server = Server::start_with_files(256 + PLACES as u32, "answer_patience = \"2s\"\n");
     let recorder = server.enrol("seat-12");
@@ -357,7 +358,7 @@ fn who_takes_nothing_of_an_answer_loses_the_place_and_who_takes_it_slowly_does_n
         String::from_utf8_lossy(&other.hear(TRICKLE).0).starts_with("HTTP/1.1 200")
     };
     while !has_place() {
-        assert!(Instant::now() < limit, "who takes nothing keeps the place");
+        assert!(Instant::now() < limit, "a client that reads nothing stays connected");
     }
     assert!(slow.try_wait().unwrap().is_none(), "it was not slow");
     assert!(slow.wait().unwrap().success(), "who is slow loses the place");

@@ -1,4 +1,5 @@
-//! Pictures with the counter that `counter.rs` reads, and films of them by FFmpeg: what a recorder that is not ours may have made.
+//! Pictures with the counter that `counter.rs` reads, and films of them by FFmpeg: what a recorder that is
+//! not ours may have made.
 
 use std::fs;
 use std::io::Write;

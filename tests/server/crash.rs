@@ -1,6 +1,7 @@
-//! The server is killed under load, again and again: what it acknowledged is there, once, and recorders finish.
+//! The server is killed under load again and again: everything it acknowledged is there, once, and recorders
+//! finish.
 //!
-//! `KILLS=50` kills so often; the suite does it less often.
+//! `KILLS=50` sets the number of kills; the suite does fewer.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +18,12 @@ use deskreel_test_support::server::{Server, Who};
 use deskreel_test_support::upload_server::hex;
 
 const RECORDERS: usize = 4;
-/// Between two acknowledgements, whatever happened.
+/// Most time between two acknowledgements, whatever happens.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A server that is up and refuses for another reason is asked again after this.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Whatever ends the test ends its recorders, which would else fill the disk.
+/// However the test ends, it ends its recorders, which would otherwise fill the disk.
 struct Over(Arc<AtomicBool>);
 
 impl Drop for Over {
@@ -55,7 +56,7 @@ impl Counter {
     }
 }
 
-/// A fragment that was acknowledged.
+/// An acknowledged fragment.
 struct Fresh {
     token: String,
     recording: String,
@@ -71,13 +72,13 @@ pub fn kills(unless_told: usize) -> usize {
     std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(unless_told)
 }
 
-/// Recorders upload without a pause, and `strike` strikes so often; then everything must be there.
+/// Recorders upload without a pause while `strike` is called this many times; then everything must be there.
 pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Server) -> Server) {
     let is_over = Arc::new(AtomicBool::new(false));
     // Fragments, and strikes after which the server was up again.
     let (acknowledged, survived) = (Arc::<Counter>::default(), Arc::<Counter>::default());
     let _over = Over(is_over.clone());
-    // Since the last strike. Afterwards recorders would mend a loss, and nobody would notice.
+    // Those since the last strike. Later, recorders would repair a loss unnoticed.
     let fresh = Arc::<Mutex<Vec<Fresh>>>::default();
     let mut recorders = Vec::new();
     let mut tokens = Vec::new();
@@ -123,7 +124,7 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
     }
     let random = Random::new();
     for round in 0..strikes {
-        // Under load: some more was acknowledged since it came up.
+        // Strikes under load: more was acknowledged since the server came up.
         let before = acknowledged.get();
         let more = 1 + usize::try_from(random.below(20)).unwrap();
         assert!(acknowledged.wait_for(before + more, PATIENCE), "nothing is acknowledged any more");
@@ -135,11 +136,11 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
         let fresh: Vec<Fresh> = fresh.lock().unwrap().drain(..).take(before).collect();
         assert!(!fresh.is_empty());
         for Fresh { token, recording, sha256 } in fresh {
-            // Asked once a recording: recorders go on meanwhile, and would else be faster than this.
+            // Fetched once per recording: recorders go on meanwhile, and would otherwise be faster than this.
             let text = held.entry(recording.clone()).or_insert_with(|| {
                 server.get(&Who::Token(token), &format!("/api/v1/recordings/{recording}")).text()
             });
-            assert!(text.contains(&sha256), "acknowledged and gone: {recording} {sha256}: {text}");
+            assert!(text.contains(&sha256), "acknowledged but missing: {recording} {sha256}: {text}");
         }
     }
     is_over.store(true, Ordering::SeqCst);
@@ -154,7 +155,7 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
             assert_eq!(held["closed"], true, "{}", recording.id);
             let bytes = recording.bytes();
             let fragments = held["fragments"].as_array().unwrap();
-            assert_eq!(fragments.len(), bytes.len(), "{}: nothing is doubled", recording.id);
+            assert_eq!(fragments.len(), bytes.len(), "{}: a fragment is missing or doubled", recording.id);
             for one in fragments {
                 let number = |key: &str| u32::try_from(one[key].as_u64().unwrap()).unwrap();
                 let name = (one["track"].as_str().unwrap().to_owned(), number("part"), number("number"));

@@ -1,5 +1,5 @@
-//! A finished file of another recorder becomes a recording like any other: the right frames at the right times, in the pixels, and
-//! whatever else there is for recordings.
+//! A finished file of another recorder becomes a recording like any other: the right frames at the right
+//! times, by their pixels, and everything else that recordings have.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn about(server: &Server, token: &str, recording: &str, about: &Value) {
     assert!([200, 201].contains(&answer.status), "{answer:?}");
 }
 
-/// Of Ann and call 77, half a second into a minute.
+/// An `about` of Ann and call 77, half a second into a minute.
 fn said() -> Value {
     json!({
         "agent": "ann", "place": "seat-12", "from": "2026-01-05T09:00:00.500Z", "calls": ["77"], "interactions": ["77"],
@@ -40,12 +40,12 @@ fn said() -> Value {
     })
 }
 
-/// 150 pictures at 29.97 a second, a keyframe each 45.
+/// 150 frames at 29.97 a second, with a keyframe every 45.
 pub fn short_film(more: &[&str]) -> Vec<u8> {
     film(150, "30000/1001", &[&X264[..], more].concat())
 }
 
-/// What counts up from `first` at 29.97 frames a second.
+/// Checks that frames count up from `first` at 29.97 a second.
 fn assert_counts_up(file: &Path, first: u32, count: usize, what: &str) {
     let frames = counter::read_file(file);
     assert_eq!(frames.len(), count, "{what}");
@@ -62,7 +62,7 @@ fn assert_counts_up(file: &Path, first: u32, count: usize, what: &str) {
     }
 }
 
-/// The playlist's fragments one behind the other, and when the first of them began.
+/// The playlist's fragments joined together, and the start of the first one.
 fn as_played(server: &Server, who: &Who, recording: &str, into: &Path) -> String {
     let base = format!("/api/v1/recordings/{recording}");
     let text = server.get(who, &format!("{base}/hls/video.m3u8")).text();
@@ -113,7 +113,7 @@ fn each_frame_of_a_file_is_played_at_its_time() {
         assert_counts_up(&film_at, 0, 150, &format!("{name}, movie"));
         let began = as_played(&server, &who, &id, &film_at);
         assert_counts_up(&film_at, 0, 150, &format!("{name}, playlist"));
-        // The first picture of the file, on the wall clock: when the playlist begins, and how much later it is shown.
+        // The wall-clock time of the file's first frame: the playlist's start, and the frame's time in it.
         let later = counter::read_file(&film_at)[0].pts_ns / 1_000_000;
         let clip = server.get(&who, &format!("/api/v1/recordings/{id}")).json();
         let ms = |text: &str| text[17..23].parse::<f64>().map(|seconds| (seconds * 1000.0) as i64).unwrap();
@@ -124,7 +124,7 @@ fn each_frame_of_a_file_is_played_at_its_time() {
         assert_eq!((&clip["closed"], &clip["agent"]), (&json!(true), &json!("ann")), "{name}");
     }
 
-    // Nothing of the files is kept beside what was made of them: seven fragments, header and manifest.
+    // Only what was made of the files is kept: seven fragments, a header and a manifest.
     let stored = server.stored();
     assert_eq!(stored.len(), 6 * 9, "{:?}", stored.keys());
     assert!(!stored.keys().any(|name| name.starts_with(".incoming")));
@@ -146,14 +146,14 @@ fn each_frame_of_a_file_is_played_at_its_time() {
     assert_eq!(server.get(&who, "/api/v1/completeness").json()["uploaded"], 6);
     assert_eq!(server.get(&who, "/api/v1/live").json()["recordings"], json!([]));
 
-    // To the frame, as of any recording: half a second of the film whose frames are reordered.
+    // Exact to the frame, like any recording: half a second of the file with reordered frames.
     as_played(&server, &who, "r-3", &film_at);
     let zero = counter::read_file(&film_at)[0].pts_ns / 1_000_000;
     let stretch = json!({ "recording": "r-3", "from_ms": 2000 + zero, "to_ms": 2500 + zero });
     let export = server.ask(&who, "POST", "/api/v1/interactions/77/export", Some(stretch));
     assert_eq!(export.status, 200);
     fs::write(&film_at, export.body).unwrap();
-    // The one that stands at two seconds, which came at 1.97, and those after it.
+    // The frame that is on at two seconds, which began at 1.97, and those after it.
     let frames = counter::read_file(&film_at);
     let numbers: Vec<_> = frames.iter().map(|frame| frame.reading.unwrap().number).collect();
     assert_eq!(numbers, (59..75).collect::<Vec<_>>());
@@ -170,7 +170,7 @@ fn a_shifted_start_is_a_shifted_start() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     let who = admin(&server);
-    // Without `about`: as its name has it. Nothing is shown for 1.5 seconds.
+    // Without `about`, the recording's name gives the start. Nothing is shown for 1.5 seconds.
     let late = short_film(&["-bf", "2", "-output_ts_offset", "1.5"]);
     assert_eq!(put(&server, &token, &path(ID), &late).status, 201);
     let recording = server.get(&who, &format!("/api/v1/recordings/{ID}")).json();
@@ -181,8 +181,8 @@ fn a_shifted_start_is_a_shifted_start() {
     assert!(first.abs_diff(1_500_000_000) <= 1_000_000, "{first}");
     assert_counts_up(&film_at, 0, 150, "late");
     let found = server.get(&who, &format!("/api/v1/interactions/{ID}"));
-    assert_eq!(found.status, 200, "what belongs to no contact is found by its own id");
-    // What is said counts for more than the name.
+    assert_eq!(found.status, 200, "footage without a contact is found by its own id");
+    // `about` counts more than the name.
     let id = "20260105T090000Z-000002";
     about(&server, &token, id, &said());
     assert_eq!(put(&server, &token, &path(id), &short_film(&[])).status, 201);
@@ -199,7 +199,7 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
     assert_eq!(answer.status, 409);
     assert!(answer.json()["detail"].as_str().unwrap().contains("about"), "{answer:?}");
     about(&server, &token, "r-1", &json!({ "from": "yesterday" }));
-    assert_eq!(put(&server, &token, &path("r-1"), &film).status, 409, "no time");
+    assert_eq!(put(&server, &token, &path("r-1"), &film).status, 409, "no start time");
     about(&server, &token, "r-1", &said());
 
     let with = |digest: &str, body: &[u8]| put_with(&server, &token, "r-1", body, digest);
@@ -207,7 +207,7 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
     assert_eq!(with("md5=:AAAA:", &film).status, 400);
     let answer = put(&server, &token, &path("r-1"), b"RIFF is no MP4 file");
     assert_eq!((answer.status, answer.header("content-type")), (422, Some("application/problem+json")));
-    assert_eq!(answer.json()["title"], "This file cannot be taken: it does not begin like an MP4 file");
+    assert_eq!(answer.json()["title"], "This file cannot be used: it does not begin like an MP4 file");
     assert_eq!(answer.json()["detail"], "write it again, as with `ffmpeg -i in.mkv -c copy out.mp4`");
     let mpeg4 = crate::counter_film::film(30, "30", &["-map", "0", "-c:v", "mpeg4"]);
     let answer = put(&server, &token, &path("r-1"), &mpeg4);
@@ -223,7 +223,7 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
     assert_eq!((again.header("repr-digest"), again.json()), (Some(digest(&film).as_str()), first.json()));
     let held = server.get(&who, "/api/v1/recordings/r-1").json();
     assert_eq!((&held["closed"], &held["file"]), (&json!(true), &json!(hex(&film))));
-    // Who asks before sending is answered before: nothing is sent.
+    // With `Expect: 100-continue`, the answer comes before the body: nothing is sent.
     let sent = server.curl(
         &who,
         "PUT",
@@ -256,13 +256,13 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
     assert_eq!(
         put(&server, &token, &path("r-2"), &film).status,
         409,
-        "fragments are there, and it is closed"
+        "it has fragments, and is closed"
     );
-    // One that the file would not have.
+    // A fragment that the file would not have.
     let fragment = "/api/v1/recordings/r-3/tracks/video/parts/1/fragments/999";
     assert_eq!(put(&server, &token, fragment, b"bytes").status, 201);
     about(&server, &token, "r-3", &said());
-    assert_eq!(put(&server, &token, &path("r-3"), &film).status, 409, "fragments are there");
+    assert_eq!(put(&server, &token, &path("r-3"), &film).status, 409, "it has fragments");
 
     let thief = server.enrol("seat-13");
     assert_eq!(put(&server, &thief, &path("r-1"), &film).status, 403);
@@ -300,7 +300,8 @@ pub fn put_with(server: &Server, token: &str, recording: &str, body: &[u8], dige
     )
 }
 
-/// Sends a file, and kills the server once so many of its fragments are there; at 0, once some of it has come.
+/// Sends a file, and kills the server once this many of its fragments are there; at 0, once some bytes have
+/// arrived.
 fn kill_while_it_cuts(server: Server, token: &str, id: &str, film: &[u8], wanted: u64) -> Server {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), film).unwrap();
@@ -318,7 +319,7 @@ fn kill_while_it_cuts(server: Server, token: &str, id: &str, film: &[u8], wanted
         if has_come(&server) && count >= wanted || now["closed"] == true {
             break;
         }
-        assert!(Instant::now() < limit, "nothing is cut: {now}");
+        assert!(Instant::now() < limit, "no fragment appears: {now}");
     }
     let server = Server::in_folder(server.kill());
     // Its answer does not matter.
@@ -326,7 +327,7 @@ fn kill_while_it_cuts(server: Server, token: &str, id: &str, film: &[u8], wanted
     server
 }
 
-/// Whether some of a file is there. In S3 nobody sees it before all of it is.
+/// Whether some of a file has arrived. In S3 that shows only when all of it has.
 fn has_come(server: &Server) -> bool {
     let came = fs::read_dir(server.folder.path().join("footage/.incoming"));
     std::env::var_os("DESKREEL_TEST_S3").is_some() || came.is_ok_and(|mut came| came.next().is_some())
@@ -336,21 +337,21 @@ fn held(server: &Server, token: &str, id: &str) -> Value {
     server.get(&Who::Token(token.to_owned()), &format!("/api/v1/recordings/{id}")).json()
 }
 
-/// At any moment; then it is sent again.
+/// Killed at random moments; then the file is sent again.
 #[test]
 fn a_file_whose_cutting_was_killed_is_complete_once_it_is_sent_again() {
-    // A hundred fragments: so long that most kills come in the middle.
+    // A hundred fragments: long enough for most kills to come in the middle.
     let film = film(100, "1", &[&X264[..], &["-g", "1", "-bf", "0"]].concat());
     let (random, mut server) = (Random::new(), Server::start());
     let token = server.enrol("seat-12");
     let root = admin(&server);
-    let (mut cut_in_two, kills) = (0, kills(5));
+    let (mut interrupted, kills) = (0, kills(5));
     for round in 0..kills {
         let id = format!("20260105T0900{round:02}Z-4f2a91");
         server = kill_while_it_cuts(server, &token, &id, &film, random.below(102));
         let before = held(&server, &token, &id);
         if before["closed"] == false {
-            cut_in_two += 1;
+            interrupted += 1;
             assert_eq!(before["file"], hex(&film), "{before}");
             let fragment = format!("/api/v1/recordings/{id}/tracks/video/parts/1/fragments/99999");
             assert_eq!(put(&server, &token, &fragment, b"bytes").status, 409, "it takes no fragments");
@@ -367,7 +368,7 @@ fn a_file_whose_cutting_was_killed_is_complete_once_it_is_sent_again() {
         assert_eq!(
             (fragments.len(), &after["closed"]),
             (101, &json!(true)),
-            "nothing is missing, nothing is doubled"
+            "a fragment is missing or doubled"
         );
         let stored = server.stored();
         for one in fragments {
@@ -381,13 +382,13 @@ fn a_file_whose_cutting_was_killed_is_complete_once_it_is_sent_again() {
         let numbers: Vec<_> = frames.iter().map(|frame| frame.reading.unwrap().number).collect();
         assert_eq!(numbers, (0..100).collect::<Vec<_>>());
     }
-    println!("{cut_in_two} of {kills} were cut in two");
-    assert!(cut_in_two > 0, "no kill came in the middle");
+    println!("{interrupted} of {kills} were interrupted");
+    assert!(interrupted > 0, "no kill came in the middle");
 }
 
 #[test]
 fn a_file_that_is_cut_otherwise_after_a_crash_is_complete_all_the_same() {
-    // Two megabytes a second of noise.
+    // Two megabytes of noise a second.
     let noise = ["-vf", "noise=alls=100:allf=t", "-preset", "ultrafast", "-qp", "0", "-g", "9999"];
     let film = film(600, "60", &[&X264[..4], &noise].concat());
     let mut server = Server::start();

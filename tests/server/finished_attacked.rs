@@ -1,4 +1,4 @@
-//! Finished files of who means harm: nothing of them is kept, the server goes on, and others are served.
+//! Malicious finished files: nothing of them is kept, the server goes on, and others are served.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use crate::finished::{path, put_with, short_film};
 use crate::ingest::{digest, put};
 use deskreel_test_support::server::{Server, Who};
 
-/// Named so that nothing needs to be said about it.
+/// A name that states the start, so that no `about` is needed.
 fn id(number: usize) -> String {
     format!("20260105T090000Z-{number:06x}")
 }
 
-/// Bytes behind the name of a box.
+/// Replaces bytes after the name of a box.
 fn patched(film: &[u8], name: &[u8; 4], at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut film = film.to_vec();
     let place = film.windows(4).position(|some| some == name).unwrap() + 4 + at;
@@ -23,7 +23,7 @@ fn patched(film: &[u8], name: &[u8; 4], at: usize, bytes: &[u8]) -> Vec<u8> {
     film
 }
 
-/// What the server holds in memory, in bytes.
+/// Memory of the server, in bytes.
 fn resident(server: &Server) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -36,7 +36,7 @@ fn left(server: &Server) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// What is broken off goes by itself, a moment later.
+/// Waits until the remains of aborted files are gone, a moment later.
 fn assert_nothing_is_left(server: &Server) {
     let limit = Instant::now() + SOON;
     while !left(server).is_empty() {
@@ -77,21 +77,21 @@ fn files_that_lie_are_refused_and_cost_nothing() {
         let answer = put(&server, &token, &path(&id(number)), &film);
         assert_eq!(answer.status, 422, "{name}: {answer:?}");
         assert!(
-            answer.json()["title"].as_str().unwrap().starts_with("This file cannot be taken: "),
+            answer.json()["title"].as_str().unwrap().starts_with("This file cannot be used: "),
             "{name}"
         );
     }
     let more = resident(&server) - before;
     assert!(more < 64 << 20, "{more} bytes of memory");
     assert_nothing_is_left(&server);
-    assert_eq!(put(&server, &token, &path(&id(99)), &plain).status, 201, "and what is well is taken");
+    assert_eq!(put(&server, &token, &path(&id(99)), &plain).status, 201, "a valid file is accepted");
 }
 
 #[test]
 fn a_large_file_passes_through_little_memory() {
     let server = Server::start();
     let token = server.enrol("seat-12");
-    // 300 MB that no track has.
+    // 300 MB that belong to no track.
     let mut film = short_film(&[]);
     let before = resident(&server);
     film.extend((300_000_000u32 + 8).to_be_bytes());
@@ -108,7 +108,7 @@ fn large_tables_are_read_one_by_one() {
     let token = server.enrol("seat-12");
     let film = short_film(&["-movflags", "+frag_keyframe+empty_moov"]);
     let first = film.windows(4).position(|name| name == b"moof").unwrap() - 4;
-    // Eight tables of 40 MiB in which nothing stands.
+    // Eight tables of 40 MiB without entries.
     let mut film = film[..first].to_vec();
     for _ in 0..8 {
         let size: u32 = 40 << 20;
@@ -123,7 +123,7 @@ fn large_tables_are_read_one_by_one() {
 }
 
 #[test]
-fn what_is_too_large_too_much_or_another_than_it_says_is_refused() {
+fn too_large_too_many_or_wrong_files_are_refused() {
     let server = Server::start_with("largest_file = \"1MB\"\nquota = \"10MB\"\n");
     let token = server.enrol("seat-12");
     let mut raw = Raw::to(&server);
@@ -146,13 +146,13 @@ fn what_is_too_large_too_much_or_another_than_it_says_is_refused() {
 }
 
 #[test]
-fn slow_files_are_ended_wait_for_each_other_and_hold_up_nobody() {
+fn slow_files_are_ended_and_wait_for_each_other_and_delay_nobody() {
     let server = Server::start_with("head_patience = \"1s\"\nbody_patience = \"1s\"\n");
     let (slow, other) = (server.enrol("seat-12"), server.enrol("seat-13"));
     let begin = |token: &str, number: usize, length: u64| {
         let mut raw = Raw::to(&server);
         raw.say(head(token, &path(&id(number)), length)).unwrap();
-        // As a film begins: the body is read as long as it may be one.
+        // Begins like a video: the body is read as long as it may be one.
         raw.say([0, 0, 0, 8, b'f', b't', b'y', b'p']).unwrap();
         raw
     };
@@ -160,7 +160,8 @@ fn slow_files_are_ended_wait_for_each_other_and_hold_up_nobody() {
     let answer = text(&ended.trickle(&[0]));
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1"), "{answer}");
 
-    // A minute's patience for a megabyte. Two of one recorder are under way; a third, and one under the same name, wait.
+    // A minute of patience for a megabyte. Two files of one recorder are in progress; a third, and one of the
+    // same name, must wait.
     let held: Vec<Raw> = (1..=2).map(|number| begin(&slow, number, 1 << 20)).collect();
     let film = short_film(&[]);
     let limit = Instant::now() + SOON;
@@ -169,24 +170,24 @@ fn slow_files_are_ended_wait_for_each_other_and_hold_up_nobody() {
         if answer.status != 201 && answer.status != 200 {
             break answer;
         }
-        assert!(Instant::now() < limit, "two files are under way, and a third is taken");
+        assert!(Instant::now() < limit, "two files are in progress, and a third is accepted");
     };
     assert_eq!((third.status, third.header("retry-after")), (429, Some("5")), "{third:?}");
     let same = put(&server, &slow, &path(&id(1)), &film);
     assert_eq!((same.status, same.header("retry-after")), (503, Some("5")), "{same:?}");
     let fragment = "/api/v1/recordings/r-9/tracks/video/parts/1/fragments/1";
-    assert_eq!(put(&server, &slow, fragment, b"bytes").status, 201, "its fragments are taken");
+    assert_eq!(put(&server, &slow, fragment, b"bytes").status, 201, "its fragments are accepted");
     assert_eq!(put(&server, &other, &path(&id(4)), &film).status, 201, "others' files, too");
     drop(held);
     let limit = Instant::now() + SOON;
     while put(&server, &slow, &path(&id(5)), &film).status == 429 {
-        assert!(Instant::now() < limit, "what is given up is given back");
+        assert!(Instant::now() < limit, "an aborted file does not free its slot");
     }
     assert_nothing_is_left(&server);
 }
 
 #[test]
-fn sixteen_files_are_under_way_at_one_time() {
+fn sixteen_files_are_in_progress_at_once() {
     let server = Server::start();
     let begin = |number: usize| {
         let token = server.enrol(&format!("seat-{number}"));
@@ -205,7 +206,7 @@ fn sixteen_files_are_under_way_at_one_time() {
         if answer.status != 201 {
             break answer;
         }
-        assert!(Instant::now() < limit, "sixteen are under way, and another is taken");
+        assert!(Instant::now() < limit, "sixteen are in progress, and another is accepted");
         number += 1;
     };
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{answer:?}");
@@ -213,7 +214,7 @@ fn sixteen_files_are_under_way_at_one_time() {
 }
 
 #[test]
-fn what_a_crash_left_of_files_is_swept() {
+fn remains_of_files_after_a_crash_are_swept() {
     let server = Server::start_with("largest_file = \"1MB\"\nbody_patience = \"100ms\"\n");
     let token = server.enrol("seat-12");
     let mut raw = Raw::to(&server);
@@ -221,7 +222,7 @@ fn what_a_crash_left_of_files_is_swept() {
     raw.say([0, 0, 0, 8, b'f', b't', b'y', b'p']).unwrap();
     let limit = Instant::now() + SOON;
     while left(&server).is_empty() {
-        assert!(Instant::now() < limit, "nothing comes");
+        assert!(Instant::now() < limit, "no file arrives");
         raw.hear(TRICKLE);
     }
     let server = Server::in_folder(server.kill());
@@ -232,7 +233,7 @@ fn what_a_crash_left_of_files_is_swept() {
     sweep();
     assert_eq!(left(&server).len(), 1, "it may still be written to");
     let file = server.folder.path().join("footage/.incoming").join(&left(&server)[0]);
-    // An upload of a megabyte takes a minute at most, and its cutting less than an hour.
+    // An upload of a megabyte takes at most a minute, and cutting it less than an hour.
     let old = std::time::SystemTime::now() - Duration::from_secs(2 * 3600);
     fs::File::options().append(true).open(file).unwrap().set_modified(old).unwrap();
     sweep();

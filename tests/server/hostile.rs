@@ -1,4 +1,5 @@
-//! Paths, queries and bodies that are made to break something. Each is refused as any other that says nothing here, and changes nothing.
+//! Paths, queries and bodies that are made to break something. Each is refused like any other invalid one,
+//! and changes nothing.
 
 use serde_json::{Value, json};
 
@@ -6,7 +7,7 @@ use crate::ingest::put;
 use crate::people::{admin, upload};
 use deskreel_test_support::server::{Answer, Server, Who};
 
-/// As it stands in a URL.
+/// Percent-encoded for a URL.
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
@@ -87,10 +88,10 @@ fn sql_is_a_text_that_nobody_has() {
         let answer = server.ask(&Who::Nobody, "POST", "/api/v1/session", Some(body));
         assert!([401, 429].contains(&answer.status), "{answer:?}");
     }
-    assert_eq!(get("/interactions/call-1").json(), before, "all is as it was");
+    assert_eq!(get("/interactions/call-1").json(), before, "nothing has changed");
 }
 
-/// Posted from a file: no command line is that long.
+/// Posts from a file: no command line is that long.
 fn post(server: &Server, who: &Who, path: &str, body: &[u8], more: &[&str]) -> Answer {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), body).unwrap();
@@ -132,7 +133,7 @@ fn bodies_that_are_bombs_are_refused() {
     let agent = json!({ "agent": "x".repeat(1_000_000) }).to_string();
     assert_eq!(post(&server, &root, "/agents", agent.as_bytes(), &[]).status, 422);
 
-    // What is packed is not unpacked: it is no JSON.
+    // Compressed bodies are not unpacked: they are not JSON.
     let packed = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\xae\x05\0\x43\xbf\xa6\xa3\x02\0\0\0";
     let answer = post(&server, &root, "/agents", packed, &["-H", "Content-Encoding: gzip"]);
     assert_eq!(answer.status, 400);

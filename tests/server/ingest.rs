@@ -1,4 +1,4 @@
-//! What recorders hand over is kept as docs/server-api.md says, spoken to by the `sink.upload` that ships and by hand.
+//! Uploads are kept as docs/server-api.md says, both from the shipped `sink.upload` and by hand.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use deskreel_test_support::sealed_recording::{ID, SealedRecording};
 use deskreel_test_support::server::{Answer, Server, Who};
 use deskreel_test_support::upload_server::hex;
 
-/// The sink of a recorder with this token, which it reads from that folder.
+/// The upload sink of a recorder with this token, which it reads from that folder.
 pub fn sink(url: &str, token: &str, folder: &Path) -> Plugin {
     let file = folder.join("token");
     fs::write(&file, token).unwrap();
@@ -31,7 +31,7 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(bytes)))
 }
 
-/// A `PUT` with a right digest.
+/// A `PUT` with a correct digest.
 pub fn put(server: &Server, token: &str, path: &str, body: &[u8]) -> Answer {
     put_as(server, token, path, body, &digest(body))
 }
@@ -92,7 +92,7 @@ fn each_answer_is_the_one_that_the_document_promises() {
     let torn = put_as(&server, &token, &fragment(2), b"bytes", &digest(b"bytez"));
     assert_eq!(torn.status, 400, "{torn:?}");
     assert_eq!(put_as(&server, &token, &fragment(2), b"bytes", "md5=:AAAA:").status, 400);
-    assert_eq!(server.curl(&who, "HEAD", &fragment(2), &[]).status, 404, "what is torn is not kept");
+    assert_eq!(server.curl(&who, "HEAD", &fragment(2), &[]).status, 404, "a torn body is not kept");
     let head = server.curl(&who, "HEAD", &fragment(1), &[]);
     assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
     assert_eq!(head.header("repr-digest"), Some(digest(b"bytes").as_str()));
@@ -128,8 +128,8 @@ fn each_answer_is_the_one_that_the_document_promises() {
     assert_eq!(put(&server, &token, &path, good.as_bytes()).status, 201);
     assert_eq!(put(&server, &token, &path, good.as_bytes()).status, 200);
     assert_eq!(put(&server, &token, &path, differs.as_bytes()).status, 409);
-    assert_eq!(put(&server, &token, &fragment(1), b"bytes").status, 200, "what it names may come again");
-    assert_eq!(put(&server, &token, &fragment(7), b"bytes").status, 409, "what it does not name may not");
+    assert_eq!(put(&server, &token, &fragment(1), b"bytes").status, 200, "a fragment that it names may come again");
+    assert_eq!(put(&server, &token, &fragment(7), b"bytes").status, 409, "another may not");
 
     let about = format!("/api/v1/recordings/{ID}/about");
     assert_eq!(put(&server, &token, &about, b"{\"agent\":\"ann\"}").status, 201);
@@ -156,7 +156,7 @@ fn a_stolen_token_reaches_only_the_recordings_of_its_recorder() {
     let id = listed.lines().find(|line| line.ends_with("seat-12")).unwrap().split(' ').next().unwrap();
     let rotated = server.command(&["recorder", "rotate", "FILE", id], "");
     let rotated = String::from_utf8(rotated.stdout).unwrap().trim().to_owned();
-    assert_eq!(put(&server, &ann, &fragment(1), b"bytes").status, 401, "the token before is worth nothing");
+    assert_eq!(put(&server, &ann, &fragment(1), b"bytes").status, 401, "the previous token is invalid");
     assert_eq!(put(&server, &rotated, &fragment(1), b"bytes").status, 200);
     server.command(&["recorder", "revoke", "FILE", id], "");
     assert_eq!(put(&server, &rotated, &fragment(1), b"bytes").status, 401);
@@ -178,7 +178,7 @@ fn names_lead_nowhere_else() {
             assert!([400, 404, 405].contains(&status), "{status} {path}");
         }
         let status = put(&server, &token, &fragment(1).replace("video", name), b"bytes").status;
-        // A track may be called almost anything: no path is made of it.
+        // A track may have almost any name: no path is made of it.
         assert!([201, 200, 409, 400, 404, 405].contains(&status), "{status} {name}");
     }
     let objects: Vec<String> = server.stored().into_keys().collect();

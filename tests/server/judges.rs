@@ -1,8 +1,8 @@
-//! Other people's programs judge the API: Schemathesis asks every operation of the OpenAPI document for all that it may be asked and
-//! much that it may not, as each kind of caller, and holds each answer to the document.
+//! Independent judges of the API: Schemathesis sends every operation of the OpenAPI document valid and
+//! invalid requests, as each kind of caller, and compares each answer with the document.
 //!
-//! It comes from script/pip-packages.txt, which `script/setup` installs below `target/python`. Where it is not there, the tests say
-//! that they were skipped.
+//! It comes from script/pip-packages.txt, which `script/setup` installs below `target/python`. Without it,
+//! the tests report that they were skipped.
 
 use std::fs;
 use std::process::Command;
@@ -13,9 +13,9 @@ use crate::people::{admin, upload};
 use deskreel_test_support::paths::python_program;
 use deskreel_test_support::server::{Server, Who};
 
-/// What no schema can say, for a request that is as the document has it: that a cursor is one that a page gave, that a recording
-/// is one of the interaction's, that an event has what its type needs, that a file is one, that no whole number is written as 73.0.
-/// NUL, which is no text here, is in tests/server/attacks.rs.
+/// Reasons to refuse a request that is valid by its schema: a cursor must come from a page, a recording must
+/// belong to the interaction, an event needs what its type needs, a file must be one, and an integer must not
+/// be written as 73.0. NUL, which no text here may contain, is tested in tests/server/attacks.rs.
 const SETTINGS: &str = r#"
 [generation]
 allow-x00 = false
@@ -34,7 +34,8 @@ include-operation-id = ["getPlaylist", "getMovie"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 422]
 "#;
 
-/// Each upload gets the digest of what it has become, or nothing beyond the digest would be judged.
+/// Gives each upload the digest of its generated body; otherwise nothing after the digest check would be
+/// tested.
 const DIGEST: &str = r#"
 import base64, hashlib, re, requests, schemathesis
 
@@ -53,10 +54,10 @@ class ContentDigest(requests.auth.AuthBase):
 schemathesis.auth.set_from_requests(ContentDigest())
 "#;
 
-/// The line to a recorder is no HTTP, and who logs out is nobody afterwards.
+/// Left out: the link is not HTTP, and log-out ends the session.
 const NOT_JUDGED: [&str; 4] = ["--exclude-operation-id", "openLink", "--exclude-operation-id", "logOut"];
 
-/// False: it is not there.
+/// False: Schemathesis is not installed.
 fn schemathesis(server: &Server, who: &Who, more: &[&str]) -> bool {
     let schemathesis = python_program("schemathesis");
     if !schemathesis.exists() {
@@ -75,7 +76,7 @@ fn schemathesis(server: &Server, who: &Who, more: &[&str]) -> bool {
         .arg(format!("{}/api/v1/openapi.json", server.url))
         .args(["--url", &format!("{}/api/v1", server.url)])
         .args(headers.iter().flat_map(|header| ["--header", header]))
-        // The same requests each time: what it finds, it finds again.
+        // The same requests each time, so that findings are repeatable.
         .args(["--seed", "1", "--max-examples", "15", "--no-color", "--suppress-health-check", "all"])
         .args(NOT_JUDGED)
         .args(more)
@@ -91,7 +92,7 @@ fn schemathesis(server: &Server, who: &Who, more: &[&str]) -> bool {
     true
 }
 
-/// With something to be read by each route: what the document has as examples is there.
+/// Has something to read for each route: the objects in the document's examples exist.
 fn furnished() -> (Server, String, Who) {
     let server = Server::start();
     let recorder = server.enrol("seat-12");
@@ -146,7 +147,7 @@ fn schemathesis_finds_nothing_as_a_recorder() {
     };
     let before = uploads();
     if schemathesis(&server, &Who::Token(recorder), &["--include-tag", "recorder"]) {
-        assert!(uploads() > before, "no upload was taken");
+        assert!(uploads() > before, "no upload was accepted");
     }
 }
 

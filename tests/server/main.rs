@@ -1,6 +1,7 @@
-//! The recording server, as recorders, people and attackers find it: the real program, asked over HTTP.
+//! The recording server as recorders, people and attackers see it: the real program, asked over HTTP.
 //!
-//! Its index is in SQLite and its footage in a folder, unless `with-backend` runs these tests (tests/README.md).
+//! Its index is in SQLite and its footage in a folder, unless `with-backend` runs these tests
+//! (tests/README.md).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,7 +16,7 @@ mod finished_attacked;
 mod hostile;
 mod ingest;
 mod judges;
-mod lines;
+mod links;
 mod people;
 mod postgres;
 mod s3;

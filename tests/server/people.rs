@@ -1,4 +1,5 @@
-//! What people find: recordings of a real recorder, in the pixels, and only those that they may see.
+//! What people find: recordings of a real recorder, checked by their pixels, and only those that they may
+//! see.
 
 use std::process::Command;
 
@@ -37,7 +38,7 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
     let who = admin(&server);
     let ann = Ann::log_in(&daemon);
     ann.tell("call.established", "77");
-    // Live: it is listed and played while it runs.
+    // Live: listed and played while it runs.
     let mut recording = String::new();
     let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let playlist = loop {
@@ -53,7 +54,7 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
         }
     };
     assert!(!playlist.contains("ENDLIST") && playlist.contains("#EXT-X-PART:"), "{playlist}");
-    // The next fragment is waited for, not asked for again and again.
+    // The request waits for the next fragment, without polling.
     let runs = playlist.matches("#EXTINF").count();
     let next = server.get(&who, &format!("/api/v1/recordings/{recording}/hls/video.m3u8?_HLS_msn={runs}"));
     assert!(next.text().matches("#EXTINF").count() > runs, "{}", next.text());
@@ -76,7 +77,7 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
     assert_eq!(whole["calls"][0]["call"], "77");
     assert_eq!(whole["footage"][0]["live"], false);
 
-    // Each frame that was recorded is in the movie, once, as FFmpeg reads the pixels.
+    // Each recorded frame is in the video once, by the pixels that FFmpeg reads.
     let movie = server.get(&who, &format!("/api/v1/recordings/{recording}/movie.mp4"));
     assert_eq!(movie.header("content-type"), Some("video/mp4"));
     let file = server.folder.path().join("movie.mp4");
@@ -102,7 +103,7 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
         .output()
         .expect("ffprobe runs (script/setup installs it)");
     let count = String::from_utf8(output.stdout).unwrap();
-    // Of the program, and of the stream.
+    // The durations of the program and of the stream.
     assert_eq!(
         count.lines().next(),
         Some(counted.len().to_string().as_str()),
@@ -110,7 +111,7 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
         String::from_utf8_lossy(&output.stderr)
     );
 
-    // A clip begins and ends where it was said, in the midst of two keyframes: each frame that is on then, and no other.
+    // A clip begins and ends as requested, between two keyframes: exactly the frames that are on then.
     let at = |frame: &counter::Frame| frame.pts_ns / 1_000_000;
     let (from, to) = (at(&counted[7]) + 40, at(&counted[16]) + 10);
     let clip = json!({ "recording": recording, "from_ms": from, "to_ms": to });
@@ -126,7 +127,7 @@ fn a_call_that_a_recorder_recorded_is_found_and_played() {
     assert_eq!(at(&shown[0]), 0);
     assert!(at(&shown[1]).abs_diff(at(&counted[8]) - from) <= 1, "{} {from}", at(&shown[1]));
 
-    // Of the interaction: the call alone, of what the recording has.
+    // Exported by interaction: only the part of the recording that is the call.
     let call = server.ask(&who, "POST", "/api/v1/interactions/77/export", Some(json!({})));
     assert_eq!(
         (call.status, call.header("content-disposition")),
@@ -178,7 +179,7 @@ fn ids(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn what_is_found_is_what_was_asked_for_page_by_page() {
+fn a_search_finds_what_matches_page_by_page() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     for number in 0..7 {
@@ -211,7 +212,7 @@ fn what_is_found_is_what_was_asked_for_page_by_page() {
         let answer = server.get(&who, &format!("/api/v1/interactions?{wrong}"));
         assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/problem+json")));
     }
-    // What would be SQL is a text that nobody has.
+    // SQL in a search is text that nothing matches.
     for attack in ["'%20OR%201=1--", "ann'%20UNION%20SELECT%20password%20FROM%20users--", "%25", "$1", "%00"]
     {
         for key in ["agent", "group", "call", "label", "media", "direction", "role", "tag", "attached.x"] {
@@ -226,7 +227,7 @@ fn what_is_found_is_what_was_asked_for_page_by_page() {
 }
 
 #[test]
-fn people_mark_hold_and_delete_and_the_log_has_it() {
+fn people_label_hold_and_delete_and_the_audit_log_has_it() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     upload(&server, &token, "r-1", "ann", "call-1", 0);
@@ -272,7 +273,7 @@ fn passwords_are_not_guessed() {
         assert_eq!(try_one("nobody", "wrong"), 401);
     }
     assert_eq!((try_one("eve", "correct horse"), try_one("nobody", "wrong")), (429, 429));
-    // All at once are no more than one after the other.
+    // Concurrent attempts count like sequential ones.
     let url = format!("{}/api/v1/session", server.url);
     let output = Command::new("curl")
         .args(["-sZ", "--parallel-immediate", "-w", "%{http_code}\n", "-H", "Content-Type: application/json"])

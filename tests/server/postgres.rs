@@ -1,4 +1,5 @@
-//! Nothing is lost when PostgreSQL itself crashes. That everything else holds with it, too, is a run of the other tests.
+//! Nothing is lost when PostgreSQL itself crashes. That everything else holds with it, too, is a run of the
+//! other tests.
 
 use deskreel_test_support::postgres::Postgres;
 use deskreel_test_support::server::Server;

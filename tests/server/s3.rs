@@ -27,18 +27,18 @@ fn refusal(s3: &S3, bucket: &str, secret: Option<&str>) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_a_bucket_is_told_once_and_before_the_server_listens() {
+fn a_wrong_bucket_is_reported_once_before_the_server_listens() {
     let Some(s3) = S3::start() else { return };
     for (said, cause) in [
         (refusal(&s3, "elsewhere", None), "NoSuchBucket"),
         (refusal(&s3, BUCKET, Some("wrong")), "SignatureDoesNotMatch"),
     ] {
-        assert!(said.starts_with("error: the store cannot be used: "), "{said}");
+        assert!(said.starts_with("error: cannot use the store of `[server] storage`: "), "{said}");
         assert_eq!(said.matches(cause).count(), 1, "{said}");
     }
     let said = refusal(&s3, "", None);
     assert_eq!(
         said,
-        "error: `s3:///footage` is not a place to store in: it names no bucket; write s3://BUCKET/PREFIX"
+        "error: `s3:///footage` is not a storage URL: it names no bucket; write s3://BUCKET/PREFIX"
     );
 }

@@ -1,4 +1,4 @@
-//! As much HTTP as it takes, over one connection that stays.
+//! The little HTTP that is needed, over one persistent connection.
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
@@ -8,14 +8,14 @@ use crate::Result;
 pub struct Connection {
     stream: BufStream<TcpStream>,
     host: String,
-    /// Before every path.
+    /// Precedes every path.
     prefix: String,
 }
 
 impl Connection {
-    /// `http://127.0.0.1:8443`, perhaps with a path.
+    /// `server` is like `http://127.0.0.1:8443`, with or without a path.
     pub async fn open(server: &str) -> Result<Connection> {
-        let address = server.strip_prefix("http://").ok_or("only http:// is spoken here")?;
+        let address = server.strip_prefix("http://").ok_or("the server's address must begin with http://")?;
         let (host, prefix) = address.find('/').map_or((address, ""), |at| address.split_at(at));
         let stream = TcpStream::connect(host).await?;
         stream.set_nodelay(true)?;
@@ -23,7 +23,7 @@ impl Connection {
         Ok(Connection { stream, host: host.to_owned(), prefix: prefix.to_owned() })
     }
 
-    /// The status. `headers` are whole lines.
+    /// Returns the status. `headers` are whole lines.
     pub async fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<u16> {
         let (host, prefix, length) = (&self.host, &self.prefix, body.len());
         let head = format!(
@@ -41,7 +41,7 @@ impl Connection {
         loop {
             let mut line = String::new();
             if self.stream.read_line(&mut line).await? == 0 {
-                return Err("the connection was closed instead of an answer".into());
+                return Err("the connection was closed without an answer".into());
             }
             let line = line.trim_end();
             match (status, line.split_once(':')) {

@@ -1,7 +1,8 @@
-//! Recorders on their lines: they do at once what they are told, and say so.
+//! Recorders with links: each obeys a command at once, and answers.
 //!
-//! Reads from standard input how many agents at once are to get a call, a number a line. Prints in how many milliseconds,
-//! counted from when the request with all those events was sent, each recorder had its `start`, and the same of the `stop`.
+//! Each line of standard input is the number of agents who get a call at once. Prints the milliseconds from
+//! sending the request with all those events until each recorder had its `start`, and the same for the
+//! `stop`.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,13 +20,13 @@ use tokio::time::timeout;
 use crate::Result;
 use crate::http::Connection;
 
-/// Nothing here takes longer; what does, fails.
+/// Anything that takes longer fails.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Of one request; the server takes no more.
+/// Events of one request; the server accepts no more.
 const EVENTS: usize = 1000;
 
-/// A command has come: a start, or a stop.
-struct Heard {
+/// A command that has arrived: a start or a stop.
+struct ReceivedCommand {
     at: Instant,
     is_start: bool,
 }
@@ -74,11 +75,11 @@ fn place(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// A recorder that lives as long as this program.
+/// Starts a recorder, which runs as long as this program.
 fn begin(
     server: &str,
     file: &Path,
-    heard: UnboundedSender<Heard>,
+    heard: UnboundedSender<ReceivedCommand>,
 ) -> Result<tokio::sync::watch::Receiver<deskreel_link::LinkState>> {
     let place = place(file);
     let identity = RecorderIdentity {
@@ -96,12 +97,12 @@ fn begin(
             let at = Instant::now();
             let running = match kind {
                 CommandKind::Start { recording, agent, .. } => {
-                    let _ = heard.send(Heard { at, is_start: true });
+                    let _ = heard.send(ReceivedCommand { at, is_start: true });
                     let since = Utc(jiff::Timestamp::now());
                     vec![RunningRecording { recording, agent, capture: CaptureMode::Live, since }]
                 }
                 CommandKind::Stop { .. } => {
-                    let _ = heard.send(Heard { at, is_start: false });
+                    let _ = heard.send(ReceivedCommand { at, is_start: false });
                     Vec::new()
                 }
                 _ => continue,
@@ -113,7 +114,7 @@ fn begin(
     Ok(state)
 }
 
-/// What telephony says.
+/// The telephony system, as the server sees it.
 struct Site<'a> {
     server: &'a str,
     admin: &'a str,
@@ -130,20 +131,20 @@ impl Site<'_> {
             let body = json!(events).to_string();
             let status = connection.send("POST", "/api/v1/events", &headers, body.as_bytes()).await?;
             if status != 202 {
-                return Err(format!("events are answered {status}").into());
+                return Err(format!("the server answered events with {status}").into());
             }
         }
         Ok(())
     }
 
-    /// Milliseconds until each recorder had its command.
+    /// Sends events. Returns the milliseconds until each recorder had its command.
     async fn measure(
         &self,
         events: &[Value],
         is_start: bool,
-        heard: &mut UnboundedReceiver<Heard>,
+        heard: &mut UnboundedReceiver<ReceivedCommand>,
     ) -> Result<Vec<f64>> {
-        // The server closes one that has been silent for a while.
+        // The server closes connections that have been silent for a while.
         let mut connection = Connection::open(self.server).await?;
         let sent = Instant::now();
         self.tell(&mut connection, events).await?;

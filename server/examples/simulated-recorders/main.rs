@@ -1,12 +1,12 @@
-//! Test equipment of `script/bench`: many recorders in one program, which load a server as as many PCs would.
+//! Test equipment of `script/bench`: many recorders in one program, which load a server like that many PCs.
 //!
 //! ```text
-//! simulated-recorders link SERVER TOKENS ADMIN          a line of the recorder's own (`deskreel_link`) for each token
+//! simulated-recorders link SERVER TOKENS ADMIN          a recorder's link (`deskreel_link`) for each token
 //! simulated-recorders upload SERVER TOKENS BYTES CONNECTIONS MILLISECONDS SECONDS [FOLDER]
 //! ```
 //!
-//! TOKENS is a folder: each file is named like a recorder's place and has its token. ADMIN is a file with the token of a program
-//! that may send events. Everything is printed as JSON, one object a line.
+//! TOKENS is a folder with a file for each recorder, which is named after its place and contains its token.
+//! ADMIN is a file with the token of a program that may send events. Output is JSON, one object per line.
 
 mod http;
 mod link;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// One thread: what the other cores do is the server's.
+/// One thread leaves the other cores to the server.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,7 +40,7 @@ async fn main() -> Result<()> {
     }
 }
 
-/// The files with the recorders' tokens, always in the same order.
+/// The files with the recorders' tokens, sorted.
 fn recorders(folder: &str) -> Result<Vec<PathBuf>> {
     let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
     let mut files = files.collect::<Result<Vec<_>>>()?;

@@ -1,7 +1,7 @@
-//! Recorders that hand fragments over, each on a connection of its own, one after the other.
+//! Recorders that upload fragments in sequence, each on its own connection.
 //!
-//! With FOLDER, what was put lies there under its path, and counts once the file and its folder are synced: that gives a server
-//! which does not sync by itself the durability of one that does.
+//! With FOLDER, where the server under test stores the uploads, an upload counts once its file and folder are
+//! synced: that gives a server that does not sync by itself the durability of one that does.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ const FRAGMENTS: usize = 256;
 pub struct Load {
     pub bytes: usize,
     pub connections: usize,
-    /// From one fragment of a recorder to its next; 0: as fast as the server takes them.
+    /// Time from one fragment of a recorder to its next; 0: as fast as the server accepts them.
     pub every_ms: u64,
     pub seconds: u64,
     pub synced: Option<PathBuf>,
@@ -38,11 +38,11 @@ struct Body {
 }
 
 pub async fn run(server: &str, tokens: Vec<String>, load: Load) -> Result<()> {
-    // Made before the clock runs. No two fragments of one recording are the same.
+    // Made before the measurement. All fragments of a recording are different.
     let bodies: Vec<Body> = (1..=FRAGMENTS).map(|number| body(number, load.bytes)).collect::<Result<_>>()?;
     let (bodies, load) = (Arc::new(bodies), Arc::new(load));
     let begun = Instant::now();
-    // Recordings of two runs are not the same.
+    // Keeps the recordings of two runs apart.
     let run = jiff::Timestamp::now().as_millisecond();
     let mut uploaders = JoinSet::new();
     for (number, token) in tokens.into_iter().take(load.connections).enumerate() {
@@ -67,7 +67,7 @@ pub async fn run(server: &str, tokens: Vec<String>, load: Load) -> Result<()> {
     Ok(())
 }
 
-/// A fragment of a second, with a picture that nothing could compress.
+/// A fragment of one second with an incompressible frame.
 fn body(number: usize, bytes: usize) -> Result<Body> {
     let mut noise = number as u64;
     let mut next = || {
@@ -83,7 +83,7 @@ fn body(number: usize, bytes: usize) -> Result<Body> {
     Ok(Body { bytes, digest })
 }
 
-/// Milliseconds that each fragment took until it was durable.
+/// Returns the milliseconds that each fragment took until it was durable.
 async fn uploader(
     mut connection: Connection,
     token: &str,
@@ -93,7 +93,7 @@ async fn uploader(
 ) -> Result<Vec<f64>> {
     let mut turns = (load.every_ms > 0).then(|| {
         let every = Duration::from_millis(load.every_ms);
-        // Recorders do not begin at one moment.
+        // Spreads the recorders' beginnings.
         let share = u32::from_str_radix(&sha(name)[..4], 16).unwrap_or(0);
         let mut turns = interval_at(tokio::time::Instant::now() + every * share / 0x1_0000, every);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,7 +116,7 @@ async fn uploader(
         let sent = Instant::now();
         let status = connection.send("PUT", &path, &format!("{authorization}{digest}"), bytes).await?;
         if status != 201 {
-            return Err(format!("{path} is answered {status}").into());
+            return Err(format!("the server answered {path} with {status}").into());
         }
         if let Some(folder) = &load.synced {
             let file = folder.join(&path[1..]);

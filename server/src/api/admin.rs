@@ -1,75 +1,33 @@
-//! What administrators do, and what tells how the server fares.
+//! Administration: users, tokens, recorders, retention rules, the audit log, completeness and metrics.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use deskreel_model::{AgentId, Place};
+use serde::{Deserialize, Serialize};
 
-use super::caller::{Person, Role};
-use super::input::{Input, Inputs, Object, Pairs, Path, words};
-use super::problem::{Answer, Problem};
+use super::input::{JsonBody, Object, Pairs, Path, trimmed};
+use super::problem::{Answer, Problem, no_content};
 use crate::app::App;
-use crate::db::directory::{Agent, Directory, Group, Place};
-use crate::db::retention::Rule;
+use crate::db::audit::AuditEntry;
+use crate::db::completeness::Completeness;
+use crate::db::people::NewToken;
+use crate::db::recorders::RecorderOverview;
+use crate::db::retention::{Due, Rule};
+use crate::names::{PersonName, RecorderId};
+use crate::people::{Person, Role};
 use crate::retention;
 use crate::time;
 
-pub async fn agents(State(app): State<App>, person: Person) -> Answer<Json<Value>> {
-    let scope = app.db.scope(&person).await?;
-    Ok(Json(json!({ "agents": app.db.agents(&scope).await? })))
+#[derive(Serialize)]
+pub struct UserList {
+    users: Vec<Person>,
 }
 
-pub async fn groups(State(app): State<App>, _: Person) -> Answer<Json<Value>> {
-    Ok(Json(json!({ "groups": app.db.groups().await? })))
-}
-
-pub async fn places(State(app): State<App>, person: Person) -> Answer<Json<Value>> {
+pub async fn users(State(app): State<App>, person: Person) -> Answer<Json<UserList>> {
     person.must_be(Role::Administrator)?;
-    Ok(Json(json!({ "places": app.db.places().await? })))
-}
-
-pub async fn set_agents(
-    State(app): State<App>,
-    person: Person,
-    Inputs(agents): Inputs<Agent>,
-) -> Answer<StatusCode> {
-    import(&app, &person, Directory { agents, ..Directory::default() }).await
-}
-
-pub async fn set_groups(
-    State(app): State<App>,
-    person: Person,
-    Inputs(groups): Inputs<Group>,
-) -> Answer<StatusCode> {
-    import(&app, &person, Directory { groups, ..Directory::default() }).await
-}
-
-pub async fn set_places(
-    State(app): State<App>,
-    person: Person,
-    Inputs(places): Inputs<Place>,
-) -> Answer<StatusCode> {
-    import(&app, &person, Directory { places, ..Directory::default() }).await
-}
-
-async fn import(app: &App, person: &Person, directory: Directory) -> Answer<StatusCode> {
-    person.must_be(Role::Administrator)?;
-    let names = directory.agents.iter().map(|one| &one.agent);
-    let names = names.chain(directory.groups.iter().map(|one| &one.group));
-    let names: Vec<&String> = names.chain(directory.places.iter().map(|one| &one.place)).collect();
-    for name in &names {
-        words(name, 200)?;
-    }
-    app.db.audit(&person.name, "directory", &format!("{} entries", names.len()), None).await?;
-    app.db.import(&directory).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub async fn users(State(app): State<App>, person: Person) -> Answer<Json<Value>> {
-    person.must_be(Role::Administrator)?;
-    Ok(Json(json!({ "users": app.db.users().await? })))
+    Ok(Json(UserList { users: app.db.users().await? }))
 }
 
 #[derive(Deserialize)]
@@ -80,17 +38,17 @@ pub struct NewPerson {
     #[serde(default)]
     groups: Vec<String>,
     #[serde(default)]
-    agent: Option<String>,
-    /// A user's; a program has a token instead.
+    agent: Option<AgentId>,
+    /// Required for a user; a program has a token instead.
     #[serde(default)]
     password: Option<String>,
 }
 
 impl NewPerson {
     fn person(&self) -> Answer<Person> {
-        let name = words(&self.name, 200)?.to_owned();
+        let name = trimmed(&self.name, 200)?.to_owned();
         Ok(Person {
-            name,
+            name: PersonName(name),
             role: self.role,
             groups: self.groups.clone(),
             agent: self.agent.clone(),
@@ -102,41 +60,49 @@ impl NewPerson {
 pub async fn add_user(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<NewPerson>,
+    JsonBody(given): JsonBody<NewPerson>,
 ) -> Answer<StatusCode> {
     person.must_be(Role::Administrator)?;
     let user = given.person()?;
-    let password =
-        given.password.filter(|password| (8..=1000).contains(&password.chars().count())).ok_or_else(
-            || Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "A password has eight characters at least"),
-        )?;
-    app.db.audit(&person.name, "user_added", &user.name, Some(user.role.name())).await?;
+    let password = given.password.filter(|password| (8..=1000).contains(&password.chars().count()));
+    let password = password.ok_or_else(|| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "A password needs 8 to 1000 characters")
+    })?;
+    let role = Some(user.role.name());
+    app.db.audit(person.name.as_str(), "user_added", user.name.as_str(), role).await?;
     match app.add_user(&user, &password).await? {
         true => Ok(StatusCode::CREATED),
-        false => Err(Problem::new(StatusCode::CONFLICT, "There is a user of this name")),
+        false => Err(Problem::new(StatusCode::CONFLICT, "A user of this name exists already")),
     }
 }
 
 pub async fn remove_user(
     State(app): State<App>,
     person: Person,
-    Path(name): Path<String>,
+    Path(name): Path<PersonName>,
 ) -> Answer<StatusCode> {
     person.must_be(Role::Administrator)?;
-    app.db.audit(&person.name, "user_removed", &name, None).await?;
-    done(app.db.remove_user(&name).await?)
+    app.db.audit(person.name.as_str(), "user_removed", name.as_str(), None).await?;
+    no_content(app.db.remove_user(&name).await?)
+}
+
+#[derive(Serialize)]
+pub struct CreatedToken {
+    id: String,
+    token: String,
 }
 
 pub async fn add_token(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<NewPerson>,
-) -> Answer<(StatusCode, Json<Value>)> {
+    JsonBody(given): JsonBody<NewPerson>,
+) -> Answer<(StatusCode, Json<CreatedToken>)> {
     person.must_be(Role::Administrator)?;
     let program = given.person()?;
-    app.db.audit(&person.name, "token_added", &program.name, Some(program.role.name())).await?;
-    let (id, token) = app.db.add_token(&program).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "id": id, "token": token }))))
+    let role = Some(program.role.name());
+    app.db.audit(person.name.as_str(), "token_added", program.name.as_str(), role).await?;
+    let NewToken { id, token } = app.db.add_token(&program).await?;
+    Ok((StatusCode::CREATED, Json(CreatedToken { id, token })))
 }
 
 pub async fn revoke_token(
@@ -145,8 +111,8 @@ pub async fn revoke_token(
     Path(id): Path<String>,
 ) -> Answer<StatusCode> {
     person.must_be(Role::Administrator)?;
-    app.db.audit(&person.name, "token_revoked", &id, None).await?;
-    done(app.db.revoke_token(&id).await?)
+    app.db.audit(person.name.as_str(), "token_revoked", &id, None).await?;
+    no_content(app.db.revoke_token(&id).await?)
 }
 
 #[derive(Deserialize)]
@@ -154,114 +120,159 @@ pub struct Enrolment {
     place: String,
 }
 
-pub async fn add_enrolment(
-    State(app): State<App>,
-    person: Person,
-    Input(given): Input<Enrolment>,
-) -> Answer<(StatusCode, Json<Value>)> {
-    person.must_be(Role::Administrator)?;
-    let place = words(&given.place, 200)?;
-    app.db.audit(&person.name, "enrolment_added", place, None).await?;
-    let code = app.db.enrolment(place).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "code": code }))))
-}
-
-#[derive(Deserialize)]
-pub struct Code {
+#[derive(Deserialize, Serialize)]
+pub struct EnrolmentCode {
     code: String,
 }
 
-/// Needs no token: it is how a recorder gets one.
-pub async fn enrol(State(app): State<App>, Input(given): Input<Code>) -> Answer<(StatusCode, Json<Value>)> {
-    let wrong = || Problem::new(StatusCode::FORBIDDEN, "The code is wrong, was used, or is older than a day");
+pub async fn add_enrolment(
+    State(app): State<App>,
+    person: Person,
+    JsonBody(given): JsonBody<Enrolment>,
+) -> Answer<(StatusCode, Json<EnrolmentCode>)> {
+    person.must_be(Role::Administrator)?;
+    let place = Place::from(trimmed(&given.place, 200)?);
+    app.db.audit(person.name.as_str(), "enrolment_added", place.as_str(), None).await?;
+    let code = app.db.add_enrolment(&place).await?;
+    Ok((StatusCode::CREATED, Json(EnrolmentCode { code })))
+}
+
+#[derive(Serialize)]
+pub struct EnrolledRecorder {
+    recorder: RecorderId,
+    place: Place,
+    token: String,
+}
+
+/// Needs no token: this is how a recorder gets one.
+pub async fn enrol(
+    State(app): State<App>,
+    JsonBody(given): JsonBody<EnrolmentCode>,
+) -> Answer<(StatusCode, Json<EnrolledRecorder>)> {
+    let wrong = || {
+        let title = "The code is wrong, used, or older than a day; ask for a new one";
+        Problem::new(StatusCode::FORBIDDEN, title)
+    };
     let (recorder, token) = app.db.redeem(given.code.trim()).await?.ok_or_else(wrong)?;
-    app.db.audit(&recorder.recorder, "enrolled", &recorder.place, None).await?;
-    let body = json!({ "recorder": recorder.recorder, "place": recorder.place, "token": token });
+    app.db.audit(recorder.id.as_str(), "enrolled", recorder.place.as_str(), None).await?;
+    let body = EnrolledRecorder { recorder: recorder.id, place: recorder.place, token };
     Ok((StatusCode::CREATED, Json(body)))
 }
 
-pub async fn recorders(State(app): State<App>, person: Person) -> Answer<Json<Value>> {
+#[derive(Serialize)]
+pub struct RecorderList {
+    recorders: Vec<RecorderOverview>,
+}
+
+pub async fn recorders(State(app): State<App>, person: Person) -> Answer<Json<RecorderList>> {
     person.must_be(Role::Administrator)?;
-    Ok(Json(json!({ "recorders": app.db.recorders().await? })))
+    Ok(Json(RecorderList { recorders: app.db.recorders().await? }))
 }
 
 pub async fn revoke_recorder(
     State(app): State<App>,
     person: Person,
-    Path(recorder): Path<String>,
+    Path(recorder): Path<RecorderId>,
 ) -> Answer<StatusCode> {
     person.must_be(Role::Administrator)?;
-    app.db.audit(&person.name, "recorder_revoked", &recorder, None).await?;
-    done(app.db.revoke(&recorder).await?)
+    app.db.audit(person.name.as_str(), "recorder_revoked", recorder.as_str(), None).await?;
+    no_content(app.db.revoke(&recorder).await?)
 }
 
-pub async fn get_retention(State(app): State<App>, person: Person) -> Answer<Json<Value>> {
+#[derive(Serialize)]
+pub struct RetentionRules {
+    rules: Vec<Rule>,
+}
+
+pub async fn get_retention(State(app): State<App>, person: Person) -> Answer<Json<RetentionRules>> {
     person.must_be(Role::Administrator)?;
-    Ok(Json(json!({ "rules": app.db.retention().await? })))
+    Ok(Json(RetentionRules { rules: app.db.retention().await? }))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Retention {
+pub struct NewRetention {
     rules: Vec<Object<Rule>>,
-    /// Say what would go, and change nothing.
+    /// Reports what would be deleted, and changes nothing.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// What is due goes within the hour, or at once where `POST /retention/sweep` asks for it.
+#[derive(Serialize)]
+pub struct RetentionEffect {
+    dry_run: bool,
+    due: Vec<Due>,
+}
+
+/// What is due is deleted within the hour, or at once with `POST /retention/sweep`.
 pub async fn set_retention(
     State(app): State<App>,
     person: Person,
-    Input(given): Input<Retention>,
-) -> Answer<Json<Value>> {
+    JsonBody(given): JsonBody<NewRetention>,
+) -> Answer<Json<RetentionEffect>> {
     person.must_be(Role::Administrator)?;
-    let rules: Vec<Rule> = given.rules.into_iter().map(|Object(rule)| rule).collect();
+    let NewRetention { rules, dry_run } = given;
+    let rules: Vec<Rule> = rules.into_iter().map(|Object(rule)| rule).collect();
     let due = app.db.due(&rules).await?;
-    if !given.dry_run {
+    if !dry_run {
         let text = serde_json::to_string(&rules).unwrap_or_default();
-        app.db.audit(&person.name, "retention_set", "retention", Some(&text)).await?;
+        app.db.audit(person.name.as_str(), "retention_set", "retention", Some(&text)).await?;
         app.db.set_retention(&rules).await?;
     }
-    Ok(Json(json!({ "dry_run": given.dry_run, "due": due })))
+    Ok(Json(RetentionEffect { dry_run, due }))
 }
 
-pub async fn sweep(State(app): State<App>, person: Person) -> Answer<Json<Value>> {
+#[derive(Serialize)]
+pub struct Sweep {
+    /// Interactions.
+    deleted: usize,
+}
+
+pub async fn sweep(State(app): State<App>, person: Person) -> Answer<Json<Sweep>> {
     person.must_be(Role::Administrator)?;
-    app.db.audit(&person.name, "retention_swept", "retention", None).await?;
-    Ok(Json(json!({ "deleted": retention::sweep(&app).await? })))
+    app.db.audit(person.name.as_str(), "retention_swept", "retention", None).await?;
+    Ok(Json(Sweep { deleted: retention::sweep(&app).await? }))
 }
 
-pub async fn audit(State(app): State<App>, person: Person, query: Pairs) -> Answer<Json<Value>> {
+#[derive(Serialize)]
+pub struct AuditPage {
+    entries: Vec<AuditEntry>,
+    /// `cursor` of the next page.
+    next: Option<String>,
+}
+
+pub async fn audit(State(app): State<App>, person: Person, query: Pairs) -> Answer<Json<AuditPage>> {
     person.must_be(Role::Administrator)?;
     let limit =
         query.get("limit").map_or(Ok(100), str::parse).ok().filter(|limit| (1..=1000).contains(limit));
-    let limit = limit.ok_or_else(|| Problem::bad_request("`limit` is from 1 to 1000"))?;
-    let entries = app.db.audited(query.get("subject"), query.get("cursor"), limit).await?;
+    let limit = limit.ok_or_else(|| Problem::bad_request("`limit` must be from 1 to 1000"))?;
+    let entries = app.db.audit_entries(query.get("subject"), query.get("cursor"), limit).await?;
     let next = entries.last().filter(|_| entries.len() == limit as usize).map(|last| last.id.clone());
-    Ok(Json(json!({ "entries": entries, "next": next })))
+    Ok(Json(AuditPage { entries, next }))
 }
 
-pub async fn completeness(State(app): State<App>, person: Person, query: Pairs) -> Answer<Response> {
+pub async fn completeness(
+    State(app): State<App>,
+    person: Person,
+    query: Pairs,
+) -> Answer<Json<Completeness>> {
     if person.role == Role::Agent {
         return Err(Problem::forbidden());
     }
     let at = |name: &str, absent: i64| match query.get(name) {
         None => Ok(absent),
-        Some(text) => time::parse(text).ok_or_else(|| Problem::bad_request(format!("`{name}` is no time"))),
+        Some(text) => {
+            time::parse(text).ok_or_else(|| Problem::bad_request(format!("`{name}` is not a time")))
+        }
     };
     let (from, to) = (at("from", 0)?, at("to", i64::MAX)?);
     let scope = app.db.scope(&person).await?;
-    Ok(Json(app.db.completeness(&scope, from, to).await?).into_response())
+    Ok(Json(app.db.completeness(&scope, from, to).await?))
 }
 
-/// For Prometheus.
+/// Metrics in the text format of Prometheus.
 pub async fn metrics(State(app): State<App>, person: Person) -> Answer<Response> {
     person.must_be(Role::Administrator)?;
     let text = app.metrics().await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
-}
-
-fn done(there: bool) -> Answer<StatusCode> {
-    if there { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }

@@ -1,54 +1,16 @@
-//! Who asks: a recorder by its token, a person by their session, a program by its token.
+//! Identifies the caller: a recorder or a program by its token, a person by their session.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use serde::{Deserialize, Serialize};
 
 use crate::api::problem::Problem;
 use crate::app::App;
 use crate::db::recorders::Recorder;
+use crate::people::{Person, Role};
 
 pub const COOKIE: &str = "deskreel_session";
 const CSRF: &str = "x-csrf-token";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// May do everything.
-    Administrator,
-    /// Sees the interactions of agents in their groups, and in groups below those.
-    Supervisor,
-    /// Sees their own recordings.
-    Agent,
-}
-
-impl Role {
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Administrator => "administrator",
-            Role::Supervisor => "supervisor",
-            Role::Agent => "agent",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Role> {
-        [Role::Administrator, Role::Supervisor, Role::Agent].into_iter().find(|role| role.name() == name)
-    }
-}
-
-/// A person, or a program that acts as one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Person {
-    pub name: String,
-    pub role: Role,
-    pub groups: Vec<String>,
-    /// Whose recordings are their own.
-    pub agent: Option<String>,
-    /// Of a session; a program has none.
-    #[serde(skip)]
-    pub csrf: Option<String>,
-}
 
 impl Person {
     pub fn must_be(&self, role: Role) -> Result<(), Problem> {
@@ -66,9 +28,10 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Caller, Problem> {
-        // Who sends this is whom it names, or nobody, whatever else comes with it.
+        // Decides alone, whatever other credentials the request has.
         if parts.headers.contains_key(header::AUTHORIZATION) {
-            let token = bearer(&parts.headers).ok_or_else(|| unknown("Authorization is no bearer token"))?;
+            let token =
+                bearer(&parts.headers).ok_or_else(|| unknown("Authorization is not a bearer token"))?;
             if let Some(recorder) = app.db.recorder_of_token(token).await? {
                 return Ok(Caller::Recorder(recorder));
             }
@@ -76,18 +39,19 @@ impl FromRequestParts<App> for Caller {
             return program.map(Caller::Person).ok_or_else(|| unknown("The token is wrong or was revoked"));
         }
         let Some(token) = cookie(&parts.headers) else { return Err(unknown("Log in first")) };
-        let person = app.db.session(token).await?.ok_or_else(|| unknown("The session is over"))?;
-        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        let person =
+            app.db.session(token).await?.ok_or_else(|| unknown("The session has ended; log in again"))?;
+        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
         let given = parts.headers.get(CSRF).and_then(|value| value.to_str().ok());
-        if !reads && given != person.csrf.as_deref() {
-            // Another site's page has the cookie, and cannot read the token.
+        if !is_read && given != person.csrf.as_deref() {
+            // A page of another site sends the cookie too, but cannot read the token.
             return Err(Problem::new(StatusCode::FORBIDDEN, "The session's CSRF token is missing"));
         }
         Ok(Caller::Person(person))
     }
 }
 
-/// Of the routes that are for recorders alone.
+/// For routes that only recorders may use.
 impl FromRequestParts<App> for Recorder {
     type Rejection = Problem;
 
@@ -99,7 +63,7 @@ impl FromRequestParts<App> for Recorder {
     }
 }
 
-/// Of the routes that are for people and their programs.
+/// For routes of people and programs.
 impl FromRequestParts<App> for Person {
     type Rejection = Problem;
 

@@ -1,30 +1,47 @@
-//! Footage as one file: a recording, or what is shown of an interaction.
+//! Exports footage as one file: a recording, or what is shown of an interaction.
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use deskreel_fmp4::{FragmentInfo, ParameterSets};
+use deskreel_model::{InteractionId, RecordingId};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 
-use super::caller::Person;
 use super::files::send;
-use super::input::{Input, Path};
+use super::input::{JsonBody, Path};
 use super::interactions::may_see;
 use super::media::{may_watch, reel};
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::interactions::Segment;
-use crate::db::recordings::Held;
+use crate::fragments::StoredFragment;
 use crate::manifest::TRACK;
-use crate::media::{File, Film, Frames, Reel, Span, Take, movie, turns};
+use crate::media::{ClipBuilder, Reel, ServedFile, Span, Take, TakeFragment, Turn, progressive, turns};
+use crate::people::Person;
 use crate::time::now_ms;
 
-/// The tables of a fragment are shorter than this, unless it has hundreds of frames; then it is read once more.
+/// Bytes of a fragment that are read for its tables. If it has hundreds of frames, all of it is read then.
 const START: u64 = 4096;
-/// Fragments that are looked into at one time.
+/// Fragments whose tables are read at once.
 const AHEAD: usize = 16;
+
+/// A stretch of one recording's media time.
+struct Stretch {
+    recording: RecordingId,
+    from_ns: u64,
+    to_ns: u64,
+}
+
+/// A stretch with the footage that shows it.
+struct ClipSource {
+    recording: Arc<RecordingId>,
+    reel: Reel,
+    from_ns: u64,
+    to_ns: u64,
+}
 
 pub async fn recording(
     State(app): State<App>,
@@ -32,14 +49,14 @@ pub async fn recording(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Answer {
-    may_watch(&app, &person, &id).await?;
-    app.seen(&person, "watched", &id).await?;
+    let id = may_watch(&app, &person, &id).await?;
+    app.audit_look(&person, "watched", id.as_str()).await?;
     let reel = reel(&app, &id, TRACK).await?.ok_or_else(Problem::not_found)?;
     let tag = format!("\"{}-{}\"", reel.parts.len(), reel.runs().map(|(_, run)| run.size()).sum::<u64>());
-    let id: Arc<str> = id.into();
-    let file = match movie(&id, &reel) {
+    let recording = Arc::new(id);
+    let file = match progressive(&recording, &reel) {
         Some(file) => file,
-        None => film(&app, vec![(id, reel, 0, u64::MAX)]).await?,
+        None => clip(&app, vec![ClipSource { recording, reel, from_ns: 0, to_ns: u64::MAX }]).await?,
     };
     send(&app, &file, &headers, &tag)
 }
@@ -47,49 +64,38 @@ pub async fn recording(
 #[derive(Deserialize)]
 pub struct Export {
     #[serde(default)]
-    recording: Option<String>,
+    recording: Option<RecordingId>,
     #[serde(default)]
     from_ms: u64,
     #[serde(default)]
     to_ms: Option<u64>,
 }
 
-/// Of one recording, counted from its media time zero; or of the interaction, counted from its beginning, with the screen of
-/// whoever has the customer.
+/// Exports one recording, with times from its media time zero; or the interaction, with times from its
+/// beginning, showing the screen of the agent who has the customer.
 pub async fn interaction(
     State(app): State<App>,
     person: Person,
-    Path(interaction): Path<String>,
-    Input(wanted): Input<Export>,
+    Path(interaction): Path<InteractionId>,
+    JsonBody(wanted): JsonBody<Export>,
 ) -> Answer {
     let scope = may_see(&app, &person, &interaction).await?;
     let summary = app.db.summary(&scope, &interaction).await?.ok_or_else(Problem::not_found)?;
     let segments = app.db.segments(&scope, std::slice::from_ref(&interaction)).await?;
-    let ns = |ms: u64| ms.saturating_mul(1_000_000);
-    let (from, to) = (wanted.from_ms, wanted.to_ms);
-    let stretches = match &wanted.recording {
-        Some(recording) => {
-            if !segments.iter().any(|segment| segment.recording.as_ref() == Some(recording)) {
-                let title = "The recording is none of this interaction";
-                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, title));
-            }
-            vec![(recording.clone(), ns(from), to.map_or(u64::MAX, ns))]
-        }
-        None => shown(&segments, summary.started_ms, from, to),
-    };
-    let whole = format!("{from}-{}", to.map_or("end".to_owned(), |to| to.to_string()));
-    let detail = wanted.recording.iter().fold(whole, |whole, recording| format!("{recording} {whole}"));
-    app.db.audit(&person.name, "exported", &interaction, Some(&detail)).await?;
-    let mut takes = Vec::with_capacity(stretches.len());
-    for (recording, from_ns, to_ns) in stretches {
-        may_watch(&app, &person, &recording).await?;
-        // Of several, one without this track is no reason to have none.
+    let stretches = stretches(&wanted, &segments, summary.started_ms)?;
+    let subject = interaction.as_str();
+    app.db.audit(person.name.as_str(), "exported", subject, Some(&describe(&wanted))).await?;
+    let mut sources = Vec::with_capacity(stretches.len());
+    for Stretch { recording, from_ns, to_ns } in stretches {
+        let recording = may_watch(&app, &person, recording.as_str()).await?;
+        // One of several recordings may be without this track.
         let Some(reel) = reel(&app, &recording, TRACK).await? else { continue };
-        takes.push((Arc::from(recording), reel.cut(from_ns, to_ns), from_ns, to_ns));
+        let (recording, reel) = (Arc::new(recording), reel.cut(from_ns, to_ns));
+        sources.push(ClipSource { recording, reel, from_ns, to_ns });
     }
-    let file = film(&app, takes).await?;
+    let file = clip(&app, sources).await?;
     let mut response = send(&app, &file, &HeaderMap::new(), "\"export\"")?;
-    let name = wanted.recording.unwrap_or(interaction);
+    let name = wanted.recording.as_ref().map_or(interaction.as_str(), RecordingId::as_str);
     let name = name.replace(|one: char| !one.is_ascii_alphanumeric() && !"._-".contains(one), "_");
     if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{name}.mp4\"")) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
@@ -97,91 +103,117 @@ pub async fn interaction(
     Ok(response)
 }
 
-/// Recordings, and which media time of each, in nanoseconds.
-fn shown(segments: &[Segment], started: i64, from: u64, to: Option<u64>) -> Vec<(String, u64, u64)> {
+fn stretches(wanted: &Export, segments: &[Segment], started: i64) -> Answer<Vec<Stretch>> {
+    let (from, to) = (wanted.from_ms, wanted.to_ms);
+    let Some(recording) = &wanted.recording else { return Ok(shown(segments, started, from, to)) };
+    if !segments.iter().any(|segment| segment.recording.as_ref() == Some(recording)) {
+        let title = "The recording does not belong to this interaction";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, title));
+    }
+    let ns = |ms: u64| ms.saturating_mul(1_000_000);
+    let (from_ns, to_ns) = (ns(from), to.map_or(u64::MAX, ns));
+    Ok(vec![Stretch { recording: recording.clone(), from_ns, to_ns }])
+}
+
+/// The export, for the audit log.
+fn describe(Export { recording, from_ms, to_ms }: &Export) -> String {
+    let times = format!("{from_ms}-{}", to_ms.map_or("end".to_owned(), |to| to.to_string()));
+    match recording {
+        Some(recording) => format!("{recording} {times}"),
+        None => times,
+    }
+}
+
+/// The footage that is shown of an interaction, in milliseconds from its beginning.
+fn shown(segments: &[Segment], started: i64, from: u64, to: Option<u64>) -> Vec<Stretch> {
     let moment = |ms: u64| started.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
     let (from, to) = (moment(from), to.map_or(i64::MAX, moment));
     let span = |segment: &'_ Segment| {
         let (begin, end) = (segment.from.max(from), segment.to.unwrap_or_else(now_ms).min(to));
-        (segment.is_there && begin < end).then_some((begin, end))
+        (segment.has_footage && begin < end).then_some((begin, end))
     };
     let spans: Vec<Span> = segments
         .iter()
         .filter_map(|segment| {
-            let ((from, to), recording) = span(segment).zip(segment.recording.as_deref())?;
+            let ((from, to), recording) = span(segment).zip(segment.recording.as_ref())?;
             Some(Span { recording, role: &segment.role, from, to })
         })
         .collect();
-    let zero = |recording: &str| {
-        let of = segments.iter().find(|segment| segment.recording.as_deref() == Some(recording));
+    let zero = |recording: &RecordingId| {
+        let of = segments.iter().find(|segment| segment.recording.as_ref() == Some(recording));
         of.and_then(|segment| segment.zero).unwrap_or(started)
     };
-    let media = |at: i64, zero: i64| u64::try_from(at - zero).unwrap_or(0).saturating_mul(1_000_000);
-    let turn = |turn: &crate::media::Turn| {
-        let zero = zero(turn.recording);
-        (turn.recording.to_owned(), media(turn.from, zero), media(turn.to, zero))
+    let media_ns = |at: i64, zero: i64| u64::try_from(at - zero).unwrap_or(0).saturating_mul(1_000_000);
+    let stretch = |Turn { recording, from, to }: &Turn| {
+        let zero = zero(recording);
+        let (from_ns, to_ns) = (media_ns(*from, zero), media_ns(*to, zero));
+        Stretch { recording: (*recording).clone(), from_ns, to_ns }
     };
-    turns(&spans).iter().map(turn).collect()
+    turns(&spans).iter().map(stretch).collect()
 }
 
-/// Looks into each fragment, and lays them one behind the other.
-async fn film(app: &App, takes: Vec<(Arc<str>, Reel, u64, u64)>) -> Answer<File> {
+/// Reads the tables of every fragment, and lays all of them out in sequence.
+async fn clip(app: &App, sources: Vec<ClipSource>) -> Answer<ServedFile> {
     let unreadable = |_| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "The footage cannot be read");
-    let _turn = app.exporting().await?;
-    let mut film = Film::default();
-    // Before any fragment: whether keyframes need their parameter sets depends on all headers.
+    let _turn = app.export_turn().await?;
+    let mut clip = ClipBuilder::default();
+    // Headers come first: whether keyframes need their parameter sets depends on all of them.
     let mut configs = Vec::new();
-    for (recording, reel, ..) in &takes {
+    for ClipSource { recording, reel, .. } in &sources {
         for part in &reel.parts {
             let header = app.store.get_range(recording, &part.header.sha256, 0..part.header.size).await?;
             let config = deskreel_fmp4::read_header(&header).map_err(unreadable)?.config;
-            configs.push(film.config(config).map_err(|why| Problem::new(StatusCode::NOT_IMPLEMENTED, why))?);
+            let config = clip.add_config(config);
+            configs.push(config.map_err(|why| Problem::new(StatusCode::NOT_IMPLEMENTED, why))?);
         }
     }
     let mut configs = configs.into_iter();
-    let mut read = Vec::with_capacity(takes.len());
-    for (recording, reel, from_ns, to_ns) in takes {
-        let mut held = Vec::new();
+    let mut takes = Vec::with_capacity(sources.len());
+    for ClipSource { recording, reel, from_ns, to_ns } in sources {
+        let mut stored = Vec::new();
         for (part, config) in reel.parts.into_iter().zip(configs.by_ref()) {
-            held.extend(part.runs.into_iter().flat_map(|run| run.fragments).map(|(held, _)| (held, config)));
+            let fragments = part.runs.into_iter().flat_map(|run| run.fragments);
+            stored.extend(fragments.map(|(fragment, _)| (fragment, config)));
         }
-        let look = |(held, config)| look(app, &recording, held, config, film.sets(config));
-        let fragments = stream::iter(held).map(look).buffered(AHEAD).try_collect().await?;
-        read.push(Take { recording, from_ns, to_ns, fragments });
+        let read = |(fragment, config)| {
+            read_fragment(app, &recording, fragment, config, clip.parameter_sets(config))
+        };
+        let fragments = stream::iter(stored).map(read).buffered(AHEAD).try_collect().await?;
+        takes.push(Take { recording, from_ns, to_ns, fragments });
     }
-    let file = film.lay(&read).map_err(unreadable)?;
+    let file = clip.build(&takes).map_err(unreadable)?;
     file.ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "There is no footage"))
 }
 
-/// The tables of a fragment, and how its keyframes begin where that matters.
-async fn look(
+/// Reads a fragment's tables, and the beginnings of its keyframes if parameter sets are to be inserted there.
+async fn read_fragment(
     app: &App,
-    recording: &str,
-    held: Held,
+    recording: &RecordingId,
+    stored: StoredFragment,
     config: usize,
     sets: Option<&ParameterSets>,
-) -> Answer<Frames> {
-    let read = |range| app.store.get_range(recording, &held.sha256, range);
-    let mut start = read(0..held.size.min(START)).await?;
-    let mut info = deskreel_fmp4::read_fragment_start(&start, held.size);
-    if info.is_err() && held.size > START {
-        start = read(0..held.size).await?;
-        info = deskreel_fmp4::read_fragment_start(&start, held.size);
+) -> Answer<TakeFragment> {
+    let read = |range| app.store.get_range(recording, &stored.sha256, range);
+    let mut start = read(0..stored.size.min(START)).await?;
+    let mut info = deskreel_fmp4::read_fragment_start(&start, stored.size);
+    if info.is_err() && stored.size > START {
+        start = read(0..stored.size).await?;
+        info = deskreel_fmp4::read_fragment_start(&start, stored.size);
     }
     let info: FragmentInfo =
         info.map_err(|_| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "The footage cannot be read"))?;
-    let mut places = Vec::new();
+    let mut set_offsets = Vec::new();
     let mut at = info.payload;
     for sample in &info.samples {
         if let (true, Some(sets)) = (sample.keyframe, sets) {
             let end = at + sample.size.min(ParameterSets::START);
-            let begins = match start.get(at..end) {
-                Some(begins) => axum::body::Bytes::copy_from_slice(begins),
+            let beginning = match start.get(at..end) {
+                Some(beginning) => Bytes::copy_from_slice(beginning),
                 None => read(at as u64..end as u64).await?,
             };
-            places.push(sets.place(&begins));
+            set_offsets.push(sets.place(&beginning));
         }
         at += sample.size;
     }
-    Ok(Frames { held, config, info, places })
+    Ok(TakeFragment { stored, config, info, set_offsets })
 }

@@ -1,4 +1,4 @@
-//! Sends files that are made of what is stored, whole or by range (RFC 9110, 14).
+//! Sends files that are made of stored objects, as a whole or by range (RFC 9110, 14).
 
 use std::ops::Range;
 
@@ -9,23 +9,24 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::problem::{Answer, Problem};
 use crate::app::App;
-use crate::media::{File, Piece};
+use crate::media::{FilePiece, ServedFile};
 
-/// The whole, or the range that is asked for.
-pub fn send(app: &App, file: &File, headers: &HeaderMap, tag: &str) -> Answer {
+/// Answers with the whole file, or with the range that the request asks for.
+pub fn send(app: &App, file: &ServedFile, headers: &HeaderMap, tag: &str) -> Answer {
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     let same = headers.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
     let (status, range) = match range.filter(|_| same).map(|text| byte_range(text, file.size)) {
-        None | Some(Wanted::All) => (StatusCode::OK, 0..file.size),
-        Some(Wanted::Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
-        Some(Wanted::Nothing) => {
+        None | Some(ByteRange::All) => (StatusCode::OK, 0..file.size),
+        Some(ByteRange::Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
+        Some(ByteRange::Beyond) => {
             let mut response =
-                Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "The file ends before that").into_response();
+                Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "The file ends before this range")
+                    .into_response();
             content_range(response.headers_mut(), &format!("bytes */{}", file.size));
             return Ok(response);
         }
     };
-    let mut response = (status, pour(app, file.range(range.clone()))).into_response();
+    let mut response = (status, stream_pieces(app, file.range(range.clone()))).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -46,35 +47,36 @@ fn content_range(headers: &mut HeaderMap, text: &str) {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
-    /// Also where several ranges are asked for, or none that can be read: a server may answer so.
+enum ByteRange {
+    /// Also the answer to several ranges or an unreadable one, which a server may ignore.
     All,
     Some(Range<u64>),
-    Nothing,
+    /// The file ends before it.
+    Beyond,
 }
 
-fn byte_range(text: &str, size: u64) -> Wanted {
+fn byte_range(text: &str, size: u64) -> ByteRange {
     let Some((from, to)) = text.strip_prefix("bytes=").and_then(|text| text.split_once('-')) else {
-        return Wanted::All;
+        return ByteRange::All;
     };
     let range = match (from.parse::<u64>(), to.parse::<u64>()) {
         (Ok(from), Ok(to)) if from <= to => from..to.saturating_add(1).min(size),
         (Ok(from), Err(_)) if to.is_empty() => from..size,
         (Err(_), Ok(last)) if from.is_empty() => size.saturating_sub(last)..size,
-        _ => return Wanted::All,
+        _ => return ByteRange::All,
     };
-    if range.is_empty() { Wanted::Nothing } else { Wanted::Some(range) }
+    if range.is_empty() { ByteRange::Beyond } else { ByteRange::Some(range) }
 }
 
-/// One object after the other, two ahead; never more in memory.
-pub fn pour(app: &App, pieces: Vec<Piece>) -> Body {
+/// A body of these pieces in sequence. At most two are in memory.
+pub fn stream_pieces(app: &App, pieces: Vec<FilePiece>) -> Body {
     let app = app.clone();
     let read = move |piece| {
         let app = app.clone();
         async move {
             match piece {
-                Piece::Bytes(bytes) => Ok(bytes),
-                Piece::Object { recording, sha256, bytes } => {
+                FilePiece::Bytes(bytes) => Ok(bytes),
+                FilePiece::Object { recording, sha256, bytes } => {
                     app.store.get_range(&recording, &sha256, bytes).await
                 }
             }
@@ -88,18 +90,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_as_rfc_9110_has_them() {
+    fn ranges_are_read_by_rfc_9110() {
         for (text, wanted) in [
-            ("bytes=0-9", Wanted::Some(0..10)),
-            ("bytes=90-", Wanted::Some(90..100)),
-            ("bytes=-5", Wanted::Some(95..100)),
-            ("bytes=-500", Wanted::Some(0..100)),
-            ("bytes=50-18446744073709551615", Wanted::Some(50..100)),
-            ("bytes=100-", Wanted::Nothing),
-            ("bytes=-0", Wanted::Nothing),
-            ("bytes=9-3", Wanted::All),
-            ("bytes=0-1,5-6", Wanted::All),
-            ("lines=0-9", Wanted::All),
+            ("bytes=0-9", ByteRange::Some(0..10)),
+            ("bytes=90-", ByteRange::Some(90..100)),
+            ("bytes=-5", ByteRange::Some(95..100)),
+            ("bytes=-500", ByteRange::Some(0..100)),
+            ("bytes=50-18446744073709551615", ByteRange::Some(50..100)),
+            ("bytes=100-", ByteRange::Beyond),
+            ("bytes=-0", ByteRange::Beyond),
+            ("bytes=9-3", ByteRange::All),
+            ("bytes=0-1,5-6", ByteRange::All),
+            ("lines=0-9", ByteRange::All),
         ] {
             assert_eq!(byte_range(text, 100), wanted, "{text}");
         }

@@ -1,5 +1,4 @@
-//! What comes with a request, judged: paths, queries and bodies that are not as they should be are problems, not panics or
-//! plain text.
+//! Extractors for paths, queries and JSON bodies. Invalid ones are answered with a problem.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -12,39 +11,40 @@ use tokio::time::timeout;
 
 use crate::api::problem::Problem;
 use crate::app::App;
+use crate::names::has_nul;
 
-/// A JSON object: a body of at most 2 MB (axum's own limit).
-pub struct Input<T>(pub T);
+/// A body that is a JSON object, of at most 2 MB (axum's limit).
+pub struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<App> for Input<T> {
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Input<T>, Problem> {
-        Ok(Input(read::<Object<T>>(request, app).await?.0))
+    async fn from_request(request: Request, app: &App) -> Result<JsonBody<T>, Problem> {
+        Ok(JsonBody(read::<Object<T>>(request, app).await?.0))
     }
 }
 
-/// One such object, or a list of them.
-pub struct Inputs<T>(pub Vec<T>);
+/// A body that is one such object, or a list of them.
+pub struct OneOrMany<T>(pub Vec<T>);
 
-impl<T: DeserializeOwned> FromRequest<App> for Inputs<T> {
+impl<T: DeserializeOwned> FromRequest<App> for OneOrMany<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Inputs<T>, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<OneOrMany<T>, Problem> {
         #[derive(Deserialize)]
         #[serde(untagged, bound = "T: DeserializeOwned")]
         enum Several<T> {
             Many(Vec<Object<T>>),
             One(Object<T>),
         }
-        Ok(Inputs(match read(request, app).await? {
+        Ok(OneOrMany(match read(request, app).await? {
             Several::Many(all) => all.into_iter().map(|Object(one)| one).collect(),
             Several::One(Object(one)) => vec![one],
         }))
     }
 }
 
-/// Written as a JSON object. A struct alone would also be read from a list of its values, in the order of its fields.
+/// Accepts JSON objects only. A struct by itself would also be read from a list of its fields' values.
 #[derive(Deserialize)]
 #[serde(try_from = "Map<String, Value>", bound = "T: DeserializeOwned")]
 pub struct Object<T>(pub T);
@@ -59,32 +59,32 @@ impl<T: DeserializeOwned> TryFrom<Map<String, Value>> for Object<T> {
 
 async fn read<T: DeserializeOwned>(request: Request, app: &App) -> Result<T, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    // A page of another site can send forms without asking, and this cannot be one.
+    // Another site's page can send forms without permission; a form cannot have this type.
     if kind.is_none_or(|kind| kind.split(';').next().unwrap_or("").trim() != "application/json") {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be application/json"));
     }
-    // Who needs longer for 2 MB sends nothing that is meant.
+    // No honest client needs longer for 2 MB.
     let body = timeout(app.config.server.body_patience, Bytes::from_request(request, app))
         .await
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long"))?;
     let body = body.map_err(|rejected| Problem::new(rejected.status(), "The body cannot be read"))?;
     if std::str::from_utf8(&body).is_ok_and(has_nul) {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "A text has the character NUL"));
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "A text contains the character NUL"));
     }
     serde_json::from_slice(&body).map_err(|error| {
         let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-        Problem::new(status, "The body does not say what is needed").detail(error.to_string())
+        Problem::new(status, "The body is not what this request needs").detail(error.to_string())
     })
 }
 
-/// What stands in the path.
+/// The parameters of the path.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Path<T>, Problem> {
-        // What is no text, or has a NUL, is the name of nothing here.
+        // Nothing has a name that is not UTF-8 or contains a NUL.
         let has_nul = parts.uri.path().contains("%00");
         match axum::extract::Path::from_request_parts(parts, app).await {
             Ok(axum::extract::Path(path)) if !has_nul => Ok(Path(path)),
@@ -114,35 +114,12 @@ impl Pairs {
     }
 }
 
-/// Whether a text of this JSON has a NUL, which PostgreSQL keeps in no text. It can only stand there escaped.
-pub fn has_nul(json: &str) -> bool {
-    let escaped = |at: usize| json[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 0;
-    json.match_indices("\\u0000").any(|(at, _)| escaped(at))
-}
-
-/// A text that people write, not longer than what they would.
-pub fn words(text: &str, most: usize) -> Result<&str, Problem> {
+/// Trims a text that a person wrote, and checks its length in characters.
+pub fn trimmed(text: &str, most: usize) -> Result<&str, Problem> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > most {
         let title = format!("This needs a text of at most {most} characters");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, title));
     }
     Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_nul_is_found_and_a_backslash_before_digits_is_none() {
-        for (json, has) in [
-            (r#"{"a":"\u0000"}"#, true),
-            (r#"["\\\u0000"]"#, true),
-            (r#"["\\u0000"]"#, false),
-            (r#"["u0000", "\u0001"]"#, false),
-        ] {
-            assert_eq!(has_nul(json), has, "{json}");
-        }
-    }
 }

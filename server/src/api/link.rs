@@ -1,4 +1,4 @@
-//! The recorders' WebSocket (docs/link.md), and events from programs.
+//! The WebSocket of recorders (docs/link.md), and events from programs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,30 +10,39 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
 use deskreel_model::link::{CredentialVerdict, FromRecorder, FromServer, MESSAGE_LIMIT};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::caller::{Person, Role};
-use super::input::{Inputs, has_nul};
+use super::input::OneOrMany;
 use super::problem::{Answer, Problem};
 use super::session;
 use crate::app::App;
-use crate::control::Line;
+use crate::control::LinkConnection;
 use crate::db::recorders::Recorder;
-use crate::error::told;
+use crate::error::with_causes;
+use crate::names::{PersonName, has_nul};
+use crate::people::{Person, Role};
 
-/// Tells connections apart, of which one recorder may have two for a moment.
+/// The next number of a connection. One recorder may have two for a moment.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
-/// A message that cannot be sent for so long goes nowhere.
+/// Time after which a message that cannot be sent ends the connection.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
-/// Bytes that are read at once. Recorders say little, and there are thousands of them.
+/// Bytes of the read buffer: there are thousands of recorders, and they send little.
 const BUFFER: usize = 4 << 10;
-/// Credentials of one line that are judged at one time; a recorder has one agent, or two who change places.
-const JUDGED: usize = 2;
+/// Credentials of one link that are checked at once; a recorder has one agent, or two who change places.
+const CHECKED: usize = 2;
 /// Events of one request.
 const EVENTS: usize = 1000;
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+/// What an agent typed at a desktop.
+struct Credentials {
+    id: u32,
+    name: PersonName,
+    password: String,
+}
 
 pub async fn open(State(app): State<App>, recorder: Recorder, upgrade: Upgrade) -> Answer {
     let upgrade = upgrade.map_err(|rejected| Problem::new(rejected.status(), rejected.body_text()))?;
@@ -47,12 +56,11 @@ pub async fn open(State(app): State<App>, recorder: Recorder, upgrade: Upgrade) 
 
 async fn serve(mut socket: WebSocket, recorder: Recorder, app: App) {
     let control = &app.control;
-    let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+    let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     let (send, mut outgoing) = mpsc::unbounded_channel::<String>();
-    let id = recorder.recorder.clone();
     let verdicts = send.downgrade();
-    let judged = Arc::new(Semaphore::new(JUDGED));
-    if control.connected(recorder.clone(), Line { connection, send }).await.is_err() {
+    let checks = Arc::new(Semaphore::new(CHECKED));
+    if control.connected(recorder.clone(), LinkConnection { number, send }).await.is_err() {
         return;
     }
     loop {
@@ -66,11 +74,11 @@ async fn serve(mut socket: WebSocket, recorder: Recorder, app: App) {
             }
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(text))) => {
-                    if let Some(credentials) = credentials(&text) {
-                        judge(&app, &recorder, credentials, &judged, verdicts.clone());
+                    if let Some(credentials) = read_credentials(&text) {
+                        check(&app, &recorder, credentials, &checks, verdicts.clone());
                         continue;
                     }
-                    if control.said(&id, connection, text.to_string()).await.is_err() {
+                    if control.message(&recorder.id, number, text.to_string()).await.is_err() {
                         break;
                     }
                 }
@@ -79,63 +87,71 @@ async fn serve(mut socket: WebSocket, recorder: Recorder, app: App) {
             },
         }
     }
-    control.gone(&id, connection).await;
+    control.disconnected(&recorder.id, number).await;
     let _ = tokio::time::timeout(SEND_LIMIT, socket.send(Message::Close(None))).await;
 }
 
-/// What an agent has typed at a desktop. It does not go the way of all other messages, where it would be waited for.
-fn credentials(text: &str) -> Option<(u32, String, String)> {
-    // Of the few messages that recorders send, fewer still have to be read twice.
+/// Credentials do not go to `control` like other messages, since checking them would make the others wait.
+fn read_credentials(text: &str) -> Option<Credentials> {
+    // Recorders send few messages, and fewer still have to be parsed twice.
     if !text.contains("\"credentials\"") || has_nul(text) {
         return None;
     }
     match FromRecorder::parse(text) {
-        Ok(FromRecorder::Credentials { id, name, password }) => Some((id, name, password.0)),
+        Ok(FromRecorder::Credentials { id, name, password }) => {
+            Some(Credentials { id, name: name.into(), password: password.0 })
+        }
         _ => None,
     }
 }
 
-/// Beside the line, which goes on meanwhile.
-fn judge(
+/// Checks credentials in a task of its own, while the link goes on.
+fn check(
     app: &App,
     recorder: &Recorder,
-    (id, name, password): (u32, String, String),
-    judged: &Arc<Semaphore>,
+    Credentials { id, name, password }: Credentials,
+    checks: &Arc<Semaphore>,
     verdicts: mpsc::WeakUnboundedSender<String>,
 ) {
-    let turn = judged.clone().try_acquire_owned();
+    let turn = checks.clone().try_acquire_owned();
     let (app, recorder) = (app.clone(), recorder.clone());
     tokio::spawn(async move {
         let verdict = match turn {
             Err(_) => CredentialVerdict::TooMany { seconds: 1 },
             Ok(_turn) => session::verify(&app, &recorder, &name, &password).await.unwrap_or_else(|error| {
-                tracing::error!(error = told(&error), "credentials cannot be judged");
+                tracing::error!(error = with_causes(&error), "could not check credentials");
                 CredentialVerdict::CannotSay
             }),
         };
         let text = serde_json::to_string(&FromServer::Verdict { id, verdict });
-        if let (Ok(text), Some(line)) = (text, verdicts.upgrade()) {
-            let _ = line.send(text);
+        if let (Ok(text), Some(connection)) = (text, verdicts.upgrade()) {
+            let _ = connection.send(text);
         }
     });
 }
 
-/// Events from programs of an administrator's: one, or a list. They are stored once this has answered.
+#[derive(Serialize)]
+pub struct StoredEvents {
+    stored: usize,
+}
+
+/// Takes events from an administrator's program: one, or a list. They are stored by the time of the answer.
 pub async fn events(
     State(app): State<App>,
     person: Person,
-    Inputs(events): Inputs<Value>,
-) -> Answer<(StatusCode, Json<Value>)> {
+    OneOrMany(events): OneOrMany<Value>,
+) -> Answer<(StatusCode, Json<StoredEvents>)> {
     person.must_be(Role::Administrator)?;
     if events.len() > EVENTS {
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Too many events at once"));
+        let title = format!("Too many events at once; send at most {EVENTS}");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, title));
     }
     let count = events.len();
     let wrong = app.control.events("api", events).await?;
     let stored = count - wrong.len();
     if !wrong.is_empty() {
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Not all of these are events");
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Some of these are not events");
         return Err(problem.with("stored", stored.into()).with("wrong", wrong.into()));
     }
-    Ok((StatusCode::ACCEPTED, Json(json!({ "stored": stored }))))
+    Ok((StatusCode::ACCEPTED, Json(StoredEvents { stored })))
 }

@@ -1,5 +1,6 @@
-//! Footage for players.
+//! Recordings and their fragments for players.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,39 +8,61 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
-use serde_json::{Value, json};
+use deskreel_model::{AgentId, Place, RecordingId};
+use serde::Serialize;
 use tokio::time::timeout;
 
-use super::caller::{Caller, Person};
-use super::files::pour;
-use super::ingest::{self, judge_recording};
+use super::caller::Caller;
+use super::files::stream_pieces;
 use super::input::{Pairs, Path};
 use super::problem::{Answer, Problem};
+use super::uploads::{self, recording_id};
 use crate::app::App;
 use crate::db::interactions::SILENCE_MS;
-use crate::media::{Piece, Reel, playlist};
+use crate::db::recordings::LiveRecording;
+use crate::media::{FilePiece, Reel, playlist};
+use crate::people::Person;
 use crate::time::{now_ms, rfc3339};
 
-/// A player waits so long for the next fragment, and then asks again.
+/// Time for which a playlist request waits for the next fragment; then the player asks again.
 const BLOCK: Duration = Duration::from_secs(6);
 /// Fragments that one request may ask for: more than a run of ten minutes has.
 const MOST: u32 = 1000;
 
+/// A recording, for people.
+#[derive(Serialize)]
+pub struct RecordingView {
+    recording: RecordingId,
+    agent: Option<AgentId>,
+    place: Option<Place>,
+    started: Option<String>,
+    ended: Option<String>,
+    closed: bool,
+    live: bool,
+    bytes: i64,
+    tracks: BTreeSet<String>,
+}
+
 pub async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Answer {
     let person = match caller {
-        Caller::Recorder(from) => return ingest::holdings(&app, &from, &id).await,
+        Caller::Recorder(from) => return uploads::holdings(&app, &from, &id).await,
         Caller::Person(person) => person,
     };
-    may_watch(&app, &person, &id).await?;
-    let about = app.db.recording(&id).await?.ok_or_else(Problem::not_found)?;
-    let tracks: std::collections::BTreeSet<String> =
-        app.db.fragments(&id).await?.into_iter().map(|held| held.name.track).collect();
-    Ok(Json(json!({
-        "recording": id, "agent": about.agent, "place": about.place, "started": about.started.map(rfc3339),
-        "ended": about.ended.map(rfc3339), "closed": about.closed, "live": about.live(), "bytes": about.bytes,
-        "tracks": tracks,
-    }))
-    .into_response())
+    let id = may_watch(&app, &person, &id).await?;
+    let recording = app.db.recording(&id).await?.ok_or_else(Problem::not_found)?;
+    let tracks = app.db.fragments(&id).await?.into_iter().map(|fragment| fragment.name.track).collect();
+    let view = RecordingView {
+        recording: id,
+        live: recording.live(),
+        agent: recording.agent,
+        place: recording.place,
+        started: recording.started.map(rfc3339),
+        ended: recording.ended.map(rfc3339),
+        closed: recording.closed,
+        bytes: recording.bytes,
+        tracks,
+    };
+    Ok(Json(view).into_response())
 }
 
 pub async fn fragments(
@@ -50,39 +73,38 @@ pub async fn fragments(
 ) -> Answer {
     let person = match caller {
         Caller::Recorder(from) if method == Method::HEAD => {
-            return ingest::head_fragment(&app, &from, &id, &track, &part, &numbers).await;
+            return uploads::head_fragment(&app, &from, &id, &track, &part, &numbers).await;
         }
-        // Who steals a recorder's token is not to see what it recorded.
+        // A stolen recorder token must not show what the recorder recorded.
         Caller::Recorder(_) => {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "A recorder asks with HEAD, and gets no footage",
-            ));
+            let title = "A recorder may only use HEAD here, and gets no footage";
+            return Err(Problem::new(StatusCode::FORBIDDEN, title));
         }
         Caller::Person(person) => person,
     };
     let numbers = numbers.strip_suffix(".m4s").or(numbers.strip_suffix(".mp4")).unwrap_or(&numbers);
     let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
-    let first = ingest::fragment_name(&id, &track, &part, first)?;
-    let last = ingest::fragment_name(&id, &track, &part, last)?.number;
+    let (_, first) = uploads::fragment_name(&id, &track, &part, first)?;
+    let (_, last) = uploads::fragment_name(&id, &track, &part, last)?;
+    let last = last.number;
     if last < first.number || last - first.number >= MOST {
         return Err(Problem::not_found());
     }
-    may_watch(&app, &person, &id).await?;
-    let held = app.db.fragments_between(&id, &first, last).await?;
-    if held.len() != (last - first.number) as usize + 1 {
+    let id = may_watch(&app, &person, &id).await?;
+    let stored = app.db.fragments_between(&id, &first, last).await?;
+    if stored.len() != (last - first.number) as usize + 1 {
         return Err(Problem::not_found());
     }
-    let size = held.iter().map(|held| held.size).sum::<u64>();
-    let recording: Arc<str> = id.into();
-    let pieces = held.iter().map(|held| Piece::whole(&recording, held)).collect();
-    let mut response = pour(&app, pieces).into_response();
+    let size = stored.iter().map(|fragment| fragment.size).sum::<u64>();
+    let recording = Arc::new(id);
+    let pieces = stored.iter().map(|fragment| FilePiece::whole(&recording, fragment)).collect();
+    let mut response = stream_pieces(&app, pieces).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
     response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
     Ok(response)
 }
 
-/// `_HLS_msn` and `_HLS_part` wait for what is not there yet.
+/// The HLS playlist. With `_HLS_msn` and `_HLS_part`, waits for a run or fragment that is not there yet.
 pub async fn hls(
     State(app): State<App>,
     person: Person,
@@ -90,23 +112,19 @@ pub async fn hls(
     query: Pairs,
 ) -> Answer {
     let track = name.strip_suffix(".m3u8").ok_or_else(Problem::not_found)?;
-    may_watch(&app, &person, &id).await?;
-    app.seen(&person, "watched", &id).await?;
-    let number = |name: &str| query.get(name).map(|text| text.parse::<u32>().map(|number| number as usize));
-    let number = |name: &str| {
-        number(name).transpose().map_err(|_| Problem::bad_request(format!("`{name}` is not a number")))
-    };
-    let (piece, part) = (number("_HLS_msn")?, number("_HLS_part")?);
+    let id = may_watch(&app, &person, &id).await?;
+    app.audit_look(&person, "watched", id.as_str()).await?;
+    let (run, part) = (number(&query, "_HLS_msn")?, number(&query, "_HLS_part")?);
     let mut progress = app.ingest.progress();
     let mut left = 20;
     loop {
         progress.mark_unchanged();
         let reel = reel(&app, &id, track).await?.ok_or_else(Problem::not_found)?;
         let (text, extent) = playlist(&reel);
-        let is_there = match (piece, part) {
+        let is_there = match (run, part) {
             (None, _) => true,
-            (Some(piece), None) => extent.runs > piece,
-            (Some(piece), Some(part)) => extent.runs > piece || extent.runs == piece && extent.parts > part,
+            (Some(run), None) => extent.runs > run,
+            (Some(run), Some(part)) => extent.runs > run || extent.runs == run && extent.parts > part,
         };
         left -= 1;
         if is_there || !reel.live || left == 0 {
@@ -118,28 +136,39 @@ pub async fn hls(
     }
 }
 
-/// `None`: it has no such track.
-pub async fn reel(app: &App, id: &str, track: &str) -> Answer<Option<Reel>> {
-    let about = app.db.recording(id).await?.ok_or_else(Problem::not_found)?;
-    let held = app.db.fragments(id).await?;
-    if !held.iter().any(|held| held.name.track == track) {
-        return Ok(None);
-    }
-    Ok(Some(Reel::new(about.started.unwrap_or(0), about.live(), track, held)))
+fn number(query: &Pairs, name: &str) -> Answer<Option<usize>> {
+    let number = query.get(name).map(|text| text.parse::<u32>().map(|number| number as usize));
+    number.transpose().map_err(|_| Problem::bad_request(format!("`{name}` is not a number")))
 }
 
-pub async fn may_watch(app: &App, person: &Person, recording: &str) -> Answer<()> {
-    judge_recording(recording)?;
+/// `None`: the recording has no such track.
+pub async fn reel(app: &App, id: &RecordingId, track: &str) -> Answer<Option<Reel>> {
+    let recording = app.db.recording(id).await?.ok_or_else(Problem::not_found)?;
+    let fragments = app.db.fragments(id).await?;
+    if !fragments.iter().any(|fragment| fragment.name.track == track) {
+        return Ok(None);
+    }
+    Ok(Some(Reel::new(recording.started.unwrap_or(0), recording.live(), track, fragments)))
+}
+
+/// The recording of this name, if the person may watch it.
+pub async fn may_watch(app: &App, person: &Person, recording: &str) -> Answer<RecordingId> {
+    let recording = recording_id(recording)?;
     let scope = app.db.scope(person).await?;
-    match app.db.sees_recording(&scope, recording).await? {
-        true => Ok(()),
+    match app.db.sees_recording(&scope, &recording).await? {
+        true => Ok(recording),
         false => Err(Problem::not_found()),
     }
 }
 
-/// Who is recorded now.
-pub async fn live(State(app): State<App>, person: Person) -> Answer<Json<Value>> {
+/// Recordings that run now.
+#[derive(Serialize)]
+pub struct LiveList {
+    recordings: Vec<LiveRecording>,
+}
+
+pub async fn live(State(app): State<App>, person: Person) -> Answer<Json<LiveList>> {
     let scope = app.db.scope(&person).await?;
     let recordings = app.db.live(&scope, now_ms() - SILENCE_MS).await?;
-    Ok(Json(json!({ "recordings": recordings })))
+    Ok(Json(LiveList { recordings }))
 }

@@ -1,16 +1,17 @@
-//! What is answered where something is not done: RFC 9457.
+//! Error responses (RFC 9457).
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, told};
+use crate::error::{Error, with_causes};
+use crate::limits::upload_memory::NoMemory;
 
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
-    /// A sentence for people.
+    /// For people.
     title: String,
     detail: Option<String>,
     /// Seconds.
@@ -33,13 +34,13 @@ impl Problem {
         Problem { retry_after: Some(seconds), ..self }
     }
 
-    /// A member of its own.
+    /// Adds a member.
     pub fn with(mut self, name: &str, value: Value) -> Problem {
         self.more.insert(name.to_owned(), value);
         self
     }
 
-    /// What is not there and what this caller may not see look the same.
+    /// Also for what the caller may not see: both look the same.
     pub fn not_found() -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "There is nothing here")
     }
@@ -53,21 +54,42 @@ impl Problem {
     }
 }
 
-/// What the server could not do. The log has what went wrong; the answer does not, since it may name files.
+/// The answer to a change: 204, or 404 if its object does not exist.
+pub fn no_content(exists: bool) -> Answer<StatusCode> {
+    if exists { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+}
+
+/// A failure of the server. The cause goes to the log only, since it may name files.
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
-        tracing::error!(error = told(&error), fault = %error.fault(), "a request failed");
+        tracing::error!(error = with_causes(&error), fault = %error.fault(), "request failed");
         if error.is_full() {
-            return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "There is no room on the server")
+            return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "The server's disk is full")
                 .retry_after(60);
         }
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The server cannot do this at present").retry_after(5)
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The server cannot do this now").retry_after(5)
     }
 }
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Problem {
         Error::from(error).into()
+    }
+}
+
+impl From<NoMemory> for Problem {
+    fn from(refused: NoMemory) -> Problem {
+        match refused {
+            NoMemory::RecorderShare => {
+                let title = "This recorder has too many uploads in progress";
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, title).retry_after(1)
+            }
+            NoMemory::AllTaken => {
+                let title = "The server is busy with other uploads";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, title).retry_after(5)
+            }
+            NoMemory::GoingDown => Error::GoingDown.into(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every path of the API.
+//! The routes of the API.
 
 use axum::Json;
 use axum::Router;
@@ -7,39 +7,40 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::problem::{Answer, Problem};
-use super::{admin, export, finished, ingest, interactions, link, media, session};
+use super::{
+    admin, annotations, directory, export, finished_file, interactions, link, media, player, session, uploads,
+};
 use crate::app::App;
-use crate::player;
 
 const FRAGMENT: &str = "/recordings/{recording}/tracks/{track}/parts/{part}/fragments/{number}";
 
 pub fn router(app: App) -> Router {
     let recorders = Router::new()
         .route("/link", get(link::open))
-        .route("/recordings/{recording}/about", put(ingest::put_about))
-        .route("/recordings/{recording}/manifest", put(ingest::put_manifest))
-        .route("/recordings/{recording}/file", put(finished::put_file))
-        .route(FRAGMENT, put(ingest::put_fragment).get(media::fragments));
+        .route("/recordings/{recording}/about", put(uploads::put_about))
+        .route("/recordings/{recording}/manifest", put(uploads::put_manifest))
+        .route("/recordings/{recording}/file", put(finished_file::put_file))
+        .route(FRAGMENT, put(uploads::put_fragment).get(media::fragments));
     let people = Router::new()
-        .route("/session", post(session::log_in).get(session::who).delete(session::log_out))
+        .route("/session", post(session::log_in).get(session::current).delete(session::log_out))
         .route("/interactions", get(interactions::find))
-        .route("/interactions/{interaction}", get(interactions::one).delete(interactions::delete))
-        .route("/interactions/{interaction}/labels", post(interactions::label))
-        .route("/interactions/{interaction}/labels/{label}", delete(interactions::unlabel))
-        .route("/interactions/{interaction}/notes", post(interactions::add_note))
-        .route("/interactions/{interaction}/notes/{note}", delete(interactions::remove_note))
-        .route("/interactions/{interaction}/hold", post(interactions::hold).delete(interactions::release))
+        .route("/interactions/{interaction}", get(interactions::one).delete(annotations::delete))
+        .route("/interactions/{interaction}/labels", post(annotations::label))
+        .route("/interactions/{interaction}/labels/{label}", delete(annotations::unlabel))
+        .route("/interactions/{interaction}/notes", post(annotations::add_note))
+        .route("/interactions/{interaction}/notes/{note}", delete(annotations::remove_note))
+        .route("/interactions/{interaction}/hold", post(annotations::hold).delete(annotations::release))
         .route("/interactions/{interaction}/export", post(export::interaction))
         .route("/recordings/{recording}", get(media::recording))
         .route("/recordings/{recording}/hls/{playlist}", get(media::hls))
         .route("/recordings/{recording}/movie.mp4", get(export::recording))
         .route("/live", get(media::live))
-        .route("/agents", get(admin::agents).post(admin::set_agents))
-        .route("/groups", get(admin::groups).post(admin::set_groups))
-        .route("/places", get(admin::places).post(admin::set_places))
+        .route("/agents", get(directory::agents).post(directory::set_agents))
+        .route("/groups", get(directory::groups).post(directory::set_groups))
+        .route("/places", get(directory::places).post(directory::set_places))
         .route("/completeness", get(admin::completeness))
         .route("/events", post(link::events));
     let administrators = Router::new()
@@ -54,23 +55,23 @@ pub fn router(app: App) -> Router {
         .route("/retention/sweep", post(admin::sweep))
         .route("/audit", get(admin::audit))
         .route("/metrics", get(admin::metrics));
-    let anybody = Router::new()
+    let public = Router::new()
         .route("/health", get(health))
         .route("/openapi.json", get(document))
         .route("/enrol", post(admin::enrol));
-    let api = recorders.merge(people).merge(administrators).merge(anybody);
+    let api = recorders.merge(people).merge(administrators).merge(public);
     Router::new()
         .nest("/api/v1", api.fallback(async || Problem::not_found()))
         .fallback(get(player::serve))
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This is done with another method")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This path does not support this method")
         })
-        .layer(map_response(always))
+        .layer(map_response(add_headers))
         .with_state(app)
 }
 
-/// Nothing here is to be kept by caches or shown in frames, and nothing is guessed about its type.
-async fn always(mut response: Response) -> Response {
+/// Keeps answers out of caches and out of other sites, and browsers from guessing their types.
+async fn add_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -83,15 +84,20 @@ async fn always(mut response: Response) -> Response {
     response
 }
 
-/// OpenAPI 3.1.
+/// The OpenAPI 3.1 document.
 async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
 }
 
-/// For whoever watches over the server: nothing that it needs is missing.
-async fn health(State(app): State<App>) -> Answer<Json<Value>> {
-    app.db.is_well().await?;
-    Ok(Json(json!({ "status": "ok" })))
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+/// For monitoring: checks that the index can be used.
+async fn health(State(app): State<App>) -> Answer<Json<Health>> {
+    app.db.check().await?;
+    Ok(Json(Health { status: "ok" }))
 }
 
 #[cfg(test)]
@@ -100,10 +106,12 @@ mod tests {
 
     use std::collections::BTreeSet;
 
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
-    fn the_document_has_every_route_and_no_other() {
+    fn the_openapi_document_has_exactly_the_routes() {
         let source = include_str!("routes.rs").replace("FRAGMENT,", &format!("{FRAGMENT:?},"));
         let mut routes = BTreeSet::new();
         for route in source.split(".route(").skip(1).filter(|route| route.starts_with('"')) {

@@ -1,144 +1,122 @@
-//! Logging in and out.
-
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+//! Log-in and log-out of people, and the log-in of agents at a desktop.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use deskreel_model::AgentId;
 use deskreel_model::link::CredentialVerdict;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::caller::{COOKIE, Person, cookie};
-use super::input::Input;
+use super::caller::{COOKIE, cookie};
+use super::input::JsonBody;
 use super::problem::{Answer, Problem};
 use crate::app::App;
+use crate::db::people::NewSession;
 use crate::db::recorders::Recorder;
 use crate::error::Result;
-
-/// Wrong passwords for one name before it has to wait, and for how long.
-const TRIES: u32 = 5;
-const WAIT: Duration = Duration::from_secs(60);
-/// Names that are remembered; beyond it the oldest are forgotten.
-const NAMES: usize = 10_000;
+use crate::limits::logins::WAIT;
+use crate::names::PersonName;
+use crate::people::{Person, Role};
 
 #[derive(Deserialize)]
 pub struct LogIn {
-    name: String,
+    name: PersonName,
     password: String,
 }
 
-/// Who guesses passwords is slowed down, by the name that is guessed at. A try counts from its beginning, in the turn in which it is judged, so
-/// that many at one time are no more than one after the other; a right password gives it back.
-#[derive(Debug, Default)]
-pub struct Brake(Mutex<HashMap<String, (u32, Instant)>>);
+/// The person that a session belongs to.
+#[derive(Serialize)]
+pub struct SessionPerson {
+    name: PersonName,
+    role: Role,
+    groups: Vec<String>,
+    agent: Option<AgentId>,
+    csrf_token: Option<String>,
+}
 
-impl Brake {
-    /// False: too many were wrong.
-    fn begins(&self, name: &str) -> bool {
-        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if tried.get(name).is_some_and(|(tries, last)| *tries >= TRIES && last.elapsed() < WAIT) {
-            return false;
-        }
-        if tried.len() >= NAMES {
-            tried.retain(|_, (_, last)| last.elapsed() < WAIT);
-        }
-        let (tries, last) = tried.entry(name.to_owned()).or_insert((0, Instant::now()));
-        *tries = if last.elapsed() < WAIT { *tries + 1 } else { 1 };
-        *last = Instant::now();
-        true
-    }
-
-    /// One try was not wrong.
-    fn gives_back(&self, name: &str) {
-        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((tries, _)) = tried.get_mut(name) {
-            *tries = tries.saturating_sub(1);
-        }
-    }
-
-    /// None was.
-    fn succeeded(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+impl From<Person> for SessionPerson {
+    fn from(Person { name, role, groups, agent, csrf }: Person) -> SessionPerson {
+        SessionPerson { name, role, groups, agent, csrf_token: csrf }
     }
 }
 
-pub async fn log_in(State(app): State<App>, Input(given): Input<LogIn>) -> Answer {
-    let turn = app.judging().await?;
-    if !app.brake.begins(&given.name) {
+pub async fn log_in(State(app): State<App>, JsonBody(given): JsonBody<LogIn>) -> Answer {
+    let name = given.name.as_str();
+    let turn = app.password_turn().await?;
+    if !app.login_attempts.begin(name) {
         let title = "Too many wrong passwords; wait a minute";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, title).retry_after(60));
     }
-    let judged = app.db.log_in(&given.name, &given.password).await;
+    let checked = app.db.log_in(&given.name, &given.password).await;
     drop(turn);
-    let Some(person) = judged.inspect_err(|_| app.brake.gives_back(&given.name))? else {
-        app.db.audit(&given.name, "login_failed", "session", None).await?;
+    let Some(person) = checked.inspect_err(|_| app.login_attempts.take_back(name))? else {
+        app.db.audit(name, "login_failed", "session", None).await?;
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "Name or password is wrong"));
     };
-    app.brake.succeeded(&given.name);
-    app.db.audit(&person.name, "login", "session", None).await?;
-    let (token, csrf) = app.db.begin_session(&person.name).await?;
+    app.login_attempts.forget(name);
+    app.db.audit(person.name.as_str(), "login", "session", None).await?;
+    let NewSession { token, csrf } = app.db.begin_session(&person.name).await?;
     let secure = if app.config.server.tls.is_some() { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/{secure}");
-    let mut response = Json(describe(&Person { csrf: Some(csrf), ..person })).into_response();
+    let person = SessionPerson::from(Person { csrf: Some(csrf), ..person });
+    let mut response = Json(person).into_response();
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     Ok(response)
 }
 
-/// Of an agent at a desktop, by way of a recorder, which is slowed down too: a stolen token is to be no way of guessing everybody's.
-pub async fn verify(app: &App, from: &Recorder, name: &str, password: &str) -> Result<CredentialVerdict> {
-    // No name has a NUL.
-    let recorder = format!("\0{}", from.recorder);
-    let turn = app.judging().await?;
+/// Checks the password of an agent at a desktop. The recorder has to wait as well as the name: a stolen token
+/// must not help to guess everybody's passwords.
+pub async fn verify(
+    app: &App,
+    from: &Recorder,
+    name: &PersonName,
+    password: &str,
+) -> Result<CredentialVerdict> {
+    let attempts = &app.login_attempts;
+    // No person's name contains a NUL.
+    let recorder = format!("\0{}", from.id);
+    let turn = app.password_turn().await?;
     let too_many = Ok(CredentialVerdict::TooMany { seconds: WAIT.as_secs() as u32 });
-    if !app.brake.begins(&recorder) {
+    if !attempts.begin(&recorder) {
         return too_many;
     }
-    if !app.brake.begins(name) {
-        app.brake.gives_back(&recorder);
+    if !attempts.begin(name.as_str()) {
+        attempts.take_back(&recorder);
         return too_many;
     }
-    let judged = app.db.log_in(name, password).await.inspect_err(|_| {
-        app.brake.gives_back(&recorder);
-        app.brake.gives_back(name);
+    let checked = app.db.log_in(name, password).await.inspect_err(|_| {
+        attempts.take_back(&recorder);
+        attempts.take_back(name.as_str());
     });
     drop(turn);
-    let person = judged?;
+    let person = checked?;
+    let place = Some(from.place.as_str());
     let Some(agent) = person.and_then(|person| person.agent) else {
-        app.db.audit(name, "login_failed", "desktop", Some(&from.place)).await?;
+        app.db.audit(name.as_str(), "login_failed", "desktop", place).await?;
         return Ok(CredentialVerdict::Wrong);
     };
-    app.brake.succeeded(name);
-    app.brake.gives_back(&recorder);
-    app.db.audit(name, "login", "desktop", Some(&from.place)).await?;
-    Ok(CredentialVerdict::Right { agent: agent.as_str().into() })
+    attempts.forget(name.as_str());
+    attempts.take_back(&recorder);
+    app.db.audit(name.as_str(), "login", "desktop", place).await?;
+    Ok(CredentialVerdict::Right { agent })
 }
 
-pub async fn who(person: Person) -> Json<Value> {
-    Json(describe(&person))
+pub async fn current(person: Person) -> Json<SessionPerson> {
+    Json(person.into())
 }
 
 pub async fn log_out(State(app): State<App>, person: Person, headers: HeaderMap) -> Answer<Response> {
     if let Some(token) = cookie(&headers) {
         app.db.end_session(token).await?;
-        app.db.audit(&person.name, "logout", "session", None).await?;
+        app.db.audit(person.name.as_str(), "logout", "session", None).await?;
     }
-    let gone = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+    let expired = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
     let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Ok(gone) = HeaderValue::from_str(&gone) {
-        response.headers_mut().insert(header::SET_COOKIE, gone);
+    if let Ok(expired) = HeaderValue::from_str(&expired) {
+        response.headers_mut().insert(header::SET_COOKIE, expired);
     }
     Ok(response)
-}
-
-fn describe(person: &Person) -> Value {
-    json!({
-        "name": person.name, "role": person.role, "groups": person.groups, "agent": person.agent,
-        "csrf_token": person.csrf,
-    })
 }

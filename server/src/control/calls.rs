@@ -1,58 +1,43 @@
-//! What events say of calls, for whoever looks an interaction up: direction, data, when it was on hold.
+//! Data of calls from their events, for people who look an interaction up: direction, attached data, times on
+//! hold.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use deskreel_model::event::{CallChange, Event, Kind};
 use deskreel_model::segment::Footage;
 use deskreel_model::{CallId, Utc};
 use serde_json::Value;
 
-/// Calls that are remembered; the oldest goes. A day of a large contact centre.
+use crate::segments::CallData;
+
+/// Calls that are remembered, the newest: a day of a large contact center.
 const KEPT: usize = 200_000;
-
-#[derive(Debug, Clone, Default)]
-pub struct Call {
-    pub direction: Option<String>,
-    pub call_type: Option<String>,
-    pub attached: BTreeMap<String, String>,
-    /// From when until when, by the agents' clocks together; none while it lasts.
-    pub held: Vec<(Utc, Option<Utc>)>,
-}
-
-impl Call {
-    /// A hold, if there is one, has ended.
-    fn goes_on(&mut self, at: Utc) {
-        if let Some((_, to)) = self.held.last_mut() {
-            to.get_or_insert(at);
-        }
-    }
-}
 
 #[derive(Default)]
 pub struct Calls {
-    by_id: HashMap<CallId, Call>,
+    by_id: HashMap<CallId, CallData>,
     order: VecDeque<CallId>,
 }
 
 impl Calls {
-    pub fn get(&self, call: &CallId) -> Option<&Call> {
+    pub fn get(&self, call: &CallId) -> Option<&CallData> {
         self.by_id.get(call)
     }
 
-    /// Those of its segments.
-    pub fn of(&self, footage: &Footage) -> HashMap<CallId, Call> {
+    /// The calls of this footage's segments.
+    pub fn of(&self, footage: &Footage) -> HashMap<CallId, CallData> {
         let ids = footage.segments.iter().filter_map(|segment| segment.call.as_ref());
         ids.filter_map(|id| Some((id.clone(), self.get(id)?.clone()))).collect()
     }
 
-    pub fn hear(&mut self, event: &Event) {
+    pub fn take(&mut self, event: &Event) {
         let (change, call, about) = match &event.kind {
             Kind::Call { change, call, about, .. } => (change, call, about),
             Kind::Joined(joined) => {
-                // Whoever was on hold is connected with whom it was handed to.
+                // A party on hold is now connected with the agent it was handed to.
                 for call in [&joined.primary, &joined.resulting].into_iter().chain(&joined.secondary) {
                     if let Some(known) = self.by_id.get_mut(call) {
-                        known.goes_on(event.at);
+                        end_hold(known, event.at);
                     }
                 }
                 return;
@@ -79,9 +64,16 @@ impl Calls {
         let is_open = known.held.last().is_some_and(|(_, to)| to.is_none());
         match change {
             CallChange::Held if !is_open => known.held.push((event.at, None)),
-            CallChange::Retrieved | CallChange::Cleared => known.goes_on(event.at),
+            CallChange::Retrieved | CallChange::Cleared => end_hold(known, event.at),
             _ => {}
         }
+    }
+}
+
+/// Ends a call's hold, if it is on hold.
+fn end_hold(call: &mut CallData, at: Utc) {
+    if let Some((_, to)) = call.held.last_mut() {
+        to.get_or_insert(at);
     }
 }
 
@@ -102,7 +94,7 @@ mod tests {
             ("30", "held", ""),
             ("40", "cleared", ""),
         ] {
-            calls.hear(&call_event(at, kind, more));
+            calls.take(&call_event(at, kind, more));
         }
         let call = calls.get(&"77".into()).unwrap();
         assert_eq!(call.direction.as_deref(), Some("inbound"));
@@ -112,14 +104,15 @@ mod tests {
             call.held.iter().map(|(from, to)| (seconds(*from), seconds(to.unwrap()))).collect();
         assert_eq!(held, [(10, 20), (30, 40)]);
     }
+
     #[test]
     fn a_transfer_ends_the_hold() {
         let mut calls = Calls::default();
-        calls.hear(&call_event("00", "established", ""));
-        calls.hear(&call_event("10", "held", ""));
+        calls.take(&call_event("00", "established", ""));
+        calls.take(&call_event("10", "held", ""));
         let transferred = r#"{"type":"call.transferred","at":"2026-01-05T09:00:20.000Z","primary_call":"77",
             "secondary_call":"78","resulting_call":"77","from_agent":"ann","to_agent":"bob"}"#;
-        calls.hear(&Event::parse(transferred).unwrap());
+        calls.take(&Event::parse(transferred).unwrap());
         let [(_, Some(to))] = calls.get(&"77".into()).unwrap().held[..] else {
             panic!("one hold, which has ended")
         };

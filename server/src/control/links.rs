@@ -1,109 +1,116 @@
-//! What recorders say on their links, and what is said to them.
+//! Messages on the links of recorders, in both directions.
 
 use deskreel_link::server::Effect;
 use deskreel_link::{ClockReading, ServerEnd};
 use deskreel_model::event::{Event, Kind};
-use deskreel_model::link::{EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus};
+use deskreel_model::link::{
+    EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus, RunningRecording,
+};
 
-use super::work::{Row, persist};
-use super::{Input, Known, Loop, now, presence, read};
-use crate::api::{has_nul, judge_recording};
+use super::write_behind::{IndexUpdate, persist};
+use super::{ControlInput, KnownRecorder, LinkConnection, Loop, now, presence, read};
+use crate::db::events::StreamPosition;
 use crate::db::recorders::Recorder;
 use crate::error::Result;
+use crate::names::{RecorderId, has_nul, is_recording_name};
 
-/// Recordings of one status that are heeded; a recorder has one or two.
+/// Recordings of one status that are taken; a recorder has one or two.
 const RECORDINGS: usize = 16;
-/// A hundred years.
-const LIFETIME_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
+/// A hundred years: a clock that is further off is not believed.
+const LARGEST_OFFSET_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
 
-/// An event of an agent desktop, which its recorder has handed on.
-pub(super) struct FromDesktop {
-    recorder: String,
+/// An event of an agent desktop, received through its recorder.
+pub(super) struct DesktopEvent {
+    recorder: RecorderId,
     stream: EventStreamId,
     number: u64,
-    /// None: it was none, which was said.
+    /// `None`: it was not a valid event, which was logged.
     event: Option<Event>,
 }
 
 impl Loop {
-    pub(super) async fn link(&mut self, input: Input) -> Result<()> {
-        let moment = self.moment();
+    pub(super) async fn take_link(&mut self, input: ControlInput) -> Result<()> {
         match input {
-            Input::Events { .. } => Ok(()),
-            Input::Asked(answer) => {
-                self.work.write(Row::Asked(answer));
+            ControlInput::Events { .. } => Ok(()),
+            ControlInput::Flush(answer) => {
+                self.effects.write(IndexUpdate::Flush(answer));
                 Ok(())
             }
-            Input::Connected { recorder: Recorder { recorder, place }, line } => {
-                if !self.recorders.contains_key(&recorder) {
-                    let heard = persist(|| self.db.heard(&recorder)).await?;
-                    let known = Known {
-                        place: place.as_str().into(),
-                        end: ServerEnd::new(heard),
-                        line: None,
-                        status: RecorderStatus::default(),
-                    };
-                    self.recorders.insert(recorder.clone(), known);
-                }
-                self.at_place.insert(place.as_str().into(), recorder.clone());
-                if let Some(known) = self.recorders.get_mut(&recorder) {
-                    known.place = place.as_str().into();
-                    known.end.connected(moment);
-                    known.line = Some(line);
-                }
-                Ok(())
+            ControlInput::Connected { recorder, connection } => self.connected(recorder, connection).await,
+            ControlInput::Message { recorder, connection, text } => {
+                self.message(&recorder, connection, &text).await
             }
-            Input::Said { recorder, connection, text } => {
-                if self.of(&recorder, connection).is_none() {
-                    return Ok(());
-                }
-                let message = match read_message(&text) {
-                    Ok(message) => Ok(self.own(&recorder, message).await?),
-                    Err(error) => Err(format!("not a message of the link: {error}")),
-                };
-                let Some(known) = self.of(&recorder, connection) else { return Ok(()) };
-                let effects = match message {
-                    Ok(message) => known.end.receive(message, moment),
-                    Err(reason) => vec![Effect::Close { reason }],
-                };
-                self.perform(&recorder, effects)
-            }
-            Input::Gone { recorder, connection } => {
-                let Some(known) = self.of(&recorder, connection) else { return Ok(()) };
-                known.end.disconnected();
-                known.line = None;
-                let place = known.place.clone();
-                self.work.write(Row::Present { recorder, program: None });
-                self.push(presence(&place, false)?)
-            }
+            ControlInput::Disconnected { recorder, connection } => self.disconnected(recorder, connection),
         }
     }
 
-    /// Without what a status may not say. A recording of another recorder would be shown to whom it may not be, as footage of an agent
-    /// at this one; a clock that is off by a lifetime is none.
-    async fn own(&mut self, recorder: &str, message: FromRecorder) -> Result<FromRecorder> {
+    async fn connected(&mut self, recorder: Recorder, connection: LinkConnection) -> Result<()> {
+        let moment = self.moment();
+        let Recorder { id, place } = recorder;
+        if !self.recorders.contains_key(&id) {
+            let stored = persist(|| self.db.stored_stream(&id)).await?;
+            let known = KnownRecorder {
+                place: place.clone(),
+                end: ServerEnd::new(stored),
+                connection: None,
+                status: RecorderStatus::default(),
+            };
+            self.recorders.insert(id.clone(), known);
+        }
+        self.at_place.insert(place.clone(), id.clone());
+        if let Some(known) = self.recorders.get_mut(&id) {
+            known.place = place;
+            known.end.connected(moment);
+            known.connection = Some(connection);
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self, recorder: &RecorderId, connection: u64, text: &str) -> Result<()> {
+        let moment = self.moment();
+        if self.on_connection(recorder, connection).is_none() {
+            return Ok(());
+        }
+        let message = match read_message(text) {
+            Ok(message) => Ok(self.without_foreign(recorder, message).await?),
+            Err(error) => Err(format!("not a message of the link: {error}")),
+        };
+        let Some(known) = self.on_connection(recorder, connection) else { return Ok(()) };
+        let effects = match message {
+            Ok(message) => known.end.receive(message, moment),
+            Err(reason) => vec![Effect::Close { reason }],
+        };
+        self.perform(recorder, effects)
+    }
+
+    fn disconnected(&mut self, recorder: RecorderId, connection: u64) -> Result<()> {
+        let Some(known) = self.on_connection(&recorder, connection) else { return Ok(()) };
+        known.end.disconnected();
+        known.connection = None;
+        let place = known.place.clone();
+        self.effects.write(IndexUpdate::Presence { recorder, program: None });
+        self.push(presence(&place, false)?)
+    }
+
+    /// Removes from a status what a recorder must not report: recordings of other recorders, which would be
+    /// shown as footage of its own agent to people who may not see them, and an impossible clock.
+    async fn without_foreign(
+        &mut self,
+        recorder: &RecorderId,
+        message: FromRecorder,
+    ) -> Result<FromRecorder> {
         let (mut status, hello) = match message {
             FromRecorder::Status(status) => (status, None),
             FromRecorder::Hello(mut hello) => (std::mem::take(&mut hello.status), Some(hello)),
             other => return Ok(other),
         };
-        status.offset_ms = status.offset_ms.filter(|ms| ms.unsigned_abs() < LIFETIME_MS);
-        let said = std::mem::take(&mut status.recordings);
-        for said in said.into_iter().take(RECORDINGS) {
-            let commanded = self.running.iter().find(|running| running.is_recording(&said.recording));
-            let is_own = match commanded {
-                Some(running) => running.recorder.as_deref() == Some(recorder),
-                None if judge_recording(said.recording.as_str()).is_err() => false,
-                None => {
-                    let standing = persist(|| self.db.standing(said.recording.as_str())).await?;
-                    standing.is_none_or(|standing| standing.recorder == recorder)
-                }
-            };
-            match is_own {
-                true => status.recordings.push(said),
-                false => {
-                    tracing::warn!(recorder, recording = %said.recording, "this is no recording of this recorder");
-                }
+        status.offset_ms = status.offset_ms.filter(|ms| ms.unsigned_abs() < LARGEST_OFFSET_MS);
+        for running in std::mem::take(&mut status.recordings).into_iter().take(RECORDINGS) {
+            if self.owns(recorder, &running).await? {
+                status.recordings.push(running);
+            } else {
+                let recording = &running.recording;
+                tracing::warn!(%recorder, %recording, "ignored a recording that belongs to another recorder");
             }
         }
         Ok(match hello {
@@ -112,47 +119,49 @@ impl Loop {
         })
     }
 
-    fn of(&mut self, recorder: &str, connection: u64) -> Option<&mut Known> {
-        let known = self.recorders.get_mut(recorder)?;
-        known.line.as_ref().is_some_and(|line| line.connection == connection).then_some(known)
+    async fn owns(&mut self, recorder: &RecorderId, running: &RunningRecording) -> Result<bool> {
+        let recording = &running.recording;
+        if let Some(commanded) = self.commanded.iter().find(|one| one.is_recording(recording)) {
+            return Ok(commanded.recorder.as_ref() == Some(recorder));
+        }
+        if !is_recording_name(recording.as_str()) {
+            return Ok(false);
+        }
+        let state = persist(|| self.db.state(recording)).await?;
+        Ok(state.is_none_or(|state| state.recorder == *recorder))
     }
 
-    pub(super) fn perform(&mut self, recorder: &str, effects: Vec<Effect>) -> Result<()> {
+    /// The recorder, if this is its current connection.
+    fn on_connection(&mut self, recorder: &RecorderId, connection: u64) -> Option<&mut KnownRecorder> {
+        let known = self.recorders.get_mut(recorder)?;
+        known.connection.as_ref().is_some_and(|own| own.number == connection).then_some(known)
+    }
+
+    pub(super) fn perform(&mut self, recorder: &RecorderId, effects: Vec<Effect>) -> Result<()> {
         for effect in effects {
             match effect {
-                Effect::Send(message) => self.work.tell(recorder, message),
-                Effect::Present(hello) => {
-                    let program = Some(hello.program.clone());
-                    self.work.write(Row::Present { recorder: recorder.to_owned(), program });
-                    if let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) {
-                        self.push(presence(&place, true)?)?;
-                    }
-                    self.resume(recorder, &hello.status)?;
-                }
-                Effect::Status(status) => {
-                    self.work.write(Row::Doing { recorder: recorder.to_owned(), status: status.clone() });
-                    self.runs(recorder, &status)?;
-                    if let Some(known) = self.recorders.get_mut(recorder) {
-                        known.status = status;
-                    }
-                }
+                Effect::Send(message) => self.effects.send(recorder, message),
+                Effect::Present(hello) => self.present(recorder, &hello)?,
+                Effect::Status(status) => self.take_status(recorder, status)?,
                 Effect::Event { stream, number, event } => {
-                    let event = read(&format!("desktop-{recorder}"), event).and_then(of_desktop);
+                    let event = read(&feed_of(recorder), event).and_then(check_desktop_event);
                     let event =
-                        event.inspect_err(|reason| tracing::warn!(recorder, reason, "an event is skipped"));
-                    let recorder = recorder.to_owned();
-                    self.desktops.push(FromDesktop { recorder, stream, number, event: event.ok() });
+                        event.inspect_err(|reason| tracing::warn!(%recorder, reason, "event skipped"));
+                    let (recorder, event) = (recorder.clone(), event.ok());
+                    self.desktop_events.push(DesktopEvent { recorder, stream, number, event });
                 }
                 Effect::Lost { from, to, .. } => {
-                    tracing::warn!(recorder, from, to, "events of a desktop are lost")
+                    tracing::warn!(%recorder, from, to, "events of a desktop are lost")
                 }
-                Effect::Answered { id, result } => tracing::info!(recorder, %id, ?result, "answered"),
-                Effect::Overdue { id } => tracing::warn!(recorder, %id, "a command is not answered"),
+                Effect::Answered { id, result } => {
+                    tracing::info!(%recorder, %id, ?result, "command answered")
+                }
+                Effect::Overdue { id } => tracing::warn!(%recorder, %id, "command not answered in time"),
                 Effect::Close { reason } => {
-                    tracing::warn!(recorder, reason, "a link is closed");
+                    tracing::warn!(%recorder, reason, "link closed");
                     if let Some(known) = self.recorders.get_mut(recorder) {
                         known.end.disconnected();
-                        known.line = None;
+                        known.connection = None;
                     }
                 }
             }
@@ -160,16 +169,39 @@ impl Loop {
         Ok(())
     }
 
-    /// Takes in what desktops have said: stored together with how far each was heard, so that a start between the two neither loses
-    /// an event nor hears it twice.
-    pub(super) async fn desktops(&mut self) -> Result<()> {
-        let told = std::mem::take(&mut self.desktops);
-        let heard: Vec<_> =
-            told.iter().map(|told| (told.recorder.as_str(), &told.stream, told.number)).collect();
-        let events =
-            told.iter().filter_map(|told| Some((format!("desktop-{}", told.recorder), told.event.clone()?)));
-        self.events(events.collect(), &heard).await?;
-        for FromDesktop { recorder, stream, number, .. } in &told {
+    fn present(&mut self, recorder: &RecorderId, hello: &Hello) -> Result<()> {
+        let program = Some(hello.program.clone());
+        self.effects.write(IndexUpdate::Presence { recorder: recorder.clone(), program });
+        if let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) {
+            self.push(presence(&place, true)?)?;
+        }
+        self.resume(recorder, &hello.status)
+    }
+
+    fn take_status(&mut self, recorder: &RecorderId, status: RecorderStatus) -> Result<()> {
+        self.effects.write(IndexUpdate::Status { recorder: recorder.clone(), status: status.clone() });
+        self.take_running(recorder, &status);
+        if let Some(known) = self.recorders.get_mut(recorder) {
+            known.status = status;
+        }
+        Ok(())
+    }
+
+    /// Takes the events that desktops have sent. They are stored together with their position in each
+    /// recorder's stream, so that a restart neither loses an event nor takes one twice.
+    pub(super) async fn take_desktop_events(&mut self) -> Result<()> {
+        let received = std::mem::take(&mut self.desktop_events);
+        let positions: Vec<_> = received
+            .iter()
+            .map(|DesktopEvent { recorder, stream, number, .. }| StreamPosition {
+                recorder,
+                stream,
+                number: *number,
+            })
+            .collect();
+        let events = received.iter().filter_map(|one| Some((feed_of(&one.recorder), one.event.clone()?)));
+        self.take_events(events.collect(), &positions).await?;
+        for DesktopEvent { recorder, stream, number, .. } in &received {
             let known = self.recorders.get_mut(recorder);
             let effects = known.map(|known| known.end.stored(stream, *number)).unwrap_or_default();
             self.perform(recorder, effects)?;
@@ -177,10 +209,11 @@ impl Loop {
         Ok(())
     }
 
-    pub(super) fn send(&self, recorder: &str, message: &FromServer) {
-        let Some(line) = self.recorders.get(recorder).and_then(|known| known.line.as_ref()) else { return };
+    pub(super) fn send(&self, recorder: &RecorderId, message: &FromServer) {
+        let known = self.recorders.get(recorder);
+        let Some(connection) = known.and_then(|known| known.connection.as_ref()) else { return };
         if let Ok(text) = serde_json::to_string(message) {
-            let _ = line.send.send(text);
+            let _ = connection.send.send(text);
         }
     }
 
@@ -189,18 +222,23 @@ impl Loop {
     }
 }
 
-/// PostgreSQL keeps no text with a NUL.
+/// The feed that events of this recorder's desktops belong to.
+fn feed_of(recorder: &RecorderId) -> String {
+    format!("desktop-{recorder}")
+}
+
+/// PostgreSQL stores no text with a NUL.
 fn read_message(text: &str) -> std::result::Result<FromRecorder, String> {
     if has_nul(text) {
-        return Err("a text has the character NUL".to_owned());
+        return Err("a text contains the character NUL".to_owned());
     }
     FromRecorder::parse(text).map_err(|error| error.to_string())
 }
 
-/// A desktop knows of agents and calls. Which recorders are there, the server knows itself; of feeds it can only mean its own.
-fn of_desktop(event: Event) -> std::result::Result<Event, String> {
+/// A desktop reports on agents and calls. The server itself knows which recorders are online.
+fn check_desktop_event(event: Event) -> std::result::Result<Event, String> {
     match event.kind {
-        Kind::Recorder { .. } => Err(format!("`{}` is not for a desktop to say", event.kind.name())),
+        Kind::Recorder { .. } => Err(format!("a desktop cannot send `{}`", event.kind.name())),
         _ => Ok(event),
     }
 }

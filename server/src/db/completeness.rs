@@ -1,12 +1,12 @@
-//! What was to be recorded, what was, what has arrived, and why not.
+//! Completeness: what was to be recorded, what was captured, what has arrived, and why the rest has not.
 
+use deskreel_model::{AgentId, InteractionId, RecordingId};
 use serde::Serialize;
-use sqlx::Row;
 
 use crate::db::Db;
 use crate::db::interactions::SILENCE_MS;
-use crate::db::sql::Sql;
-use crate::db::visible::Scope;
+use crate::db::scope::Scope;
+use crate::db::sql::{Sql, row};
 use crate::error::Result;
 use crate::time::{now_ms, rfc3339};
 
@@ -14,69 +14,78 @@ use crate::time::{now_ms, rfc3339};
 pub struct Completeness {
     /// Footage that was decided on, and recordings that recorders made by themselves.
     pub expected: u64,
-    /// Something of it was recorded.
+    /// Of these, how many have any footage.
     pub captured: u64,
-    /// All of it is here.
+    /// Of these, how many are here as a whole.
     pub uploaded: u64,
-    /// What is not here and does not run, newest first; a thousand at most.
+    /// Those that are neither here nor running, newest first; at most a thousand.
     pub missing: Vec<Missing>,
 }
 
 #[derive(Debug, Serialize)]
 pub struct Missing {
-    pub recording: Option<String>,
-    pub agent: Option<String>,
-    pub interaction: Option<String>,
+    pub recording: Option<RecordingId>,
+    pub agent: Option<AgentId>,
+    pub interaction: Option<InteractionId>,
     pub at: String,
     pub why: String,
 }
 
+/// Most entries of `missing`.
 const MOST: usize = 1000;
+
+row! {
+    struct ExpectedRow {
+        recording: Option<RecordingId>,
+        agent: Option<AgentId>,
+        at: i64,
+        bytes: i64,
+        closed: Option<i64>,
+        deleted: Option<i64>,
+        touched: Option<i64>,
+        missing: Option<String>,
+        interaction: Option<InteractionId>,
+    }
+}
 
 impl Db {
     pub async fn completeness(&self, scope: &Scope, from: i64, to: i64) -> Result<Completeness> {
         let mut all = Completeness::default();
         let mut sql = Sql::new(
-            "SELECT r.recording, COALESCE(r.agent, f.agent), COALESCE(r.started, f.from_ms), r.bytes, r.closed, \
-             r.deleted, r.touched, f.missing, (SELECT MIN(interaction) FROM segments s WHERE s.recording = r.recording) \
+            "SELECT r.recording AS recording, COALESCE(r.agent, f.agent) AS agent, COALESCE(r.started, f.from_ms) AS at, \
+             r.bytes AS bytes, r.closed AS closed, r.deleted AS deleted, r.touched AS touched, f.missing AS missing, \
+             (SELECT MIN(interaction) FROM segments s WHERE s.recording = r.recording) AS interaction \
              FROM recordings r LEFT JOIN footage f ON f.recording = r.recording \
              WHERE COALESCE(r.started, f.from_ms) >= ",
         );
         sql.bind(from).push(" AND COALESCE(r.started, f.from_ms) < ").bind(to).push(" AND ");
-        scope.of_agent(&mut sql, "COALESCE(r.agent, f.agent)");
+        scope.restrict(&mut sql, "COALESCE(r.agent, f.agent)");
         sql.push(
             " UNION ALL SELECT f.recording, f.agent, f.from_ms, 0, NULL, NULL, NULL, f.missing, \
              (SELECT MIN(interaction) FROM segments s WHERE s.footage = f.footage) FROM footage f \
              WHERE NOT EXISTS (SELECT 1 FROM recordings r WHERE r.recording = f.recording) AND f.from_ms >= ",
         );
         sql.bind(from).push(" AND f.from_ms < ").bind(to).push(" AND ");
-        scope.of_agent(&mut sql, "f.agent");
+        scope.restrict(&mut sql, "f.agent");
         sql.push(" ORDER BY 3 DESC, 1 DESC");
         for row in sql.rows(self).await? {
-            let (bytes, closed): (i64, Option<i64>) = (row.try_get(3)?, row.try_get(4)?);
-            let (deleted, touched): (Option<i64>, Option<i64>) = (row.try_get(5)?, row.try_get(6)?);
+            let ExpectedRow { recording, agent, at, bytes, closed, deleted, touched, missing, interaction } =
+                row;
             all.expected += 1;
-            // What was deleted had been here.
+            // A deleted recording had been captured.
             all.captured += u64::from(bytes > 0 || deleted.is_some());
             all.uploaded += u64::from(closed.is_some());
             let runs = touched.is_some_and(|touched| now_ms() - touched < SILENCE_MS);
             if closed.is_some() || deleted.is_some() || runs || all.missing.len() >= MOST {
                 continue;
             }
-            let known: Option<String> = row.try_get(7)?;
-            let why = known.unwrap_or_else(|| match touched {
+            let why = missing.unwrap_or_else(|| match touched {
                 Some(touched) => {
-                    format!("it is not whole, and nothing of it came since {}", rfc3339(touched))
+                    format!("it is incomplete, and nothing of it has arrived since {}", rfc3339(touched))
                 }
                 None => "nothing of it has arrived".to_owned(),
             });
-            all.missing.push(Missing {
-                recording: row.try_get(0)?,
-                agent: row.try_get(1)?,
-                interaction: row.try_get(8)?,
-                at: rfc3339(row.try_get(2)?),
-                why,
-            });
+            all.missing.push(Missing { recording, agent, interaction, at: rfc3339(at), why });
         }
         Ok(all)
     }

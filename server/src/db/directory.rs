@@ -1,17 +1,17 @@
-//! Agents, groups and places, as far as somebody has told them.
+//! The directory: agents, groups and places with their names, as administrators import them.
 
+use deskreel_model::{AgentId, Place};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 
 use crate::db::Db;
-use crate::db::sql::Sql;
-use crate::db::visible::Scope;
+use crate::db::scope::Scope;
+use crate::db::sql::{Sql, row};
 use crate::error::{Error, Result};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Agent {
-    pub agent: String,
+pub struct DirectoryAgent {
+    pub agent: AgentId,
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default)]
@@ -22,7 +22,7 @@ pub struct Agent {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Group {
+pub struct DirectoryGroup {
     pub group: String,
     /// The group above.
     #[serde(default)]
@@ -31,32 +31,52 @@ pub struct Group {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
-    pub place: String,
+pub struct DirectoryPlace {
+    pub place: Place,
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default)]
     pub devices: Vec<String>,
 }
 
-/// What an import may say.
+/// The content of an import.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Directory {
-    pub agents: Vec<Agent>,
-    pub groups: Vec<Group>,
-    pub places: Vec<Place>,
+    pub agents: Vec<DirectoryAgent>,
+    pub groups: Vec<DirectoryGroup>,
+    pub places: Vec<DirectoryPlace>,
 }
 
-fn list(text: &str) -> Result<Vec<String>> {
-    serde_json::from_str(text).map_err(|error| Error::Corrupt(format!("a list cannot be read: {error}")))
+row! {
+    struct AgentRow {
+        agent: AgentId,
+        name: Option<String>,
+        grp: Option<String>,
+        devices: String,
+    }
+}
+
+row! {
+    struct GroupRow {
+        name: String,
+        parent: Option<String>,
+    }
+}
+
+row! {
+    struct PlaceRow {
+        place: Place,
+        name: Option<String>,
+        devices: String,
+    }
 }
 
 impl Db {
-    /// What is there is changed, what is new is added, nothing is taken away; all or nothing.
+    /// Changes existing entries, adds new ones and removes none; all or nothing.
     pub async fn import(&self, directory: &Directory) -> Result<()> {
         let mut write = self.write().await?;
-        for Group { group, parent } in &directory.groups {
+        for DirectoryGroup { group, parent } in &directory.groups {
             sqlx::query(
                 "INSERT INTO groups (name, parent) VALUES ($1, $2) \
                  ON CONFLICT (name) DO UPDATE SET parent = excluded.parent",
@@ -66,24 +86,24 @@ impl Db {
             .execute(&mut *write.tx)
             .await?;
         }
-        for Agent { agent, name, group, devices } in &directory.agents {
+        for DirectoryAgent { agent, name, group, devices } in &directory.agents {
             sqlx::query(
                 "INSERT INTO agents (agent, name, grp, devices) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (agent) DO UPDATE SET name = excluded.name, grp = excluded.grp, devices = excluded.devices",
             )
-            .bind(agent)
+            .bind(agent.as_str())
             .bind(name.as_deref())
             .bind(group.as_deref())
             .bind(serde_json::json!(devices).to_string())
             .execute(&mut *write.tx)
             .await?;
         }
-        for Place { place, name, devices } in &directory.places {
+        for DirectoryPlace { place, name, devices } in &directory.places {
             sqlx::query(
                 "INSERT INTO places (place, name, devices) VALUES ($1, $2, $3) \
                  ON CONFLICT (place) DO UPDATE SET name = excluded.name, devices = excluded.devices",
             )
-            .bind(place)
+            .bind(place.as_str())
             .bind(name.as_deref())
             .bind(serde_json::json!(devices).to_string())
             .execute(&mut *write.tx)
@@ -92,37 +112,33 @@ impl Db {
         write.commit().await
     }
 
-    pub async fn agents(&self, scope: &Scope) -> Result<Vec<Agent>> {
+    pub async fn agents(&self, scope: &Scope) -> Result<Vec<DirectoryAgent>> {
         let mut sql = Sql::new("SELECT agent, name, grp, devices FROM agents WHERE ");
-        scope.of_agent(&mut sql, "agent");
+        scope.restrict(&mut sql, "agent");
         sql.push(" ORDER BY agent");
-        let mut agents = Vec::new();
-        for row in sql.rows(self).await? {
-            let devices: String = row.try_get(3)?;
-            agents.push(Agent {
-                agent: row.try_get(0)?,
-                name: row.try_get(1)?,
-                group: row.try_get(2)?,
-                devices: list(&devices)?,
-            });
-        }
-        Ok(agents)
+        let agent = |AgentRow { agent, name, grp, devices }| {
+            Ok(DirectoryAgent { agent, name, group: grp, devices: read_list(&devices)? })
+        };
+        sql.rows(self).await?.into_iter().map(agent).collect()
     }
 
-    pub async fn groups(&self) -> Result<Vec<Group>> {
-        let rows: Vec<(String, Option<String>)> =
+    pub async fn groups(&self) -> Result<Vec<DirectoryGroup>> {
+        let rows: Vec<GroupRow> =
             sqlx::query_as("SELECT name, parent FROM groups ORDER BY name").fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().map(|(group, parent)| Group { group, parent }).collect())
+        Ok(rows.into_iter().map(|GroupRow { name, parent }| DirectoryGroup { group: name, parent }).collect())
     }
 
-    pub async fn places(&self) -> Result<Vec<Place>> {
-        let rows: Vec<(String, Option<String>, String)> =
-            sqlx::query_as("SELECT place, name, devices FROM places ORDER BY place")
-                .fetch_all(&self.pool)
-                .await?;
-        let place = |(place, name, devices): (String, Option<String>, String)| {
-            Ok(Place { place, name, devices: list(&devices)? })
+    pub async fn places(&self) -> Result<Vec<DirectoryPlace>> {
+        let rows: Vec<PlaceRow> = sqlx::query_as("SELECT place, name, devices FROM places ORDER BY place")
+            .fetch_all(&self.pool)
+            .await?;
+        let place = |PlaceRow { place, name, devices }| {
+            Ok(DirectoryPlace { place, name, devices: read_list(&devices)? })
         };
         rows.into_iter().map(place).collect()
     }
+}
+
+fn read_list(json: &str) -> Result<Vec<String>> {
+    serde_json::from_str(json).map_err(|error| Error::Corrupt(format!("cannot read a list: {error}")))
 }

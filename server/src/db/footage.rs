@@ -1,56 +1,28 @@
-//! Footage that this server decided on, and the segments on it: written when it begins, put right with each event, final a little
-//! after it has ended.
+//! Footage that this server decided on, and its segments: written when it begins, corrected with each event,
+//! final shortly after its end.
 
 use std::collections::HashMap;
 
 use deskreel_contract::Role;
 use deskreel_model::link::RunningRecording;
 use deskreel_model::segment::{Footage, Segment};
-use deskreel_model::{AgentId, CallId, Place, RecordingId, Utc};
+use deskreel_model::{AgentId, CallId, InteractionId, Place, RecordingId, Utc};
 use serde_json::json;
 
-use crate::control::{Call, Stretch};
-use crate::db::sql::{ROWS, insert};
+use crate::db::recorders::Recorder;
+use crate::db::segments::{NewSegment, SegmentOrigin};
+use crate::db::sql::{InteractionRow, ROWS, insert, row};
 use crate::db::{Db, Write};
-use crate::error::{Error, Result};
-use crate::secret;
+use crate::error::Result;
+use crate::names::RecorderId;
+use crate::segments::{CallData, Stretch};
 use crate::time::to_ms;
 
-/// Footage that was commanded before this start.
-pub struct Commanded {
-    pub footage: String,
-    pub recorder: Option<String>,
-    /// Recordings that went on for it, and when each began.
-    pub next: Vec<(String, i64)>,
-}
-
-impl Db {
-    pub async fn footage_at(&self, agent: &str, from: i64) -> Result<Option<Commanded>> {
-        let row: Option<(String, Option<String>)> = sqlx::query_as(
-            "SELECT footage, (SELECT recorder FROM recorders WHERE recorders.place = footage.place AND revoked IS NULL \
-             ORDER BY created DESC LIMIT 1) FROM footage WHERE agent = $1 AND from_ms = $2",
-        )
-        .bind(agent)
-        .bind(from)
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some((footage, recorder)) = row else { return Ok(None) };
-        let next = sqlx::query_as(
-            "SELECT DISTINCT r.recording, r.started FROM segments s JOIN recordings r ON r.recording = s.recording \
-             WHERE s.footage = $1 AND s.recording <> $1 AND r.started IS NOT NULL ORDER BY r.started",
-        )
-        .bind(&footage)
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(Some(Commanded { footage, recorder, next }))
-    }
-}
-
-/// Footage that is commanded.
-pub struct Begun {
+/// Footage that is being commanded. Its id is that of the recording that is asked for.
+pub struct NewFootage {
     pub recording: RecordingId,
-    /// Which is told; none where nobody can be, which is `missing` then.
-    pub recorder: Option<String>,
+    /// The recorder that is commanded; `None`: no recorder can be, for the reason in `missing`.
+    pub recorder: Option<RecorderId>,
     pub agent: AgentId,
     pub place: Option<Place>,
     pub from: Utc,
@@ -58,14 +30,57 @@ pub struct Begun {
     pub missing: Option<String>,
 }
 
+/// Footage that was commanded before this start of the server.
+pub struct StoredFootage {
+    pub id: RecordingId,
+    pub recorder: Option<RecorderId>,
+    /// Recordings that continued it, each with its beginning.
+    pub continued: Vec<(RecordingId, i64)>,
+}
+
+row! {
+    struct FootageRow {
+        footage: RecordingId,
+        recorder: Option<RecorderId>,
+    }
+}
+
+row! {
+    struct ContinuedRow {
+        recording: RecordingId,
+        started: i64,
+    }
+}
+
 impl Db {
+    pub async fn footage_at(&self, agent: &AgentId, from: i64) -> Result<Option<StoredFootage>> {
+        let row: Option<FootageRow> = sqlx::query_as(
+            "SELECT footage, (SELECT recorder FROM recorders WHERE recorders.place = footage.place AND revoked IS NULL \
+             ORDER BY created DESC LIMIT 1) AS recorder FROM footage WHERE agent = $1 AND from_ms = $2",
+        )
+        .bind(agent.as_str())
+        .bind(from)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(FootageRow { footage: id, recorder }) = row else { return Ok(None) };
+        let rows: Vec<ContinuedRow> = sqlx::query_as(
+            "SELECT DISTINCT r.recording, r.started FROM segments s JOIN recordings r ON r.recording = s.recording \
+             WHERE s.footage = $1 AND s.recording <> $1 AND r.started IS NOT NULL ORDER BY r.started",
+        )
+        .bind(id.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        let continued = rows.into_iter().map(|row| (row.recording, row.started)).collect();
+        Ok(Some(StoredFootage { id, recorder, continued }))
+    }
+
     /// Durable once this returns.
-    pub async fn footage_begun(&self, begun: &[Begun]) -> Result<()> {
+    pub async fn add_footage(&self, new: &[NewFootage]) -> Result<()> {
         let mut write = self.write().await?;
-        for some in begun.chunks(ROWS) {
+        for chunk in new.chunks(ROWS) {
             let columns = "footage (footage, agent, place, from_ms, why, recording, missing)";
-            let mut query = sqlx::query(insert(columns, 7, some.len()));
-            for Begun { recording, recorder, agent, place, from, why, missing } in some {
+            let mut query = sqlx::query(insert(columns, 7, chunk.len()));
+            for NewFootage { recording, recorder, agent, place, from, why, missing } in chunk {
                 let recording = recording.as_str();
                 query = query.bind(recording).bind(agent.as_str()).bind(place.as_ref().map(Place::as_str));
                 query = query
@@ -81,16 +96,17 @@ impl Db {
 }
 
 impl Write {
-    /// A recorder says that it records: known from then on, before anything of it has come. By the server's clock.
-    pub async fn runs(
+    /// Adds a recording that a recorder reports, before anything of it has arrived. Times are by the server's
+    /// clock.
+    pub async fn set_running(
         &mut self,
-        (recorder, place): (&str, &str),
+        recorder: &Recorder,
         running: &RunningRecording,
         offset_ms: Option<i64>,
     ) -> Result<()> {
-        let (recording, capture) = (running.recording.as_str(), json!(running.capture));
-        let standing = self.claim(recording, recorder, place).await?;
-        if standing.recorder != recorder || standing.closed || standing.deleted {
+        let (recording, capture) = (&running.recording, json!(running.capture));
+        let state = self.claim(recording, recorder).await?;
+        if state.recorder != recorder.id || state.closed || state.deleted {
             return Ok(());
         }
         sqlx::query(
@@ -100,76 +116,40 @@ impl Write {
         .bind(to_ms(running.since.shifted_ms(offset_ms.unwrap_or(0))))
         .bind(offset_ms)
         .bind(capture.as_str())
-        .bind(recording)
+        .bind(recording.as_str())
         .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    /// Footage as it stands, in place of how it stood before. What a recorder said of its recording by itself, it replaces too.
-    pub async fn footage_stands(
+    /// Writes footage as it is now, in place of its earlier rows and of segments that its recorder reported
+    /// by itself.
+    pub async fn write_footage(
         &mut self,
-        own: &str,
+        id: &RecordingId,
         stretches: &[Stretch],
         footage: &Footage,
-        calls: &HashMap<CallId, Call>,
+        calls: &HashMap<CallId, CallData>,
     ) -> Result<()> {
-        let place = footage.place.as_ref().map(|place| place.as_str());
-        sqlx::query(
-            "INSERT INTO footage (footage, agent, place, from_ms, to_ms, why, why_ended) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             ON CONFLICT (footage) DO UPDATE SET from_ms = excluded.from_ms, to_ms = excluded.to_ms, why_ended = excluded.why_ended",
-        )
-        .bind(own)
-        .bind(footage.agent.as_str())
-        .bind(place)
-        .bind(to_ms(footage.from))
-        .bind(footage.to.map(to_ms))
-        .bind(&footage.why)
-        .bind(footage.why_ended.as_deref())
-        .execute(&mut *self.tx)
-        .await?;
-        let before = self.clear_segments(own, stretches).await?;
-        let interactions: Vec<&str> =
-            footage.segments.iter().map(|segment| segment.interaction.as_str()).collect();
+        self.upsert_footage(id, footage).await?;
+        let before = self.clear_segments(id, stretches).await?;
         let mut deleted = 0;
         for segment in &footage.segments {
-            let interaction = segment.interaction.as_str();
             let call = segment.call.as_ref().and_then(|call| calls.get(call));
-            if self.interaction(segment, call).await? {
-                // It is not wanted again.
+            if !self.write_segment(id, stretches, footage, segment, call).await? {
                 deleted += 1;
-                continue;
-            }
-            for stretch in stretches {
-                self.segment(own, stretch, footage, segment).await?;
-            }
-            if let (Some(id), Some(call)) = (&segment.call, call) {
-                self.call(interaction, id.as_str(), call).await?;
-            }
-            for tag in &footage.tags {
-                sqlx::query(
-                    "INSERT INTO tags (interaction, name, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-                )
-                .bind(interaction)
-                .bind(&tag.name)
-                .bind(&tag.value)
-                .execute(&mut *self.tx)
-                .await?;
             }
         }
-        for interaction in &interactions {
+        let current: Vec<&InteractionId> =
+            footage.segments.iter().map(|segment| &segment.interaction).collect();
+        for interaction in &current {
             self.measure(interaction).await?;
         }
-        for interaction in before.iter().filter(|before| !interactions.contains(&before.as_str())) {
-            self.measure(interaction).await?;
-            self.drop_if_empty(interaction).await?;
-        }
-        for recording in
-            stretches.iter().filter_map(|stretch| stretch.recording.as_ref()).map(RecordingId::as_str)
-        {
+        self.leave(before.iter().filter(|before| !current.contains(before))).await?;
+        for recording in stretches.iter().filter_map(|stretch| stretch.recording.as_ref()) {
             if footage.segments.is_empty() {
-                // What the recorder says of it is all there is.
-                self.tell_again(recording).await?;
+                // Then the recorder's `about` is all there is.
+                self.restore_about(recording).await?;
             } else if deleted == footage.segments.len() {
                 self.mark_deleted(recording, "its interaction was deleted before it came").await?;
             }
@@ -177,88 +157,103 @@ impl Write {
         Ok(())
     }
 
-    /// Nothing of it is wanted any longer: an event that came late took it back.
-    pub async fn footage_gone(&mut self, own: &str, stretches: &[Stretch]) -> Result<()> {
-        for interaction in self.clear_segments(own, stretches).await? {
-            self.measure(&interaction).await?;
-            self.drop_if_empty(&interaction).await?;
-        }
+    /// Removes the segments of footage that a late event took back.
+    pub async fn remove_footage(&mut self, id: &RecordingId, stretches: &[Stretch]) -> Result<()> {
+        let before = self.clear_segments(id, stretches).await?;
+        self.leave(before.iter()).await
+    }
+
+    async fn upsert_footage(&mut self, id: &RecordingId, footage: &Footage) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO footage (footage, agent, place, from_ms, to_ms, why, why_ended) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT (footage) DO UPDATE SET from_ms = excluded.from_ms, to_ms = excluded.to_ms, why_ended = excluded.why_ended",
+        )
+        .bind(id.as_str())
+        .bind(footage.agent.as_str())
+        .bind(footage.place.as_ref().map(Place::as_str))
+        .bind(to_ms(footage.from))
+        .bind(footage.to.map(to_ms))
+        .bind(&footage.why)
+        .bind(footage.why_ended.as_deref())
+        .execute(&mut *self.tx)
+        .await?;
         Ok(())
     }
 
-    /// Gives the interactions that they were of.
-    async fn clear_segments(&mut self, own: &str, stretches: &[Stretch]) -> Result<Vec<String>> {
-        let recordings =
-            stretches.iter().filter_map(|stretch| stretch.recording.as_ref()).map(RecordingId::as_str);
+    /// Returns the interactions that the removed segments belonged to.
+    async fn clear_segments(
+        &mut self,
+        id: &RecordingId,
+        stretches: &[Stretch],
+    ) -> Result<Vec<InteractionId>> {
+        let recordings = stretches.iter().filter_map(|stretch| stretch.recording.as_ref());
         let mut interactions = Vec::new();
-        for id in std::iter::once(own).chain(recordings.filter(|recording| *recording != own)) {
-            let rows: Vec<(String,)> = sqlx::query_as(
+        for id in std::iter::once(id).chain(recordings.filter(|recording| *recording != id)) {
+            let rows: Vec<InteractionRow> = sqlx::query_as(
                 "DELETE FROM segments WHERE footage = $1 OR recording = $1 RETURNING interaction",
             )
-            .bind(id)
+            .bind(id.as_str())
             .fetch_all(&mut *self.tx)
             .await?;
-            interactions.extend(rows.into_iter().map(|(interaction,)| interaction));
+            interactions.extend(rows.into_iter().map(|row| row.interaction));
         }
         interactions.sort();
         interactions.dedup();
         Ok(interactions)
     }
 
-    /// True: it was deleted.
-    async fn interaction(&mut self, segment: &Segment, call: Option<&Call>) -> Result<bool> {
-        let media = if segment.role == Role::Digital { "digital" } else { "voice" };
-        sqlx::query(
-            "INSERT INTO interactions (interaction, media, direction, started) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (interaction) DO UPDATE SET direction = COALESCE(interactions.direction, excluded.direction)",
-        )
-        .bind(segment.interaction.as_str())
-        .bind(media)
-        .bind(call.and_then(|call| call.direction.as_deref()))
-        .bind(to_ms(segment.from))
-        .execute(&mut *self.tx)
-        .await?;
-        let (deleted,): (Option<i64>,) =
-            sqlx::query_as("SELECT deleted FROM interactions WHERE interaction = $1")
-                .bind(segment.interaction.as_str())
-                .fetch_one(&mut *self.tx)
-                .await?;
-        Ok(deleted.is_some())
-    }
-
-    /// As much of the segment as lies on the stretch.
-    async fn segment(
-        &mut self,
-        own: &str,
-        stretch: &Stretch,
-        footage: &Footage,
-        segment: &Segment,
-    ) -> Result<()> {
-        let Some((from, to)) = stretch.cut(to_ms(segment.from), segment.to.map(to_ms)) else {
-            return Ok(());
-        };
-        let id = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
-        sqlx::query(
-            "INSERT INTO segments (id, interaction, footage, recording, agent, place, call, role, from_ms, to_ms, why, origin) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'server')",
-        )
-        .bind(id)
-        .bind(segment.interaction.as_str())
-        .bind(own)
-        .bind(stretch.recording.as_ref().map(RecordingId::as_str))
-        .bind(footage.agent.as_str())
-        .bind(footage.place.as_ref().map(|place| place.as_str()))
-        .bind(segment.call.as_ref().map(|call| call.as_str()))
-        .bind(role(segment.role))
-        .bind(from)
-        .bind(to)
-        .bind(&segment.why)
-        .execute(&mut *self.tx)
-        .await?;
+    /// Updates interactions that have lost a segment.
+    async fn leave(&mut self, interactions: impl Iterator<Item = &InteractionId>) -> Result<()> {
+        for interaction in interactions {
+            self.measure(interaction).await?;
+            self.drop_if_empty(interaction).await?;
+        }
         Ok(())
     }
 
-    async fn call(&mut self, interaction: &str, id: &str, call: &Call) -> Result<()> {
+    /// Writes a segment with its interaction, call and tags. False: the interaction was deleted, and the
+    /// segment is not wanted.
+    async fn write_segment(
+        &mut self,
+        id: &RecordingId,
+        stretches: &[Stretch],
+        footage: &Footage,
+        segment: &Segment,
+        call: Option<&CallData>,
+    ) -> Result<bool> {
+        let interaction = &segment.interaction;
+        let media = if segment.role == Role::Digital { "digital" } else { "voice" };
+        let direction = call.and_then(|call| call.direction.as_deref());
+        if !self.ensure_interaction(interaction, media, direction, to_ms(segment.from)).await? {
+            return Ok(false);
+        }
+        for stretch in stretches {
+            let Some((from, to)) = stretch.cut(to_ms(segment.from), segment.to.map(to_ms)) else { continue };
+            self.insert_segment(&NewSegment {
+                interaction,
+                footage: Some(id),
+                recording: stretch.recording.as_ref(),
+                agent: &footage.agent,
+                place: footage.place.as_ref(),
+                call: segment.call.as_ref(),
+                role: role(segment.role),
+                from,
+                to,
+                why: &segment.why,
+                origin: SegmentOrigin::Server,
+            })
+            .await?;
+        }
+        if let (Some(id), Some(call)) = (&segment.call, call) {
+            self.write_call(interaction, id, call).await?;
+        }
+        for tag in &footage.tags {
+            self.insert_tag(interaction, &tag.name, &tag.value).await?;
+        }
+        Ok(true)
+    }
+
+    async fn write_call(&mut self, interaction: &InteractionId, id: &CallId, call: &CallData) -> Result<()> {
         let held: Vec<_> = call
             .held
             .iter()
@@ -268,8 +263,8 @@ impl Write {
             "INSERT INTO calls (interaction, call, direction, type, held) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (interaction, call) DO UPDATE SET direction = excluded.direction, type = excluded.type, held = excluded.held",
         )
-        .bind(interaction)
-        .bind(id)
+        .bind(interaction.as_str())
+        .bind(id.as_str())
         .bind(call.direction.as_deref())
         .bind(call.call_type.as_deref())
         .bind(json!(held).to_string())
@@ -280,8 +275,8 @@ impl Write {
                 "INSERT INTO attached (interaction, call, key, value) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (interaction, call, key) DO UPDATE SET value = excluded.value",
             )
-            .bind(interaction)
-            .bind(id)
+            .bind(interaction.as_str())
+            .bind(id.as_str())
             .bind(key)
             .bind(value)
             .execute(&mut *self.tx)

@@ -1,25 +1,29 @@
-//! Who may hand recordings over.
+//! Enrolled recorders: their tokens, their places, and how they are.
 
-use crate::db::Db;
-use crate::error::{Error, Result};
+use deskreel_model::Place;
+use deskreel_model::link::{EventStreamId, RecorderStatus};
+
+use crate::db::sql::{new_id, random, row};
+use crate::db::{Db, Write};
+use crate::error::Result;
+use crate::names::RecorderId;
 use crate::secret;
-use crate::time::now_ms;
+use crate::time::{now_ms, rfc3339};
 
-/// One-time codes are typed soon after they were given.
+/// Life of an enrolment code, which is typed soon after it was created.
 const CODE_LIFE_MS: i64 = 24 * 3600 * 1000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorder {
-    /// An id of this server's.
-    pub recorder: String,
-    pub place: String,
+    pub id: RecorderId,
+    pub place: Place,
 }
 
-/// As its link last told.
+/// A recorder as administrators see it, by the last messages on its link.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct Presence {
-    pub recorder: String,
-    pub place: String,
+pub struct RecorderOverview {
+    pub recorder: RecorderId,
+    pub place: Place,
     pub revoked: bool,
     pub connected: bool,
     pub seen: Option<String>,
@@ -28,57 +32,105 @@ pub struct Presence {
     pub doing: Option<String>,
 }
 
+row! {
+    struct TokenRow {
+        recorder: RecorderId,
+        place: Place,
+    }
+}
+
+row! {
+    struct PlaceRow {
+        place: Place,
+    }
+}
+
+row! {
+    struct RecorderRow {
+        recorder: RecorderId,
+        place: Place,
+        revoked: Option<i64>,
+        connected: Option<i64>,
+        seen: Option<i64>,
+        version: Option<String>,
+        clock_offset_ms: Option<i64>,
+        doing: Option<String>,
+    }
+}
+
+row! {
+    struct StreamRow {
+        stream: Option<String>,
+        heard: Option<u64>,
+    }
+}
+
+impl From<RecorderRow> for RecorderOverview {
+    fn from(row: RecorderRow) -> RecorderOverview {
+        RecorderOverview {
+            recorder: row.recorder,
+            place: row.place,
+            revoked: row.revoked.is_some(),
+            connected: row.connected.is_some(),
+            seen: row.seen.map(rfc3339),
+            version: row.version,
+            clock_offset_ms: row.clock_offset_ms,
+            doing: row.doing,
+        }
+    }
+}
+
 impl Db {
-    /// A new recorder at a place, and its token, which is nowhere but in what this returns.
-    pub async fn enrol(&self, place: &str) -> Result<(Recorder, String)> {
-        let (recorder, token) = (random(secret::id())?, random(secret::token())?);
+    /// Adds a recorder at a place. Returns its token, which is stored nowhere.
+    pub async fn enrol(&self, place: &Place) -> Result<(Recorder, String)> {
+        let (id, token) = (RecorderId(new_id()?), random(secret::token())?);
         sqlx::query("INSERT INTO recorders (recorder, place, token_sha256, created) VALUES ($1, $2, $3, $4)")
-            .bind(&recorder)
-            .bind(place)
+            .bind(id.as_str())
+            .bind(place.as_str())
             .bind(secret::sha256(&token))
             .bind(now_ms())
             .execute(&self.pool)
             .await?;
-        Ok((Recorder { recorder, place: place.to_owned() }, token))
+        Ok((Recorder { id, place: place.clone() }, token))
     }
 
     pub async fn recorder_of_token(&self, token: &str) -> Result<Option<Recorder>> {
-        let row: Option<(String, String)> = sqlx::query_as(
+        let row: Option<TokenRow> = sqlx::query_as(
             "SELECT recorder, place FROM recorders WHERE token_sha256 = $1 AND revoked IS NULL",
         )
         .bind(secret::sha256(token))
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|(recorder, place)| Recorder { recorder, place }))
+        Ok(row.map(|TokenRow { recorder, place }| Recorder { id: recorder, place }))
     }
 
-    /// Another token for the same recorder; the one before is worth nothing from now on.
-    pub async fn rotate(&self, recorder: &str) -> Result<Option<String>> {
+    /// Another token for the same recorder; the previous one is invalid from now on.
+    pub async fn rotate(&self, recorder: &RecorderId) -> Result<Option<String>> {
         let token = random(secret::token())?;
         let done =
             sqlx::query("UPDATE recorders SET token_sha256 = $1 WHERE recorder = $2 AND revoked IS NULL")
                 .bind(secret::sha256(&token))
-                .bind(recorder)
+                .bind(recorder.as_str())
                 .execute(&self.pool)
                 .await?;
         Ok((done.rows_affected() > 0).then_some(token))
     }
 
-    pub async fn revoke(&self, recorder: &str) -> Result<bool> {
+    pub async fn revoke(&self, recorder: &RecorderId) -> Result<bool> {
         let done = sqlx::query("UPDATE recorders SET revoked = $1 WHERE recorder = $2 AND revoked IS NULL")
             .bind(now_ms())
-            .bind(recorder)
+            .bind(recorder.as_str())
             .execute(&self.pool)
             .await?;
         Ok(done.rows_affected() > 0)
     }
 
-    /// A code with which one recorder enrols itself, once.
-    pub async fn enrolment(&self, place: &str) -> Result<String> {
+    /// A code with which one recorder can enrol itself, once.
+    pub async fn add_enrolment(&self, place: &Place) -> Result<String> {
         let code = random(secret::code())?;
         sqlx::query("INSERT INTO enrolments (code_sha256, place, created, expires) VALUES ($1, $2, $3, $4)")
             .bind(secret::sha256(&code))
-            .bind(place)
+            .bind(place.as_str())
             .bind(now_ms())
             .bind(now_ms() + CODE_LIFE_MS)
             .execute(&self.pool)
@@ -86,7 +138,7 @@ impl Db {
         Ok(code)
     }
 
-    /// `None`: there is no such code, or it was used, or is too old.
+    /// Enrols a recorder by its code. `None`: the code is unknown, used or too old.
     pub async fn redeem(&self, code: &str) -> Result<Option<(Recorder, String)>> {
         let sha256 = secret::sha256(code);
         let used = sqlx::query(
@@ -99,45 +151,67 @@ impl Db {
         if used.rows_affected() == 0 {
             return Ok(None);
         }
-        let (place,): (String,) = sqlx::query_as("SELECT place FROM enrolments WHERE code_sha256 = $1")
+        let PlaceRow { place } = sqlx::query_as("SELECT place FROM enrolments WHERE code_sha256 = $1")
             .bind(sha256)
             .fetch_one(&self.pool)
             .await?;
         Ok(Some(self.enrol(&place).await?))
     }
 
-    pub async fn recorders(&self) -> Result<Vec<Presence>> {
-        type Row = (
-            String,
-            String,
-            Option<i64>,
-            Option<i64>,
-            Option<i64>,
-            Option<String>,
-            Option<i64>,
-            Option<String>,
-        );
-        let rows: Vec<Row> = sqlx::query_as(
+    pub async fn recorders(&self) -> Result<Vec<RecorderOverview>> {
+        let rows: Vec<RecorderRow> = sqlx::query_as(
             "SELECT recorder, place, revoked, connected, seen, version, clock_offset_ms, doing FROM recorders \
              ORDER BY place, recorder",
         )
         .fetch_all(&self.pool)
         .await?;
-        let presence =
-            |(recorder, place, revoked, connected, seen, version, clock_offset_ms, doing): Row| Presence {
-                recorder,
-                place,
-                revoked: revoked.is_some(),
-                connected: connected.is_some(),
-                seen: seen.map(crate::time::rfc3339),
-                version,
-                clock_offset_ms,
-                doing,
-            };
-        Ok(rows.into_iter().map(presence).collect())
+        Ok(rows.into_iter().map(RecorderOverview::from).collect())
+    }
+
+    /// Places that have a recorder.
+    pub async fn places_of_recorders(&self) -> Result<Vec<Place>> {
+        let rows: Vec<PlaceRow> =
+            sqlx::query_as("SELECT DISTINCT place FROM recorders WHERE revoked IS NULL")
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows.into_iter().map(|row| row.place).collect())
+    }
+
+    /// The stream of a recorder's events that is being received, and the number of its last stored event.
+    pub async fn stored_stream(&self, recorder: &RecorderId) -> Result<Option<(EventStreamId, u64)>> {
+        let row: Option<StreamRow> =
+            sqlx::query_as("SELECT stream, heard FROM recorders WHERE recorder = $1")
+                .bind(recorder.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+        let stored = row.and_then(|row| row.stream.zip(row.heard));
+        Ok(stored.map(|(stream, heard)| (EventStreamId(stream.into()), heard)))
     }
 }
 
-fn random<T>(made: std::result::Result<T, getrandom::Error>) -> Result<T> {
-    made.map_err(|error| Error::Corrupt(format!("the system has no randomness: {error}")))
+impl Write {
+    /// Stores that a recorder's link is up, with its program's version, or down.
+    pub async fn set_presence(&mut self, recorder: &RecorderId, version: Option<&str>) -> Result<()> {
+        sqlx::query(
+            "UPDATE recorders SET connected = $1, seen = $2, version = COALESCE($3, version) WHERE recorder = $4",
+        )
+        .bind(version.map(|_| now_ms()))
+        .bind(now_ms())
+        .bind(version)
+        .bind(recorder.as_str())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    pub async fn set_status(&mut self, recorder: &RecorderId, status: &RecorderStatus) -> Result<()> {
+        sqlx::query("UPDATE recorders SET doing = $1, clock_offset_ms = $2, seen = $3 WHERE recorder = $4")
+            .bind(serde_json::to_string(status).unwrap_or_default())
+            .bind(status.offset_ms)
+            .bind(now_ms())
+            .bind(recorder.as_str())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
 }

@@ -1,54 +1,32 @@
-//! What recorders have handed over, as it is asked for; `arrivals.rs` takes it in.
+//! Recordings and fragments as they are read; `uploads.rs` writes them.
 
-use sqlx::Row as _;
+use deskreel_model::{AgentId, InteractionId, Place, RecordingId};
+use serde::Serialize;
 
 use crate::db::Db;
 use crate::db::interactions::SILENCE_MS;
-use crate::db::sql::Sql;
-use crate::db::visible::Scope;
+use crate::db::scope::Scope;
+use crate::db::sql::{Sql, row};
 use crate::error::Result;
+use crate::fragments::{FragmentName, FragmentTimes, StoredFragment};
+use crate::names::RecorderId;
 use crate::time::{self, now_ms};
 
-/// Track, part and number; number 0 is the part's header.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name {
-    pub track: String,
-    pub part: u32,
-    pub number: u32,
-}
-
+/// The state of a recording, as uploads see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    pub name: Name,
-    pub size: u64,
-    /// Lower-case hexadecimal.
-    pub sha256: String,
-    pub times: Option<Times>,
-}
-
-/// Of a fragment that we can read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    pub start_ns: u64,
-    pub duration_ns: u64,
-    pub keyframe: bool,
-}
-
-/// How a recording stands here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    pub recorder: String,
+pub struct RecordingState {
+    pub recorder: RecorderId,
     pub closed: bool,
     pub deleted: bool,
-    /// Digest of the one file that it is cut from; `None`: its fragments come.
+    /// Digest of the finished file that it is cut from; `None`: it is uploaded as fragments.
     pub file: Option<String>,
 }
 
-/// What is asked about one.
+/// A recording as people see it.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    pub agent: Option<String>,
-    pub place: Option<String>,
+    pub agent: Option<AgentId>,
+    pub place: Option<Place>,
     pub started: Option<i64>,
     pub ended: Option<i64>,
     pub closed: bool,
@@ -57,13 +35,25 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Something of it may still come.
+    /// Whether more of it may still arrive.
     pub fn live(&self) -> bool {
         !self.closed && now_ms() - self.touched < SILENCE_MS
     }
 }
 
-/// Of all recordings, and of recorders with a link.
+/// A recording that runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct LiveRecording {
+    pub recording: RecordingId,
+    pub agent: Option<AgentId>,
+    pub place: Option<Place>,
+    pub started: Option<String>,
+    pub interaction: Option<InteractionId>,
+    /// `live`, `paused` or `masked`.
+    pub capture: String,
+}
+
+/// Counts of all recordings, and of recorders with a link.
 #[derive(Debug, Clone, Copy)]
 pub struct Counts {
     pub open: i64,
@@ -72,187 +62,261 @@ pub struct Counts {
     pub connected: i64,
 }
 
-type Row = (String, i64, i64, i64, String, Option<i64>, Option<i64>, Option<i64>);
+/// What a recorder wrote about a recording, as text.
+#[derive(Debug, Clone, Default)]
+pub struct Documents {
+    /// Closed the recording.
+    pub manifest: Option<String>,
+    pub about: Option<String>,
+}
 
-fn held((track, part, number, size, sha256, start, duration, keyframe): Row) -> Held {
-    let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
-    let short = |value: i64| u32::try_from(value).unwrap_or(0);
-    let times = start.zip(duration).map(|(start, duration)| Times {
-        start_ns: unsigned(start),
-        duration_ns: unsigned(duration),
-        keyframe: keyframe == Some(1),
-    });
-    Held {
-        name: Name { track, part: short(part), number: short(number) },
-        size: unsigned(size),
-        sha256,
-        times,
+row! {
+    pub(super) struct FragmentRow {
+        track: String,
+        part: u32,
+        number: u32,
+        size: u64,
+        sha256: String,
+        start_ns: Option<u64>,
+        duration_ns: Option<u64>,
+        keyframe: Option<i64>,
     }
 }
 
-pub(super) type StandingRow = (String, Option<i64>, Option<i64>, Option<String>);
-
-pub(super) fn standing((recorder, closed, deleted, file): StandingRow) -> Standing {
-    Standing { recorder, closed: closed.is_some(), deleted: deleted.is_some(), file }
+impl From<FragmentRow> for StoredFragment {
+    fn from(row: FragmentRow) -> StoredFragment {
+        let FragmentRow { track, part, number, size, sha256, start_ns, duration_ns, keyframe } = row;
+        let keyframe = keyframe == Some(1);
+        let times = start_ns.zip(duration_ns);
+        StoredFragment {
+            name: FragmentName { track, part, number },
+            size,
+            sha256,
+            times: times.map(|(start_ns, duration_ns)| FragmentTimes { start_ns, duration_ns, keyframe }),
+        }
+    }
 }
 
-pub(super) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+row! {
+    pub(super) struct StateRow {
+        recorder: RecorderId,
+        closed: Option<i64>,
+        deleted: Option<i64>,
+        file: Option<String>,
+    }
+}
+
+impl From<StateRow> for RecordingState {
+    fn from(row: StateRow) -> RecordingState {
+        let StateRow { recorder, closed, deleted, file } = row;
+        RecordingState { recorder, closed: closed.is_some(), deleted: deleted.is_some(), file }
+    }
+}
+
+row! {
+    struct StateOfFragmentRow {
+        recorder: RecorderId,
+        closed: Option<i64>,
+        deleted: Option<i64>,
+        file: Option<String>,
+        sha256: Option<String>,
+    }
+}
+
+row! {
+    struct PersonsRow {
+        agent: Option<AgentId>,
+        place: Option<Place>,
+        started: Option<i64>,
+        ended: Option<i64>,
+        closed: Option<i64>,
+        touched: i64,
+        bytes: i64,
+    }
+}
+
+row! {
+    struct LiveRow {
+        recording: RecordingId,
+        agent: Option<AgentId>,
+        place: Option<Place>,
+        started: Option<i64>,
+        interaction: Option<InteractionId>,
+        capture: Option<String>,
+    }
+}
+
+row! {
+    struct CountsRow {
+        open: i64,
+        closed: i64,
+        bytes: i64,
+    }
+}
+
+row! {
+    pub(super) struct DocumentsRow {
+        manifest: Option<String>,
+        about: Option<String>,
+    }
+}
+
+impl From<DocumentsRow> for Documents {
+    fn from(DocumentsRow { manifest, about }: DocumentsRow) -> Documents {
+        Documents { manifest, about }
+    }
 }
 
 impl Db {
-    pub async fn standing(&self, recording: &str) -> Result<Option<Standing>> {
-        let row: Option<StandingRow> =
+    pub async fn state(&self, recording: &RecordingId) -> Result<Option<RecordingState>> {
+        let row: Option<StateRow> =
             sqlx::query_as("SELECT recorder, closed, deleted, file FROM recordings WHERE recording = $1")
-                .bind(recording)
+                .bind(recording.as_str())
                 .fetch_optional(&self.pool)
                 .await?;
-        Ok(row.map(standing))
+        Ok(row.map(RecordingState::from))
     }
 
-    /// And the digest of what is there under this name.
-    pub async fn standing_of(
+    /// The state of a recording, and the digest of its fragment of this name.
+    pub async fn state_and_digest(
         &self,
-        recording: &str,
-        name: &Name,
-    ) -> Result<Option<(Standing, Option<String>)>> {
-        type Row = (String, Option<i64>, Option<i64>, Option<String>, Option<String>);
-        let row: Option<Row> = sqlx::query_as(
+        recording: &RecordingId,
+        name: &FragmentName,
+    ) -> Result<Option<(RecordingState, Option<String>)>> {
+        let row: Option<StateOfFragmentRow> = sqlx::query_as(
             "SELECT r.recorder, r.closed, r.deleted, r.file, f.sha256 FROM recordings r LEFT JOIN fragments f \
              ON f.recording = r.recording AND f.track = $2 AND f.part = $3 AND f.number = $4 WHERE r.recording = $1",
         )
-        .bind(recording)
+        .bind(recording.as_str())
         .bind(&name.track)
         .bind(i64::from(name.part))
         .bind(i64::from(name.number))
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|(recorder, closed, deleted, file, sha256)| {
-            (standing((recorder, closed, deleted, file)), sha256)
+        Ok(row.map(|row| {
+            let StateOfFragmentRow { recorder, closed, deleted, file, sha256 } = row;
+            (StateRow { recorder, closed, deleted, file }.into(), sha256)
         }))
     }
 
-    pub async fn fragment(&self, recording: &str, name: &Name) -> Result<Option<Held>> {
-        let row: Option<Row> = sqlx::query_as(
+    pub async fn fragment(
+        &self,
+        recording: &RecordingId,
+        name: &FragmentName,
+    ) -> Result<Option<StoredFragment>> {
+        let row: Option<FragmentRow> = sqlx::query_as(
             "SELECT track, part, number, size, sha256, start_ns, duration_ns, keyframe FROM fragments \
              WHERE recording = $1 AND track = $2 AND part = $3 AND number = $4",
         )
-        .bind(recording)
+        .bind(recording.as_str())
         .bind(&name.track)
         .bind(i64::from(name.part))
         .bind(i64::from(name.number))
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(held))
+        Ok(row.map(StoredFragment::from))
     }
 
-    /// All of a recording, in order.
-    pub async fn fragments(&self, recording: &str) -> Result<Vec<Held>> {
-        let rows: Vec<Row> = sqlx::query_as(
+    /// All fragments and headers of a recording, in order.
+    pub async fn fragments(&self, recording: &RecordingId) -> Result<Vec<StoredFragment>> {
+        let rows: Vec<FragmentRow> = sqlx::query_as(
             "SELECT track, part, number, size, sha256, start_ns, duration_ns, keyframe FROM fragments \
              WHERE recording = $1 ORDER BY track, part, number",
         )
-        .bind(recording)
+        .bind(recording.as_str())
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(held).collect())
+        Ok(rows.into_iter().map(StoredFragment::from).collect())
     }
 
-    /// Of one part, from a name to a number.
-    pub async fn fragments_between(&self, recording: &str, first: &Name, last: u32) -> Result<Vec<Held>> {
-        let rows: Vec<Row> = sqlx::query_as(
+    /// Fragments of one part, from `first` to the number `last`.
+    pub async fn fragments_between(
+        &self,
+        recording: &RecordingId,
+        first: &FragmentName,
+        last: u32,
+    ) -> Result<Vec<StoredFragment>> {
+        let rows: Vec<FragmentRow> = sqlx::query_as(
             "SELECT track, part, number, size, sha256, start_ns, duration_ns, keyframe FROM fragments \
              WHERE recording = $1 AND track = $2 AND part = $3 AND number BETWEEN $4 AND $5 ORDER BY number",
         )
-        .bind(recording)
+        .bind(recording.as_str())
         .bind(&first.track)
         .bind(i64::from(first.part))
         .bind(i64::from(first.number))
         .bind(i64::from(last))
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(held).collect())
+        Ok(rows.into_iter().map(StoredFragment::from).collect())
     }
 
-    /// `None`: there is none, or it was deleted.
-    pub async fn recording(&self, recording: &str) -> Result<Option<Recording>> {
-        type Row = (Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>, i64, i64);
-        let row: Option<Row> = sqlx::query_as(
+    /// `None`: the recording does not exist, or was deleted.
+    pub async fn recording(&self, recording: &RecordingId) -> Result<Option<Recording>> {
+        let row: Option<PersonsRow> = sqlx::query_as(
             "SELECT agent, place, started, ended, closed, touched, bytes FROM recordings \
              WHERE recording = $1 AND deleted IS NULL",
         )
-        .bind(recording)
+        .bind(recording.as_str())
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|(agent, place, started, ended, closed, touched, bytes)| Recording {
-            agent,
-            place,
-            started,
-            ended,
-            closed: closed.is_some(),
-            touched,
-            bytes,
+        Ok(row.map(|row| {
+            let PersonsRow { agent, place, started, ended, closed, touched, bytes } = row;
+            Recording { agent, place, started, ended, closed: closed.is_some(), touched, bytes }
         }))
     }
 
-    /// Recordings that run: not closed, and something of them came after `since`.
-    pub async fn live(&self, scope: &Scope, since: i64) -> Result<Vec<serde_json::Value>> {
+    /// Recordings that run: not closed, and something of them arrived after `since`.
+    pub async fn live(&self, scope: &Scope, since: i64) -> Result<Vec<LiveRecording>> {
         let mut sql = Sql::new(
-            "SELECT r.recording, COALESCE(r.agent, s.agent), r.place, r.started, s.interaction, r.capture FROM recordings r \
-             LEFT JOIN segments s ON s.recording = r.recording AND s.to_ms IS NULL \
+            "SELECT r.recording, COALESCE(r.agent, s.agent) AS agent, r.place, r.started, s.interaction, r.capture \
+             FROM recordings r LEFT JOIN segments s ON s.recording = r.recording AND s.to_ms IS NULL \
              WHERE r.closed IS NULL AND r.deleted IS NULL AND r.file IS NULL AND r.touched >= ",
         );
         sql.bind(since).push(" AND ");
-        scope.of_agent(&mut sql, "COALESCE(r.agent, s.agent)");
+        scope.restrict(&mut sql, "COALESCE(r.agent, s.agent)");
         sql.push(" ORDER BY r.started DESC, r.recording");
-        let mut found: Vec<serde_json::Value> = Vec::new();
-        for row in sql.rows(self).await? {
-            let recording: String = row.try_get(0)?;
-            if found.last().is_some_and(|last| last["recording"] == recording.as_str()) {
+        let mut found: Vec<LiveRecording> = Vec::new();
+        for LiveRow { recording, agent, place, started, interaction, capture } in sql.rows(self).await? {
+            // One with several segments is listed once.
+            if found.last().is_some_and(|last| last.recording == recording) {
                 continue;
             }
-            let (agent, place): (Option<String>, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
-            let (started, interaction): (Option<i64>, Option<String>) = (row.try_get(3)?, row.try_get(4)?);
-            let capture: Option<String> = row.try_get(5)?;
-            found.push(serde_json::json!({
-                "recording": recording, "agent": agent, "place": place, "started": started.map(time::rfc3339),
-                "interaction": interaction, "capture": capture.as_deref().unwrap_or("live"),
-            }));
+            let (started, capture) = (started.map(time::rfc3339), capture.unwrap_or_else(|| "live".into()));
+            found.push(LiveRecording { recording, agent, place, started, interaction, capture });
         }
         Ok(found)
     }
 
     pub async fn counts(&self) -> Result<Counts> {
-        let (open, closed, bytes): (i64, i64, i64) = sqlx::query_as(
-            "SELECT COUNT(*) - COUNT(closed), COUNT(closed), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) \
-             FROM recordings WHERE deleted IS NULL",
+        let CountsRow { open, closed, bytes } = sqlx::query_as(
+            "SELECT COUNT(*) - COUNT(closed) AS open, COUNT(closed) AS closed, \
+             CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM recordings WHERE deleted IS NULL",
         )
         .fetch_one(&self.pool)
         .await?;
-        let (connected,): (i64,) =
-            sqlx::query_as("SELECT COUNT(connected) FROM recorders").fetch_one(&self.pool).await?;
+        let connected =
+            sqlx::query_scalar("SELECT COUNT(connected) FROM recorders").fetch_one(&self.pool).await?;
         Ok(Counts { open, closed, bytes, connected })
     }
 
     /// Bytes of the recorder's recordings that are not closed.
-    pub async fn open_bytes(&self, recorder: &str) -> Result<u64> {
-        let (bytes,): (i64,) = sqlx::query_as(
+    pub async fn open_bytes(&self, recorder: &RecorderId) -> Result<u64> {
+        let bytes: i64 = sqlx::query_scalar(
             "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM recordings \
              WHERE recorder = $1 AND closed IS NULL AND deleted IS NULL",
         )
-        .bind(recorder)
+        .bind(recorder.as_str())
         .fetch_one(&self.pool)
         .await?;
         Ok(u64::try_from(bytes).unwrap_or(0))
     }
 
-    /// The manifest that closed it, and what was said about it.
-    pub async fn documents(&self, recording: &str) -> Result<(Option<String>, Option<String>)> {
-        let row: Option<(Option<String>, Option<String>)> =
+    pub async fn documents(&self, recording: &RecordingId) -> Result<Documents> {
+        let row: Option<DocumentsRow> =
             sqlx::query_as("SELECT manifest, about FROM recordings WHERE recording = $1")
-                .bind(recording)
+                .bind(recording.as_str())
                 .fetch_optional(&self.pool)
                 .await?;
-        Ok(row.unwrap_or_default())
+        Ok(row.map(Documents::from).unwrap_or_default())
     }
 }

@@ -1,10 +1,12 @@
-//! How long what is kept. The first rule that an interaction fits decides; without one it stays.
+//! Retention rules. The first rule that matches an interaction decides; without a match it is kept.
 
+use std::collections::HashSet;
+
+use deskreel_model::InteractionId;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 
 use crate::db::Db;
-use crate::db::sql::Sql;
+use crate::db::sql::{Sql, row};
 use crate::error::Result;
 use crate::time::{now_ms, rfc3339};
 
@@ -17,36 +19,51 @@ pub struct Rule {
     pub label: Option<String>,
     #[serde(default)]
     pub media: Option<String>,
-    /// Of one of its agents; groups below count.
+    /// Matches if one of the interaction's agents is in this group or in one below it.
     #[serde(default)]
     pub group: Option<String>,
-    /// From its end.
+    /// Counted from the end of the interaction.
     pub days: u32,
 }
 
-/// An interaction whose time is over.
+/// An interaction that its rule deletes now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Due {
-    pub interaction: String,
+    pub interaction: InteractionId,
     pub ended: String,
-    /// Which rule, from 0.
+    /// Index of the rule, from 0.
     pub rule: usize,
+}
+
+row! {
+    struct RuleRow {
+        label: Option<String>,
+        media: Option<String>,
+        grp: Option<String>,
+        days: i64,
+    }
+}
+
+impl From<RuleRow> for Rule {
+    fn from(RuleRow { label, media, grp, days }: RuleRow) -> Rule {
+        Rule { label, media, group: grp, days: u32::try_from(days).unwrap_or(u32::MAX) }
+    }
+}
+
+row! {
+    struct EndedRow {
+        interaction: InteractionId,
+        ended: i64,
+    }
 }
 
 impl Db {
     pub async fn retention(&self) -> Result<Vec<Rule>> {
-        type Row = (Option<String>, Option<String>, Option<String>, i64);
-        let rows: Vec<Row> =
+        let rows: Vec<RuleRow> =
             sqlx::query_as("SELECT label, media, grp, days FROM retention ORDER BY position")
                 .fetch_all(&self.pool)
                 .await?;
-        let rule = |(label, media, group, days): Row| Rule {
-            label,
-            media,
-            group,
-            days: u32::try_from(days).unwrap_or(u32::MAX),
-        };
-        Ok(rows.into_iter().map(rule).collect())
+        Ok(rows.into_iter().map(Rule::from).collect())
     }
 
     pub async fn set_retention(&self, rules: &[Rule]) -> Result<()> {
@@ -67,42 +84,43 @@ impl Db {
         write.commit().await
     }
 
-    /// What these rules would take now: a dry run, and what the real one begins with. What is held is not due.
+    /// Interactions that these rules would delete now, except those on hold. Also serves as a dry run.
     pub async fn due(&self, rules: &[Rule]) -> Result<Vec<Due>> {
         let mut due: Vec<Due> = Vec::new();
-        let mut decided = std::collections::HashSet::new();
+        let mut decided = HashSet::new();
         for (index, rule) in rules.iter().enumerate() {
-            // All that fit, also those whose time is not over: a later rule has no say over them.
-            let mut sql = Sql::new(
-                "SELECT interaction, ended FROM interactions i WHERE deleted IS NULL AND ended IS NOT NULL \
-                 AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.interaction = i.interaction)",
-            );
-            if let Some(media) = &rule.media {
-                sql.push(" AND media = ").bind(media);
-            }
-            if let Some(label) = &rule.label {
-                sql.push(
-                    " AND EXISTS (SELECT 1 FROM labels l WHERE l.interaction = i.interaction AND l.label = ",
-                );
-                sql.bind(label).push(")");
-            }
-            if let Some(group) = &rule.group {
-                let groups = self.below(std::slice::from_ref(group)).await?;
-                sql.push(
-                    " AND EXISTS (SELECT 1 FROM segments s JOIN agents a ON a.agent = s.agent \
-                     WHERE s.interaction = i.interaction AND a.grp IN ",
-                );
-                sql.bind_all(&groups).push(")");
-            }
-            sql.push(" ORDER BY ended, interaction");
             let until = now_ms() - i64::from(rule.days) * DAY_MS;
-            for row in sql.rows(self).await? {
-                let (interaction, ended): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+            for EndedRow { interaction, ended } in self.matching(rule).await? {
                 if decided.insert(interaction.clone()) && ended < until {
                     due.push(Due { interaction, ended: rfc3339(ended), rule: index });
                 }
             }
         }
         Ok(due)
+    }
+
+    /// All interactions that a rule matches, also those that are not due yet: no later rule decides on them.
+    async fn matching(&self, rule: &Rule) -> Result<Vec<EndedRow>> {
+        let mut sql = Sql::new(
+            "SELECT interaction, ended FROM interactions i WHERE deleted IS NULL AND ended IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.interaction = i.interaction)",
+        );
+        sql.push_if(" AND media = ", rule.media.as_ref());
+        if let Some(label) = &rule.label {
+            sql.push(
+                " AND EXISTS (SELECT 1 FROM labels l WHERE l.interaction = i.interaction AND l.label = ",
+            );
+            sql.bind(label).push(")");
+        }
+        if let Some(group) = &rule.group {
+            let groups = self.with_groups_below(std::slice::from_ref(group)).await?;
+            sql.push(
+                " AND EXISTS (SELECT 1 FROM segments s JOIN agents a ON a.agent = s.agent \
+                 WHERE s.interaction = i.interaction AND a.grp IN ",
+            );
+            sql.bind_all(&groups).push(")");
+        }
+        sql.push(" ORDER BY ended, interaction");
+        sql.rows(self).await
     }
 }

@@ -1,15 +1,16 @@
-//! The HLS playlist (RFC 8216, and the low-latency parts of its second edition for what runs). A part is a discontinuity with
-//! a header of its own; a run is a segment, its fragments are partial segments while they are new.
+//! The HLS playlist (RFC 8216; for live recordings also the low-latency part of its second edition). A part
+//! begins with a discontinuity and has its own header. A run is an HLS segment, and its fragments are partial
+//! segments while they are new.
 
 use std::fmt::Write;
 
-use super::{Part, Reel, Run};
+use super::{Reel, ReelPart, Run};
 use crate::time::rfc3339;
 
-/// Runs at the end of what is live whose fragments are told one by one; nobody asks for those further back.
+/// Runs at the live edge whose fragments are listed; no player asks for those further back.
 const EDGE: usize = 3;
 
-/// How far a playlist goes: whole runs, and fragments of the run that may still grow.
+/// The length of a playlist: complete runs, and fragments of the run that may still grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     pub runs: usize,
@@ -17,69 +18,89 @@ pub struct Extent {
 }
 
 pub fn playlist(reel: &Reel) -> (String, Extent) {
-    let all: Vec<(&Part, &Run)> = reel.runs().collect();
-    // The last run of what goes on may still grow.
-    let (whole, growing) = match all.split_last() {
-        Some((last, whole)) if reel.live => (whole, Some(*last)),
+    let all: Vec<(&ReelPart, &Run)> = reel.runs().collect();
+    // The last run of a live recording may still grow.
+    let (complete, growing) = match all.split_last() {
+        Some((last, complete)) if reel.live => (complete, Some(*last)),
         _ => (&all[..], None),
     };
-    let seconds = |run: &Run| seconds(run.end_ns().saturating_sub(run.start_ns()));
-    let longest = whole.iter().map(|(_, run)| seconds(run)).fold(2.0, f64::max);
-    let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:9\n");
-    let mut line = |args: std::fmt::Arguments<'_>| {
-        // Writing to a String does not fail.
-        let _ = text.write_fmt(args);
-        text.push('\n');
-    };
-    line(format_args!("#EXT-X-TARGETDURATION:{}", longest.round()));
-    line(format_args!("#EXT-X-INDEPENDENT-SEGMENTS"));
-    if reel.live {
-        let longest =
-            all.iter().flat_map(|(_, run)| &run.fragments).map(|(_, times)| times.duration_ns).max();
-        let target = (longest.unwrap_or(0) as f64 / 1e9).max(1.1);
-        line(format_args!("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3}", 2.2 * target));
-        line(format_args!("#EXT-X-PART-INF:PART-TARGET={target:.3}"));
-    } else {
-        line(format_args!("#EXT-X-PLAYLIST-TYPE:VOD"));
-    }
+    let mut lines = Lines(String::from("#EXTM3U\n#EXT-X-VERSION:9\n"));
+    lines.head(reel, complete, &all);
     let mut part_before = None;
-    for (index, (part, run)) in whole.iter().copied().chain(growing).enumerate() {
+    for (index, (part, run)) in complete.iter().copied().chain(growing).enumerate() {
         if part_before != Some(part.number) {
             if part_before.is_some() {
-                line(format_args!("#EXT-X-DISCONTINUITY"));
+                lines.push(format_args!("#EXT-X-DISCONTINUITY"));
             }
-            line(format_args!("#EXT-X-MAP:URI=\"{}\"", address(part, 0, 0)));
+            lines.push(format_args!("#EXT-X-MAP:URI=\"{}\"", address(part, 0, 0)));
             part_before = Some(part.number);
         }
         let at = reel.zero_ms + i64::try_from(run.start_ns() / 1_000_000).unwrap_or(i64::MAX);
-        line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(at)));
-        let is_growing = index == whole.len();
-        if reel.live && (is_growing || index + EDGE >= whole.len()) {
-            for (position, (held, times)) in run.fragments.iter().enumerate() {
-                let number = held.name.number;
-                line(format_args!(
-                    "#EXT-X-PART:DURATION={:.6},URI=\"{}\"{}",
-                    self::seconds(times.duration_ns),
-                    address(part, number, number),
-                    if position == 0 { ",INDEPENDENT=YES" } else { "" }
-                ));
-            }
+        lines.push(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(at)));
+        let is_growing = index == complete.len();
+        if reel.live && (is_growing || index + EDGE >= complete.len()) {
+            lines.partial_segments(part, run);
         }
         if !is_growing {
-            line(format_args!("#EXTINF:{:.6},", seconds(run)));
-            line(format_args!("{}", address(part, run.first(), run.last())));
+            lines.push(format_args!("#EXTINF:{:.6},", duration(run)));
+            lines.push(format_args!("{}", address(part, run.first(), run.last())));
         }
     }
     if !reel.live {
-        line(format_args!("#EXT-X-ENDLIST"));
+        lines.push(format_args!("#EXT-X-ENDLIST"));
     }
     let parts = growing.map_or(0, |(_, run)| run.fragments.len());
-    (text, Extent { runs: whole.len(), parts })
+    (lines.0, Extent { runs: complete.len(), parts })
 }
 
-/// Seen from `/recordings/{id}/hls/{track}.m3u8`. With a file's ending: some players refuse what has none.
-fn address(part: &Part, first: u32, last: u32) -> String {
-    let track = crate::media::encoded(&part.header.name.track);
+/// The text of a playlist.
+struct Lines(String);
+
+impl Lines {
+    fn push(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a String does not fail.
+        let _ = self.0.write_fmt(line);
+        self.0.push('\n');
+    }
+
+    /// The lines about the playlist as a whole.
+    fn head(&mut self, reel: &Reel, complete: &[(&ReelPart, &Run)], all: &[(&ReelPart, &Run)]) {
+        let longest = complete.iter().map(|(_, run)| duration(run)).fold(2.0, f64::max);
+        self.push(format_args!("#EXT-X-TARGETDURATION:{}", longest.round()));
+        self.push(format_args!("#EXT-X-INDEPENDENT-SEGMENTS"));
+        if !reel.live {
+            self.push(format_args!("#EXT-X-PLAYLIST-TYPE:VOD"));
+            return;
+        }
+        let longest =
+            all.iter().flat_map(|(_, run)| &run.fragments).map(|(_, times)| times.duration_ns).max();
+        let target = seconds(longest.unwrap_or(0)).max(1.1);
+        let hold_back = 2.2 * target;
+        self.push(format_args!("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={hold_back:.3}"));
+        self.push(format_args!("#EXT-X-PART-INF:PART-TARGET={target:.3}"));
+    }
+
+    fn partial_segments(&mut self, part: &ReelPart, run: &Run) {
+        for (position, (fragment, times)) in run.fragments.iter().enumerate() {
+            let number = fragment.name.number;
+            self.push(format_args!(
+                "#EXT-X-PART:DURATION={:.6},URI=\"{}\"{}",
+                seconds(times.duration_ns),
+                address(part, number, number),
+                if position == 0 { ",INDEPENDENT=YES" } else { "" }
+            ));
+        }
+    }
+}
+
+/// Seconds.
+fn duration(run: &Run) -> f64 {
+    seconds(run.end_ns().saturating_sub(run.start_ns()))
+}
+
+/// URL relative to `/recordings/{id}/hls/{track}.m3u8`. Some players refuse one without a file extension.
+fn address(part: &ReelPart, first: u32, last: u32) -> String {
+    let track = crate::media::percent_encoded(&part.header.name.track);
     let number = part.number;
     match first == last {
         true if first == 0 => format!("../tracks/{track}/parts/{number}/fragments/0.mp4"),
@@ -94,17 +115,17 @@ fn seconds(ns: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::held;
+    use super::super::tests::fragment;
     use super::*;
 
     #[test]
     fn a_closed_recording_is_a_list_of_runs_with_a_discontinuity_where_a_part_begins() {
         let fragments = vec![
-            held(1, 0, 0, false),
-            held(1, 1, 0, true),
-            held(1, 2, 1, false),
-            held(2, 0, 0, false),
-            held(2, 1, 3, true),
+            fragment(1, 0, 0, false),
+            fragment(1, 1, 0, true),
+            fragment(1, 2, 1, false),
+            fragment(2, 0, 0, false),
+            fragment(2, 1, 3, true),
         ];
         let (text, extent) = playlist(&Reel::new(1_767_603_600_000, false, "video", fragments));
         assert_eq!(
@@ -123,9 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_has_no_end_and_tells_its_newest_fragments_one_by_one() {
-        let fragments =
-            vec![held(1, 0, 0, false), held(1, 1, 0, true), held(1, 2, 1, true), held(1, 3, 2, false)];
+    fn a_live_playlist_has_no_end_and_lists_its_newest_fragments() {
+        let fragments = vec![
+            fragment(1, 0, 0, false),
+            fragment(1, 1, 0, true),
+            fragment(1, 2, 1, true),
+            fragment(1, 3, 2, false),
+        ];
         let (text, extent) = playlist(&Reel::new(0, true, "video", fragments));
         assert_eq!(extent, Extent { runs: 1, parts: 2 });
         assert!(!text.contains("ENDLIST") && text.contains("CAN-BLOCK-RELOAD=YES"), "{text}");

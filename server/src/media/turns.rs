@@ -1,10 +1,12 @@
-//! Whose screen is shown at a moment of an interaction, where nobody chose: that of the agent who has the customer. The same rule as the
-//! player's (web/src/player/follow.ts). Pure.
+//! Which screen is shown at each moment of an interaction unless a person chooses: that of the agent who has
+//! the customer. The player has the same rule (web/src/player/follow.ts). Pure.
+
+use deskreel_model::RecordingId;
 
 /// A segment with footage. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span<'a> {
-    pub recording: &'a str,
+    pub recording: &'a RecordingId,
     pub role: &'a str,
     pub from: i64,
     pub to: i64,
@@ -13,12 +15,12 @@ pub struct Span<'a> {
 /// A recording that is shown for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn<'a> {
-    pub recording: &'a str,
+    pub recording: &'a RecordingId,
     pub from: i64,
     pub to: i64,
 }
 
-/// From the first moment to the last; where there is no footage, nothing is.
+/// The turns in order of time. Moments without footage are left out.
 pub fn turns<'a>(spans: &[Span<'a>]) -> Vec<Turn<'a>> {
     let mut edges: Vec<i64> = spans.iter().flat_map(|span| [span.from, span.to]).collect();
     edges.sort_unstable();
@@ -27,8 +29,8 @@ pub fn turns<'a>(spans: &[Span<'a>]) -> Vec<Turn<'a>> {
     for (from, to) in edges.iter().zip(edges.iter().skip(1)) {
         let current = turns.last().map(|turn| turn.recording);
         let there = spans.iter().filter(|span| span.from <= *from && *from < span.to);
-        // Of two that rank the same it stays with the one that is shown, so that a conference does not jump between its agents; else the
-        // one that came last is shown, since that is who took the call over.
+        // Among equal ranks, the one on screen stays, so that a conference does not jump between its agents;
+        // otherwise the latest one is shown, since that agent took the call over.
         let best = there.max_by_key(|span| (rank(span.role), Some(span.recording) == current, span.from));
         let Some(Span { recording, .. }) = best else { continue };
         match turns.last_mut() {
@@ -39,7 +41,7 @@ pub fn turns<'a>(spans: &[Span<'a>]) -> Vec<Turn<'a>> {
     turns
 }
 
-/// Who has the customer comes first; wrap-up last, since by then somebody else may have the call.
+/// The agent who has the customer ranks highest, wrap-up lowest: by then another agent may have the call.
 fn rank(role: &str) -> u8 {
     match role {
         "primary" => 4,
@@ -52,13 +54,17 @@ fn rank(role: &str) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    #![allow(clippy::unwrap_used)]
 
-    fn span(recording: &'static str, role: &'static str, from: i64, to: i64) -> Span<'static> {
-        Span { recording, role, from, to }
+    use super::*;
+    use crate::names::known_recording;
+
+    fn span(recording: &str, role: &'static str, from: i64, to: i64) -> Span<'static> {
+        let recording = known_recording(recording).unwrap();
+        Span { recording: Box::leak(Box::new(recording)), role, from, to }
     }
 
-    fn told(spans: &[Span]) -> String {
+    fn written(spans: &[Span]) -> String {
         let turns = turns(spans);
         turns
             .iter()
@@ -68,8 +74,8 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_customer_is_shown() {
-        // A transfer in two steps: bob is asked at 40, has the call at 60; ann wraps up.
+    fn the_agent_who_has_the_customer_is_shown() {
+        // A consult transfer: bob is consulted at 40 and has the call at 60; ann wraps up.
         let transfer = [
             span("ann", "primary", 0, 60),
             span("ann", "after_call_work", 60, 80),
@@ -77,10 +83,10 @@ mod tests {
             span("bob", "primary", 60, 100),
             span("bob", "after_call_work", 100, 120),
         ];
-        assert_eq!(told(&transfer), "ann 0-60, bob 60-120");
-        // Nobody for a while: the file goes on with who is next.
+        assert_eq!(written(&transfer), "ann 0-60, bob 60-120");
+        // After a while without footage, the next agent follows.
         assert_eq!(
-            told(&[span("ann", "primary", 0, 10), span("bob", "primary", 30, 40)]),
+            written(&[span("ann", "primary", 0, 10), span("bob", "primary", 30, 40)]),
             "ann 0-10, bob 30-40"
         );
     }
@@ -93,7 +99,7 @@ mod tests {
             span("bob", "conference", 30, 70),
             span("cid", "conference", 40, 50),
         ];
-        assert_eq!(told(&conference), "ann 0-60, bob 60-70");
-        assert_eq!(told(&[]), "");
+        assert_eq!(written(&conference), "ann 0-60, bob 60-70");
+        assert_eq!(written(&[]), "");
     }
 }

@@ -1,7 +1,8 @@
-//! Files of other recorders, on their way to being fragments: `.incoming/<id>`, written while it comes, read while it is cut, then
-//! gone. No recording's name begins with a dot.
+//! Finished files before they are fragments: `.incoming/<id>` is written while the file arrives, read while
+//! it is cut, and then deleted. No recording's name begins with a dot.
 //!
-//! Nothing here is worth keeping over a crash, since whoever was not answered sends it again. What a crash leaves is swept.
+//! Nothing here needs to survive a crash, since a recorder without an answer sends the file again. Remains
+//! are swept.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -17,18 +18,18 @@ use crate::error::{Error, Result};
 use crate::secret;
 
 const FOLDER: &str = ".incoming";
-/// Parts of five MiB, the least that S3 takes, that are written while the next one comes.
+/// Parts that are written while the next one arrives. A part has 5 MiB, the least that S3 accepts.
 const PARTS: usize = 1;
 
-/// A file that comes. Dropped before it is complete, it was never there.
+/// A file that is arriving. Dropped before it is complete, it leaves nothing.
 pub struct Incoming {
     store: Store,
     path: Path,
-    /// Until it is complete.
+    /// `None` once the file is complete.
     upload: Option<WriteMultipart>,
 }
 
-/// A file that is here as a whole.
+/// A file that has arrived as a whole.
 #[derive(Debug, Clone)]
 pub struct Original {
     store: Store,
@@ -43,8 +44,8 @@ impl Store {
         Ok(Incoming { store: self.clone(), path, upload: Some(upload) })
     }
 
-    /// Removes what a crash has left: what nobody has written to for so long. In S3, parts of a file that never was complete are a
-    /// matter of the bucket's lifecycle rules.
+    /// Removes what crashes have left: files that have not been written to for this long. In S3, the bucket's
+    /// lifecycle rules have to remove parts of files that never were complete.
     pub async fn sweep_incoming(&self, untouched: Duration) -> Result<()> {
         let Ok(before) = Timestamp::now().checked_sub(untouched) else { return Ok(()) };
         if let Some(folder) = self.folder.clone().map(|folder| folder.join(FOLDER)) {
@@ -61,10 +62,10 @@ impl Store {
     }
 }
 
-/// Also what is half written, which has another name until it is complete.
+/// Includes incomplete files, which have another name.
 async fn sweep_files(folder: &std::path::Path, before: Timestamp) -> Result<()> {
     let read = |source| Error::Read { what: folder.display().to_string(), source };
-    // Without the folder, no file ever came.
+    // Without the folder, no file has ever arrived.
     let Ok(mut entries) = tokio::fs::read_dir(folder).await else { return Ok(()) };
     while let Some(entry) = entries.next_entry().await.map_err(read)? {
         let written = entry.metadata().await.and_then(|about| about.modified()).map(Timestamp::try_from);
@@ -76,11 +77,11 @@ async fn sweep_files(folder: &std::path::Path, before: Timestamp) -> Result<()> 
 }
 
 impl Incoming {
-    /// Waits while the store is slower than the bytes come.
+    /// Waits while the store is slower than the sender.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let Some(upload) = &mut self.upload else { return Ok(()) };
         upload.wait_for_capacity(PARTS).await?;
-        // Copied: what comes in small pieces would hold on to large ones.
+        // Copies: a small chunk would keep a large buffer alive.
         upload.write(bytes);
         Ok(())
     }
@@ -98,7 +99,7 @@ impl Drop for Incoming {
         if let Some(upload) = self.upload.take() {
             tokio::spawn(async move {
                 if let Err(error) = upload.abort().await {
-                    tracing::warn!(%error, "a file that broke off leaves something behind");
+                    tracing::warn!(%error, "could not remove an incomplete file");
                 }
             });
         }
@@ -116,7 +117,7 @@ impl Original {
 
     pub async fn remove(self) {
         if let Err(error) = self.store.objects.delete(&self.path).await {
-            tracing::warn!(%error, path = %self.path, "a file that was cut stays for now");
+            tracing::warn!(%error, path = %self.path, "could not remove a file that was cut; it will be swept");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! A recorder's line that lies: answers that come twice or for another's command, old messages again, another's recordings. The other
-//! end is spoken by hand here, since deskreel's says none of it. docs/link.md has the messages.
+//! Links of malicious recorders: answers that come twice or for another recorder's command, repeated
+//! messages, recordings of others. The recorder's end is written by hand here, since deskreel's sends none of
+//! this. docs/link.md has the messages.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -11,10 +12,10 @@ use crate::people::{admin, upload};
 use deskreel_test_support::server::{Server, Who};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Of the recording that somebody else's recorder has made.
+/// The recording that another recorder has made.
 const OLD: &str = "20260105T090000Z-000007";
 
-/// One connection of a recorder: a WebSocket of unmasked texts, which may be masked with zeros.
+/// One connection of a recorder: a WebSocket of texts, masked with zeros.
 struct Line(TcpStream);
 
 impl Line {
@@ -37,7 +38,7 @@ impl Line {
         Line(stream)
     }
 
-    /// Opened, with this status, and with what the server says to it.
+    /// Opens a link with this status. Returns what the server sends, too.
     fn greet(server: &Server, token: &str, stream: &str, status: Value) -> (Line, Vec<Value>) {
         let mut line = Line::open(server, token);
         line.say(json!({
@@ -65,11 +66,11 @@ impl Line {
         let _ = self.0.write_all(&frame);
     }
 
-    /// None: the line is closed.
+    /// `None`: the connection is closed.
     fn hear(&mut self) -> Option<Value> {
         let mut head = [0; 2];
         if let Err(error) = self.0.read_exact(&mut head) {
-            assert!(error.kind() != ErrorKind::WouldBlock, "the line is open, and nothing is said");
+            assert!(error.kind() != ErrorKind::WouldBlock, "the link is open, and nothing is sent");
             return None;
         }
         let mut length = usize::from(head[1]);
@@ -83,7 +84,8 @@ impl Line {
         (head[0] == 0x81).then(|| serde_json::from_slice(&text).unwrap())
     }
 
-    /// All that the server has to say to what was said: it answers in order, and this one last.
+    /// Everything that the server sends in answer to earlier messages: it answers in order, and to this probe
+    /// last.
     fn settle(&mut self) -> Vec<Value> {
         self.say(json!({ "type": "probe", "probe": 7 }));
         let mut said = Vec::new();
@@ -104,7 +106,7 @@ impl Line {
         }
     }
 
-    /// Hears until so many events are acknowledged, and then until nothing more is said.
+    /// Reads until this many events are acknowledged, and then until nothing more arrives.
     fn heard(&mut self, number: u64) {
         let mut last = 0;
         while last < number {
@@ -139,7 +141,7 @@ fn with_type(kind: &str, mut status: Value) -> Value {
     status
 }
 
-/// Ann at seat-12 and Bob at seat-13, each in a call that is recorded.
+/// Ann at seat-12 and Bob at seat-13, each in a recorded call.
 struct Site {
     server: Server,
     root: Who,
@@ -191,7 +193,7 @@ impl Site {
 }
 
 #[test]
-fn an_answer_counts_once_and_only_from_who_was_asked() {
+fn an_answer_counts_once_and_only_from_the_recorder_that_was_asked() {
     let site = Site::new();
     let (mut ann, _) = site.greet(&site.ann, idle());
     let (mut bob, _) = site.greet(&site.bob, idle());
@@ -211,13 +213,13 @@ fn an_answer_counts_once_and_only_from_who_was_asked() {
         }
     }
     assert!(commands(&ann.settle()).is_empty());
-    // Each connects again: Bob's command was not answered by him, Ann's was.
+    // Both connect again: Bob's recorder did not answer his command, Ann's did answer hers.
     let (mut bob, said) = site.greet(&site.bob, idle());
     assert!(commands(&said).iter().any(|again| again["id"] == bobs["id"]), "{said:?}");
     let (mut ann, said) = site.greet(&site.ann, records(&anns["recording"], "ann"));
     assert!(commands(&said).is_empty(), "{said:?}");
 
-    // What stood once is said again, as by somebody who has listened.
+    // Repeats earlier messages, as an eavesdropper could.
     for _ in 0..3 {
         bob.say(with_type("status", records(&bobs["recording"], "bob")));
         ann.say(with_type("status", records(&anns["recording"], "ann")));
@@ -232,7 +234,7 @@ fn an_answer_counts_once_and_only_from_who_was_asked() {
 }
 
 #[test]
-fn who_says_that_it_records_what_is_anothers_gets_nothing_of_it() {
+fn a_recorder_that_claims_a_recording_of_another_gets_nothing_of_it() {
     let site = Site::new();
     upload(&site.server, &site.bob, OLD, "bob", "9", 0);
     let (mut ann, _) = site.greet(&site.ann, idle());
@@ -255,10 +257,10 @@ fn who_says_that_it_records_what_is_anothers_gets_nothing_of_it() {
         (format!("/recordings/{OLD}"), format!("/recordings/{}", bobs["recording"].as_str().unwrap()));
     assert_eq!(site.get(&old)["agent"], "bob");
     assert_eq!(site.get(&running)["agent"], "bob");
-    // Nor does what Ann's desktop tells put out Bob's.
+    // Nor can an event of Ann's desktop end Bob's call.
     let event = json!({ "type": "recorder.disconnected", "at": "2026-01-05T09:00:00Z", "place": "seat-13" });
     ann.say(json!({ "type": "event", "number": 1, "first": 1, "event": event }));
-    // It is skipped, and not asked for again.
+    // It is skipped, and not requested again.
     ann.heard(1);
     site.call("bob", "seat-13", "79");
     site.tell(&[
@@ -288,13 +290,13 @@ fn an_event_that_comes_again_is_acknowledged_and_stored_once() {
     }
     // 4 is missing.
     line.heard(3);
-    // Another recorder's numbering is its own, though it has the same name.
+    // Another recorder's stream is separate, though it has the same name.
     let (_, said) = site.greet(&site.bob, idle());
     assert_eq!(said[0]["heard"], 0);
 }
 
 #[test]
-fn a_restart_hears_no_event_again_that_it_has_stored() {
+fn a_restart_takes_no_stored_event_again() {
     let site = Site::new();
     let event = json!({ "type": "interaction.accepted", "at": "2026-01-05T09:00:00Z", "agent": "ann", "interaction": "c1" });
     let (mut line, _) = site.greet(&site.ann, idle());
@@ -305,13 +307,13 @@ fn a_restart_hears_no_event_again_that_it_has_stored() {
     let site = Site { server: Server::in_folder(site.server.kill()), ..site };
     let (_, said) = site.greet(&site.ann, idle());
     assert_eq!(said[0]["heard"], 2);
-    // A recorder that was set up anew counts anew.
+    // A recorder that was set up again counts from the beginning.
     let (_, said) = Line::greet(&site.server, &site.ann, "another stream", idle());
     assert_eq!(said[0]["heard"], 0);
 }
 
 #[test]
-fn what_is_no_message_closes_one_line_and_no_other() {
+fn an_invalid_message_closes_its_own_link_only() {
     let site = Site::new();
     let (mut bob, _) = site.greet(&site.bob, idle());
     let nul = with_type("status", json!({ "agent": "a\0b", "recordings": [] })).to_string();
@@ -320,7 +322,7 @@ fn what_is_no_message_closes_one_line_and_no_other() {
         line.say_text(text);
         assert!(line.ends(), "{:.40}", text);
     }
-    // Numbers at their ends.
+    // Numbers at their limits.
     let (mut line, _) = site.greet(&site.ann, idle());
     for offset_ms in [i64::MAX, i64::MIN, -1, 0] {
         for since in ["9999-12-30T22:00:00Z", "-009999-01-02T01:59:59Z", "2026-01-05T09:00:00Z"] {

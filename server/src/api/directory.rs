@@ -1,0 +1,79 @@
+//! The directory of agents, groups and places.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::input::{OneOrMany, trimmed};
+use super::problem::Answer;
+use crate::app::App;
+use crate::db::directory::{Directory, DirectoryAgent, DirectoryGroup, DirectoryPlace};
+use crate::people::{Person, Role};
+
+#[derive(Serialize)]
+pub struct AgentList {
+    agents: Vec<DirectoryAgent>,
+}
+
+#[derive(Serialize)]
+pub struct GroupList {
+    groups: Vec<DirectoryGroup>,
+}
+
+#[derive(Serialize)]
+pub struct PlaceList {
+    places: Vec<DirectoryPlace>,
+}
+
+pub async fn agents(State(app): State<App>, person: Person) -> Answer<Json<AgentList>> {
+    let scope = app.db.scope(&person).await?;
+    Ok(Json(AgentList { agents: app.db.agents(&scope).await? }))
+}
+
+pub async fn groups(State(app): State<App>, _: Person) -> Answer<Json<GroupList>> {
+    Ok(Json(GroupList { groups: app.db.groups().await? }))
+}
+
+pub async fn places(State(app): State<App>, person: Person) -> Answer<Json<PlaceList>> {
+    person.must_be(Role::Administrator)?;
+    Ok(Json(PlaceList { places: app.db.places().await? }))
+}
+
+pub async fn set_agents(
+    State(app): State<App>,
+    person: Person,
+    OneOrMany(agents): OneOrMany<DirectoryAgent>,
+) -> Answer<StatusCode> {
+    import(&app, &person, Directory { agents, ..Directory::default() }).await
+}
+
+pub async fn set_groups(
+    State(app): State<App>,
+    person: Person,
+    OneOrMany(groups): OneOrMany<DirectoryGroup>,
+) -> Answer<StatusCode> {
+    import(&app, &person, Directory { groups, ..Directory::default() }).await
+}
+
+pub async fn set_places(
+    State(app): State<App>,
+    person: Person,
+    OneOrMany(places): OneOrMany<DirectoryPlace>,
+) -> Answer<StatusCode> {
+    import(&app, &person, Directory { places, ..Directory::default() }).await
+}
+
+async fn import(app: &App, person: &Person, directory: Directory) -> Answer<StatusCode> {
+    person.must_be(Role::Administrator)?;
+    let names = directory.agents.iter().map(|one| one.agent.as_str());
+    let names = names.chain(directory.groups.iter().map(|one| one.group.as_str()));
+    let names: Vec<&str> = names.chain(directory.places.iter().map(|one| one.place.as_str())).collect();
+    for name in &names {
+        trimmed(name, 200)?;
+    }
+    let subject = format!("{} entries", names.len());
+    app.db.audit(person.name.as_str(), "directory", &subject, None).await?;
+    app.db.import(&directory).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,48 @@
+//! Fragments as the index knows them.
+
+use serde::Serialize;
+
+/// Track, part and number; number 0 is the part's header.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct FragmentName {
+    pub track: String,
+    pub part: u32,
+    pub number: u32,
+}
+
+impl FragmentName {
+    /// The name as it is written in a path.
+    pub fn parse(track: &str, part: &str, number: &str) -> Option<FragmentName> {
+        let is_track = (1..=100).contains(&track.chars().count())
+            && !track.contains(|char: char| char.is_control() || char == '/');
+        let part = decimal(part).filter(|part| *part > 0)?;
+        let number = decimal(number)?;
+        is_track.then(|| FragmentName { track: track.to_owned(), part, number })
+    }
+}
+
+/// A number without sign and leading zeros, so that each fragment has exactly one name.
+fn decimal(text: &str) -> Option<u32> {
+    let number: u32 = text.parse().ok()?;
+    (number.to_string() == text && number <= i32::MAX as u32).then_some(number)
+}
+
+/// A fragment or header whose bytes are in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFragment {
+    pub name: FragmentName,
+    /// Bytes.
+    pub size: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+    /// `None`: a header, or bytes that we cannot read as a fragment.
+    pub times: Option<FragmentTimes>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FragmentTimes {
+    pub start_ns: u64,
+    pub duration_ns: u64,
+    /// Whether the fragment begins with a keyframe.
+    pub keyframe: bool,
+}

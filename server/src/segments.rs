@@ -1,0 +1,54 @@
+//! What a segment in the index is made of, beside the engine's `Segment`: data of its call, and the recording
+//! below it.
+
+use std::collections::BTreeMap;
+
+use deskreel_model::{RecordingId, Utc};
+
+/// Data of a call, gathered from its events.
+#[derive(Debug, Clone, Default)]
+pub struct CallData {
+    pub direction: Option<String>,
+    pub call_type: Option<String>,
+    pub attached: BTreeMap<String, String>,
+    /// Stretches on hold by any of its agents; the end is `None` while it lasts.
+    pub held: Vec<(Utc, Option<Utc>)>,
+}
+
+/// The part of some footage that one recording covers, in milliseconds since 1970. `None` is unbounded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stretch {
+    pub recording: Option<RecordingId>,
+    pub from: Option<i64>,
+    pub to: Option<i64>,
+}
+
+impl Stretch {
+    /// The part of a segment that lies on this stretch.
+    pub fn cut(&self, from: i64, to: Option<i64>) -> Option<(i64, Option<i64>)> {
+        let from = self.from.map_or(from, |own| own.max(from));
+        let to = match (self.to, to) {
+            (Some(own), Some(to)) => Some(own.min(to)),
+            (own, to) => own.or(to),
+        };
+        to.is_none_or(|to| from < to).then_some((from, to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_cut_where_one_recording_follows_another() {
+        let id = |salt| Some(RecordingId::new(Utc::MIN, salt));
+        let first = Stretch { recording: id(1), from: None, to: Some(100) };
+        let second = Stretch { recording: id(2), from: Some(100), to: None };
+        assert_eq!(first.cut(10, Some(50)), Some((10, Some(50))));
+        assert_eq!(second.cut(10, Some(50)), None);
+        assert_eq!(first.cut(10, None), Some((10, Some(100))));
+        assert_eq!(second.cut(10, None), Some((100, None)));
+        assert_eq!(first.cut(100, Some(120)), None);
+        assert_eq!(second.cut(90, Some(120)), Some((100, Some(120))));
+    }
+}
