@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -31,11 +31,11 @@ enum NextCall {
 struct Settings {
     #[serde(default)]
     wrap_up: WrapUp,
-    #[serde(default = "time", deserialize_with = "units::duration")]
+    #[serde(default = "time", deserialize_with = "durations::duration")]
     wrap_up_time: Duration,
-    #[serde(default = "grace", deserialize_with = "units::duration")]
+    #[serde(default = "grace", deserialize_with = "durations::duration")]
     wrap_up_grace: Duration,
-    #[serde(default = "max", deserialize_with = "units::duration")]
+    #[serde(default = "max", deserialize_with = "durations::duration")]
     wrap_up_max: Duration,
     #[serde(default)]
     next_call: NextCall,

@@ -5,16 +5,16 @@
 
 use std::time::Duration;
 
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     states: Vec<Wanted>,
-    #[serde(default = "one_second", deserialize_with = "units::duration")]
+    #[serde(default = "one_second", deserialize_with = "durations::duration")]
     debounce: Duration,
-    #[serde(default, deserialize_with = "units::optional_duration")]
+    #[serde(default, deserialize_with = "durations::optional_duration")]
     state_max: Option<Duration>,
 }
 

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,7 +20,7 @@ enum StartOn {
 #[serde(deny_unknown_fields)]
 struct Settings {
     start_on: Option<StartOn>,
-    #[serde(default = "half_a_second", deserialize_with = "units::duration")]
+    #[serde(default = "half_a_second", deserialize_with = "durations::duration")]
     linger: Duration,
 }
 

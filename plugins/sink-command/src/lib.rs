@@ -5,8 +5,8 @@ mod run;
 
 use std::time::Duration;
 
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
 use run::{Ended, Program, Run};
 
@@ -24,7 +24,7 @@ const MUCH_LATER: u32 = 300;
 struct Settings {
     /// A program and its arguments.
     command: Vec<String>,
-    #[serde(default = "default_timeout", deserialize_with = "units::duration")]
+    #[serde(default = "default_timeout", deserialize_with = "durations::duration")]
     timeout: Duration,
 }
 

@@ -2,12 +2,13 @@
 
 use std::io::{self, Read, Write};
 
+use data_encoding::HEXLOWER;
 use deskreel_sdk::prelude::*;
 use sha2::{Digest, Sha256};
 
 /// Lower-case hexadecimal, as the manifest has it.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(Sha256::new_with_prefix(bytes))
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 /// Hashes what is read through it.
@@ -24,7 +25,7 @@ impl<R: Read> Hashing<R> {
     /// Reads what is left. The hash is that of the whole file.
     pub fn finish(mut self) -> io::Result<String> {
         io::copy(&mut self, &mut io::sink())?;
-        Ok(hex(self.hash))
+        Ok(HEXLOWER.encode(&self.hash.finalize()))
     }
 }
 
@@ -34,10 +35,6 @@ impl<R: Read> Read for Hashing<R> {
         self.hash.update(buffer.get(..length).unwrap_or_default());
         Ok(length)
     }
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Takes what is written only as long as a file already holds the same.

@@ -174,7 +174,7 @@ fn a_panic_ends_one_instance_and_nothing_else() {
     assert_eq!(failure.kind, ErrorKind::Panicked);
     assert_eq!(failure.message, "the plugin panicked: index 7 of 3 monitors");
     let again = first.devices().unwrap_err();
-    assert_eq!(again.message, "the plugin panicked earlier; this instance answers no more");
+    assert_eq!(again.message, "the plugin panicked earlier; this instance answers no more calls");
     assert_eq!(second.devices().unwrap(), [], "the other instance is whole");
 }
 
