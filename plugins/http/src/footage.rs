@@ -15,7 +15,7 @@ pub fn read(path: &Path, name: &str, sha256: &str) -> Result<Vec<u8>, Trouble> {
     let bytes = fs::read(path).map_err(|error| unreadable(name, &error))?;
     match sha256_hex(&bytes) == sha256 {
         true => Ok(bytes),
-        false => Err(Trouble::never(format!("{name}: does not have the hash that was recorded"))),
+        false => Err(Trouble::never(format!("{name}: does not have the hash in the manifest"))),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Footage of calls. Both policies want it for the same time and differ in what it belongs to.
+//! Footage of calls. Both policies want it for the same time; they differ in what it belongs to.
 //!
-//! They remember nothing: at each event they say what they want of the calls that it has changed, and what they
-//! want of a call ends with the agent's part in it. So a transfer, where one part ends and another begins, leaves
-//! the footage in one piece.
+//! They have no state: at each event they decide about the calls that it has changed, and a decision about a call ends
+//! with the agent's part in it. So a transfer, in which one part ends and another begins, leaves the footage in one
+//! piece.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl Policy for AllCalls {
     }
 }
 
-/// What is wanted of the calls that an event has changed.
+/// Decides about the calls that an event has changed.
 fn footage(
     fact: &Fact<()>,
     start_on: StartOn,
