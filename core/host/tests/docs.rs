@@ -36,7 +36,7 @@ fn examples_are_the_types_that_they_say() {
             "Fact" => serde_json::to_value(serde_json::from_str::<Fact>(json).unwrap()).unwrap(),
             "PolicyAnswer" => again::<PolicyAnswer>(json),
             "Event" => again::<Event>(json),
-            other => panic!("`{other}` is no type that crosses"),
+            other => panic!("`{other}` is not a type that crosses"),
         };
         assert_eq!(again, read, "{name}");
         seen.insert(name);

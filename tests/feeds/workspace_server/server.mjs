@@ -1,6 +1,6 @@
-// A workspace whose Bayeux is CometD's own server; logging in and the current session are as the API describes them.
+// A workspace with CometD's own Bayeux server; log-in and current session follow the API's description.
 //
-// Commands come as lines of JSON on standard input, what happens is told as lines on standard output.
+// Reads commands as lines of JSON from standard input, and reports what happens as lines on standard output.
 //
 //   node server.mjs PORT [--no-ack]
 
@@ -47,14 +47,14 @@ server.addListener("sessionAdded", (session) => {
         tell({ removed: name, timeout: timeout === true });
         if (sessions.get(name) === session) sessions.delete(name);
     });
-    // The workspace takes a while to be made.
+    // Making the workspace takes a while.
     setTimeout(() => {
         const data = { messageType: "WorkspaceInitializationComplete", state: "Complete", data: { user: user(name) } };
         deliver(name, "/workspace/v3/initialization", data);
     }, 100);
 });
 
-// Only what it has subscribed to.
+// Delivers only what the session has subscribed to.
 function deliver(name, channel, data) {
     const session = sessions.get(name);
     const wanted = session?.subscriptions.some(
@@ -105,7 +105,7 @@ const routes = {
         const body = await read(request);
         if (toBreak > 0 && body.includes('"/meta/connect"')) {
             toBreak -= 1;
-            // It is done, and the answer does not arrive.
+            // The request has succeeded, but its answer does not arrive.
             response.end = () => request.socket.destroy();
             response.write = () => true;
         }
@@ -125,7 +125,7 @@ readline.createInterface({ input: process.stdin }).on("line", (line) => {
     if (command.deliver) deliver(command.deliver, command.channel, command.data);
     if (command.set) active.set(command.set, command.active);
     if (command.break) toBreak = command.break;
-    // As if it had been silent for too long.
+    // As if the client had been silent for too long.
     if (command.expire) sessions.get(command.expire)?.disconnect(() => {});
     if (command.log_out) for (const [cookie, name] of workspaces) if (name === command.log_out) workspaces.delete(cookie);
 }).on("close", () => process.exit(0));
