@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! bench launch-line FILE    the pipeline of `deskreel record FILE`, as a line for gst-launch-1.0
-//! bench warm-start FILE N   N starts with a warm worker, each in milliseconds until its first frame is on disk
+//! bench warm-start FILE N   N starts with a warm worker, each in milliseconds until a frame is on disk
 //! bench load-plugins N      loads N libraries, each in milliseconds to examine and to load it
 //! ```
 //!
-//! Everything is printed as JSON. The program must stay where cargo puts it, below the folder of what it measures.
+//! Everything is printed as JSON. The program must stay where cargo puts it, below the folder of what it
+//! measures.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,8 @@ async fn main() -> Result<()> {
     }
 }
 
-/// A line for `gst-launch-1.0`, up to the access units. It has the recipe with which the best encoder of the first track
-/// was proven, so that both sides of a comparison stay the same.
+/// A line for `gst-launch-1.0`, up to the access units. It has the recipe with which the best encoder of the
+/// first track was proven, so that both sides of a comparison stay the same.
 async fn launch_line(file: &Path) -> Result<()> {
     let built = built()?;
     let graph = graph(file, &built)?;

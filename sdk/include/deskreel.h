@@ -1,18 +1,18 @@
 /* deskreel.h - the contract between Deskreel and a plugin written in C. Version 1.0.
  *
  * A plugin is a shared library that contains
- *   - its descriptor, the text of plugin.toml, in the section ".deskreelmeta" (see DESKREEL_DESCRIPTOR below);
+ *   - its descriptor, the text of plugin.toml, in the section ".deskreelmeta" (see DESKREEL_DESCRIPTOR);
  *   - one exported symbol, the constant table `deskreel_entry`. Hide everything else (-fvisibility=hidden).
- * The host reads the descriptor without loading the library: `deskreel plugins` and `deskreel check` run none of
- * its code. docs/plugin-contract.md lists the methods of each kind of plugin and their JSON.
+ * The host reads the descriptor without loading the library: `deskreel plugins` and `deskreel check` run none
+ * of its code. docs/plugin-contract.md lists the methods of each kind of plugin and their JSON.
  *
  * Rules for all functions:
- *   - Text is a pointer and a length, UTF-8, without a terminating zero. It is borrowed: valid until the function
- *     returns, so copy it if you need it longer. Neither side frees what the other allocated.
+ *   - Text is a pointer and a length, UTF-8, without a terminating zero. It is borrowed: valid until the
+ *     function returns, so copy it if you need it longer. Neither side frees what the other allocated.
  *   - Write a result to the `deskreel_out` that came with the call, in as many pieces as you like.
- *   - Functions return 0 (DESKREEL_OK) or one of the negative DESKREEL_ERROR_* numbers. With an error, the text
- *     written to the `deskreel_out` is its message: one sentence for people, in lower case, without a full stop. A
- *     positive number (except DESKREEL_END from `frame`) is reported as a bug in the plugin.
+ *   - Functions return 0 (DESKREEL_OK) or one of the negative DESKREEL_ERROR_* numbers. With an error, the
+ *     text written to the `deskreel_out` is its message: one sentence for people, in lower case, without a full
+ *     stop. A positive number (except DESKREEL_END from `frame`) is reported as a bug in the plugin.
  *   - Structs that may grow begin with their size. A field beyond that size does not exist.
  *   - Never let a C++ exception or a longjmp leave one of these functions.
  *   - The library is never unloaded.
@@ -60,8 +60,8 @@ enum {
     DESKREEL_ERROR_UNSUPPORTED = -5  /* the plugin has no such method */
 };
 
-/* The host's services for a plugin. The one given to `init` is valid for ever, the one given to `create` until `destroy`
- * of that instance has returned. */
+/* The host's services for a plugin. The one given to `init` is valid for ever; the one given to `create`, until
+ * `destroy` of that instance has returned. */
 typedef struct deskreel_host {
     uint32_t size; /* sizeof(deskreel_host) of the host */
     void *ctx;     /* first argument of the functions below */
@@ -74,8 +74,8 @@ typedef struct deskreel_host {
     void (*emit)(void *ctx, deskreel_str json);
 } deskreel_host;
 
-/* One plugin of the library: its kind ("source") and its id ("acme.source.grabber"), both as in the descriptor.
- * Otherwise the host refuses the library. */
+/* One plugin of the library: its kind ("source") and its id ("acme.source.grabber"). If they differ from the
+ * descriptor, the host refuses the library. */
 typedef struct deskreel_provides {
     deskreel_str kind;
     deskreel_str id;
@@ -92,9 +92,10 @@ typedef struct deskreel_entry_table {
      * [any thread; once] */
     deskreel_status (*init)(const deskreel_host *host, const deskreel_out *error);
 
-    /* Makes an instance of the plugin `id` with its settings, a JSON object, and stores it in `*instance`. The instance
-     * belongs to the plugin until `destroy`. Must be cheap and touch no device: it runs before each part of a
-     * recording, and for a source at each `deskreel devices` and `deskreel doctor`, but never for `deskreel check`.
+    /* Makes an instance of the plugin `id` with its settings, a JSON object, and stores it in `*instance`. The
+     * instance belongs to the plugin until `destroy`. Must be cheap and touch no device: it runs before each
+     * part of a recording, and for a source at each `deskreel devices` and `deskreel doctor`, but never for
+     * `deskreel check`.
      * [any thread; concurrently with calls on other instances] */
     deskreel_status (*create)(deskreel_str id, deskreel_str settings_json, const deskreel_host *host,
                               void **instance, const deskreel_out *error);
@@ -105,8 +106,8 @@ typedef struct deskreel_entry_table {
                             const deskreel_out *answer_or_error);
 
     /* Paints frame `number` (from 0, without gaps), which will be shown `time_ns` nanoseconds after the first.
-     * `pixels` has `len` bytes, the size of one frame in the recipe's format, with planes without padding; it belongs
-     * to the host. Returns DESKREEL_OK or DESKREEL_END. May be NULL if no recipe says `frames`.
+     * `pixels` has `len` bytes, the size of one frame in the recipe's format, with planes without padding; it
+     * belongs to the host. Returns DESKREEL_OK or DESKREEL_END. May be NULL if no recipe says `frames`.
      * [any thread; between create and destroy, after a call of `recipe`] */
     deskreel_status (*frame)(void *instance, uint64_t number, uint64_t time_ns, uint8_t *pixels, size_t len,
                              const deskreel_out *error);
@@ -126,7 +127,7 @@ typedef struct deskreel_entry_table {
 extern DESKREEL_EXPORT const deskreel_entry_table deskreel_entry;
 
 /* Nothing refers to the descriptor, so a linker that drops unused sections (--gc-sections) drops it unless the
- * compiler marks it to be kept, as GCC 11 and clang 13 or newer can. With older ones, leave that option out. */
+ * compiler marks it to be kept, as GCC 11, clang 13 and newer can. With older ones, leave that option out. */
 #define DESKREEL_RETAIN
 #if defined(__has_attribute)
 #if __has_attribute(retain)

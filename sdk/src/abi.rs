@@ -1,16 +1,16 @@
 //! The binary interface between a Rust plugin and the host. Vendors never see it.
 //!
-//! Each library has one root, and all five kinds of plugin share one instance type: everything slow or complex is a
-//! method call with JSON (deskreel-contract has the types), and only frames have a function of their own. Rules for
-//! changes:
+//! Each library has one root, and all five kinds of plugin share one instance type: everything slow or
+//! complex is a method call with JSON (deskreel-contract has the types), and only frames have a function of
+//! their own. Rules for changes:
 //!
 //! - The root and the traits grow after `last_prefix_field`, by optional fields and default bodies.
 //! - Plain structs and enums never change. A new meaning needs a new method or a new interface revision.
-//! - The version of this crate is the version of this module. It starts at 1.0, because abi_stable refuses any other
-//!   minor version of a 0.x crate. There is one line of versions and no fork of it.
+//! - The version of this crate is the version of this module. It starts at 1.0, because abi_stable refuses
+//!   any other minor version of a 0.x crate. There is one line of versions and no fork of it.
 //!
-//! A call may come from any thread, but never two at once on one instance. Nothing unwinds through here: the plugin's
-//! side catches every panic ([`crate::guard`]).
+//! A call may come from any thread, but never two at once on one instance. Nothing unwinds through here: the
+//! plugin's side catches every panic ([`crate::guard`]).
 
 // For what abi_stable's macros generate; nothing in this file is unsafe by hand.
 #![allow(unsafe_code, non_camel_case_types, non_local_definitions, unused_braces)]
@@ -40,8 +40,8 @@ pub struct PluginRoot {
     pub contains_panics: bool,
     /// The plugins that [`create`](Self::create) can make.
     pub provides: RSlice<'static, RawProvides>,
-    /// Called once, after loading and before everything else. This host receives what the library logs outside of
-    /// any instance.
+    /// Called once, after loading and before everything else. This host receives what the library logs
+    /// outside of any instance.
     pub init: extern "C" fn(host: HostArc) -> RResult<(), RawError>,
     #[sabi(last_prefix_field)]
     pub create:
@@ -93,7 +93,8 @@ pub trait RawInstance: Send {
 
 pub type InstanceBox = RawInstance_TO<'static, RBox<()>>;
 
-/// The host's services for a plugin. Callable from any thread, at any time, even after the instance is dropped.
+/// The host's services for a plugin. Callable from any thread, at any time, even after the instance is
+/// dropped.
 #[sabi_trait]
 pub trait RawHost: Send + Sync + Clone {
     /// `level` is 1 (error) to 5 (trace).

@@ -1,5 +1,5 @@
-//! Reads settings that are durations, as a pipeline file writes them. In the schema they have `format = "duration"`,
-//! which `deskreel check` checks.
+//! Reads settings that are durations, as a pipeline file writes them. In the schema they have `format =
+//! "duration"`, which `deskreel check` checks.
 //!
 //! ```
 //! use std::time::Duration;

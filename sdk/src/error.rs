@@ -22,7 +22,8 @@ pub enum ErrorKind {
     Unsupported = 5,
 }
 
-/// A failure of a plugin: who can repair it, and a sentence for people, in lower case and without a full stop.
+/// A failure of a plugin: who can repair it, and a sentence for people, in lower case and without a full
+/// stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginError {
     pub kind: ErrorKind,

@@ -14,7 +14,7 @@ use crate::{encoder, feed, log, policy, sink, source};
 /// ```text
 /// export_plugin! {
 ///     descriptor: "plugin.toml",              // beside Cargo.toml; embedded in the library
-///     init: register_elements,                // optional: fn() -> Result<()>, once, when the library is loaded
+///     init: register_elements,                // optional: fn() -> Result<()>, called once after loading
 ///     source "acme.source.grabber" => Grabber,
 ///     encoder "acme.encoder.card" => Card,
 /// }

@@ -6,8 +6,9 @@ use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Brings interaction events in from a telephony system or an agent desktop. It emits them between `start` and `stop`,
-/// from any thread, through the host that `open` got. An [`Outlet`](crate::Outlet) keeps to these limits.
+/// Brings interaction events in from a telephony system or an agent desktop. It emits them between `start`
+/// and `stop`, from any thread, through the host that `open` got. An [`Outlet`](crate::Outlet) keeps to these
+/// limits.
 pub trait Feed: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;

@@ -1,8 +1,8 @@
 //! Keeps a plugin's panics inside the plugin.
 //!
-//! Rationale: the host cannot do this. A panic that leaves an `extern "C"` function ends the process, even if host and
-//! plugin come from the same compiler, because each library has its own standard library. So panics are caught here, on
-//! the plugin's side, and become errors; the instance is not called again.
+//! Rationale: the host cannot do this. A panic that leaves an `extern "C"` function ends the process, even if
+//! host and plugin come from the same compiler, because each library has its own standard library. So panics
+//! are caught here, on the plugin's side, and become errors; the instance is not called again.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +40,8 @@ pub fn answer<'j, Q: Deserialize<'j>, A: Serialize>(
 
 /// Opens an instance and passes it across the boundary.
 pub fn open<I: Instance>(settings: &str, host: HostArc) -> Result<InstanceBox> {
-    // In two steps, because the settings came from a TOML file: an error with a line and column of JSON would mislead.
+    // In two steps, because the settings came from a TOML file: an error with a line and column of JSON would
+    // mislead.
     let settings: Value = serde_json::from_str(settings)?;
     let settings =
         serde_json::from_value(settings).map_err(|error| PluginError::settings(error.to_string()))?;

@@ -1,7 +1,7 @@
 //! Write a Deskreel plugin: a capture source, an encoder, a sink, a policy or a feed.
 //!
-//! Implement the trait of your kind, describe the plugin in `plugin.toml`, export it with [`export_plugin!`] and
-//! build a `cdylib`. A whole source:
+//! Implement the trait of your kind, describe the plugin in `plugin.toml`, export it with [`export_plugin!`]
+//! and build a `cdylib`. A whole source:
 //!
 //! ```text
 //! use deskreel_sdk::prelude::*;
@@ -28,8 +28,8 @@
 //! export_plugin! { descriptor: "plugin.toml", source "acme.source.grabber" => Grabber }
 //! ```
 //!
-//! For every kind: calls on one instance come one at a time, but from any thread; a panic is caught, reported as an
-//! error, and ends that instance; `tracing` events reach the host's log; a library is never unloaded.
+//! For every kind: calls on one instance come one at a time, but from any thread; a panic is caught, reported
+//! as an error, and ends that instance; `tracing` events reach the host's log; a library is never unloaded.
 //! `docs/plugin-contract.md` has the rest. [`Outlet`] helps feeds with threads of their own, [`Secret`] reads
 //! passwords and tokens, [`durations`] reads durations in settings.
 

@@ -1,9 +1,9 @@
 //! Carries the plugin's log events to the host's log.
 //!
-//! A plugin has its own copy of `tracing`, without a subscriber. When the library is loaded, one is set that passes
-//! events to the host: to the host handle of the instance that is being called on this thread, or else (on threads of
-//! the plugin's own) to that of the library. The host's level is asked before anything is formatted. Spans are not
-//! carried.
+//! A plugin has its own copy of `tracing`, without a subscriber. When the library is loaded, one is set that
+//! passes events to the host: to the host handle of the instance that is being called on this thread, or else
+//! (on threads of the plugin's own) to that of the library. The host's level is asked before anything is
+//! formatted. Spans are not carried.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};

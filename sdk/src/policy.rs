@@ -8,8 +8,8 @@ use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Decides what is recorded and to which interaction it belongs. Pure: the same state and fact lead to the same
-/// decisions, on any machine, in any year.
+/// Decides what is recorded and to which interaction it belongs. Pure: the same state and fact lead to the
+/// same decisions, on any machine, in any year.
 pub trait Policy: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;

@@ -31,8 +31,8 @@ impl Secret {
         }
     }
 
-    /// The secret, without white space around it. Read it each time you need it, so that a renewed one is used
-    /// at once.
+    /// The secret, without white space around it. Read it each time you need it, so that a renewed one is
+    /// used at once.
     pub fn read(&self) -> Result<String> {
         let text = match self {
             Secret::File(file) => std::fs::read_to_string(file)

@@ -7,16 +7,17 @@ use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Delivers finished media to a far end. The host may delete what the sink acknowledges, so acknowledge only what the
-/// far end holds, with its hash compared. The same delivery may come again, after a crash or when in doubt.
+/// Delivers finished media to a far end. The host may delete what the sink acknowledges, so acknowledge only
+/// what the far end holds, with its hash compared. The same delivery may come again, after a crash or when in
+/// doubt.
 pub trait Sink: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
 
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
-    /// A fragment is on disk. Leave this out in a sink that takes only whole recordings; the host then calls only
-    /// `finish`.
+    /// A fragment is on disk. Leave this out in a sink that takes only whole recordings; the host then calls
+    /// only `finish`.
     fn fragment(&mut self, _delivery: &FragmentDelivery) -> Result<Answer> {
         Err(PluginError::unsupported("fragment"))
     }

@@ -13,7 +13,8 @@ pub trait Source: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
 
-    /// Must be cheap and touch no device: it runs before each part of a recording, and whenever devices are listed.
+    /// Must be cheap and touch no device: it runs before each part of a recording, and whenever devices are
+    /// listed.
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
     /// How frames are produced. Called before each part of a recording.
@@ -30,8 +31,8 @@ pub trait Source: Sized + Send + 'static {
     }
 }
 
-/// A frame to be painted. The recipe's [`FrameFormat`](crate::prelude::FrameFormat) tells the layout of the pixels; they
-/// hold whatever was there before.
+/// A frame to be painted. The recipe's [`FrameFormat`](crate::prelude::FrameFormat) tells the layout of the
+/// pixels; they hold whatever was there before.
 pub struct Frame<'a> {
     /// Counts from 0, without gaps.
     pub number: u64,

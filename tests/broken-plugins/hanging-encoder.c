@@ -1,5 +1,5 @@
-/* An encoder whose library never finishes loading: its constructor holds the dynamic loader's lock, so that nothing else
- * can be loaded in the process, and the process does not end by itself. */
+/* An encoder whose library never finishes loading: its constructor holds the dynamic loader's lock, so that
+ * nothing else can be loaded in the process, and the process does not end by itself. */
 
 #include <unistd.h>
 

@@ -21,7 +21,8 @@ impl Emitter {
         Emitter { time, speed, origin: None }
     }
 
-    /// Emits the event of a line; logs and skips a line that is not an event. Returns false once the feed is stopped.
+    /// Emits the event of a line; logs and skips a line that is not an event. Returns false once the feed is
+    /// stopped.
     pub fn emit(&mut self, line: Line, outlet: &Outlet, stop: &StopSignal) -> std::io::Result<bool> {
         let number = line.number;
         let (mut event, at) = match read(line) {

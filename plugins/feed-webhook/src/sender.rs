@@ -1,8 +1,8 @@
 //! Who may post: a sender that signs the body, as Standard Webhooks specifies, or has the token.
 //!
-//! The signature is HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`. Its key is the secret, written as
-//! `whsec_` and base64. `webhook-signature` holds one or more signatures, separated by spaces, each `v1,` and base64,
-//! so that a secret can be renewed.
+//! The signature is HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`. Its key is the secret,
+//! written as `whsec_` and base64. `webhook-signature` holds one or more signatures, separated by spaces,
+//! each `v1,` and base64, so that a secret can be renewed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -30,7 +30,8 @@ use crate::sender::{self, Refusal, SenderHeaders, SenderKeys};
 
 /// Most connections at once: a few systems post events, each over some of them.
 const CONNECTIONS: usize = 256;
-/// Limit for a handshake, for the headers, and for the body: a slower client holds a connection that others need.
+/// Limit for a handshake, for the headers, and for the body: a slower client holds a connection that others
+/// need.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]

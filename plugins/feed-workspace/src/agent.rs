@@ -1,7 +1,7 @@
 //! Makes events of what the API reports about one agent. Pure: time comes with each message.
 //!
-//! The API reports how things are now, so each message is compared with what was known. The current session, which is
-//! asked for after a gap, is treated like messages: what was missed in between becomes events then.
+//! The API reports how things are now, so each message is compared with what was known. The current session,
+//! which is asked for after a gap, is treated like messages: what was missed in between becomes events then.
 
 mod calls;
 

@@ -1,7 +1,8 @@
 //! Bayeux over long polls: the part of CometD's protocol that a listener needs.
 //!
-//! Uses the acknowledgement extension if the server has it: each poll names the last batch of messages that arrived, and
-//! the server sends the later ones again. Without it, messages in an answer that did not arrive are lost.
+//! Uses the acknowledgement extension if the server has it: each poll names the last batch of messages that
+//! arrived, and the server sends the later ones again. Without it, messages in an answer that did not arrive
+//! are lost.
 
 use std::time::Duration;
 
@@ -79,8 +80,8 @@ impl Bayeux {
         }
     }
 
-    /// Waits until there are messages, or until the server ends the poll. With `at_once` it does not wait: the first
-    /// poll of a client only shows that polling works.
+    /// Waits until there are messages, or until the server ends the poll. With `at_once` it does not wait:
+    /// the first poll of a client only shows that polling works.
     pub async fn poll(
         &mut self,
         site: &Site,

@@ -1,8 +1,8 @@
 //! `feed.workspace`: the Genesys Workspace API, version 3.
 //!
-//! The API has one session for each user, so the feed has one for each agent (`session.rs`). A session logs in
-//! (`login.rs`) and listens over CometD (`bayeux.rs`); `agent.rs` makes events of its messages (pure). All sessions
-//! run on one thread with a runtime of its own.
+//! The API has one session for each user, so the feed has one for each agent (`session.rs`). A session logs
+//! in (`login.rs`) and listens over CometD (`bayeux.rs`); `agent.rs` makes events of its messages (pure). All
+//! sessions run on one thread with a runtime of its own.
 
 mod agent;
 mod bayeux;

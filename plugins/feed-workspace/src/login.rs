@@ -1,5 +1,5 @@
-//! From a password to a session: first a token from the authentication service, then a workspace, identified by a
-//! cookie.
+//! From a password to a session: first a token from the authentication service, then a workspace, identified
+//! by a cookie.
 
 use serde_json::{Value, json};
 

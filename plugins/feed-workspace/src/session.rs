@@ -1,10 +1,10 @@
 //! One agent's session: logs in, listens, and starts again whenever it breaks.
 //!
-//! The feed reports the state of a session as `feed.state` with the agent. It is `catching_up` after the log-in, while the
-//! session asks for the current state and compares it with what was known; `live` while polls bring what happens; `lost`
-//! from a failure until the next `catching_up`. If the server counts its messages, a failed poll is repeated and loses
-//! none; otherwise the session starts again. Events between `lost` and the next `catching_up` may be missing: a `feed.gap`
-//! says so.
+//! The feed reports the state of a session as `feed.state` with the agent. It is `catching_up` after the
+//! log-in, while the session asks for the current state and compares it with what was known; `live` while
+//! polls bring what happens; `lost` from a failure until the next `catching_up`. If the server counts its
+//! messages, a failed poll is repeated and loses none; otherwise the session starts again. Events between
+//! `lost` and the next `catching_up` may be missing: a `feed.gap` says so.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -27,7 +27,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// `timeout` is for an answer, without the time that a body takes. `server` comes from [`crate::url::check`].
+    /// `timeout` is for an answer, without the time that a body takes. `server` comes from
+    /// [`crate::url::check`].
     pub fn new(server: Url, ca_file: Option<PathBuf>, timeout: Duration) -> Connection {
         Connection { server, ca_file, timeout, client: None }
     }
@@ -50,8 +51,8 @@ impl Connection {
         Ok(self.client.insert(client).request(method, url))
     }
 
-    /// Sends a request. `length` bytes, its body's or the answer's, extend the timeout. The error is a sentence
-    /// for people.
+    /// Sends a request. `length` bytes, its body's or the answer's, extend the timeout. The error is a
+    /// sentence for people.
     pub fn send(&mut self, request: RequestBuilder, length: u64) -> Result<Response, String> {
         let limit = self.timeout + Duration::from_secs(length / SLOWEST);
         request.timeout(limit).send().map_err(|error| self.broken(in_words(error)))

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::trouble::{SLOWLY, Trouble};
 
-/// The bytes of a file, if they have this hash. `name` is for messages. A fragment is about a second of footage,
-/// so it is read as a whole.
+/// The bytes of a file, if they have this hash. `name` is for messages. A fragment is about a second of
+/// footage, so it is read as a whole.
 pub fn read(path: &Path, name: &str, sha256: &str) -> Result<Vec<u8>, Trouble> {
     let bytes = fs::read(path).map_err(|error| unreadable(name, &error))?;
     match sha256_hex(&bytes) == sha256 {

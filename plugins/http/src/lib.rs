@@ -1,7 +1,7 @@
 //! What sinks that speak HTTP share: no plugin, but a library for them.
 //!
-//! [`url`] accepts only addresses to which footage and secrets may be sent, [`Connection`] sends requests to one
-//! server, [`Trouble`] is why a delivery did not succeed, and [`footage`] reads the files to deliver.
+//! [`url`] accepts only addresses to which footage and secrets may be sent, [`Connection`] sends requests to
+//! one server, [`Trouble`] is why a delivery did not succeed, and [`footage`] reads the files to deliver.
 
 mod connection;
 mod trouble;

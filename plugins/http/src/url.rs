@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use deskreel_sdk::prelude::*;
 use reqwest::Url;
 
-/// Reads the URL in the setting `setting`. Plain HTTP is only for this machine, unless `plain_http` allows it;
-/// `secret` is what requests carry besides footage: `token`, `password`.
+/// Reads the URL in the setting `setting`. Plain HTTP is only for this machine, unless `plain_http` allows
+/// it; `secret` is what requests carry besides footage: `token`, `password`.
 pub fn check(setting: &str, text: &str, plain_http: bool, secret: &str) -> Result<Url> {
     let wrong = |what: &str| PluginError::settings(format!("`{setting}`: {what}"));
     let url = Url::parse(text).map_err(|error| wrong(&format!("`{text}` is not a URL: {error}")))?;

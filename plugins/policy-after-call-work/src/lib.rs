@@ -1,7 +1,8 @@
 //! Continues footage through wrap-up.
 //!
-//! Idle -(the last call ends, and was recorded)-> Waiting for the work mode -(it begins)-> WrappingUp -(it ends, a call
-//! comes, or the time is over)-> Idle. If wrap-up has a fixed time or lasts until the next call, Waiting is skipped.
+//! Idle -(the last call ends, and was recorded)-> Waiting for the work mode -(it begins)-> WrappingUp -(it
+//! ends, a call comes, or the time is over)-> Idle. If wrap-up has a fixed time or lasts until the next call,
+//! Waiting is skipped.
 
 use std::time::Duration;
 

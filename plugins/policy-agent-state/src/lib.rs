@@ -1,7 +1,7 @@
 //! Footage while an agent is in one of the configured states.
 //!
-//! Off -(a state has held for `debounce`)-> On -(none has held for `debounce`)-> Off. A shorter change has no effect.
-//! While it is On, footage is split after each `state_max`.
+//! Off -(a state has held for `debounce`)-> On -(none has held for `debounce`)-> Off. A shorter change has no
+//! effect. While it is On, footage is split after each `state_max`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Footage while the agent is logged in. The host ends it when the agent logs out; this starts it again at the next
-//! log-in.
+//! Footage while the agent is logged in. The host ends it when the agent logs out; this starts it again at
+//! the next log-in.
 
 use deskreel_sdk::prelude::*;
 

@@ -1,8 +1,9 @@
 //! The classic expression: `off`, or conditions separated by commas, all of which must hold.
 //!
-//! Its documentation says: calls are always recorded, unless it is `off`; without calls, an agent is recorded while all
-//! conditions hold; of an agent with voice, only calls are recorded. It does not say the following, which we decided:
-//! `random` decides once for each stretch of a state, by agent and begin; states are compared without regard to case.
+//! Its documentation says: calls are always recorded, unless it is `off`; without calls, an agent is recorded
+//! while all conditions hold; of an agent with voice, only calls are recorded. It does not say the following,
+//! which we decided: `random` decides once for each stretch of a state, by agent and begin; states are
+//! compared without regard to case.
 
 mod parse;
 

@@ -1,8 +1,8 @@
 //! Rules about the calls and agents that are recorded. README.md is the manual.
 //!
-//! For calls it only forbids: other policies want the footage of a call and decide what it belongs to. Apart from calls
-//! it starts and stops footage by itself. The classic expression (`classic.rs`) and rules in CEL (`rules.rs`) can be
-//! combined: what either forbids is forbidden.
+//! For calls it only forbids: other policies want the footage of a call and decide what it belongs to. Apart
+//! from calls it starts and stops footage by itself. The classic expression (`classic.rs`) and rules in CEL
+//! (`rules.rs`) can be combined: what either forbids is forbidden.
 
 mod classic;
 mod names;

@@ -1,5 +1,5 @@
-//! The names that a rule uses. A replay evaluates a rule for hundreds of thousands of calls a second, so it gets only
-//! these.
+//! The names that a rule uses. A replay evaluates a rule for hundreds of thousands of calls a second, so it
+//! gets only these.
 
 use cel::Program;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};

@@ -1,8 +1,8 @@
 //! Rules in CEL, over the facts of one event.
 //!
-//! A rule about calls is evaluated whenever a call changes, with the time at which the call began for this agent, so
-//! that no call is cut off when an hour is over. If a rule has no answer (`call.attached.x` without an `x`), the call is
-//! recorded and a warning is logged: only a rule's answer can reduce what is recorded.
+//! A rule about calls is evaluated whenever a call changes, with the time at which the call began for this
+//! agent, so that no call is cut off when an hour is over. If a rule has no answer (`call.attached.x` without
+//! an `x`), the call is recorded and a warning is logged: only a rule's answer can reduce what is recorded.
 
 use std::borrow::Cow;
 use std::sync::Arc;

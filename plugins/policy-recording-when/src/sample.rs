@@ -2,8 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-/// A number from 0 up to 100, spread evenly over keys: the first eight bytes of the SHA-256 of `deskreel-sample:` and the
-/// key, as a number from 0 up to 1, times 100. An auditor can compute it with any SHA-256.
+/// A number from 0 up to 100, spread evenly over keys: the first eight bytes of the SHA-256 of
+/// `deskreel-sample:` and the key, as a number from 0 up to 1, times 100. An auditor can compute it with any
+/// SHA-256.
 pub fn percent(key: &str) -> f64 {
     let hash = Sha256::digest(format!("deskreel-sample:{key}"));
     let mut first = [0; 8];
@@ -24,7 +25,8 @@ mod tests {
         assert!((3700 - 145..=3700 + 145).contains(&drawn(37.0)), "{}", drawn(37.0));
     }
 
-    /// It must stay possible to say why something was recorded years ago: `printf deskreel-sample:77 | sha256sum`.
+    /// It must stay possible to say why something was recorded years ago: `printf deskreel-sample:77 |
+    /// sha256sum`.
     #[test]
     fn a_key_keeps_its_value() {
         assert_eq!(format!("{:.6}", percent("77")), "68.409859");

@@ -41,8 +41,8 @@ pub struct Outcome {
 }
 
 impl Program {
-    /// Runs the program with this environment, in its own process group, which is killed when the time is over or the
-    /// program has ended.
+    /// Runs the program with this environment, in its own process group, which is killed when the time is
+    /// over or the program has ended.
     pub fn run(&self, environment: &BTreeMap<String, OsString>) -> io::Result<Outcome> {
         let mut child = Command::new(&self.name)
             .args(&self.arguments)

@@ -1,4 +1,5 @@
-//! Writes the file: `ftyp`, `moov`, `mdat`, in this order, so that a player can start before it has all of it.
+//! Writes the file: `ftyp`, `moov`, `mdat`, in this order, so that a player can start before it has all of
+//! it.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -18,8 +19,9 @@ const BUFFER: usize = 1 << 16;
 /// Bytes of the size, the name and the 64-bit size.
 const MDAT_HEADER: u64 = 16;
 
-/// Writes the recording to `path`, atomically. Replaces a file there only if it is an earlier export of the same
-/// recording, or if `overwrite` is set. Returns once every byte of the recording was compared with the manifest's hashes.
+/// Writes the recording to `path`, atomically. Replaces a file there only if it is an earlier export of the
+/// same recording, or if `overwrite` is set. Returns once every byte of the recording was compared with the
+/// manifest's hashes.
 pub fn export(directory: &Path, recording: &Recording, path: &Path, overwrite: bool) -> Result<()> {
     let mut tracks = Vec::new();
     for track in &recording.tracks {
@@ -96,8 +98,8 @@ impl<'a> Plan<'a> {
             time(one, tracks[other.0].timescale).cmp(&time(other, tracks[one.0].timescale))
         });
 
-        // The tables' length depends on the offsets only because 64-bit ones are longer. Begin with the payload at zero,
-        // and move it behind the tables until its position no longer changes.
+        // The tables' length depends on the offsets only because 64-bit ones are longer. Begin with the
+        // payload at zero, and move it behind the tables until its position no longer changes.
         let mut payload_at = 0;
         loop {
             let mut at = payload_at;
@@ -166,8 +168,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Copies the payload of one fragment, with no more of it in memory than a buffer. Reads the whole file, since the hash
-/// is that of the whole file.
+/// Copies the payload of one fragment, with no more of it in memory than a buffer. Reads the whole file,
+/// since the hash is that of the whole file.
 fn copy(media: &Media, chunk: &Chunk, to: &mut impl Write) -> io::Result<()> {
     let mut file = Hashing::new(File::open(&chunk.path)?);
     io::copy(&mut file.by_ref().take(chunk.at), &mut io::sink())?;

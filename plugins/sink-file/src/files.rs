@@ -65,8 +65,9 @@ impl<R: Read> Write for Comparing<R> {
     }
 }
 
-/// The kind of a file error. An impossible name and footage that differs from the manifest are final. Anything else (no
-/// room, no rights, an unmounted share, a failing disk) may be repaired before the next try.
+/// The kind of a file error. An impossible name and footage that differs from the manifest are final.
+/// Anything else (no room, no rights, an unmounted share, a failing disk) may be repaired before the next
+/// try.
 pub fn kind_of(error: &io::Error) -> ErrorKind {
     use io::ErrorKind::*;
     match error.kind() {

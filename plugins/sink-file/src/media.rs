@@ -1,5 +1,5 @@
-//! Makes one list of samples from the files of a track. Reads only headers and `moof` boxes. A frame takes 24 bytes of
-//! memory: 10 MB for four hours at 30 frames per second.
+//! Makes one list of samples from the files of a track. Reads only headers and `moof` boxes. A frame takes 24
+//! bytes of memory: 10 MB for four hours at 30 frames per second.
 
 use std::fs;
 use std::ops::Range;
@@ -158,7 +158,8 @@ impl Media {
 
 /// Reads up to the payload.
 fn read_moof(file: &mut fs::File) -> mp4_atom::Result<Moof> {
-    // In general `styp`, `sidx` and others may precede a `moof`, but never in our files; they would shift the offsets.
+    // In general `styp`, `sidx` and others may precede a `moof`, but never in our files; they would shift the
+    // offsets.
     let moof = Moof::read_from(file)?;
     let header = Header::read_from(file)?;
     match header.kind {

@@ -1,8 +1,8 @@
 //! The `moov` of the export: the recording's samples in the tables of an ordinary MP4.
 //!
-//! Time zero is that of the recording. A track that begins later has an empty edit; a gap is filled by the last frame
-//! before it. So every frame has its time in the recording. A new codec configuration gets another sample entry
-//! (docs/decisions/0005-export-sample-entries.md).
+//! Time zero is that of the recording. A track that begins later has an empty edit; a gap is filled by the
+//! last frame before it. So every frame has its time in the recording. A new codec configuration gets another
+//! sample entry (docs/decisions/0005-export-sample-entries.md).
 
 use deskreel_sdk::prelude::*;
 use mp4_atom::{
@@ -70,8 +70,9 @@ struct Times {
 }
 
 impl Times {
-    /// A frame lasts until the next one. If a part begins before the last frame of the previous part ends, the duration of
-    /// that frame was an estimate and is cut. A frame lasts at least one tick: players dislike two frames at one time.
+    /// A frame lasts until the next one. If a part begins before the last frame of the previous part ends,
+    /// the duration of that frame was an estimate and is cut. A frame lasts at least one tick: players
+    /// dislike two frames at one time.
     fn of(media: &Media) -> Result<Times> {
         let mut deltas = Vec::with_capacity(media.samples.len());
         let start = media.samples.first().map_or(0, |first| first.decode);

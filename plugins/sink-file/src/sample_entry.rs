@@ -1,8 +1,8 @@
 //! Sample entries, each with one codec configuration.
 //!
-//! A recording with one configuration is written as `avc1`, with the parameter sets only in the entry: that plays
-//! everywhere. With several, FFmpeg complains or fails unless every keyframe carries its parameter sets, which `avc3`
-//! allows and `avc1` does not (docs/decisions/0005-export-sample-entries.md).
+//! A recording with one configuration is written as `avc1`, with the parameter sets only in the entry: that
+//! plays everywhere. With several, FFmpeg complains or fails unless every keyframe carries its parameter
+//! sets, which `avc3` allows and `avc1` does not (docs/decisions/0005-export-sample-entries.md).
 
 use std::io::{self, Read, Write};
 
@@ -39,7 +39,8 @@ impl SampleEntry {
         self.codec = Avc3 { visual, avcc, btrt, colr, pasp, taic, fiel, ..Default::default() }.into();
     }
 
-    /// Copies one keyframe of `size` bytes, inserts the parameter sets, and returns the number of bytes written.
+    /// Copies one keyframe of `size` bytes, inserts the parameter sets, and returns the number of bytes
+    /// written.
     pub fn copy_keyframe(&self, from: &mut impl Read, size: u32, to: &mut impl Write) -> io::Result<u64> {
         let mut head = vec![0; (self.length_size + 1).min(size as usize)];
         from.read_exact(&mut head)?;
@@ -50,7 +51,8 @@ impl SampleEntry {
         Ok(in_front + self.in_band.len() as u64 + io::copy(&mut frame, to)?)
     }
 
-    /// Bytes of the access unit delimiter, if the frame begins with one. `head` is a length and the byte after it.
+    /// Bytes of the access unit delimiter, if the frame begins with one. `head` is a length and the byte
+    /// after it.
     fn delimiter(&self, head: &[u8]) -> u64 {
         match head.split_at_checked(self.length_size) {
             Some((length, [kind, ..])) if kind & 0x1f == ACCESS_UNIT_DELIMITER => {

@@ -2,8 +2,8 @@
 
 use deskreel_http::{MUCH_LATER, SLOWLY, Trouble, retry_after};
 
-/// Seconds until the next try, at least, if the server does not say: it, or the network, may be back soon. The host
-/// waits longer from one failure to the next.
+/// Seconds until the next try, at least, if the server does not say: it, or the network, may be back soon.
+/// The host waits longer from one failure to the next.
 pub const SOON: u32 = 1;
 
 /// The head of a response, and its problem in words.
@@ -28,7 +28,8 @@ pub fn judge_put(head: &ResponseHead, own: &str) -> Result<(), Trouble> {
     }
 }
 
-/// The trouble in a response that is not a success. What somebody can repair is tried again: waiting loses nothing.
+/// The trouble in a response that is not a success. What somebody can repair is tried again: waiting loses
+/// nothing.
 pub fn trouble(head: &ResponseHead) -> Trouble {
     // A response to `HEAD` has no title.
     let why = head.title.as_deref().unwrap_or(match head.status {

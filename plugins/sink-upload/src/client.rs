@@ -19,7 +19,8 @@ const LONGEST_ANSWER: u64 = 32 << 20;
 pub struct Client {
     connection: Connection,
     token: Secret,
-    /// Whether the server may hold more than it has reported: at the start, and after a lost or wrong response.
+    /// Whether the server may hold more than it has reported: at the start, and after a lost or wrong
+    /// response.
     is_in_doubt: bool,
 }
 

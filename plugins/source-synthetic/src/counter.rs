@@ -9,9 +9,9 @@
 //! | 3, 4 | 32 | running time in milliseconds |
 //! | 5, 6 | 32 | CRC-32 (IEEE) of the ten bytes before it |
 //!
-//! Numbers are written most significant bit first. In Gray code, neighboring numbers differ in one cell, so if an encoder
-//! blends two frames, one of them is read, not a third.
-//! Cells of 16 pixels were read without error after x264 at CRF 51 and at 100 kbit/s; cells of 8 were not.
+//! Numbers are written most significant bit first. In Gray code, neighboring numbers differ in one cell, so
+//! if an encoder blends two frames, one of them is read, not a third. Cells of 16 pixels were read without
+//! error after x264 at CRF 51 and at 100 kbit/s; cells of 8 were not.
 
 use crate::canvas::Rect;
 
@@ -35,8 +35,8 @@ pub struct Counter {
     height: usize,
     fps: u64,
     source: u16,
-    /// One row of the gradient and one period more; each row of the picture is a window into it. It stays in the cache,
-    /// which makes this cheaper than copying a prepared picture.
+    /// One row of the gradient and one period more; each row of the picture is a window into it. It stays in
+    /// the cache, which makes this cheaper than copying a prepared picture.
     wave: Vec<u8>,
 }
 

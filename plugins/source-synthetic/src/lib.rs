@@ -1,5 +1,6 @@
-//! `source.synthetic`: pictures that need no screen. A frame is a pure function of the settings, its number and its time,
-//! so that a test knows what a recording must show. The exception is a counter with the time of day.
+//! `source.synthetic`: pictures that need no screen. A frame is a pure function of the settings, its number
+//! and its time, so that a test knows what a recording must show. The exception is a counter with the time of
+//! day.
 
 mod scene;
 mod settings;

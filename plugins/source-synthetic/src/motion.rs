@@ -1,7 +1,7 @@
 //! Full motion: no pixel of the picture keeps its luma from one frame to the next.
 //!
-//! Bands of 64 rows, each a sawtooth that slides at its own speed and slant. This is the worst case for skipping
-//! unchanged frames, and a hard but not hopeless one for encoders.
+//! Bands of 64 rows, each a sawtooth that slides at its own speed and slant. This is the worst case for
+//! skipping unchanged frames, and a hard but not hopeless one for encoders.
 
 /// Length of the sawtooth in pixels. It is prime, so that sliding at any lower speed changes every pixel.
 const PERIOD: usize = 211;

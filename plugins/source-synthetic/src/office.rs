@@ -1,8 +1,8 @@
 //! An agent's desktop: a customer form with typing, a list that scrolls in bursts, and a page that is turned.
 //!
-//! The scene is a pure function of the seed and the frame number ([`State::at`]). The painted picture is kept, so that a
-//! frame costs only the panes that changed and one copy. Most of the picture is still most of the time, as on a real
-//! desktop; this scene measures capture that skips unchanged frames.
+//! The scene is a pure function of the seed and the frame number ([`State::at`]). The painted picture is
+//! kept, so that a frame costs only the panes that changed and one copy. Most of the picture is still most of
+//! the time, as on a real desktop; this scene measures capture that skips unchanged frames.
 
 use crate::canvas::{Canvas, Color, Rect};
 use crate::words::Words;
@@ -67,7 +67,8 @@ impl Office {
         let layout = Layout::of(&canvas);
         let words = Words::new(seed);
         let mut office = Office { fps: u64::from(fps.max(1)), words, layout, canvas, shown: None };
-        // Painted now, because the first picture takes as long as many others and would make the first frame late.
+        // Painted now, because the first picture takes as long as many others and would make the first frame
+        // late.
         office.paint(0);
         office
     }

@@ -81,8 +81,8 @@ impl Words {
 
     /// `count` characters of an endless text, from character `first` on.
     pub fn running_text(&self, text: u64, first: u64, count: usize) -> String {
-        // Words differ in length, so a later character cannot be found directly. The text starts over every hundred
-        // characters instead, so that no character costs more than a hundred.
+        // Words differ in length, so a later character cannot be found directly. The text starts over every
+        // hundred characters instead, so that no character costs more than a hundred.
         const STRETCH: u64 = 100;
         let mut line = String::with_capacity(count);
         let (mut stretch, mut skip) = (first / STRETCH, (first % STRETCH) as usize);

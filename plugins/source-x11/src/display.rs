@@ -58,8 +58,8 @@ impl Display {
         reply.monitors.into_iter().map(monitor).collect()
     }
 
-    /// The windows that a window manager lists, or without one the root's visible children. Windows without a title are
-    /// left out.
+    /// The windows that a window manager lists, or without one the root's visible children. Windows without a
+    /// title are left out.
     pub fn windows(&self) -> Result<Vec<TopLevel>> {
         let managed = self.property(self.root, b"_NET_CLIENT_LIST")?;
         let mut windows: Vec<Window> =

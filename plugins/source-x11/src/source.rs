@@ -51,8 +51,8 @@ fn recipe(display: &str, target: &Target, cursor: bool, max_fps: u32) -> SourceR
     let mut ximagesrc = Element::new("ximagesrc")
         .set("display-name", display)
         .set("show-pointer", cursor)
-        // XDamage saves no frames, only copies: it took 0.13 s of CPU for 50 still frames of 1080p against 0.02 s without
-        // it, the same time on a busy screen, and 40 MiB more in both cases.
+        // XDamage saves no frames, only copies: it took 0.13 s of CPU for 50 still frames of 1080p against
+        // 0.02 s without it, the same time on a busy screen, and 40 MiB more in both cases.
         .set("use-damage", false)
         // Shared memory works only with displays of this machine.
         .set("remote", !(display.starts_with(':') || display.starts_with("unix:")));
@@ -60,8 +60,8 @@ fn recipe(display: &str, target: &Target, cursor: bool, max_fps: u32) -> SourceR
         ximagesrc = ximagesrc.set("xid", window);
     }
     let mut caps = format!("video/x-raw,framerate={max_fps}/1");
-    // Corners are inclusive. If the screen becomes too small for them, ximagesrc ignores them and captures the whole
-    // screen: then the caps end the capture before a pixel outside of the target passes.
+    // Corners are inclusive. If the screen becomes too small for them, ximagesrc ignores them and captures
+    // the whole screen: then the caps end the capture before a pixel outside of the target passes.
     if target.is_cut {
         let (right, bottom) = (x + width - 1, y + height - 1);
         ximagesrc = ximagesrc.set("startx", x).set("starty", y).set("endx", right).set("endy", bottom);

@@ -1,8 +1,8 @@
 //! Keeps Xlib from ending the process.
 //!
-//! `ximagesrc` talks to the X server through Xlib, which calls `exit(1)` when a request is refused. Closing or minimizing
-//! a captured window, or shrinking the screen, causes such requests. With our own handler the element goes on with its
-//! last picture, and the watch tells the host what happened.
+//! `ximagesrc` talks to the X server through Xlib, which calls `exit(1)` when a request is refused. Closing
+//! or minimizing a captured window, or shrinking the screen, causes such requests. With our own handler the
+//! element goes on with its last picture, and the watch tells the host what happened.
 
 #![allow(unsafe_code)]
 

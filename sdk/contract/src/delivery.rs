@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A part's header or a fragment, complete on disk. The same one may be delivered again: a sink must be idempotent by
-/// `id`. A part's header comes before its fragments, and those come in order.
+/// A part's header or a fragment, complete on disk. The same one may be delivered again: a sink must be
+/// idempotent by `id`. A part's header comes before its fragments, and those come in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FragmentDelivery {
     /// `<recording>/<track>/<part>/<number>`.

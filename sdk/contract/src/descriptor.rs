@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Version of the plugin contract: `major.minor`. A host loads only plugins of its own major version. Minor versions
-/// may differ in both directions, because the contract grows only by optional items.
+/// Version of the plugin contract: `major.minor`. A host loads only plugins of its own major version. Minor
+/// versions may differ in both directions, because the contract grows only by optional items.
 pub const CONTRACT_VERSION: &str = "1.0";
 pub const CONTRACT_MAJOR: u32 = 1;
 pub const CONTRACT_MINOR: u32 = 0;
@@ -37,13 +37,13 @@ pub struct Provides {
     /// JSON Schema of the settings table, written as TOML. Without it, the plugin has no settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<serde_json::Value>,
-    /// For a policy: the types of events that it is asked about, as in `call.*`. Without it, all of them. Its timers
-    /// always come.
+    /// For a policy: the types of events that it is asked about, as in `call.*`. Without it, all of them. Its
+    /// timers always come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
-    /// For a plugin without code: its answer to `recipe` (source) or `candidates` (encoder). A property's value that is
-    /// just `"{name}"` is replaced by the setting of that name. An encoder may have a table instead, with its elements
-    /// and what each setting becomes in them (docs/encoders.md).
+    /// For a plugin without code: its answer to `recipe` (source) or `candidates` (encoder). A property's
+    /// value that is just `"{name}"` is replaced by the setting of that name. An encoder may have a table
+    /// instead, with its elements and what each setting becomes in them (docs/encoders.md).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
 }

@@ -119,8 +119,8 @@ impl EncodeRequest {
     }
 }
 
-/// One way to encode: a chain of elements from raw video to the codec. Its elements need not work on this machine, or
-/// even exist: the host tries a candidate out before it uses it.
+/// One way to encode: a chain of elements from raw video to the codec. Its elements need not work on this
+/// machine, or even exist: the host tries a candidate out before it uses it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Unique within the plugin and the same in all versions: manifests contain it.
@@ -172,12 +172,14 @@ pub struct Need {
     pub otherwise: String,
 }
 
-/// One thing that is wanted of an element, and the ways to express it in the properties of the element's versions. The
-/// host takes the first way that fits the installed element: every property exists and takes its value.
+/// One thing that is wanted of an element, and the ways to express it in the properties of the element's
+/// versions. The host takes the first way that fits the installed element: every property exists and takes
+/// its value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wish {
     pub means: Meaning,
-    /// Best first. An empty way means that nothing needs to be set; no ways at all, that the element cannot do it.
+    /// Best first. An empty way means that nothing needs to be set; no ways at all, that the element cannot
+    /// do it.
     pub ways: Vec<Vec<Property>>,
 }
 
@@ -193,8 +195,8 @@ pub enum Meaning {
 }
 
 impl Meaning {
-    /// Whether the candidate is refused if the element cannot do this. Otherwise the host reports it and goes on
-    /// without.
+    /// Whether the candidate is refused if the element cannot do this. Otherwise the host reports it and goes
+    /// on without.
     pub fn is_required(self) -> bool {
         matches!(self, Meaning::Rate | Meaning::KeyframeInterval | Meaning::Chroma)
     }

@@ -8,8 +8,9 @@ use serde::de::Deserializer;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A `T` that is parsed on first use: most policies look into few parts of a fact, and a replay asks them about hundreds
-/// of thousands a second. The host writes it as the contract says; if it ever did not, the value would be empty.
+/// A `T` that is parsed on first use: most policies look into few parts of a fact, and a replay asks them
+/// about hundreds of thousands a second. The host writes it as the contract says; if it ever did not, the
+/// value would be empty.
 #[derive(Clone)]
 pub struct Lazy<'a, T> {
     text: &'a str,

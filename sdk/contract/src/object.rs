@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The text of a JSON object. A replay asks a policy about hundreds of thousands of events a second, and the policy looks
-/// into few of their fields: for the others, only their end is looked for.
+/// The text of a JSON object. A replay asks a policy about hundreds of thousands of events a second, and the
+/// policy looks into few of their fields: for the others, only their end is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Object<'a>(&'a str);
 

@@ -11,10 +11,11 @@ use serde_json::Value;
 use crate::lazy::Lazy;
 use crate::object::{Object, Text, texts};
 
-/// The input of a decision: one event, the state of one agent after it, and the policy's own earlier state. A policy has
-/// no clock and no IO. Times are UTC, RFC 3339 with milliseconds.
+/// The input of a decision: one event, the state of one agent after it, and the policy's own earlier state. A
+/// policy has no clock and no IO. Times are UTC, RFC 3339 with milliseconds.
 ///
-/// Texts are borrowed from the host's JSON: a policy is asked about each event, and most of them change nothing.
+/// Texts are borrowed from the host's JSON: a policy is asked about each event, and most of them change
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fact<'a, S = Value> {
     /// The state that the policy last returned for this agent; null the first time.
@@ -303,8 +304,8 @@ pub struct PolicyAnswer<S = Value> {
     pub decisions: Vec<Decision>,
 }
 
-/// One decision; docs/plugin-contract.md lists the actions and their fields. Repeating a decision that is in force changes
-/// nothing, so a policy may state what it wants at each event.
+/// One decision; docs/plugin-contract.md lists the actions and their fields. Repeating a decision that is in
+/// force changes nothing, so a policy may state what it wants at each event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// `start`, `stop`, `map`, ...
@@ -355,7 +356,8 @@ impl Decision {
         Decision::new("wake_at", why).with("name", name).with("after_ms", after_ms)
     }
 
-    /// Limits `start`, `stop`, `forbid`, `allow` or `map` to this call, and to the time for which the agent is in it.
+    /// Limits `start`, `stop`, `forbid`, `allow` or `map` to this call, and to the time for which the agent
+    /// is in it.
     pub fn for_call(self, call: &str) -> Self {
         self.with("call", call)
     }
@@ -382,7 +384,8 @@ impl Decision {
     }
 }
 
-/// Written by hand, as is `Deserialize`: serde's `flatten` takes a detour, and policies decide at almost every event.
+/// Written by hand, as is `Deserialize`: serde's `flatten` takes a detour, and policies decide at almost
+/// every event.
 impl Serialize for Decision {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2 + self.fields.len()))?;

@@ -19,8 +19,8 @@ pub struct SourceRecipe {
     /// Caps between the producer and everything after it, in GStreamer's notation; empty for no constraint.
     #[serde(default)]
     pub caps: String,
-    /// Whether frames that look the same are skipped before conversion, unless the pipeline file says otherwise. True
-    /// for screens.
+    /// Whether frames that look the same are skipped before conversion, unless the pipeline file says
+    /// otherwise. True for screens.
     #[serde(default)]
     pub changes_only: bool,
 }
@@ -28,8 +28,8 @@ pub struct SourceRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Producer {
-    /// GStreamer elements, linked in this order; the last one outputs raw video. A vendor's own element is registered
-    /// when the plugin is loaded, and named here like any other.
+    /// GStreamer elements, linked in this order; the last one outputs raw video. A vendor's own element is
+    /// registered when the plugin is loaded, and named here like any other.
     Elements(Vec<Element>),
     /// The host calls the plugin for each frame.
     Frames(FrameFormat),
@@ -83,8 +83,8 @@ impl Element {
     }
 }
 
-/// A property with a typed value: a number, a boolean, or a text that the property's own type parses (the nick of an
-/// enum, a fraction, caps).
+/// A property with a typed value: a number, a boolean, or a text that the property's own type parses (the
+/// nick of an enum, a fraction, caps).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Property {
     pub name: String,

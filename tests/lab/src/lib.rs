@@ -1,5 +1,5 @@
-//! `lab.encoder.*`: encoders that fail on demand. They test how the host handles faults, and say nothing about any
-//! hardware. README.md lists the faults.
+//! `lab.encoder.*`: encoders that fail on demand. They test how the host handles faults, and say nothing
+//! about any hardware. README.md lists the faults.
 
 mod element;
 mod faults;

@@ -10,7 +10,8 @@ use crate::faults::{Fault, Faults, is_back};
 /// The name of an element that does not exist.
 const MISSING: &str = "labh264enc-of-another-machine";
 
-/// The plugins of a list share the settings of their section, so each has a table of its own: `a = { fault = .. }`.
+/// The plugins of a list share the settings of their section, so each has a table of its own: `a = { fault =
+/// .. }`.
 pub struct Lab(Faults);
 
 impl Encoder for Lab {

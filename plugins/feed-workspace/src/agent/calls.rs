@@ -1,7 +1,7 @@
 //! Calls of one agent.
 //!
-//! A call is identified by its connection id. When a consultation is completed, the API tells the consulted agent that
-//! the consultation now has the main call's id, and names the previous one (`previousConnId`).
+//! A call is identified by its connection id. When a consultation is completed, the API tells the consulted
+//! agent that the consultation now has the main call's id, and names the previous one (`previousConnId`).
 
 use deskreel_sdk::prelude::*;
 use serde_json::{Map, Value};
@@ -89,8 +89,8 @@ impl Agent {
         self.voice(id, voice(about), at, out);
     }
 
-    /// The consultation `before` goes on as another call: conferenced if the agent who consulted is still there, else
-    /// transferred.
+    /// The consultation `before` goes on as another call: conferenced if the agent who consulted is still
+    /// there, else transferred.
     fn move_call(&mut self, before: &str, call: KnownCall, message: &Message<'_>, out: &mut Vec<Event>) {
         let Message { id, about, ref fields, at } = *message;
         let own = self.device.as_ref().map(|device| device.number.clone());

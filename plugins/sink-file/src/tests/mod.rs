@@ -30,8 +30,8 @@ fn tool(name: &str, arguments: &[&str], file: &Path) -> Output {
     run.unwrap_or_else(|error| panic!("{name} is not installed: {error}"))
 }
 
-/// Fails on any complaint of FFmpeg; skips `from` seconds first. Times pass unchanged: otherwise FFmpeg would round them
-/// to the frame rate that it guesses, and complain about two frames that fall together.
+/// Fails on any complaint of FFmpeg; skips `from` seconds first. Times pass unchanged: otherwise FFmpeg would
+/// round them to the frame rate that it guesses, and complain about two frames that fall together.
 fn assert_decodes(file: &Path, from: &str) {
     let path = file.to_str().unwrap();
     let strict = ["-v", "error", "-xerror", "-err_detect", "explode", "-ss", from, "-i", path];

@@ -1,5 +1,5 @@
-//! A plugin built against a changed copy of the binary interface (see build.rs). Everything is written out here, because
-//! `export_plugin!` knows only the true interface.
+//! A plugin built against a changed copy of the binary interface (see build.rs). Everything is written out
+//! here, because `export_plugin!` knows only the true interface.
 
 #![allow(unsafe_code)]
 
