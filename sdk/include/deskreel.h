@@ -11,8 +11,8 @@
  *     function returns, so copy it if you need it longer. Neither side frees what the other allocated.
  *   - Write a result to the `deskreel_out` that came with the call, in as many pieces as you like.
  *   - Functions return 0 (DESKREEL_OK) or one of the negative DESKREEL_ERROR_* numbers. With an error, the
- *     text written to the `deskreel_out` is its message: one sentence for people, in lower case, without a full
- *     stop. A positive number (except DESKREEL_END from `frame`) is reported as a bug in the plugin.
+ *     text written to the `deskreel_out` is its message: one sentence for people, in lower case, without a
+ *     full stop. A positive number (except DESKREEL_END from `frame`) is reported as a bug in the plugin.
  *   - Structs that may grow begin with their size. A field beyond that size does not exist.
  *   - Never let a C++ exception or a longjmp leave one of these functions.
  *   - The library is never unloaded.
@@ -60,8 +60,8 @@ enum {
     DESKREEL_ERROR_UNSUPPORTED = -5  /* the plugin has no such method */
 };
 
-/* The host's services for a plugin. The one given to `init` is valid for ever; the one given to `create`, until
- * `destroy` of that instance has returned. */
+/* The host's services for a plugin. The one given to `init` is valid for ever; the one given to `create`,
+ * until `destroy` of that instance has returned. */
 typedef struct deskreel_host {
     uint32_t size; /* sizeof(deskreel_host) of the host */
     void *ctx;     /* first argument of the functions below */
@@ -92,10 +92,10 @@ typedef struct deskreel_entry_table {
      * [any thread; once] */
     deskreel_status (*init)(const deskreel_host *host, const deskreel_out *error);
 
-    /* Makes an instance of the plugin `id` with its settings, a JSON object, and stores it in `*instance`. The
-     * instance belongs to the plugin until `destroy`. Must be cheap and touch no device: it runs before each
-     * part of a recording, and for a source at each `deskreel devices` and `deskreel doctor`, but never for
-     * `deskreel check`.
+    /* Makes an instance of the plugin `id` with its settings, a JSON object, and stores it in `*instance`.
+     * The instance belongs to the plugin until `destroy`. Must be cheap and touch no device: it runs before
+     * each part of a recording, and for a source at each `deskreel devices` and `deskreel doctor`, but never
+     * for `deskreel check`.
      * [any thread; concurrently with calls on other instances] */
     deskreel_status (*create)(deskreel_str id, deskreel_str settings_json, const deskreel_host *host,
                               void **instance, const deskreel_out *error);
@@ -105,9 +105,10 @@ typedef struct deskreel_entry_table {
     deskreel_status (*call)(void *instance, deskreel_str method, deskreel_str json,
                             const deskreel_out *answer_or_error);
 
-    /* Paints frame `number` (from 0, without gaps), which will be shown `time_ns` nanoseconds after the first.
-     * `pixels` has `len` bytes, the size of one frame in the recipe's format, with planes without padding; it
-     * belongs to the host. Returns DESKREEL_OK or DESKREEL_END. May be NULL if no recipe says `frames`.
+    /* Paints frame `number` (from 0, without gaps), which will be shown `time_ns` nanoseconds after the
+     * first. `pixels` has `len` bytes, the size of one frame in the recipe's format, with planes without
+     * padding; it belongs to the host. Returns DESKREEL_OK or DESKREEL_END. May be NULL if no recipe says
+     * `frames`.
      * [any thread; between create and destroy, after a call of `recipe`] */
     deskreel_status (*frame)(void *instance, uint64_t number, uint64_t time_ns, uint8_t *pixels, size_t len,
                              const deskreel_out *error);
@@ -126,8 +127,9 @@ typedef struct deskreel_entry_table {
  *     const deskreel_entry_table deskreel_entry = { sizeof deskreel_entry, ... }; */
 extern DESKREEL_EXPORT const deskreel_entry_table deskreel_entry;
 
-/* Nothing refers to the descriptor, so a linker that drops unused sections (--gc-sections) drops it unless the
- * compiler marks it to be kept, as GCC 11, clang 13 and newer can. With older ones, leave that option out. */
+/* Nothing refers to the descriptor, so a linker that drops unused sections (--gc-sections) drops it unless
+ * the compiler marks it to be kept, as GCC 11, clang 13 and newer can. With older ones, leave that option
+ * out. */
 #define DESKREEL_RETAIN
 #if defined(__has_attribute)
 #if __has_attribute(retain)

@@ -6,7 +6,7 @@ use crate::abi::RawError;
 
 pub type Result<T, E = PluginError> = std::result::Result<T, E>;
 
-/// Who can repair it. The numbers are part of the contract (and of `deskreel.h`).
+/// The kind of an error, by who can repair it. The numbers are part of the contract (and of `deskreel.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum ErrorKind {

@@ -13,7 +13,7 @@ use crate::host::Host;
 pub trait Policy: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
-    /// What the policy remembers of one agent from event to event; `()` for nothing. The host keeps it.
+    /// The policy's memory of one agent from event to event; `()` for none. The host keeps it.
     type State: DeserializeOwned + Serialize + Default;
 
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::{PluginError, Result};
 
-/// Where a secret is: a password, a token, a key. The deployer chooses the place with one of the settings
+/// The place of a secret: a password, a token, a key. The deployer chooses it with one of the settings
 /// `<name>_file` and `<name>_env`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secret {
@@ -51,7 +51,7 @@ impl Secret {
         }
     }
 
-    /// Where it is, for messages: a path or `the variable X`.
+    /// The place, for messages: a path or `the variable X`.
     pub fn place(&self) -> String {
         match self {
             Secret::File(file) => file.display().to_string(),

@@ -20,7 +20,7 @@ pub trait Source: Sized + Send + 'static {
     /// How frames are produced. Called before each part of a recording.
     fn recipe(&mut self, request: &SourceRequest) -> Result<SourceRecipe>;
 
-    /// What can be captured on this machine.
+    /// Lists what can be captured on this machine.
     fn devices(&mut self) -> Result<Vec<Device>> {
         Ok(Vec::new())
     }

@@ -1,4 +1,4 @@
-//! Who may post: a sender that signs the body, as Standard Webhooks specifies, or has the token.
+//! The senders that may post: one that signs the body, as Standard Webhooks specifies, or has the token.
 //!
 //! The signature is HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`. Its key is the secret,
 //! written as `whsec_` and base64. `webhook-signature` holds one or more signatures, separated by spaces,
@@ -17,7 +17,7 @@ pub struct SenderHeaders<'a> {
     pub authorization: Option<&'a str>,
 }
 
-/// What senders sign with or send.
+/// The secret that senders sign with, and the token that they send.
 #[derive(Debug, Default)]
 pub struct SenderKeys {
     pub secret: Option<String>,

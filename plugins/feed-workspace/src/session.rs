@@ -36,8 +36,8 @@ struct Session {
     failures: usize,
 }
 
-/// Where a session stands once its workspace is ready.
-enum Ready {
+/// The outcome of waiting for the workspace.
+enum WorkspaceWait {
     /// The outcome of the last poll is still to be handled.
     Next(Result<PollOutcome, Trouble>),
     Ended(String),
@@ -105,8 +105,8 @@ impl Session {
             self.outlet.emit(&gap.with("agent", self.agent.id()));
         }
         let polled = match self.wait_for_workspace(bayeux, cookies, first).await? {
-            Ready::Next(polled) => polled,
-            Ready::Ended(reason) => return Ok(reason),
+            WorkspaceWait::Next(polled) => polled,
+            WorkspaceWait::Ended(reason) => return Ok(reason),
         };
         let user = login::current(&site, cookies).await?;
         let events = self.agent.catch_up(&user, &now());
@@ -123,24 +123,24 @@ impl Session {
         bayeux: &mut Bayeux,
         cookies: &mut Cookies,
         first: PollOutcome,
-    ) -> Result<Ready, Trouble> {
+    ) -> Result<WorkspaceWait, Trouble> {
         let site = self.site.clone();
         let mut polled = Ok(first);
         let waited = Instant::now();
         while !self.agent.is_ready() {
             match polled? {
                 PollOutcome::Messages(messages) => self.take_all(&messages),
-                PollOutcome::Forgotten(reason) => return Ok(Ready::Ended(reason)),
+                PollOutcome::Forgotten(reason) => return Ok(WorkspaceWait::Ended(reason)),
             }
             if let Some(reason) = self.agent.failure() {
-                return Ok(Ready::Ended(reason));
+                return Ok(WorkspaceWait::Ended(reason));
             }
             if self.agent.is_ready() || waited.elapsed() > READY_LIMIT {
-                return Ok(Ready::Next(Ok(PollOutcome::Messages(Vec::new()))));
+                return Ok(WorkspaceWait::Next(Ok(PollOutcome::Messages(Vec::new()))));
             }
             polled = bayeux.poll(&site, cookies, false).await;
         }
-        Ok(Ready::Next(polled))
+        Ok(WorkspaceWait::Next(polled))
     }
 
     /// Emits what happens, poll after poll. Returns the reason for which the session ended.

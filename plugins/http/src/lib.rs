@@ -1,4 +1,4 @@
-//! What sinks that speak HTTP share: no plugin, but a library for them.
+//! A library for sinks that speak HTTP; not a plugin.
 //!
 //! [`url`] accepts only addresses to which footage and secrets may be sent, [`Connection`] sends requests to
 //! one server, [`Trouble`] is why a delivery did not succeed, and [`footage`] reads the files to deliver.

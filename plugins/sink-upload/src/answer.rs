@@ -1,4 +1,4 @@
-//! What a response of the server means: the table in docs/server-api.md, as code.
+//! The meaning of the server's responses: the table in docs/server-api.md, as code.
 
 use deskreel_http::{MUCH_LATER, SLOWLY, Trouble, retry_after};
 

@@ -24,7 +24,7 @@ pub struct Client {
     is_in_doubt: bool,
 }
 
-/// What the server says it has of a recording.
+/// The server's own list of what it has of a recording.
 #[derive(Default)]
 pub struct Holdings {
     pub is_closed: bool,

@@ -1,4 +1,4 @@
-//! What a response of the server means.
+//! The meaning of the server's responses.
 
 use deskreel_http::{MUCH_LATER, SLOWLY, Trouble, retry_after};
 

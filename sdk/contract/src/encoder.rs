@@ -133,7 +133,7 @@ pub struct Candidate {
     pub formats: Vec<String>,
     /// The chain, which begins with raw video in system memory; the last element encodes.
     pub elements: Vec<Element>,
-    /// What must exist for the elements to exist. Used only to explain why they are missing.
+    /// Conditions for the elements to exist. Used only to explain why they are missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Need>,
     /// The same element for a machine's other GPUs: a factory name with one `*`, as in `varender*h264enc`.
@@ -168,7 +168,7 @@ pub struct Need {
     /// A path whose last part may have one `*`, as in `/dev/dri/renderD*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// What it means if that is missing, for people: `no NVIDIA driver`.
+    /// The meaning of its absence, for people: `no NVIDIA driver`.
     pub otherwise: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a source reports to the host while it captures.
+//! Reports of a source to the host while it captures.
 
 use serde::{Deserialize, Serialize};
 

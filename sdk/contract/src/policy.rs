@@ -274,7 +274,7 @@ pub struct RecordingFacts<'a> {
     pub capture: CaptureMode,
 }
 
-/// What a recording captures of the screen.
+/// How much a recording captures of the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptureMode {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{Meaning, Wish};
 
-/// What the host asks of a source.
+/// The host's request to a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRequest {
     /// Maximum number of frames per second that the host will take.
@@ -54,7 +54,7 @@ pub struct Element {
     pub factory: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<Property>,
-    /// What is set in one of several ways, depending on the element's version.
+    /// Effects that each element version reaches by other properties.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wishes: Vec<Wish>,
 }

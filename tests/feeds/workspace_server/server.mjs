@@ -11,7 +11,7 @@ import cometd from "cometd-nodejs-server";
 import acknowledgements from "cometd-nodejs-server/ack-extension.js";
 
 const port = Number(process.argv[2]);
-const tell = (what) => process.stdout.write(JSON.stringify(what) + "\n");
+const report = (what) => process.stdout.write(JSON.stringify(what) + "\n");
 
 const passwords = { ann: "a pass:word&", bob: "b", eve: "e" };
 const tokens = new Map(); // token -> user
@@ -44,7 +44,7 @@ server.addListener("sessionAdded", (session) => {
     const name = userOf(server.context.request);
     sessions.set(name, session);
     session.addListener("removed", (_, timeout) => {
-        tell({ removed: name, timeout: timeout === true });
+        report({ removed: name, timeout: timeout === true });
         if (sessions.get(name) === session) sessions.delete(name);
     });
     // Making the workspace takes a while.
@@ -61,7 +61,7 @@ function deliver(name, channel, data) {
         ({ name: own }) => own === channel || (own.endsWith("/*") && channel.startsWith(own.slice(0, -1))),
     );
     if (wanted) session.deliver(null, channel, data);
-    else tell({ undelivered: name, channel });
+    else report({ undelivered: name, channel });
 }
 
 function answer(response, status, body, headers = {}) {
@@ -118,7 +118,7 @@ http.createServer((request, response) => {
     const route = routes[`${request.method} ${request.url}`];
     if (route) route(request, response);
     else answer(response, 404, {});
-}).listen(port, "127.0.0.1", () => tell({ listening: port }));
+}).listen(port, "127.0.0.1", () => report({ listening: port }));
 
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
     const command = JSON.parse(line);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Agent, snake_case, text};
 
-/// What the API has reported about a call.
+/// The state of a call as last reported by the API.
 #[derive(Debug, Default)]
 pub struct KnownCall {
     state: State,

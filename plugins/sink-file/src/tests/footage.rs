@@ -16,7 +16,7 @@ pub const ID: &str = "20261123T071002Z-4f2a91";
 pub struct Clip {
     pub size: &'static str,
     pub profile: &'static str,
-    /// Where the clip begins on the recording's timeline, in frames of a thirtieth of a second.
+    /// Start of the clip on the recording's timeline, in frames of a thirtieth of a second.
     pub start: u64,
     pub frames: u64,
     /// Whether frames are coded out of order.
