@@ -34,7 +34,7 @@ pub fn follow(settings: &Settings, emitter: Emitter, outlet: &Outlet, stop: &Sto
             Err(error) => {
                 if !is_missing {
                     tracing::warn!("{}: {error}; waiting for the file", settings.file.display());
-                    report::state(outlet, "lost", Some(&error.to_string()));
+                    report::emit_state(outlet, "lost", Some(&error.to_string()));
                 }
                 is_missing = true;
                 if !stop.sleep(LOOK_FOR_FILE)? {
@@ -73,7 +73,7 @@ impl Reader<'_> {
         file.seek(SeekFrom::Start(position.offset))?;
         let mut buffer = vec![0; BLOCK];
         let mut is_live = file.metadata()?.len() <= position.offset;
-        report::state(self.outlet, if is_live { "live" } else { "catching_up" }, None);
+        report::emit_state(self.outlet, if is_live { "live" } else { "catching_up" }, None);
         let mut is_old = false;
         loop {
             let bytes = file.read(&mut buffer)?;
@@ -99,10 +99,10 @@ impl Reader<'_> {
                 position.line = lines.number();
             }
             if !std::mem::replace(&mut is_live, true) {
-                report::state(self.outlet, "live", None);
+                report::emit_state(self.outlet, "live", None);
             }
             self.save(position);
-            match self.state(&file, &position)? {
+            match self.check_file(&file, &position)? {
                 FileState::Current if self.stop.sleep(LOOK)? => {}
                 FileState::Current => return Ok(false),
                 FileState::Replaced if is_old => return Ok(true),
@@ -110,7 +110,7 @@ impl Reader<'_> {
                 FileState::Replaced if self.stop.sleep(LOOK_FOR_FILE)? => is_old = true,
                 FileState::Replaced => return Ok(false),
                 FileState::Truncated => {
-                    report::gap(self.outlet, "the file was truncated");
+                    report::emit_gap(self.outlet, "the file was truncated");
                     return Ok(true);
                 }
             }
@@ -143,7 +143,7 @@ impl Reader<'_> {
         };
         match remembered {
             Some(reason) => {
-                report::gap(self.outlet, &reason);
+                report::emit_gap(self.outlet, &reason);
                 Ok(start)
             }
             None if self.settings.from == StartAt::End => {
@@ -153,7 +153,7 @@ impl Reader<'_> {
         }
     }
 
-    fn state(&self, file: &File, position: &ReadPosition) -> io::Result<FileState> {
+    fn check_file(&self, file: &File, position: &ReadPosition) -> io::Result<FileState> {
         if file.metadata()?.len() < position.offset {
             return Ok(FileState::Truncated);
         }

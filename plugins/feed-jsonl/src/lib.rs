@@ -93,7 +93,7 @@ impl Feed for JsonlFeed {
             };
             if let Err(error) = ended {
                 tracing::error!("{}: {error}", settings.file.display());
-                report::state(&outlet, "lost", Some(&error.to_string()));
+                report::emit_state(&outlet, "lost", Some(&error.to_string()));
             }
         })?;
         self.running = Some(running);

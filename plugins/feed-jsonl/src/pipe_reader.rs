@@ -30,7 +30,7 @@ fn read_all(
 ) -> io::Result<()> {
     let mut lines = Lines::default();
     let mut buffer = vec![0; 64 << 10];
-    report::state(outlet, "live", None);
+    report::emit_state(outlet, "live", None);
     loop {
         if stop.wait(Some(file), None)? == WaitResult::Stopped {
             return Ok(());
@@ -48,7 +48,7 @@ fn read_all(
             }
         }
         if is_end {
-            report::state(outlet, "lost", Some("the input has ended"));
+            report::emit_state(outlet, "lost", Some("the input has ended"));
             return Ok(());
         }
     }

@@ -3,12 +3,12 @@
 use deskreel_sdk::prelude::*;
 
 /// From now on the feed is `live`, `catching_up` or `lost`.
-pub fn state(outlet: &Outlet, state: &str, reason: Option<&str>) {
+pub fn emit_state(outlet: &Outlet, state: &str, reason: Option<&str>) {
     outlet.emit(&Event::feed_state(state, now(), reason));
 }
 
 /// Events were missed.
-pub fn gap(outlet: &Outlet, reason: &str) {
+pub fn emit_gap(outlet: &Outlet, reason: &str) {
     tracing::warn!(reason, "events may be missing");
     outlet.emit(&Event::new("feed.gap", now()).with("reason", reason));
 }

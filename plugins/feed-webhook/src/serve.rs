@@ -95,7 +95,7 @@ pub fn start(config: EndpointConfig, outlet: Arc<Outlet>) -> Result<Server> {
                 _ = stopped => {}
                 Err(error) = accept_all(listener, acceptor, endpoint.clone()) => {
                     tracing::error!(%error, "no longer accepting events");
-                    state(&endpoint.outlet, "lost", Some(&error.to_string()));
+                    emit_state(&endpoint.outlet, "lost", Some(&error.to_string()));
                 }
             }
         });
@@ -124,7 +124,7 @@ struct Endpoint {
     seen: Mutex<SeenIds>,
 }
 
-fn state(outlet: &Outlet, state: &str, reason: Option<&str>) {
+fn emit_state(outlet: &Outlet, state: &str, reason: Option<&str>) {
     outlet.emit(&Event::feed_state(state, format!("{:.3}", jiff::Timestamp::now()), reason));
 }
 
@@ -135,7 +135,7 @@ async fn accept_all(
 ) -> io::Result<Infallible> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    state(&endpoint.outlet, "live", None);
+    emit_state(&endpoint.outlet, "live", None);
     loop {
         let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
         let stream = match listener.accept().await {

@@ -99,7 +99,7 @@ impl Session {
         let bayeux = client.insert(Bayeux::handshake(&site, cookies).await?);
         bayeux.subscribe(&site, cookies).await?;
         let first = bayeux.poll(&site, cookies, true).await?;
-        self.state("catching_up", None);
+        self.emit_state("catching_up", None);
         if self.was_live {
             let gap = Event::new("feed.gap", now()).with("reason", "the session was lost for some time");
             self.outlet.emit(&gap.with("agent", self.agent.id()));
@@ -111,7 +111,7 @@ impl Session {
         let user = login::current(&site, cookies).await?;
         let events = self.agent.catch_up(&user, &now());
         self.emit_all(&events);
-        self.state("live", None);
+        self.emit_state("live", None);
         self.was_live = true;
         self.failures = 0;
         self.poll_on(bayeux, cookies, polled).await
@@ -184,7 +184,7 @@ impl Session {
         }
     }
 
-    fn state(&self, state: &str, reason: Option<&str>) {
+    fn emit_state(&self, state: &str, reason: Option<&str>) {
         let event = Event::feed_state(state, now(), reason);
         self.outlet.emit(&event.with("agent", self.agent.id()));
     }
