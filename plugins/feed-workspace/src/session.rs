@@ -66,8 +66,8 @@ pub async fn run(
         };
         let pause = PAUSES_S[session.failures.min(PAUSES_S.len() - 1)];
         session.failures += 1;
-        tracing::warn!(user = session.user.name, "session lost: {ended}; next try in {pause} s");
-        session.state("lost", Some(&ended.to_string()));
+        tracing::warn!(user = session.user.name, "no session: {ended}; next try in {pause} s");
+        session.emit_state("lost", Some(&ended.to_string()));
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(pause)) => {}
             () = stop(&mut stopped) => return,
