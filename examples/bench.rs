@@ -1,12 +1,13 @@
-//! What `script/bench` can only measure from inside; docs/benchmarks.md says what the numbers mean.
+//! Measurements that `script/bench` can make only from inside; docs/benchmarks.md explains the numbers.
 //!
 //! ```text
-//! bench launch-line FILE    what `deskreel record FILE` builds, as a line for gst-launch-1.0
-//! bench warm-start FILE N   N starts with a warm worker, each in milliseconds until its first frame was on disk
+//! bench launch-line FILE    the pipeline of `deskreel record FILE`, as a line for gst-launch-1.0
+//! bench warm-start FILE N   N starts with a warm worker, each in milliseconds until a frame is on disk
 //! bench load-plugins N      loads N libraries, each in milliseconds to examine and to load it
 //! ```
 //!
-//! Everything is printed as JSON. It has to lie where cargo puts it: below the folder of what it measures.
+//! Everything is printed as JSON. The program must stay where cargo puts it, below the folder of what it
+//! measures.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,8 @@ async fn main() -> Result<()> {
     }
 }
 
-/// As `gst-launch-1.0` takes it, up to the access units: what the best encoder of the first track was proven with, so
-/// that what is compared cannot drift apart.
+/// A line for `gst-launch-1.0`, up to the access units. It has the recipe with which the best encoder of the
+/// first track was proven, so that both sides of a comparison stay the same.
 async fn launch_line(file: &Path) -> Result<()> {
     let built = built()?;
     let graph = graph(file, &built)?;
@@ -67,7 +68,7 @@ fn open(built: &[Found], wanted: &PluginSettings) -> Result<Plugin> {
     Ok(library.create(&wanted.plugin, &wanted.settings, HostCallbacks::default())?)
 }
 
-/// From the call to the report that a frame is on disk, as a daemon sees it.
+/// Measures from the call to the report that a frame is on disk, as a daemon sees it.
 async fn warm_start(file: &Path, count: usize) -> Result<()> {
     let built = built()?;
     let graph = graph(file, &built)?;
@@ -81,7 +82,7 @@ async fn warm_start(file: &Path, count: usize) -> Result<()> {
         let tell = |notice| {
             if matches!(notice, Notice::Recording { .. }) {
                 on_disk.get_or_insert_with(|| start.elapsed());
-                // Full only if it was sent before.
+                // Full only if a report was sent before.
                 let _ = stop.try_send(Control::Stop);
             }
         };
@@ -97,10 +98,10 @@ fn setup(graph: &Graph) -> RecordingSetup {
     RecordingSetup { max_duration: graph.recording.max_duration, ..setup }
 }
 
-/// Copies of the shipped libraries, because the loader knows a file that it has loaded before.
+/// Loads copies of the shipped libraries, because the loader recognizes a file that it has loaded before.
 fn load_plugins(count: usize) -> Result<()> {
     let mut built = built()?;
-    // What is data alone loads nothing.
+    // Plugins without code load nothing.
     built.retain(|found| found.path.extension().is_some_and(|extension| extension == "so"));
     let folder = tempfile::tempdir()?;
     let mut times = Vec::new();
@@ -150,10 +151,10 @@ fn built() -> Result<Vec<Found>> {
     }
 }
 
-/// Cargo puts examples one folder below everything else.
+/// The folder of the programs: cargo puts examples one folder below it.
 fn build_folder() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
-    Ok(program.ancestors().nth(2).ok_or("this program lies in no folder")?.to_owned())
+    Ok(program.ancestors().nth(2).ok_or("this program is not in a build folder")?.to_owned())
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -1,10 +1,10 @@
-/* The smallest capture source in C: paints its own frames, a bar that walks from left to right.
+/* The smallest capture source in C. It paints its own frames: a bar that moves from left to right.
  *
  *     [source.bar]
  *     plugin = "example.source.bar"
  *     speed = 8
  *
- * It links nothing but the C library. README.md has the line that builds it. */
+ * It links only the C library. README.md has the command that builds it. */
 #include "deskreel.h"
 
 #include <stdio.h>
@@ -21,11 +21,11 @@ DESKREEL_DESCRIPTOR static const char descriptor[] =
     "[[provides]]\n"
     "id = \"example.source.bar\"\n"
     "interface = \"source/1\"\n"
-    "about = \"A white bar that walks over a black picture.\"\n"
+    "about = \"A white bar that moves across a black picture.\"\n"
     "[provides.settings]\n"
     "type = \"object\"\n"
     "additionalProperties = false\n"
-    "properties.speed = { type = \"integer\", default = 4, description = \"Pixels a frame.\" }\n";
+    "properties.speed = { type = \"integer\", default = 4, description = \"Pixels per frame.\" }\n";
 
 enum { WIDTH = 320, HEIGHT = 240, BAR = 16 };
 
@@ -43,7 +43,7 @@ static int is(deskreel_str text, const char *name) {
     return text.len == strlen(name) && memcmp(text.ptr, name, text.len) == 0;
 }
 
-/* The settings are a JSON object. One number does not need a JSON library: {"speed":8} */
+/* The settings are a JSON object. One number needs no JSON library: {"speed":8} */
 static uint64_t read_speed(deskreel_str json) {
     char text[256] = {0};
     memcpy(text, json.ptr, json.len < sizeof text ? json.len : sizeof text - 1);
@@ -57,7 +57,7 @@ static deskreel_status create(deskreel_str id, deskreel_str settings_json, const
         return put(error, DESKREEL_ERROR_FAILED, "this library has only example.source.bar");
     uint64_t speed = read_speed(settings_json);
     if (speed == 0 || speed >= WIDTH)
-        return put(error, DESKREEL_ERROR_SETTINGS, "`speed` is from 1 to 319 pixels a frame");
+        return put(error, DESKREEL_ERROR_SETTINGS, "`speed` must be from 1 to 319 pixels per frame");
     bar *self = malloc(sizeof *self);
     if (!self)
         return put(error, DESKREEL_ERROR_UNAVAILABLE, "no memory left");
@@ -70,7 +70,7 @@ static deskreel_status call(void *instance, deskreel_str method, deskreel_str js
     bar *self = instance;
     (void)json;
     if (is(method, "recipe")) {
-        deskreel_str target = DESKREEL_STR("bar"), message = DESKREEL_STR("recipe asked");
+        deskreel_str target = DESKREEL_STR("bar"), message = DESKREEL_STR("recipe requested");
         if (self->host->max_level(self->host->ctx) >= 4)
             self->host->log(self->host->ctx, 4, target, message);
         char recipe[128];
@@ -89,7 +89,7 @@ static deskreel_status frame(void *instance, uint64_t number, uint64_t time_ns, 
     bar *self = instance;
     (void)time_ns;
     if (len != WIDTH * HEIGHT * 3 / 2)
-        return put(error, DESKREEL_ERROR_FAILED, "the frame has another size than the recipe said");
+        return put(error, DESKREEL_ERROR_FAILED, "the size of the frame is not that of the recipe");
     memset(pixels, 16, WIDTH * HEIGHT);                           /* luma: black */
     memset(pixels + WIDTH * HEIGHT, 128, WIDTH * HEIGHT / 2);     /* U and V: no color */
     size_t left = (size_t)(number * self->speed % (WIDTH - BAR));

@@ -1,17 +1,18 @@
-//! What crosses between a Rust plugin and the host, byte for byte. Vendors never see it.
+//! The binary interface between a Rust plugin and the host. Vendors never see it.
 //!
-//! One root a library, one instance type for all five kinds: whatever is slow or rich is a method call with JSON
-//! (deskreel-contract holds the types), and only frames have a function of their own. How this may grow:
+//! Each library has one root, and all five kinds of plugin share one instance type: everything slow or
+//! complex is a method call with JSON (deskreel-contract has the types), and only frames have a function of
+//! their own. Rules for changes:
 //!
-//! - the root and the traits grow after `last_prefix_field`, with optional fields and default bodies;
-//! - plain structs and enums never change; another meaning is another method or another interface revision;
-//! - the version of this crate is the version of this module, and starts at 1.0: abi_stable refuses any other
-//!   minor version of a 0.x crate. There is one line of versions and no fork of it.
+//! - The root and the traits grow after `last_prefix_field`, by optional fields and default bodies.
+//! - Plain structs and enums never change. A new meaning needs a new method or a new interface revision.
+//! - The version of this crate is the version of this module. It starts at 1.0, because abi_stable refuses
+//!   any other minor version of a 0.x crate. There is one line of versions and no fork of it.
 //!
 //! A call may come from any thread, but never two at once on one instance. Nothing unwinds through here: the
 //! plugin's side catches every panic ([`crate::guard`]).
 
-// What abi_stable's macros write; nothing in this file is unsafe by hand.
+// For what abi_stable's macros generate; nothing in this file is unsafe by hand.
 #![allow(unsafe_code, non_camel_case_types, non_local_definitions, unused_braces)]
 
 use abi_stable::StableAbi;
@@ -23,23 +24,23 @@ pub use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::sabi_types::VersionStrings;
 pub use abi_stable::std_types::{RArc, RBox, RErr, ROk, RResult, RSlice, RSliceMut, RStr, RString};
 
-/// The symbol under which the root is exported, as abi_stable spells it.
+/// The symbol under which the root is exported, spelled by abi_stable.
 pub const RUST_ENTRY: &str = abi_stable::library::ROOT_MODULE_LOADER_NAME;
 
-/// The one thing that a library exports.
+/// The one item that a library exports.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = PluginRoot_Ref)))]
 #[sabi(missing_field(option))]
 pub struct PluginRoot {
-    /// The contract that the library was compiled against.
+    /// The contract version that the library was compiled against.
     pub contract_major: u32,
     pub contract_minor: u32,
-    /// False if the library was built with `panic = "abort"`: then a panic of the plugin ends the process.
+    /// False if the library was built with `panic = "abort"`: then a panic in the plugin ends the process.
     pub contains_panics: bool,
-    /// The plugins that [`create`](Self::create) knows.
+    /// The plugins that [`create`](Self::create) can make.
     pub provides: RSlice<'static, RawProvides>,
-    /// Called once, after loading and before everything else. The host given here takes what the library logs
+    /// Called once, after loading and before everything else. This host receives what the library logs
     /// outside of any instance.
     pub init: extern "C" fn(host: HostArc) -> RResult<(), RawError>,
     #[sabi(last_prefix_field)]
@@ -62,7 +63,7 @@ pub struct RawProvides {
     pub id: RStr<'static>,
 }
 
-/// Why a call failed. `kind` is a number of [`crate::ErrorKind`]; an unknown one is a plain failure.
+/// Why a call failed. `kind` is the number of a [`crate::ErrorKind`]; an unknown number means `Failed`.
 #[repr(C)]
 #[derive(StableAbi, Clone, Debug)]
 pub struct RawError {
@@ -70,19 +71,19 @@ pub struct RawError {
     pub message: RString,
 }
 
-/// What became of a frame.
+/// The outcome of painting a frame.
 #[repr(u8)]
 #[derive(StableAbi, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameStatus {
     Painted,
-    /// There are no more frames; this one was not painted.
+    /// There are no more frames, and this one was not painted.
     End,
 }
 
-/// One instance of one plugin with its settings.
+/// One instance of a plugin, with its settings.
 #[sabi_trait]
 pub trait RawInstance: Send {
-    /// A method of the plugin's kind, its argument and its answer as JSON.
+    /// Calls a method of the plugin's kind. Argument and answer are JSON.
     fn call(&mut self, method: RStr<'_>, json: RStr<'_>) -> RResult<RString, RawError>;
 
     /// Paints one frame of a source whose recipe says `frames`. `out` has the size of the frame format.
@@ -92,16 +93,17 @@ pub trait RawInstance: Send {
 
 pub type InstanceBox = RawInstance_TO<'static, RBox<()>>;
 
-/// What the host does for a plugin. Callable from any thread, at any time, also after the instance is gone.
+/// The host's services for a plugin. Callable from any thread, at any time, even after the instance is
+/// dropped.
 #[sabi_trait]
 pub trait RawHost: Send + Sync + Clone {
     /// `level` is 1 (error) to 5 (trace).
     fn log(&self, level: u8, target: RStr<'_>, message: RStr<'_>);
 
-    /// The highest level that the host will write; asked before a message is formatted.
+    /// The highest level that the host writes; asked before a message is formatted.
     fn max_level(&self) -> u8;
 
-    /// An event of a feed, or a notice of a source.
+    /// Emits an event of a feed or a notice of a source.
     #[sabi(last_prefix_field)]
     fn emit(&self, json: RStr<'_>);
 }

@@ -1,6 +1,6 @@
-//! The contract as a C library implements it: `include/deskreel.h` in Rust, for the host's adapter.
+//! `include/deskreel.h` in Rust: the binary interface of C plugins, for the host's adapter.
 //!
-//! The header is the document; a test compares the two. Every struct begins with its size where it may grow.
+//! The header is the documentation; a test compares the two. Every struct that may grow begins with its size.
 
 use std::ffi::c_void;
 
@@ -15,7 +15,7 @@ pub struct Str {
     pub len: usize,
 }
 
-/// Takes bytes; may be called many times.
+/// Receives bytes, in any number of calls.
 #[repr(C)]
 pub struct Out {
     pub ctx: *mut c_void,
@@ -41,7 +41,7 @@ pub struct Host {
 /// Zero, or a negated [`ErrorKind`](crate::ErrorKind).
 pub type Status = i32;
 
-/// A frame function's word for [`FrameStatus::End`](crate::abi::FrameStatus::End).
+/// A frame function's status for [`FrameStatus::End`](crate::abi::FrameStatus::End).
 pub const END: Status = 1;
 
 #[repr(C)]

@@ -1,3 +1,5 @@
+//! The trait of an encoder plugin.
+
 use deskreel_contract::{Candidate, EncodeRequest};
 use serde::de::DeserializeOwned;
 
@@ -5,7 +7,7 @@ use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Knows ways to turn raw video into a codec's.
+/// Offers ways to encode raw video in a codec.
 pub trait Encoder: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
@@ -13,8 +15,8 @@ pub trait Encoder: Sized + Send + 'static {
     /// Must be cheap and touch no device: it runs before each part of a recording.
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
-    /// Every way to do what is asked, best first. The host tries them out; a candidate need not work on this
-    /// machine. None means: not with this plugin.
+    /// Every way to do what is asked, best first. A candidate need not work on this machine: the host tries
+    /// it out first. An empty list means that this plugin cannot do it.
     fn candidates(&mut self, request: &EncodeRequest) -> Result<Vec<Candidate>>;
 }
 

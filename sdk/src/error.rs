@@ -1,4 +1,4 @@
-//! How a plugin says that something did not work.
+//! The error of a plugin.
 
 use std::fmt;
 
@@ -6,23 +6,24 @@ use crate::abi::RawError;
 
 pub type Result<T, E = PluginError> = std::result::Result<T, E>;
 
-/// Who can do something about it; the numbers are part of the contract (and of `deskreel.h`).
+/// The kind of an error, by who can repair it. The numbers are part of the contract (and of `deskreel.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum ErrorKind {
-    /// The deployer: the settings are wrong.
+    /// The deployer can: the settings are wrong.
     Settings = 1,
-    /// The machine: it lacks what the plugin needs, now or always.
+    /// The machine lacks what the plugin needs, for now or for good.
     Unavailable = 2,
     /// Anything else.
     Failed = 3,
-    /// The vendor: the plugin panicked, and this instance answers no more.
+    /// The vendor can: the plugin panicked, and this instance answers no more calls.
     Panicked = 4,
-    /// Nobody: the plugin does not have this method.
+    /// Nobody needs to: the plugin does not have this method.
     Unsupported = 5,
 }
 
-/// A failure of a plugin: who can mend it, and a sentence for people.
+/// A failure of a plugin: who can repair it, and a sentence for people, in lower case and without a full
+/// stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginError {
     pub kind: ErrorKind,
@@ -34,12 +35,12 @@ impl PluginError {
         PluginError { kind, message: message.into() }
     }
 
-    /// The settings are wrong. Name the key and what it may be.
+    /// The settings are wrong. Name the key and the values that it takes.
     pub fn settings(message: impl Into<String>) -> Self {
         PluginError::new(ErrorKind::Settings, message)
     }
 
-    /// The machine lacks something. Name it.
+    /// The machine lacks something. Name what.
     pub fn unavailable(message: impl Into<String>) -> Self {
         PluginError::new(ErrorKind::Unavailable, message)
     }
@@ -61,7 +62,7 @@ impl fmt::Display for PluginError {
 
 impl std::error::Error for PluginError {}
 
-/// So that `?` works on what a plugin does with files and JSON.
+/// Lets a plugin use `?` on errors of files and JSON.
 impl From<std::io::Error> for PluginError {
     fn from(error: std::io::Error) -> Self {
         PluginError::failed(error.to_string())
@@ -75,7 +76,7 @@ impl From<serde_json::Error> for PluginError {
 }
 
 impl ErrorKind {
-    /// A number that this version does not know is a plain failure.
+    /// A number that this version does not know means [`Failed`](Self::Failed).
     pub fn from_number(number: u32) -> Self {
         let known =
             [ErrorKind::Settings, ErrorKind::Unavailable, ErrorKind::Panicked, ErrorKind::Unsupported];

@@ -1,4 +1,4 @@
-//! `export_plugin!`, and what it calls.
+//! `export_plugin!` and the functions that it calls.
 
 use deskreel_contract::{CONTRACT_MAJOR, CONTRACT_MINOR};
 
@@ -9,12 +9,12 @@ use crate::error::{PluginError, Result};
 use crate::guard::{contained, open};
 use crate::{encoder, feed, log, policy, sink, source};
 
-/// Exports the plugins of this library, once a crate:
+/// Exports the plugins of this library. Use it once in a crate:
 ///
 /// ```text
 /// export_plugin! {
 ///     descriptor: "plugin.toml",              // beside Cargo.toml; embedded in the library
-///     init: register_elements,                // optional: fn() -> Result<()>, once, when the library is loaded
+///     init: register_elements,                // optional: fn() -> Result<()>, called once after loading
 ///     source "acme.source.grabber" => Grabber,
 ///     encoder "acme.encoder.card" => Card,
 /// }
@@ -31,11 +31,11 @@ macro_rules! export_plugin {
     };
     (@export $descriptor:literal, $init:path, $($kind:ident $id:literal => $plugin:ty),+) => {
         const _: () = {
-            // The vendor's names are visible here and must not be hidden, hence the prefixes.
+            // The prefixes keep these names from hiding the vendor's, which are visible here.
             const DESKREEL_LENGTH: usize =
                 include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $descriptor)).len();
 
-            // Both attributes, so that no linker and no `strip` drops it.
+            // Both attributes, so that neither linkers nor `strip` drop it.
             #[used]
             #[unsafe(no_mangle)]
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".deskreelmeta"))]
@@ -73,7 +73,7 @@ macro_rules! export_plugin {
                 $crate::abi::__call_root_module_loader(deskreel_root)
             }
 
-            // SAFETY: `deskreel_load` gives the type that is named here; the host checks its layout.
+            // SAFETY: `deskreel_load` returns the type named here; the host checks its layout.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
             pub static DESKREEL_HEADER: $crate::abi::LibHeader = unsafe {
                 $crate::abi::LibHeader::from_constructor::<$crate::abi::PluginRoot_Ref>(

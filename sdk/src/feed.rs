@@ -1,18 +1,21 @@
+//! The trait of a feed plugin.
+
 use serde::de::DeserializeOwned;
 
 use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Brings interaction events in, out of a telephony system or an agent desktop. It emits them through the host
-/// that it got in `open`, from whatever thread it likes, between `start` and `stop`.
+/// Brings interaction events in from a telephony system or an agent desktop. It emits them between `start`
+/// and `stop`, from any thread, through the host that `open` got. An [`Outlet`](crate::Outlet) keeps to these
+/// limits.
 pub trait Feed: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
 
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
-    /// Must return soon: what waits for the far end waits on a thread of the plugin's own.
+    /// Must return soon: wait for the far end on a thread of the plugin's own.
     fn start(&mut self) -> Result<()>;
 
     /// No event may be emitted after this has returned.

@@ -1,8 +1,8 @@
 //! Keeps a plugin's panics inside the plugin.
 //!
-//! Rationale: the host cannot do it. A panic that leaves an `extern "C"` function ends the process, even if host
-//! and plugin come from the same compiler, because each library has a standard library of its own. So every call
-//! is caught here, on the plugin's side, and becomes an error; the instance is not called again.
+//! Rationale: the host cannot do this. A panic that leaves an `extern "C"` function ends the process, even if
+//! host and plugin come from the same compiler, because each library has its own standard library. So panics
+//! are caught here, on the plugin's side, and become errors; the instance is not called again.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use crate::error::{ErrorKind, PluginError, Result};
 use crate::host::Host;
 use crate::log;
 
-/// A plugin of whatever kind, as the boundary sees it. Each kind implements it once, over the vendor's trait.
+/// A plugin of any kind, as the boundary sees it. Each kind implements it once, on top of the vendor's trait.
 pub trait Instance: Sized + Send + 'static {
     type Settings: DeserializeOwned;
 
@@ -38,9 +38,10 @@ pub fn answer<'j, Q: Deserialize<'j>, A: Serialize>(
     Ok(serde_json::to_string(&answer)?)
 }
 
-/// Opens an instance and hands it over the boundary.
+/// Opens an instance and passes it across the boundary.
 pub fn open<I: Instance>(settings: &str, host: HostArc) -> Result<InstanceBox> {
-    // In two steps, because the text came out of a TOML file: a line and a column of JSON would mislead.
+    // In two steps, because the settings came from a TOML file: an error with a line and column of JSON would
+    // mislead.
     let settings: Value = serde_json::from_str(settings)?;
     let settings =
         serde_json::from_value(settings).map_err(|error| PluginError::settings(error.to_string()))?;
@@ -49,7 +50,7 @@ pub fn open<I: Instance>(settings: &str, host: HostArc) -> Result<InstanceBox> {
     Ok(RawInstance_TO::from_value(Guarded { instance: Some(instance), host }, TD_Opaque))
 }
 
-/// Runs vendor code that belongs to no instance.
+/// Runs vendor code outside of any instance.
 pub fn contained<T>(call: impl FnOnce() -> Result<T>) -> RResult<T, RawError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(answer)) => ROk(answer),
@@ -59,7 +60,7 @@ pub fn contained<T>(call: impl FnOnce() -> Result<T>) -> RResult<T, RawError> {
 }
 
 struct Guarded<I> {
-    /// None after a panic: the instance's state is broken then, and its destructor is not to be trusted either.
+    /// `None` after a panic: the instance's state may be broken, so not even its destructor runs.
     instance: Option<I>,
     host: Host,
 }
@@ -67,7 +68,7 @@ struct Guarded<I> {
 impl<I> Guarded<I> {
     fn run<T>(&mut self, call: impl FnOnce(&mut I) -> Result<T>) -> RResult<T, RawError> {
         let Some(mut instance) = self.instance.take() else {
-            let message = "the plugin panicked earlier; this instance answers no more";
+            let message = "the plugin panicked earlier; this instance answers no more calls";
             return RErr(PluginError::new(ErrorKind::Panicked, message).into());
         };
         let host = &self.host;

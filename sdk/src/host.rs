@@ -6,20 +6,21 @@ use serde::Serialize;
 use crate::abi::{HostArc, RStr};
 use crate::error::Result;
 
-/// What an instance may ask of the host. Cheap to clone, usable from any thread, also after the instance is gone:
-/// what is emitted then goes nowhere. To log, use `tracing`: its events reach the host's log by themselves.
+/// The host's services for an instance. Cheap to clone and usable from any thread, even after the instance is
+/// dropped: what is emitted then is discarded. To log, use `tracing`: its events reach the host's log without
+/// this handle.
 #[derive(Clone)]
 pub struct Host {
     pub(crate) raw: HostArc,
 }
 
 impl Host {
-    /// Brings an interaction event in. For feeds.
+    /// Emits an interaction event. For feeds; see [`Outlet`](crate::Outlet).
     pub fn emit(&self, event: &Event) -> Result<()> {
         self.emit_json(event)
     }
 
-    /// Says that something changed which the host must act on. For sources.
+    /// Reports a change on which the host must act. For sources.
     pub fn notify(&self, notice: &Notice) -> Result<()> {
         self.emit_json(notice)
     }

@@ -1,8 +1,8 @@
-//! Carries what the plugin logs into the host's log.
+//! Carries the plugin's log events to the host's log.
 //!
-//! A plugin has its own copy of `tracing`, which nobody listens to. When the library is loaded, a subscriber is
-//! set there that hands events to the host: to the host handle of the instance that is being called on this
-//! thread, or else (threads of the plugin's own) to the library's. The host's level is asked before anything is
+//! A plugin has its own copy of `tracing`, without a subscriber. When the library is loaded, one is set that
+//! passes events to the host: to the host handle of the instance that is being called on this thread, or else
+//! (on threads of the plugin's own) to that of the library. The host's level is asked before anything is
 //! formatted. Spans are not carried.
 
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Host>> = const { RefCell::new(None) };
 }
 
-/// Runs `call`; what it logs on this thread goes to `host`.
+/// Runs `call`. What it logs on this thread goes to `host`.
 pub fn within<T>(host: &Host, call: impl FnOnce() -> T) -> T {
     struct Restore(Option<Host>);
     impl Drop for Restore {
@@ -31,7 +31,7 @@ pub fn within<T>(host: &Host, call: impl FnOnce() -> T) -> T {
     call()
 }
 
-/// Sends the library's log, and the messages of its panics, to the host. A second call changes nothing.
+/// Sends the library's log and its panic messages to the host. A second call changes nothing.
 pub fn bridge(library: HostArc) {
     if tracing::subscriber::set_global_default(Bridge { library }).is_ok() {
         std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
@@ -48,7 +48,7 @@ impl Bridge {
             Some(host) => ask(&host.raw),
             None => ask(&self.library),
         });
-        // On a thread that is ending there is no current host any more.
+        // A thread that is ending no longer has a current host.
         current.unwrap_or_else(|_| ask(&self.library))
     }
 }
@@ -58,15 +58,15 @@ impl Subscriber for Bridge {
         metadata.is_event() && number(metadata.level()) <= self.with_host(|host| host.max_level())
     }
 
-    /// The host's level may change at any time, so no answer may be remembered.
+    /// The host's level may change at any time, so no answer may be cached.
     fn register_callsite(&self, _: &'static Metadata<'static>) -> tracing::subscriber::Interest {
         tracing::subscriber::Interest::sometimes()
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
-        let text = line.message + &line.fields;
+        let mut text = LogText::default();
+        event.record(&mut text);
+        let text = text.message + &text.fields;
         let metadata = event.metadata();
         let level = number(metadata.level());
         self.with_host(|host| host.log(level, RStr::from_str(metadata.target()), RStr::from_str(&text)));
@@ -92,16 +92,16 @@ fn number(level: &Level) -> u8 {
     }
 }
 
-/// The message, and behind it the fields as ` key=value`.
+/// The message, and the fields that follow it as ` key=value`.
 #[derive(Default)]
-struct Line {
+struct LogText {
     message: String,
     fields: String,
 }
 
-impl Visit for Line {
+impl Visit for LogText {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing into a string cannot fail; a `Debug` of the vendor's that does only loses its own text.
+        // Writing to a string cannot fail. If a vendor's `Debug` fails, only its own text is lost.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),

@@ -1,4 +1,6 @@
-use deskreel_contract::{Decided, Decision, Fact};
+//! The trait of a policy plugin.
+
+use deskreel_contract::{Decision, Fact, PolicyAnswer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -6,17 +8,17 @@ use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Decides what is recorded and which interaction it belongs to. Pure: the same state and fact give the same
-/// decisions, on any machine, in any year.
+/// Decides what is recorded and to which interaction it belongs. Pure: the same state and fact lead to the
+/// same decisions, on any machine, in any year.
 pub trait Policy: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
-    /// What must be remembered of one agent from event to event; `()` where nothing must. The host keeps it.
+    /// The policy's memory of one agent from event to event; `()` for none. The host keeps it.
     type State: DeserializeOwned + Serialize + Default;
 
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
-    /// The agent's state stands at its default the first time.
+    /// The first time, `state` is its default.
     fn decide(&self, state: &mut Self::State, fact: &Fact<()>) -> Result<Vec<Decision>>;
 }
 
@@ -35,7 +37,7 @@ impl<P: Policy> Instance for PolicyInstance<P> {
                 let (state, fact) = fact.take_state();
                 let mut state = state.unwrap_or_default();
                 let decisions = self.0.decide(&mut state, &fact)?;
-                Ok(Decided { state, decisions })
+                Ok(PolicyAnswer { state, decisions })
             }),
             other => Err(PluginError::unsupported(other)),
         }

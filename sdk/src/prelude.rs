@@ -1,4 +1,4 @@
-//! Everything a plugin usually names: `use deskreel_sdk::prelude::*;`.
+//! Everything that a plugin usually needs: `use deskreel_sdk::prelude::*;`.
 
 pub use deskreel_contract::*;
 pub use serde::{Deserialize, Serialize};
@@ -7,9 +7,11 @@ pub use tracing;
 
 pub use crate::abi::FrameStatus;
 pub use crate::export_plugin;
-pub use crate::{Encoder, ErrorKind, Feed, Frame, Host, PluginError, Policy, Result, Sink, Source};
+pub use crate::{
+    Encoder, ErrorKind, Feed, Frame, Host, Outlet, PluginError, Policy, Result, Secret, Sink, Source,
+};
 
-/// For a plugin without settings: any key in its table is a mistake.
+/// The settings of a plugin without settings: any key in its table is a mistake.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}

@@ -1,3 +1,5 @@
+//! The trait of a sink plugin.
+
 use deskreel_contract::{Answer, FinishedRecording, FragmentDelivery};
 use serde::de::DeserializeOwned;
 
@@ -5,21 +7,22 @@ use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Takes finished media somewhere. What it acknowledges, the host may delete here: acknowledge only what the far
-/// end holds, hash compared. The same delivery may come again, after a crash or a doubt.
+/// Delivers finished media to a far end. The host may delete what the sink acknowledges, so acknowledge only
+/// what the far end holds, with its hash compared. The same delivery may come again, after a crash or when in
+/// doubt.
 pub trait Sink: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
 
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
-    /// A fragment is on disk. A sink that takes whole recordings only leaves this out; the host then asks it for
-    /// `finish` alone.
+    /// A fragment is on disk. Leave this out in a sink that takes only whole recordings; the host then calls
+    /// only `finish`.
     fn fragment(&mut self, _delivery: &FragmentDelivery) -> Result<Answer> {
         Err(PluginError::unsupported("fragment"))
     }
 
-    /// A recording is sealed. Every fragment in it was delivered before, if this sink takes fragments.
+    /// A recording is sealed. If this sink takes fragments, all of this recording's were delivered before.
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer>;
 }
 

@@ -1,3 +1,5 @@
+//! The trait of a source plugin.
+
 use deskreel_contract::{Device, SourceRecipe, SourceRequest};
 use serde::de::DeserializeOwned;
 
@@ -6,35 +8,35 @@ use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Produces media of this machine: a screen, a window, a capture card.
+/// Produces pictures on this machine: of a screen, a window, a capture card.
 pub trait Source: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;
 
-    /// Must be cheap and touch no device: it runs before each part of a recording, and whenever somebody asks for
-    /// the devices.
+    /// Must be cheap and touch no device: it runs before each part of a recording, and whenever devices are
+    /// listed.
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
-    /// How the frames come into being. Called before each part of a recording.
+    /// How frames are produced. Called before each part of a recording.
     fn recipe(&mut self, request: &SourceRequest) -> Result<SourceRecipe>;
 
-    /// What could be captured on this machine.
+    /// Lists what can be captured on this machine.
     fn devices(&mut self) -> Result<Vec<Device>> {
         Ok(Vec::new())
     }
 
-    /// Paints a frame, if the recipe says `frames`. Called at the pace of the recipe, on one thread.
+    /// Paints a frame, if the recipe says `frames`. Called at the recipe's frame rate, on one thread.
     fn frame(&mut self, _frame: &mut Frame<'_>) -> Result<FrameStatus> {
         Err(PluginError::unsupported("frame"))
     }
 }
 
-/// A frame to be painted. The pixels lie as the recipe's [`FrameFormat`](crate::prelude::FrameFormat) says, and
-/// hold whatever was there before.
+/// A frame to be painted. The recipe's [`FrameFormat`](crate::prelude::FrameFormat) tells the layout of the
+/// pixels; they hold whatever was there before.
 pub struct Frame<'a> {
-    /// From 0, without holes.
+    /// Counts from 0, without gaps.
     pub number: u64,
-    /// Nanoseconds from the first frame at which this one is shown.
+    /// When this frame is shown, in nanoseconds after the first.
     pub time_ns: u64,
     pub pixels: &'a mut [u8],
 }

@@ -1,4 +1,4 @@
-//! `include/deskreel.h` and `src/c.rs` say the same: sizes, offsets and numbers are compared through a C compiler.
+//! `include/deskreel.h` and `src/c.rs` agree: a C compiler compares sizes, offsets and numbers.
 
 #![allow(clippy::unwrap_used)]
 

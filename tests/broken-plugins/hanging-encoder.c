@@ -1,5 +1,5 @@
-/* An encoder whose library never comes back from being loaded: its constructor holds the dynamic loader's lock, so
- * that nothing else can be loaded in the process, nor does the process end by itself. */
+/* An encoder whose library never finishes loading: its constructor holds the dynamic loader's lock, so that
+ * nothing else can be loaded in the process, and the process does not end by itself. */
 
 #include <unistd.h>
 
@@ -10,12 +10,12 @@ DESKREEL_DESCRIPTOR static const char descriptor[] =
     "name = \"broken-hanging-encoder\"\n"
     "version = \"1.0.0\"\n"
     "license = \"MIT OR Apache-2.0\"\n"
-    "about = \"Never comes back from being loaded.\"\n"
+    "about = \"Never finishes loading.\"\n"
     "contract = \"1.0\"\n"
     "[[provides]]\n"
     "id = \"broken.encoder.hanging\"\n"
     "interface = \"encoder/1\"\n"
-    "about = \"Never comes back from being loaded.\"\n";
+    "about = \"Never finishes loading.\"\n";
 
 __attribute__((constructor)) static void hang(void)
 {

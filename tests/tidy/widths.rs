@@ -26,7 +26,6 @@ const WIDE: [(&str, usize); 10] = [
     ("cli", 16),
     ("core", 500),
     ("docs", 513),
-    ("examples", 5),
     ("pipelines", 12),
     ("plugins", 153),
     ("sdk", 49),

@@ -28,7 +28,7 @@ struct Machine {
     reasons: &'static [&'static str],
 }
 
-const NOT_THERE: &str = "no such pretended GPU";
+const NOT_THERE: &str = "no such pretend GPU";
 
 const MACHINES: [Machine; 8] = [
     Machine {

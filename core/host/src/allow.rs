@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::Deserialize;
 
@@ -123,14 +124,7 @@ impl List {
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -147,8 +141,8 @@ mod tests {
     /// What is said of a plugin with this hash, signed by `signer`, where the list knows the key of [`acme`].
     fn check(signer: &SigningKey, signed_hash: &str) -> Result<(), Refused> {
         let hash: [u8; 32] = unhex(signed_hash).unwrap();
-        let signature = hex(&signer.sign(&hash).to_bytes());
-        let key = hex(acme().verifying_key().as_bytes());
+        let signature = HEXLOWER_PERMISSIVE.encode(&signer.sign(&hash).to_bytes());
+        let key = HEXLOWER_PERMISSIVE.encode(acme().verifying_key().as_bytes());
         let text = format!(
             "[plugins]\n\"/x.so\" = {{ sha256 = \"{SHA256}\", signature = {{ key = \"acme\", ed25519 = \"{signature}\" }} }}\n\
              [keys]\nacme = \"{key}\"\n"
@@ -162,10 +156,6 @@ mod tests {
 
     fn acme() -> SigningKey {
         SigningKey::from_bytes(&[7; 32])
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deskreel_contract::{
-    Answer, Candidate, Decided, Descriptor, Device, EncodeRequest, Fact, FinishedRecording, FragmentDelivery,
-    SourceRecipe, SourceRequest,
+    Answer, Candidate, Descriptor, Device, EncodeRequest, Fact, FinishedRecording, FragmentDelivery,
+    PolicyAnswer, SourceRecipe, SourceRequest,
 };
 use deskreel_sdk::abi::{
     FrameStatus, InstanceBox, PluginRoot_Ref, RSliceMut, RStr, RawInstance_TO, TD_Opaque,
@@ -104,7 +104,7 @@ impl Plugin {
         self.call("finish", recording)
     }
 
-    pub fn decide(&mut self, fact: &Fact) -> Result<Decided, PluginFailure> {
+    pub fn decide(&mut self, fact: &Fact) -> Result<PolicyAnswer, PluginFailure> {
         self.call("decide", fact)
     }
 

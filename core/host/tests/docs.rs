@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use deskreel_contract::{
-    Answer, Candidate, Decided, Device, EncodeRequest, Event, Fact, FinishedRecording, FragmentDelivery,
-    Notice, SourceRecipe, SourceRequest,
+    Answer, Candidate, Device, EncodeRequest, Event, Fact, FinishedRecording, FragmentDelivery, Notice,
+    PolicyAnswer, SourceRecipe, SourceRequest,
 };
 use deskreel_host::LOAD_LIMIT;
 use serde::Serialize;
@@ -34,9 +34,9 @@ fn examples_are_the_types_that_they_say() {
             "FinishedRecording" => again::<FinishedRecording>(json),
             "Answer" => again::<Answer>(json),
             "Fact" => serde_json::to_value(serde_json::from_str::<Fact>(json).unwrap()).unwrap(),
-            "Decided" => again::<Decided>(json),
+            "PolicyAnswer" => again::<PolicyAnswer>(json),
             "Event" => again::<Event>(json),
-            other => panic!("`{other}` is no type that crosses"),
+            other => panic!("`{other}` is not a type that crosses"),
         };
         assert_eq!(again, read, "{name}");
         seen.insert(name);
@@ -62,8 +62,8 @@ fn events_and_decisions_in_examples_stand_in_the_tables() {
         match name {
             "Event" => is_event(&serde_json::from_str(json).unwrap()),
             "Fact" => is_event(&serde_json::from_str::<Fact>(json).unwrap().event.read().unwrap()),
-            "Decided" => {
-                for decision in serde_json::from_str::<Decided>(json).unwrap().decisions {
+            "PolicyAnswer" => {
+                for decision in serde_json::from_str::<PolicyAnswer>(json).unwrap().decisions {
                     is_listed(&decision.action, decision.fields().map(|(name, _)| name).collect());
                 }
             }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::policy::PolicyError;
 
-/// [`deskreel_contract::Decided`], borrowed from its JSON.
+/// [`deskreel_contract::PolicyAnswer`], borrowed from its JSON.
 #[derive(Deserialize)]
 pub(crate) struct Answer<'a> {
     #[serde(borrow)]

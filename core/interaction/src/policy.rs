@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Why a policy returned no decisions.
 pub type PolicyError = String;
 
-/// Turns the JSON of a `Fact` into the JSON of a `Decided`.
+/// Turns the JSON of a `Fact` into the JSON of a `PolicyAnswer`.
 type Ask = Box<dyn FnMut(&str) -> Result<String, PolicyError> + Send>;
 
 pub struct Policy {
@@ -62,7 +62,7 @@ impl Policy {
         })
     }
 
-    /// Returns a [`deskreel_contract::Decided`] as JSON.
+    /// Returns a [`deskreel_contract::PolicyAnswer`] as JSON.
     pub(crate) fn decide(&mut self, fact: &str) -> Result<String, PolicyError> {
         (self.ask)(fact)
     }

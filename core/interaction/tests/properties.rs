@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deskreel_contract::{Decided, Decision, Fact, Role};
+use deskreel_contract::{Decision, Fact, PolicyAnswer, Role};
 use deskreel_interaction::{Command, Engine, Output, Policy};
 use deskreel_model::PolicyRules;
 use deskreel_model::Utc;
@@ -65,7 +65,7 @@ fn policy(id: &str, decide: impl Fn(&Fact) -> Vec<Decision> + Send + 'static) ->
     Policy::from_fn(id, move |fact| {
         let fact: Fact = serde_json::from_str(fact).map_err(|error| format!("{error}: {fact}"))?;
         let decisions = decide(&fact);
-        Ok(serde_json::to_string(&Decided { state: fact.state, decisions }).unwrap())
+        Ok(serde_json::to_string(&PolicyAnswer { state: fact.state, decisions }).unwrap())
     })
 }
 

@@ -1,7 +1,7 @@
 //! The smallest policy: record while a call is up.
 //!
-//! It remembers nothing: what the host tells it of the agent is enough. `start` for a call ends by itself when the
-//! agent has left that call.
+//! It has no state: the facts about the agent are enough. `start` for a call ends by itself when the agent
+//! has left that call.
 
 use deskreel_sdk::prelude::*;
 

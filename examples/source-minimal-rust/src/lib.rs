@@ -18,7 +18,7 @@ impl Source for Minimal {
     }
 
     fn recipe(&mut self, request: &SourceRequest) -> Result<SourceRecipe> {
-        tracing::debug!(max_fps = request.max_fps, "recipe asked");
+        tracing::debug!(max_fps = request.max_fps, "recipe requested");
         let picture =
             Element::new("videotestsrc").set("is-live", true).set("pattern", self.0.pattern.as_str());
         Ok(SourceRecipe::elements([picture]))

@@ -1,15 +1,15 @@
-//! `feed.jsonl`: events out of lines of JSON.
+//! `feed.jsonl`: events from lines of JSON.
 //!
-//! One thread reads (`follow.rs` a file, `pipe.rs` a pipe), `lines.rs` cuts lines, `pace.rs` makes an event of each and holds it
-//! until its time has come.
+//! One thread reads (`file_reader.rs` a file, `pipe_reader.rs` a pipe), `lines.rs` cuts the bytes into lines,
+//! `emitter.rs` makes an event of each line and, in a replay, waits for its time.
 
-mod follow;
+mod emitter;
+mod file_reader;
 mod lines;
-mod outlet;
-mod pace;
-mod pipe;
-mod place;
-mod wake;
+mod pipe_reader;
+mod read_position;
+mod report;
+mod stop_signal;
 
 use std::fs;
 use std::io::PipeWriter;
@@ -20,9 +20,8 @@ use std::thread;
 
 use deskreel_sdk::prelude::*;
 
-use outlet::Outlet;
-use pace::Pace;
-use wake::Wake;
+use emitter::Emitter;
+use stop_signal::StopSignal;
 
 export_plugin! { descriptor: "plugin.toml", feed "feed.jsonl" => JsonlFeed }
 
@@ -35,7 +34,7 @@ struct Settings {
     #[serde(default = "one")]
     speed: f64,
     #[serde(default)]
-    from: From,
+    from: StartAt,
     remember: Option<PathBuf>,
 }
 
@@ -46,16 +45,16 @@ fn one() -> f64 {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Time {
-    /// As the lines come.
+    /// Emits each event as soon as its line is read.
     #[default]
     Real,
-    /// As their times say.
+    /// Emits events at the pace of their times.
     Replay,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum From {
+enum StartAt {
     #[default]
     Start,
     End,
@@ -64,7 +63,7 @@ enum From {
 struct JsonlFeed {
     settings: Settings,
     outlet: Arc<Outlet>,
-    /// While it is held, the thread goes on.
+    /// The thread runs as long as this exists.
     running: Option<PipeWriter>,
 }
 
@@ -79,20 +78,22 @@ impl Feed for JsonlFeed {
     }
 
     fn start(&mut self) -> Result<()> {
-        let (wake, running) = Wake::new()?;
+        let (stop, running) = StopSignal::new()?;
         let settings = self.settings.clone();
-        let pace = Pace::new(settings.time, settings.speed);
+        let emitter = Emitter::new(settings.time, settings.speed);
         let outlet = self.outlet.clone();
         outlet.open();
         thread::Builder::new().name("feed.jsonl".to_owned()).spawn(move || {
             let ended = match settings.file.as_os_str() == "-" {
-                true => pipe::read_stdin(pace, &outlet, &wake),
-                false if is_pipe(&settings.file) => pipe::read(&settings.file, pace, &outlet, &wake),
-                false => follow::follow(&settings, pace, &outlet, &wake),
+                true => pipe_reader::read_stdin(emitter, &outlet, &stop),
+                false if is_pipe(&settings.file) => {
+                    pipe_reader::read(&settings.file, emitter, &outlet, &stop)
+                }
+                false => file_reader::follow(&settings, emitter, &outlet, &stop),
             };
             if let Err(error) = ended {
                 tracing::error!("{}: {error}", settings.file.display());
-                outlet.state("lost", Some(&error.to_string()));
+                report::emit_state(&outlet, "lost", Some(&error.to_string()));
             }
         })?;
         self.running = Some(running);

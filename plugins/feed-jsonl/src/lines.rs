@@ -1,13 +1,13 @@
-//! Bytes to lines.
+//! Cuts bytes into lines.
 
-/// Longest line, in bytes: an event with everything that a call carries takes some kilobytes.
+/// Longest line in bytes. An event with everything that a call carries takes some kilobytes.
 const LONGEST: usize = 1 << 20;
 
-/// What has come of the line that is not complete yet.
+/// Collects the line that is not complete yet.
 #[derive(Debug, Default)]
 pub struct Lines {
     rest: Vec<u8>,
-    /// The line was too long already; its end is waited for.
+    /// The line is already too long; skip to its end.
     is_skipping: bool,
     /// Complete lines so far.
     number: u64,
@@ -16,12 +16,12 @@ pub struct Lines {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line {
     pub number: u64,
-    /// None where it was too long.
+    /// `None` if it was too long.
     pub bytes: Option<Vec<u8>>,
 }
 
 impl Lines {
-    /// After so many lines.
+    /// Starts after `number` lines.
     pub fn after(number: u64) -> Lines {
         Lines { number, ..Lines::default() }
     }
@@ -30,7 +30,7 @@ impl Lines {
         self.number
     }
 
-    /// Bytes of the line that is not complete.
+    /// The bytes of the incomplete line.
     pub fn rest(&self) -> &[u8] {
         &self.rest
     }
@@ -56,7 +56,7 @@ impl Lines {
         lines
     }
 
-    /// Ends the line that is not complete: nothing more comes.
+    /// Ends the incomplete line: no more bytes follow.
     pub fn end(&mut self) -> Option<Line> {
         (!self.rest.is_empty() || self.is_skipping).then(|| self.take())
     }

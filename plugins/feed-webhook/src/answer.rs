@@ -1,4 +1,4 @@
-//! Answers: counts, or a problem (RFC 9457).
+//! HTTP answers: counts, or a problem (RFC 9457).
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -21,9 +21,9 @@ impl Answer {
         Answer { status, body: json!({ "title": title, "status": status }) }
     }
 
-    /// Nothing in it is an event.
+    /// The body has no event that can be taken.
     pub fn refused(counts: Value) -> Answer {
-        let mut body = json!({ "title": "no event in it can be taken", "status": 422 });
+        let mut body = json!({ "title": "the body has no event that can be taken", "status": 422 });
         body["refused"] = counts["refused"].clone();
         Answer { status: 422, body }
     }

@@ -1,16 +1,16 @@
-//! What of a body is taken.
+//! Takes the events out of a body.
 
 use deskreel_sdk::prelude::*;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::outlet::Outlet;
-use crate::told::Told;
+use crate::seen_ids::SeenIds;
 
-/// Takes one event, or an array of them. Those that are none are named and left out; those that were taken before are counted.
+/// Takes one event, or an array of them. Reports and skips what is not an event; counts events that were
+/// taken before.
 ///
-/// An event is known by its `id`, else by that of the message (`webhook-id`) and its place in it.
-pub fn take(body: &[u8], message: Option<&str>, told: &mut Told, outlet: &Outlet) -> Answer {
+/// An event is identified by its `id`, or else by that of the message (`webhook-id`) and its position in it.
+pub fn take(body: &[u8], message: Option<&str>, seen: &mut SeenIds, outlet: &Outlet) -> Answer {
     let json: Value = match serde_json::from_slice(body) {
         Ok(json) => json,
         Err(error) => return Answer::problem(400, &format!("the body is not JSON: {error}")),
@@ -30,16 +30,16 @@ pub fn take(body: &[u8], message: Option<&str>, told: &mut Told, outlet: &Outlet
                 continue;
             }
         };
-        if id.as_deref().is_some_and(|id| told.has(id)) {
+        if id.as_deref().is_some_and(|id| seen.has(id)) {
             doubled += 1;
             continue;
         }
         if !outlet.emit(&event) {
-            return Answer::later("the feed is being stopped");
+            return Answer::later("the feed is stopping");
         }
-        // Only now: what was not taken may come again.
+        // Only now: an event that was not taken may come again.
         if let Some(id) = id {
-            told.add(&id);
+            seen.add(&id);
         }
         taken += 1;
     }

@@ -1,27 +1,23 @@
 //! `feed.webhook`: events that other systems post.
 //!
-//! `serve.rs` has the connections, on a thread and a runtime of its own; `sender.rs` decides who may post (pure), `intake.rs`
-//! what of a body is taken, and `told.rs` what was taken before.
+//! `serve.rs` has the connections, on a thread and a runtime of its own; `sender.rs` decides who may post
+//! (pure); `intake.rs` takes the events out of a body; `seen_ids.rs` remembers those that were taken before.
 
 mod answer;
 mod intake;
-mod outlet;
-mod secret;
+mod seen_ids;
 mod sender;
 mod serve;
-mod told;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
-use outlet::Outlet;
-use secret::Secret;
-use serve::Serving;
+use serve::Server;
 
 export_plugin! { descriptor: "plugin.toml", feed "feed.webhook" => WebhookFeed }
 
@@ -35,7 +31,7 @@ struct Settings {
     secret_env: Option<String>,
     token_file: Option<PathBuf>,
     token_env: Option<String>,
-    #[serde(default = "default_window", deserialize_with = "units::duration")]
+    #[serde(default = "default_window", deserialize_with = "durations::duration")]
     window: Duration,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -58,9 +54,9 @@ fn default_body() -> usize {
 }
 
 struct WebhookFeed {
-    settings: serve::Setup,
+    config: serve::EndpointConfig,
     outlet: Arc<Outlet>,
-    serving: Option<Serving>,
+    server: Option<Server>,
 }
 
 impl Feed for WebhookFeed {
@@ -71,23 +67,23 @@ impl Feed for WebhookFeed {
         let tls = match (settings.certificate, settings.key) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
-            _ => return Err(PluginError::settings("give both `certificate` and `key`, or neither")),
+            _ => return Err(PluginError::settings("set both `certificate` and `key`, or neither")),
         };
         if tls.is_none() && !listen.ip().is_loopback() && !settings.plain_http {
             let cure =
-                "give `certificate` and `key`, listen on 127.0.0.1, or allow it with `plain_http = true`";
+                "set `certificate` and `key`, listen on 127.0.0.1, or allow it with `plain_http = true`";
             return Err(PluginError::settings(format!(
-                "{listen} would speak http to other machines: {cure}"
+                "`listen`: {listen} would serve other machines over plain HTTP; {cure}"
             )));
         }
-        let secret = Secret::new("secret", settings.secret_file, settings.secret_env)?;
-        let token = Secret::new("token", settings.token_file, settings.token_env)?;
+        let secret = Secret::from_settings("secret", settings.secret_file, settings.secret_env)?;
+        let token = Secret::from_settings("token", settings.token_file, settings.token_env)?;
         if secret.is_none() && token.is_none() {
             return Err(PluginError::settings(
-                "give `secret_file`, `secret_env`, `token_file` or `token_env`",
+                "set `secret_file`, `secret_env`, `token_file` or `token_env`",
             ));
         }
-        let setup = serve::Setup {
+        let config = serve::EndpointConfig {
             listen,
             path: settings.path,
             secret,
@@ -96,23 +92,27 @@ impl Feed for WebhookFeed {
             tls,
             max_body: settings.max_body,
         };
-        Ok(WebhookFeed { settings: setup, outlet: Arc::new(Outlet::new(host)), serving: None })
+        Ok(WebhookFeed { config, outlet: Arc::new(Outlet::new(host)), server: None })
     }
 
     fn start(&mut self) -> Result<()> {
         self.outlet.open();
-        self.serving = Some(serve::start(self.settings.clone(), self.outlet.clone())?);
+        self.server = Some(serve::start(self.config.clone(), self.outlet.clone())?);
         Ok(())
     }
 
     fn stop(&mut self) -> Result<()> {
-        self.serving = None;
+        self.server = None;
         self.outlet.close();
         Ok(())
     }
 }
 
 fn address(listen: &str) -> Result<SocketAddr> {
-    let wrong = || PluginError::settings(format!("`listen`: `{listen}` is not an address and a port"));
+    let wrong = || {
+        PluginError::settings(format!(
+            "`listen`: `{listen}` is not an address with a port, as in `127.0.0.1:8480`"
+        ))
+    };
     listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)
 }

@@ -1,72 +1,79 @@
-//! Who may post: whoever signs the body, as Standard Webhooks has it, or knows the token.
+//! The senders that may post: one that signs the body, as Standard Webhooks specifies, or has the token.
 //!
-//! What is signed is `{webhook-id}.{webhook-timestamp}.{body}`, with HMAC-SHA256 and the bytes of the secret, which is written as
-//! `whsec_` and base64. `webhook-signature` has one or more, separated by spaces, each `v1,` and base64, so that a secret can be renewed.
+//! The signature is HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`. Its key is the secret,
+//! written as `whsec_` and base64. `webhook-signature` holds one or more signatures, separated by spaces,
+//! each `v1,` and base64, so that a secret can be renewed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
-/// What a request says of its sender.
+/// The headers of a request that identify its sender.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Said<'a> {
+pub struct SenderHeaders<'a> {
     pub id: Option<&'a str>,
     pub timestamp: Option<&'a str>,
     pub signature: Option<&'a str>,
     pub authorization: Option<&'a str>,
 }
 
-/// What senders have to know.
+/// The secret that senders sign with, and the token that they send.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct SenderKeys {
     pub secret: Option<String>,
     pub token: Option<String>,
 }
 
-/// Why a request is not let in. Whoever guesses learns nothing from it but the clock.
+/// Why a request is refused. It tells an attacker who guesses nothing but our clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum Refusal {
     Unknown,
-    /// Its time is not ours: an old request that was recorded, or a clock that is wrong.
+    /// The timestamp is outside the window: a recorded request is replayed, or a clock is wrong.
     Time,
 }
 
-/// `now` is in seconds of Unix time.
-pub fn judge(said: Said<'_>, body: &[u8], known: &Known, now: i64, window_s: u64) -> Result<(), Refused> {
-    if let (Some(authorization), Some(token)) = (said.authorization, &known.token) {
-        let given = authorization.strip_prefix("Bearer ").ok_or(Refused::Unknown)?;
-        return if are_equal(given.trim(), token) { Ok(()) } else { Err(Refused::Unknown) };
+/// `now` is Unix time in seconds.
+pub fn judge(
+    headers: SenderHeaders<'_>,
+    body: &[u8],
+    keys: &SenderKeys,
+    now: i64,
+    window_s: u64,
+) -> Result<(), Refusal> {
+    if let (Some(authorization), Some(token)) = (headers.authorization, &keys.token) {
+        let given = authorization.strip_prefix("Bearer ").ok_or(Refusal::Unknown)?;
+        return if are_equal(given.trim(), token) { Ok(()) } else { Err(Refusal::Unknown) };
     }
     let (Some(id), Some(timestamp), Some(signature), Some(secret)) =
-        (said.id, said.timestamp, said.signature, &known.secret)
+        (headers.id, headers.timestamp, headers.signature, &keys.secret)
     else {
-        return Err(Refused::Unknown);
+        return Err(Refusal::Unknown);
     };
-    let key = key(secret).ok_or(Refused::Unknown)?;
+    let key = key(secret).ok_or(Refusal::Unknown)?;
     let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
     let signatures = signature.split(' ').filter_map(|one| one.strip_prefix("v1,"));
     let mut signatures = signatures.filter_map(|one| STANDARD.decode(one).ok());
     // In constant time.
     if !signatures.any(|one| hmac::verify(&key, &signed, &one).is_ok()) {
-        return Err(Refused::Unknown);
+        return Err(Refusal::Unknown);
     }
-    // After the signature, so that nobody asks for our clock.
-    let at: i64 = timestamp.parse().map_err(|_| Refused::Time)?;
-    if now.abs_diff(at) > window_s { Err(Refused::Time) } else { Ok(()) }
+    // After the signature, so that an unknown sender cannot probe our clock.
+    let at: i64 = timestamp.parse().map_err(|_| Refusal::Time)?;
+    if now.abs_diff(at) > window_s { Err(Refusal::Time) } else { Ok(()) }
 }
 
-/// Whether a secret can be one.
+/// Whether the secret has the right form.
 pub fn is_usable(secret: &str) -> bool {
     key(secret).is_some()
 }
 
 fn key(secret: &str) -> Option<hmac::Key> {
     let bytes = STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()?;
-    // As Standard Webhooks asks: 24 to 64 bytes.
+    // Standard Webhooks asks for 24 to 64 bytes; 16 are enough here.
     (bytes.len() >= 16).then(|| hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
-/// In constant time: digests under a key that nobody knows are compared.
+/// In constant time: compares digests under a random key.
 fn are_equal(given: &str, token: &str) -> bool {
     let random = ring::rand::SystemRandom::new();
     let Ok(key) = hmac::Key::generate(hmac::HMAC_SHA256, &random) else { return false };
@@ -83,8 +90,8 @@ mod tests {
     const AT: i64 = 1_614_265_330;
 
     /// The example of the Standard Webhooks specification.
-    fn example() -> Said<'static> {
-        Said {
+    fn example() -> SenderHeaders<'static> {
+        SenderHeaders {
             id: Some("msg_p5jXN8AQM9LWM0D4loKWxJek"),
             timestamp: Some("1614265330"),
             signature: Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
@@ -92,55 +99,60 @@ mod tests {
         }
     }
 
-    fn known() -> Known {
-        Known { secret: Some(SECRET.to_owned()), token: Some("a-token".to_owned()) }
+    fn keys() -> SenderKeys {
+        SenderKeys { secret: Some(SECRET.to_owned()), token: Some("a-token".to_owned()) }
     }
 
     #[test]
-    fn the_example_of_the_specification_is_let_in_and_nothing_near_it() {
-        assert_eq!(judge(example(), BODY, &known(), AT, 300), Ok(()));
+    fn the_example_of_the_specification_is_accepted_and_nothing_near_it() {
+        assert_eq!(judge(example(), BODY, &keys(), AT, 300), Ok(()));
         let two = "v1,AAAA v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE= v2,x";
-        assert_eq!(judge(Said { signature: Some(two), ..example() }, BODY, &known(), AT, 300), Ok(()));
+        assert_eq!(
+            judge(SenderHeaders { signature: Some(two), ..example() }, BODY, &keys(), AT, 300),
+            Ok(())
+        );
         let wrong = [
-            Said { id: Some("msg_other"), ..example() },
-            Said { timestamp: Some("1614265331"), ..example() },
-            Said { signature: Some("v1,AAAA"), ..example() },
-            Said { signature: Some("g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="), ..example() },
-            Said { signature: Some(""), ..example() },
-            Said { signature: None, ..example() },
-            Said { id: None, ..example() },
-            Said::default(),
+            SenderHeaders { id: Some("msg_other"), ..example() },
+            SenderHeaders { timestamp: Some("1614265331"), ..example() },
+            SenderHeaders { signature: Some("v1,AAAA"), ..example() },
+            SenderHeaders { signature: Some("g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="), ..example() },
+            SenderHeaders { signature: Some(""), ..example() },
+            SenderHeaders { signature: None, ..example() },
+            SenderHeaders { id: None, ..example() },
+            SenderHeaders::default(),
         ];
-        for said in wrong {
-            assert_eq!(judge(said, BODY, &known(), AT, 300), Err(Refused::Unknown), "{said:?}");
+        for headers in wrong {
+            assert_eq!(judge(headers, BODY, &keys(), AT, 300), Err(Refusal::Unknown), "{headers:?}");
         }
-        assert_eq!(judge(example(), b"{}", &known(), AT, 300), Err(Refused::Unknown));
-        let other = Known { secret: Some("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned()), token: None };
-        assert_eq!(judge(example(), BODY, &other, AT, 300), Err(Refused::Unknown));
+        assert_eq!(judge(example(), b"{}", &keys(), AT, 300), Err(Refusal::Unknown));
+        let other =
+            SenderKeys { secret: Some("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned()), token: None };
+        assert_eq!(judge(example(), BODY, &other, AT, 300), Err(Refusal::Unknown));
     }
 
     #[test]
-    fn a_request_that_was_recorded_is_refused_after_the_window() {
+    fn a_replayed_request_is_refused_after_the_window() {
         for (now, refused) in
-            [(300, None), (301, Some(Refused::Time)), (-300, None), (-301, Some(Refused::Time))]
+            [(300, None), (301, Some(Refusal::Time)), (-300, None), (-301, Some(Refusal::Time))]
         {
-            assert_eq!(judge(example(), BODY, &known(), AT + now, 300).err(), refused, "{now}");
+            assert_eq!(judge(example(), BODY, &keys(), AT + now, 300).err(), refused, "{now}");
         }
     }
 
     #[test]
-    fn a_token_is_let_in_where_there_is_one_and_only_that() {
-        let with = |authorization| Said { authorization: Some(authorization), ..Said::default() };
-        assert_eq!(judge(with("Bearer a-token"), BODY, &known(), AT, 300), Ok(()));
+    fn a_token_is_accepted_if_one_is_set_and_only_that_one() {
+        let with =
+            |authorization| SenderHeaders { authorization: Some(authorization), ..SenderHeaders::default() };
+        assert_eq!(judge(with("Bearer a-token"), BODY, &keys(), AT, 300), Ok(()));
         for wrong in ["Bearer a-toke", "Bearer a-token2", "Bearer ", "a-token", "Basic a-token", ""] {
-            assert_eq!(judge(with(wrong), BODY, &known(), AT, 300), Err(Refused::Unknown), "{wrong}");
+            assert_eq!(judge(with(wrong), BODY, &keys(), AT, 300), Err(Refusal::Unknown), "{wrong}");
         }
-        let no_token = Known { token: None, ..known() };
-        assert_eq!(judge(with("Bearer a-token"), BODY, &no_token, AT, 300), Err(Refused::Unknown));
+        let no_token = SenderKeys { token: None, ..keys() };
+        assert_eq!(judge(with("Bearer a-token"), BODY, &no_token, AT, 300), Err(Refusal::Unknown));
     }
 
     #[test]
-    fn a_secret_that_is_short_or_no_base64_lets_nobody_in() {
+    fn a_secret_that_is_short_or_not_base64_is_unusable() {
         assert!(is_usable(SECRET));
         for wrong in ["", "whsec_", "whsec_AAAA", "not base64!"] {
             assert!(!is_usable(wrong), "{wrong}");

@@ -25,18 +25,17 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::answer::Answer;
 use crate::intake;
-use crate::outlet::Outlet;
-use crate::secret::Secret;
-use crate::sender::{self, Known, Refused, Said};
-use crate::told::Told;
+use crate::seen_ids::SeenIds;
+use crate::sender::{self, Refusal, SenderHeaders, SenderKeys};
 
-/// A few systems post events; each has some connections.
+/// Most connections at once: a few systems post events, each over some of them.
 const CONNECTIONS: usize = 256;
-/// For a handshake, for the headers, and for the body: whoever is slower holds a connection that others need.
+/// Limit for a handshake, for the headers, and for the body: a slower client holds a connection that others
+/// need.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
-pub struct Setup {
+pub struct EndpointConfig {
     pub listen: SocketAddr,
     pub path: String,
     pub secret: Option<Secret>,
@@ -47,63 +46,63 @@ pub struct Setup {
     pub max_body: usize,
 }
 
-impl Setup {
-    fn known(&self) -> Result<Known, String> {
+impl EndpointConfig {
+    fn keys(&self) -> Result<SenderKeys> {
         let read = |secret: &Option<Secret>| secret.as_ref().map(Secret::read).transpose();
-        Ok(Known { secret: read(&self.secret)?, token: read(&self.token)? })
+        Ok(SenderKeys { secret: read(&self.secret)?, token: read(&self.token)? })
     }
 }
 
-/// Until it is dropped, it listens.
-pub struct Serving {
+/// Listens until it is dropped.
+pub struct Server {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl Drop for Serving {
+impl Drop for Server {
     fn drop(&mut self) {
         self.stop = None;
-        // It ends with the runtime, which waits for nobody but an event that is being taken.
+        // It ends with the runtime, which waits only for an event that is being taken.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// Listens from here on: what is wrong with the address, the certificate or a secret is said at once.
-pub fn start(setup: Setup, outlet: Arc<Outlet>) -> Result<Serving> {
+/// Starts to listen. Reports a wrong address, certificate or secret at once.
+pub fn start(config: EndpointConfig, outlet: Arc<Outlet>) -> Result<Server> {
     let unavailable = |error: &dyn std::fmt::Display| PluginError::unavailable(error.to_string());
-    let known = setup.known().map_err(PluginError::unavailable)?;
-    if known.secret.is_some_and(|secret| !sender::is_usable(&secret)) {
-        let message = "the secret must be `whsec_` and at least 16 bytes in base64";
+    let keys = config.keys()?;
+    if keys.secret.is_some_and(|secret| !sender::is_usable(&secret)) {
+        let message = "the secret must be `whsec_` followed by at least 16 bytes in base64";
         return Err(PluginError::unavailable(message));
     }
-    let acceptor = match &setup.tls {
+    let acceptor = match &config.tls {
         None => None,
         Some((certificate, key)) => Some(acceptor(certificate, key).map_err(PluginError::unavailable)?),
     };
-    let listen = setup.listen;
+    let listen = config.listen;
     let listener = TcpListener::bind(listen)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(|error| unavailable(&format_args!("{listen}: {error}")))?;
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
-    let desk = Arc::new(Desk { setup, outlet, told: Mutex::default() });
+    let endpoint = Arc::new(Endpoint { config, outlet, seen: Mutex::default() });
     let thread = thread::Builder::new().name("feed.webhook".to_owned()).spawn(move || {
         runtime.block_on(async {
             tokio::select! {
                 _ = stopped => {}
-                Err(error) = accept_all(listener, acceptor, desk.clone()) => {
-                    tracing::error!(%error, "nothing is taken any more");
-                    desk.outlet.state("lost", Some(&error.to_string()));
+                Err(error) = accept_all(listener, acceptor, endpoint.clone()) => {
+                    tracing::error!(%error, "no longer accepting events");
+                    emit_state(&endpoint.outlet, "lost", Some(&error.to_string()));
                 }
             }
         });
         runtime.shutdown_timeout(Duration::from_secs(1));
     })?;
-    tracing::info!(%address, "events are taken");
-    Ok(Serving { stop: Some(stop), thread: Some(thread) })
+    tracing::info!(%address, "listening for events");
+    Ok(Server { stop: Some(stop), thread: Some(thread) })
 }
 
 fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
@@ -118,113 +117,124 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     config.map(|config| TlsAcceptor::from(Arc::new(config))).map_err(|error| error.to_string())
 }
 
-struct Desk {
-    setup: Setup,
+struct Endpoint {
+    config: EndpointConfig,
     outlet: Arc<Outlet>,
-    /// Held while events are taken, so that those of one body stay together and none is taken twice.
-    told: Mutex<Told>,
+    /// Locked while events are taken, so that those of one body stay together and none is taken twice.
+    seen: Mutex<SeenIds>,
+}
+
+fn emit_state(outlet: &Outlet, state: &str, reason: Option<&str>) {
+    outlet.emit(&Event::feed_state(state, format!("{:.3}", jiff::Timestamp::now()), reason));
 }
 
 async fn accept_all(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    desk: Arc<Desk>,
+    endpoint: Arc<Endpoint>,
 ) -> io::Result<Infallible> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    desk.outlet.state("live", None);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    emit_state(&endpoint.outlet, "live", None);
     loop {
-        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
-            // Of one connection, or no more file descriptors: neither lasts.
+            // One connection failed, or file descriptors have run out: neither lasts.
             Err(error) => {
-                tracing::debug!(%error, "a connection is not taken");
+                tracing::debug!(%error, "could not accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let (tls, desk) = (tls.clone(), desk.clone());
+        let (tls, endpoint) = (tls.clone(), endpoint.clone());
         tokio::spawn(async move {
-            serve(stream, tls, desk).await;
-            drop(place);
+            serve(stream, tls, endpoint).await;
+            drop(slot);
         });
     }
 }
 
-async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, desk: Arc<Desk>) {
+async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, endpoint: Arc<Endpoint>) {
     match tls {
-        None => answer_all(stream, desk).await,
+        None => answer_all(stream, endpoint).await,
         Some(tls) => match timeout(STEP_LIMIT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => answer_all(stream, desk).await,
-            Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
-            Err(_) => tracing::debug!("no TLS in time"),
+            Ok(Ok(stream)) => answer_all(stream, endpoint).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake timed out"),
         },
     }
 }
 
-async fn answer_all(stream: impl AsyncRead + AsyncWrite + Unpin, desk: Arc<Desk>) {
+async fn answer_all(stream: impl AsyncRead + AsyncWrite + Unpin, endpoint: Arc<Endpoint>) {
     let service = service_fn(move |request| {
-        let desk = desk.clone();
-        async move { Ok::<_, Infallible>(answer(request, desk).await) }
+        let endpoint = endpoint.clone();
+        async move { Ok::<_, Infallible>(answer(request, endpoint).await) }
     });
-    // Also ends a connection on which no next request comes.
+    // The timeout also ends a connection on which no further request comes.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(STEP_LIMIT)
         .max_buf_size(64 << 10)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection ended");
+        tracing::debug!(%error, "connection failed");
     }
 }
 
-async fn answer(request: Request<Incoming>, desk: Arc<Desk>) -> Response<Full<Bytes>> {
-    if request.uri().path() != desk.setup.path {
-        return Answer::problem(404, "there is nothing here").response();
+async fn answer(request: Request<Incoming>, endpoint: Arc<Endpoint>) -> Response<Full<Bytes>> {
+    if request.uri().path() != endpoint.config.path {
+        return Answer::problem(404, "there is nothing at this path").response();
     }
     if request.method() != Method::POST {
-        return Answer::problem(405, "events are posted").response();
+        return Answer::problem(405, "send events with POST").response();
     }
     let (head, body) = request.into_parts();
-    let body = match timeout(STEP_LIMIT, Limited::new(body, desk.setup.max_body).collect()).await {
-        Err(_) => return Answer::problem(408, "the body did not come in time").response(),
+    let body = match timeout(STEP_LIMIT, Limited::new(body, endpoint.config.max_body).collect()).await {
+        Err(_) => return Answer::problem(408, "the body did not arrive in time").response(),
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             return Answer::problem(413, "the body is too long").response();
         }
-        Ok(Err(_)) => return Answer::problem(400, "the body did not come whole").response(),
+        Ok(Err(_)) => return Answer::problem(400, "the body is incomplete").response(),
     };
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let said = Said {
+    let headers = SenderHeaders {
         id: header("webhook-id"),
         timestamp: header("webhook-timestamp"),
         signature: header("webhook-signature"),
         authorization: header(AUTHORIZATION.as_str()),
     };
-    let known = match desk.setup.known() {
-        Ok(known) => known,
+    let keys = match endpoint.config.keys() {
+        Ok(keys) => keys,
         Err(error) => {
-            tracing::error!(error, "nobody can be let in");
-            return Answer::later("the feed is not set up").response();
+            tracing::error!(%error, "cannot read a secret, so no sender is accepted");
+            return Answer::later("the feed cannot read its secrets").response();
         }
     };
     let now = jiff::Timestamp::now().as_second();
-    match sender::judge(said, &body, &known, now, desk.setup.window.as_secs()) {
+    match sender::judge(headers, &body, &keys, now, endpoint.config.window.as_secs()) {
         Ok(()) => {}
-        Err(Refused::Unknown) => return Answer::problem(401, "neither signed nor with a token").response(),
-        Err(Refused::Time) => {
-            return Answer::problem(401, "the signature is of another time; is the clock right?").response();
+        Err(Refusal::Unknown) => {
+            return Answer::problem(401, "the request has neither a valid signature nor a valid token")
+                .response();
+        }
+        Err(Refusal::Time) => {
+            return Answer::problem(
+                401,
+                "the timestamp is too far from the server's time; check both clocks",
+            )
+            .response();
         }
     }
-    let message = said.id.map(str::to_owned);
-    // The host may let an event wait: not on the thread that has all connections.
+    let message = headers.id.map(str::to_owned);
+    // The host may make an event wait, which must not block the thread that serves all connections.
     let taken = tokio::task::spawn_blocking(move || {
-        let mut told = desk.told.blocking_lock();
-        intake::take(&body, message.as_deref(), &mut told, &desk.outlet)
+        let mut seen = endpoint.seen.blocking_lock();
+        intake::take(&body, message.as_deref(), &mut seen, &endpoint.outlet)
     });
     match taken.await {
         Ok(answer) => answer.response(),
-        Err(_) => Answer::later("the feed is being stopped").response(),
+        Err(_) => Answer::later("the feed is stopping").response(),
     }
 }

@@ -1,7 +1,8 @@
-//! Bayeux over long polls: the protocol of CometD, as far as a listener needs it.
+//! Bayeux over long polls: the part of CometD's protocol that a listener needs.
 //!
-//! With the acknowledgement extension, where the server has it: each poll says up to which batch of messages we have come, and the
-//! server sends the later ones again. Without it, whatever was in an answer that did not arrive is lost.
+//! Uses the acknowledgement extension if the server has it: each poll names the last batch of messages that
+//! arrived, and the server sends the later ones again. Without it, messages in an answer that did not arrive
+//! are lost.
 
 use std::time::Duration;
 
@@ -10,14 +11,14 @@ use serde_json::{Value, json};
 use crate::http::{Cookies, LIMIT, Site, Trouble};
 use crate::login;
 
-/// A server holds a poll for 30 s to 60 s; it says so in its advice.
+/// How long a server holds a poll unless its advice says otherwise; usual are 30 s to 60 s.
 const POLL: Duration = Duration::from_secs(60);
 
-/// A client that the server knows.
+/// A client that has completed the handshake.
 pub struct Bayeux {
     client: String,
     advice: Advice,
-    /// The last batch that has arrived; none where the server does not count.
+    /// The last batch that arrived; `None` if the server does not count batches.
     ack: Option<i64>,
     id: u64,
 }
@@ -28,11 +29,11 @@ struct Advice {
     interval: Duration,
 }
 
-/// What became of a poll.
-pub enum Polled {
-    /// Channel and data.
+/// The outcome of a poll.
+pub enum PollOutcome {
+    /// Channel and data of each message.
     Messages(Vec<(String, Value)>),
-    /// The server knows this client no more: what it had for us is lost.
+    /// The server no longer knows this client, and has dropped its messages.
     Forgotten(String),
 }
 
@@ -52,11 +53,11 @@ impl Bayeux {
                 ack: (reply["ext"]["ack"] == true).then_some(-1),
                 id: 1,
             }),
-            None => Err(Trouble::LoggedOut(format!("the handshake is refused: {}", reason(reply)))),
+            None => Err(Trouble::LoggedOut(format!("the server refuses the handshake: {}", reason(reply)))),
         }
     }
 
-    /// Whether a poll that fails loses nothing.
+    /// Whether a failed poll loses no messages.
     pub fn is_counted(&self) -> bool {
         self.ack.is_some()
     }
@@ -73,20 +74,20 @@ impl Bayeux {
         match refused {
             Some(reply) => {
                 let channel = reply["subscription"].as_str().unwrap_or("a channel");
-                Err(Trouble::LoggedOut(format!("{channel} is refused: {}", reason(reply))))
+                Err(Trouble::LoggedOut(format!("the server refuses {channel}: {}", reason(reply))))
             }
             None => Ok(()),
         }
     }
 
-    /// Waits until there is something, or the server thinks that it has waited long enough. With `at_once` it does not wait: the
-    /// first poll of a client is so that it is seen to work.
+    /// Waits until there are messages, or until the server ends the poll. With `at_once` it does not wait:
+    /// the first poll of a client only shows that polling works.
     pub async fn poll(
         &mut self,
         site: &Site,
         cookies: &mut Cookies,
         at_once: bool,
-    ) -> Result<Polled, Trouble> {
+    ) -> Result<PollOutcome, Trouble> {
         self.id += 1;
         let mut ask = json!({
             "channel": "/meta/connect", "id": self.id.to_string(), "clientId": self.client, "connectionType": "long-polling",
@@ -101,10 +102,10 @@ impl Bayeux {
         let reply = reply(&answer, "/meta/connect")?;
         self.advice = self.advice.with(&reply["advice"]);
         if reply["successful"] != true {
-            // `none` asks for a handshake, too, but not at once: whoever logs in again waits first.
+            // `none` forbids an immediate handshake; a new log-in waits anyway.
             return match reply["advice"]["reconnect"].as_str() {
-                Some("retry") => Ok(Polled::Messages(Vec::new())),
-                _ => Ok(Polled::Forgotten(reason(reply))),
+                Some("retry") => Ok(PollOutcome::Messages(Vec::new())),
+                _ => Ok(PollOutcome::Forgotten(reason(reply))),
             };
         }
         if let (Some(ack), Some(batch)) = (&mut self.ack, reply["ext"]["ack"].as_i64()) {
@@ -113,17 +114,17 @@ impl Bayeux {
         let is_data =
             |message: &&Value| message.get("data").is_some() && !channel(message).starts_with("/meta/");
         let data = answer.iter().filter(is_data);
-        Ok(Polled::Messages(
+        Ok(PollOutcome::Messages(
             data.map(|message| (channel(message).to_owned(), message["data"].clone())).collect(),
         ))
     }
 
-    /// Before the next poll.
+    /// Time to wait before the next poll.
     pub fn pause(&self) -> Duration {
         self.advice.interval
     }
 
-    /// The server need not wait for us any more.
+    /// Tells the server to drop this client.
     pub async fn disconnect(&mut self, site: &Site, cookies: &mut Cookies) {
         self.id += 1;
         let ask =
@@ -154,13 +155,13 @@ async fn post(
     let request = site.http.post(login::notifications(site)).header("content-type", "application/json");
     match cookies.send(request.body(Value::Array(messages).to_string()), limit).await? {
         Value::Array(answer) => Ok(answer),
-        _ => Err(Trouble::Failed("the answer is no list of messages".to_owned())),
+        _ => Err(Trouble::Failed("the answer is not a list of messages".to_owned())),
     }
 }
 
 fn reply<'a>(answer: &'a [Value], meta: &str) -> Result<&'a Value, Trouble> {
     let found = answer.iter().find(|message| channel(message) == meta);
-    found.ok_or_else(|| Trouble::Failed(format!("there is no answer to {meta}")))
+    found.ok_or_else(|| Trouble::Failed(format!("the server did not answer {meta}")))
 }
 
 fn channel(message: &Value) -> &str {
@@ -168,5 +169,5 @@ fn channel(message: &Value) -> &str {
 }
 
 fn reason(reply: &Value) -> String {
-    reply["error"].as_str().unwrap_or("no reason is given").to_owned()
+    reply["error"].as_str().unwrap_or("no reason given").to_owned()
 }

@@ -1,4 +1,4 @@
-//! Requests: with the key, the cookies of a session, and the authorities that are trusted.
+//! HTTP requests, with the API key, the cookies of a session, and the trusted authorities.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,12 +13,12 @@ use serde_json::Value;
 
 use crate::Settings;
 
-/// For all but a long poll.
+/// Limit for every request but a long poll.
 pub const LIMIT: Duration = Duration::from_secs(15);
-/// An answer that is longer is not read: a session with all its calls takes some tens of kilobytes.
+/// Longest answer that is read, in bytes: a session with all its calls takes some tens of kilobytes.
 const LONGEST: usize = 8 << 20;
 
-/// What all sessions share.
+/// The server and the client for it, shared by all sessions.
 pub struct Site {
     pub http: Client,
     pub server: String,
@@ -26,12 +26,12 @@ pub struct Site {
     pub client_secret: String,
 }
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The session is over, or never was: log in again.
+    /// There is no session, or no longer: log in again.
     LoggedOut(String),
-    /// The line, or the server; try again.
+    /// The line or the server failed: try again.
     Failed(String),
 }
 
@@ -43,10 +43,10 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// An address to which passwords may be sent.
+/// Accepts only a URL to which passwords may be sent.
 pub fn check(server: &str, plain_http: bool) -> Result<()> {
     let wrong = |why: &str| PluginError::settings(format!("`server`: `{server}` {why}"));
-    let url: Url = server.parse().map_err(|_| wrong("is not an address"))?;
+    let url: Url = server.parse().map_err(|_| wrong("is not a URL"))?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let is_near = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     match url.scheme() {
@@ -65,14 +65,18 @@ impl Site {
         };
         let mut headers = HeaderMap::new();
         if let Some(file) = &settings.api_key_file {
-            let wrong = |_| PluginError::unavailable("the API key has characters that no key has");
+            let wrong = |_| {
+                PluginError::unavailable(
+                    "`api_key_file`: the key has characters that are not allowed in a header",
+                )
+            };
             let mut key = HeaderValue::from_str(&secret(file)?).map_err(wrong)?;
             key.set_sensitive(true);
             headers.insert("x-api-key", key);
         }
-        // Fails where there is a provider already: any of this process does.
+        // Fails if there already is a provider; any one in this process will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // Passwords and cookies go to this server alone.
+        // No redirects: passwords and cookies go to this server only.
         let builder = Client::builder().default_headers(headers).redirect(Policy::none());
         let mut builder =
             builder.connect_timeout(LIMIT).user_agent(concat!("deskreel/", env!("CARGO_PKG_VERSION")));
@@ -118,7 +122,7 @@ impl Cookies {
         }
     }
 
-    /// Sends a request, and gives the JSON of a 200.
+    /// Sends a request and returns the JSON of a 200.
     pub async fn send(&mut self, request: RequestBuilder, limit: Duration) -> Result<Value, Trouble> {
         let request = match self.header() {
             Some(cookies) => request.header(COOKIE, cookies),
@@ -146,7 +150,7 @@ impl Cookies {
     }
 }
 
-/// With its cause, which says more, and without the address, which is known.
+/// The innermost cause, which says most. The address is left out: it is known.
 fn plain(error: &reqwest::Error) -> String {
     let mut text =
         if error.is_timeout() { "no answer in time".to_owned() } else { "no connection".to_owned() };

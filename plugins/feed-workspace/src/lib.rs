@@ -1,13 +1,13 @@
 //! `feed.workspace`: the Genesys Workspace API, version 3.
 //!
-//! The API has one session for each user, so the feed has one for each agent (`session.rs`): it logs in (`login.rs`), listens over
-//! CometD (`bayeux.rs`), and `seat.rs` makes events of what it hears (pure). All on one thread with a runtime of its own.
+//! The API has one session for each user, so the feed has one for each agent (`session.rs`). A session logs
+//! in (`login.rs`) and listens over CometD (`bayeux.rs`); `agent.rs` makes events of its messages (pure). All
+//! sessions run on one thread with a runtime of its own.
 
+mod agent;
 mod bayeux;
 mod http;
 mod login;
-mod outlet;
-mod seat;
 mod session;
 mod users;
 
@@ -20,13 +20,12 @@ use deskreel_sdk::prelude::*;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use agent::AgentName;
 use http::Site;
-use outlet::Outlet;
-use seat::Name;
 
 export_plugin! { descriptor: "plugin.toml", feed "feed.workspace" => WorkspaceFeed }
 
-/// For every session to say goodbye.
+/// Limit within which every session must disconnect.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Deserialize)]
@@ -39,7 +38,7 @@ struct Settings {
     client_secret_file: Option<PathBuf>,
     api_key_file: Option<PathBuf>,
     #[serde(default)]
-    agent: Name,
+    agent: AgentName,
     ca_file: Option<PathBuf>,
     #[serde(default)]
     plain_http: bool,
@@ -73,11 +72,11 @@ impl Feed for WorkspaceFeed {
         outlet.open();
         let thread = thread::Builder::new().name("feed.workspace".to_owned()).spawn(move || {
             runtime.block_on(async {
-                let devices = seat::Devices::default();
+                let devices = agent::Devices::default();
                 let mut sessions = JoinSet::new();
                 for user in users {
-                    let seat = seat::Seat::new(&user.name, name, devices.clone());
-                    sessions.spawn(session::run(user, seat, site.clone(), outlet.clone(), stopped.clone()));
+                    let agent = agent::Agent::new(&user.name, name, devices.clone());
+                    sessions.spawn(session::run(user, agent, site.clone(), outlet.clone(), stopped.clone()));
                 }
                 sessions.join_all().await;
             });
@@ -87,7 +86,7 @@ impl Feed for WorkspaceFeed {
     }
 
     fn stop(&mut self) -> Result<()> {
-        // First, so that nothing is emitted while sessions say goodbye.
+        // First, so that nothing is emitted while the sessions disconnect.
         self.outlet.close();
         if let Some((stop, thread)) = self.running.take() {
             let _ = stop.send(true);

@@ -1,11 +1,12 @@
-//! From a password to a session: a token of the authentication service, then a workspace, which is known by a cookie.
+//! From a password to a session: first a token from the authentication service, then a workspace, identified
+//! by a cookie.
 
 use serde_json::{Value, json};
 
 use crate::http::{Cookies, LIMIT, Site, Trouble};
 use crate::users::User;
 
-/// Logs in; what the cookies hold afterwards is the session.
+/// Logs in. Afterwards `cookies` identify the session.
 pub async fn log_in(site: &Site, user: &User, cookies: &mut Cookies) -> Result<(), Trouble> {
     let form = [("grant_type", "password"), ("username", &user.name), ("password", &user.password)];
     let form: Vec<String> = form.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
@@ -18,8 +19,7 @@ pub async fn log_in(site: &Site, user: &User, cookies: &mut Cookies) -> Result<(
         .body(body);
     let answer = cookies.send(request, LIMIT).await?;
     let token = answer["access_token"].as_str();
-    let token =
-        token.ok_or_else(|| Trouble::LoggedOut("there is no `access_token` in the answer".to_owned()))?;
+    let token = token.ok_or_else(|| Trouble::LoggedOut("the answer has no `access_token`".to_owned()))?;
     let request = site
         .http
         .post(format!("{}/workspace/v3/initialize-workspace", site.server))
@@ -29,7 +29,7 @@ pub async fn log_in(site: &Site, user: &User, cookies: &mut Cookies) -> Result<(
     cookies.send(request, LIMIT).await.map(drop)
 }
 
-/// How things stand: the user, with calls and interactions.
+/// Fetches the current session: the user, with calls and interactions.
 pub async fn current(site: &Site, cookies: &mut Cookies) -> Result<Value, Trouble> {
     let request = site.http.get(format!("{}/workspace/v3/current-session", site.server));
     let mut answer = cookies.send(request, LIMIT).await?;
@@ -39,7 +39,7 @@ pub async fn current(site: &Site, cookies: &mut Cookies) -> Result<Value, Troubl
     }
 }
 
-/// For a form.
+/// Percent-encodes a value of a form.
 fn encoded(text: &str) -> String {
     let byte = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
@@ -48,12 +48,12 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-/// What a Bayeux message asks of the session, besides CometD.
+/// The URL to which Bayeux messages are posted.
 pub fn notifications(site: &Site) -> String {
     format!("{}/workspace/v3/notifications", site.server)
 }
 
-/// So that tests of the protocol and the session agree on it.
+/// The channels to subscribe to.
 pub const CHANNELS: [&str; 4] = [
     "/workspace/v3/initialization",
     "/workspace/v3/voice",
@@ -62,7 +62,7 @@ pub const CHANNELS: [&str; 4] = [
     "/workspace/v3/media/*",
 ];
 
-/// As a message of a call, an interaction or a state would have said it.
+/// The current session as messages about calls, interactions and states.
 pub fn as_messages(user: &Value) -> Vec<Value> {
     let active = &user["activeSession"];
     let mut messages = Vec::new();

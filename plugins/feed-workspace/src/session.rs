@@ -1,9 +1,10 @@
-//! One agent's session: logged in, listened to, and begun again whenever it broke.
+//! One agent's session: logs in, listens, and starts again whenever it breaks.
 //!
-//! A session goes through these states, which the feed tells as `feed.state` with the agent: `catching_up` once it is logged in, while how
-//! things stand is asked for and compared with what was known; `live`, while each poll brings what happens; `lost`, from whatever
-//! fails until the next `catching_up`. A poll that fails is repeated: where the server counts its messages, none is lost; else it is as if the session
-//! was begun anew. Between `lost` and the next `catching_up` there may be events that nobody tells: a `feed.gap` says so.
+//! The feed reports the state of a session as `feed.state` with the agent. It is `catching_up` after the
+//! log-in, while the session asks for the current state and compares it with what was known; `live` while
+//! polls bring what happens; `lost` from a failure until the next `catching_up`. If the server counts its
+//! messages, a failed poll is repeated and loses none; otherwise the session starts again. Events between
+//! `lost` and the next `catching_up` may be missing: a `feed.gap` says so.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,46 +13,52 @@ use deskreel_sdk::prelude::*;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::bayeux::{Bayeux, Polled};
+use crate::agent::Agent;
+use crate::bayeux::{Bayeux, PollOutcome};
 use crate::http::{Cookies, Site, Trouble};
 use crate::login;
-use crate::outlet::Outlet;
-use crate::seat::Seat;
 use crate::users::User;
 
-/// Before the first, second, ... try after a failure, in seconds; the last repeats.
+/// Pauses before the first, second, ... try after a failure, in seconds; the last one repeats.
 const PAUSES_S: [u64; 6] = [1, 2, 5, 10, 30, 60];
-/// A poll that fails is tried again so often, a second apart, before the session is given up.
-const POLLS: u32 = 5;
-/// A workspace that is not ready by then is looked at as it is.
+/// Times that a failed poll is repeated, one second apart, before the session is given up.
+const POLL_RETRIES: u32 = 5;
+/// After this time the session goes on with a workspace that has not reported that it is ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
 struct Session {
     user: User,
-    seat: Seat,
+    agent: Agent,
     site: Arc<Site>,
     outlet: Arc<Outlet>,
-    /// It was live before, so that what happened meanwhile is missed.
+    /// It was live before, so events may have been missed since.
     was_live: bool,
     failures: usize,
 }
 
+/// The outcome of waiting for the workspace.
+enum WorkspaceWait {
+    /// The outcome of the last poll is still to be handled.
+    Next(Result<PollOutcome, Trouble>),
+    Ended(String),
+}
+
 pub async fn run(
     user: User,
-    seat: Seat,
+    agent: Agent,
     site: Arc<Site>,
     outlet: Arc<Outlet>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut session = Session { user, seat, site, outlet, was_live: false, failures: 0 };
+    let mut session = Session { user, agent, site, outlet, was_live: false, failures: 0 };
     loop {
         let mut cookies = Cookies::default();
-        let mut line = None;
-        session.seat.log_in();
+        let mut client = None;
+        session.agent.log_in();
         let ended = tokio::select! {
-            ended = session.serve(&mut cookies, &mut line) => ended,
+            ended = session.serve(&mut cookies, &mut client) => ended,
             () = stop(&mut stopped) => {
-                if let Some(mut bayeux) = line {
+                if let Some(mut bayeux) = client {
                     bayeux.disconnect(&session.site, &mut cookies).await;
                 }
                 return;
@@ -60,7 +67,7 @@ pub async fn run(
         let pause = PAUSES_S[session.failures.min(PAUSES_S.len() - 1)];
         session.failures += 1;
         tracing::warn!(user = session.user.name, "no session: {ended}; next try in {pause} s");
-        session.state("lost", Some(&ended.to_string()));
+        session.emit_state("lost", Some(&ended.to_string()));
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(pause)) => {}
             () = stop(&mut stopped) => return,
@@ -73,59 +80,87 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 impl Session {
-    /// Until it breaks.
-    async fn serve(&mut self, cookies: &mut Cookies, line: &mut Option<Bayeux>) -> Trouble {
-        match self.listen(cookies, line).await {
+    /// Runs until the session breaks.
+    async fn serve(&mut self, cookies: &mut Cookies, client: &mut Option<Bayeux>) -> Trouble {
+        match self.listen(cookies, client).await {
             Ok(reason) => Trouble::LoggedOut(reason),
             Err(trouble) => trouble,
         }
     }
 
-    async fn listen(&mut self, cookies: &mut Cookies, line: &mut Option<Bayeux>) -> Result<String, Trouble> {
+    /// Returns the reason for which the session ended.
+    async fn listen(
+        &mut self,
+        cookies: &mut Cookies,
+        client: &mut Option<Bayeux>,
+    ) -> Result<String, Trouble> {
         let site = self.site.clone();
         login::log_in(&site, &self.user, cookies).await?;
-        let bayeux = line.insert(Bayeux::handshake(&site, cookies).await?);
+        let bayeux = client.insert(Bayeux::handshake(&site, cookies).await?);
         bayeux.subscribe(&site, cookies).await?;
         let first = bayeux.poll(&site, cookies, true).await?;
-        self.state("catching_up", None);
+        self.emit_state("catching_up", None);
         if self.was_live {
             let gap = Event::new("feed.gap", now()).with("reason", "the session was lost for some time");
-            self.outlet.emit(&gap.with("agent", self.seat.agent()));
+            self.outlet.emit(&gap.with("agent", self.agent.id()));
         }
+        let polled = match self.wait_for_workspace(bayeux, cookies, first).await? {
+            WorkspaceWait::Next(polled) => polled,
+            WorkspaceWait::Ended(reason) => return Ok(reason),
+        };
+        let user = login::current(&site, cookies).await?;
+        let events = self.agent.catch_up(&user, &now());
+        self.emit_all(&events);
+        self.emit_state("live", None);
+        self.was_live = true;
+        self.failures = 0;
+        self.poll_on(bayeux, cookies, polled).await
+    }
+
+    /// Takes messages until the workspace, which is made after the log-in, reports that it is ready.
+    async fn wait_for_workspace(
+        &mut self,
+        bayeux: &mut Bayeux,
+        cookies: &mut Cookies,
+        first: PollOutcome,
+    ) -> Result<WorkspaceWait, Trouble> {
+        let site = self.site.clone();
         let mut polled = Ok(first);
         let waited = Instant::now();
-        // The workspace is made after we have asked for it, and says when it is.
-        while !self.seat.is_ready() {
-            match polled {
-                Ok(Polled::Messages(messages)) => self.take_all(&messages),
-                Ok(Polled::Forgotten(reason)) => return Ok(reason),
-                Err(trouble) => return Err(trouble),
+        while !self.agent.is_ready() {
+            match polled? {
+                PollOutcome::Messages(messages) => self.take_all(&messages),
+                PollOutcome::Forgotten(reason) => return Ok(WorkspaceWait::Ended(reason)),
             }
-            if let Some(reason) = self.seat.failure() {
-                return Ok(reason);
+            if let Some(reason) = self.agent.failure() {
+                return Ok(WorkspaceWait::Ended(reason));
             }
-            if self.seat.is_ready() || waited.elapsed() > READY_LIMIT {
-                polled = Ok(Polled::Messages(Vec::new()));
-                break;
+            if self.agent.is_ready() || waited.elapsed() > READY_LIMIT {
+                return Ok(WorkspaceWait::Next(Ok(PollOutcome::Messages(Vec::new()))));
             }
             polled = bayeux.poll(&site, cookies, false).await;
         }
-        let user = login::current(&site, cookies).await?;
-        let events = self.seat.catch_up(&user, &now());
-        events.iter().for_each(|event| self.outlet.emit(event));
-        self.state("live", None);
-        self.was_live = true;
-        self.failures = 0;
+        Ok(WorkspaceWait::Next(polled))
+    }
+
+    /// Emits what happens, poll after poll. Returns the reason for which the session ended.
+    async fn poll_on(
+        &mut self,
+        bayeux: &mut Bayeux,
+        cookies: &mut Cookies,
+        mut polled: Result<PollOutcome, Trouble>,
+    ) -> Result<String, Trouble> {
+        let site = self.site.clone();
         let mut failed = 0;
         loop {
             match polled {
-                Ok(Polled::Messages(messages)) => {
+                Ok(PollOutcome::Messages(messages)) => {
                     failed = 0;
                     self.take_all(&messages);
                 }
-                Ok(Polled::Forgotten(reason)) => return Ok(reason),
-                Err(Trouble::Failed(reason)) if bayeux.is_counted() && failed < POLLS => {
-                    tracing::info!(user = self.user.name, reason, "a poll failed, and is repeated");
+                Ok(PollOutcome::Forgotten(reason)) => return Ok(reason),
+                Err(Trouble::Failed(reason)) if bayeux.is_counted() && failed < POLL_RETRIES => {
+                    tracing::info!(user = self.user.name, reason, "a poll failed and is repeated");
                     failed += 1;
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
@@ -138,21 +173,24 @@ impl Session {
 
     fn take_all(&mut self, messages: &[(String, Value)]) {
         for (_, data) in messages {
-            let events = self.seat.take(data, &now());
-            events.iter().for_each(|event| self.outlet.emit(event));
+            let events = self.agent.take(data, &now());
+            self.emit_all(&events);
         }
     }
 
-    fn state(&self, state: &str, reason: Option<&str>) {
-        let event = Event::new("feed.state", now()).with("state", state).with("agent", self.seat.agent());
-        self.outlet.emit(&match reason {
-            Some(reason) => event.with("reason", reason),
-            None => event,
-        });
+    fn emit_all(&self, events: &[Event]) {
+        for event in events {
+            self.outlet.emit(event);
+        }
+    }
+
+    fn emit_state(&self, state: &str, reason: Option<&str>) {
+        let event = Event::feed_state(state, now(), reason);
+        self.outlet.emit(&event.with("agent", self.agent.id()));
     }
 }
 
-/// The API says no times, so events have those at which they came.
+/// The API sends no times, so an event has the time at which its message arrived.
 fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }

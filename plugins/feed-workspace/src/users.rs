@@ -1,4 +1,4 @@
-//! The file of those who are listened to.
+//! The file with the agents to listen to.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ pub struct User {
     pub password: String,
 }
 
-/// Without the password, which would be in logs.
+/// Leaves the password out, which would end up in logs.
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "User({})", self.name)
@@ -23,7 +23,7 @@ pub fn read(file: &Path) -> Result<Vec<User>, String> {
     parse(&text).map_err(|error| named(&error))
 }
 
-/// Empty lines and those that begin with `#` are left out. A password may have colons, a name may not.
+/// Skips empty lines and lines that begin with `#`. A password may contain colons, a name may not.
 fn parse(text: &str) -> Result<Vec<User>, String> {
     let mut users: Vec<User> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -38,11 +38,11 @@ fn parse(text: &str) -> Result<Vec<User>, String> {
             _ => return Err(format!("line {number} is not `name:password`")),
         };
         if users.iter().any(|other| other.name == user.name) {
-            return Err(format!("line {number}: `{}` is there already", user.name));
+            return Err(format!("line {number}: `{}` is already in the file", user.name));
         }
         users.push(user);
     }
-    if users.is_empty() { Err("there is nobody in it".to_owned()) } else { Ok(users) }
+    if users.is_empty() { Err("the file names no user".to_owned()) } else { Ok(users) }
 }
 
 #[cfg(test)]
@@ -59,8 +59,8 @@ mod tests {
         for (text, error) in [
             ("ann", "line 1 is not `name:password`"),
             ("ann:x\n:y", "line 2 is not `name:password`"),
-            ("ann:x\nann:y", "line 2: `ann` is there already"),
-            ("#\n", "there is nobody in it"),
+            ("ann:x\nann:y", "line 2: `ann` is already in the file"),
+            ("#\n", "the file names no user"),
         ] {
             assert_eq!(parse(text).unwrap_err(), error);
         }

@@ -1,13 +1,13 @@
-//! Footage goes on through wrap-up.
+//! Continues footage through wrap-up.
 //!
-//! Idle -(the last call ends, and was recorded)-> Waiting for the work mode -(it comes)-> WrappingUp -(it goes, a call
-//! comes, or the time is over)-> Idle. Where wrap-up is a fixed time or lasts until the next call, nothing is waited
-//! for.
+//! Idle -(the last call ends, and was recorded)-> Waiting for the work mode -(it begins)-> WrappingUp -(it
+//! ends, a call comes, or the time is over)-> Idle. If wrap-up has a fixed time or lasts until the next call,
+//! Waiting is skipped.
 
 use std::time::Duration;
 
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -31,11 +31,11 @@ enum NextCall {
 struct Settings {
     #[serde(default)]
     wrap_up: WrapUp,
-    #[serde(default = "time", deserialize_with = "units::duration")]
+    #[serde(default = "time", deserialize_with = "durations::duration")]
     wrap_up_time: Duration,
-    #[serde(default = "grace", deserialize_with = "units::duration")]
+    #[serde(default = "grace", deserialize_with = "durations::duration")]
     wrap_up_grace: Duration,
-    #[serde(default = "max", deserialize_with = "units::duration")]
+    #[serde(default = "max", deserialize_with = "durations::duration")]
     wrap_up_max: Duration,
     #[serde(default)]
     next_call: NextCall,
@@ -63,7 +63,7 @@ enum State {
     WrappingUp(Call),
 }
 
-/// The call that is wrapped up.
+/// The call that is being wrapped up.
 #[derive(Clone, Serialize, Deserialize)]
 struct Call {
     call: String,
@@ -92,7 +92,7 @@ impl Policy for AfterCallWork {
                 _ => State::Idle,
             },
             State::Waiting(call) if works && !is_up => self.wrap_up(call, &mut decisions),
-            // The call may have come back in another form, or the agent needs no wrap-up.
+            // The call may have come back in another form, or there is no wrap-up.
             State::Waiting(_) if is_up || fact.is_timer(TIMER) || is_gone(fact) => {
                 decisions.push(Decision::stop("no wrap-up followed the call"));
                 State::Idle
@@ -150,7 +150,7 @@ impl AfterCallWork {
             decisions.push(Decision::split("another call begins other footage"));
         }
         let stop = Decision::stop(why);
-        // Whoever wants footage of the next call may say so a little later: when its voice is recorded.
+        // Another policy may want footage of the next call only a little later, when its voice is recorded.
         let lingers = is_up && self.0.next_call == NextCall::Continue;
         decisions.push(if lingers {
             stop.with("after_ms", milliseconds(self.0.wrap_up_grace))
@@ -173,7 +173,7 @@ fn milliseconds(time: Duration) -> u64 {
 
 fn is_wrapping_up(fact: &Fact<()>) -> bool {
     let mode = fact.media.get("voice").and_then(|voice| voice.work_mode.as_deref());
-    // As CSTA's normalised events have it, and as the Genesys desktop API does.
+    // The spelling of CSTA's normalized events, and that of the Genesys desktop API.
     mode.is_some_and(|mode| ["after_call_work", "AfterCallWork"].contains(&mode))
 }
 

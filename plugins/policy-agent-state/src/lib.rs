@@ -1,20 +1,20 @@
 //! Footage while an agent is in one of the configured states.
 //!
-//! Off -(a state holds for `debounce`)-> On -(none has held for `debounce`)-> Off. Whatever flips back in between
-//! flips nothing. While it is on, footage is split each `state_max`.
+//! Off -(a state has held for `debounce`)-> On -(none has held for `debounce`)-> Off. A shorter change has no
+//! effect. While it is On, footage is split after each `state_max`.
 
 use std::time::Duration;
 
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    states: Vec<Wanted>,
-    #[serde(default = "one_second", deserialize_with = "units::duration")]
+    states: Vec<StatePattern>,
+    #[serde(default = "one_second", deserialize_with = "durations::duration")]
     debounce: Duration,
-    #[serde(default, deserialize_with = "units::optional_duration")]
+    #[serde(default, deserialize_with = "durations::optional_duration")]
     state_max: Option<Duration>,
 }
 
@@ -24,7 +24,7 @@ fn one_second() -> Duration {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct StatePattern {
     media: Option<String>,
     state: Option<String>,
     work_mode: Option<String>,
@@ -36,7 +36,7 @@ struct AgentState(Settings);
 #[derive(Default, Serialize, Deserialize)]
 struct State {
     is_on: bool,
-    /// The other one holds now, and a timer runs.
+    /// The opposite has begun to hold, and the debounce timer runs.
     is_flipping: bool,
 }
 
@@ -53,14 +53,14 @@ impl Policy for AgentState {
 
     fn decide(&self, state: &mut State, fact: &Fact<()>) -> Result<Vec<Decision>> {
         let mut decisions = Vec::new();
-        let held = self.0.states.iter().find_map(|wanted| wanted.held(fact));
-        if held.is_some() == state.is_on {
+        let matching = self.0.states.iter().find_map(|pattern| pattern.matching(fact));
+        if matching.is_some() == state.is_on {
             state.is_flipping = false;
         } else if self.0.debounce.is_zero() || (state.is_flipping && fact.is_timer(DEBOUNCE)) {
-            *state = State { is_on: held.is_some(), is_flipping: false };
-            match held {
-                Some(held) => {
-                    decisions.push(Decision::start(format!("the agent is {held}")));
+            *state = State { is_on: matching.is_some(), is_flipping: false };
+            match matching {
+                Some(state) => {
+                    decisions.push(Decision::start(format!("the agent is {state}")));
                     decisions.extend(self.wake(MAX, self.0.state_max));
                 }
                 None => decisions.push(Decision::stop("the agent is in no state that is recorded")),
@@ -88,9 +88,9 @@ impl AgentState {
     }
 }
 
-impl Wanted {
-    /// Which medium is in this state, and how.
-    fn held(&self, fact: &Fact<()>) -> Option<String> {
+impl StatePattern {
+    /// Describes the first medium that is in this state.
+    fn matching(&self, fact: &Fact<()>) -> Option<String> {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_ref().is_none_or(|wanted| found.is_some_and(|found| found.eq_ignore_ascii_case(wanted)))
         };

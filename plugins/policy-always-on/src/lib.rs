@@ -1,4 +1,5 @@
-//! Footage while the agent is logged in: the host ends it when the agent logs out, and begins it again here.
+//! Footage while the agent is logged in. The host ends it when the agent logs out; this starts it again at
+//! the next log-in.
 
 use deskreel_sdk::prelude::*;
 

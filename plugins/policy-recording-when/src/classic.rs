@@ -1,9 +1,9 @@
-//! The classic expression: `off`, or conditions with commas, all of which must hold.
+//! The classic expression: `off`, or conditions separated by commas, all of which must hold.
 //!
-//! As documented for it: calls are recorded whatever it says, unless it is `off`; without calls, an agent is recorded
-//! while all conditions hold; of an agent who has voice, only calls are. What is not documented we decided: the die of
-//! `random` is thrown once for each stretch of a state, by agent and its beginning; states compare without regard to
-//! case.
+//! Its documentation says: calls are always recorded, unless it is `off`; without calls, an agent is recorded
+//! while all conditions hold; of an agent with voice, only calls are recorded. It does not say the following,
+//! which we decided: `random` decides once for each stretch of a state, by agent and begin; states are
+//! compared without regard to case.
 
 mod parse;
 

@@ -1,8 +1,8 @@
-//! Which calls and which agents are recorded, by rule. README.md is the manual.
+//! Rules about the calls and agents that are recorded. README.md is the manual.
 //!
-//! For calls it only forbids: that footage of a call is wanted, and what it belongs to, other policies say. Apart
-//! from calls it starts and stops by itself. The classic expression (`classic.rs`) and rules in CEL (`rules.rs`) may
-//! stand side by side: what either forbids is forbidden.
+//! For calls it only forbids: other policies want the footage of a call and decide what it belongs to. Apart
+//! from calls it starts and stops footage by itself. The classic expression (`classic.rs`) and rules in CEL
+//! (`rules.rs`) can be combined: what either forbids is forbidden.
 
 mod classic;
 mod names;
@@ -57,7 +57,7 @@ impl Policy for RecordingWhen {
 
     fn decide(&self, _state: &mut (), fact: &Fact<()>) -> Result<Vec<Decision>> {
         let mut decisions = Vec::new();
-        // What is said of an agent replaces what is said of all.
+        // An agent's own expression replaces the general one.
         if let Some(classic) = self.of.get(&*fact.agent.id).or(self.classic.as_ref()) {
             classic.decide(fact, &mut decisions);
         }
@@ -66,7 +66,7 @@ impl Policy for RecordingWhen {
     }
 }
 
-/// Each digital interaction that comes while states are recorded has its segment.
+/// Maps each digital interaction that begins while states are recorded.
 fn map_digital(fact: &Fact<()>, decisions: &mut Vec<Decision>) {
     for interaction in fact.changed_interactions() {
         let why = format!("the agent has accepted this {}", interaction.media);

@@ -1,11 +1,12 @@
-//! What a rule names: it is asked about hundreds of thousands of calls a second in a replay, and given just that.
+//! The names that a rule uses. A replay evaluates a rule for hundreds of thousands of calls a second, so it
+//! gets only these.
 
 use cel::Program;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 
 #[derive(Default)]
 pub struct Names {
-    /// With the field that is looked into; `None`: all of it may matter.
+    /// Variables, each with the field that is used; `None` if all of it may matter.
     variables: Vec<(String, Option<String>)>,
     functions: Vec<String>,
 }
@@ -26,8 +27,8 @@ impl Names {
     }
 
     pub fn has_field(&self, name: &str, field: &str) -> bool {
-        let is_it = |known: &Option<String>| known.as_ref().is_none_or(|known| known == field);
-        self.variables.iter().any(|(known, known_field)| known == name && is_it(known_field))
+        let matches = |known: &Option<String>| known.as_ref().is_none_or(|known| known == field);
+        self.variables.iter().any(|(known, known_field)| known == name && matches(known_field))
     }
 
     fn read(&mut self, part: &IdedExpr) {
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_named_wherever_it_stands() {
+    fn a_field_is_found_anywhere_in_a_rule() {
         for rule in [
             "call.queue == 'a'",
             ".call.queue == 'a'",
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn all_fields_are_named_where_the_whole_is() {
+    fn a_variable_as_a_whole_names_all_its_fields() {
         for rule in ["size(call) > 2", "call['queue'] == 'a'", "call.exists(f, f == 'a')", "'queue' in call"]
         {
             assert!(names(rule).has_field("call", "attached"), "{rule}");
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_named_where_they_are_called() {
+    fn only_called_functions_are_named() {
         let names = names("call.queue == 'sample' && sample_day(5)");
         assert!(names.has_function("sample_day") && !names.has_function("sample"));
     }

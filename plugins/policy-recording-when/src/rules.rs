@@ -1,8 +1,8 @@
 //! Rules in CEL, over the facts of one event.
 //!
-//! A rule over calls is asked whenever something of a call changes, with the time at which it began for this agent,
-//! so that no call is cut off when an hour is over. A rule that cannot be answered (`call.attached.x` where there is no
-//! `x`) lets the call be recorded, and says so: less than before is recorded only where a rule says so.
+//! A rule about calls is evaluated whenever a call changes, with the time at which the call began for this
+//! agent, so that no call is cut off when an hour is over. If a rule has no answer (`call.attached.x` without
+//! an `x`), the call is recorded and a warning is logged: only a rule's answer can reduce what is recorded.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ struct Rule {
     names: Names,
 }
 
-/// `call` in a rule: every field is there that the rule names, a text that is not known is empty.
+/// `call` in a rule, with every field that the rule names. An unknown text is empty.
 struct Call<'f> {
     facts: &'f CallFacts<'f>,
     names: &'f Names,
@@ -121,8 +121,8 @@ impl Rules {
             }
         }
         if let Some(rule) = &self.agents {
-            let verdict = self.context(rule, fact, &fact.at, "").and_then(|context| answer(rule, &context));
-            match verdict {
+            let is_wanted = self.context(rule, fact, &fact.at, "").and_then(|context| answer(rule, &context));
+            match is_wanted {
                 Ok(true) => {
                     decisions.push(Decision::start("record_agents holds"));
                     map_digital(fact, decisions);
@@ -133,7 +133,7 @@ impl Rules {
         }
     }
 
-    /// What the rule names, but the call.
+    /// The variables and functions that the rule names, except the call.
     fn context(
         &self,
         rule: &Rule,
@@ -176,7 +176,7 @@ impl Rules {
     }
 
     fn time(&self, at: &str) -> Result<Time, String> {
-        let at: Timestamp = at.parse().map_err(|error| format!("{at} is no time: {error}"))?;
+        let at: Timestamp = at.parse().map_err(|error| format!("{at} is not a time: {error}"))?;
         let local = at.to_zoned(self.timezone.clone());
         Ok(Time {
             hour: local.hour(),
@@ -194,7 +194,7 @@ fn value(facts: &impl Serialize) -> Result<Value, String> {
 fn answer(rule: &Rule, context: &Context<'_, '_>) -> Result<bool, String> {
     match rule.program.execute(context) {
         Ok(Value::Bool(verdict)) => Ok(verdict),
-        Ok(_) => Err("it gives neither true nor false".to_owned()),
+        Ok(_) => Err("its result is neither true nor false".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -209,7 +209,7 @@ fn drawn(key: &str, percent: Value) -> Result<bool, cel::ExecutionError> {
     Ok(sample::percent(key) < percent)
 }
 
-/// In one line: the parser says more of what follows from the first mistake.
+/// The first mistake only; the others tend to follow from it.
 fn first(errors: &cel::ParseErrors) -> String {
     errors.errors.first().map_or_else(String::new, |error| {
         let (line, column) = error.pos;

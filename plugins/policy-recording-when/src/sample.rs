@@ -1,9 +1,10 @@
-//! A die that falls the same way for the same key, on every machine and in every replay.
+//! A sample that is the same for the same key, on every machine and in every replay.
 
 use sha2::{Digest, Sha256};
 
-/// From 0 up to 100, spread evenly over keys: the first eight bytes of the SHA-256 of `deskreel-sample:` and the key,
-/// as a number from 0 up to 1, times 100. Whoever audits a sample can compute it with any SHA-256.
+/// A number from 0 up to 100, spread evenly over keys: the first eight bytes of the SHA-256 of
+/// `deskreel-sample:` and the key, as a number from 0 up to 1, times 100. An auditor can compute it with any
+/// SHA-256.
 pub fn percent(key: &str) -> f64 {
     let hash = Sha256::digest(format!("deskreel-sample:{key}"));
     let mut first = [0; 8];
@@ -16,17 +17,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_are_drawn_as_were_asked_for() {
+    fn the_requested_share_is_drawn() {
         let drawn =
             |percent: f64| (0..10_000).filter(|key| super::percent(&key.to_string()) < percent).count();
         assert_eq!((drawn(0.0), drawn(100.0)), (0, 10_000));
-        // Three standard deviations of 10,000 throws at 37 %.
+        // Three standard deviations of 10,000 draws at 37 %.
         assert!((3700 - 145..=3700 + 145).contains(&drawn(37.0)), "{}", drawn(37.0));
     }
 
-    /// Of what was recorded years ago it must still be possible to say why: `printf deskreel-sample:77 | sha256sum`.
+    /// It must stay possible to say why something was recorded years ago: `printf deskreel-sample:77 |
+    /// sha256sum`.
     #[test]
-    fn a_key_falls_as_it_always_did() {
+    fn a_key_keeps_its_value() {
         assert_eq!(format!("{:.6}", percent("77")), "68.409859");
     }
 }

@@ -1,13 +1,13 @@
-//! Footage of calls. Both policies want it for the same time and differ in what it belongs to.
+//! Footage of calls. Both policies want it for the same time; they differ in what it belongs to.
 //!
-//! They remember nothing: at each event they say what they want of the calls that it has changed, and what they
-//! want of a call ends with the agent's part in it. So a transfer, where one part ends and another begins, leaves
+//! They have no state: at each event they decide about the calls that it has changed, and a decision about a
+//! call ends with the agent's part in it. So a transfer, in which one part ends and another begins, leaves
 //! the footage in one piece.
 
 use std::time::Duration;
 
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,7 +20,7 @@ enum StartOn {
 #[serde(deny_unknown_fields)]
 struct Settings {
     start_on: Option<StartOn>,
-    #[serde(default = "half_a_second", deserialize_with = "units::duration")]
+    #[serde(default = "half_a_second", deserialize_with = "durations::duration")]
     linger: Duration,
 }
 
@@ -71,7 +71,7 @@ impl Policy for AllCalls {
     }
 }
 
-/// What is wanted of the calls that an event has changed.
+/// Decides about the calls that an event has changed.
 fn footage(
     fact: &Fact<()>,
     start_on: StartOn,

@@ -1,22 +1,22 @@
-//! `sink.command`: a program for each finished recording.
+//! `sink.command`: runs a program for each finished recording.
 
-mod facts;
-mod run;
+mod environment;
+mod process;
 
 use std::time::Duration;
 
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
-use run::{Ended, Program, Run};
+use process::{ExitKind, Outcome, Program};
 
 export_plugin! { descriptor: "plugin.toml", sink "sink.command" => CommandSink }
 
-/// `EX_TEMPFAIL` of sysexits.h, which mail systems and others use in this meaning.
+/// `EX_TEMPFAIL` of sysexits.h, which mail systems and others use in this sense.
 const TRY_AGAIN: i32 = 75;
 /// Seconds until the next try.
 const LATER: u32 = 60;
-/// The same where somebody must mend something first.
+/// The same if a person must repair something first.
 const MUCH_LATER: u32 = 300;
 
 #[derive(Debug, Deserialize)]
@@ -24,7 +24,7 @@ const MUCH_LATER: u32 = 300;
 struct Settings {
     /// A program and its arguments.
     command: Vec<String>,
-    #[serde(default = "default_timeout", deserialize_with = "units::duration")]
+    #[serde(default = "default_timeout", deserialize_with = "durations::duration")]
     timeout: Duration,
 }
 
@@ -46,7 +46,7 @@ impl Sink for CommandSink {
         // What a relative path means depends on where the recorder was started.
         if name.is_empty() || (name.contains('/') && !name.starts_with('/')) {
             let message =
-                format!("`command`: `{name}` is neither a whole path nor a name to look for in PATH");
+                format!("`command`: `{name}` is neither an absolute path nor a name to look for in PATH");
             return Err(PluginError::settings(message));
         }
         let program =
@@ -56,32 +56,32 @@ impl Sink for CommandSink {
 
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer> {
         let name = &self.program.name;
-        Ok(match self.program.run(&facts::environment(recording)) {
-            Ok(run) => judge(name, &run),
+        Ok(match self.program.run(&environment::for_recording(recording)) {
+            Ok(outcome) => judge(name, &outcome),
             Err(error) => Answer::RetryAfter { seconds: MUCH_LATER, reason: format!("{name}: {error}") },
         })
     }
 }
 
-/// What the end of the program says about the recording.
-fn judge(name: &str, run: &Run) -> Answer {
-    let why = |what: String| match run.errors.trim() {
+/// The answer that follows from how the program ended.
+fn judge(name: &str, outcome: &Outcome) -> Answer {
+    let why = |what: String| match outcome.errors.trim() {
         "" => format!("{name} {what}"),
         errors => format!("{name} {what}: {errors}"),
     };
-    match run.ended {
-        Ended::Exit(0) => {
-            let last = run.output.lines().map(str::trim).rfind(|line| !line.is_empty());
+    match outcome.exit {
+        ExitKind::Exit(0) => {
+            let last = outcome.output.lines().map(str::trim).rfind(|line| !line.is_empty());
             Answer::Acknowledged { place: last.unwrap_or(name).to_owned() }
         }
-        Ended::Exit(TRY_AGAIN) => {
+        ExitKind::Exit(TRY_AGAIN) => {
             Answer::RetryAfter { seconds: LATER, reason: why("asks for another try".to_owned()) }
         }
-        Ended::Exit(code) => Answer::Refused { reason: why(format!("ended with {code}")) },
-        Ended::Signal(signal) => {
+        ExitKind::Exit(code) => Answer::Refused { reason: why(format!("ended with {code}")) },
+        ExitKind::Signal(signal) => {
             Answer::RetryAfter { seconds: LATER, reason: why(format!("was killed by signal {signal}")) }
         }
-        Ended::TimedOut => {
+        ExitKind::TimedOut => {
             Answer::RetryAfter { seconds: LATER, reason: why("took too long and was killed".to_owned()) }
         }
     }
@@ -91,20 +91,20 @@ fn judge(name: &str, run: &Run) -> Answer {
 mod tests {
     use super::*;
 
-    fn run(ended: Ended) -> Run {
-        Run { ended, output: "one\ns3://bucket/r\n\n".into(), errors: "no room\n".into() }
+    fn outcome(exit: ExitKind) -> Outcome {
+        Outcome { exit, output: "one\ns3://bucket/r\n\n".into(), errors: "no room\n".into() }
     }
 
     #[test]
-    fn the_exit_code_says_what_becomes_of_the_recording() {
+    fn the_exit_code_decides_about_the_recording() {
         let place = "s3://bucket/r".to_owned();
-        assert_eq!(judge("push", &run(Ended::Exit(0))), Answer::Acknowledged { place });
-        let quiet = Run { output: String::new(), ..run(Ended::Exit(0)) };
+        assert_eq!(judge("push", &outcome(ExitKind::Exit(0))), Answer::Acknowledged { place });
+        let quiet = Outcome { output: String::new(), ..outcome(ExitKind::Exit(0)) };
         assert_eq!(judge("push", &quiet), Answer::Acknowledged { place: "push".into() });
         let reason = "push ended with 1: no room".to_owned();
-        assert_eq!(judge("push", &run(Ended::Exit(1))), Answer::Refused { reason });
-        for ended in [Ended::Exit(75), Ended::Signal(9), Ended::TimedOut] {
-            let answer = judge("push", &run(ended));
+        assert_eq!(judge("push", &outcome(ExitKind::Exit(1))), Answer::Refused { reason });
+        for exit in [ExitKind::Exit(75), ExitKind::Signal(9), ExitKind::TimedOut] {
+            let answer = judge("push", &outcome(exit));
             let Answer::RetryAfter { seconds: LATER, reason } = answer else { panic!("{answer:?}") };
             assert!(reason.starts_with("push ") && reason.ends_with(": no room"), "{reason}");
         }

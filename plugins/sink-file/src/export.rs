@@ -1,4 +1,5 @@
-//! Puts the file together: `ftyp`, `moov`, `mdat`, in this order, so that a player can start before it has all.
+//! Writes the file: `ftyp`, `moov`, `mdat`, in this order, so that a player can start before it has all of
+//! it.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -8,19 +9,19 @@ use deskreel_sdk::prelude::*;
 use mp4_atom::{Encode, Ftyp, Moov, ReadFrom};
 
 use crate::files::{Comparing, Hashing, kind_of};
+use crate::manifest::{OTHER_HASH, Recording};
 use crate::media::{self, Chunk, Media};
-use crate::movie::{moov, recording_of};
-use crate::recording::{OTHER_HASH, Recording};
+use crate::movie_tables::{moov, recording_of};
 
-/// Bytes that are read or written at a time.
+/// Bytes read or written at once.
 const BUFFER: usize = 1 << 16;
 
-/// Size, name and 64-bit size.
+/// Bytes of the size, the name and the 64-bit size.
 const MDAT_HEADER: u64 = 16;
 
-/// Writes the recording to `path`, atomically. What lies there already is replaced only if it is an earlier export of
-/// the same recording, or if `overwrite` says so. Returns once every byte of the recording was found to be what the
-/// manifest says.
+/// Writes the recording to `path`, atomically. Replaces a file there only if it is an earlier export of the
+/// same recording, or if `overwrite` is set. Returns once every byte of the recording was compared with the
+/// manifest's hashes.
 pub fn export(directory: &Path, recording: &Recording, path: &Path, overwrite: bool) -> Result<()> {
     let mut tracks = Vec::new();
     for track in &recording.tracks {
@@ -34,7 +35,7 @@ pub fn export(directory: &Path, recording: &Recording, path: &Path, overwrite: b
     match existing(path).map_err(wrong)? {
         Existing::None => {}
         Existing::Recording(id) if id == recording.recording => {
-            // The same recording gives the same bytes.
+            // The same recording always becomes the same bytes.
             if plan.is_in(path).map_err(wrong)? {
                 return Ok(());
             }
@@ -46,7 +47,7 @@ pub fn export(directory: &Path, recording: &Recording, path: &Path, overwrite: b
         }
         Existing::Foreign => {
             let message = format!(
-                "{} is there and is no export of this recording; set `overwrite` to replace it",
+                "{} exists and is not an export of this recording; set `overwrite` to replace it",
                 path.display()
             );
             return Err(PluginError::settings(message));
@@ -75,10 +76,10 @@ fn existing(path: &Path) -> io::Result<Existing> {
     }
 }
 
-/// Everything but the payload, and where that comes from.
+/// Everything but the payload, and the source of that.
 struct Plan<'a> {
     head: Vec<u8>,
-    /// In the order of time, over all tracks.
+    /// Ordered by time, over all tracks.
     chunks: Vec<(&'a Media, &'a Chunk)>,
     payload: u64,
 }
@@ -89,7 +90,7 @@ impl<'a> Plan<'a> {
         for (track, media) in tracks.iter().enumerate() {
             order.extend((0..media.chunks.len()).map(|chunk| (track, chunk)));
         }
-        // Exact times of tracks with different timescales are compared crosswise.
+        // Cross-multiplied, to compare times of different timescales exactly.
         order.sort_by(|one, other| {
             let time = |at: &(usize, usize), scale: u32| {
                 u128::from(tracks[at.0].chunks[at.1].decode) * u128::from(scale)
@@ -97,8 +98,8 @@ impl<'a> Plan<'a> {
             time(one, tracks[other.0].timescale).cmp(&time(other, tracks[one.0].timescale))
         });
 
-        // The tables' length depends on the offsets only in that 64-bit ones are longer; begin with the payload at
-        // zero and move it behind the tables until that changes nothing.
+        // The tables' length depends on the offsets only because 64-bit ones are longer. Begin with the
+        // payload at zero, and move it behind the tables until its position no longer changes.
         let mut payload_at = 0;
         loop {
             let mut at = payload_at;
@@ -122,16 +123,16 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Reads both, for a file may have the right tables and length and nothing behind them.
+    /// Compares the payload, too: a file may have the right tables and length but no footage.
     fn is_in(&self, path: &Path) -> io::Result<bool> {
         let file = File::open(path)?;
         if file.metadata()?.len() != self.head.len() as u64 + self.payload {
             return Ok(false);
         }
         let mut found = Comparing::new(BufReader::with_capacity(BUFFER, file));
-        match self.pour(&mut found) {
+        match self.write_all_to(&mut found) {
             Err(_) if !found.same => Ok(false),
-            poured => poured.map(|()| true),
+            compared => compared.map(|()| true),
         }
     }
 
@@ -144,7 +145,7 @@ impl<'a> Plan<'a> {
         let temp = path.with_added_extension("tmp");
         let written = self.write_to(&temp).and_then(|()| fs::rename(&temp, path));
         if written.is_err() {
-            // Its room is worth more than half a file.
+            // Half a file is only a waste of space.
             let _ = fs::remove_file(&temp);
         }
         written?;
@@ -153,11 +154,11 @@ impl<'a> Plan<'a> {
 
     fn write_to(&self, temp: &Path) -> io::Result<()> {
         let mut file = BufWriter::with_capacity(BUFFER, File::create(temp)?);
-        self.pour(&mut file)?;
+        self.write_all_to(&mut file)?;
         file.into_inner()?.sync_all()
     }
 
-    fn pour(&self, to: &mut impl Write) -> io::Result<()> {
+    fn write_all_to(&self, to: &mut impl Write) -> io::Result<()> {
         to.write_all(&self.head)?;
         for (media, chunk) in &self.chunks {
             copy(media, chunk, to)
@@ -167,8 +168,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The payload of one fragment, never more of it in memory than a buffer. Its hash is that of the whole file, so all
-/// of the file is read.
+/// Copies the payload of one fragment, with no more of it in memory than a buffer. Reads the whole file,
+/// since the hash is that of the whole file.
 fn copy(media: &Media, chunk: &Chunk, to: &mut impl Write) -> io::Result<()> {
     let mut file = Hashing::new(File::open(&chunk.path)?);
     io::copy(&mut file.by_ref().take(chunk.at), &mut io::sink())?;
@@ -182,7 +183,7 @@ fn copy(media: &Media, chunk: &Chunk, to: &mut impl Write) -> io::Result<()> {
 fn copy_payload(media: &Media, chunk: &Chunk, from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     let entry = media.entries.get(chunk.entry).filter(|entry| !entry.in_band.is_empty());
     let Some(entry) = entry else {
-        return whole(io::copy(from, to)?, chunk.bytes);
+        return check_length(io::copy(from, to)?, chunk.bytes);
     };
     for (sample, size) in media.samples_of(chunk) {
         let copied = if sample.keyframe {
@@ -190,13 +191,13 @@ fn copy_payload(media: &Media, chunk: &Chunk, from: &mut impl Read, to: &mut imp
         } else {
             io::copy(&mut from.by_ref().take(size.into()), to)?
         };
-        whole(copied, size.into())?;
+        check_length(copied, size.into())?;
     }
     Ok(())
 }
 
-/// Fragments do not change; if one did, the tables would be wrong.
-fn whole(copied: u64, due: u64) -> io::Result<()> {
+/// Fails if a fragment became shorter, which would make the tables wrong.
+fn check_length(copied: u64, due: u64) -> io::Result<()> {
     match copied == due {
         true => Ok(()),
         false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "became shorter")),
@@ -213,7 +214,7 @@ fn head(recording: &str, tracks: &[Media], offsets: &[Vec<u64>], payload: u64) -
     };
     let moov = moov(recording, tracks, offsets)?;
     let written = ftyp.encode(&mut bytes).and_then(|()| moov.encode(&mut bytes));
-    written.map_err(|error| PluginError::failed(format!("the MP4 tables cannot be written: {error}")))?;
+    written.map_err(|error| PluginError::failed(format!("could not write the MP4 tables: {error}")))?;
     bytes.extend(1u32.to_be_bytes());
     bytes.extend(b"mdat");
     bytes.extend((payload + MDAT_HEADER).to_be_bytes());

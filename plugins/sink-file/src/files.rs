@@ -1,16 +1,17 @@
-//! Files whose bytes are compared with what is said of them, and what their errors mean.
+//! Hashes and compares files, and classifies their errors.
 
 use std::io::{self, Read, Write};
 
+use data_encoding::HEXLOWER;
 use deskreel_sdk::prelude::*;
 use sha2::{Digest, Sha256};
 
-/// Lower-case hexadecimal, as the manifest has it.
+/// SHA-256 in lower-case hexadecimal, as the manifest has it.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(Sha256::new_with_prefix(bytes))
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Hashes what is read through it.
+/// A reader that hashes what is read through it.
 pub struct Hashing<R> {
     from: R,
     hash: Sha256,
@@ -21,10 +22,10 @@ impl<R: Read> Hashing<R> {
         Hashing { from, hash: Sha256::new() }
     }
 
-    /// Reads what is left. The hash is that of the whole file.
+    /// Reads the rest, and returns the hash of the whole file.
     pub fn finish(mut self) -> io::Result<String> {
         io::copy(&mut self, &mut io::sink())?;
-        Ok(hex(self.hash))
+        Ok(HEXLOWER.encode(&self.hash.finalize()))
     }
 }
 
@@ -36,11 +37,7 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Takes what is written only as long as a file already holds the same.
+/// A writer that fails as soon as the written bytes differ from those of a file.
 pub struct Comparing<R> {
     with: R,
     there: Vec<u8>,
@@ -59,7 +56,7 @@ impl<R: Read> Write for Comparing<R> {
         self.same = self.same && self.with.read_exact(&mut self.there).is_ok() && self.there == bytes;
         match self.same {
             true => Ok(bytes.len()),
-            false => Err(io::Error::other("another file")),
+            false => Err(io::Error::other("the file differs")),
         }
     }
 
@@ -68,8 +65,9 @@ impl<R: Read> Write for Comparing<R> {
     }
 }
 
-/// A name that cannot be, and footage that is not what the manifest says, stay so. All else (no room, no rights, a
-/// share that is away, a disk that fails) may be mended before the next try.
+/// The kind of a file error. An impossible name and footage that differs from the manifest are final.
+/// Anything else (no room, no rights, an unmounted share, a failing disk) may be repaired before the next
+/// try.
 pub fn kind_of(error: &io::Error) -> ErrorKind {
     use io::ErrorKind::*;
     match error.kind() {
@@ -80,7 +78,7 @@ pub fn kind_of(error: &io::Error) -> ErrorKind {
     }
 }
 
-/// Of what is read: what is not there will not come back.
+/// The kind of an error in reading: a missing file will not come back.
 pub fn kind_of_reading(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::NotFound => ErrorKind::Failed,

@@ -1,11 +1,11 @@
-//! `sink.file`: one ordinary MP4 a recording, written when the recording is sealed.
+//! `sink.file`: writes an ordinary MP4 of each recording when it is sealed.
 
-mod entry;
 mod export;
 mod files;
+mod manifest;
 mod media;
-mod movie;
-mod recording;
+mod movie_tables;
+mod sample_entry;
 #[cfg(test)]
 mod tests;
 
@@ -13,17 +13,17 @@ use std::path::{Path, PathBuf};
 
 use deskreel_sdk::prelude::*;
 
-use recording::Recording;
+use manifest::Recording;
 
 export_plugin! { descriptor: "plugin.toml", sink "sink.file" => FileSink }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// The file. Either this or `directory`.
+    /// The file; either this or `directory` is set.
     path: Option<PathBuf>,
     directory: Option<PathBuf>,
-    /// Of the file in `directory`.
+    /// Name of the file in `directory`.
     #[serde(default = "default_name")]
     name: String,
     #[serde(default)]
@@ -35,7 +35,7 @@ fn default_name() -> String {
 }
 
 struct FileSink {
-    /// May hold `{recording}` and `{pipeline}`.
+    /// May contain `{recording}` and `{pipeline}`.
     path: PathBuf,
     overwrite: bool,
 }
@@ -48,7 +48,7 @@ impl Sink for FileSink {
         let path = match (path, directory) {
             (Some(path), None) => path,
             (None, Some(directory)) => directory.join(name),
-            _ => return Err(PluginError::settings("give either `path` or `directory`")),
+            _ => return Err(PluginError::settings("set either `path` or `directory`")),
         };
         Ok(FileSink { path, overwrite })
     }
@@ -73,7 +73,7 @@ impl FileSink {
     }
 
     fn path_for(&self, recording: &Recording) -> PathBuf {
-        // A name may not choose another folder.
+        // A value must not lead to another folder.
         let plain = |text: &str| text.replace(['/', '\\', '\0'], "_");
         let Some(text) = self.path.to_str() else { return self.path.clone() };
         PathBuf::from(

@@ -1,5 +1,5 @@
-//! From the files of a track to one list of samples. Reads headers and `moof` boxes only; what a frame costs in
-//! memory are 24 bytes, 10 MB for four hours at 30 frames per second.
+//! Makes one list of samples from the files of a track. Reads only headers and `moof` boxes. A frame takes 24
+//! bytes of memory: 10 MB for four hours at 30 frames per second.
 
 use std::fs;
 use std::ops::Range;
@@ -8,54 +8,54 @@ use std::path::{Path, PathBuf};
 use deskreel_sdk::prelude::*;
 use mp4_atom::{Atom, Codec, Ftyp, Header, Mdat, Moof, Moov, ReadFrom, Traf, Trak, Trex};
 
-use crate::entry::Entry;
-use crate::recording::{File, Part};
+use crate::manifest::{File, Part};
+use crate::sample_entry::SampleEntry;
 
-/// Set in `sample_flags` of a frame that is no keyframe (ISO/IEC 14496-12, 8.8.3.1).
+/// Set in `sample_flags` of a frame that is not a keyframe (ISO/IEC 14496-12, 8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;
 
-/// One track of the recording, all its parts.
+/// One track of the recording, with all its parts.
 #[derive(Debug)]
 pub struct Media {
     /// The first part's track box, without samples: handler, size, language.
     pub template: Trak,
     pub timescale: u32,
-    /// The different codec configurations, in the order in which they come.
-    pub entries: Vec<Entry>,
+    /// The different codec configurations, in order of first use.
+    pub entries: Vec<SampleEntry>,
     pub samples: Vec<Sample>,
     pub chunks: Vec<Chunk>,
 }
 
-/// Times are ticks on the recording's timeline.
+/// One frame. Times are ticks on the recording's timeline.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     pub decode: u64,
-    /// From decoding to being shown.
+    /// Ticks from decoding to presentation.
     pub offset: i32,
     pub duration: u32,
-    /// In the fragment; a keyframe may be written with more (`Entry::in_band`).
+    /// Bytes in the fragment; a keyframe may get more in the export (`SampleEntry::in_band`).
     pub size: u32,
     pub keyframe: bool,
 }
 
-/// The samples of a fragment, which lie one behind the other in its file, and will in the export.
+/// The samples of a fragment, contiguous in its file and in the export.
 #[derive(Debug)]
 pub struct Chunk {
     pub path: PathBuf,
-    /// What the manifest says of the whole file.
+    /// The manifest's entry for the whole file.
     pub file: File,
-    /// Where the payload begins.
+    /// Offset of the payload in the file.
     pub at: u64,
     pub bytes: u64,
-    /// Which of the track's samples.
+    /// Range in the track's samples.
     pub samples: Range<usize>,
-    /// Decode time of the first.
+    /// Decode time of the first sample.
     pub decode: u64,
-    /// Which of the track's entries.
+    /// Index in the track's entries.
     pub entry: usize,
 }
 
-/// None for a track without footage.
+/// Reads a track. Returns `None` if it has no footage.
 pub fn read(directory: &Path, parts: &[Part]) -> Result<Option<Media>> {
     let mut media: Option<Media> = None;
     for part in parts.iter().filter(|part| !part.fragments.is_empty()) {
@@ -69,12 +69,12 @@ pub fn read(directory: &Path, parts: &[Part]) -> Result<Option<Media>> {
             chunks: Vec::new(),
         });
         if media.timescale != timescale {
-            return Err(part.init.wrong("has another timescale than the parts before"));
+            return Err(part.init.wrong("has another timescale than the parts before it"));
         }
-        let known = media.entries.iter().position(|entry| entry.codec == header.codec);
-        let entry = known.unwrap_or(media.entries.len());
-        if known.is_none() {
-            media.entries.push(Entry::alone(header.codec));
+        let existing = media.entries.iter().position(|entry| entry.codec == header.codec);
+        let entry = existing.unwrap_or(media.entries.len());
+        if existing.is_none() {
+            media.entries.push(SampleEntry::alone(header.codec));
         }
         for file in &part.fragments {
             media.fragment(directory, file, &header.defaults, entry)?;
@@ -83,7 +83,7 @@ pub fn read(directory: &Path, parts: &[Part]) -> Result<Option<Media>> {
     if let Some(media) = &mut media
         && media.entries.len() > 1
     {
-        media.entries.iter_mut().for_each(Entry::make_one_of_many);
+        media.entries.iter_mut().for_each(SampleEntry::make_one_of_many);
     }
     Ok(media)
 }
@@ -127,13 +127,13 @@ impl Media {
         };
         let Some(tfdt) = &traf.tfdt else { return Err(name.wrong("has no time")) };
         if traf.tfhd.base_data_offset.is_some() {
-            return Err(name.wrong("counts its offsets from elsewhere"));
+            return Err(name.wrong("counts its offsets from another base"));
         }
         let decode = tfdt.base_media_decode_time;
-        // Offsets count from the moof, which is the first byte of the file.
+        // Offsets count from the `moof`, which is at the start of the file.
         let at = run.data_offset.and_then(|offset| u64::try_from(offset).ok());
         let at = at.ok_or_else(|| name.wrong("does not say where its samples are"))?;
-        // A run without values of its own may claim any number of samples.
+        // A run without values for each sample could claim any number of samples.
         if length < at || run.samples.len() as u64 > length {
             return Err(name.wrong("ends before its samples"));
         }
@@ -142,7 +142,7 @@ impl Media {
         for own in &run.samples {
             let next = sample(time, &own, traf, defaults)
                 .and_then(|sample| Some((sample, time.checked_add(sample.duration.into())?)));
-            let Some((sample, end)) = next else { return Err(name.wrong("has no such time")) };
+            let Some((sample, end)) = next else { return Err(name.wrong("has an impossible time")) };
             time = end;
             bytes += u64::from(sample.size);
             self.samples.push(sample);
@@ -156,9 +156,10 @@ impl Media {
     }
 }
 
-/// Up to and without the payload.
+/// Reads up to the payload.
 fn read_moof(file: &mut fs::File) -> mp4_atom::Result<Moof> {
-    // `styp`, `sidx` and the like may precede a moof in general, never in our files; they would move the offsets.
+    // In general `styp`, `sidx` and others may precede a `moof`, but never in our files; they would shift the
+    // offsets.
     let moof = Moof::read_from(file)?;
     let header = Header::read_from(file)?;
     match header.kind {
@@ -167,7 +168,7 @@ fn read_moof(file: &mut fs::File) -> mp4_atom::Result<Moof> {
     }
 }
 
-/// A sample's own values, else the fragment's, else the header's.
+/// A sample from its own values, or else the fragment's, or else the header's.
 fn sample(decode: u64, own: &mp4_atom::TrunEntry, traf: &Traf, header: &Trex) -> Option<Sample> {
     let fragment = &traf.tfhd;
     let duration =
@@ -179,7 +180,7 @@ fn sample(decode: u64, own: &mp4_atom::TrunEntry, traf: &Traf, header: &Trex) ->
     Some(Sample { decode, offset, duration, size, keyframe: flags & NON_SYNC == 0 })
 }
 
-/// What does not parse stays so; what could not be read may be read later.
+/// A file that does not parse never will; one that could not be read may be read later.
 fn unreadable(file: &File, error: mp4_atom::Error) -> PluginError {
     match error {
         mp4_atom::Error::Io(error) => file.unreadable(&error),

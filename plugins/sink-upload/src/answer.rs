@@ -1,35 +1,14 @@
-//! What an answer of the server means. The table in docs/server-api.md, as code.
+//! The meaning of the server's responses: the table in docs/server-api.md, as code.
 
-/// Seconds until the next try, at least, where the server does not say: it, or the network, may be back soon. The host
-/// waits longer from one failure to the next.
+use deskreel_http::{MUCH_LATER, SLOWLY, Trouble, retry_after};
+
+/// Seconds until the next try, at least, if the server does not say: it, or the network, may be back soon.
+/// The host waits longer from one failure to the next.
 pub const SOON: u32 = 1;
-/// Something must be made room for.
-pub const SLOWLY: u32 = 60;
-/// Somebody must mend something.
-pub const MUCH_LATER: u32 = 300;
-/// The longest that a server can keep us waiting.
-const LONGEST: u32 = 3600;
 
-/// Why something did not go through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    Later { seconds: u32, reason: String },
-    Never { reason: String },
-}
-
-impl Trouble {
-    pub fn later(seconds: u32, reason: impl Into<String>) -> Self {
-        Trouble::Later { seconds, reason: reason.into() }
-    }
-
-    pub fn never(reason: impl Into<String>) -> Self {
-        Trouble::Never { reason: reason.into() }
-    }
-}
-
-/// The head of an answer, and its problem in words.
+/// The head of a response, and its problem in words.
 #[derive(Debug, Default, Clone)]
-pub struct Said {
+pub struct ResponseHead {
     pub status: u16,
     pub retry_after: Option<String>,
     pub repr_digest: Option<String>,
@@ -37,22 +16,23 @@ pub struct Said {
     pub title: Option<String>,
 }
 
-/// Whether what was put is there. `own` is the digest of what was sent, in the form of the header.
-pub fn judge_put(said: &Said, own: &str) -> Result<(), Trouble> {
-    if !matches!(said.status, 200 | 201) {
-        return Err(trouble(said));
+/// Whether the server has stored what was sent. `own` is the digest of that, in the form of the header.
+pub fn judge_put(head: &ResponseHead, own: &str) -> Result<(), Trouble> {
+    if !matches!(head.status, 200 | 201) {
+        return Err(trouble(head));
     }
-    match said.repr_digest.as_deref() {
+    match head.repr_digest.as_deref() {
         Some(theirs) if theirs.trim() == own => Ok(()),
-        Some(_) => Err(Trouble::later(SOON, "the server has stored something else than it was sent")),
+        Some(_) => Err(Trouble::later(SOON, "the server has stored something other than what was sent")),
         None => Err(Trouble::later(MUCH_LATER, "the server does not say what it has stored (Repr-Digest)")),
     }
 }
 
-/// Of any answer that is no success. What somebody can mend is asked again: nothing is lost by waiting.
-pub fn trouble(said: &Said) -> Trouble {
-    // An answer to `HEAD` has no title.
-    let why = said.title.as_deref().unwrap_or(match said.status {
+/// The trouble in a response that is not a success. What somebody can repair is tried again: waiting loses
+/// nothing.
+pub fn trouble(head: &ResponseHead) -> Trouble {
+    // A response to `HEAD` has no title.
+    let why = head.title.as_deref().unwrap_or(match head.status {
         401 => "the token is missing, wrong or expired",
         403 => "the token is not for this recording",
         404 => "there is no recording server at this address",
@@ -60,18 +40,18 @@ pub fn trouble(said: &Said) -> Trouble {
         _ => "",
     });
     let reason = match why {
-        "" => format!("the server answers {}", said.status),
-        why => format!("the server answers {}: {why}", said.status),
+        "" => format!("the server answers {}", head.status),
+        why => format!("the server answers {}: {why}", head.status),
     };
-    let asked = said.retry_after.as_deref().and_then(|text| text.trim().parse::<u32>().ok());
-    match said.status {
+    let later = |default| Trouble::later(retry_after(head.retry_after.as_deref(), default), reason.clone());
+    match head.status {
         409 | 410 => Trouble::never(reason),
-        // Somebody in between may have set a limit that is too low: what is too large today may pass tomorrow.
-        413 | 507 => Trouble::later(asked.unwrap_or(SLOWLY).min(LONGEST), reason),
-        400 | 422 | 429 | 500.. => Trouble::later(asked.unwrap_or(SOON).min(LONGEST), reason),
+        // A proxy on the way may have too low a limit: what is too large today may pass tomorrow.
+        413 | 507 => later(SLOWLY),
+        400 | 422 | 429 | 500.. => later(SOON),
         300..=399 => {
-            let to = said.location.as_deref().unwrap_or("elsewhere");
-            let reason = format!("the server sends us to {to}; `server` must name the right one");
+            let to = head.location.as_deref().unwrap_or("elsewhere");
+            let reason = format!("the server redirects to {to}; `server` must name the right one");
             Trouble::later(MUCH_LATER, reason)
         }
         _ => Trouble::later(MUCH_LATER, reason),
@@ -82,14 +62,17 @@ pub fn trouble(said: &Said) -> Trouble {
 mod tests {
     use super::*;
 
-    fn said(status: u16) -> Said {
-        Said { status, ..Said::default() }
+    fn head(status: u16) -> ResponseHead {
+        ResponseHead { status, ..ResponseHead::default() }
     }
 
     #[test]
     fn only_the_same_digest_acknowledges() {
         let with = |status, digest: Option<&str>| {
-            judge_put(&Said { repr_digest: digest.map(str::to_owned), ..said(status) }, "sha-256=:AAAA:")
+            judge_put(
+                &ResponseHead { repr_digest: digest.map(str::to_owned), ..head(status) },
+                "sha-256=:AAAA:",
+            )
         };
         assert_eq!(with(200, Some("sha-256=:AAAA:")), Ok(()));
         assert_eq!(with(201, Some("sha-256=:AAAA:")), Ok(()));
@@ -106,18 +89,18 @@ mod tests {
     }
 
     #[test]
-    fn only_what_cannot_mend_itself_is_given_up() {
+    fn only_what_waiting_cannot_repair_is_given_up() {
         for status in 300..=599 {
-            let is_final = matches!(trouble(&said(status)), Trouble::Never { .. });
+            let is_final = matches!(trouble(&head(status)), Trouble::Never { .. });
             assert_eq!(is_final, [409, 410].contains(&status), "{status}");
         }
     }
 
     #[test]
     fn the_server_says_how_long_to_wait_within_reason() {
-        let wait = |status, text: &str| match trouble(&Said {
+        let wait = |status, text: &str| match trouble(&ResponseHead {
             retry_after: Some(text.to_owned()),
-            ..said(status)
+            ..head(status)
         }) {
             Trouble::Later { seconds, .. } => seconds,
             never => panic!("{never:?}"),
@@ -133,8 +116,8 @@ mod tests {
 
     #[test]
     fn a_redirect_says_what_to_mend() {
-        let said = Said { location: Some("https://new.example/".into()), ..said(301) };
-        let Trouble::Later { reason, .. } = trouble(&said) else { panic!("given up") };
-        assert_eq!(reason, "the server sends us to https://new.example/; `server` must name the right one");
+        let head = ResponseHead { location: Some("https://new.example/".into()), ..head(301) };
+        let Trouble::Later { reason, .. } = trouble(&head) else { panic!("given up") };
+        assert_eq!(reason, "the server redirects to https://new.example/; `server` must name the right one");
     }
 }

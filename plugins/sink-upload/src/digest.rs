@@ -2,22 +2,21 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use sha2::{Digest, Sha256};
 
-/// `sha-256=:<base64>:`.
+/// The digest of these bytes, as a header has it: `sha-256=:<base64>:`.
 pub fn field(bytes: &[u8]) -> String {
-    of(&Sha256::digest(bytes))
+    encode(&Sha256::digest(bytes))
 }
 
-/// The same of a hash in hexadecimal; none if it is no such hash.
+/// The same from a hash in hexadecimal; `None` if it is not one.
 pub fn field_of_hex(hex: &str) -> Option<String> {
-    let digits = hex.as_bytes();
-    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let hash: Option<Vec<u8>> = digits.chunks(2).map(pair).collect();
-    hash.filter(|hash| hash.len() == 32).map(|hash| of(&hash))
+    let hash = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?;
+    (hash.len() == 32).then(|| encode(&hash))
 }
 
-fn of(hash: &[u8]) -> String {
+fn encode(hash: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(hash))
 }
 

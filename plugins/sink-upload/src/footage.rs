@@ -1,16 +1,13 @@
-//! The files of a recording: what of `manifest.json` an upload needs (docs/recording-format.md).
+//! The files of a recording, by the part of `manifest.json` that an upload needs (docs/recording-format.md).
 
 use std::fmt;
 use std::fs;
-use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use deskreel_http::{Trouble, footage};
 use deskreel_sdk::prelude::*;
 
-use crate::answer::{SLOWLY, Trouble};
-use crate::digest;
-
-/// What a fragment is called within its recording. Number 0 is the part's header.
+/// The name of a fragment within its recording. Number 0 is the part's header.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Name {
     pub track: String,
@@ -39,16 +36,9 @@ impl Piece {
         Piece { name, path: delivery.path.clone(), sha256: delivery.sha256.clone() }
     }
 
-    /// Its bytes, if they are what was promised. A fragment is about a second, so it is read as a whole.
+    /// The bytes, if they have the recorded hash.
     pub fn read(&self) -> Result<Vec<u8>, Trouble> {
-        let bytes = fs::read(&self.path).map_err(|error| unreadable(&self.path, &error))?;
-        match digest::field_of_hex(&self.sha256) == Some(digest::field(&bytes)) {
-            true => Ok(bytes),
-            false => {
-                let path = self.path.display();
-                Err(Trouble::never(format!("{path}: does not have the hash that was promised")))
-            }
-        }
+        footage::read(&self.path, &self.path.display().to_string(), &self.sha256)
     }
 }
 
@@ -57,25 +47,25 @@ impl Piece {
 pub struct Footage {
     /// `manifest.json`, byte for byte.
     pub manifest: Vec<u8>,
-    /// In the order in which they were made.
+    /// In the order in which they were recorded.
     pub pieces: Vec<Piece>,
 }
 
 impl Footage {
     pub fn load(directory: &Path) -> Result<Footage, Trouble> {
         let path = directory.join("manifest.json");
-        let bytes = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|error| Trouble::never(format!("{}: {error}", path.display())))?;
+        let name = path.display().to_string();
+        let bytes = fs::read(&path).map_err(|error| footage::unreadable(&name, &error))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|error| Trouble::never(format!("{name}: {error}")))?;
         let mut pieces = Vec::new();
         for track in &manifest.tracks {
             for part in &track.parts {
-                let headed = [(0, &part.init)].into_iter();
-                let all =
-                    headed.chain(part.fragments.iter().map(|fragment| (fragment.number, &fragment.file)));
-                for (number, file) in all {
+                let header = [(0, &part.init)].into_iter();
+                let fragments = part.fragments.iter().map(|fragment| (fragment.number, &fragment.file));
+                for (number, file) in header.chain(fragments) {
                     let name = Name { track: track.name.clone(), part: part.number, number };
-                    let path = directory.join(inside(&file.file)?);
+                    let path = directory.join(footage::inside(&file.file)?);
                     pieces.push(Piece { name, path, sha256: file.sha256.clone() });
                 }
             }
@@ -115,26 +105,6 @@ struct File {
     sha256: String,
 }
 
-/// A name that leads out of the recording's folder is refused.
-fn inside(file: &str) -> Result<&Path, Trouble> {
-    let path = Path::new(file);
-    match path.components().all(|part| matches!(part, Component::Normal(_))) {
-        true => Ok(path),
-        false => Err(Trouble::never(format!("manifest names `{file}`, which is not in the recording"))),
-    }
-}
-
-/// What is not there will not come back; a disk may.
-fn unreadable(path: &Path, error: &io::Error) -> Trouble {
-    let reason = format!("{}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
-            Trouble::never(reason)
-        }
-        _ => Trouble::later(SLOWLY, reason),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -162,18 +132,5 @@ mod tests {
         for file in ["../secret", "/etc/shadow", "video/../../secret"] {
             assert!(matches!(load(file), Err(Trouble::Never { .. })), "{file}");
         }
-    }
-
-    #[test]
-    fn bytes_that_are_not_those_promised_are_never_sent() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("000001.m4s");
-        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
-        let piece = Piece { name: Name { track: "video".into(), part: 1, number: 1 }, path, sha256 };
-        assert!(matches!(piece.read(), Err(Trouble::Never { .. })), "it is not there");
-        fs::write(&piece.path, "abc").unwrap();
-        assert_eq!(piece.read(), Ok(b"abc".to_vec()));
-        fs::write(&piece.path, "abd").unwrap();
-        assert!(matches!(piece.read(), Err(Trouble::Never { .. })));
     }
 }

@@ -1,26 +1,24 @@
-//! `sink.upload`: fragments and recordings to a recording server, as docs/server-api.md has it.
+//! `sink.upload`: delivers fragments and recordings to a recording server (docs/server-api.md).
 
 mod answer;
 mod client;
 mod digest;
 mod footage;
-mod secret;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use deskreel_http::{Connection, SLOWLY, Trouble, url};
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
-use answer::{SLOWLY, Trouble};
 use client::{Client, Closing};
 use footage::{Footage, Name, Piece};
-use secret::Secret;
 
 export_plugin! { descriptor: "plugin.toml", sink "sink.upload" => UploadSink }
 
-/// How often the server may name missing fragments, be sent them, and name some again, within one `finish`.
+/// How often, within one `finish`, the server may name missing fragments and have them sent.
 const ROUNDS: usize = 3;
 
 #[derive(Debug, Deserialize)]
@@ -34,8 +32,8 @@ struct Settings {
     plain_http: bool,
     #[serde(default)]
     when: When,
-    /// For an answer, without the time that a body takes.
-    #[serde(default = "default_timeout", deserialize_with = "units::duration")]
+    /// Limit for an answer, without the time that a body takes.
+    #[serde(default = "default_timeout", deserialize_with = "durations::duration")]
     timeout: Duration,
 }
 
@@ -46,10 +44,10 @@ fn default_timeout() -> Duration {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum When {
-    /// Each fragment once it is on disk.
+    /// Each fragment as soon as it is on disk.
     #[default]
     Running,
-    /// All of them once the recording is sealed.
+    /// All fragments once the recording is sealed.
     After,
 }
 
@@ -62,10 +60,11 @@ impl Sink for UploadSink {
     type Settings = Settings;
 
     fn open(settings: Settings, _host: Host) -> Result<Self> {
-        let token = Secret::new(settings.token_file, settings.token_env)?;
-        let mut client = Client::new(&settings.server, settings.plain_http, token, settings.timeout)?;
-        client.trust(settings.ca_file);
-        Ok(UploadSink { client, when: settings.when })
+        let token = Secret::from_settings("token", settings.token_file, settings.token_env)?
+            .ok_or_else(|| PluginError::settings("give `token_file` or `token_env`"))?;
+        let server = url::check("server", &settings.server, settings.plain_http, "token")?;
+        let connection = Connection::new(server, settings.ca_file, settings.timeout);
+        Ok(UploadSink { client: Client::new(connection, token), when: settings.when })
     }
 
     fn fragment(&mut self, delivery: &FragmentDelivery) -> Result<Answer> {
@@ -87,43 +86,47 @@ impl UploadSink {
     fn hand_over(&mut self, recording: &FinishedRecording) -> Result<(), Trouble> {
         let footage = Footage::load(&recording.directory)?;
         if self.when == When::After {
-            let held = self.client.held(&recording.id)?;
-            for piece in footage.pieces.iter().filter(|piece| !held.has(piece)) {
+            let holdings = self.client.holdings(&recording.id)?;
+            for piece in footage.pieces.iter().filter(|piece| !holdings.has(piece)) {
                 self.client.send(&recording.id, piece)?;
             }
         }
-        self.client.tell_about(&recording.id, &recording.about)?;
+        self.client.put_about(&recording.id, &recording.about)?;
         for _ in 0..ROUNDS {
             let missing = match self.client.close(&recording.id, &footage.manifest)? {
-                // What it says that it has is the last word: after this it is deleted here.
+                // Only what the server lists counts: after this the footage may be deleted here.
                 Closing::Closed => {
-                    let held = self.client.held(&recording.id)?;
-                    let missing = footage.pieces.iter().filter(|piece| !held.has(piece));
+                    let holdings = self.client.holdings(&recording.id)?;
+                    let missing = footage.pieces.iter().filter(|piece| !holdings.has(piece));
                     let missing: Vec<Name> = missing.map(|piece| piece.name.clone()).collect();
-                    if held.is_closed && missing.is_empty() {
+                    if holdings.is_closed && missing.is_empty() {
                         return Ok(());
                     }
                     missing
                 }
                 Closing::Missing(missing) => missing,
             };
-            tracing::info!(recording = recording.id, missing = missing.len(), "the server misses fragments");
+            tracing::info!(
+                recording = recording.id,
+                missing = missing.len(),
+                "the server is missing fragments"
+            );
             let pieces: BTreeMap<&Name, &Piece> =
                 footage.pieces.iter().map(|piece| (&piece.name, piece)).collect();
             for name in &missing {
-                let unknown =
-                    || Trouble::never(format!("the server misses {name}, which the manifest does not name"));
+                let unknown = || {
+                    Trouble::never(format!("the server is missing {name}, which the manifest does not name"))
+                };
                 self.client.send(&recording.id, pieces.get(name).ok_or_else(unknown)?)?;
             }
         }
-        Err(Trouble::later(SLOWLY, "the server still misses what it said it has stored"))
+        Err(Trouble::later(SLOWLY, "the server is still missing fragments that it said it had stored"))
     }
 }
 
 fn answer(outcome: Result<String, Trouble>) -> Answer {
     match outcome {
         Ok(place) => Answer::Acknowledged { place },
-        Err(Trouble::Later { seconds, reason }) => Answer::RetryAfter { seconds, reason },
-        Err(Trouble::Never { reason }) => Answer::Refused { reason },
+        Err(trouble) => trouble.into(),
     }
 }

@@ -1,14 +1,16 @@
-//! One recording, file by file, the manifest last: where that is, everything is.
+//! Copies one recording, file by file. The manifest comes last: if it is there, everything is.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use deskreel_http::Trouble;
+
 use crate::Verify;
-use crate::answer::{SOON, Trouble};
+use crate::answer::SOON;
 use crate::client::Client;
 use crate::footage::{self, File};
 
-/// A file has this behind its name until all of it is there.
+/// Suffix of a file that is not complete yet.
 const UNFINISHED: &str = ".part";
 
 pub fn copy(client: &mut Client, folder: &[String], from: &Path, verify: Verify) -> Result<(), Trouble> {
@@ -27,7 +29,7 @@ pub fn copy(client: &mut Client, folder: &[String], from: &Path, verify: Verify)
         }
         let is_new = folders.is_new(&place);
         place.push(name.clone());
-        // In a folder that was made just now lies nothing.
+        // A folder that was just made is empty.
         if is_new || !is_there(client, &place, &file, verify)? {
             send(client, &place, from, &file, verify)?;
         }
@@ -35,7 +37,7 @@ pub fn copy(client: &mut Client, folder: &[String], from: &Path, verify: Verify)
     Ok(())
 }
 
-/// Under its own name a file appears whole.
+/// A file gets its own name only once it is complete.
 fn send(
     client: &mut Client,
     place: &[String],
@@ -62,7 +64,7 @@ fn is_there(client: &mut Client, place: &[String], file: &File, verify: Verify) 
     }
 }
 
-/// The folders that are known to be there, and whether we have made them.
+/// Folders that are known to exist, and whether we made them.
 #[derive(Default)]
 struct Folders(BTreeMap<Vec<String>, bool>);
 

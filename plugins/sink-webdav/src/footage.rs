@@ -1,13 +1,10 @@
 //! The files of a recording, by its manifest (docs/recording-format.md).
 
 use std::fs;
-use std::io;
-use std::path::{Component, Path};
+use std::path::Path;
 
+use deskreel_http::{Trouble, footage};
 use deskreel_sdk::prelude::*;
-use sha2::{Digest, Sha256};
-
-use crate::answer::{SLOWLY, Trouble};
 
 const MANIFEST: &str = "manifest.json";
 
@@ -23,30 +20,23 @@ pub struct File {
 }
 
 impl File {
-    /// Its bytes, if they are what was promised. A fragment is about a second, so it is read as a whole.
+    /// The bytes, if they have the hash in the manifest.
     pub fn read(&self, directory: &Path) -> Result<Vec<u8>, Trouble> {
-        let bytes = fs::read(directory.join(&self.name)).map_err(|error| unreadable(&self.name, &error))?;
-        match hex(Sha256::new_with_prefix(&bytes)) == self.sha256 {
-            true => Ok(bytes),
-            false => {
-                Err(Trouble::never(format!("{}: does not have the hash that the manifest says", self.name)))
-            }
-        }
+        footage::read(&directory.join(&self.name), &self.name, &self.sha256)
     }
 }
 
-/// In the order in which they were made; the manifest is the last.
+/// The files in the order in which they were recorded; the manifest is the last.
 pub fn files(directory: &Path) -> Result<Vec<File>, Trouble> {
-    let bytes = fs::read(directory.join(MANIFEST)).map_err(|error| unreadable(MANIFEST, &error))?;
+    let bytes = fs::read(directory.join(MANIFEST)).map_err(|error| footage::unreadable(MANIFEST, &error))?;
     let manifest: Manifest =
         serde_json::from_slice(&bytes).map_err(|error| Trouble::never(format!("{MANIFEST}: {error}")))?;
     let parts = manifest.tracks.into_iter().flat_map(|track| track.parts);
     let mut files: Vec<File> = parts.flat_map(|part| [part.init].into_iter().chain(part.fragments)).collect();
-    if let Some(file) = files.iter().find(|file| !is_inside(&file.name)) {
-        let message = format!("manifest names `{}`, which is not in the recording", file.name);
-        return Err(Trouble::never(message));
+    for file in &files {
+        footage::inside(&file.name)?;
     }
-    let sha256 = hex(Sha256::new_with_prefix(&bytes));
+    let sha256 = footage::sha256_hex(&bytes);
     files.push(File { name: MANIFEST.to_owned(), size: bytes.len() as u64, sha256 });
     Ok(files)
 }
@@ -65,26 +55,6 @@ struct Track {
 struct Part {
     init: File,
     fragments: Vec<File>,
-}
-
-/// A name that leads out of the recording's folder is refused.
-fn is_inside(name: &str) -> bool {
-    Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
-}
-
-pub fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What is not there will not come back; a disk may.
-fn unreadable(name: &str, error: &io::Error) -> Trouble {
-    let reason = format!("{name}: {error}");
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
-            Trouble::never(reason)
-        }
-        _ => Trouble::later(SLOWLY, reason),
-    }
 }
 
 #[cfg(test)]
@@ -120,11 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_those_promised_are_never_sent() {
+    fn bytes_without_the_recorded_hash_are_never_sent() {
         let folder = tempfile::tempdir().unwrap();
         let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
         let file = File { name: "a".into(), size: 3, sha256 };
-        assert!(matches!(file.read(folder.path()), Err(Trouble::Never { .. })), "it is not there");
+        assert!(matches!(file.read(folder.path()), Err(Trouble::Never { .. })), "it is missing");
         fs::write(folder.path().join("a"), "abc").unwrap();
         assert_eq!(file.read(folder.path()), Ok(b"abc".to_vec()));
         fs::write(folder.path().join("a"), "abd").unwrap();

@@ -1,22 +1,22 @@
-//! `sink.webdav`: finished recordings to a WebDAV server (RFC 4918).
+//! `sink.webdav`: copies finished recordings to a WebDAV server (RFC 4918).
 
 mod answer;
 mod client;
 mod copy;
 mod footage;
+mod login;
 mod place;
-mod secret;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use deskreel_http::{Connection, url};
+use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
-use deskreel_sdk::units;
 
-use answer::Trouble;
 use client::Client;
+use login::Login;
 use place::Template;
-use secret::{Login, Secret};
 
 export_plugin! { descriptor: "plugin.toml", sink "sink.webdav" => WebdavSink }
 
@@ -36,8 +36,8 @@ struct Settings {
     plain_http: bool,
     #[serde(default)]
     verify: Verify,
-    /// For an answer, without the time that a file takes.
-    #[serde(default = "default_timeout", deserialize_with = "units::duration")]
+    /// Limit for an answer, without the time that a file takes.
+    #[serde(default = "default_timeout", deserialize_with = "durations::duration")]
     timeout: Duration,
 }
 
@@ -49,14 +49,14 @@ fn default_timeout() -> Duration {
     Duration::from_secs(30)
 }
 
-/// How a file that is there is known to be the right one.
+/// How the sink makes sure that the server has the right file.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Verify {
-    /// It is read back.
+    /// Reads the file back and compares its hash.
     #[default]
     Hash,
-    /// The server is believed that it kept what it took.
+    /// Compares the size, and trusts the server with the content.
     Size,
 }
 
@@ -70,12 +70,16 @@ impl Sink for WebdavSink {
     type Settings = Settings;
 
     fn open(settings: Settings, _host: Host) -> Result<Self> {
-        let password = Secret::new("password", settings.password_file, settings.password_env)?;
-        let token = Secret::new("token", settings.token_file, settings.token_env)?;
+        let password = Secret::from_settings("password", settings.password_file, settings.password_env)?;
+        let token = Secret::from_settings("token", settings.token_file, settings.token_env)?;
         let login = Login::new(settings.user, password, token)?;
-        let client =
-            Client::new(&settings.url, settings.plain_http, login, settings.ca_file, settings.timeout)?;
-        Ok(WebdavSink { client, path: Template::parse(&settings.path)?, verify: settings.verify })
+        let url = url::check("url", &settings.url, settings.plain_http, "password")?;
+        let connection = Connection::new(url, settings.ca_file, settings.timeout);
+        Ok(WebdavSink {
+            client: Client::new(connection, login),
+            path: Template::parse(&settings.path)?,
+            verify: settings.verify,
+        })
     }
 
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer> {
@@ -83,8 +87,7 @@ impl Sink for WebdavSink {
         let copied = copy::copy(&mut self.client, &folder, &recording.directory, self.verify);
         Ok(match copied {
             Ok(()) => Answer::Acknowledged { place: self.client.url(&folder, true).to_string() },
-            Err(Trouble::Later { seconds, reason }) => Answer::RetryAfter { seconds, reason },
-            Err(Trouble::Never { reason }) => Answer::Refused { reason },
+            Err(trouble) => trouble.into(),
         })
     }
 }

@@ -1,10 +1,10 @@
-//! Where a recording goes below `url`.
+//! The folder of a recording below `url`.
 
 use deskreel_sdk::prelude::*;
 
 const NAMES: [&str; 3] = ["recording", "agent", "date"];
 
-/// Folders with placeholders, from the outermost.
+/// Folder names with placeholders, the outermost first.
 #[derive(Debug)]
 pub struct Template(Vec<String>);
 
@@ -13,13 +13,17 @@ impl Template {
         let wrong = |what: String| PluginError::settings(format!("`path`: {what}"));
         let folders: Vec<String> = path.trim_matches('/').split('/').map(str::to_owned).collect();
         if folders.iter().any(|folder| matches!(folder.as_str(), "" | "." | "..")) {
-            return Err(wrong(format!("`{path}` has a folder without a name of its own")));
+            return Err(wrong(format!("`{path}` has a folder that is empty, `.` or `..`")));
         }
         let opened = path.split('{').skip(1).map(|rest| rest.split_once('}').map(|(name, _)| name));
         for name in opened {
             match name {
                 Some(name) if NAMES.contains(&name) => {}
-                Some(name) => return Err(wrong(format!("there is no `{{{name}}}`"))),
+                Some(name) => {
+                    return Err(wrong(format!(
+                        "there is no placeholder `{{{name}}}`; use {{recording}}, {{agent}} or {{date}}"
+                    )));
+                }
                 None => return Err(wrong("a `{` is not closed".to_owned())),
             }
         }
@@ -42,7 +46,7 @@ impl Template {
     }
 }
 
-/// The day on which it began, in UTC; of a recording of which nothing is known, by its id.
+/// The day on which it began, in UTC; taken from its id if nothing else is known.
 fn date(recording: &FinishedRecording) -> Option<String> {
     match &recording.about.from {
         Some(from) => from.get(..10).map(str::to_owned),
@@ -53,7 +57,7 @@ fn date(recording: &FinishedRecording) -> Option<String> {
     }
 }
 
-/// A value chooses no other folder, and no other value's. `{` would be read as the next placeholder.
+/// Keeps a value from naming another folder, and from containing a placeholder that would be filled next.
 fn plain(value: &str) -> String {
     let value: String = value
         .chars()
@@ -83,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_what_is_known_of_the_recording() {
+    fn placeholders_are_filled_with_what_is_known_of_the_recording() {
         let about = json!({ "agent": "ann", "from": "2026-11-22T23:59:59.900Z" });
         assert_eq!(fill("/a {agent}/{date}/{recording}/", about), "a ann|2026-11-22|20261123T071002Z-4f2a91");
         assert_eq!(
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_be_is_a_mistake_of_the_file() {
+    fn a_path_that_makes_no_sense_is_a_settings_error() {
         for path in
             ["", "/", "a//{recording}", "../{recording}", "{recoding}", "{recording", "all", "{agent}"]
         {

@@ -1,4 +1,4 @@
-//! `source.gst`: the elements that the pipeline file names. For whatever captures on other systems
+//! `source.gst`: captures with the elements that the pipeline file names. For capture on other systems
 //! (`d3d11screencapturesrc`, `pipewiresrc`, `avfvideosrc`), and for measurements (`videotestsrc`).
 
 use deskreel_sdk::prelude::*;
@@ -7,18 +7,18 @@ use serde_json::Map;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// Without any there is nothing to capture, but the plugin can be asked for its devices.
+    /// May be empty, so that the plugin can be asked for its devices; then there is nothing to capture.
     #[serde(default)]
-    elements: Vec<Named>,
+    elements: Vec<ElementSettings>,
     #[serde(default)]
     caps: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct ElementSettings {
     factory: String,
-    /// In the order of their names: no two of them should depend on an order.
+    /// Sorted by name; no property should depend on an order.
     #[serde(default)]
     properties: Map<String, Value>,
 }
@@ -34,15 +34,15 @@ impl Source for Gst {
         Ok(Gst(settings))
     }
 
-    /// Whether frames that look the same are dropped is for the pipeline file to say: it may be a camera.
+    /// Leaves it to the pipeline file whether frames that look the same are skipped: it may be a camera.
     fn recipe(&mut self, _request: &SourceRequest) -> Result<SourceRecipe> {
         self.0.check()?;
-        let elements = self.0.elements.iter().map(Named::element);
+        let elements = self.0.elements.iter().map(ElementSettings::element);
         Ok(SourceRecipe { caps: self.0.caps.clone(), ..SourceRecipe::elements(elements) })
     }
 }
 
-impl Named {
+impl ElementSettings {
     fn element(&self) -> Element {
         let element = Element::new(self.factory.as_str());
         self.properties
@@ -52,7 +52,7 @@ impl Named {
 }
 
 impl Settings {
-    /// What the schema says, for hosts that did not look at it.
+    /// Checks the schema's rules, for hosts that do not check the schema.
     fn check(&self) -> Result<()> {
         if self.elements.is_empty() {
             return Err(PluginError::settings("`elements` is empty; name at least one"));

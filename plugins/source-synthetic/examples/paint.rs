@@ -1,4 +1,4 @@
-//! Writes raw frames to the standard output and says what a frame costs.
+//! Writes raw frames to standard output, and reports how long a frame takes.
 //!
 //! ```text
 //! cargo run --release -p deskreel-source-synthetic --example paint -- office 1920 1080 150 1 > office.raw
@@ -15,7 +15,7 @@ use deskreel_source_synthetic::{Scene, Settings};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [mode, width, height, first, count] = arguments.as_slice() else {
-        return Err("give mode, width, height, first frame, count".into());
+        return Err("give the arguments MODE WIDTH HEIGHT FIRST_FRAME COUNT".into());
     };
     let mode = serde_json::from_value(mode.as_str().into())?;
     let settings = Settings { mode, width: width.parse()?, height: height.parse()?, ..Settings::default() };
@@ -33,6 +33,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (spent, worst) = (spent + cost, worst.max(cost));
         out.write_all(&pixels)?;
     }
-    eprintln!("{:?} a frame, at worst {worst:?}", spent / u32::try_from(count.max(1))?);
+    eprintln!("{:?} per frame, at worst {worst:?}", spent / u32::try_from(count.max(1))?);
     Ok(())
 }

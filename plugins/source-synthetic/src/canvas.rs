@@ -1,4 +1,4 @@
-//! A BGRx picture with the two things that a desktop is made of: rectangles and text.
+//! A BGRx picture, on which rectangles and text can be painted.
 
 use crate::font;
 
@@ -14,7 +14,7 @@ pub struct Rect {
 }
 
 impl Rect {
-    /// The rectangle without a margin all around.
+    /// The rectangle without a margin on all sides.
     pub fn inset(self, margin: usize) -> Rect {
         Rect {
             x: self.x + margin,
@@ -43,7 +43,7 @@ pub struct Canvas {
     width: usize,
     height: usize,
     pixels: Vec<u8>,
-    /// Pixels a dot of the font.
+    /// Pixels for each dot of the font.
     scale: usize,
 }
 
@@ -66,7 +66,7 @@ impl Canvas {
         ((font::WIDTH + 1) * self.scale, (font::HEIGHT + 4) * self.scale)
     }
 
-    /// What lies outside the picture is not painted.
+    /// Paints the part of `area` that is in the picture.
     pub fn fill(&mut self, area: Rect, color: Color) {
         let [_, red, green, blue] = color.to_be_bytes();
         let right = (area.x + area.width).min(self.width);
@@ -87,14 +87,14 @@ impl Canvas {
         self.fill(area.inset(self.scale), inside);
     }
 
-    /// One line of text from the upper left corner of `area`; characters that do not fit are left out.
+    /// Paints one line of text at the upper left corner of `area`. Leaves out characters that do not fit.
     pub fn text(&mut self, area: Rect, text: &str, color: Color) {
         let (advance, line) = self.character();
         if area.height < line {
             return;
         }
-        for (place, glyph) in text.chars().take(area.width / advance).map(font::glyph).enumerate() {
-            let (left, top) = (area.x + place * advance, area.y + 2 * self.scale);
+        for (index, glyph) in text.chars().take(area.width / advance).map(font::glyph).enumerate() {
+            let (left, top) = (area.x + index * advance, area.y + 2 * self.scale);
             for (column, dots) in glyph.into_iter().enumerate() {
                 for dot in (0..font::HEIGHT).filter(|dot| dots >> dot & 1 == 1) {
                     let (x, y) = (left + column * self.scale, top + dot * self.scale);

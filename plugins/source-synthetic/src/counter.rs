@@ -1,4 +1,4 @@
-//! A picture that carries its own number, so that a test can say which frames survived a recording.
+//! A picture that shows its own number, so that a test knows which frames survived a recording.
 //!
 //! In the upper left corner, rows of sixteen square cells, black or white, in luma only:
 //!
@@ -9,10 +9,13 @@
 //! | 3, 4 | 32 | running time in milliseconds |
 //! | 5, 6 | 32 | CRC-32 (IEEE) of the ten bytes before it |
 //!
-//! Numbers are written most significant bit first. In Gray code, neighboring numbers differ in one cell, so an
-//! encoder that smears two frames into each other gives one of them, not a third.
-//! Cells of 16 pixels were read without error after x264 at CRF 51 and at 100 kbit/s; cells of 8 were not.
+//! Numbers are written most significant bit first. In Gray code, neighboring numbers differ in one cell, so
+//! if an encoder blends two frames, one of them is read, not a third. Cells of 16 pixels were read without
+//! error after x264 at CRF 51 and at 100 kbit/s; cells of 8 were not.
 
+use crate::canvas::Rect;
+
+/// Side of a cell in pixels.
 const CELL: usize = 16;
 const CELLS_PER_ROW: usize = 16;
 const ROWS: usize = 7;
@@ -24,7 +27,7 @@ const NEUTRAL: u8 = 128;
 
 /// The moving gradient repeats after this many pixels.
 const PERIOD: usize = 256;
-/// Pixels a frame.
+/// Pixels per frame.
 const SPEED: usize = 4;
 
 pub struct Counter {
@@ -32,8 +35,8 @@ pub struct Counter {
     height: usize,
     fps: u64,
     source: u16,
-    /// One row of the gradient and a period more; each row of the picture is a window into it. It stays in the
-    /// cache, which makes this cheaper than copying a prepared picture.
+    /// One row of the gradient and one period more; each row of the picture is a window into it. It stays in
+    /// the cache, which makes this cheaper than copying a prepared picture.
     wave: Vec<u8>,
 }
 
@@ -44,7 +47,7 @@ impl Counter {
         Counter { width, height, fps: u64::from(fps.max(1)), source, wave }
     }
 
-    /// Paints I420. `time_ms` is the running time that goes into the picture.
+    /// Paints I420. `time_ms` is the running time to show in the picture.
     pub fn paint(&self, number: u64, time_ms: u64, pixels: &mut [u8]) {
         let (luma, chroma) = pixels.split_at_mut(self.width * self.height);
         chroma.fill(NEUTRAL);
@@ -61,7 +64,7 @@ impl Counter {
             for cell in 0..CELLS_PER_ROW {
                 let bit = bytes[cell / 8] >> (7 - cell % 8) & 1;
                 let color = if bit == 1 { WHITE } else { BLACK };
-                self.fill(luma, cell * CELL, row * CELL, CELL, CELL, color);
+                self.fill(luma, Rect { x: cell * CELL, y: row * CELL, width: CELL, height: CELL }, color);
             }
         }
     }
@@ -69,12 +72,13 @@ impl Counter {
     /// Below the cells: white on the first frame of each second, black otherwise.
     fn paint_flash(&self, number: u64, luma: &mut [u8]) {
         let color = if number.is_multiple_of(self.fps) { WHITE } else { BLACK };
-        self.fill(luma, 0, (ROWS + 1) * CELL, 4 * CELL, 2 * CELL, color);
+        let flash = Rect { x: 0, y: (ROWS + 1) * CELL, width: 4 * CELL, height: 2 * CELL };
+        self.fill(luma, flash, color);
     }
 
-    fn fill(&self, luma: &mut [u8], left: usize, top: usize, width: usize, height: usize, color: u8) {
-        for row in luma.chunks_exact_mut(self.width).skip(top).take(height) {
-            row[left..left + width].fill(color);
+    fn fill(&self, luma: &mut [u8], area: Rect, color: u8) {
+        for row in luma.chunks_exact_mut(self.width).skip(area.y).take(area.height) {
+            row[area.x..area.x + area.width].fill(color);
         }
     }
 }
@@ -111,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn crc_is_the_one_that_everybody_knows() {
+    fn crc_matches_the_standard_check_value() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
 

@@ -1,14 +1,14 @@
-//! The five by seven dots of character displays, with an eighth row for what hangs below the line.
+//! The font of character displays, five by seven dots, with an eighth row for descenders.
 
 pub const WIDTH: usize = 5;
 pub const HEIGHT: usize = 8;
 
 const FIRST: u32 = ' ' as u32;
 
-/// Columns from left to right, the lowest bit on top. What is not printable ASCII is a question mark.
+/// The columns from left to right, with the lowest bit on top. A question mark unless printable ASCII.
 pub fn glyph(character: char) -> [u8; WIDTH] {
-    let place = (character as u32).wrapping_sub(FIRST) as usize;
-    GLYPHS.get(place).copied().unwrap_or(GLYPHS['?' as usize - FIRST as usize])
+    let index = (character as u32).wrapping_sub(FIRST) as usize;
+    GLYPHS.get(index).copied().unwrap_or(GLYPHS['?' as usize - FIRST as usize])
 }
 
 #[rustfmt::skip]

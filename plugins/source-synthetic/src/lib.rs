@@ -1,5 +1,6 @@
-//! `source.synthetic`: pictures that need no screen. A frame is a pure function of the settings, its number and
-//! its time, so that a test knows what a recording must show; but for a counter of the time of day, which is the world's.
+//! `source.synthetic`: pictures that need no screen. A frame is a pure function of the settings, its number
+//! and its time, so that a test knows what a recording must show. The exception is a counter with the time of
+//! day.
 
 mod scene;
 mod settings;
@@ -56,7 +57,7 @@ impl Source for Synthetic {
         }
         let time_ns = match self.settings.clock {
             Clock::Media => frame.time_ns,
-            Clock::Day => of_the_day(),
+            Clock::Day => time_of_day_ns(),
         };
         self.scene.paint(frame.number, time_ns, frame.pixels);
         Ok(FrameStatus::Painted)
@@ -64,7 +65,7 @@ impl Source for Synthetic {
 }
 
 /// Nanoseconds since midnight in UTC.
-fn of_the_day() -> u64 {
+fn time_of_day_ns() -> u64 {
     const DAY: u128 = 24 * 3600 * 1_000_000_000;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_nanos() % DAY).unwrap_or(0)

@@ -1,19 +1,19 @@
 //! Full motion: no pixel of the picture keeps its luma from one frame to the next.
 //!
-//! Bands of 64 rows, each a sawtooth that slides at its own speed and slant. It is the worst case for whatever
-//! skips unchanged frames, and a hard but not hopeless one for encoders.
+//! Bands of 64 rows, each a sawtooth that slides at its own speed and slant. This is the worst case for
+//! skipping unchanged frames, and a hard but not hopeless one for encoders.
 
-/// Length of the sawtooth in pixels. Prime, so that sliding by any speed below it changes every pixel.
+/// Length of the sawtooth in pixels. It is prime, so that sliding at any lower speed changes every pixel.
 const PERIOD: usize = 211;
 const BAND: usize = 64;
-/// Pixels a frame; a band takes the one of its turn.
+/// Pixels per frame; the bands use them in turn.
 const SPEEDS: [usize; 5] = [3, 7, 2, 11, 5];
 const NEUTRAL: u8 = 128;
 
 pub struct Motion {
     width: usize,
     height: usize,
-    /// One row and a period more; each row of the picture is a window into it.
+    /// One row and one period more; each row of the picture is a window into it.
     sawtooth: Vec<u8>,
 }
 

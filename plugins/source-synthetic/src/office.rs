@@ -1,8 +1,8 @@
-//! An agent's desktop: a customer form with typing, a list that scrolls in bursts, a page that is turned.
+//! An agent's desktop: a customer form with typing, a list that scrolls in bursts, and a page that is turned.
 //!
-//! The scene is a pure function of the seed and the frame number ([`State::at`]). What was painted is kept, so
-//! that a frame costs the panes that changed and one copy. Most of the picture stands still most of the time, as
-//! on a real desk; that is what change-only capture is measured with.
+//! The scene is a pure function of the seed and the frame number ([`State::at`]). The painted picture is
+//! kept, so that a frame costs only the panes that changed and one copy. Most of the picture is still most of
+//! the time, as on a real desktop; this scene measures capture that skips unchanged frames.
 
 use crate::canvas::{Canvas, Color, Rect};
 use crate::words::Words;
@@ -31,7 +31,7 @@ const SCROLL_ROWS: u64 = 10;
 const PAGE: u64 = 15_000;
 const MINUTE: u64 = 60_000;
 
-/// What tells one frame from another.
+/// Everything that differs from frame to frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
     typed: u64,
@@ -67,7 +67,8 @@ impl Office {
         let layout = Layout::of(&canvas);
         let words = Words::new(seed);
         let mut office = Office { fps: u64::from(fps.max(1)), words, layout, canvas, shown: None };
-        // The first picture costs as much as many others; it must not make the first frame late.
+        // Painted now, because the first picture takes as long as many others and would make the first frame
+        // late.
         office.paint(0);
         office
     }
@@ -95,7 +96,7 @@ impl Office {
         self.canvas.bytes()
     }
 
-    /// Everything that never changes.
+    /// Paints everything that never changes.
     fn paint_desktop(&mut self) {
         let Layout { bar, windows, fields, .. } = self.layout;
         let (advance, line) = self.canvas.character();
@@ -125,7 +126,7 @@ impl Office {
         }
     }
 
-    /// The form's free text. It is cleared when it is full, and typing begins again.
+    /// Paints the form's free text. It is cleared when it is full, and typing begins again.
     fn paint_notes(&mut self, typed: u64) {
         let (advance, line) = self.canvas.character();
         let area = self.layout.notes;
@@ -180,7 +181,7 @@ impl Office {
             let (row, below) = rest.cut_top(line);
             rest = below;
             paragraph += 1;
-            // An empty line after each fifth, as paragraphs have.
+            // An empty line after every five lines makes paragraphs.
             if paragraph % 6 != 0 {
                 let text = self.words.running_text(1000 + page, paragraph * 237, columns);
                 self.canvas.text(row, &text, INK);
@@ -198,7 +199,7 @@ impl Office {
     }
 }
 
-/// Where things stand; a function of the picture's size.
+/// The areas of the panes; a function of the picture's size.
 #[derive(Clone, Copy)]
 struct Layout {
     bar: Rect,
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_moves_in_its_own_time() {
+    fn each_pane_changes_at_its_own_pace() {
         let at = |seconds: u64| State::at(seconds * 1000);
         assert_eq!(at(0), State { typed: 0, scrolled: 0, page: 0, minute: 0 });
         assert_eq!(State::at(200).typed, 1);

@@ -1,3 +1,5 @@
+//! The scene that a mode paints.
+
 use deskreel_sdk::prelude::{FrameFormat, PixelFormat};
 
 use crate::counter::Counter;
@@ -5,7 +7,7 @@ use crate::motion::Motion;
 use crate::office::Office;
 use crate::settings::{Mode, Settings};
 
-/// A mode at work. The settings must have been checked.
+/// Paints the frames of a mode. The settings must have been checked.
 pub struct Scene {
     pub format: FrameFormat,
     painter: Painter,
@@ -15,7 +17,7 @@ enum Painter {
     Counter(Counter),
     Office(Office),
     Motion(Motion),
-    /// The office, where nobody is at work.
+    /// The office with nobody at work.
     Still(Office),
 }
 
@@ -33,12 +35,12 @@ impl Scene {
         Scene { format: FrameFormat { format, width, height, fps }, painter }
     }
 
-    /// Screens mostly stand still; test patterns must not lose a frame.
+    /// Desktops are mostly still; test patterns must not lose a frame.
     pub fn changes_only(&self) -> bool {
         matches!(self.painter, Painter::Office(_) | Painter::Still(_))
     }
 
-    /// `pixels` has the size of the format.
+    /// `pixels` must have the size of the format.
     pub fn paint(&mut self, number: u64, time_ns: u64, pixels: &mut [u8]) {
         match &mut self.painter {
             Painter::Counter(counter) => counter.paint(number, time_ns / 1_000_000, pixels),

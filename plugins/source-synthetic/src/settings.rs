@@ -1,3 +1,5 @@
+//! The settings.
+
 use deskreel_sdk::prelude::*;
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -14,13 +16,13 @@ pub struct Settings {
     pub clock: Clock,
 }
 
-/// Which time a counter shows.
+/// The time that a counter shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
-    /// Since the source began.
+    /// The time since the source began.
     Media,
-    /// Since midnight in UTC, by this machine's clock, when the picture was painted.
+    /// When the picture was painted: the time since midnight in UTC, by this machine's clock.
     Day,
 }
 
@@ -40,7 +42,7 @@ pub enum Mode {
 }
 
 impl Settings {
-    /// What the schema says, for hosts that did not look at it: the painters rely on it.
+    /// Checks the schema's rules, for hosts that do not check the schema: the painters rely on them.
     pub fn check(&self) -> Result<()> {
         even("width", self.width, 320, 7680)?;
         even("height", self.height, 180, 4320)?;

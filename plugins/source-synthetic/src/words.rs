@@ -1,4 +1,4 @@
-//! Texts that look like an office's and mean nothing, all a function of the seed.
+//! Meaningless texts that look like those of an office; all are functions of the seed.
 
 const NAMES: [&str; 12] = [
     "Anna Berg",
@@ -59,14 +59,14 @@ impl Words {
         Words { seed: u64::from(seed) }
     }
 
-    /// Who is on the line.
+    /// The customer's name.
     pub fn name(&self) -> &'static str {
         pick(&NAMES, self.number(0, 0))
     }
 
     /// Three words for a form or a heading.
-    pub fn entry(&self, place: u64) -> String {
-        let word = |n| pick(&WORDS, self.number(place, n));
+    pub fn entry(&self, index: u64) -> String {
+        let word = |n| pick(&WORDS, self.number(index, n));
         format!("{} {} {}", word(0), word(1), word(2))
     }
 
@@ -81,8 +81,8 @@ impl Words {
 
     /// `count` characters of an endless text, from character `first` on.
     pub fn running_text(&self, text: u64, first: u64, count: usize) -> String {
-        // Starting a few words early would need their lengths; every hundred characters the text starts anew
-        // instead, so that no character costs more than a hundred.
+        // Words differ in length, so a later character cannot be found directly. The text starts over every
+        // hundred characters instead, so that no character costs more than a hundred.
         const STRETCH: u64 = 100;
         let mut line = String::with_capacity(count);
         let (mut stretch, mut skip) = (first / STRETCH, (first % STRETCH) as usize);
@@ -94,7 +94,7 @@ impl Words {
         line
     }
 
-    /// A sentence, filled up with spaces to `length` characters.
+    /// A sentence, padded with spaces to `length` characters.
     fn stretch(&self, text: u64, stretch: u64, length: usize) -> String {
         let mut sentence = String::with_capacity(length);
         for n in 0.. {
@@ -110,8 +110,8 @@ impl Words {
     }
 
     /// A number that looks random (the finalizer of SplitMix64).
-    fn number(&self, place: u64, n: u64) -> u64 {
-        let mut z = (self.seed << 48 ^ place << 8 ^ n).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    fn number(&self, index: u64, n: u64) -> u64 {
+        let mut z = (self.seed << 48 ^ index << 8 ^ n).wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ z >> 31

@@ -1,4 +1,4 @@
-//! What the counter paints is read again after lossy coding, by a reader that shares no code with it.
+//! Reads the counter's pictures after lossy coding, with a reader that shares no code with it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ const WIDTH: u32 = 640;
 const HEIGHT: u32 = 360;
 const FPS: u64 = 30;
 const FRAMES: u64 = 90;
-/// Where the numbering starts: far enough for the upper bits to take part.
+/// The first frame number, high enough to use the upper bits.
 const FIRST: u64 = 0x00c0_ffee;
 
 #[test]

@@ -1,4 +1,4 @@
-//! What we ask an X server, and nothing of why.
+//! Queries to the X server.
 
 use deskreel_sdk::prelude::*;
 use x11rb::connection::Connection;
@@ -28,7 +28,7 @@ pub struct TopLevel {
 impl Display {
     pub fn open(name: &str) -> Result<Display> {
         let (connection, screen) = x11rb::connect(Some(name)).map_err(|error| {
-            PluginError::unavailable(format!("the X display `{name}` cannot be opened: {error}"))
+            PluginError::unavailable(format!("could not open the X display `{name}`: {error}"))
         })?;
         let root = connection.setup().roots.get(screen).map(|screen| screen.root);
         let root =
@@ -36,7 +36,7 @@ impl Display {
         Ok(Display { connection, root })
     }
 
-    /// Width and height of a window as they are now; none if it is gone.
+    /// Current width and height of a window; `None` if it is gone.
     pub fn size(&self, window: Window) -> Result<Option<(u16, u16)>> {
         match self.connection.get_geometry(window).map_err(lost)?.reply() {
             Ok(geometry) => Ok(Some((geometry.width, geometry.height))),
@@ -58,8 +58,8 @@ impl Display {
         reply.monitors.into_iter().map(monitor).collect()
     }
 
-    /// The windows that a window manager lists; without one, the root's visible children. Those without a title
-    /// are left out.
+    /// The windows that a window manager lists, or without one the root's visible children. Windows without a
+    /// title are left out.
     pub fn windows(&self) -> Result<Vec<TopLevel>> {
         let managed = self.property(self.root, b"_NET_CLIENT_LIST")?;
         let mut windows: Vec<Window> =
@@ -92,9 +92,9 @@ impl Display {
         if atom == x11rb::NONE { Ok(Vec::new()) } else { self.property_of(window, atom) }
     }
 
-    /// Empty if there is no such property, or no such window any more.
+    /// The value of a property; empty if the property or the window does not exist.
     fn property_of(&self, window: Window, atom: u32) -> Result<Vec<u8>> {
-        /// In units of four bytes: room for 16384 windows, or a very long title.
+        /// In units of four bytes: enough for 16384 windows, or a very long title.
         const MOST: u32 = 16_384;
         let cookie =
             self.connection.get_property(false, window, atom, AtomEnum::ANY, 0, MOST).map_err(lost)?;

@@ -1,4 +1,4 @@
-//! `source.x11`: an X11 screen, monitor, window or region, captured by GStreamer's `ximagesrc`.
+//! `source.x11`: captures an X11 screen, monitor, window or region with GStreamer's `ximagesrc`.
 
 mod settings;
 mod source;

@@ -1,9 +1,11 @@
+//! The settings.
+
 use deskreel_sdk::prelude::*;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// As in `:0`; `$DISPLAY` if absent.
+    /// As in `:0`. Without it, `$DISPLAY`.
     pub display: Option<String>,
     pub monitor: Option<MonitorChoice>,
     /// Part of a title, or an id as in `0x3c00007`.
@@ -16,12 +18,12 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum MonitorChoice {
-    /// From 0, in the order in which the X server lists them.
+    /// Counts from 0, in the X server's order.
     Number(usize),
     Name(String),
 }
 
-/// Pixels of the screen.
+/// A rectangle in pixels of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
@@ -47,7 +49,7 @@ impl Settings {
         .collect();
         if given.len() > 1 {
             let keys = given.join("` and `");
-            return Err(PluginError::settings(format!("`{keys}` exclude each other; give one of them")));
+            return Err(PluginError::settings(format!("`{keys}` exclude each other; set only one of them")));
         }
         match self.region {
             Some(Region { width: 0..2, .. } | Region { height: 0..2, .. }) => {

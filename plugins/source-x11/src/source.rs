@@ -1,3 +1,5 @@
+//! The source: its recipe, and the watch on what it captures.
+
 use deskreel_sdk::prelude::*;
 
 use crate::display::Display;
@@ -9,7 +11,7 @@ use crate::xlib;
 pub struct X11 {
     settings: Settings,
     host: Host,
-    /// Of the recipe that was given last.
+    /// Watches the target of the last recipe.
     watch: Option<Watch>,
 }
 
@@ -32,7 +34,7 @@ impl Source for X11 {
         let host = self.host.clone();
         let notify = move |detail| {
             if let Err(error) = host.notify(&Notice::SourceChanged { detail }) {
-                tracing::error!(%error, "the host was not told that the source changed");
+                tracing::error!(%error, "could not tell the host that the source changed");
             }
         };
         self.watch = Some(Watch::start(display, self.settings.clone(), target, notify)?);
@@ -49,17 +51,17 @@ fn recipe(display: &str, target: &Target, cursor: bool, max_fps: u32) -> SourceR
     let mut ximagesrc = Element::new("ximagesrc")
         .set("display-name", display)
         .set("show-pointer", cursor)
-        // XDamage does not save a frame, only copies: 0.13 s of CPU for 50 still frames of 1080p against 0.02 s
-        // without it, as much as without it on a busy screen, and 40 MiB more either way.
+        // XDamage saves no frames, only copies: it took 0.13 s of CPU for 50 still frames of 1080p against
+        // 0.02 s without it, the same time on a busy screen, and 40 MiB more in both cases.
         .set("use-damage", false)
-        // Shared memory is for displays of this machine.
+        // Shared memory works only with displays of this machine.
         .set("remote", !(display.starts_with(':') || display.starts_with("unix:")));
     if let Some(window) = target.window {
         ximagesrc = ximagesrc.set("xid", window);
     }
     let mut caps = format!("video/x-raw,framerate={max_fps}/1");
-    // Corners are inclusive. On a screen that has become too small for them, ximagesrc forgets them and gives the
-    // whole screen: the caps then end the capture before a pixel passes that nobody asked for.
+    // Corners are inclusive. If the screen becomes too small for them, ximagesrc ignores them and captures
+    // the whole screen: then the caps end the capture before a pixel outside of the target passes.
     if target.is_cut {
         let (right, bottom) = (x + width - 1, y + height - 1);
         ximagesrc = ximagesrc.set("startx", x).set("starty", y).set("endx", right).set("endy", bottom);
@@ -114,7 +116,7 @@ mod tests {
         assert_eq!(corners, expected);
     }
 
-    /// Runs the recipe without any of our own media code: one frame, as BGRx.
+    /// Captures one frame as BGRx with the recipe, without any of our own media code.
     fn capture(xvfb: &Xvfb, settings: &Settings) -> Vec<u8> {
         let target = Target::find(&Display::open(&xvfb.name).unwrap(), settings).unwrap();
         let recipe = recipe(&xvfb.name, &target, false, 10);
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn capture_has_the_pixels_that_were_asked_for() {
+    fn capture_has_the_requested_pixels() {
         let xvfb = Xvfb::start(641, 480);
         let window = xvfb.window("Case 7 - CRM", 201, 101);
         xvfb.move_window(window, 100, 50);
@@ -141,7 +143,7 @@ mod tests {
         let monitor = Settings { monitor: Some(MonitorChoice::Number(0)), ..Settings::default() };
         let title = Settings { window: Some("Case 7".to_owned()), ..Settings::default() };
         let id = Settings { window: Some(format!("{window:#x}")), ..Settings::default() };
-        // A setting, the size that it must give, and how many of the pixels are the window's.
+        // Settings, the expected size, and the number of pixels that show the window.
         for (settings, (width, height), covered) in [
             (Settings::default(), (640, 480), 201 * 101),
             (monitor, (640, 480), 201 * 101),

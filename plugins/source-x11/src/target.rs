@@ -1,4 +1,4 @@
-//! What the settings mean on this X server, now.
+//! Resolves the settings to an area of the X server as it is now.
 
 use deskreel_sdk::prelude::*;
 
@@ -9,14 +9,14 @@ use crate::settings::{MonitorChoice, Region, Settings};
 pub struct Target {
     /// For people: `monitor DP-1`.
     pub what: String,
-    /// On the screen, or within the window.
+    /// Relative to the screen, or to the window.
     pub area: Area,
     pub window: Option<u32>,
-    /// The area is not the whole of the screen.
+    /// Whether the area is only a part of the screen.
     pub is_cut: bool,
 }
 
-/// Pixels; width and height are even, as encoders need them.
+/// A rectangle in pixels; width and height are even, as encoders need them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Area {
     pub x: u32,
@@ -42,7 +42,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Everything that could be captured.
+    /// Everything that can be captured.
     pub fn list(display: &Display) -> Result<Vec<Device>> {
         let (width, height) = screen_size(display)?;
         let mut devices = vec![Device { name: format!("screen, {width}x{height}"), settings: json!({}) }];
@@ -57,7 +57,7 @@ impl Target {
         Ok(devices)
     }
 
-    /// What became of it, for people: `screen is now 1280x1024`.
+    /// Describes the change for people: `screen is now 1280x1024`.
     pub fn changed_to(&self, now: &Result<Target>) -> String {
         match now {
             Ok(Target { area: Area { width, height, .. }, .. }) => {
@@ -105,7 +105,7 @@ fn monitor(monitors: &[Monitor], choice: &MonitorChoice) -> Result<Target> {
         let there = listed(monitors.iter().map(|monitor| monitor.name.clone()));
         return Err(PluginError::unavailable(format!("no monitor called `{wanted}`; there are: {there}")));
     };
-    let at_least_zero = |place: i16| u32::try_from(place).unwrap_or(0);
+    let at_least_zero = |coordinate: i16| u32::try_from(coordinate).unwrap_or(0);
     let (x, y) = (at_least_zero(*x), at_least_zero(*y));
     let area = Area { x, y, width: even((*width).into()), height: even((*height).into()) };
     Ok(Target { what: format!("monitor {name}"), area, window: None, is_cut: true })
@@ -123,7 +123,7 @@ fn window(display: &Display, wanted: &str) -> Result<Target> {
     Ok(Target { what: format!("window `{wanted}`"), area, window: Some(id), is_cut: true })
 }
 
-/// The one window with such a title. Two would be a guess, and the wrong window must not be recorded.
+/// The one window with such a title. With two it would be a guess, and the wrong window must not be recorded.
 fn titled(windows: &[TopLevel], wanted: &str) -> Result<u32> {
     let found: Vec<&TopLevel> = windows.iter().filter(|window| window.title.contains(wanted)).collect();
     match found.as_slice() {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn title_must_mean_one_window() {
+    fn title_must_match_one_window() {
         let window = |id, title: &str| TopLevel { id, title: title.to_owned() };
         let windows = [window(1, "Mail"), window(2, "Case 7 - CRM"), window(3, "Case 8 - CRM")];
         assert_eq!(titled(&windows, "Case 8").unwrap(), 3);

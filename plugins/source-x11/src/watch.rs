@@ -1,4 +1,4 @@
-//! Says, once, that what is captured has another size or place than it had. The host then asks for a new recipe.
+//! Reports, once, that the target has changed its size or position. The host then asks for a new recipe.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,10 +16,10 @@ use crate::display::{Display, failed, lost};
 use crate::settings::Settings;
 use crate::target::Target;
 
-/// A thread that waits for the X server's events; ends when it is dropped.
+/// A thread that waits for events of the X server. Dropping this ends it.
 pub struct Watch {
     display: Arc<Display>,
-    /// A window of our own that is never shown: a message to it wakes the thread.
+    /// A window of our own that is never shown; a message to it wakes the thread.
     bell: Window,
     thread: Option<JoinHandle<()>>,
 }
@@ -32,7 +32,7 @@ impl Watch {
         notify: impl FnOnce(String) + Send + 'static,
     ) -> Result<Watch> {
         let bell = subscribe(&display, &target)?;
-        // Whatever changed between looking and subscribing has made no event.
+        // A change between the first look and the subscription has sent no event.
         let now = Target::find(&display, &settings)?;
         if now != target {
             return Err(PluginError::unavailable(format!(
@@ -56,7 +56,7 @@ impl Drop for Watch {
         let connection = &self.display.connection;
         let sent = connection.send_event(false, self.bell, EventMask::NO_EVENT, message).map(drop);
         let rung = sent.and_then(|()| connection.flush());
-        // A connection that cannot be written to has ended the thread as well.
+        // If the connection cannot be written to, the thread has ended as well.
         if let (Ok(()) | Err(_), Some(thread)) = (rung, self.thread.take()) {
             let _ = thread.join();
         }
@@ -72,7 +72,7 @@ fn subscribe(display: &Display, target: &Target) -> Result<Window> {
         cookie.check().map_err(failed)?;
     }
     let layout = NotifyMask::SCREEN_CHANGE | NotifyMask::CRTC_CHANGE | NotifyMask::OUTPUT_CHANGE;
-    // Without RandR the root's own events must do.
+    // Without RandR, the root window's own events must suffice.
     let _ = connection.randr_select_input(*root, layout).map_err(lost)?.check();
 
     let bell = connection.generate_id().map_err(failed)?;
@@ -89,7 +89,7 @@ fn wait(display: &Display, settings: &Settings, target: &Target, bell: Window, n
         match display.connection.wait_for_event() {
             Ok(Event::ClientMessage(message)) if message.window == bell => return,
             Ok(_) => {}
-            // The capture has lost its X server too, and says so itself.
+            // The capture has lost its X server, too, and reports that itself.
             Err(error) => return tracing::warn!(%error, "no longer watching the X server"),
         }
         let now = Target::find(display, settings);
@@ -109,7 +109,7 @@ mod tests {
     use crate::settings::{MonitorChoice, Region};
     use crate::xvfb::Xvfb;
 
-    /// How long an event may take to come, on a machine under load.
+    /// Limit for an event to arrive on a machine under load.
     const LIMIT: Duration = Duration::from_secs(10);
 
     fn watch(xvfb: &Xvfb, settings: Settings) -> (Watch, Receiver<String>) {
@@ -121,61 +121,61 @@ mod tests {
     }
 
     #[test]
-    fn screen_of_another_size_is_told_once() {
+    fn screen_of_another_size_is_reported_once() {
         let xvfb = Xvfb::start(1280, 720);
-        let (_watch, told) = watch(&xvfb, Settings::default());
+        let (_watch, reports) = watch(&xvfb, Settings::default());
         xvfb.resize(1024, 600);
-        assert_eq!(told.recv_timeout(LIMIT).unwrap(), "screen is now 1024x600");
+        assert_eq!(reports.recv_timeout(LIMIT).unwrap(), "screen is now 1024x600");
         xvfb.resize(1280, 720);
-        assert!(told.recv_timeout(LIMIT).is_err(), "the thread has ended, and with it the sender");
+        assert!(reports.recv_timeout(LIMIT).is_err(), "the thread has ended, and with it the sender");
     }
 
     #[test]
     fn region_that_no_longer_fits_is_gone() {
         let xvfb = Xvfb::start(1280, 720);
         let region = Region { x: 640, y: 0, width: 640, height: 360 };
-        let (_watch, told) = watch(&xvfb, Settings { region: Some(region), ..Settings::default() });
+        let (_watch, reports) = watch(&xvfb, Settings { region: Some(region), ..Settings::default() });
         xvfb.resize(1024, 600);
         let expected = "region 640x360+640+0 is gone: region 640x360+640+0 leaves the screen, 1024x600";
-        assert_eq!(told.recv_timeout(LIMIT).unwrap(), expected);
+        assert_eq!(reports.recv_timeout(LIMIT).unwrap(), expected);
     }
 
     #[test]
     fn monitor_is_found_again_or_gone() {
         let xvfb = Xvfb::start(1280, 720);
         let monitor = Some(MonitorChoice::Name("screen".to_owned()));
-        let (_watch, told) = watch(&xvfb, Settings { monitor, ..Settings::default() });
+        let (_watch, reports) = watch(&xvfb, Settings { monitor, ..Settings::default() });
         xvfb.resize(1024, 600);
-        let told = told.recv_timeout(LIMIT).unwrap();
+        let report = reports.recv_timeout(LIMIT).unwrap();
         // Between the two modes the monitor is off for a moment.
         let acceptable = [
             "monitor screen is now 1024x600",
             "monitor screen is gone: no monitor called `screen`; there are: none",
         ];
-        assert!(acceptable.contains(&told.as_str()), "{told}");
+        assert!(acceptable.contains(&report.as_str()), "{report}");
     }
 
     #[test]
-    fn window_resized_or_closed_is_told_and_moved_is_not() {
+    fn window_resized_or_closed_is_reported_and_moved_is_not() {
         let xvfb = Xvfb::start(1280, 720);
         let window = xvfb.window("Case 7 - CRM", 401, 300);
         let settings = Settings { window: Some("Case 7".to_owned()), ..Settings::default() };
-        let (resized, told) = watch(&xvfb, settings.clone());
+        let (resized, reports) = watch(&xvfb, settings.clone());
         xvfb.move_window(window, 50, 60);
         xvfb.resize_window(window, 500, 300);
-        assert_eq!(told.recv_timeout(LIMIT).unwrap(), "window `Case 7` is now 500x300");
+        assert_eq!(reports.recv_timeout(LIMIT).unwrap(), "window `Case 7` is now 500x300");
         drop(resized);
-        let (_closed, told) = watch(&xvfb, settings);
+        let (_closed, reports) = watch(&xvfb, settings);
         xvfb.close_window(window);
         let expected = "window `Case 7` is gone: no window's title has `Case 7`; there are: none";
-        assert_eq!(told.recv_timeout(LIMIT).unwrap(), expected);
+        assert_eq!(reports.recv_timeout(LIMIT).unwrap(), expected);
     }
 
     #[test]
     fn dropping_the_watch_ends_its_thread() {
         let xvfb = Xvfb::start(640, 480);
-        let (watch, told) = watch(&xvfb, Settings::default());
+        let (watch, reports) = watch(&xvfb, Settings::default());
         drop(watch);
-        assert!(told.recv_timeout(LIMIT).is_err(), "nothing was told");
+        assert!(reports.recv_timeout(LIMIT).is_err(), "nothing was reported");
     }
 }

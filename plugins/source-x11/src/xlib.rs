@@ -1,8 +1,8 @@
 //! Keeps Xlib from ending the process.
 //!
-//! `ximagesrc` speaks to the X server through Xlib, whose answer to any refused request is `exit(1)`. A captured
-//! window that is closed or minimized, or a screen that shrinks, makes such requests. With a handler of our own
-//! the element goes on with the picture that it had, and the watch tells the host what happened.
+//! `ximagesrc` talks to the X server through Xlib, which calls `exit(1)` when a request is refused. Closing
+//! or minimizing a captured window, or shrinking the screen, causes such requests. With our own handler the
+//! element goes on with its last picture, and the watch tells the host what happened.
 
 #![allow(unsafe_code)]
 
@@ -15,7 +15,7 @@ use deskreel_sdk::prelude::tracing;
 type Handler = extern "C" fn(display: *mut c_void, event: *mut c_void) -> c_int;
 type SetErrorHandler = unsafe extern "C" fn(handler: Handler) -> *mut c_void;
 
-/// Sets the handler, which is one for the whole process. If there is no Xlib, there is no `ximagesrc` either.
+/// Sets the error handler of the whole process. Without Xlib there is no `ximagesrc` either.
 pub fn outlive_errors() {
     static SET: Once = Once::new();
     SET.call_once(|| {
@@ -30,12 +30,12 @@ pub fn outlive_errors() {
     });
 }
 
-/// Once, as the next hundred would come with the next hundred frames.
+/// Logs only once: further errors would come with every frame.
 extern "C" fn log_first(_display: *mut c_void, _event: *mut c_void) -> c_int {
     static LOGGED: AtomicBool = AtomicBool::new(false);
     if !LOGGED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            "the X server refused a capture; the last picture stands until the source is set up again"
+            "the X server refused a capture; the last picture stays until the source is set up again"
         );
     }
     0
@@ -53,7 +53,7 @@ mod tests {
     type Map = unsafe extern "C" fn(*mut c_void, c_ulong) -> c_int;
     type Sync = unsafe extern "C" fn(*mut c_void, c_int) -> c_int;
 
-    /// Without the handler the whole test program ends here.
+    /// Without the handler the whole test program would end here.
     #[test]
     fn refused_request_does_not_end_the_process() {
         let xvfb = Xvfb::start(320, 240);

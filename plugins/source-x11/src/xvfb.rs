@@ -1,4 +1,4 @@
-//! An X server of a test's own.
+//! An X server for one test.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,7 +23,7 @@ pub struct Xvfb {
 impl Xvfb {
     pub fn start(width: u32, height: u32) -> Xvfb {
         let screen = format!("{width}x{height}x24");
-        // Without -noreset the server starts anew whenever its last client leaves.
+        // Without -noreset the server resets whenever its last client disconnects.
         let mut server = Command::new("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp", "-noreset"])
             .stdout(Stdio::piped())
@@ -37,11 +37,11 @@ impl Xvfb {
         Xvfb { name, server, client }
     }
 
-    /// At most to the size that it was started with.
+    /// Resizes the screen, at most to the size with which it was started.
     pub fn resize(&self, width: u32, height: u32) {
         let mode = format!("{width}x{height}");
         let [w, h] = [width, height].map(|length| length.to_string());
-        // Fails where the mode is there already.
+        // Fails if the mode already exists.
         let _ = self.xrandr(&["--newmode", &mode, "60", &w, &w, &w, &w, &h, &h, &h, &h]);
         let _ = self.xrandr(&["--addmode", "screen", &mode]);
         assert!(self.xrandr(&["--output", "screen", "--mode", &mode]), "xrandr to {mode}");

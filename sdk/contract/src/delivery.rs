@@ -1,12 +1,12 @@
-//! What the host hands to a sink, and how the sink answers.
+//! Deliveries of the host to a sink, and the sink's answers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A part's header or a fragment, complete on disk. The same one may be delivered again: sinks are idempotent by its
-/// id. A part's header comes before its fragments, and those in their order.
+/// A part's header or a fragment, complete on disk. The same one may be delivered again: a sink must be
+/// idempotent by `id`. A part's header comes before its fragments, and those come in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FragmentDelivery {
     /// `<recording>/<track>/<part>/<number>`.
@@ -18,10 +18,10 @@ pub struct FragmentDelivery {
     pub recording: String,
     #[serde(default)]
     pub track: String,
-    /// From 1 within the track.
+    /// Counts from 1 within the track.
     #[serde(default)]
     pub part: u32,
-    /// From 1 within the part; 0 is the part's header.
+    /// Counts from 1 within the part; 0 is the part's header.
     #[serde(default)]
     pub number: u32,
     /// Bytes.
@@ -33,13 +33,13 @@ pub struct FragmentDelivery {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FinishedRecording {
     pub id: String,
-    /// The recording's folder, which holds `manifest.json` and everything that it names.
+    /// The recording's folder, with `manifest.json` and every file that it names.
     pub directory: PathBuf,
     #[serde(default)]
     pub about: RecordingAbout,
 }
 
-/// Whose recording it is and what it belongs to, as far as the recorder knows.
+/// The agent and the interactions that a recording belongs to, as far as the recorder knows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RecordingAbout {
@@ -52,7 +52,7 @@ pub struct RecordingAbout {
     pub from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Of its segments, each once, in the order in which they began.
+    /// The calls of its segments, each once, in the order in which they began.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -61,16 +61,17 @@ pub struct RecordingAbout {
     pub tags: BTreeMap<String, String>,
 }
 
+/// A sink's answer to a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    /// The far end holds it, and its hash agrees.
+    /// The far end holds the bytes, and their hash agrees.
     Acknowledged {
-        /// Where it went, for people and logs.
+        /// Where they are, for people and logs.
         place: String,
     },
-    /// Not now; ask again.
+    /// Not now: deliver it again later.
     RetryAfter { seconds: u32, reason: String },
-    /// Never: asking again will not help.
+    /// Never: another try will not help.
     Refused { reason: String },
 }

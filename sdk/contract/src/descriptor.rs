@@ -1,11 +1,11 @@
-//! What a plugin library says of itself before any of its code runs.
+//! A plugin library's description of itself, which is read before any of its code runs.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Version of the plugin contract: `major.minor`. A host loads plugins of its own major version only; minor
-/// versions are free in both directions, because the contract grows by optional things alone.
+/// Version of the plugin contract: `major.minor`. A host loads only plugins of its own major version. Minor
+/// versions may differ in both directions, because the contract grows only by optional items.
 pub const CONTRACT_VERSION: &str = "1.0";
 pub const CONTRACT_MAJOR: u32 = 1;
 pub const CONTRACT_MINOR: u32 = 0;
@@ -15,13 +15,13 @@ pub const CONTRACT_MINOR: u32 = 0;
 pub struct Descriptor {
     /// Version of this format; 1.
     pub schema: u32,
-    /// Name of the package that ships the plugin, as its users know it: `deskreel-source-x11`.
+    /// Name of the package that ships the plugin, as users know it: `deskreel-source-x11`.
     pub name: String,
     pub version: String,
-    /// SPDX expression, of the plugin together with what it links.
+    /// SPDX expression for the plugin together with what it links.
     pub license: String,
     pub about: String,
-    /// The contract version that it was built for, as [`CONTRACT_VERSION`].
+    /// The contract version that it was built for, in the form of [`CONTRACT_VERSION`].
     pub contract: String,
     /// The plugins in this library; at least one.
     pub provides: Vec<Provides>,
@@ -30,19 +30,20 @@ pub struct Descriptor {
 /// One plugin of a library.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provides {
-    /// `<kind>.<what>`, with the vendor's name in front if it is not ours: `acme.source.grabber`.
+    /// `<kind>.<what>`, with a vendor's name in front: `acme.source.grabber`.
     pub id: String,
     pub interface: Interface,
     pub about: String,
-    /// JSON Schema of the settings table, written as TOML. Absent means that there are no settings.
+    /// JSON Schema of the settings table, written as TOML. Without it, the plugin has no settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<serde_json::Value>,
-    /// For a policy: the types of events that it is asked about, as in `call.*`; absent: all. Timers always come.
+    /// For a policy: the types of events that it is asked about, as in `call.*`. Without it, all of them. Its
+    /// timers always come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
-    /// For a plugin without code: its answer to `recipe` (source) or `candidates` (encoder), in which a string
-    /// `"{name}"` standing alone as a property's value is replaced by the setting of that name; or, as a table, an
-    /// encoder's elements and what each setting becomes in them (docs/encoders.md).
+    /// For a plugin without code: its answer to `recipe` (source) or `candidates` (encoder). A property's
+    /// value that is just `"{name}"` is replaced by the setting of that name. An encoder may have a table
+    /// instead, with its elements and what each setting becomes in them (docs/encoders.md).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
 }

@@ -1,4 +1,4 @@
-//! What the host wants encoded, and the ways in which an encoder plugin offers to do it.
+//! The encoding that the host wants, and the ways in which an encoder plugin offers to do it.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Element, Property};
 
-/// What the host asks an encoder plugin for: what the deployer means, in no element's words or units.
+/// The encoding that the host asks an encoder plugin for, in terms that do not depend on any element.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EncodeRequest {
     pub codec: Codec,
     pub rate: Rate,
-    /// Milliseconds from one keyframe to the next, at most.
+    /// Maximum time from one keyframe to the next, in milliseconds.
     pub keyframe_interval_ms: u64,
-    /// Frames per second, at most.
+    /// Maximum number of frames per second.
     pub max_fps: u32,
     #[serde(default)]
     pub speed: Speed,
@@ -39,35 +39,35 @@ pub enum Codec {
 pub enum Rate {
     /// Constant quality on H.264's quantiser scale, 0 (lossless) to 51 (worst), whatever the codec.
     Quality { quality: u32 },
-    /// An average, and optionally a ceiling; bits per second.
+    /// An average, and optionally a ceiling, in bits per second.
     Bitrate { bitrate: u64, max: Option<u64> },
     /// Constant quality, but never more than `max` bits per second.
     Constrained { quality: u32, max: u64 },
 }
 
-/// What to give for a smaller file of the same quality.
+/// How much work to spend on a smaller file of the same quality.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speed {
-    /// As little of the machine as possible.
+    /// As little work as possible.
     #[default]
     Fast,
     Balanced,
-    /// As small as possible.
+    /// As small a file as possible.
     Small,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Latency {
-    /// A frame goes in and comes out: no reordering, no lookahead.
+    /// Each frame comes out as soon as it goes in: no reordering, no lookahead.
     #[default]
     Low,
-    /// The encoder may hold frames back where that makes the file smaller.
+    /// The encoder may hold frames back if that makes the file smaller.
     Normal,
 }
 
-/// What the pictures show: many encoders have tools for text and sharp edges.
+/// The kind of pictures: many encoders have tools for text and sharp edges.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Content {
@@ -76,10 +76,10 @@ pub enum Content {
     Camera,
 }
 
-/// Resolution of color against that of brightness.
+/// Resolution of color relative to that of brightness.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Chroma {
-    /// Half, in both directions: what every player takes.
+    /// Half, in both directions: every player takes it.
     #[default]
     #[serde(rename = "4:2:0")]
     Yuv420,
@@ -113,27 +113,27 @@ impl EncodeRequest {
         }
     }
 
-    /// Frames from one keyframe to the next, at most: what encoders count in. At least 1.
+    /// Maximum number of frames from one keyframe to the next, the unit of encoders. At least 1.
     pub fn keyframe_distance(&self) -> u64 {
         (self.keyframe_interval_ms.saturating_mul(u64::from(self.max_fps)) / 1000).max(1)
     }
 }
 
-/// One way to encode: a chain of elements from raw video to the codec. It need not work on this machine, or even
-/// be there: the host tries it out before it uses it.
+/// One way to encode: a chain of elements from raw video to the codec. Its elements need not work on this
+/// machine, or even exist: the host tries a candidate out before it uses it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// Unique within the plugin, stable over versions: it is written in manifests.
+    /// Unique within the plugin and the same in all versions: manifests contain it.
     pub id: String,
     pub tier: Tier,
-    /// Where the encoder wants its pictures.
+    /// The memory in which the encoder takes its pictures.
     #[serde(default)]
     pub memory: Memory,
-    /// Raw formats that the first element takes, as GStreamer names them, best first.
+    /// Raw formats that the first element takes, by GStreamer's names, best first.
     pub formats: Vec<String>,
-    /// From raw video in system memory on; the last one encodes.
+    /// The chain, which begins with raw video in system memory; the last element encodes.
     pub elements: Vec<Element>,
-    /// What the elements need to be there. Looked at only to say why they are not.
+    /// Conditions for the elements to exist. Used only to explain why they are missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Need>,
     /// The same element for a machine's other GPUs: a factory name with one `*`, as in `varender*h264enc`.
@@ -148,7 +148,7 @@ pub enum Tier {
     Software,
 }
 
-/// Where pictures lie for the encoder. The chain that brings them there is part of the candidate.
+/// The memory of an encoder's pictures. The elements that bring them there are part of the candidate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Memory {
@@ -159,7 +159,7 @@ pub enum Memory {
     D3d11,
 }
 
-/// Something that a driver brings along.
+/// Something that comes with a driver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Need {
     /// A library by its name, as in `libcuda.so.1`.
@@ -168,16 +168,18 @@ pub struct Need {
     /// A path whose last part may have one `*`, as in `/dev/dri/renderD*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// What it means if it is not there, for people: `no NVIDIA driver`.
+    /// The meaning of its absence, for people: `no NVIDIA driver`.
     pub otherwise: String,
 }
 
-/// One thing that is wanted of an element, and the ways to say it in the properties of the element's versions.
-/// The host takes the first way that fits the element which is there: every property exists, and takes the value.
+/// One thing that is wanted of an element, and the ways to express it in the properties of the element's
+/// versions. The host takes the first way that fits the installed element: every property exists and takes
+/// its value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wish {
     pub means: Meaning,
-    /// Best first; an empty way means that nothing need be set. None at all: the element cannot do it.
+    /// Best first. An empty way means that nothing needs to be set; no ways at all, that the element cannot
+    /// do it.
     pub ways: Vec<Vec<Property>>,
 }
 
@@ -193,7 +195,8 @@ pub enum Meaning {
 }
 
 impl Meaning {
-    /// Without it the candidate is refused. What else cannot be done is said, and done without.
+    /// Whether the candidate is refused if the element cannot do this. Otherwise the host reports it and goes
+    /// on without.
     pub fn is_required(self) -> bool {
         matches!(self, Meaning::Rate | Meaning::KeyframeInterval | Meaning::Chroma)
     }

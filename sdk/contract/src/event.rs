@@ -1,4 +1,4 @@
-//! What feeds bring in.
+//! Events that feeds emit.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A normalised interaction event. docs/plugin-contract.md lists the types and their fields.
+/// A normalized interaction event. docs/events.md lists the types and their fields.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// `call.established`, `agent.state`, ...
@@ -24,18 +24,27 @@ impl Event {
         Event { kind: kind.into(), at: at.into(), fields: Map::new() }
     }
 
+    /// A `feed.state` event: from `at` on the feed is `live`, `catching_up` or `lost`.
+    pub fn feed_state(state: &str, at: impl Into<String>, reason: Option<&str>) -> Self {
+        let event = Event::new("feed.state", at).with("state", state);
+        match reason {
+            Some(reason) => event.with("reason", reason),
+            None => event,
+        }
+    }
+
     pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(field.to_owned(), value.into());
         self
     }
 
-    /// A field that is a text.
+    /// The field of this name, if it is a text.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field)?.as_str()
     }
 }
 
-/// By hand, since serde's `flatten` reads every event twice, and policies are asked about each.
+/// Written by hand, because serde's `flatten` reads every event twice, and policies are asked about each one.
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Fields)

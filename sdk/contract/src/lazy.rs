@@ -1,4 +1,4 @@
-//! Parts of a fact that are read only when somebody looks into them.
+//! Parts of a fact that are parsed only when a policy looks into them.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -8,9 +8,9 @@ use serde::de::Deserializer;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A `T` that is read when it is first looked into: most policies look into few parts of a fact, and are asked about
-/// hundreds of thousands a second in a replay. Written by the host, it is as the contract says; if ever it were not, it would be
-/// empty.
+/// A `T` that is parsed on first use: most policies look into few parts of a fact, and a replay asks them
+/// about hundreds of thousands a second. The host writes it as the contract says; if it ever did not, the
+/// value would be empty.
 #[derive(Clone)]
 pub struct Lazy<'a, T> {
     text: &'a str,
@@ -61,7 +61,7 @@ mod tests {
     use crate::{AgentFacts, Media};
 
     #[test]
-    fn what_nobody_looks_into_is_not_read() {
+    fn a_part_that_nobody_looks_into_is_not_parsed() {
         let read = |json| serde_json::from_str::<Lazy<'_, AgentFacts<'_>>>(json).unwrap_or_default();
         let agent = read(r#"{"id": "ann", "groups": ["a\n"]}"#);
         assert!(agent.read.get().is_none());

@@ -1,8 +1,8 @@
-//! The words that Deskreel and its plugins say to each other, as JSON.
+//! The messages between Deskreel and its plugins, as JSON.
 //!
-//! Everything slow or rich crosses the plugin boundary as JSON text, and these are its types: they may grow
-//! fields without breaking anybody, so a reader ignores fields that it does not know. Nothing here runs code,
-//! touches a file or knows how a library is loaded; that is `deskreel-sdk` (the plugin's side) and
+//! Everything slow or complex crosses the plugin boundary as JSON text, and these are its types. They may get
+//! new fields without breaking anybody, so a reader ignores fields that it does not know. Nothing here runs
+//! code, touches a file or knows how a library is loaded: that is in `deskreel-sdk` (the plugin's side) and
 //! `deskreel-host` (ours).
 //!
 //! | a plugin of kind | answers the methods | with |
@@ -10,7 +10,7 @@
 //! | source | `recipe`, `devices` | a [`SourceRecipe`] for a [`SourceRequest`], `Vec<`[`Device`]`>`; it may emit a [`Notice`] |
 //! | encoder | `candidates` | `Vec<`[`Candidate`]`>` for an [`EncodeRequest`] |
 //! | sink | `fragment`, `finish` | an [`Answer`] to a [`FragmentDelivery`] or a [`FinishedRecording`] |
-//! | policy | `decide` | a [`Decided`] for a [`Fact`] |
+//! | policy | `decide` | a [`PolicyAnswer`] for a [`Fact`] |
 //! | feed | `start`, `stop` | nothing; it emits [`Event`]s through the host |
 
 mod delivery;
@@ -35,8 +35,8 @@ pub use lazy::Lazy;
 pub use notice::Notice;
 pub use object::Object;
 pub use policy::{
-    AgentFacts, CallFacts, CaptureMode, ConnectionState, Decided, Decision, Fact, InteractionFacts, Media,
-    MediaFacts, RecordingFacts, Role, Voice,
+    AgentFacts, CallFacts, CaptureMode, ConnectionState, Decision, Fact, InteractionFacts, Media, MediaFacts,
+    PolicyAnswer, RecordingFacts, Role, Voice,
 };
 pub use recipe::{
     Device, Element, FrameFormat, PixelFormat, Producer, Property, SourceRecipe, SourceRequest,

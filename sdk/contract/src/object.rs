@@ -1,4 +1,4 @@
-//! JSON objects that are read only as far as somebody asks.
+//! JSON objects of which only the requested keys are parsed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A JSON object as it was written. A policy is asked about hundreds of thousands of events a second in a replay and looks
-/// into few of their fields: what it does not ask for costs a look for the closing brace.
+/// The text of a JSON object. A replay asks a policy about hundreds of thousands of events a second, and the
+/// policy looks into few of their fields: for the others, only their end is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Object<'a>(&'a str);
 
@@ -23,7 +23,7 @@ impl<'a> Object<'a> {
         self.find(key)
     }
 
-    /// The same, where it is a text.
+    /// The value of a key, if it is a text.
     pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         self.find::<Text<'a>>(key).map(|text| text.0)
     }
@@ -32,7 +32,7 @@ impl<'a> Object<'a> {
         self.find::<IgnoredAny>(key).is_some()
     }
 
-    /// All of it, as a type of the caller's: a map, or an [`Event`](crate::Event).
+    /// The whole object as a type of the caller's: a map, or an [`Event`](crate::Event).
     pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.0)
     }
@@ -58,7 +58,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&RawValue>::deserialize(deserializer)?.get();
         if !text.starts_with('{') {
-            return Err(serde::de::Error::custom(format!("`{text}` is no object")));
+            return Err(serde::de::Error::custom(format!("`{text}` is not an object")));
         }
         Ok(Object(text))
     }
@@ -71,7 +71,7 @@ impl Serialize for Object<'_> {
     }
 }
 
-/// Looks for one key. Of two of the same name the last one counts, as everywhere in serde_json.
+/// Looks for one key. If it occurs twice the last one counts, as everywhere in serde_json.
 struct Find<'k, T> {
     key: &'k str,
     found: Option<T>,
@@ -104,11 +104,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Find<'_, T> {
     }
 }
 
-/// A text that is borrowed where nothing in it is escaped; serde's own `Cow` never borrows inside of another type.
+/// A text that is borrowed if nothing in it is escaped; serde's own `Cow` never borrows inside another type.
 #[derive(Deserialize)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
-/// For lists of texts, as [`Text`] is for one.
+/// Reads a list of texts, each as [`Text`] does.
 pub(crate) fn texts<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<Cow<'a, str>>, D::Error> {
@@ -152,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_object_is_known_without_reading() {
+    fn an_empty_object_is_recognized_without_parsing() {
         assert!(object(" { } ").is_empty() && Object::default().is_empty());
         assert!(!object("{\"\": 1}").is_empty());
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn only_an_object_is_accepted() {
         assert!(serde_json::from_str::<Object<'_>>("[1]").is_err());
     }
 }

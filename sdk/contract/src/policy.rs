@@ -1,4 +1,4 @@
-//! What a policy decides from, and what it may decide.
+//! The facts that a policy decides from, and its decisions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,38 +11,39 @@ use serde_json::Value;
 use crate::lazy::Lazy;
 use crate::object::{Object, Text, texts};
 
-/// What a policy decides from: one event, how things stand with one agent after it, and the policy's own earlier
-/// state. It has no clock and no IO. Times are UTC, RFC 3339 with milliseconds.
+/// The input of a decision: one event, the state of one agent after it, and the policy's own earlier state. A
+/// policy has no clock and no IO. Times are UTC, RFC 3339 with milliseconds.
 ///
-/// Texts are borrowed from what the host wrote: a policy is asked about each event, and most of them change nothing.
+/// Texts are borrowed from the host's JSON: a policy is asked about each event, and most of them change
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fact<'a, S = Value> {
-    /// What the policy returned as its state for this agent last time; null the first time.
+    /// The state that the policy last returned for this agent; null the first time.
     pub state: S,
-    /// Now: the time of the event, corrected by what is known of the clock of its feed.
+    /// The current time: that of the event, corrected by what is known of the clock of its feed.
     #[serde(borrow)]
     pub at: Cow<'a, str>,
-    /// As the feed gave it: an [`Event`](crate::Event).
+    /// The [`Event`](crate::Event), as the feed emitted it.
     #[serde(borrow)]
     pub event: Object<'a>,
     #[serde(borrow)]
     pub agent: Lazy<'a, AgentFacts<'a>>,
-    /// By medium: `voice`, `chat`, ...
+    /// The agent's states by medium: `voice`, `chat`, ...
     #[serde(borrow, default)]
     pub media: Lazy<'a, Media<'a>>,
     /// The agent's connections to calls, in the order in which they began.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<CallFacts<'a>>,
-    /// Those that this event has ended.
+    /// The connections that this event has ended.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<CallFacts<'a>>,
     /// Digital interactions that the agent has accepted, in that order.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub interactions: Vec<InteractionFacts<'a>>,
-    /// Calls and interactions above that are new or other than before this event.
+    /// The calls and interactions in this fact that are new or that this event has changed.
     #[serde(borrow, default, deserialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<Cow<'a, str>>,
-    /// What is being recorded of the agent's screen, as it was before this event.
+    /// The recording of the agent's screen, as it was before this event.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingFacts<'a>>,
 }
@@ -79,7 +80,7 @@ impl<'a, S> Fact<'a, S> {
 pub struct AgentFacts<'a> {
     #[serde(borrow)]
     pub id: Cow<'a, str>,
-    /// Where the agent is logged in: a PC.
+    /// The PC at which the agent is logged in.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
@@ -153,12 +154,12 @@ pub struct MediaFacts<'a> {
 pub struct CallFacts<'a> {
     #[serde(borrow)]
     pub call: Cow<'a, str>,
-    /// What the call belongs to: the call that a customer contact began with.
+    /// The interaction that the call belongs to, named by the call with which the customer contact began.
     #[serde(borrow)]
     pub interaction: Cow<'a, str>,
     pub role: Role,
     pub state: ConnectionState,
-    /// When it was answered; while it rings, when it began to.
+    /// When it was answered; while it rings, when that began.
     #[serde(borrow)]
     pub since: Cow<'a, str>,
     /// Whether the voice recorder records this agent in this call.
@@ -175,13 +176,13 @@ pub struct CallFacts<'a> {
 }
 
 impl CallFacts<'_> {
-    /// Somebody talks, or has put the other side on hold.
+    /// Whether the call is established, if only on hold.
     pub fn is_up(&self) -> bool {
         self.state != ConnectionState::Ringing
     }
 }
 
-/// CSTA's local connection state, as far as it matters here.
+/// CSTA's local connection state, reduced to the values that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
@@ -204,14 +205,14 @@ impl ConnectionState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// A call that came to the agent or that the agent made, with the customer.
+    /// A call with the customer, which the agent received or made.
     Primary,
-    /// Agents among themselves, beside the customer's call.
+    /// A call between agents, beside the customer's call.
     Consult,
-    /// The agent was added to a call that had an agent.
+    /// The agent was added to a call that already had an agent.
     Conference,
     AfterCallWork,
-    /// Chat, mail and the like.
+    /// Chats, mails and the like.
     Digital,
 }
 
@@ -236,7 +237,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// The voice recorder's word on one connection.
+/// The voice recorder's state for one connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Voice {
@@ -273,7 +274,7 @@ pub struct RecordingFacts<'a> {
     pub capture: CaptureMode,
 }
 
-/// What a recording takes of the screen.
+/// How much a recording captures of the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptureMode {
@@ -297,21 +298,21 @@ impl CaptureMode {
 
 /// A policy's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Decided<S = Value> {
+pub struct PolicyAnswer<S = Value> {
     pub state: S,
     #[serde(default)]
     pub decisions: Vec<Decision>,
 }
 
-/// One decision; docs/plugin-contract.md lists the actions and their fields. To say again what holds already changes
-/// nothing, so a policy may say what it wants at each event.
+/// One decision; docs/plugin-contract.md lists the actions and their fields. Repeating a decision that is in
+/// force changes nothing, so a policy may state what it wants at each event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// `start`, `stop`, `map`, ...
     pub action: Cow<'static, str>,
     /// The reason, for people.
     pub why: String,
-    /// A handful at most, so a list is quicker than a map.
+    /// A handful at most, so a list is faster than a map.
     fields: Vec<(Cow<'static, str>, Value)>,
 }
 
@@ -320,41 +321,43 @@ impl Decision {
         Decision { action: action.into(), why: why.into(), fields: Vec::new() }
     }
 
-    /// Footage is wanted until this policy says `stop`.
+    /// Wants footage until this policy decides `stop`.
     pub fn start(why: impl Into<String>) -> Self {
         Decision::new("start", why)
     }
 
-    /// It is no longer wanted by this policy.
+    /// No longer wants footage.
     pub fn stop(why: impl Into<String>) -> Self {
         Decision::new("stop", why)
     }
 
-    /// No footage, whoever wants it, until this policy says `allow`.
+    /// No footage until this policy decides `allow`, even if another policy wants it.
     pub fn forbid(why: impl Into<String>) -> Self {
         Decision::new("forbid", why)
     }
 
+    /// No longer forbids footage.
     pub fn allow(why: impl Into<String>) -> Self {
         Decision::new("allow", why)
     }
 
-    /// The recording ends here; another begins if footage is still wanted.
+    /// Ends the recording here. Another begins if footage is still wanted.
     pub fn split(why: impl Into<String>) -> Self {
         Decision::new("split", why)
     }
 
-    /// A segment from now on, or from `from`: until the agent's part in the interaction ends, or the footage.
+    /// A segment from now on, or from `from`, until the agent's part in the interaction ends, or the footage.
     pub fn map(why: impl Into<String>, interaction: &str, role: Role) -> Self {
         Decision::new("map", why).with("interaction", interaction).with("role", role.name())
     }
 
-    /// A `timer` event comes after this time, unless the policy asks again under the same name.
+    /// Asks for a `timer` event after this time. Asking again under the same name replaces it.
     pub fn wake_after(why: impl Into<String>, name: &str, after_ms: u64) -> Self {
         Decision::new("wake_at", why).with("name", name).with("after_ms", after_ms)
     }
 
-    /// Only as long as the agent is in this call, and for it: of `start`, `stop`, `forbid`, `allow` and `map`.
+    /// Limits `start`, `stop`, `forbid`, `allow` or `map` to this call, and to the time for which the agent
+    /// is in it.
     pub fn for_call(self, call: &str) -> Self {
         self.with("call", call)
     }
@@ -368,7 +371,7 @@ impl Decision {
         self.fields().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// What the decision says besides its reason.
+    /// The fields besides action and reason.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.fields.iter().map(|(name, value)| (&**name, value))
     }
@@ -381,7 +384,8 @@ impl Decision {
     }
 }
 
-/// By hand, as its reading: serde's `flatten` goes by a detour, and policies decide at almost every event.
+/// Written by hand, as is `Deserialize`: serde's `flatten` takes a detour, and policies decide at almost
+/// every event.
 impl Serialize for Decision {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2 + self.fields.len()))?;

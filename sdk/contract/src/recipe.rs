@@ -1,26 +1,26 @@
-//! How a source's media comes into being: elements by name with typed properties, or frames from a callback.
+//! How a source's frames are produced: by elements with typed properties, or by a callback.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Meaning, Wish};
 
-/// What the host asks a source for.
+/// The host's request to a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRequest {
-    /// Upper bound of frames per second that the host will take.
+    /// Maximum number of frames per second that the host will take.
     pub max_fps: u32,
 }
 
-/// A source's answer: where its frames come from.
+/// A source's answer: how its frames are produced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRecipe {
     pub producer: Producer,
-    /// Caps between the producer and everything after it, as GStreamer writes them; empty for no constraint.
+    /// Caps between the producer and everything after it, in GStreamer's notation; empty for no constraint.
     #[serde(default)]
     pub caps: String,
-    /// Frames that look the same are dropped before conversion, if the pipeline file does not say otherwise.
-    /// True for screens.
+    /// Whether frames that look the same are skipped before conversion, unless the pipeline file says
+    /// otherwise. True for screens.
     #[serde(default)]
     pub changes_only: bool,
 }
@@ -28,15 +28,15 @@ pub struct SourceRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Producer {
-    /// GStreamer elements, linked in this order; the last one gives raw video. A vendor's own element is
-    /// registered when the plugin is loaded and named here like any other.
+    /// GStreamer elements, linked in this order; the last one outputs raw video. A vendor's own element is
+    /// registered when the plugin is loaded, and named here like any other.
     Elements(Vec<Element>),
     /// The host calls the plugin for each frame.
     Frames(FrameFormat),
 }
 
 impl SourceRecipe {
-    /// Elements without caps behind them, as they come.
+    /// These elements, without caps after them, all of whose frames count.
     pub fn elements(elements: impl IntoIterator<Item = Element>) -> Self {
         let producer = Producer::Elements(elements.into_iter().collect());
         SourceRecipe { producer, caps: String::new(), changes_only: false }
@@ -54,7 +54,7 @@ pub struct Element {
     pub factory: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<Property>,
-    /// What is said in one of several ways, whichever the element of this GStreamer version takes.
+    /// Effects that each element version reaches by other properties.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wishes: Vec<Wish>,
 }
@@ -76,14 +76,14 @@ impl Element {
         self
     }
 
-    /// Asks for something in the first of these ways that the element takes.
+    /// Asks for something, in the first of these ways that the element takes.
     pub fn wish(mut self, means: Meaning, ways: impl IntoIterator<Item = Vec<Property>>) -> Self {
         self.wishes.push(Wish { means, ways: ways.into_iter().collect() });
         self
     }
 }
 
-/// A property with a typed value: a number, a boolean, or a text that is read by the property's own type (the
+/// A property with a typed value: a number, a boolean, or a text that the property's own type parses (the
 /// nick of an enum, a fraction, caps).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Property {
@@ -91,7 +91,7 @@ pub struct Property {
     pub value: Value,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub if_present: bool,
-    /// A number above the property's range is taken down to its end.
+    /// A number above the property's range is lowered to its maximum.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub at_most: bool,
 }
@@ -101,13 +101,13 @@ impl Property {
         Property { name: name.into(), value: value.into(), if_present: false, at_most: false }
     }
 
-    /// As [`new`](Self::new), but a number above the property's range is taken down to its end.
+    /// Like [`new`](Self::new), but a number above the property's range is lowered to its maximum.
     pub fn at_most(name: impl Into<String>, value: impl Into<Value>) -> Self {
         Property { at_most: true, ..Property::new(name, value) }
     }
 }
 
-/// Size, layout and rate of the frames that a plugin paints by itself.
+/// Size, layout and rate of the frames that a plugin paints itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameFormat {
     pub format: PixelFormat,
@@ -119,17 +119,17 @@ pub struct FrameFormat {
     pub fps: u32,
 }
 
-/// Raw formats that cross the frame callback; planes follow each other without padding.
+/// Raw formats of the frame callback. Planes follow each other without padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PixelFormat {
-    /// 8-bit luma, then 2x2 subsampled U, then V.
+    /// 8-bit luma, then U and V, both subsampled 2x2.
     I420,
     /// Four bytes a pixel: blue, green, red, unused.
     BGRx,
 }
 
 impl PixelFormat {
-    /// GStreamer's name.
+    /// GStreamer's name of the format.
     pub fn name(self) -> &'static str {
         match self {
             PixelFormat::I420 => "I420",
@@ -149,11 +149,11 @@ impl FrameFormat {
     }
 }
 
-/// Something a source could capture on this machine.
+/// Something that a source can capture on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Device {
     /// A name for people: `monitor DP-1, 1920x1080`.
     pub name: String,
-    /// The settings that choose it.
+    /// The settings that select it.
     pub settings: Value,
 }

@@ -1,6 +1,6 @@
-//! Makes a changed copy of the binary interface: one number of the root is twice as wide.
+//! Makes a changed copy of the binary interface, in which one number of the root is twice as wide.
 
-#![allow(clippy::expect_used)] // A build that cannot go on says so and ends.
+#![allow(clippy::expect_used)] // A build script can only end with a message.
 
 use std::path::Path;
 use std::{env, fs};
@@ -9,15 +9,15 @@ const ORIGINAL: &str = "../../../sdk/src/abi.rs";
 
 fn main() {
     println!("cargo::rerun-if-changed={ORIGINAL}");
-    // As if the copy were the SDK, so that nothing but the change can be noticed.
+    // The copy passes for the SDK, so that the change is the only difference.
     println!("cargo::rustc-env=CARGO_PKG_NAME=deskreel-sdk");
 
-    let original = fs::read_to_string(ORIGINAL).expect("sdk/src/abi.rs is where it was");
+    let original = fs::read_to_string(ORIGINAL).expect("sdk/src/abi.rs exists");
     let changed = original.replace("pub contract_minor: u32", "pub contract_minor: u64");
     assert_ne!(original, changed, "the field is still called contract_minor");
-    // What may stand at the top of a file only cannot be included.
+    // Inner attributes and doc comments cannot be included: they are allowed only at the top of a file.
     let lines = changed.lines().filter(|line| !line.starts_with("//!") && !line.starts_with("#!["));
     let text: Vec<&str> = lines.collect();
-    let out = env::var("OUT_DIR").expect("cargo sets it");
+    let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("abi.rs"), text.join("\n")).expect("the build folder can be written");
 }

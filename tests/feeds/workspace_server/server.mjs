@@ -1,6 +1,6 @@
-// A workspace whose Bayeux is CometD's own server; logging in and the current session are as the API describes them.
+// A workspace with CometD's own Bayeux server; log-in and current session follow the API's description.
 //
-// Commands come as lines of JSON on standard input, what happens is told as lines on standard output.
+// Reads commands as lines of JSON from standard input, and reports what happens as lines on standard output.
 //
 //   node server.mjs PORT [--no-ack]
 
@@ -11,7 +11,7 @@ import cometd from "cometd-nodejs-server";
 import acknowledgements from "cometd-nodejs-server/ack-extension.js";
 
 const port = Number(process.argv[2]);
-const tell = (what) => process.stdout.write(JSON.stringify(what) + "\n");
+const report = (what) => process.stdout.write(JSON.stringify(what) + "\n");
 
 const passwords = { ann: "a pass:word&", bob: "b", eve: "e" };
 const tokens = new Map(); // token -> user
@@ -44,24 +44,24 @@ server.addListener("sessionAdded", (session) => {
     const name = userOf(server.context.request);
     sessions.set(name, session);
     session.addListener("removed", (_, timeout) => {
-        tell({ removed: name, timeout: timeout === true });
+        report({ removed: name, timeout: timeout === true });
         if (sessions.get(name) === session) sessions.delete(name);
     });
-    // The workspace takes a while to be made.
+    // Making the workspace takes a while.
     setTimeout(() => {
         const data = { messageType: "WorkspaceInitializationComplete", state: "Complete", data: { user: user(name) } };
         deliver(name, "/workspace/v3/initialization", data);
     }, 100);
 });
 
-// Only what it has subscribed to.
+// Delivers only what the session has subscribed to.
 function deliver(name, channel, data) {
     const session = sessions.get(name);
     const wanted = session?.subscriptions.some(
         ({ name: own }) => own === channel || (own.endsWith("/*") && channel.startsWith(own.slice(0, -1))),
     );
     if (wanted) session.deliver(null, channel, data);
-    else tell({ undelivered: name, channel });
+    else report({ undelivered: name, channel });
 }
 
 function answer(response, status, body, headers = {}) {
@@ -105,7 +105,7 @@ const routes = {
         const body = await read(request);
         if (toBreak > 0 && body.includes('"/meta/connect"')) {
             toBreak -= 1;
-            // It is done, and the answer does not arrive.
+            // The request has succeeded, but its answer does not arrive.
             response.end = () => request.socket.destroy();
             response.write = () => true;
         }
@@ -118,14 +118,14 @@ http.createServer((request, response) => {
     const route = routes[`${request.method} ${request.url}`];
     if (route) route(request, response);
     else answer(response, 404, {});
-}).listen(port, "127.0.0.1", () => tell({ listening: port }));
+}).listen(port, "127.0.0.1", () => report({ listening: port }));
 
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
     const command = JSON.parse(line);
     if (command.deliver) deliver(command.deliver, command.channel, command.data);
     if (command.set) active.set(command.set, command.active);
     if (command.break) toBreak = command.break;
-    // As if it had been silent for too long.
+    // As if the client had been silent for too long.
     if (command.expire) sessions.get(command.expire)?.disconnect(() => {});
     if (command.log_out) for (const [cookie, name] of workspaces) if (name === command.log_out) workspaces.delete(cookie);
 }).on("close", () => process.exit(0));

@@ -27,7 +27,7 @@ fn a_c_source_paints_frames() {
     let row: Vec<usize> = (0..format.width as usize).filter(|x| pixels[*x] == 235).collect();
     assert_eq!(row, (24..40).collect::<Vec<_>>(), "the bar is 16 wide and has walked three times 8 pixels");
     let failure = source.frame(4, 0, &mut [0; 10]).unwrap_err();
-    assert_eq!(failure.to_string(), "example.source.bar: the frame has another size than the recipe said");
+    assert_eq!(failure.to_string(), "example.source.bar: the size of the frame is not that of the recipe");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_panic_ends_one_instance_and_nothing_else() {
     assert_eq!(failure.kind, ErrorKind::Panicked);
     assert_eq!(failure.message, "the plugin panicked: index 7 of 3 monitors");
     let again = first.devices().unwrap_err();
-    assert_eq!(again.message, "the plugin panicked earlier; this instance answers no more");
+    assert_eq!(again.message, "the plugin panicked earlier; this instance answers no more calls");
     assert_eq!(second.devices().unwrap(), [], "the other instance is whole");
 }
 
@@ -189,7 +189,7 @@ fn what_a_plugin_logs_arrives_with_its_id() {
     let line = log.lines().find(|line| line.contains("max_fps=7")).expect("the event arrives");
     assert_eq!(
         line,
-        "DEBUG plugin: recipe asked max_fps=7 plugin=\"example.source.minimal\" module=\"example_source_minimal\""
+        "DEBUG plugin: recipe requested max_fps=7 plugin=\"example.source.minimal\" module=\"example_source_minimal\""
     );
     let panic = log.lines().find(|line| line.contains("panics-in-call/src/lib.rs:")).expect("with its place");
     assert!(panic.starts_with("ERROR plugin: panicked at"), "{panic}");

@@ -46,7 +46,7 @@ fn each_defect_has_a_message_of_its_own() {
         ),
         (
             built("broken_panics_at_load"),
-            "panicked while it was loaded: no licence dongle; report it to its vendor",
+            "panicked while it was loaded: no license dongle; report it to its vendor",
         ),
         (
             built("broken_never_returns"),

@@ -246,7 +246,7 @@ fn the_token_goes_to_no_other_server() {
     let mut sink = token.open(&server);
     server.fail_once("HEAD", "fragments/0", Fault::Redirect(other.address));
     let answer = send(&mut sink, &recording.deliveries[0]);
-    assert!(is_later(&answer) && reason(&answer).contains("the server sends us to"), "{answer:?}");
+    assert!(is_later(&answer) && reason(&answer).contains("the server redirects to"), "{answer:?}");
     server.work();
     server.fail_once("PUT", "fragments/0", Fault::Redirect(other.address));
     assert!(is_later(&send(&mut sink, &recording.deliveries[0])));

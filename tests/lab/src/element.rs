@@ -1,4 +1,4 @@
-//! `labh264enc`: x264 in a bin that strikes at the frame it is told.
+//! `labh264enc`: x264 in a bin that fails at a given frame.
 
 mod imp;
 
@@ -13,7 +13,7 @@ glib::wrapper! {
     pub struct LabH264Enc(ObjectSubclass<imp::LabH264Enc>) @extends gst::Bin, gst::Element, gst::Object;
 }
 
-/// Once a process, when the library is loaded.
+/// Called once in a process, when the library is loaded.
 pub fn register() -> Result<()> {
     let failed = |error: glib::Error| PluginError::failed(error.to_string());
     gst::init().map_err(failed)?;

@@ -1,4 +1,4 @@
-//! What shall go wrong, and when.
+//! The faults, and when they happen.
 
 use std::path::Path;
 
@@ -11,21 +11,21 @@ use gstreamer::glib;
 pub enum Fault {
     #[default]
     None,
-    /// There is no such element.
+    /// The element does not exist.
     Absent,
     /// The device cannot be opened.
     NoOpen,
     /// Every picture is black.
     Black,
-    /// Every picture is green: what an encoder makes of memory that nobody filled.
+    /// Every picture is green: the result of encoding memory that nobody filled.
     Green,
     /// Takes frame `at` and never returns.
     Hang,
-    /// Keyframes from frame `at` on never come out.
+    /// Drops keyframes from frame `at` on.
     DropKeyframes,
-    /// Does not hear that a keyframe is wanted.
+    /// Ignores requests for a keyframe.
     Deaf,
-    /// Only `limit` can be open at a time.
+    /// Only `limit` can be open at once.
     Sessions,
     /// Reports an error at frame `at`.
     Fail,
@@ -38,32 +38,32 @@ pub enum Fault {
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
     pub fault: Fault,
-    /// Frames from 0 that one element has been given.
+    /// Frame of one element, counted from 0.
     pub at: u32,
     pub limit: u32,
-    /// Where sessions are counted, over all processes.
+    /// Folder in which sessions are counted, over all processes.
     pub folder: String,
-    /// While this file is there, nothing goes wrong.
+    /// While this file exists, there is no fault.
     pub back: String,
-    /// A file that has all of the above in JSON, and stands for the PC: without the file there is no such GPU.
+    /// A file with all of the above in JSON, which stands for the PC: without the file there is no such GPU.
     pub machine: Option<String>,
 }
 
 impl Faults {
-    /// What goes wrong on this machine.
+    /// The faults of this machine.
     pub fn here(&self) -> Result<Faults> {
         let Some(machine) = &self.machine else {
             return Ok(self.clone());
         };
         match std::fs::read_to_string(machine) {
             Ok(text) => serde_json::from_str(&text)
-                .map_err(|error| PluginError::failed(format!("{machine} cannot be read: {error}"))),
+                .map_err(|error| PluginError::failed(format!("could not read {machine}: {error}"))),
             Err(_) => Ok(Faults { fault: Fault::Absent, ..self.clone() }),
         }
     }
 }
 
-/// The fault is over for as long as the file is there.
+/// The fault is over while the file exists.
 pub fn is_back(file: &str) -> bool {
     !file.is_empty() && Path::new(file).exists()
 }

@@ -1,4 +1,4 @@
-//! `lab.encoder.*`: an encoder that fails as it is told to. It tests what the host does about faults, and says nothing
+//! `lab.encoder.*`: encoders that fail on demand. They test how the host handles faults, and say nothing
 //! about any hardware. README.md lists the faults.
 
 mod element;

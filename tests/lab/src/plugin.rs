@@ -1,4 +1,4 @@
-//! The plugin: settings become properties of the element, as with a vendor's own.
+//! The plugin: its settings become properties of the element, as in a vendor's plugin.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,11 @@ use deskreel_sdk::prelude::*;
 use crate::element::FACTORY;
 use crate::faults::{Fault, Faults, is_back};
 
-/// An element that nobody registers.
-const NOBODYS: &str = "labh264enc-of-another-machine";
+/// The name of an element that does not exist.
+const MISSING: &str = "labh264enc-of-another-machine";
 
-/// Several plugins of a list share the settings of their section, so each has a table of its own: `a = { fault = .. }`.
+/// The plugins of a list share the settings of their section, so each has a table of its own: `a = { fault =
+/// .. }`.
 pub struct Lab(Faults);
 
 impl Encoder for Lab {
@@ -29,15 +30,15 @@ impl Encoder for Lab {
         let file = self.0.machine.clone().filter(|_| is_absent);
         Ok(vec![Candidate {
             id: FACTORY.to_owned(),
-            // What it stands for; host and manifest say so too, which is why its ids do not claim a real device.
+            // As what it stands for. Host and manifest show this, too, so its ids do not claim a real device.
             tier: Tier::Hardware,
             memory: Memory::System,
             formats: vec!["NV12".to_owned(), "I420".to_owned()],
-            elements: vec![element(if is_absent { NOBODYS } else { FACTORY }, &faults, request)],
+            elements: vec![element(if is_absent { MISSING } else { FACTORY }, &faults, request)],
             needs: vec![Need {
                 library: None,
                 path: Some(file.unwrap_or_else(|| "/".to_owned())),
-                otherwise: "no such pretended GPU".to_owned(),
+                otherwise: "no such pretend GPU".to_owned(),
             }],
             siblings: None,
         }])

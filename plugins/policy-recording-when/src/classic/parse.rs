@@ -1,4 +1,4 @@
-//! The classic expression, read. Depends on nothing, so that it can be fuzzed by itself.
+//! Parses the classic expression. Depends on nothing, so that it can be fuzzed by itself.
 //!
 //! ```text
 //! value     = "off" / condition *( "," condition )
@@ -18,7 +18,7 @@ pub enum Condition {
 }
 
 impl Classic {
-    /// An error names the column, from 1.
+    /// An error names the column, counted from 1.
     pub fn parse(text: &str) -> Result<Classic, String> {
         if text.trim() == "off" {
             return Ok(Classic::Off);
@@ -50,7 +50,7 @@ fn condition(text: &str) -> Result<Condition, String> {
     let inner = inner.and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'));
     let Some(percent) = inner else {
         let hint = "the conditions are random(60) and userState=Ready; `off` stands alone";
-        return Err(format!("`{text}` is no condition; {hint}"));
+        return Err(format!("`{text}` is not a condition; {hint}"));
     };
     match percent.trim().parse() {
         Ok(percent) if percent <= 100 => Ok(Condition::Random(percent)),
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_read_as_they_are_documented() {
+    fn conditions_are_parsed_as_documented() {
         let both = Classic::All(vec![Condition::Random(60), Condition::UserState("Ready".into())]);
         assert_eq!(Classic::parse("random(60),userState=Ready").unwrap(), both);
         assert_eq!(Classic::parse(" random( 60 ) , userState = Ready ").unwrap(), both);
@@ -73,12 +73,12 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_column() {
+    fn a_mistake_is_reported_with_its_column() {
         let error = |text| Classic::parse(text).unwrap_err();
         assert_eq!(error("random(101)"), "`random(101)` takes a whole number from 0 to 100 at column 1");
         assert_eq!(
             error("random(5), on"),
-            "`on` is no condition; the conditions are random(60) and userState=Ready; `off` stands alone at column 12"
+            "`on` is not a condition; the conditions are random(60) and userState=Ready; `off` stands alone at column 12"
         );
         assert_eq!(error("userState=Ready,"), "a condition is missing at column 17");
         assert_eq!(error("state=Ready"), "there is no condition `state`; write userState=Ready at column 1");

@@ -1,4 +1,4 @@
-//! Recordings whose fragments come from FFmpeg, so that the export reads standard files and not only our own.
+//! Recordings with fragments made by FFmpeg, so that the export reads standard files and not only ours.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ use crate::files::sha256_hex;
 
 pub const ID: &str = "20261123T071002Z-4f2a91";
 
-/// Thirty frames a second, a keyframe every half second, a fragment a second.
+/// Footage with thirty frames a second, a keyframe every half second, and one fragment a second.
 #[derive(Clone, Copy)]
 pub struct Clip {
     pub size: &'static str,
     pub profile: &'static str,
-    /// Where the clip begins on the recording's timeline, in frames of a thirtieth of a second.
+    /// Start of the clip on the recording's timeline, in frames of a thirtieth of a second.
     pub start: u64,
     pub frames: u64,
-    /// Frames that are coded out of order.
+    /// Whether frames are coded out of order.
     pub reordered: bool,
 }
 
 pub const SMALL: Clip = Clip { size: "320x240", profile: "high", start: 0, frames: 60, reordered: false };
 pub const LARGE: Clip = Clip { size: "640x360", ..SMALL };
-/// Entropy-coded otherwise, so that it cannot be taken for [`SMALL`] by accident.
+/// With other entropy coding, so that it cannot pass for [`SMALL`] by accident.
 pub const BASELINE: Clip = Clip { profile: "baseline", ..SMALL };
 
 pub struct Footage {
@@ -34,7 +34,7 @@ pub struct Footage {
 }
 
 impl Footage {
-    /// A recording with these tracks; a track is its parts.
+    /// A recording with these tracks, each given by its parts.
     pub fn new(tracks: &[&[Clip]]) -> Footage {
         Footage::called(ID, tracks)
     }
@@ -119,7 +119,7 @@ pub fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     })
 }
 
-/// The fragment, later by so many ticks.
+/// The fragment, moved by `ticks`.
 fn at(moof: &[u8], ticks: u64) -> Vec<u8> {
     let mut moof = moof.to_vec();
     let tfdt = moof.windows(4).position(|name| name == b"tfdt").unwrap();

@@ -1,4 +1,4 @@
-//! FFmpeg and MediaInfo judge what is exported.
+//! FFmpeg and MediaInfo judge the exports.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod footage;
@@ -30,8 +30,8 @@ fn tool(name: &str, arguments: &[&str], file: &Path) -> Output {
     run.unwrap_or_else(|error| panic!("{name} is not installed: {error}"))
 }
 
-/// Every complaint of FFmpeg is an error; `from` seconds are skipped first. Times go through as they are: FFmpeg
-/// would else round them to the frame rate that it guesses, and complain of two frames that meet there.
+/// Fails on any complaint of FFmpeg; skips `from` seconds first. Times pass unchanged: otherwise FFmpeg would
+/// round them to the frame rate that it guesses, and complain about two frames that fall together.
 fn assert_decodes(file: &Path, from: &str) {
     let path = file.to_str().unwrap();
     let strict = ["-v", "error", "-xerror", "-err_detect", "explode", "-ss", from, "-i", path];
@@ -47,7 +47,7 @@ fn probe(file: &Path, entries: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// When each decoded frame of a stream is shown, in thirtieths of a second.
+/// The time of each decoded frame of a stream, in thirtieths of a second.
 fn frames(file: &Path, stream: u32) -> Vec<u64> {
     let frames = probe(file, "frame=stream_index,pts_time");
     let frames = frames["frames"].as_array().unwrap().iter();
@@ -61,7 +61,7 @@ fn thirtieths(seconds: &Value) -> u64 {
     frames.round() as u64
 }
 
-/// What a part's frames are due at.
+/// The times at which a part's frames are due.
 fn due(clip: &Clip) -> impl Iterator<Item = u64> {
     clip.start..clip.start + clip.frames
 }
@@ -185,7 +185,7 @@ fn an_earlier_export_of_the_same_recording_is_replaced() {
 }
 
 #[test]
-fn what_is_not_ours_is_kept_unless_told_otherwise() {
+fn a_foreign_file_is_kept_unless_overwrite_is_set() {
     let footage = Footage::new(&[&[SMALL]]);
     let other = Footage::called("20261123T080000Z-000001", &[&[SMALL]]);
     let out = export(&other);
@@ -229,17 +229,14 @@ fn damage_is_refused_and_leaves_no_file() {
 }
 
 #[test]
-fn a_byte_that_the_manifest_does_not_vouch_for_is_refused() {
+fn a_byte_that_differs_from_the_manifest_is_refused() {
     for name in ["track1/part-0001/000002.m4s", "track1/part-0001/init.mp4"] {
         let footage = Footage::new(&[&[SMALL]]);
         flip_last_byte(&footage.folder.join(name));
         let Answer::Refused { reason } = finish(&footage, &footage.path("out.mp4"), false) else {
             panic!("{name} was taken")
         };
-        assert!(
-            reason.ends_with(&format!("{name}: does not have the hash that the manifest says")),
-            "{reason}"
-        );
+        assert!(reason.ends_with(&format!("{name}: does not have the hash in the manifest")), "{reason}");
         assert_eq!(fs::read_dir(footage.root.path()).unwrap().count(), 1, "something was left");
     }
 }
@@ -255,7 +252,7 @@ fn an_earlier_export_is_compared_to_its_last_byte() {
 }
 
 #[test]
-fn footage_is_compared_though_its_export_is_there() {
+fn footage_is_compared_although_its_export_exists() {
     let footage = Footage::new(&[&[SMALL]]);
     let out = export(&footage);
     flip_last_byte(&footage.folder.join("track1/part-0001/000002.m4s"));
@@ -263,9 +260,9 @@ fn footage_is_compared_though_its_export_is_there() {
 }
 
 #[test]
-fn what_can_be_mended_is_asked_for_again() {
+fn an_error_that_can_be_repaired_is_tried_again() {
     let footage = Footage::new(&[&[SMALL]]);
-    // A link that leads to itself stands for every error that says nothing of the recording or the name.
+    // A link to itself stands for any error that is not about the recording or the name.
     let answer = |out: &str| finish(&footage, &footage.path(out), false);
     symlink("loop", footage.path("loop")).unwrap();
     for out in ["loop", "loop/out.mp4"] {
@@ -278,7 +275,7 @@ fn what_can_be_mended_is_asked_for_again() {
 }
 
 #[test]
-fn what_stays_so_is_refused() {
+fn a_final_error_is_refused() {
     let footage = Footage::new(&[&[SMALL]]);
     fs::write(footage.path("file"), "").unwrap();
     for out in ["file/out.mp4", &"long".repeat(100)] {

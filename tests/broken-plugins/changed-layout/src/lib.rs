@@ -1,5 +1,5 @@
-//! What comes out if a vendor builds against a changed copy of the binary interface (see build.rs).
-//! Everything is written out here, because `export_plugin!` knows only the true one.
+//! A plugin built against a changed copy of the binary interface (see build.rs). Everything is written out
+//! here, because `export_plugin!` knows only the true interface.
 
 #![allow(unsafe_code)]
 
@@ -45,5 +45,5 @@ extern "C" fn load() -> RootModuleResult {
 
 #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
 pub static HEADER: LibHeader =
-    // SAFETY: `load` gives the type that is named here.
+    // SAFETY: `load` returns the type that is named here.
     unsafe { LibHeader::from_constructor::<PluginRoot_Ref>(load, CheckTypeLayout::Yes) };

@@ -1,22 +1,12 @@
-//! The descriptor promises `broken.source.lying-descriptor`; the code has something else.
+//! The descriptor promises `broken.source.lying-descriptor`, but the code has another plugin.
 
-use deskreel_sdk::prelude::*;
+#[path = "../../sound_source.rs"]
+mod sound_source;
 
-struct Broken;
-
-impl Source for Broken {
-    type Settings = NoSettings;
-
-    fn open(_settings: NoSettings, _host: Host) -> Result<Self> {
-        Ok(Broken)
-    }
-
-    fn recipe(&mut self, _request: &SourceRequest) -> Result<SourceRecipe> {
-        Ok(SourceRecipe::elements([Element::new("videotestsrc")]))
-    }
-}
+use deskreel_sdk::export_plugin;
+use sound_source::SoundSource;
 
 export_plugin! {
     descriptor: "plugin.toml",
-    source "broken.source.something-else" => Broken,
+    source "broken.source.something-else" => SoundSource,
 }

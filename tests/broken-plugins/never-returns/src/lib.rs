@@ -1,20 +1,10 @@
 //! Does not return from loading.
 
+#[path = "../../sound_source.rs"]
+mod sound_source;
+
 use deskreel_sdk::prelude::*;
-
-struct Broken;
-
-impl Source for Broken {
-    type Settings = NoSettings;
-
-    fn open(_settings: NoSettings, _host: Host) -> Result<Self> {
-        Ok(Broken)
-    }
-
-    fn recipe(&mut self, _request: &SourceRequest) -> Result<SourceRecipe> {
-        Ok(SourceRecipe::elements([Element::new("videotestsrc")]))
-    }
-}
+use sound_source::SoundSource;
 
 fn init() -> Result<()> {
     loop {
@@ -25,5 +15,5 @@ fn init() -> Result<()> {
 export_plugin! {
     descriptor: "plugin.toml",
     init: init,
-    source "broken.source.never-returns" => Broken,
+    source "broken.source.never-returns" => SoundSource,
 }

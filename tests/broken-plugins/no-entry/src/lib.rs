@@ -1,4 +1,4 @@
-//! A descriptor, and neither of the two entries.
+//! Has a descriptor, but neither of the two entries.
 
 #![allow(unsafe_code)]
 

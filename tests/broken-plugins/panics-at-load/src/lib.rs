@@ -1,27 +1,17 @@
 //! Panics while it is loaded.
 
+#[path = "../../sound_source.rs"]
+mod sound_source;
+
 use deskreel_sdk::prelude::*;
-
-struct Broken;
-
-impl Source for Broken {
-    type Settings = NoSettings;
-
-    fn open(_settings: NoSettings, _host: Host) -> Result<Self> {
-        Ok(Broken)
-    }
-
-    fn recipe(&mut self, _request: &SourceRequest) -> Result<SourceRecipe> {
-        Ok(SourceRecipe::elements([Element::new("videotestsrc")]))
-    }
-}
+use sound_source::SoundSource;
 
 fn init() -> Result<()> {
-    panic!("no licence dongle");
+    panic!("no license dongle");
 }
 
 export_plugin! {
     descriptor: "plugin.toml",
     init: init,
-    source "broken.source.panics-at-load" => Broken,
+    source "broken.source.panics-at-load" => SoundSource,
 }

@@ -1,4 +1,4 @@
-//! Loads well, and panics when it is asked for a recipe.
+//! Loads without a problem, but panics when it is asked for a recipe.
 
 use deskreel_sdk::prelude::*;
 

@@ -1,22 +1,12 @@
-//! Nothing is wrong with the code; the descriptor asks for contract 2.0.
+//! Nothing is wrong with the code, but the descriptor asks for contract 2.0.
 
-use deskreel_sdk::prelude::*;
+#[path = "../../sound_source.rs"]
+mod sound_source;
 
-struct Broken;
-
-impl Source for Broken {
-    type Settings = NoSettings;
-
-    fn open(_settings: NoSettings, _host: Host) -> Result<Self> {
-        Ok(Broken)
-    }
-
-    fn recipe(&mut self, _request: &SourceRequest) -> Result<SourceRecipe> {
-        Ok(SourceRecipe::elements([Element::new("videotestsrc")]))
-    }
-}
+use deskreel_sdk::export_plugin;
+use sound_source::SoundSource;
 
 export_plugin! {
     descriptor: "plugin.toml",
-    source "broken.source.wrong-contract" => Broken,
+    source "broken.source.wrong-contract" => SoundSource,
 }

@@ -1,3 +1,5 @@
+//! The element's implementation: a bin around `x264enc`, with probes that apply the fault.
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +18,7 @@ pub struct LabH264Enc {
     /// H.264's quantizer.
     #[property(get, set, default_value = 23, maximum = 51)]
     quality: Mutex<u32>,
-    /// Frames.
+    /// Frames from one keyframe to the next.
     #[property(get, set, default_value = 40, minimum = 1)]
     keyframe_distance: Mutex<u32>,
     #[property(get, set, builder(Fault::None))]
@@ -30,11 +32,11 @@ pub struct LabH264Enc {
     #[property(get, set)]
     back: Mutex<String>,
 
-    /// What it is since the device was opened, and at which frame.
+    /// The fault and its frame, as they were when the device was opened.
     now: Mutex<(Fault, u32)>,
     frames: AtomicU32,
     encoder: OnceLock<gst::Element>,
-    /// Locked while this one is open, unless it may be open as often as one likes.
+    /// A locked file while this element is open, if the number of sessions is limited.
     session: Mutex<Option<File>>,
 }
 
@@ -111,7 +113,7 @@ impl LabH264Enc {
             .property_from_str("speed-preset", "ultrafast")
             .property_from_str("pass", "qual")
             .property("vbv-buf-capacity", 0u32)
-            // One, so that a test of many recordings leaves something of a small machine.
+            // One, so that a test with many recordings does not overload a small machine.
             .property("threads", 1u32)
             .property("bframes", 0u32)
             .property("aud", false)
@@ -128,7 +130,7 @@ impl LabH264Enc {
             };
             let weak = bin.downgrade();
             inner.add_probe(mask, move |pad, info| match weak.upgrade() {
-                Some(bin) => bin.imp().strike(pad, info),
+                Some(bin) => bin.imp().apply_fault(pad, info),
                 None => gst::PadProbeReturn::Ok,
             });
             bin.add_pad(&gst::GhostPad::builder_from_template_with_target(template, &inner)?.build())?;
@@ -137,10 +139,9 @@ impl LabH264Enc {
         Ok(())
     }
 
-    /// What a driver does when its device is opened.
+    /// Opens the device, as a driver would.
     fn open(&self) -> Result<(), String> {
-        let encoder =
-            self.encoder.get().ok_or("there is no x264enc, around which the lab encoder is built")?;
+        let encoder = self.encoder.get().ok_or("the lab encoder needs x264enc, which is missing")?;
         encoder.set_property("quantizer", (*lock(&self.quality)).min(50));
         encoder.set_property("key-int-max", *lock(&self.keyframe_distance));
         let fault = if is_back(&lock(&self.back)) { Fault::None } else { *lock(&self.fault) };
@@ -157,8 +158,8 @@ impl LabH264Enc {
         }
     }
 
-    /// Sees all that comes in and goes out.
-    fn strike(&self, pad: &gst::Pad, info: &mut gst::PadProbeInfo) -> gst::PadProbeReturn {
+    /// Applies the fault to everything that comes in and goes out.
+    fn apply_fault(&self, pad: &gst::Pad, info: &mut gst::PadProbeInfo) -> gst::PadProbeReturn {
         let (fault, at) = *lock(&self.now);
         if let Some(event) = info.event() {
             let asks_for_keyframe = event.has_name("GstForceKeyUnit");
@@ -194,8 +195,8 @@ impl LabH264Enc {
             Fault::Crash if frame >= at => std::process::abort(),
             Fault::Fail if frame >= at => {
                 if frame == at {
-                    let said = format!("the lab encoder failed at frame {frame}");
-                    gst::element_imp_error!(self, gst::StreamError::Encode, ("{said}"));
+                    let message = format!("the lab encoder failed at frame {frame}");
+                    gst::element_imp_error!(self, gst::StreamError::Encode, ("{message}"));
                 }
                 info.flow_res = Err(gst::FlowError::Error);
                 return gst::PadProbeReturn::Handled;
@@ -206,7 +207,7 @@ impl LabH264Enc {
     }
 }
 
-/// Gives the picture's brightness and colors to `with`: of I420 and NV12 alike the first two thirds and the rest.
+/// Passes the picture's luma and chroma to `with`: in I420 and NV12 alike, the first two thirds and the rest.
 fn paint(info: &mut gst::PadProbeInfo, with: impl Fn(&mut [u8], &mut [u8])) {
     let Some(buffer) = info.buffer_mut() else { return };
     if let Ok(mut picture) = buffer.make_mut().map_writable() {
@@ -216,7 +217,7 @@ fn paint(info: &mut gst::PadProbeInfo, with: impl Fn(&mut [u8], &mut [u8])) {
     }
 }
 
-/// One of as many sessions as there are, for as long as the file is held: also over processes.
+/// Takes one of `limit` sessions, counted over all processes, for as long as the file is kept.
 fn session(folder: &Path, limit: u32) -> Result<File, String> {
     for number in 0..limit {
         let file = File::create(folder.join(format!("session-{number}")));
@@ -242,7 +243,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// What comes out of thirty frames: whether each is a keyframe. Ends with the stream.
+    /// Encodes thirty frames. Returns, for each frame that comes out, whether it is a keyframe.
     fn encode(fault: Fault, at: u32, prepare: impl FnOnce(&gst::Element)) -> Result<Vec<bool>, ()> {
         crate::element::register().unwrap();
         let make = |factory: &str| gst::ElementFactory::make(factory).build().unwrap();
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_strike_at_their_frame() {
+    fn faults_happen_at_their_frame() {
         assert_eq!(encode(Fault::Fail, 17, |_| {}).unwrap().len(), 17);
         let dropped = encode(Fault::DropKeyframes, 5, |_| {}).unwrap();
         assert_eq!((dropped.len(), keyframes(&dropped)), (28, vec![0]));
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn no_fault_strikes_while_it_is_back() {
+    fn there_is_no_fault_while_the_device_is_back() {
         let back = std::env::current_exe().unwrap();
         let set = |encoder: &gst::Element| encoder.set_property("back", back.to_str().unwrap());
         assert_eq!(encode(Fault::NoOpen, 0, set).unwrap().len(), 30);

@@ -1,12 +1,12 @@
-//! Settings with a unit, as a pipeline file writes them. `deskreel check` has held them against the schema (`format =
-//! "duration"`); a plugin reads them with these.
+//! Reads settings that are durations, as a pipeline file writes them. In the schema they have `format =
+//! "duration"`, which `deskreel check` checks.
 //!
 //! ```
 //! use std::time::Duration;
 //!
 //! #[derive(serde::Deserialize)]
 //! struct Settings {
-//!     #[serde(deserialize_with = "deskreel_sdk::units::duration")]
+//!     #[serde(deserialize_with = "deskreel_sdk::durations::duration")]
 //!     linger: Duration,
 //! }
 //!
@@ -18,15 +18,17 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-/// A whole number and `ms`, `s`, `m` or `h`.
+/// Reads a whole number followed by `ms`, `s`, `m` or `h`.
 pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse(&text).ok_or_else(|| {
-        D::Error::custom(format!("`{text}` is no duration; write ms, s, m or h, as in \"500ms\" or \"4s\""))
+        D::Error::custom(format!(
+            "`{text}` is not a duration; write a whole number with ms, s, m or h, as in \"500ms\" or \"4s\""
+        ))
     })
 }
 
-/// The same for a setting that may be left out (with `default`).
+/// The same for an optional setting; it needs `default`, too.
 pub fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     duration(deserializer).map(Some)
 }

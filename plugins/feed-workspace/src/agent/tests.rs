@@ -1,10 +1,10 @@
-//! Each scenario as the API tells it, and the events that come of it.
+//! Scenarios as the API reports them, and the events made of them.
 
 use serde_json::json;
 
 use super::*;
 
-/// An event as a line: its type, and the fields that matter.
+/// An event as a line: its type and the fields that matter.
 fn lines(events: Vec<Event>) -> Vec<String> {
     let line = |event: Event| {
         let shown = [
@@ -30,17 +30,17 @@ fn lines(events: Vec<Event>) -> Vec<String> {
     events.into_iter().map(line).collect()
 }
 
-struct Told(Seat);
+struct Api(Agent);
 
-impl Told {
-    fn new(agent: &str, device: &str, devices: &Devices) -> Told {
-        let mut seat = Seat::new(agent, Name::User, devices.clone());
-        seat.take(&dn(device, "Ready", "AutoIn"), "now");
-        Told(seat)
+impl Api {
+    fn new(agent: &str, device: &str, devices: &Devices) -> Api {
+        let mut agent = Agent::new(agent, AgentName::User, devices.clone());
+        agent.take(&dn(device, "Ready", "AutoIn"), "now");
+        Api(agent)
     }
 
-    fn ann() -> Told {
-        Told::new("ann", "4711", &Devices::default())
+    fn ann() -> Api {
+        Api::new("ann", "4711", &Devices::default())
     }
 
     fn take(&mut self, data: Value) -> Vec<String> {
@@ -58,57 +58,54 @@ fn dn(number: &str, state: &str, mode: &str) -> Value {
 
 #[test]
 fn a_call_rings_is_held_and_ends() {
-    let mut told = Told::ann();
+    let mut api = Api::ann();
     let call = |state: &str| json!({ "id": "u1", "callUuid": "uuid", "state": state, "callType": "Inbound" });
+    assert_eq!(api.call(call("Ringing")), ["call.delivered agent=ann call=u1 device=4711 call_type=inbound"]);
     assert_eq!(
-        told.call(call("Ringing")),
-        ["call.delivered agent=ann call=u1 device=4711 call_type=inbound"]
-    );
-    assert_eq!(
-        told.call(call("Established")),
+        api.call(call("Established")),
         ["call.established agent=ann call=u1 device=4711 call_type=inbound"]
     );
-    assert!(told.call(call("Established")).is_empty(), "the same again");
-    assert_eq!(told.call(call("Held")), ["call.held agent=ann call=u1 device=4711 call_type=inbound"]);
+    assert!(api.call(call("Established")).is_empty(), "the same again");
+    assert_eq!(api.call(call("Held")), ["call.held agent=ann call=u1 device=4711 call_type=inbound"]);
     assert_eq!(
-        told.call(call("Established")),
+        api.call(call("Established")),
         ["call.retrieved agent=ann call=u1 device=4711 call_type=inbound"]
     );
-    assert_eq!(told.call(call("Released")), ["call.cleared agent=ann call=u1 device=4711"]);
-    assert!(told.call(call("Completed")).is_empty());
+    assert_eq!(api.call(call("Released")), ["call.cleared agent=ann call=u1 device=4711"]);
+    assert!(api.call(call("Completed")).is_empty());
 }
 
 #[test]
-fn an_outbound_call_is_told_of_once_it_is_established() {
-    let mut told = Told::ann();
+fn an_outbound_call_is_reported_once_it_is_established() {
+    let mut api = Api::ann();
     let call = |state: &str| json!({ "id": "u1", "state": state, "callType": "Outbound" });
-    assert!(told.call(call("Dialing")).is_empty());
-    assert!(told.call(call("Released")).is_empty(), "nobody answered");
-    assert!(told.call(call("Dialing")).is_empty());
+    assert!(api.call(call("Dialing")).is_empty());
+    assert!(api.call(call("Released")).is_empty(), "nobody answered");
+    assert!(api.call(call("Dialing")).is_empty());
     assert_eq!(
-        told.call(call("Established")),
+        api.call(call("Established")),
         ["call.established agent=ann call=u1 device=4711 call_type=outbound"]
     );
 }
 
 #[test]
 fn the_voice_recorder_starts_pauses_resumes_and_stops() {
-    let mut told = Told::ann();
+    let mut api = Api::ann();
     let call =
         |state: &str| json!({ "id": "u1", "callUuid": "v", "state": "Established", "recordingState": state });
     assert_eq!(
-        told.call(call("Recording")),
+        api.call(call("Recording")),
         [
             "call.established agent=ann call=u1 device=4711",
             "recording.started agent=ann call=u1 voice_recording=v"
         ]
     );
-    assert_eq!(told.call(call("Paused")), ["recording.paused agent=ann call=u1 voice_recording=v"]);
-    assert_eq!(told.call(call("Recording")), ["recording.resumed agent=ann call=u1 voice_recording=v"]);
-    assert_eq!(told.call(call("Stopped")), ["recording.stopped agent=ann call=u1 voice_recording=v"]);
-    told.call(call("Recording"));
+    assert_eq!(api.call(call("Paused")), ["recording.paused agent=ann call=u1 voice_recording=v"]);
+    assert_eq!(api.call(call("Recording")), ["recording.resumed agent=ann call=u1 voice_recording=v"]);
+    assert_eq!(api.call(call("Stopped")), ["recording.stopped agent=ann call=u1 voice_recording=v"]);
+    api.call(call("Recording"));
     assert_eq!(
-        told.call(json!({ "id": "u1", "state": "Released", "recordingState": "Recording" })),
+        api.call(json!({ "id": "u1", "state": "Released", "recordingState": "Recording" })),
         [
             "recording.stopped agent=ann call=u1 voice_recording=v",
             "call.cleared agent=ann call=u1 device=4711"
@@ -119,7 +116,7 @@ fn the_voice_recorder_starts_pauses_resumes_and_stops() {
 #[test]
 fn a_two_step_transfer_moves_the_second_agent_to_the_main_call() {
     let devices = Devices::default();
-    let (mut ann, mut bob) = (Told::new("ann", "1", &devices), Told::new("bob", "2", &devices));
+    let (mut ann, mut bob) = (Api::new("ann", "1", &devices), Api::new("bob", "2", &devices));
     ann.call(json!({ "id": "u1", "state": "Established", "callType": "Inbound" }));
     let consult =
         |state: &str| json!({ "id": "u2", "parentConnId": "u1", "state": state, "callType": "Consult" });
@@ -158,7 +155,7 @@ fn a_two_step_transfer_moves_the_second_agent_to_the_main_call() {
 #[test]
 fn a_conference_is_known_by_the_colleague_who_stays() {
     let devices = Devices::default();
-    let (_ann, mut bob) = (Told::new("ann", "1", &devices), Told::new("bob", "2", &devices));
+    let (_ann, mut bob) = (Api::new("ann", "1", &devices), Api::new("bob", "2", &devices));
     bob.call(json!({ "id": "u2", "parentConnId": "u1", "state": "Established", "callType": "Consult" }));
     let moved = json!({ "id": "u1", "previousConnId": "u2", "state": "Established", "callType": "Inbound",
         "participants": [{ "number": "+49" }, { "number": "1" }, { "number": "2" }] });
@@ -173,18 +170,18 @@ fn a_conference_is_known_by_the_colleague_who_stays() {
 }
 
 #[test]
-fn attached_data_are_keys_and_values_and_new_ones_are_told() {
-    let mut told = Told::ann();
+fn attached_data_are_keys_and_values_and_new_ones_are_reported() {
+    let mut api = Api::ann();
     let call = |value: &str| {
         json!({ "messageType": "CallStateChanged", "call": { "id": "u1", "state": "Established", "userData": [
         { "key": "product", "type": "str", "value": value },
         { "key": "more", "type": "kvlist", "value": [{ "key": "n", "type": "int", "value": 7 }] },
     ] } })
     };
-    let first = told.0.take(&call("loan"), "now");
+    let first = api.0.take(&call("loan"), "now");
     assert_eq!(first[0].fields["attached"], json!({ "product": "loan", "more": { "n": 7 } }));
-    assert!(told.0.take(&call("loan"), "now").is_empty());
-    let second = told.0.take(&call("card"), "now");
+    assert!(api.0.take(&call("loan"), "now").is_empty());
+    let second = api.0.take(&call("card"), "now");
     assert_eq!(
         (&*second[0].kind, &second[0].fields["attached"]["product"]),
         ("call.established", &json!("card"))
@@ -192,14 +189,14 @@ fn attached_data_are_keys_and_values_and_new_ones_are_told() {
 }
 
 #[test]
-fn states_devices_and_wrap_up_are_told_when_they_change() {
-    let mut told = Told(Seat::new("ann", Name::Employee, Devices::default()));
+fn states_devices_and_wrap_up_are_reported_when_they_change() {
+    let mut api = Api(Agent::new("ann", AgentName::Employee, Devices::default()));
     let user =
-        json!({ "userName": "ann", "employeeId": "E7", "agentLogin": "5001", "defaultPlace": "seat-12" });
+        json!({ "userName": "ann", "employeeId": "E7", "agentLogin": "5001", "defaultPlace": "agent-12" });
     let ready = json!({ "messageType": "WorkspaceInitializationComplete", "state": "Complete", "data": { "user": user } });
-    assert!(told.take(ready).is_empty() && told.0.is_ready());
+    assert!(api.take(ready).is_empty() && api.0.is_ready());
     assert_eq!(
-        told.take(dn("4711", "NotReady", "Unknown")),
+        api.take(dn("4711", "NotReady", "Unknown")),
         [
             "feed.state agent=E7 state=registered device=4711",
             "agent.logged_in agent=E7",
@@ -207,60 +204,60 @@ fn states_devices_and_wrap_up_are_told_when_they_change() {
         ]
     );
     assert_eq!(
-        told.take(dn("4711", "Ready", "AutoIn")),
+        api.take(dn("4711", "Ready", "AutoIn")),
         ["agent.state agent=E7 media=voice state=ready work_mode=auto_in"]
     );
     let mut wrap_up = dn("4711", "NotReady", "AfterCallWork");
     wrap_up["dn"]["reasons"] = json!([{ "key": "ReasonCode", "type": "str", "value": "notes" }]);
     let event = "agent.state agent=E7 media=voice state=not_ready work_mode=after_call_work reason=notes";
-    assert_eq!(told.take(wrap_up.clone()), [event]);
-    assert!(told.take(wrap_up).is_empty());
+    assert_eq!(api.take(wrap_up.clone()), [event]);
+    assert!(api.take(wrap_up).is_empty());
     assert_eq!(
-        told.take(dn("4711", "OutOfService", "Unknown")),
+        api.take(dn("4711", "OutOfService", "Unknown")),
         ["feed.state agent=E7 state=lost device=4711"]
     );
     assert_eq!(
-        told.take(dn("4711", "LoggedOut", "Unknown")),
+        api.take(dn("4711", "LoggedOut", "Unknown")),
         ["feed.state agent=E7 state=registered device=4711", "agent.logged_out agent=E7"]
     );
-    assert!(told.take(dn("4711", "LoggedOut", "Unknown")).is_empty());
+    assert!(api.take(dn("4711", "LoggedOut", "Unknown")).is_empty());
 }
 
 #[test]
 fn chats_and_mails_are_accepted_and_completed_once() {
-    let mut told = Told::ann();
+    let mut api = Api::ann();
     let mail = |state: &str| json!({ "messageType": "InteractionStateChanged", "interaction": { "id": "m1", "mediatype": "email", "state": state } });
-    assert!(told.take(mail("Invited")).is_empty());
-    assert_eq!(told.take(mail("Processing")), ["interaction.accepted agent=ann media=email interaction=m1"]);
-    assert!(told.take(mail("Composing")).is_empty());
-    assert_eq!(told.take(mail("Sent")), ["interaction.completed agent=ann media=email interaction=m1"]);
-    assert!(told.take(mail("Completed")).is_empty());
+    assert!(api.take(mail("Invited")).is_empty());
+    assert_eq!(api.take(mail("Processing")), ["interaction.accepted agent=ann media=email interaction=m1"]);
+    assert!(api.take(mail("Composing")).is_empty());
+    assert_eq!(api.take(mail("Sent")), ["interaction.completed agent=ann media=email interaction=m1"]);
+    assert!(api.take(mail("Completed")).is_empty());
     let channels = json!({ "messageType": "ChannelStateChanged", "media": { "channels": [
         { "name": "email", "state": "Ready" }, { "name": "chat", "state": "NotReady", "reasons": [{ "key": "ReasonCode", "value": "lunch" }] },
     ] } });
     assert_eq!(
-        told.take(channels.clone()),
+        api.take(channels.clone()),
         [
             "agent.state agent=ann media=email state=ready",
             "agent.state agent=ann media=chat state=not_ready reason=lunch"
         ]
     );
-    assert!(told.take(channels).is_empty());
+    assert!(api.take(channels).is_empty());
 }
 
 /// After a gap the current session is asked for.
 #[test]
-fn what_was_missed_is_told_from_how_things_stand() {
-    let mut told = Told::ann();
-    told.call(json!({ "id": "u1", "state": "Established" }));
-    told.call(json!({ "id": "u2", "state": "Held" }));
-    told.take(json!({ "messageType": "InteractionStateChanged", "interaction": { "id": "m1", "mediatype": "email", "state": "Processing" } }));
+fn what_was_missed_is_reported_from_the_current_session() {
+    let mut api = Api::ann();
+    api.call(json!({ "id": "u1", "state": "Established" }));
+    api.call(json!({ "id": "u2", "state": "Held" }));
+    api.take(json!({ "messageType": "InteractionStateChanged", "interaction": { "id": "m1", "mediatype": "email", "state": "Processing" } }));
     let user = json!({ "userName": "ann", "activeSession": {
         "dn": { "number": "4711", "agentState": "NotReady", "agentWorkMode": "AfterCallWork" },
         "calls": [{ "id": "u2", "state": "Established" }, { "id": "u3", "state": "Ringing" }],
         "media": { "channels": [{ "name": "chat", "state": "Ready", "interactions": [{ "id": "c1", "mediatype": "chat", "state": "Processing" }] }] },
     } });
-    let events = lines(told.0.catch_up(&user, "now"));
+    let events = lines(api.0.catch_up(&user, "now"));
     assert_eq!(
         events,
         [
@@ -273,12 +270,12 @@ fn what_was_missed_is_told_from_how_things_stand() {
             "interaction.accepted agent=ann media=chat interaction=c1",
         ]
     );
-    assert!(told.0.catch_up(&user, "now").is_empty());
+    assert!(api.0.catch_up(&user, "now").is_empty());
 }
 
 #[test]
 fn nothing_that_the_api_may_say_makes_it_panic() {
-    let mut told = Told::ann();
+    let mut api = Api::ann();
     for kind in [
         "WorkspaceInitializationComplete",
         "DnStateChanged",
@@ -291,9 +288,9 @@ fn nothing_that_the_api_may_say_makes_it_panic() {
         for value in
             [json!(null), json!(7), json!([]), json!("x"), json!({}), json!({ "id": 7, "number": [] })]
         {
-            told.take(json!({ "messageType": kind, "dn": value, "call": value, "media": value, "interaction": value, "data": value, "error": value }));
+            api.take(json!({ "messageType": kind, "dn": value, "call": value, "media": value, "interaction": value, "data": value, "error": value }));
         }
     }
-    told.take(json!([]));
-    told.0.catch_up(&json!("x"), "now");
+    api.take(json!([]));
+    api.0.catch_up(&json!("x"), "now");
 }

@@ -1,8 +1,8 @@
-//! The `moov` of the export: the recording's samples as the tables of an ordinary MP4.
+//! The `moov` of the export: the recording's samples in the tables of an ordinary MP4.
 //!
-//! Time zero is the recording's. A track that begins later says so with an empty edit; a hole in the footage is
-//! the last frame before it, lasting until footage goes on. So every frame has the time that the recording gives
-//! it. A new codec configuration is another sample entry (docs/decisions/0005-export-sample-entries.md).
+//! Time zero is that of the recording. A track that begins later has an empty edit; a gap is filled by the
+//! last frame before it. So every frame has its time in the recording. A new codec configuration gets another
+//! sample entry (docs/decisions/0005-export-sample-entries.md).
 
 use deskreel_sdk::prelude::*;
 use mp4_atom::{
@@ -12,10 +12,10 @@ use mp4_atom::{
 
 use crate::media::{Media, Sample};
 
-/// Ticks per second of the movie itself, in which edits are written.
+/// Ticks per second of the movie itself, the unit of edits.
 const TIMESCALE: u32 = 90_000;
 
-/// `offsets` are, for each track, where its chunks lie in the file.
+/// `offsets` are those of each track's chunks in the file.
 pub fn moov(recording: &str, tracks: &[Media], offsets: &[Vec<u64>]) -> Result<Moov> {
     let traks = (1..).zip(tracks.iter().zip(offsets)).map(|(id, (media, offsets))| trak(id, media, offsets));
     let trak = traks.collect::<Result<Vec<_>>>()?;
@@ -63,15 +63,16 @@ fn trak(id: u32, media: &Media, offsets: &[u64]) -> Result<Trak> {
     })
 }
 
-/// Decode durations, and what they add up to.
+/// Decode durations and their sum.
 struct Times {
     deltas: Vec<u32>,
     total: u64,
 }
 
 impl Times {
-    /// A frame lasts until the next one. Where a part begins before the last frame of the one before has ended, that
-    /// one's duration was an estimate and is cut. A frame lasts a tick at least: players dislike two at one time.
+    /// A frame lasts until the next one. If a part begins before the last frame of the previous part ends,
+    /// the duration of that frame was an estimate and is cut. A frame lasts at least one tick: players
+    /// dislike two frames at one time.
     fn of(media: &Media) -> Result<Times> {
         let mut deltas = Vec::with_capacity(media.samples.len());
         let start = media.samples.first().map_or(0, |first| first.decode);
@@ -91,13 +92,13 @@ impl Times {
     }
 }
 
-/// Nothing until the first frame is shown, then everything.
+/// An empty edit until the first frame is shown, then one with all footage.
 fn edits(media: &Media, times: &Times) -> Vec<ElstEntry> {
     let decode = media.samples.first().map_or(0, |first| first.decode);
     let shown = |sample: &Sample| sample.decode.saturating_add_signed(sample.offset.into());
     let begin = media.samples.iter().map(shown).min().unwrap_or(0);
-    let gone = |(sample, delta): (&Sample, &u32)| shown(sample) + u64::from(*delta);
-    let end = media.samples.iter().zip(&times.deltas).map(gone).max().unwrap_or(0);
+    let end_of = |(sample, delta): (&Sample, &u32)| shown(sample) + u64::from(*delta);
+    let end = media.samples.iter().zip(&times.deltas).map(end_of).max().unwrap_or(0);
     let movie = |ticks: u64| {
         let scaled = u128::from(ticks) * u128::from(TIMESCALE) / u128::from(media.timescale.max(1));
         u64::try_from(scaled).unwrap_or(u64::MAX)
@@ -122,7 +123,7 @@ fn stbl(media: &Media, times: Times, offsets: &[u64]) -> Stbl {
     let ctts = runs(samples.iter().map(|sample| sample.offset.into()))
         .map(|(sample_count, sample_offset)| CttsEntry { sample_count, sample_offset });
     let sizes = media.chunks.iter().flat_map(|chunk| media.samples_of(chunk)).map(|(_, size)| size).collect();
-    // 32-bit offsets are read by more players and are enough for most.
+    // More players read 32-bit offsets, which suffice for most recordings.
     let narrow: Option<Vec<u32>> = offsets.iter().map(|at| u32::try_from(*at).ok()).collect();
     Stbl {
         stsd: Stsd { codecs: media.entries.iter().map(|entry| entry.codec.clone()).collect() },
@@ -138,7 +139,7 @@ fn stbl(media: &Media, times: Times, offsets: &[u64]) -> Stbl {
     }
 }
 
-/// An entry wherever the number of samples or the codec configuration changes.
+/// An entry for each change of the number of samples or of the codec configuration.
 fn chunk_runs(media: &Media) -> Vec<StscEntry> {
     let mut entries: Vec<StscEntry> = Vec::new();
     for (first_chunk, chunk) in (1..).zip(&media.chunks) {
@@ -155,7 +156,7 @@ fn chunk_runs(media: &Media) -> Vec<StscEntry> {
     entries
 }
 
-/// Equal neighbors with their count.
+/// Groups equal neighbors, with their count.
 fn runs<T: PartialEq + Copy>(values: impl IntoIterator<Item = T>) -> impl Iterator<Item = (u32, T)> {
     let mut values = values.into_iter().peekable();
     std::iter::from_fn(move || {
@@ -168,7 +169,7 @@ fn runs<T: PartialEq + Copy>(values: impl IntoIterator<Item = T>) -> impl Iterat
     })
 }
 
-/// Says whose recording this is, to people and to the next export.
+/// Names the recording, for people and for the next export.
 fn label(recording: &str) -> Udta {
     let mut meta = Meta { hdlr: Hdlr { handler: b"mdir".into(), name: String::new() }, items: Vec::new() };
     let tool = Tool { country_indicator: 0, language_indicator: 0, text: format!("{LABEL}{recording}") };
@@ -178,7 +179,7 @@ fn label(recording: &str) -> Udta {
 
 const LABEL: &str = "Deskreel recording ";
 
-/// The recording that a movie says it is.
+/// The recording named in a movie.
 pub fn recording_of(moov: &Moov) -> Option<&str> {
     let ilst = moov.udta.as_ref()?.meta.as_ref()?.get::<Ilst>()?;
     ilst.ctoo.as_ref()?.text.strip_prefix(LABEL)

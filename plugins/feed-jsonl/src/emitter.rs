@@ -1,4 +1,4 @@
-//! A line becomes an event, and is held until its time has come.
+//! Makes an event of each line, and emits it when its time has come.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use jiff::Timestamp;
 
 use crate::Time;
 use crate::lines::Line;
-use crate::outlet::Outlet;
-use crate::wake::Wake;
+use crate::stop_signal::StopSignal;
 
-pub struct Pace {
+pub struct Emitter {
     time: Time,
     speed: f64,
-    /// In a replay: the time of the first event, and when that was here.
+    /// In a replay: the time of the first event, and when it was emitted.
     origin: Option<(Timestamp, Timestamp)>,
 }
 
-impl Pace {
-    pub fn new(time: Time, speed: f64) -> Pace {
-        Pace { time, speed, origin: None }
+impl Emitter {
+    pub fn new(time: Time, speed: f64) -> Emitter {
+        Emitter { time, speed, origin: None }
     }
 
-    /// Emits the event of a line; one that is none is reported and skipped. False once the feed is stopped.
-    pub fn take(&mut self, line: Line, outlet: &Outlet, wake: &Wake) -> std::io::Result<bool> {
+    /// Emits the event of a line; logs and skips a line that is not an event. Returns false once the feed is
+    /// stopped.
+    pub fn emit(&mut self, line: Line, outlet: &Outlet, stop: &StopSignal) -> std::io::Result<bool> {
         let number = line.number;
         let (mut event, at) = match read(line) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(true),
             Err(reason) => {
-                tracing::warn!("line {number} is skipped: {reason}");
+                tracing::warn!("line {number} skipped: {reason}");
                 return Ok(true);
             }
         };
@@ -40,7 +40,7 @@ impl Pace {
             let due = here.saturating_add(Duration::from_secs_f64(since.min(1e9))).unwrap_or(Timestamp::MAX);
             event.at = format!("{due:.3}");
             let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-            if !wake.sleep(pause)? {
+            if !stop.sleep(pause)? {
                 return Ok(false);
             }
         }
@@ -49,7 +49,7 @@ impl Pace {
     }
 }
 
-/// None for an empty line. What fields an event needs besides, the host knows.
+/// Returns `None` for an empty line. The host checks the other fields that an event needs.
 fn read(line: Line) -> Result<Option<(Event, Timestamp)>, String> {
     let Some(bytes) = line.bytes else { return Err("it is longer than 1 MiB".to_owned()) };
     if bytes.trim_ascii().is_empty() {

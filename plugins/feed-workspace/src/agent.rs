@@ -1,7 +1,7 @@
-//! What the API says of one agent becomes events. Pure: time comes with each message.
+//! Makes events of what the API reports about one agent. Pure: time comes with each message.
 //!
-//! The API tells how things are now, so each message is compared with what was known. That makes it the same whether it is a message
-//! or comes from the current session, which is asked for after a gap: what was missed in between is told then.
+//! The API reports how things are now, so each message is compared with what was known. The current session,
+//! which is asked for after a gap, is treated like messages: what was missed in between becomes events then.
 
 mod calls;
 
@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use crate::login;
 
-use calls::Call;
+use calls::KnownCall;
 
-/// Which name of an agent events carry.
+/// The name of an agent that events carry.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum Name {
+pub enum AgentName {
     #[default]
     #[serde(rename = "user_name")]
     User,
@@ -27,7 +27,7 @@ pub enum Name {
     Login,
 }
 
-/// Which agent is at which device, as far as the sessions of this feed know.
+/// The agent at each device, as far as the sessions of this feed know.
 #[derive(Debug, Default, Clone)]
 pub struct Devices(Arc<Mutex<HashMap<String, String>>>);
 
@@ -42,16 +42,16 @@ impl Devices {
 }
 
 #[derive(Debug)]
-pub struct Seat {
-    agent: String,
-    name: Name,
+pub struct Agent {
+    id: String,
+    name: AgentName,
     place: Option<String>,
     devices: Devices,
     device: Option<Device>,
-    /// State, work mode and reason, by medium.
+    /// State, work mode and reason of each medium.
     states: BTreeMap<String, [Option<String>; 3]>,
-    calls: BTreeMap<String, Call>,
-    /// Accepted, and not completed; with their medium.
+    calls: BTreeMap<String, KnownCall>,
+    /// Interactions that were accepted and are not completed, with their medium.
     interactions: BTreeMap<String, String>,
     workspace: Workspace,
 }
@@ -70,10 +70,10 @@ enum Workspace {
     Failed,
 }
 
-impl Seat {
-    pub fn new(user: &str, name: Name, devices: Devices) -> Seat {
-        Seat {
-            agent: user.to_owned(),
+impl Agent {
+    pub fn new(user: &str, name: AgentName, devices: Devices) -> Agent {
+        Agent {
+            id: user.to_owned(),
             name,
             place: None,
             devices,
@@ -85,12 +85,12 @@ impl Seat {
         }
     }
 
-    /// As events name the agent. Before the workspace has told, the name with which we log in.
-    pub fn agent(&self) -> &str {
-        &self.agent
+    /// The agent's name in events. Until the workspace reports it, the name with which we log in.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
-    /// A new session begins; what is known of the agent stays known.
+    /// A new session begins. What is known of the agent stays known.
     pub fn log_in(&mut self) {
         self.workspace = Workspace::Making;
     }
@@ -100,10 +100,10 @@ impl Seat {
     }
 
     pub fn failure(&self) -> Option<String> {
-        (self.workspace == Workspace::Failed).then(|| "the workspace could not be made".to_owned())
+        (self.workspace == Workspace::Failed).then(|| "the API could not make the workspace".to_owned())
     }
 
-    /// The data of one message.
+    /// The events of one message.
     pub fn take(&mut self, data: &Value, at: &str) -> Vec<Event> {
         let mut out = Vec::new();
         match data["messageType"].as_str().unwrap_or_default() {
@@ -123,14 +123,14 @@ impl Seat {
             "InteractionStateChanged" => self.interaction(&data["interaction"], at, &mut out),
             "EventError" => {
                 let message = data["error"]["errorMessage"].as_str().unwrap_or("no message");
-                tracing::warn!(agent = self.agent, "the API reports an error: {message}");
+                tracing::warn!(agent = self.id, "the API reports an error: {message}");
             }
-            other => tracing::debug!(agent = self.agent, "a message of type `{other}` is left out"),
+            other => tracing::debug!(agent = self.id, "ignoring a message of type `{other}`"),
         }
         out
     }
 
-    /// How things stand now, after messages may have been missed.
+    /// The events since the last message, from the current session, after messages may have been missed.
     pub fn catch_up(&mut self, user: &Value, at: &str) -> Vec<Event> {
         self.learn(user);
         let mut out = Vec::new();
@@ -159,12 +159,12 @@ impl Seat {
 
     fn learn(&mut self, user: &Value) {
         let name = match self.name {
-            Name::User => "userName",
-            Name::Employee => "employeeId",
-            Name::Login => "agentLogin",
+            AgentName::User => "userName",
+            AgentName::Employee => "employeeId",
+            AgentName::Login => "agentLogin",
         };
         if let Some(agent) = text(user, name) {
-            self.agent = agent.to_owned();
+            self.id = agent.to_owned();
         }
         if let Some(place) = text(user, "defaultPlace") {
             self.place = Some(place.to_owned());
@@ -172,7 +172,7 @@ impl Seat {
     }
 
     fn event(&self, kind: &str, at: &str) -> Event {
-        Event::new(kind, at).with("agent", self.agent.as_str())
+        Event::new(kind, at).with("agent", self.id.as_str())
     }
 
     fn device(&mut self, dn: &Value, at: &str, out: &mut Vec<Event>) {
@@ -186,8 +186,8 @@ impl Seat {
             out.push(self.event("feed.state", at).with("state", state).with("device", number));
         }
         let was_logged_in = old.as_ref().is_some_and(|old| old.is_logged_in);
-        self.devices.set(number, &self.agent);
-        // A device out of service says nothing of its agent.
+        self.devices.set(number, &self.id);
+        // A device out of service says nothing about its agent.
         let is_logged_in = is_logged_in || (was_logged_in && !is_registered);
         self.device = Some(Device { number: number.to_owned(), is_registered, is_logged_in });
         if is_logged_in && !was_logged_in {
@@ -206,7 +206,7 @@ impl Seat {
         }
     }
 
-    /// Of a device, or of another medium.
+    /// The agent's state in voice, which is a device's, or in another medium.
     fn state(&mut self, media: &str, about: &Value, key: &str, at: &str, out: &mut Vec<Event>) {
         let words = |key| text(about, key).filter(|word| *word != "Unknown").map(snake_case);
         let reasons = about["reasons"].as_array().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! How far a file was read, kept over a restart.
+//! How far a file was read, saved for a restart.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -8,26 +8,26 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// Which file it was: a log that is rotated has a new one under the old name.
+pub struct ReadPosition {
+    /// With `inode`, identifies the file: a rotated log is a new file with the old name.
     pub device: u64,
     pub inode: u64,
-    /// Bytes of complete lines that were read.
+    /// Bytes of the complete lines that were read.
     pub offset: u64,
     pub line: u64,
 }
 
-impl Place {
-    pub fn start_of(about: &Metadata) -> Place {
-        Place { device: about.dev(), inode: about.ino(), offset: 0, line: 0 }
+impl ReadPosition {
+    pub fn start_of(about: &Metadata) -> ReadPosition {
+        ReadPosition { device: about.dev(), inode: about.ino(), offset: 0, line: 0 }
     }
 
     pub fn is_of(&self, about: &Metadata) -> bool {
         (self.device, self.inode) == (about.dev(), about.ino())
     }
 
-    /// None where none is remembered.
-    pub fn load(file: &Path) -> io::Result<Option<Place>> {
+    /// `None` if no position was saved.
+    pub fn load(file: &Path) -> io::Result<Option<ReadPosition>> {
         let text = match fs::read(file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -36,7 +36,7 @@ impl Place {
         serde_json::from_slice(&text).map(Some).map_err(io::Error::other)
     }
 
-    /// Written beside and renamed, so that a crash leaves the old one or the new one.
+    /// Writes a second file and renames it, so that a crash leaves the old position or the new one.
     pub fn save(&self, file: &Path) -> io::Result<()> {
         let beside = file.with_added_extension("tmp");
         let mut new = File::create(&beside)?;

@@ -7,8 +7,8 @@ use deskreel_sdk::prelude::*;
 
 use crate::files::{kind_of_reading, sha256_hex};
 
-/// Of a file, behind its name.
-pub const OTHER_HASH: &str = "does not have the hash that the manifest says";
+/// Follows a file's name in messages.
+pub const OTHER_HASH: &str = "does not have the hash in the manifest";
 
 #[derive(Debug, Deserialize)]
 pub struct Recording {
@@ -48,7 +48,7 @@ impl Recording {
 }
 
 impl File {
-    /// The whole of it, if it is what the manifest says.
+    /// The bytes, if they have the hash in the manifest.
     pub fn read(&self, directory: &Path) -> Result<Vec<u8>> {
         let bytes = std::fs::read(self.path(directory)?).map_err(|error| self.unreadable(&error))?;
         match sha256_hex(&bytes) == self.sha256 {
@@ -65,7 +65,7 @@ impl File {
         PluginError::failed(format!("{}: {what}", self.file))
     }
 
-    /// Where the file lies. A name that leads out of the recording's folder is refused.
+    /// The file's path. Refuses a name that leads out of the recording's folder.
     pub fn path(&self, directory: &Path) -> Result<PathBuf> {
         let relative = Path::new(&self.file);
         if !relative.components().all(|part| matches!(part, Component::Normal(_))) {

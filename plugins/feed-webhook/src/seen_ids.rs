@@ -1,22 +1,22 @@
-//! Which events were taken already.
+//! Ids of the events that were already taken.
 
 use std::collections::{HashSet, VecDeque};
 
 use ring::digest::{SHA256, digest};
 
-/// Ids that are remembered: at a hundred events a second, of the last ten minutes. A sender that tries again does so sooner.
+/// Most ids remembered: ten minutes at a hundred events a second. Senders retry sooner than that.
 const MOST: usize = 65_536;
 
-/// By digest: ids may be as long as a sender likes.
+/// Start of the id's digest: ids may be as long as a sender likes.
 type Key = [u8; 16];
 
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct SeenIds {
     known: HashSet<Key>,
     order: VecDeque<Key>,
 }
 
-impl Told {
+impl SeenIds {
     pub fn has(&self, id: &str) -> bool {
         self.known.contains(&key(id))
     }
@@ -48,10 +48,10 @@ mod tests {
 
     #[test]
     fn the_oldest_ids_are_forgotten_first() {
-        let mut told = Told::default();
-        (0..=MOST).for_each(|n| told.add(&n.to_string()));
-        told.add("1");
-        assert!(!told.has("0") && told.has("1") && told.has(&MOST.to_string()));
-        assert_eq!((told.known.len(), told.order.len()), (MOST, MOST));
+        let mut seen = SeenIds::default();
+        (0..=MOST).for_each(|n| seen.add(&n.to_string()));
+        seen.add("1");
+        assert!(!seen.has("0") && seen.has("1") && seen.has(&MOST.to_string()));
+        assert_eq!((seen.known.len(), seen.order.len()), (MOST, MOST));
     }
 }

@@ -1,27 +1,27 @@
-//! What the program is told, in variables of its environment.
+//! The environment of the program, with the facts about a recording.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use deskreel_sdk::prelude::*;
 
-/// What it has of the recorder's own environment.
-const KEPT: [&str; 3] = ["PATH", "HOME", "LANG"];
+/// Variables that the program inherits from the recorder.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
 
-/// The whole environment.
-pub fn environment(recording: &FinishedRecording) -> BTreeMap<String, OsString> {
-    let kept = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
-    kept.chain(facts(recording)).collect()
+/// The whole environment of the program that gets this recording.
+pub fn for_recording(recording: &FinishedRecording) -> BTreeMap<String, OsString> {
+    let inherited = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
+    inherited.chain(facts(recording)).collect()
 }
 
-/// A fact that is not known has no variable.
+/// An unknown fact has no variable.
 fn facts(recording: &FinishedRecording) -> impl Iterator<Item = (String, OsString)> {
     let FinishedRecording { id, directory, about } = recording;
     let paths = [
         ("DIRECTORY", directory.clone().into_os_string()),
         ("MANIFEST", directory.join("manifest.json").into_os_string()),
     ];
-    // A line each: an id may have blanks.
+    // One a line: an id may contain spaces.
     let list = |ids: &[String]| (!ids.is_empty()).then(|| ids.join("\n"));
     let texts = [
         ("RECORDING", Some(id.clone())),
@@ -34,7 +34,7 @@ fn facts(recording: &FinishedRecording) -> impl Iterator<Item = (String, OsStrin
     ];
     let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?)));
     let tags = about.tags.iter().map(|(name, value)| (format!("TAG_{}", variable(name)), value.clone()));
-    // No variable can hold a zero.
+    // A variable cannot contain a NUL.
     let texts = texts.chain(tags).map(|(name, text)| (name, OsString::from(text.replace('\0', ""))));
     let paths = paths.map(|(name, path)| (name.to_owned(), path));
     texts
@@ -44,7 +44,7 @@ fn facts(recording: &FinishedRecording) -> impl Iterator<Item = (String, OsStrin
         .into_iter()
 }
 
-/// `loan type` is `LOAN_TYPE`.
+/// `loan type` becomes `LOAN_TYPE`.
 fn variable(name: &str) -> String {
     let plain = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_uppercase() } else { '_' };
     name.chars().map(plain).collect()

@@ -1,26 +1,26 @@
 //! Calls of one agent.
 //!
-//! A call is known by its connection id. When a consultation is completed, the API tells the agent who was consulted that the
-//! consultation has another id from now on, the main call's, and names the one before (`previousConnId`).
+//! A call is identified by its connection id. When a consultation is completed, the API tells the consulted
+//! agent that the consultation now has the main call's id, and names the previous one (`previousConnId`).
 
 use deskreel_sdk::prelude::*;
 use serde_json::{Map, Value};
 
-use super::{Seat, snake_case, text};
+use super::{Agent, snake_case, text};
 
-/// What was told of a call.
+/// The state of a call as last reported by the API.
 #[derive(Debug, Default)]
-pub struct Call {
+pub struct KnownCall {
     state: State,
     voice: Voice,
-    /// What every event of it carries.
+    /// Fields that each event of the call carries.
     fields: Map<String, Value>,
 }
 
-/// How an agent is connected.
+/// The agent's connection to the call.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Not yet: it is dialed, or unknown.
+    /// Not connected yet: dialing, or unknown.
     #[default]
     None,
     Ringing,
@@ -28,6 +28,7 @@ enum State {
     Held,
 }
 
+/// The voice recorder's state in the call.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Voice {
     #[default]
@@ -36,7 +37,16 @@ enum Voice {
     Paused,
 }
 
-impl Seat {
+/// A message about one call.
+struct Message<'a> {
+    id: &'a str,
+    about: &'a Value,
+    /// The fields of events, from `about`.
+    fields: Map<String, Value>,
+    at: &'a str,
+}
+
+impl Agent {
     pub(super) fn call(&mut self, about: &Value, at: &str, out: &mut Vec<Event>) {
         let Some(id) = text(about, "id").or_else(|| text(about, "connId")) else { return };
         let before = text(about, "previousConnId").filter(|before| *before != id);
@@ -54,16 +64,15 @@ impl Seat {
             }
             _ => State::None,
         };
-        let fields = fields(about);
-        let voice = voice(about);
+        let message = Message { id, about, fields: fields(about), at };
         match moved {
-            Some((before, call)) => self.move_call(&before, call, id, &fields, about, at, out),
+            Some((before, call)) => self.move_call(&before, call, &message, out),
             None => drop(self.calls.entry(id.to_owned()).or_default()),
         }
         let kind = {
             let Some(call) = self.calls.get_mut(id) else { return };
-            let has_new_data = call.fields.get("attached") != fields.get("attached");
-            call.fields = fields;
+            let has_new_data = call.fields.get("attached") != message.fields.get("attached");
+            call.fields = message.fields;
             let old = std::mem::replace(&mut call.state, state);
             match (old, state) {
                 (_, State::None) => None,
@@ -77,21 +86,13 @@ impl Seat {
         if let Some(kind) = kind {
             out.push(self.call_event(kind, id, at));
         }
-        self.voice(id, voice, at, out);
+        self.voice(id, voice(about), at, out);
     }
 
-    /// The consultation goes on as another call: it was conferenced, if whoever consulted is still there, else transferred.
-    #[expect(clippy::too_many_arguments, reason = "what is known of one message")]
-    fn move_call(
-        &mut self,
-        before: &str,
-        call: Call,
-        id: &str,
-        fields: &Map<String, Value>,
-        about: &Value,
-        at: &str,
-        out: &mut Vec<Event>,
-    ) {
+    /// The consultation `before` goes on as another call: conferenced if the agent who consulted is still
+    /// there, else transferred.
+    fn move_call(&mut self, before: &str, call: KnownCall, message: &Message<'_>, out: &mut Vec<Event>) {
+        let Message { id, about, ref fields, at } = *message;
         let own = self.device.as_ref().map(|device| device.number.clone());
         let participants = about["participants"].as_array().into_iter().flatten();
         let numbers: Vec<&str> = participants
@@ -99,19 +100,19 @@ impl Seat {
             .filter(|one| Some(*one) != own.as_deref())
             .collect();
         let others = numbers.iter().filter_map(|number| self.devices.agent_at(number));
-        let colleague = others.into_iter().find(|other| *other != self.agent).filter(|_| numbers.len() > 1);
+        let colleague = others.into_iter().find(|other| *other != self.id).filter(|_| numbers.len() > 1);
         let known = self.calls.entry(id.to_owned()).or_default();
         known.fields = fields.clone();
         match colleague {
             Some(colleague) => {
-                // It goes on: neither ends nor begins.
+                // The call goes on: it neither ends nor begins.
                 (known.state, known.voice) = (call.state, call.voice);
                 let event = Event::new("call.conferenced", at).with("primary_call", id);
                 let event = event.with("secondary_call", before).with("resulting_call", id);
-                out.push(event.with("from_agent", colleague).with("to_agent", self.agent.as_str()));
+                out.push(event.with("from_agent", colleague).with("to_agent", self.id.as_str()));
             }
             None => {
-                // First, so that the agent is in a call throughout.
+                // Before the old call ends, so that the agent is in a call throughout.
                 known.state = State::Established;
                 out.push(self.call_event("call.established", id, at));
                 self.calls.insert(before.to_owned(), call);
@@ -122,9 +123,9 @@ impl Seat {
 
     pub(super) fn end_call(&mut self, id: &str, at: &str, out: &mut Vec<Event>) {
         let Some(call) = self.calls.get(id) else { return };
-        let was_told = call.state != State::None;
+        let was_reported = call.state != State::None;
         self.voice(id, Voice::Off, at, out);
-        if was_told {
+        if was_reported {
             let event = self.event("call.cleared", at).with("call", id);
             out.push(match &self.device {
                 Some(device) => event.with("device", device.number.as_str()),
@@ -191,7 +192,7 @@ fn fields(about: &Value) -> Map<String, Value> {
     fields
 }
 
-/// `[{ "key": .., "type": .., "value": .. }]`, which may be nested, to an object.
+/// Makes an object of `[{ "key": .., "type": .., "value": .. }]`, which may be nested.
 fn pairs_of(pairs: &[Value]) -> Map<String, Value> {
     let pair = |pair: &Value| {
         let value = match &pair["value"] {
