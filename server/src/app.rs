@@ -101,11 +101,12 @@ impl std::ops::Deref for App {
 
 impl App {
     pub async fn open(config: Config) -> Result<App> {
-        let db = Db::open(&config.server.database).await?;
-        let store = Store::open(&config.server.storage).await?;
+        let db = Db::open(&config.graph.server.database).await?;
+        let store = Store::open(&config.graph.server.storage).await?;
         let ingest = Ingest::start(db.clone(), store.clone());
         let control = control::start(&config, &db).await?;
-        let permits = usize::try_from(UPLOADS.max(config.server.largest_upload) / UNIT).unwrap_or(usize::MAX);
+        let permits =
+            usize::try_from(UPLOADS.max(config.graph.server.largest_upload) / UNIT).unwrap_or(usize::MAX);
         let uploads = Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         let shared = Shared {
             config,
@@ -127,7 +128,7 @@ impl App {
 
     /// Room in memory for a recorder's body of so many bytes; given back when it is dropped.
     pub async fn room(&self, recorder: &str, length: u64) -> Result<Room, Problem> {
-        let permits = length.min(self.config.server.largest_upload) / UNIT;
+        let permits = length.min(self.config.graph.server.largest_upload) / UNIT;
         let permits = u32::try_from(permits).unwrap_or(u32::MAX).max(1);
         let share = self.shares.take(recorder, permits).ok_or_else(|| {
             let title = "This recorder has too many uploads under way";
@@ -135,7 +136,7 @@ impl App {
         })?;
         // Those before it may be slow, each as slow as it may be.
         let permit =
-            timeout(self.config.server.body_patience, self.uploads.clone().acquire_many_owned(permits));
+            timeout(self.config.graph.server.body_patience, self.uploads.clone().acquire_many_owned(permits));
         let permit = permit.await.map_err(|_| {
             let title = "Other uploads take all the room in memory";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, title).retry_after(5)

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use deskreel_model::Fault;
 
 use crate::api::{Person, Role};
-use crate::config::{Config, Mistakes};
+use crate::config::Config;
 use crate::db::Db;
 use crate::error::{Error, Result, told};
 use crate::import;
@@ -95,8 +95,11 @@ enum Log {
 enum Failed {
     #[error(transparent)]
     Server(#[from] Error),
-    #[error("{0}")]
-    Mistakes(#[from] Mistakes),
+    #[error(transparent)]
+    File(#[from] deskreel_deployment::Error),
+    /// The mistakes of the file were shown.
+    #[error("the file has mistakes")]
+    Mistakes,
     #[error("{0}")]
     Asked(String),
 }
@@ -117,10 +120,11 @@ pub fn main() -> ExitCode {
             eprintln!("error: {}", told(&error));
             ExitCode::from(error.fault().exit_code())
         }
-        Err(Failed::Mistakes(mistakes)) => {
-            eprintln!("{mistakes}");
-            ExitCode::from(Fault::Config.exit_code())
+        Err(Failed::File(error)) => {
+            eprintln!("error: {}", told(&error));
+            ExitCode::from(error.fault().exit_code())
         }
+        Err(Failed::Mistakes) => ExitCode::from(Fault::Config.exit_code()),
         Err(Failed::Asked(why)) => {
             eprintln!("error: {why}");
             ExitCode::from(Fault::Config.exit_code())
@@ -187,15 +191,11 @@ async fn run(command: Command) -> Result<(), Failed> {
 }
 
 fn config(file: &Path) -> Result<Config, Failed> {
-    let (config, warnings) = Config::read(file)?;
-    for warning in warnings {
-        eprintln!("{warning}");
-    }
-    Ok(config?)
+    Config::read(file)?.ok_or(Failed::Mistakes)
 }
 
 async fn open(file: &Path) -> Result<Db, Failed> {
-    Ok(Db::open(&config(file)?.server.database).await?)
+    Ok(Db::open(&config(file)?.graph.server.database).await?)
 }
 
 fn password() -> Result<String, Failed> {

@@ -127,7 +127,7 @@ struct Loop {
 /// Starts the task. It ends when nobody can reach it any more.
 pub async fn start(config: &Config, db: &Db) -> Result<Control> {
     let (send, inputs) = mpsc::channel(BACKLOG);
-    let engine = Engine::new(policies(config)?, config.graph.policy_rules.clone());
+    let engine = Engine::new(policies(config)?, config.graph.deciders.rules.clone());
     let mut control = Loop {
         db: db.clone(),
         engine,
@@ -154,7 +154,7 @@ fn policies(config: &Config) -> Result<Vec<Policy>> {
         let library = deskreel_host::load(found).map_err(|error| refused(error.to_string()))?;
         Policy::open(library, id, node.plugin.settings.clone()).map_err(|error| refused(error.to_string()))
     };
-    config.graph.policies.iter().map(one).collect()
+    config.graph.deciders.policies.iter().map(one).collect()
 }
 
 impl Loop {

@@ -41,7 +41,9 @@ pub async fn sweep(app: &App) -> Result<usize> {
     }
     // Whoever is so slow is ended, and what has come is cut within the hour.
     app.store
-        .sweep_incoming(api::longest_body(&app.config.server, app.config.server.largest_file) + EVERY)
+        .sweep_incoming(
+            api::longest_body(&app.config.graph.server, app.config.graph.server.largest_file) + EVERY,
+        )
         .await?;
     Ok(deleted)
 }

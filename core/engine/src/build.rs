@@ -1,7 +1,7 @@
 //! Planned elements -> GStreamer elements. The only place that makes elements for a recording.
 
 use deskreel_contract::{Element, Property};
-use deskreel_pipeline::plan::{CapturePlan, Role};
+use deskreel_pipeline::elements::{CaptureChain, Role};
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
@@ -21,7 +21,7 @@ pub struct CaptureChain {
 pub fn capture_chain(
     pipeline: &gst::Pipeline,
     name: &str,
-    plan: &CapturePlan,
+    plan: &CaptureChain,
 ) -> Result<CaptureChain, Error> {
     let elements: Vec<Element> = plan.steps.iter().map(|step| step.element.clone()).collect();
     let made = linked(pipeline, name, &elements)?;

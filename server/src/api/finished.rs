@@ -80,7 +80,7 @@ async fn admit(app: &App, from: &Recorder, recording: &str, headers: &HeaderMap)
         Err(problem) => return Ok(Admitted::Refused(problem)),
     };
     let length = content_length(headers)?;
-    let limit = app.config.server.largest_file;
+    let limit = app.config.graph.server.largest_file;
     if length > limit {
         let title = format!("A file may have {limit} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, title).retry_after(60));
@@ -110,7 +110,7 @@ async fn admit(app: &App, from: &Recorder, recording: &str, headers: &HeaderMap)
         Ok(turn) => turn,
         Err(busy) => return Ok(Admitted::Refused(wait(busy))),
     };
-    if let Some(quota) = app.config.server.quota
+    if let Some(quota) = app.config.graph.server.quota
         && app.db.open_bytes(&from.recorder).await?.saturating_add(turn.of_recorder) > quota
     {
         let full = "This recorder has its quota of recordings that are not closed";
@@ -123,7 +123,7 @@ async fn admit(app: &App, from: &Recorder, recording: &str, headers: &HeaderMap)
 /// Into the store as it comes, and no slower than is allowed.
 async fn take(app: &App, request: Request, wanted: &[u8]) -> Answer<Arrived> {
     let size = content_length(request.headers())?;
-    let end = Instant::now() + longest_body(&app.config.server, size);
+    let end = Instant::now() + longest_body(&app.config.graph.server, size);
     let mut stream = request.into_body().into_data_stream();
     let (mut hash, mut scan, mut unfitness) = (Sha256::new(), Scan::new(size), None);
     let mut incoming = Some(app.store.receive().await?);
@@ -152,7 +152,7 @@ async fn take(app: &App, request: Request, wanted: &[u8]) -> Answer<Arrived> {
     let outline = outline.map_err(|why| unfit(&why))?;
     let Some(incoming) = incoming else { return Err(Error::GoingDown.into()) };
     let original = incoming.complete().await?;
-    let largest_upload = app.config.server.largest_upload;
+    let largest_upload = app.config.graph.server.largest_upload;
     Ok(Arrived { original, outline, size, sha256: hex(&sha256), largest_upload })
 }
 

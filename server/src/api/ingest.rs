@@ -52,7 +52,7 @@ pub async fn put_fragment(
         Some(Early::There(_)) => Entry::Other,
         Some(Early::Closed) => Entry::Closed,
         None => {
-            if let Some(quota) = app.config.server.quota
+            if let Some(quota) = app.config.graph.server.quota
                 && app.db.open_bytes(&from.recorder).await?.saturating_add(body.size) > quota
             {
                 let full = "This recorder has its quota of recordings that are not closed";
@@ -241,12 +241,12 @@ async fn take(app: &App, request: Request) -> Answer<ingest::Body> {
         Err(problem) => return Err(refuse(app, request, problem).await),
     };
     let length = content_length(request.headers())?;
-    let limit = app.config.server.largest_upload;
+    let limit = app.config.graph.server.largest_upload;
     if length > limit {
         let title = format!("A body may have {limit} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, title).retry_after(60));
     }
-    let end = Instant::now() + longest_body(&app.config.server, length);
+    let end = Instant::now() + longest_body(&app.config.graph.server, length);
     let mut stream = request.into_body().into_data_stream();
     let (mut chunks, mut size, mut hash) = (Vec::new(), 0, Sha256::new());
     loop {
@@ -280,7 +280,7 @@ pub(super) async fn drain(app: &App, request: Request) {
         return;
     }
     let mut stream = request.into_body().into_data_stream();
-    let end = Instant::now() + app.config.server.body_patience;
+    let end = Instant::now() + app.config.graph.server.body_patience;
     let mut left = MOST;
     while let Ok(Some(Ok(chunk))) = timeout_at(end, stream.next()).await {
         let Some(rest) = left.checked_sub(chunk.len()) else { break };

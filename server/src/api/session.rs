@@ -81,7 +81,7 @@ pub async fn log_in(State(app): State<App>, Input(given): Input<LogIn>) -> Answe
     app.brake.succeeded(&given.name);
     app.db.audit(&person.name, "login", "session", None).await?;
     let (token, csrf) = app.db.begin_session(&person.name).await?;
-    let secure = if app.config.server.tls.is_some() { "; Secure" } else { "" };
+    let secure = if app.config.graph.server.tls.is_some() { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/{secure}");
     let mut response = Json(describe(&Person { csrf: Some(csrf), ..person })).into_response();
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {

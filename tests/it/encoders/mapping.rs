@@ -242,15 +242,15 @@ fn without_a_property_that_says_something_required_the_refusal_names_it() {
     };
     assert_eq!(
         refusal("nvenc", "nvh264enc", "rc-mode"),
-        "the element `nvh264enc` has no property `rc-mode`, which says the rate"
+        "the element `nvh264enc` has no property `rc-mode`, which sets the rate"
     );
     assert_eq!(
         refusal("x264", "x264enc", "quantizer"),
-        "the element `x264enc` has no property `quantizer`, which says the rate"
+        "the element `x264enc` has no property `quantizer`, which sets the rate"
     );
     assert_eq!(
         refusal("va", "vah264enc", "key-int-max"),
-        "the element `vah264enc` has no property `key-int-max`, which says the keyframe interval"
+        "the element `vah264enc` has no property `key-int-max`, which sets the keyframe interval"
     );
 }
 
