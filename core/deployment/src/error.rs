@@ -1,3 +1,5 @@
+//! Why a pipeline file cannot be used, apart from its mistakes.
+
 use std::io;
 use std::path::PathBuf;
 
