@@ -14,10 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use deskreel_contract::SourceRequest;
-use deskreel_host::{Found, HostCallbacks, Plugin};
+use deskreel_host::{FoundFile, HostCallbacks, Plugin};
 use deskreel_model::worker::{PluginFile, PluginSettings};
-use deskreel_pipeline::Graph;
-use deskreel_pipeline::plan;
+use deskreel_pipeline::{Deployment, RecorderGraph, elements};
 use deskreel_recorder::{Control, Notice, Pool, RecordingSetup, job_of};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -44,7 +43,7 @@ async fn launch_line(file: &Path) -> Result<()> {
     let track = graph.recording.tracks.first().ok_or("no track")?.job();
     let recipe = open(&built, &track.source)?.recipe(&SourceRequest { max_fps: track.max_fps })?;
     let mut line: Vec<String> = Vec::new();
-    for step in plan::capture(&recipe).steps {
+    for step in elements::capture_chain(&recipe).steps {
         let properties = step.element.properties.iter().map(|p| match p.value.as_str() {
             Some(text) => format!(" {}={text:?}", p.name),
             None => format!(" {}={}", p.name, p.value),
@@ -59,11 +58,11 @@ async fn launch_line(file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn pool(built: &[Found], graph: &Graph) -> Result<Pool> {
+fn pool(built: &[FoundFile], graph: &RecorderGraph) -> Result<Pool> {
     Ok(Pool::new(build_folder()?.join("deskreel-worker"), files(built, graph)?, &job_of(graph), true))
 }
 
-fn open(built: &[Found], wanted: &PluginSettings) -> Result<Plugin> {
+fn open(built: &[FoundFile], wanted: &PluginSettings) -> Result<Plugin> {
     let library = deskreel_host::load(find(built, &wanted.plugin)?)?;
     Ok(library.create(&wanted.plugin, &wanted.settings, HostCallbacks::default())?)
 }
@@ -93,7 +92,7 @@ async fn warm_start(file: &Path, count: usize) -> Result<()> {
     Ok(())
 }
 
-fn setup(graph: &Graph) -> RecordingSetup {
+fn setup(graph: &RecorderGraph) -> RecordingSetup {
     let setup = RecordingSetup::new(&graph.name, &graph.recording.directory, job_of(graph));
     RecordingSetup { max_duration: graph.recording.max_duration, ..setup }
 }
@@ -118,18 +117,19 @@ fn load_plugins(count: usize) -> Result<()> {
     Ok(())
 }
 
-fn graph(file: &Path, built: &[Found]) -> Result<Graph> {
-    let descriptors = built.iter().filter_map(|found| found.what.clone().ok());
+fn graph(file: &Path, built: &[FoundFile]) -> Result<RecorderGraph> {
+    let descriptors = built.iter().filter_map(|found| found.descriptor.clone().ok());
     let catalog = deskreel_pipeline::Catalog::new(descriptors);
-    let (graph, diagnostics) = deskreel_pipeline::check(&std::fs::read_to_string(file)?, &catalog);
-    graph.ok_or_else(|| format!("{}: {diagnostics:?}", file.display()).into())
+    let (deployment, diagnostics) = deskreel_pipeline::check(&std::fs::read_to_string(file)?, &catalog);
+    match deployment {
+        Some(Deployment::Recorder(graph)) => Ok(graph),
+        _ => Err(format!("{}: {diagnostics:?}", file.display()).into()),
+    }
 }
 
 /// The libraries that a worker has to load for a graph.
-fn files(built: &[Found], graph: &Graph) -> Result<Vec<PluginFile>> {
-    let tracks = graph.recording.tracks.iter();
-    let used = tracks.flat_map(|track| std::iter::once(&track.source.plugin).chain(&track.encoder.plugins));
-    let found = used.map(|plugin| find(built, &plugin.plugin));
+fn files(built: &[FoundFile], graph: &RecorderGraph) -> Result<Vec<PluginFile>> {
+    let found = graph.worker_plugins().map(|plugin| find(built, &plugin.plugin));
     found
         .map(|found| {
             found.map(|f| PluginFile { path: f.path.clone(), sha256: f.sha256.clone(), unusable: None })
@@ -137,14 +137,14 @@ fn files(built: &[Found], graph: &Graph) -> Result<Vec<PluginFile>> {
         .collect()
 }
 
-fn find<'a>(built: &'a [Found], id: &str) -> Result<&'a Found> {
-    let has = |found: &&Found| {
-        found.what.as_ref().is_ok_and(|descriptor| descriptor.provides.iter().any(|p| p.id == id))
+fn find<'a>(built: &'a [FoundFile], id: &str) -> Result<&'a FoundFile> {
+    let has = |found: &&FoundFile| {
+        found.descriptor.as_ref().is_ok_and(|descriptor| descriptor.provides.iter().any(|p| p.id == id))
     };
     built.iter().find(has).ok_or_else(|| format!("{id} is not built").into())
 }
 
-fn built() -> Result<Vec<Found>> {
+fn built() -> Result<Vec<FoundFile>> {
     match deskreel_host::search(&deskreel_host::folders_beside(&build_folder()?)) {
         found if found.is_empty() => Err("no plugins beside this program; build the workspace first".into()),
         found => Ok(found),

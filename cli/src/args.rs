@@ -273,7 +273,7 @@ pub enum PluginsCommand {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    match deskreel_pipeline::duration(text) {
+    match deskreel_pipeline::parse_duration(text) {
         Some(duration) if !duration.is_zero() => Ok(duration),
         Some(_) => Err("nothing can be recorded in no time".to_owned()),
         None => Err("expected a number and a unit, as in 90s, 10m or 4h".to_owned()),

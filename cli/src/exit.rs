@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use deskreel_host::{PluginFailure, Refused};
+use deskreel_host::{PluginFailure, Refusal};
 use deskreel_model::{Failure, Fault};
 
 /// Nothing went wrong, but there is something to report: nothing was recorded, or a check found something.
@@ -28,10 +28,13 @@ fn fault_of(error: &anyhow::Error) -> Fault {
             if let Some(error) = cause.downcast_ref::<deskreel_spool::Error>() {
                 return Some(error.fault());
             }
+            if let Some(error) = cause.downcast_ref::<deskreel_deployment::Error>() {
+                return Some(error.fault());
+            }
             if let Some(error) = cause.downcast_ref::<PluginFailure>() {
                 return Some(error.fault());
             }
-            cause.downcast_ref::<Refused>().map(|_| Fault::Plugin)
+            cause.downcast_ref::<Refusal>().map(|_| Fault::Plugin)
         })
         .unwrap_or(Fault::Config)
 }

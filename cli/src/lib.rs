@@ -34,13 +34,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     use command::{
         check, completions, devices, doctor, encoders, export, graph, record, replay, run, schema, verify,
     };
-    use deskreel_deployment::catalog_for;
     match command {
         Command::Record(options) => record::run(&options),
         Command::Run { file, .. } => run::run(&file),
         Command::Check { file, probe: true, json } => check::probe(&file, json),
-        Command::Check { file, probe: false, json } => check::run(&file, json, catalog_for),
-        Command::Graph { file, format } => graph::run(&file, format, catalog_for),
+        Command::Check { file, probe: false, json } => check::run(&file, json),
+        Command::Graph { file, format } => graph::run(&file, format),
         Command::Plugins(PluginsCommand::List { json }) => command::plugins::list(json),
         Command::Plugins(PluginsCommand::Show { plugin, json }) => command::plugins::show(&plugin, json),
         Command::Devices { json } => devices::run(json),
@@ -48,7 +47,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify { recording, json } => verify::run(&recording, json),
         Command::Export { recording, output, overwrite } => export::run(&recording, &output, overwrite),
         Command::Replay(options) => replay::run(&options),
-        Command::Schema { of: SchemaOf::Pipeline } => schema::run(&catalog_for(&Default::default())),
+        Command::Schema { of: SchemaOf::Pipeline } => schema::run(),
         Command::Schema { of: SchemaOf::Events } => schema::events(),
         Command::Doctor { file, json } => doctor::run(file.as_deref(), json),
         Command::Password { name } => command::password::run(&name),

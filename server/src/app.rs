@@ -55,12 +55,12 @@ impl std::ops::Deref for App {
 
 impl App {
     pub async fn open(config: Config) -> Result<App> {
-        let db = Db::open(&config.server.database).await?;
-        let store = Store::open(&config.server.storage).await?;
+        let db = Db::open(&config.graph.server.database).await?;
+        let store = Store::open(&config.graph.server.storage).await?;
         let ingest = Ingest::start(db.clone(), store.clone());
         let control = control::start(&config, &db).await?;
         let shared = Shared {
-            upload_memory: UploadMemory::new(&config.server),
+            upload_memory: UploadMemory::new(&config.graph.server),
             config,
             db,
             store,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use deskreel_model::Fault;
 
-use crate::config::{Config, Mistakes};
+use crate::config::Config;
 use crate::db::Db;
 use crate::error::{Error, Result, with_causes};
 use crate::import;
@@ -97,8 +97,11 @@ enum Log {
 enum Failure {
     #[error(transparent)]
     Server(#[from] Error),
-    #[error("{0}")]
-    Mistakes(#[from] Mistakes),
+    #[error(transparent)]
+    File(#[from] deskreel_deployment::Error),
+    /// The mistakes of the file were shown.
+    #[error("the file has mistakes")]
+    Mistakes,
     #[error("{0}")]
     Usage(String),
 }
@@ -119,10 +122,11 @@ pub fn main() -> ExitCode {
             eprintln!("error: {}", with_causes(&error));
             ExitCode::from(error.fault().exit_code())
         }
-        Err(Failure::Mistakes(mistakes)) => {
-            eprintln!("{mistakes}");
-            ExitCode::from(Fault::Config.exit_code())
+        Err(Failure::File(error)) => {
+            eprintln!("error: {}", with_causes(&error));
+            ExitCode::from(error.fault().exit_code())
         }
+        Err(Failure::Mistakes) => ExitCode::from(Fault::Config.exit_code()),
         Err(Failure::Usage(why)) => {
             eprintln!("error: {why}");
             ExitCode::from(Fault::Config.exit_code())
@@ -211,15 +215,11 @@ async fn import_directory(file: &Path, directory: &Path) -> Result<(), Failure> 
 }
 
 fn config(file: &Path) -> Result<Config, Failure> {
-    let (config, warnings) = Config::read(file)?;
-    for warning in warnings {
-        eprintln!("{warning}");
-    }
-    Ok(config?)
+    Config::read(file)?.ok_or(Failure::Mistakes)
 }
 
 async fn open(file: &Path) -> Result<Db, Failure> {
-    Ok(Db::open(&config(file)?.server.database).await?)
+    Ok(Db::open(&config(file)?.graph.server.database).await?)
 }
 
 fn password() -> Result<String, Failure> {

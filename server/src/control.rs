@@ -128,7 +128,7 @@ struct Loop {
 /// Starts the task. It ends when every `Control` is dropped.
 pub async fn start(config: &Config, db: &Db) -> Result<Control> {
     let (send, inputs) = mpsc::channel(BACKLOG);
-    let engine = Engine::new(policies(config)?, config.graph.policy_rules.clone());
+    let engine = Engine::new(policies(config)?, config.graph.deciders.rules.clone());
     let mut control = Loop {
         db: db.clone(),
         engine,
@@ -155,7 +155,7 @@ fn policies(config: &Config) -> Result<Vec<Policy>> {
         let library = deskreel_host::load(found).map_err(|error| refused(error.to_string()))?;
         Policy::open(library, id, node.plugin.settings.clone()).map_err(|error| refused(error.to_string()))
     };
-    config.graph.policies.iter().map(policy).collect()
+    config.graph.deciders.policies.iter().map(policy).collect()
 }
 
 impl Loop {

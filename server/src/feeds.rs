@@ -14,7 +14,7 @@ pub struct Feeds(Vec<(String, Plugin)>);
 impl Feeds {
     pub fn start(config: &Config, control: &Control) -> Result<Feeds> {
         let mut feeds = Feeds(Vec::new());
-        for node in &config.graph.feeds {
+        for node in &config.graph.deciders.feeds {
             let id = &node.plugin.plugin;
             let refused = |reason: String| Error::Plugin { plugin: id.clone(), reason };
             let (found, _) =

@@ -42,7 +42,7 @@ pub async fn sweep(app: &App) -> Result<usize> {
         app.purge(&recording).await?;
     }
     // A slower upload is aborted, and a file that has arrived is cut within the hour.
-    let server = &app.config.server;
+    let server = &app.config.graph.server;
     app.store.sweep_incoming(longest_body(server, server.largest_file) + EVERY).await?;
     Ok(deleted)
 }

@@ -27,7 +27,7 @@ use crate::retention;
 const GRACE: Duration = Duration::from_secs(10);
 
 pub async fn run(config: Config) -> Result<()> {
-    let server = config.server.clone();
+    let server = config.graph.server.clone();
     let listening = |source| Error::Listen { address: server.listen.clone(), source };
     let tls = match &server.tls {
         Some((certificate, key)) => Some(tls(certificate, key)?),

@@ -15,8 +15,8 @@ use deskreel_contract::{
     SourceRequest,
 };
 use deskreel_host::{
-    Allow, Catalog, Entry, ErrorKind, FrameStatus, HostCallbacks, LOAD_LIMIT, Library, Plugin, examine,
-    load_with_deadline, search,
+    AllowList, Catalog, EntryPoint, ErrorKind, FrameStatus, HostCallbacks, LOAD_LIMIT, Library, Plugin,
+    examine, load_with_deadline, search,
 };
 use deskreel_test_support::paths::{build_folder, library as built};
 use serde_json::{Value, json};

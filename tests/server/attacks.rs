@@ -280,7 +280,11 @@ fn a_recorder_gets_its_share_of_memory_and_no_more() {
     }
     assert_eq!(refused, 3);
     assert_eq!(put(&server, &other, &fragment("r-2", 1), b"bytes").status, 201, "others are served");
-    assert_eq!(put(&server, &greedy, &fragment("r-1", 9), b"bytes").status, 201, "and bodies within the share");
+    assert_eq!(
+        put(&server, &greedy, &fragment("r-1", 9), b"bytes").status,
+        201,
+        "and bodies within the share"
+    );
     drop(all);
     let limit = Instant::now() + SOON;
     loop {

@@ -253,11 +253,7 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
         409
     );
     upload(&server, &token, "r-2", "ann", "77", 0);
-    assert_eq!(
-        put(&server, &token, &path("r-2"), &film).status,
-        409,
-        "it has fragments, and is closed"
-    );
+    assert_eq!(put(&server, &token, &path("r-2"), &film).status, 409, "it has fragments, and is closed");
     // A fragment that the file would not have.
     let fragment = "/api/v1/recordings/r-3/tracks/video/parts/1/fragments/999";
     assert_eq!(put(&server, &token, fragment, b"bytes").status, 201);

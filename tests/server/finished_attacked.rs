@@ -76,10 +76,7 @@ fn files_that_lie_are_refused_and_cost_nothing() {
     {
         let answer = put(&server, &token, &path(&id(number)), &film);
         assert_eq!(answer.status, 422, "{name}: {answer:?}");
-        assert!(
-            answer.json()["title"].as_str().unwrap().starts_with("This file cannot be used: "),
-            "{name}"
-        );
+        assert!(answer.json()["title"].as_str().unwrap().starts_with("This file cannot be used: "), "{name}");
     }
     let more = resident(&server) - before;
     assert!(more < 64 << 20, "{more} bytes of memory");

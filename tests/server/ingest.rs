@@ -128,7 +128,11 @@ fn each_answer_is_the_one_that_the_document_promises() {
     assert_eq!(put(&server, &token, &path, good.as_bytes()).status, 201);
     assert_eq!(put(&server, &token, &path, good.as_bytes()).status, 200);
     assert_eq!(put(&server, &token, &path, differs.as_bytes()).status, 409);
-    assert_eq!(put(&server, &token, &fragment(1), b"bytes").status, 200, "a fragment that it names may come again");
+    assert_eq!(
+        put(&server, &token, &fragment(1), b"bytes").status,
+        200,
+        "a fragment that it names may come again"
+    );
     assert_eq!(put(&server, &token, &fragment(7), b"bytes").status, 409, "another may not");
 
     let about = format!("/api/v1/recordings/{ID}/about");

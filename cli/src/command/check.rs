@@ -5,9 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use deskreel_deployment::{CheckedFile, descriptors_of, find_plugins, to_json};
+use deskreel_deployment::{CheckedFile, Deployment};
 use deskreel_model::Fault;
-use deskreel_pipeline::{Catalog, Graph, PluginSearch};
 use deskreel_recorder::job_of;
 use serde_json::{Value, json};
 
@@ -18,58 +17,63 @@ pub fn refused() -> ExitCode {
     ExitCode::from(Fault::Config.exit_code())
 }
 
-pub fn run(path: &Path, json: bool, find: impl FnOnce(&PluginSearch) -> Catalog) -> Result<ExitCode> {
-    let checked = CheckedFile::read(path, find)?;
-    let code = if checked.graph.is_some() { ExitCode::SUCCESS } else { refused() };
+pub fn run(path: &Path, json: bool) -> Result<ExitCode> {
+    let checked = CheckedFile::read(path)?;
+    checked.show_notes();
+    let code = if checked.deployment.is_some() { ExitCode::SUCCESS } else { refused() };
     if json {
-        let ok = checked.graph.is_some();
-        let report = json!({ "ok": ok, "diagnostics": to_json(&checked.file, &checked.diagnostics) });
+        let ok = checked.deployment.is_some();
+        let report = json!({ "ok": ok, "diagnostics": checked.diagnostics_json() });
         println!("{report:#}");
         return Ok(code);
     }
-    if let Some(graph) = checked.show() {
-        println!("{}: {}", path.display(), summary(&graph));
+    checked.show_diagnostics();
+    if let Some(deployment) = &checked.deployment {
+        println!("{}: {}", path.display(), summary(deployment));
     }
     Ok(code)
 }
 
-/// The file, and then the machine: one line a track, or its candidates where none works.
+/// The file, and then the machine: one line a track, or its candidates if none works.
 pub fn probe(path: &Path, as_json: bool) -> Result<ExitCode> {
-    let mut found = deskreel_host::Catalog::default();
-    let checked = CheckedFile::read(path, |search| {
-        found = find_plugins(search);
-        descriptors_of(&found)
-    })?;
-    let diagnostics = to_json(&checked.file, &checked.diagnostics);
-    let graph = if as_json { checked.graph } else { checked.show() };
-    let tracks = match &graph {
-        Some(graph) => Some(encoders::ask(&job_of(graph), &found, false)?),
+    let checked = CheckedFile::read(path)?;
+    checked.show_notes();
+    if !as_json {
+        checked.show_diagnostics();
+    }
+    let tracks = match &checked.deployment {
+        Some(Deployment::Recorder(graph)) => Some(encoders::ask(&job_of(graph), &checked.catalog, false)?),
+        // A server encodes nothing.
+        Some(Deployment::Server(_)) => Some(Vec::new()),
         None => None,
     };
     let code = tracks.as_deref().map_or_else(refused, encoders::code);
     if as_json {
         let ok = code == ExitCode::SUCCESS;
-        let mut report = json!({ "ok": ok, "diagnostics": diagnostics });
+        let mut report = json!({ "ok": ok, "diagnostics": checked.diagnostics_json() });
         if let (Some(tracks), Value::Object(report)) = (&tracks, &mut report) {
             report.extend(encoders::to_json(tracks).as_object().cloned().unwrap_or_default());
         }
         println!("{report:#}");
-    } else if let (Some(graph), Some(tracks)) = (&graph, &tracks) {
-        println!("{}: {}", path.display(), summary(graph));
+    } else if let (Some(deployment), Some(tracks)) = (&checked.deployment, &tracks) {
+        println!("{}: {}", path.display(), summary(deployment));
         tracks.iter().for_each(encoders::show);
     }
     Ok(code)
 }
 
-fn summary(graph: &Graph) -> String {
-    let count = |number: usize, thing: &str| match number {
-        1 => format!("1 {thing}"),
-        number => format!("{number} {thing}s"),
+fn summary(deployment: &Deployment) -> String {
+    let count = |number: usize, one: &str, several: &str| match number {
+        1 => format!("1 {one}"),
+        number => format!("{number} {several}"),
     };
-    let tracks = count(graph.recording.tracks.len(), "track");
-    let sinks = count(graph.sinks.len(), "sink");
-    let feeds = count(graph.feeds.len(), "feed");
-    let policies = graph.policies.len();
-    let policies = if policies == 1 { "1 policy".to_owned() } else { format!("{policies} policies") };
+    let (tracks, sinks, deciders) = match deployment {
+        Deployment::Recorder(graph) => (graph.recording.tracks.len(), graph.sinks.len(), &graph.deciders),
+        Deployment::Server(graph) => (0, 0, &graph.deciders),
+    };
+    let tracks = count(tracks, "track", "tracks");
+    let sinks = count(sinks, "sink", "sinks");
+    let feeds = count(deciders.feeds.len(), "feed", "feeds");
+    let policies = count(deciders.policies.len(), "policy", "policies");
     format!("no errors; {tracks}, {sinks}, {feeds}, {policies}")
 }

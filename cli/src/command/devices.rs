@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use deskreel_contract::{Device, Kind};
-use deskreel_deployment::{find_plugins, plugin_files};
+use deskreel_deployment::{installed_plugins, plugin_files};
 use deskreel_host::Catalog;
 use deskreel_model::worker::{Command, Report};
-use deskreel_pipeline::PluginSearch;
 use deskreel_recorder::{Worker, default_worker};
 use serde_json::json;
 
@@ -19,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub type Devices = Vec<(String, std::result::Result<Vec<Device>, String>)>;
 
 pub fn run(as_json: bool) -> Result<ExitCode> {
-    let devices = ask(&find_plugins(&PluginSearch::default()))?;
+    let devices = ask(&installed_plugins())?;
     if as_json {
         let sources = devices.iter().map(|(source, found)| match found {
             Ok(devices) => json!({ "source": source, "devices": devices }),

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use deskreel_contract::Codec;
-use deskreel_deployment::{find_plugins, read_pipeline, worker_files};
+use deskreel_deployment::{installed_plugins, read_recorder, worker_files};
 use deskreel_host::Catalog;
 use deskreel_model::manifest::Outcome;
 use deskreel_model::worker::{Job, PluginFile};
-use deskreel_pipeline::{Graph, PluginSearch};
+use deskreel_pipeline::RecorderGraph;
 use deskreel_recorder::{Control, Notice, Pool, RecordingSetup, default_worker, job_of};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -37,8 +37,8 @@ struct Line {
 
 pub fn run(file: Option<&Path>, as_json: bool) -> Result<ExitCode> {
     let (graph, catalog) = match file {
-        None => (None, find_plugins(&PluginSearch::default())),
-        Some(file) => match read_pipeline(file)? {
+        None => (None, installed_plugins()),
+        Some(file) => match read_recorder(file)? {
             Some((graph, catalog)) => (Some(graph), catalog),
             None => return Ok(refused()),
         },
@@ -77,7 +77,7 @@ fn refused_plugins(catalog: &Catalog) -> Vec<Line> {
     let refused = catalog.refused.iter().map(|(path, refused)| Line {
         subject: path.display().to_string(),
         what: refused.to_string(),
-        cure: "take it out of the plugin folder or mend it".to_owned(),
+        cure: "remove it from the plugin folder or fix it".to_owned(),
     });
     refused.collect()
 }
@@ -102,7 +102,7 @@ fn room(directory: &Path) -> Line {
 }
 
 /// The file's own pipeline, for a second.
-fn pipeline(graph: &Graph, catalog: &Catalog) -> Line {
+fn pipeline(graph: &RecorderGraph, catalog: &Catalog) -> Line {
     let files = worker_files(graph, catalog);
     tried(format!("pipeline `{}`", graph.name), &job_of(graph), files)
 }

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use deskreel_contract::{Codec, EncodeRequest, Kind, Memory, Tier};
-use deskreel_deployment::{find_plugins, plugin_files, read_pipeline};
+use deskreel_deployment::{installed_plugins, plugin_files, read_recorder};
 use deskreel_host::Catalog;
 use deskreel_model::Fault;
 use deskreel_model::worker::{Job, Picture, PluginSettings, TrackJob};
-use deskreel_pipeline::PluginSearch;
 use deskreel_recorder::{
     CandidateTrial, KnownCandidate, Pool, Standing, TrackEncoders, default_worker, job_of,
 };
@@ -36,12 +35,12 @@ const ORDER: [&str; 11] = [
 
 pub fn run(options: &EncodersOptions) -> Result<ExitCode> {
     let (job, catalog) = match &options.file {
-        Some(file) => match read_pipeline(file)? {
+        Some(file) => match read_recorder(file)? {
             Some((graph, catalog)) => (job_of(&graph), catalog),
             None => return Ok(refused()),
         },
         None => {
-            let catalog = find_plugins(&PluginSearch::default());
+            let catalog = installed_plugins();
             (any_job(&catalog, options.codec.into()), catalog)
         }
     };

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use deskreel_contract::FinishedRecording;
-use deskreel_deployment::find_plugins;
-use deskreel_pipeline::PluginSearch;
+use deskreel_deployment::installed_plugins;
 
 use crate::recording::manifest;
 use crate::sinks;
@@ -18,7 +17,7 @@ pub fn run(recording: &Path, output: &Path, overwrite: bool) -> Result<ExitCode>
             "the recording is not finished: wait for its recorder, or let `deskreel record` recover it at its next start"
         );
     }
-    let catalog = find_plugins(&PluginSearch::default());
+    let catalog = installed_plugins();
     let finished = FinishedRecording {
         id: manifest.recording.to_string(),
         directory: recording.canonicalize()?,

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 use deskreel_deployment::CheckedFile;
-use deskreel_pipeline::{Catalog, PluginSearch, dot};
+use deskreel_pipeline::dot;
 
 use super::check::refused;
 
@@ -16,9 +16,12 @@ pub enum Format {
     Svg,
 }
 
-pub fn run(path: &Path, format: Format, find: impl FnOnce(&PluginSearch) -> Catalog) -> Result<ExitCode> {
-    let Some(graph) = CheckedFile::read(path, find)?.show() else { return Ok(refused()) };
-    let dot = dot(&graph);
+pub fn run(path: &Path, format: Format) -> Result<ExitCode> {
+    let checked = CheckedFile::read(path)?;
+    checked.show_notes();
+    checked.show_diagnostics();
+    let Some(deployment) = &checked.deployment else { return Ok(refused()) };
+    let dot = dot(deployment);
     match format {
         Format::Dot => print!("{dot}"),
         Format::Svg => print!("{}", svg(&dot)?),

@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use deskreel_contract::{Descriptor, Provides};
-use deskreel_deployment::find_plugins;
-use deskreel_host::{Catalog, Found};
-use deskreel_pipeline::PluginSearch;
+use deskreel_deployment::installed_plugins;
+use deskreel_host::{Catalog, FoundFile};
 use serde_json::{Value, json};
 
 pub fn list(as_json: bool) -> Result<ExitCode> {
-    let catalog = find_plugins(&PluginSearch::default());
+    let catalog = installed_plugins();
     if as_json {
         let plugins: Vec<Value> =
             catalog.plugins().map(|(found, library, plugin)| row(found, library, plugin)).collect();
@@ -50,7 +49,7 @@ fn table(catalog: &Catalog) {
     }
 }
 
-fn row(found: &Found, library: &Descriptor, plugin: &Provides) -> Value {
+fn row(found: &FoundFile, library: &Descriptor, plugin: &Provides) -> Value {
     json!({
         "id": plugin.id,
         "interface": plugin.interface,
@@ -67,9 +66,8 @@ fn row(found: &Found, library: &Descriptor, plugin: &Provides) -> Value {
 /// `wanted` is an id, or a file that need not be in any plugin folder nor be allowed: nothing of it is run.
 pub fn show(wanted: &str, as_json: bool) -> Result<ExitCode> {
     let path = Path::new(wanted);
-    let found =
-        if path.is_file() { vec![examine(path)?] } else { find_plugins(&PluginSearch::default()).libraries };
-    let described = found.iter().filter_map(|found| Some((found, found.what.as_ref().ok()?)));
+    let found = if path.is_file() { vec![examine(path)?] } else { installed_plugins().libraries };
+    let described = found.iter().filter_map(|found| Some((found, found.descriptor.as_ref().ok()?)));
     let plugins =
         described.flat_map(|(found, library)| library.provides.iter().map(move |p| (found, library, p)));
     let mut shown = 0;
@@ -83,15 +81,15 @@ pub fn show(wanted: &str, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn examine(path: &Path) -> Result<Found> {
+fn examine(path: &Path) -> Result<FoundFile> {
     let found = deskreel_host::examine(path);
-    match &found.what {
+    match &found.descriptor {
         Ok(_) => Ok(found),
         Err(refused) => Err(anyhow::Error::from(refused.clone()).context(path.display().to_string())),
     }
 }
 
-fn show_one(found: &Found, library: &Descriptor, plugin: &Provides, as_json: bool) {
+fn show_one(found: &FoundFile, library: &Descriptor, plugin: &Provides, as_json: bool) {
     if as_json {
         let mut row = row(found, library, plugin);
         row["settings"] = plugin.settings.clone().unwrap_or_default();

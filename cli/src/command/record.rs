@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use deskreel_contract::FinishedRecording;
-use deskreel_deployment::{read_pipeline, worker_files};
+use deskreel_deployment::{read_recorder, worker_files};
 use deskreel_host::Catalog;
 use deskreel_model::manifest::{Outcome, Track};
 use deskreel_model::{Manifest, MediaTime};
-use deskreel_pipeline::Graph;
+use deskreel_pipeline::RecorderGraph;
 use deskreel_recorder::{Control, Pool, RecordingResult, RecordingSetup, default_worker, job_of};
 use deskreel_spool::RecoveredFolder;
 use serde_json::json;
@@ -27,7 +27,7 @@ use crate::{exit, sinks};
 const RECOVERY_LIMIT: Duration = Duration::from_secs(1);
 
 pub fn run(options: &RecordOptions) -> Result<ExitCode> {
-    let Some((graph, catalog)) = read_pipeline(&options.file)? else { return Ok(refused()) };
+    let Some((graph, catalog)) = read_recorder(&options.file)? else { return Ok(refused()) };
     tell_ignored(&graph);
     let recovered = recover(graph.recording.directory.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -53,11 +53,11 @@ pub fn run(options: &RecordOptions) -> Result<ExitCode> {
 }
 
 /// What a daemon would obey and this command does not. Nobody may believe that a policy holds where it does not.
-fn tell_ignored(graph: &Graph) {
+fn tell_ignored(graph: &RecorderGraph) {
     if graph.recording.preroll.is_some() {
         eprintln!("note: `preroll` has no effect here: `record` begins when it is started");
     }
-    if !graph.policies.is_empty() || !graph.feeds.is_empty() {
+    if !graph.deciders.policies.is_empty() || !graph.deciders.feeds.is_empty() {
         eprintln!(
             "note: `[policy]` and `[feed]` have no effect here: `record` records from its start to its stop"
         );
@@ -65,7 +65,7 @@ fn tell_ignored(graph: &Graph) {
 }
 
 async fn record(
-    graph: &Graph,
+    graph: &RecorderGraph,
     catalog: &Catalog,
     duration: Option<Duration>,
     style: Style,
@@ -139,7 +139,7 @@ fn tell_recovered(recovered: &RecoveredFolder) {
 type Delivered = Vec<(String, Result<String>)>;
 
 fn deliver(
-    graph: &Graph,
+    graph: &RecorderGraph,
     catalog: &Catalog,
     options: &RecordOptions,
     finished: &RecordingResult,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::args::ReplayOptions;
 use crate::exit;
 use crate::replay::{self, Log, diff, svg, text, timeline};
-use deskreel_deployment::{policy_engine, read_pipeline};
+use deskreel_deployment::{policy_engine, read_recorder};
 
 pub fn run(options: &ReplayOptions) -> Result<ExitCode> {
     let mut out = BufWriter::new(stdout().lock());
@@ -32,10 +32,10 @@ pub fn run(options: &ReplayOptions) -> Result<ExitCode> {
 }
 
 fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result<ExitCode> {
-    let Some((graph, catalog)) = read_pipeline(pipeline)? else {
+    let Some((graph, catalog)) = read_recorder(pipeline)? else {
         return Ok(crate::command::check::refused());
     };
-    let mut engine = policy_engine(&graph, &catalog)?;
+    let mut engine = policy_engine(&graph.deciders, &catalog)?;
     let mut log = Log::open(&options.events)?;
     if options.timeline || options.svg.is_some() {
         let footage = replay::footage(&mut engine, &mut log)?;
@@ -82,13 +82,13 @@ fn compare(files: &[std::path::PathBuf], options: &ReplayOptions, out: &mut impl
     let mut tables = Vec::new();
     let mut malformed = 0;
     for file in files {
-        let Some((graph, catalog)) = read_pipeline(file)? else {
+        let Some((graph, catalog)) = read_recorder(file)? else {
             return Ok(crate::command::check::refused());
         };
         let mut log = Log::open(&options.events)?;
         // The second reading would say the same again.
         log.is_quiet = !tables.is_empty();
-        tables.push(replay::footage(&mut policy_engine(&graph, &catalog)?, &mut log)?);
+        tables.push(replay::footage(&mut policy_engine(&graph.deciders, &catalog)?, &mut log)?);
         malformed = log.malformed;
     }
     let [old, new] = &tables[..] else { return Ok(crate::command::check::refused()) };

@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use deskreel_pipeline::{Catalog, json_schema};
+use deskreel_deployment::{descriptors_of, installed_plugins, refusals};
+use deskreel_pipeline::json_schema;
 
-pub fn run(catalog: &Catalog) -> Result<ExitCode> {
-    println!("{:#}", json_schema(catalog));
+pub fn run() -> Result<ExitCode> {
+    let catalog = installed_plugins();
+    refusals(&catalog).for_each(|note| eprintln!("note: {note}"));
+    println!("{:#}", json_schema(&descriptors_of(&catalog)));
     Ok(ExitCode::SUCCESS)
 }
 

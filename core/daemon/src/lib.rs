@@ -34,7 +34,7 @@ use deskreel_interaction::{Engine, Policy};
 use deskreel_link::recorder::RecorderIdentity;
 use deskreel_link::{Link, LinkHandle, TokenSource};
 use deskreel_model::{Place, Utc};
-use deskreel_pipeline::{Graph, Node};
+use deskreel_pipeline::{Node, RecorderGraph};
 use deskreel_platform::service;
 use deskreel_platform::signals::{ReloadRequests, StopRequests};
 use tokio::sync::{mpsc, oneshot};
@@ -71,16 +71,16 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
     let directory = graph.recording.directory.clone();
     recover(&directory);
     let mut spool = SeatSpool::open(&graph, &catalog)?;
-    let unsettled = spool.0.unsettled(graph.policy_rules.late, graph.link.is_some());
+    let unsettled = spool.0.unsettled(graph.deciders.rules.late, graph.link.is_some());
 
-    let engine = Engine::new(policies(&graph, &catalog)?, graph.policy_rules.clone());
+    let engine = Engine::new(policies(&graph, &catalog)?, graph.deciders.rules.clone());
     let events = EventLog::open(&directory.join("events.jsonl"), now())
         .with_context(|| format!("cannot keep events in {}", directory.display()))?;
     let status = first_status(&graph, stale);
     let (link, commands) = open_link(graph.link.clone(), status.place.clone())?;
     let (desk, ends) = Desk::new(status);
     let api = bind(&graph, desk, link.clone()).await?;
-    let feed_nodes = graph.feeds.clone();
+    let feed_nodes = graph.deciders.feeds.clone();
     let patience = desktop(&graph)?.map(|settings| settings.session);
     let started = Started::with(&graph);
     let equipment = Equipment::new(graph, &catalog)?;
@@ -115,7 +115,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
 }
 
 /// The loopback API, if the file has `feed.desktop`. It listens from here on, and answers once the supervisor runs.
-async fn bind(graph: &Graph, desk: Desk, link: Option<LinkHandle>) -> Result<Option<Server>> {
+async fn bind(graph: &RecorderGraph, desk: Desk, link: Option<LinkHandle>) -> Result<Option<Server>> {
     let Some(settings) = desktop(graph)? else { return Ok(None) };
     let directory = graph.recording.directory.clone();
     let metrics = {
@@ -142,8 +142,8 @@ async fn bind(graph: &Graph, desk: Desk, link: Option<LinkHandle>) -> Result<Opt
 }
 
 /// The policies to ask here: none if a server decides.
-fn policies(graph: &Graph, catalog: &Catalog) -> Result<Vec<Policy>> {
-    if graph.link.is_some() { Ok(Vec::new()) } else { open_policies(graph, catalog) }
+fn policies(graph: &RecorderGraph, catalog: &Catalog) -> Result<Vec<Policy>> {
+    if graph.link.is_some() { Ok(Vec::new()) } else { Ok(open_policies(&graph.deciders, catalog)?) }
 }
 
 /// The line to the server, if the file has a `[link]`.
@@ -168,8 +168,8 @@ fn open_link(
     Ok((Some(handle), commands))
 }
 
-fn desktop(graph: &Graph) -> Result<Option<api::Settings>> {
-    let feed = graph.feeds.iter().find(|feed| feed.plugin.plugin == feeds::DESKTOP);
+fn desktop(graph: &RecorderGraph) -> Result<Option<api::Settings>> {
+    let feed = graph.deciders.feeds.iter().find(|feed| feed.plugin.plugin == feeds::DESKTOP);
     Ok(feed.map(|feed| api::Settings::read(&feed.plugin.settings)).transpose()?)
 }
 
@@ -188,7 +188,7 @@ fn recover(directory: &Path) {
     }
 }
 
-fn first_status(graph: &Graph, stale: Option<String>) -> Status {
+fn first_status(graph: &RecorderGraph, stale: Option<String>) -> Status {
     let named = desktop(graph).ok().flatten().and_then(|settings| settings.place);
     Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -212,24 +212,25 @@ struct Started {
 }
 
 impl Started {
-    fn with(graph: &Graph) -> Started {
-        let Graph { recording, feeds, link, .. } = graph;
-        Started { directory: recording.directory.clone(), feeds: feeds.clone(), link: link.clone() }
+    fn with(graph: &RecorderGraph) -> Started {
+        let RecorderGraph { recording, deciders, link, .. } = graph;
+        let (directory, feeds) = (recording.directory.clone(), deciders.feeds.clone());
+        Started { directory, feeds, link: link.clone() }
     }
 
     /// Puts the settings of the start back into a reloaded graph, and logs those that the file has changed: the outbox
     /// is in that folder, and the feeds and the link are running.
-    fn stay(&self, graph: &mut Graph) {
+    fn stay(&self, graph: &mut RecorderGraph) {
         let wait = |section: &str, is_changed: bool| {
             if is_changed {
                 tracing::warn!(section, "changed in the file; the change takes effect after a restart");
             }
         };
         wait("directory of [recording]", graph.recording.directory != self.directory);
-        wait("[feed]", graph.feeds != self.feeds);
+        wait("[feed]", graph.deciders.feeds != self.feeds);
         wait("[link]", graph.link != self.link);
         graph.recording.directory.clone_from(&self.directory);
-        graph.feeds.clone_from(&self.feeds);
+        graph.deciders.feeds.clone_from(&self.feeds);
         graph.link.clone_from(&self.link);
     }
 }

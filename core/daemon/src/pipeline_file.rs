@@ -5,15 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use deskreel_deployment::CheckedFile;
 use deskreel_host::Catalog;
-use deskreel_pipeline::{Graph, Severity};
+use deskreel_pipeline::RecorderGraph;
 use deskreel_platform::folders;
-
-use deskreel_deployment::{CheckedFile, descriptors_of, draw, find_plugins, must_record, wants_color};
 
 /// A pipeline file without mistakes, with the plugins that were found for it.
 pub struct LoadedFile {
-    pub graph: Graph,
+    pub graph: RecorderGraph,
     pub catalog: Catalog,
     /// Why this is not the requested file but its last good copy.
     pub stale: Option<String>,
@@ -43,19 +42,12 @@ pub fn load(file: &Path, kept: &Path) -> Result<Option<LoadedFile>> {
 
 /// Reads `file` as it is now, and shows its mistakes.
 pub fn read(file: &Path) -> Result<LoadedFile> {
-    let mut catalog = Catalog::default();
-    let checked = CheckedFile::read(file, |search| {
-        catalog = find_plugins(search);
-        descriptors_of(&catalog)
-    })?;
-    let errors = checked.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
-    let errors = errors.count();
-    eprint!("{}", draw(&checked.file, &checked.diagnostics, wants_color(&std::io::stderr())));
-    match checked.graph {
-        Some(graph) => {
-            must_record(&graph, file)?;
-            Ok(LoadedFile { graph, catalog, stale: None })
-        }
+    let checked = CheckedFile::read(file)?;
+    checked.show_notes();
+    checked.show_diagnostics();
+    let errors = checked.error_count();
+    match checked.into_recorder()? {
+        Some((graph, catalog)) => Ok(LoadedFile { graph, catalog, stale: None }),
         None => Err(Mistakes(errors).into()),
     }
 }

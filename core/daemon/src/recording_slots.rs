@@ -15,7 +15,7 @@ use deskreel_contract::CaptureMode;
 use deskreel_host::Catalog;
 use deskreel_model::worker::PluginFile;
 use deskreel_model::{AgentId, Place, RecordingId};
-use deskreel_pipeline::Graph;
+use deskreel_pipeline::RecorderGraph;
 use deskreel_recorder::{
     Control, Error, KeepRequest, Notice, Pool, RecordingResult, RecordingSetup, Rest, default_worker, job_of,
     stand_by, survey_encoders,
@@ -24,13 +24,13 @@ use tokio::sync::mpsc;
 
 /// What the pipeline file says about making recordings.
 pub struct Equipment {
-    pub graph: Graph,
+    pub graph: RecorderGraph,
     worker: PathBuf,
     plugins: Vec<PluginFile>,
 }
 
 impl Equipment {
-    pub fn new(graph: Graph, catalog: &Catalog) -> Result<Equipment> {
+    pub fn new(graph: RecorderGraph, catalog: &Catalog) -> Result<Equipment> {
         let plugins = deskreel_deployment::worker_files(&graph, catalog);
         let worker = default_worker().context("cannot record")?;
         Ok(Equipment { graph, worker, plugins })

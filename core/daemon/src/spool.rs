@@ -9,7 +9,7 @@ use deskreel_contract::RecordingAbout;
 use deskreel_host::Catalog;
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Fault, RecordingId, SinkName, layout};
-use deskreel_pipeline::Graph;
+use deskreel_pipeline::RecorderGraph;
 use deskreel_recorder::{Error, Notice, RecordingResult};
 use deskreel_spool::Outbox;
 use deskreel_spool::account::NoStartCause;
@@ -38,7 +38,10 @@ pub struct SeatSpool {
 impl SeatSpool {
     /// Locks the folder for this process and starts to deliver the recordings in it. The receiver reports the progress of
     /// deliveries.
-    pub fn open(graph: &Graph, catalog: &Catalog) -> Result<(SeatSpool, mpsc::UnboundedReceiver<Progress>)> {
+    pub fn open(
+        graph: &RecorderGraph,
+        catalog: &Catalog,
+    ) -> Result<(SeatSpool, mpsc::UnboundedReceiver<Progress>)> {
         let directory = graph.recording.directory.clone();
         let names: Vec<SinkName> = graph.sinks.iter().map(|sink| sink.name.as_str().into()).collect();
         let (outbox, findings) = Outbox::open(&directory, &names, u64::from(std::process::id()))?;
@@ -86,7 +89,7 @@ impl SeatSpool {
     }
 
     /// Applies the limits and sinks of another pipeline file. The new sinks repeat interrupted calls.
-    pub fn change(&mut self, graph: &Graph, catalog: &Catalog) -> Result<()> {
+    pub fn change(&mut self, graph: &RecorderGraph, catalog: &Catalog) -> Result<()> {
         let sinks = sinks(graph, catalog)?;
         self.delivery.stop(Duration::ZERO);
         self.delivery.set_sinks(sinks)?;
@@ -227,21 +230,21 @@ impl SeatSpool {
     }
 }
 
-fn limits(graph: &Graph) -> Limits {
+fn limits(graph: &RecorderGraph) -> Limits {
     let when_full = if graph.spool.drop_oldest { WhenFull::DropOldest } else { WhenFull::Stop };
     Limits { quota: graph.spool.quota, min_free: graph.spool.min_free, when_full }
 }
 
 /// Bytes per second.
-fn rate(graph: &Graph) -> Option<u64> {
+fn rate(graph: &RecorderGraph) -> Option<u64> {
     graph.spool.rate.map(|bits| bits / 8)
 }
 
-fn plugins(graph: &Graph) -> BTreeMap<SinkName, String> {
+fn plugins(graph: &RecorderGraph) -> BTreeMap<SinkName, String> {
     graph.sinks.iter().map(|sink| (sink.name.as_str().into(), sink.plugin.plugin.clone())).collect()
 }
 
-fn sinks(graph: &Graph, catalog: &Catalog) -> Result<Vec<Sink>> {
+fn sinks(graph: &RecorderGraph, catalog: &Catalog) -> Result<Vec<Sink>> {
     let sink = |node: &deskreel_pipeline::Node| {
         Ok(Sink { name: node.name.as_str().into(), make: delivery::instances(catalog, &node.plugin)? })
     };

@@ -212,7 +212,7 @@ impl Supervisor {
     fn reload(&mut self, reload: Reload) {
         let (name, error) = match reload {
             Ok((equipment, policies, catalog)) => {
-                let (name, rules) = (equipment.graph.name.clone(), equipment.graph.policy_rules.clone());
+                let (name, rules) = (equipment.graph.name.clone(), equipment.graph.deciders.rules.clone());
                 let changed = self.hands.spool.change(&equipment.graph, &catalog);
                 self.hands.slots.change(equipment);
                 self.watch_lock();

@@ -1,5 +1,5 @@
-//! Diagnostics for people, drawn under the lines of the file, and for programs, as JSON. The only place that
-//! knows annotate-snippets.
+//! Diagnostics for people, drawn under the lines of the file, and for programs, as JSON. The only user of
+//! annotate-snippets.
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
@@ -10,19 +10,20 @@ use serde_json::{Value, json};
 
 /// A pipeline file as it was read.
 #[derive(Debug, Clone)]
-pub struct SourceFile {
+pub(crate) struct SourceFile {
     /// As the user wrote it.
     pub path: String,
     pub text: String,
 }
 
-/// Whether to draw in color on this stream: a terminal, and nobody asked for none (<https://no-color.org>).
+/// Whether to draw in color on this stream: it is a terminal and `NO_COLOR` is not set
+/// (<https://no-color.org>).
 pub fn wants_color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// All diagnostics, an empty line after each; empty if there are none.
-pub fn draw(file: &SourceFile, diagnostics: &[Diagnostic], color: bool) -> String {
+/// Draws all diagnostics, with an empty line after each; empty if there are none.
+pub(crate) fn draw(file: &SourceFile, diagnostics: &[Diagnostic], color: bool) -> String {
     let text = without_secrets(&file.text, diagnostics);
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let drawn = diagnostics.iter().map(|diagnostic| {
@@ -48,7 +49,7 @@ fn group<'a>(path: &'a str, text: &'a str, diagnostic: &'a Diagnostic) -> Group<
     title.element(snippet).elements(help)
 }
 
-/// The drawing shows the line, and may end up in a log: secrets become stars.
+/// Replaces secrets by stars: the drawing shows the line, and may end up in a log.
 fn without_secrets<'a>(text: &'a str, diagnostics: &[Diagnostic]) -> Cow<'a, str> {
     let mut text = Cow::Borrowed(text);
     for secret in diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::SecretLiteral) {
@@ -59,9 +60,9 @@ fn without_secrets<'a>(text: &'a str, diagnostics: &[Diagnostic]) -> Cow<'a, str
     text
 }
 
-/// The stable form that docs/errors.md describes. Lines and columns count from 1, columns in characters; the end
-/// is the place after the last character.
-pub fn to_json(file: &SourceFile, diagnostics: &[Diagnostic]) -> Value {
+/// The stable form that docs/errors.md describes. Lines and columns count from 1, columns in characters; the
+/// end is the place after the last character.
+pub(crate) fn to_json(file: &SourceFile, diagnostics: &[Diagnostic]) -> Value {
     let one = |diagnostic: &Diagnostic| {
         let Span { start, end } = diagnostic.span();
         let (line, column) = position(&file.text, start);

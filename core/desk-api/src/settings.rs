@@ -90,7 +90,7 @@ impl TryFrom<Written> for Settings {
         };
         let session = match written.session.as_deref() {
             None => SESSION,
-            Some(text) => deskreel_pipeline::duration(text)
+            Some(text) => deskreel_pipeline::parse_duration(text)
                 .filter(|session| !session.is_zero())
                 .ok_or_else(|| format!("`session` is no length of time: `{text}`"))?,
         };

@@ -1,7 +1,7 @@
 //! Planned elements -> GStreamer elements. The only place that makes elements for a recording.
 
 use deskreel_contract::{Element, Property};
-use deskreel_pipeline::plan::{CapturePlan, Role};
+use deskreel_pipeline::elements::{CaptureChain, Role};
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::Error;
 
 /// The elements of a capture chain that its user needs.
-pub struct CaptureChain {
+pub struct CaptureElements {
     /// The last element: what leaves it counts as captured.
     pub capture: gst::Element,
     /// Present if the source paints its own frames.
@@ -21,14 +21,14 @@ pub struct CaptureChain {
 pub fn capture_chain(
     pipeline: &gst::Pipeline,
     name: &str,
-    plan: &CapturePlan,
-) -> Result<CaptureChain, Error> {
+    plan: &CaptureChain,
+) -> Result<CaptureElements, Error> {
     let elements: Vec<Element> = plan.steps.iter().map(|step| step.element.clone()).collect();
     let made = linked(pipeline, name, &elements)?;
     let find =
         |role| plan.steps.iter().position(|step| step.role == role).and_then(|at| made.get(at)).cloned();
     let incomplete = || Error::NoStart(format!("the source of track `{name}` names no element"));
-    Ok(CaptureChain {
+    Ok(CaptureElements {
         capture: find(Role::Capture).ok_or_else(incomplete)?,
         frames: made
             .first()

@@ -23,7 +23,7 @@ use deskreel_contract::{Candidate, Codec, Element};
 use deskreel_fmp4::{Codec as Coded, VideoConfig};
 use deskreel_model::manifest::{EncoderUse, PluginUse};
 use deskreel_model::worker::{RankedCandidate, TrackJob};
-use deskreel_pipeline::plan;
+use deskreel_pipeline::elements;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSrc};
@@ -69,7 +69,7 @@ pub fn build(
         .set("caps", caps.to_string());
     let sink = Element::new("appsink").set("sync", false).set("async", false);
     let mut wanted = vec![source];
-    wanted.extend(plan::encode(codec, candidate, width, height));
+    wanted.extend(elements::encode_chain(codec, candidate, width, height));
     wanted.push(sink);
 
     let pipeline = gst::Pipeline::with_name(name);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use deskreel_contract::{Candidate, Device, EncodeRequest, Kind, SourceRecipe, SourceRequest};
-use deskreel_host::{Found, FrameStatus, HostCallbacks, Library, Plugin, PluginFailure, Refused};
+use deskreel_host::{FoundFile, FrameStatus, HostCallbacks, Library, Plugin, PluginFailure, Refusal};
 use deskreel_model::Fault;
 use deskreel_model::manifest::PluginUse;
 use deskreel_model::worker::{PluginFile, PluginSettings};
@@ -28,21 +28,21 @@ struct UnusableLibrary {
 
 impl Plugins {
     /// Loads what can be loaded. An error names a library that hangs.
-    pub fn load(files: &[PluginFile]) -> Result<Plugins, (PathBuf, Refused)> {
+    pub fn load(files: &[PluginFile]) -> Result<Plugins, (PathBuf, Refusal)> {
         let mut plugins = Plugins::default();
         for file in files {
             let found = deskreel_host::examine(&file.path);
             let loaded = match &file.unusable {
                 Some(reason) => Err(reason.clone()),
                 None => match load(&found, &file.sha256) {
-                    Err(hangs @ Refused::NeverReturned { .. }) => return Err((found.path, hangs)),
+                    Err(hangs @ Refusal::NeverReturned { .. }) => return Err((found.path, hangs)),
                     loaded => loaded.map_err(|refused| refused.to_string()),
                 },
             };
             match loaded {
                 Ok(library) => plugins.libraries.push(library),
                 Err(reason) => {
-                    let provides = found.what.iter().flat_map(|what| &what.provides);
+                    let provides = found.descriptor.iter().flat_map(|descriptor| &descriptor.provides);
                     let ids = provides.map(|plugin| plugin.id.clone()).collect();
                     plugins.unusable.push(UnusableLibrary { path: found.path, ids, reason });
                 }
@@ -122,9 +122,9 @@ impl Plugins {
     }
 }
 
-fn load(found: &Found, admitted: &str) -> Result<Library, Refused> {
+fn load(found: &FoundFile, admitted: &str) -> Result<Library, Refusal> {
     if found.sha256 != admitted {
-        return Err(Refused::Changed { expected: admitted.to_owned(), found: found.sha256.clone() });
+        return Err(Refusal::Changed { expected: admitted.to_owned(), found: found.sha256.clone() });
     }
     deskreel_host::load_with_deadline(found, deskreel_host::LOAD_LIMIT)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use deskreel_contract::{CaptureMode, EncodeRequest};
 use deskreel_model::worker::{Job, Report, TrackBeat, TrackJob};
 use deskreel_model::{Failure, MediaTime, PartNumber};
-use deskreel_pipeline::plan;
+use deskreel_pipeline::elements;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
@@ -55,7 +55,7 @@ pub fn preload(tracks: &[TrackJob], plugins: &Plugins) {
         };
         let Some(candidate) = ranked.or_else(offered) else { continue };
         let ends = ["appsrc", "appsink"].map(deskreel_contract::Element::new);
-        for element in plan::encode(track.encode.codec, &candidate, 2, 2).iter().chain(&ends) {
+        for element in elements::encode_chain(track.encode.codec, &candidate, 2, 2).iter().chain(&ends) {
             let _ = build::element(element, "preload");
         }
     }

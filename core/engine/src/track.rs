@@ -14,7 +14,7 @@ use deskreel_contract::{Candidate, CaptureMode, Element, Producer, SourceRequest
 use deskreel_model::manifest::{Cause, EncoderUse, FileRef, PluginUse, Refusal};
 use deskreel_model::worker::{Job, OpenedPart, RankedCandidate, Report, TrackBeat, TrackJob};
 use deskreel_model::{Failure, Fault, MediaTime, PartNumber};
-use deskreel_pipeline::plan;
+use deskreel_pipeline::elements;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
@@ -98,9 +98,9 @@ impl Track {
         let changed = move |detail| drop(tell.send(WorkerInput::SourceChanged(detail)));
         let mut source = plugins.source(&job.source, changed)?;
         let recipe = source.recipe(&SourceRequest { max_fps: job.max_fps })?;
-        let fps = plan::fps(&recipe, job.max_fps);
+        let fps = elements::fps(&recipe, job.max_fps);
 
-        let chain = build::capture_chain(pipeline, &job.track, &plan::capture(&recipe))?;
+        let chain = build::capture_chain(pipeline, &job.track, &elements::capture_chain(&recipe))?;
         let bridge = Arc::new(bridge(index, job, context, fps)?);
         let changes_only = job.changes_only.unwrap_or(recipe.changes_only);
         let rules = GateRules {

@@ -1,4 +1,4 @@
-//! The allow-list: which files may be loaded.
+//! The allow-list: the plugin files that may be loaded.
 //!
 //! ```toml
 //! # plugins.lock
@@ -11,8 +11,9 @@
 //! ```
 //!
 //! Relative paths start at the list's folder. A signature is ed25519, over the 32 bytes of the SHA-256. The
-//! plugins that came with the program are always allowed: who can change those can change the program. A
-//! signature says where a plugin comes from, not that it is harmless: a loaded plugin may do what the host may.
+//! plugins that came with the program are always allowed: anyone who can change those can change the program.
+//! A signature says where a plugin comes from, not that it is harmless: a loaded plugin may do whatever the
+//! host may.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,15 +23,16 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::Deserialize;
 
-use crate::error::{Refused, toml_reason};
-use crate::search::{Found, shipped_folders};
+use crate::error::{Refusal, toml_reason};
+use crate::search::{FoundFile, shipped_folders};
 
-pub struct Allow {
+pub struct AllowList {
     shipped: Vec<PathBuf>,
-    list: Option<List>,
+    list: Option<ReadList>,
 }
 
-struct List {
+/// The list as read from a file, with absolute paths.
+struct ReadList {
     file: PathBuf,
     plugins: BTreeMap<PathBuf, Pin>,
     keys: BTreeMap<String, String>,
@@ -49,26 +51,26 @@ struct ListFile {
 #[serde(deny_unknown_fields)]
 struct Pin {
     sha256: String,
-    signature: Option<Signed>,
+    signature: Option<FileSignature>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Signed {
-    /// Its name in `[keys]`.
+struct FileSignature {
+    /// The key's name in `[keys]`.
     key: String,
     ed25519: String,
 }
 
-impl Allow {
-    /// Only what came with this program.
+impl AllowList {
+    /// Allows only the plugins that came with this program.
     pub fn shipped() -> Self {
-        Allow { shipped: shipped_folders(), list: None }
+        AllowList { shipped: shipped_folders(), list: None }
     }
 
-    /// What came with this program, and what the list names.
-    pub fn listed(file: &Path) -> Result<Self, Refused> {
-        let unusable = |reason: String| Refused::AllowList { path: file.to_owned(), reason };
+    /// Allows the plugins that came with this program, and those that the list names.
+    pub fn read(file: &Path) -> Result<Self, Refusal> {
+        let unusable = |reason: String| Refusal::AllowList { path: file.to_owned(), reason };
         let text = fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
         let read: ListFile = toml::from_str(&text).map_err(|error| unusable(toml_reason(&text, &error)))?;
         let folder = file.parent().unwrap_or(Path::new("."));
@@ -77,12 +79,12 @@ impl Allow {
             path.canonicalize().unwrap_or(path)
         };
         let plugins = read.plugins.into_iter().map(|(path, pin)| (absolute(&path), pin)).collect();
-        let list = List { file: file.to_owned(), plugins, keys: read.keys };
-        Ok(Allow { shipped: shipped_folders(), list: Some(list) })
+        let list = ReadList { file: file.to_owned(), plugins, keys: read.keys };
+        Ok(AllowList { shipped: shipped_folders(), list: Some(list) })
     }
 
     /// Whether this file, with these bytes, may be loaded.
-    pub fn check(&self, found: &Found) -> Result<(), Refused> {
+    pub fn check(&self, found: &FoundFile) -> Result<(), Refusal> {
         if self.shipped.iter().any(|folder| found.path.parent().is_some_and(|own| own.starts_with(folder))) {
             return Ok(());
         }
@@ -93,11 +95,11 @@ impl Allow {
                 None => "the file that `allow` in the pipeline file names".into(),
             };
             let line = format!("\"{}\" = {{ sha256 = \"{}\" }}", found.path.display(), found.sha256);
-            return Err(Refused::NotAllowed { list, line });
+            return Err(Refusal::NotAllowed { list, line });
         };
         if pin.sha256 != found.sha256 {
             let (expected, found) = (pin.sha256.clone(), found.sha256.clone());
-            return Err(Refused::Changed { expected, found });
+            return Err(Refusal::Changed { expected, found });
         }
         match &pin.signature {
             Some(signed) => list.verify(signed, &found.sha256),
@@ -106,16 +108,19 @@ impl Allow {
     }
 }
 
-impl List {
-    fn verify(&self, signed: &Signed, sha256: &str) -> Result<(), Refused> {
-        let wrong = || Refused::Signature { key: signed.key.clone() };
-        let key = self.keys.get(&signed.key).ok_or_else(|| Refused::AllowList {
+impl ReadList {
+    fn verify(&self, signed: &FileSignature, sha256: &str) -> Result<(), Refusal> {
+        let wrong = || Refusal::Signature { key: signed.key.clone() };
+        let key = self.keys.get(&signed.key).ok_or_else(|| Refusal::AllowList {
             path: self.file.clone(),
-            reason: format!("a plugin is signed by `{}`, which is not in [keys]", signed.key),
+            reason: format!(
+                "a plugin is signed by `{}`, which is not in [keys]; add its public key there",
+                signed.key
+            ),
         })?;
         let key = unhex(key).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or_else(|| {
             let reason = format!("the key `{}` is not 32 bytes of ed25519 in hexadecimal", signed.key);
-            Refused::AllowList { path: self.file.clone(), reason }
+            Refusal::AllowList { path: self.file.clone(), reason }
         })?;
         let signature = unhex(&signed.ed25519).ok_or_else(wrong)?;
         let hash: [u8; 32] = unhex(sha256).ok_or_else(wrong)?;
@@ -134,12 +139,12 @@ mod tests {
     use ed25519_dalek::{Signer, SigningKey};
 
     use super::*;
-    use crate::descriptor::Entry;
+    use crate::descriptor::EntryPoint;
 
     const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
-    /// What is said of a plugin with this hash, signed by `signer`, where the list knows the key of [`acme`].
-    fn check(signer: &SigningKey, signed_hash: &str) -> Result<(), Refused> {
+    /// Checks a plugin whose hash is signed by `signer`; the list has the key of [`acme`].
+    fn check(signer: &SigningKey, signed_hash: &str) -> Result<(), Refusal> {
         let hash: [u8; 32] = unhex(signed_hash).unwrap();
         let signature = HEXLOWER_PERMISSIVE.encode(&signer.sign(&hash).to_bytes());
         let key = HEXLOWER_PERMISSIVE.encode(acme().verifying_key().as_bytes());
@@ -148,10 +153,15 @@ mod tests {
              [keys]\nacme = \"{key}\"\n"
         );
         let read: ListFile = toml::from_str(&text).unwrap();
-        let list = List { file: "plugins.lock".into(), plugins: read.plugins, keys: read.keys };
-        let allow = Allow { shipped: Vec::new(), list: Some(list) };
-        let what = Err(Refused::NoDescriptor);
-        allow.check(&Found { path: "/x.so".into(), sha256: SHA256.into(), entry: Entry::Rust, what })
+        let list = ReadList { file: "plugins.lock".into(), plugins: read.plugins, keys: read.keys };
+        let allow = AllowList { shipped: Vec::new(), list: Some(list) };
+        let descriptor = Err(Refusal::NoDescriptor);
+        allow.check(&FoundFile {
+            path: "/x.so".into(),
+            sha256: SHA256.into(),
+            entry: EntryPoint::Rust,
+            descriptor,
+        })
     }
 
     fn acme() -> SigningKey {
@@ -160,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_signature_must_be_by_that_key_over_that_hash() {
-        let wrong = Err(Refused::Signature { key: "acme".into() });
+        let wrong = Err(Refusal::Signature { key: "acme".into() });
         assert_eq!(check(&acme(), SHA256), Ok(()));
         assert_eq!(check(&SigningKey::from_bytes(&[8; 32]), SHA256), wrong);
         assert_eq!(check(&acme(), &SHA256.replace('9', "8")), wrong);

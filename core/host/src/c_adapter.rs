@@ -1,4 +1,4 @@
-//! Makes a C plugin look like a Rust one, so that the rest of the host knows a single type.
+//! Makes a C plugin look like a Rust one, so that the rest of the host has one type.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +13,7 @@ use deskreel_sdk::abi::{
 use deskreel_sdk::c::{END, Entry, Host, Out, Provides, Status, Str};
 use deskreel_sdk::{ErrorKind, PluginError};
 
-use crate::error::Refused;
+use crate::error::Refusal;
 
 /// A C library whose table has been checked.
 #[derive(Clone, Copy)]
@@ -25,19 +25,19 @@ impl CLibrary {
     /// # Safety
     ///
     /// `entry` is the address of a `deskreel_entry` of a library that is never unloaded.
-    pub unsafe fn new(entry: *const Entry) -> Result<Self, Refused> {
+    pub unsafe fn new(entry: *const Entry) -> Result<Self, Refusal> {
         // SAFETY: the size comes first in every version of the table.
         let size = unsafe { ptr::read(entry.cast::<u32>()) } as usize;
         if size < size_of::<Entry>() {
             let ours = size_of::<Entry>();
             let summary = format!("deskreel_entry has {size} bytes, expected {ours}");
-            return Err(Refused::Layout { summary, report: None });
+            return Err(Refusal::Layout { summary, report: None });
         }
         // SAFETY: it has at least the size of our struct, and lives as long as the process.
         let entry = unsafe { &*entry };
         if entry.create.is_none() || entry.call.is_none() || entry.destroy.is_none() {
             let summary = "deskreel_entry lacks create, call or destroy".into();
-            return Err(Refused::Layout { summary, report: None });
+            return Err(Refusal::Layout { summary, report: None });
         }
         Ok(CLibrary { entry })
     }
@@ -51,7 +51,7 @@ impl CLibrary {
         if self.entry.provides.is_null() {
             return Vec::new();
         }
-        // SAFETY: the table says that there are so many.
+        // SAFETY: the table says that there are this many.
         let list: &[Provides] =
             unsafe { std::slice::from_raw_parts(self.entry.provides, self.entry.provides_len as usize) };
         list.iter().map(|plugin| (text(plugin.kind), text(plugin.id))).collect()
@@ -59,10 +59,10 @@ impl CLibrary {
 
     pub fn init(&self, host: HostArc) -> Result<(), PluginError> {
         let Some(init) = self.entry.init else { return Ok(()) };
-        // It may keep the host for ever.
+        // The library may keep the host forever.
         let host = CHost::new(host);
         std::mem::forget(host.clone());
-        let mut message = Collected::default();
+        let mut message = OutputBuffer::default();
         let status = init(&host.table, &message.out());
         message.result(status)
     }
@@ -71,7 +71,7 @@ impl CLibrary {
         let create = self.entry.create.ok_or_else(|| PluginError::unsupported("create"))?;
         let host = CHost::new(host);
         let mut state = ptr::null_mut();
-        let mut message = Collected::default();
+        let mut message = OutputBuffer::default();
         let status = create(borrowed(id), borrowed(settings_json), &host.table, &mut state, &message.out());
         message.result(status)?;
         let instance = CInstance { entry: self.entry, state, _host: host };
@@ -87,17 +87,17 @@ unsafe impl Sync for CLibrary {}
 struct CInstance {
     entry: &'static Entry,
     state: *mut c_void,
-    /// The plugin holds its address until `destroy` has returned.
+    /// The plugin has its address until `destroy` returns.
     _host: Rc<CHost>,
 }
 
-// SAFETY: the contract lets calls come from any thread, one at a time; nobody else has a share of `_host`.
+// SAFETY: the contract allows calls from any thread, one at a time; nothing else shares `_host`.
 unsafe impl Send for CInstance {}
 
 impl RawInstance for CInstance {
     fn call(&mut self, method: RStr<'_>, json: RStr<'_>) -> RResult<RString, RawError> {
         let Some(call) = self.entry.call else { return RErr(PluginError::unsupported("call").into()) };
-        let mut answer = Collected::default();
+        let mut answer = OutputBuffer::default();
         let status = call(self.state, borrowed(method.as_str()), borrowed(json.as_str()), &answer.out());
         match answer.result(status) {
             Ok(()) => ROk(answer.text().into()),
@@ -112,7 +112,7 @@ impl RawInstance for CInstance {
         mut out: RSliceMut<'_, u8>,
     ) -> RResult<FrameStatus, RawError> {
         let Some(frame) = self.entry.frame else { return RErr(PluginError::unsupported("frame").into()) };
-        let mut message = Collected::default();
+        let mut message = OutputBuffer::default();
         let status = frame(self.state, number, time_ns, out.as_mut_ptr(), out.len(), &message.out());
         if status == END {
             return ROk(FrameStatus::End);
@@ -132,11 +132,11 @@ impl Drop for CInstance {
     }
 }
 
-/// The host's functions as C sees them. In an `Rc` and not a `Box`, because a box may not be moved while the plugin
-/// holds a pointer into it.
+/// The host's functions as C sees them. In an `Rc` and not a `Box`, because a box may not be moved while the
+/// plugin holds a pointer into it.
 struct CHost {
     table: Host,
-    /// What the table's context points to.
+    /// The table's context points to it.
     _host: Rc<HostArc>,
 }
 
@@ -167,11 +167,11 @@ fn host<'a>(ctx: *mut c_void) -> &'a HostArc {
     unsafe { &*ctx.cast::<HostArc>() }
 }
 
-/// What a plugin puts out during one call.
+/// The text that a plugin puts out during one call.
 #[derive(Default)]
-struct Collected(Vec<u8>);
+struct OutputBuffer(Vec<u8>);
 
-impl Collected {
+impl OutputBuffer {
     fn out(&mut self) -> Out {
         Out { ctx: ptr::from_mut(&mut self.0).cast(), put }
     }
@@ -184,8 +184,8 @@ impl Collected {
         let message = match (status, self.0.is_empty()) {
             (0, _) => return Ok(()),
             (1.., _) => {
-                // Nobody knows whether this is meant as a success, so nothing of it is used.
-                let message = format!("returned status {status}, which the contract does not have");
+                // Nobody knows whether this is meant as a success, so the output is not used.
+                let message = format!("returned status {status}, which is not in the contract");
                 return Err(PluginError::failed(message));
             }
             (_, true) => format!("no reason given (status {status})"),
@@ -196,10 +196,11 @@ impl Collected {
 }
 
 extern "C" fn put(ctx: *mut c_void, ptr: *const u8, len: usize) {
-    // SAFETY: the context is the buffer of the call that is running, which only this function touches meanwhile.
+    // SAFETY: the context is the buffer of the call that is running, and only this function touches it
+    // meanwhile.
     let buffer = unsafe { &mut *ctx.cast::<Vec<u8>>() };
     if !ptr.is_null() {
-        // SAFETY: the plugin lends so many bytes for this call.
+        // SAFETY: the plugin lends this many bytes for the call.
         buffer.extend_from_slice(unsafe { std::slice::from_raw_parts(ptr, len) });
     }
 }
@@ -212,7 +213,7 @@ fn text(borrowed: Str) -> String {
     if borrowed.ptr.is_null() {
         return String::new();
     }
-    // SAFETY: the plugin lends so many bytes for this call.
+    // SAFETY: the plugin lends this many bytes for the call.
     let bytes = unsafe { std::slice::from_raw_parts(borrowed.ptr, borrowed.len) };
     String::from_utf8_lossy(bytes).into_owned()
 }

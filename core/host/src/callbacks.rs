@@ -1,4 +1,4 @@
-//! What a plugin may ask of us.
+//! The host as a plugin sees it: what a plugin may call.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,36 +6,37 @@ use deskreel_sdk::abi::{HostArc, RArc, RStr, RawHost, RawHost_TO, TD_Opaque};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
-/// Who listens to an instance. What it logs goes to `tracing`, with its id in the field `plugin`.
+/// Receives what an instance emits. What it logs goes to `tracing`, with its id in the field `plugin`.
 #[derive(Clone)]
 pub struct HostCallbacks {
-    /// A feed's event or a source's notice. Called on any thread of the plugin's.
+    /// Receives a feed's event or a source's notice, on any thread of the plugin.
     pub on_emit: Arc<dyn Fn(Value) + Send + Sync>,
 }
 
 impl Default for HostCallbacks {
-    /// Listens to nothing.
+    /// Ignores everything.
     fn default() -> Self {
         HostCallbacks { on_emit: Arc::new(|_| {}) }
     }
 }
 
-/// The host as `plugin` sees it, and what keeps it listening.
-pub(crate) fn host_for(plugin: &str, callbacks: HostCallbacks) -> (HostArc, Listening) {
+/// The host as `plugin` sees it, and the guard that keeps it listening.
+pub(crate) fn host_for(plugin: &str, callbacks: HostCallbacks) -> (HostArc, ListenerGuard) {
     let listener = Listener::new(Mutex::new(Some(callbacks)));
     let callbacks = Callbacks { plugin: plugin.into(), listener: listener.clone() };
-    (RawHost_TO::from_ptr(RArc::new(callbacks), TD_Opaque), Listening(listener))
+    (RawHost_TO::from_ptr(RArc::new(callbacks), TD_Opaque), ListenerGuard(listener))
 }
 
 type Listener = Arc<Mutex<Option<HostCallbacks>>>;
 
-/// While it lives, somebody listens. A plugin's threads may keep their host for longer than their instance: what
-/// they emit then goes nowhere, and what `on_emit` holds is free.
-pub(crate) struct Listening(Listener);
+/// Keeps the listener. A plugin's threads may keep their host for longer than their instance: after this
+/// guard is dropped, what they emit is ignored, and whatever `on_emit` holds is free.
+pub(crate) struct ListenerGuard(Listener);
 
-impl Drop for Listening {
+impl Drop for ListenerGuard {
     fn drop(&mut self) {
-        // Taken out first: what it holds may do anything when it is dropped, and must not do it under the lock.
+        // Taken out first: the callback may do anything when it is dropped, and must not do so under the
+        // lock.
         let gone = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(gone);
     }
@@ -44,7 +45,7 @@ impl Drop for Listening {
 #[derive(Clone)]
 struct Callbacks {
     plugin: Arc<str>,
-    /// Never locked while somebody else's code runs.
+    /// Never locked while foreign code runs.
     listener: Listener,
 }
 
@@ -78,7 +79,7 @@ impl RawHost for Callbacks {
         match serde_json::from_str(json.as_str()) {
             Ok(value) => (listener.on_emit)(value),
             Err(error) => {
-                tracing::warn!(target: "plugin", plugin = &*self.plugin, %error, "emitted something that is not JSON");
+                tracing::warn!(target: "plugin", plugin = &*self.plugin, %error, "the plugin emitted something that is not JSON");
             }
         }
     }
@@ -92,9 +93,10 @@ mod tests {
 
     use super::*;
 
-    /// Threads of a plugin may live on, and would otherwise bring events into a recorder that has done with it.
+    /// A plugin's threads may outlive it, and would otherwise bring events into a recorder that has closed
+    /// it.
     #[test]
-    fn nobody_listens_to_an_instance_that_is_gone() {
+    fn dropped_instance_is_not_listened_to() {
         let (sender, heard) = mpsc::channel();
         let on_emit = Arc::new(move |value| sender.send(value).unwrap());
         let (host, listening) = host_for("feed.test", HostCallbacks { on_emit });
@@ -103,6 +105,10 @@ mod tests {
         drop((host, listening));
         kept_by_a_thread.emit(RStr::from_str("2"));
         assert_eq!(heard.try_recv(), Ok(Value::from(1)));
-        assert_eq!(heard.try_recv(), Err(TryRecvError::Disconnected), "what `on_emit` holds is free, too");
+        assert_eq!(
+            heard.try_recv(),
+            Err(TryRecvError::Disconnected),
+            "whatever `on_emit` holds is free, too"
+        );
     }
 }

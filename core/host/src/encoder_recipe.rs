@@ -1,9 +1,10 @@
-//! An encoder plugin as data: which elements there are, and how a family of elements says what a deployer means.
+//! An encoder plugin as data: its elements, and how a family of elements expresses what a deployer means.
 //!
-//! A *map* has, for each neutral setting, the ways to say it in properties; elements of one family share it. The
-//! values are fixed or are put in by name ([`values`]). A *path* is what brings the pictures into the encoder's
-//! memory. What a map has no ways for becomes a wish without ways: the host then knows that the element cannot do
-//! it. Which way fits is decided later, by who has the element at hand. docs/encoders.md is the manual.
+//! A *map* has, for each neutral setting, the ways to express it in properties; elements of one family share
+//! it. The values are fixed or filled in by name ([`values`]). A *path* brings the pictures into the
+//! encoder's memory. A setting without ways in the map becomes a wish without ways: the host then knows that
+//! the element cannot do it. Which way fits is decided later, in the worker that has the element.
+//! docs/encoders.md is the manual.
 
 use std::collections::BTreeMap;
 
@@ -22,29 +23,30 @@ use values::Values;
 #[serde(deny_unknown_fields)]
 pub struct EncoderRecipe {
     tier: Tier,
-    /// What every candidate needs.
+    /// The needs of every candidate.
     #[serde(default)]
     needs: Vec<Need>,
-    maps: BTreeMap<String, Map>,
+    maps: BTreeMap<String, SettingMap>,
     #[serde(default)]
     paths: BTreeMap<String, MemoryPath>,
     /// Best first.
-    candidates: Vec<Entry>,
+    candidates: Vec<ElementRecipe>,
 }
 
 /// One element: a candidate for each of its paths.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct ElementRecipe {
     element: String,
     codec: Codec,
-    /// What a later one says replaces what an earlier one says.
+    /// Names of maps; a later one overrides an earlier one.
     map: Vec<String>,
-    /// As [`Candidate::formats`], without reduced color and with full color; none: it cannot do that.
+    /// As [`Candidate::formats`]: with color at half resolution, and in full below; empty if it cannot do
+    /// that.
     formats: Vec<String>,
     #[serde(default)]
     formats_444: Vec<String>,
-    /// `system`, or one of the recipe's.
+    /// `system`, or names of the recipe's paths.
     #[serde(default = "system_only")]
     paths: Vec<String>,
     siblings: Option<String>,
@@ -54,10 +56,10 @@ struct Entry {
 #[serde(deny_unknown_fields)]
 struct MemoryPath {
     memory: Memory,
-    /// What the first element before the encoder takes.
+    /// The formats that the first element before the encoder takes.
     formats: Vec<String>,
-    /// `{format}` is the encoder's first.
-    before: Vec<Before>,
+    /// In their properties, `{format}` is the encoder's first format.
+    before: Vec<UpstreamElement>,
     /// The elements before the encoder use the machine's first GPU, so the siblings on others cannot be fed.
     #[serde(default)]
     first_gpu_only: bool,
@@ -66,7 +68,7 @@ struct MemoryPath {
 /// An element by name, or with properties.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-enum Before {
+enum UpstreamElement {
     Name(String),
     WithProperties {
         element: String,
@@ -75,11 +77,11 @@ enum Before {
     },
 }
 
-/// How to say each setting: ways in the order in which they are tried.
+/// How to express each setting: ways in the order in which they are tried.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Map {
-    /// Set in any case, if the element has it.
+struct SettingMap {
+    /// Always set, if the element has it.
     always: Way,
     rate: RateWays,
     keyframe_interval: Option<Vec<Way>>,
@@ -88,7 +90,7 @@ struct Map {
     content: ContentWays,
 }
 
-type Way = BTreeMap<String, Said>;
+type Way = BTreeMap<String, PropertyValue>;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -123,19 +125,19 @@ struct ContentWays {
     camera: Option<Vec<Way>>,
 }
 
-/// A property's value: as it is, or with what is allowed to be done to it.
+/// A property's value: plain, or with permission to adapt it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-enum Said {
-    Bounded(Bounded),
+enum PropertyValue {
+    Bounded(BoundedValue),
     Plain(Value),
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Bounded {
+struct BoundedValue {
     value: Value,
-    /// A number below this is taken up to it.
+    /// A number below this is raised to it.
     at_least: Option<i64>,
     #[serde(default)]
     at_most: bool,
@@ -150,31 +152,33 @@ fn system_only() -> Vec<String> {
 }
 
 impl EncoderRecipe {
-    /// The recipe in a descriptor, with every name in it looked up.
+    /// Reads the recipe in a descriptor, and checks every name in it.
     pub fn read(recipe: &Value, schema: &Option<Value>) -> Result<Self, String> {
         let recipe: EncoderRecipe =
             serde_json::from_value(recipe.clone()).map_err(|error| error.to_string())?;
         for entry in &recipe.candidates {
             let element = &entry.element;
             let map = entry.map.iter().find(|map| !recipe.maps.contains_key(*map));
-            map.map_or(Ok(()), |map| Err(format!("`{element}` names the map `{map}`, which is not there")))?;
+            map.map_or(Ok(()), |map| {
+                Err(format!("`{element}` names the map `{map}`, which does not exist"))
+            })?;
             let path = entry.paths.iter().find(|path| *path != SYSTEM && !recipe.paths.contains_key(*path));
             path.map_or(Ok(()), |path| {
-                Err(format!("`{element}` names the path `{path}`, which is not there"))
+                Err(format!("`{element}` names the path `{path}`, which does not exist"))
             })?;
         }
         for (name, map) in &recipe.maps {
             for said in map.ways().flatten().flat_map(|way| way.values()).chain(map.always.values()) {
-                let unknown = values::unknown(said.value(), schema);
+                let unknown = values::first_unknown(said.value(), schema);
                 unknown.map_or(Ok(()), |unknown| {
-                    Err(format!("the map `{name}` puts in `{{{unknown}}}`, which stands for nothing"))
+                    Err(format!("the map `{name}` uses `{{{unknown}}}`, which has no value"))
                 })?;
             }
         }
         Ok(recipe)
     }
 
-    /// What could encode this, best first.
+    /// The candidates for a request, best first.
     pub fn candidates(
         &self,
         request: &EncodeRequest,
@@ -188,8 +192,8 @@ impl EncoderRecipe {
             .collect()
     }
 
-    fn candidate(&self, entry: &Entry, path: &str, values: &Values) -> Candidate {
-        let maps: Vec<&Map> = entry.map.iter().filter_map(|name| self.maps.get(name)).collect();
+    fn candidate(&self, entry: &ElementRecipe, path: &str, values: &Values) -> Candidate {
+        let maps: Vec<&SettingMap> = entry.map.iter().filter_map(|name| self.maps.get(name)).collect();
         let mut encoder = Element::new(&*entry.element);
         for (name, said) in maps.iter().flat_map(|map| &map.always) {
             encoder
@@ -197,7 +201,7 @@ impl EncoderRecipe {
                 .extend(said.property(name, values).map(|p| Property { if_present: true, ..p }));
         }
         for means in MEANINGS {
-            let ways = maps.iter().rev().find_map(|map| map.say(means, values.request));
+            let ways = maps.iter().rev().find_map(|map| map.ways_for(means, values.request));
             let ways = ways.into_iter().flatten().filter_map(|way| fill(way, values)).collect();
             encoder.wishes.push(Wish { means, ways });
         }
@@ -229,13 +233,14 @@ impl EncoderRecipe {
     }
 }
 
-/// In this order they are said: of two that set one property the later counts, and the rate must hold.
+/// The order in which settings are applied: if two set the same property the later wins, and the rate must
+/// win.
 const MEANINGS: [Meaning; 5] =
     [Meaning::Latency, Meaning::Speed, Meaning::Content, Meaning::KeyframeInterval, Meaning::Rate];
 
-impl Map {
-    /// None where the map does not speak of it.
-    fn say(&self, means: Meaning, request: &EncodeRequest) -> Option<&Vec<Way>> {
+impl SettingMap {
+    /// `None` if the map does not have the setting.
+    fn ways_for(&self, means: Meaning, request: &EncodeRequest) -> Option<&Vec<Way>> {
         let ways = match means {
             Meaning::Rate => match request.rate {
                 Rate::Quality { .. } => &self.rate.quality,
@@ -263,7 +268,7 @@ impl Map {
     }
 
     fn ways(&self) -> impl Iterator<Item = &Vec<Way>> {
-        let Map { rate, speed, latency, content, .. } = self;
+        let SettingMap { rate, speed, latency, content, .. } = self;
         let rate = [&rate.quality, &rate.bitrate, &rate.capped, &rate.constrained];
         let speed = [&speed.fast, &speed.balanced, &speed.small];
         let others =
@@ -272,24 +277,24 @@ impl Map {
     }
 }
 
-/// None where a value is not given: then nobody asked for this way.
+/// `None` if a value is missing: then this way was not asked for.
 fn fill(way: &Way, values: &Values) -> Option<Vec<Property>> {
     way.iter().map(|(name, said)| said.property(name, values)).collect()
 }
 
-impl Said {
+impl PropertyValue {
     fn value(&self) -> &Value {
         match self {
-            Said::Bounded(bounded) => &bounded.value,
-            Said::Plain(value) => value,
+            PropertyValue::Bounded(bounded) => &bounded.value,
+            PropertyValue::Plain(value) => value,
         }
     }
 
     fn property(&self, name: &str, values: &Values) -> Option<Property> {
         let value = values.fill(self.value())?;
         Some(match self {
-            Said::Plain(_) => Property::new(name, value),
-            Said::Bounded(Bounded { at_least, at_most, if_present, .. }) => {
+            PropertyValue::Plain(_) => Property::new(name, value),
+            PropertyValue::Bounded(BoundedValue { at_least, at_most, if_present, .. }) => {
                 let floor =
                     at_least.filter(|floor| value.as_f64().is_some_and(|value| value < *floor as f64));
                 Property {
@@ -303,11 +308,11 @@ impl Said {
     }
 }
 
-impl Before {
+impl UpstreamElement {
     fn element(&self, format: &str) -> Element {
         match self {
-            Before::Name(name) => Element::new(&**name),
-            Before::WithProperties { element, properties } => {
+            UpstreamElement::Name(name) => Element::new(&**name),
+            UpstreamElement::WithProperties { element, properties } => {
                 let set = |element: Element, (name, value): (&String, &Value)| match value {
                     Value::String(text) => element.set(name, text.replace("{format}", format)),
                     other => element.set(name, other.clone()),

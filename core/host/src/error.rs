@@ -1,5 +1,5 @@
-//! Why a library is not loaded, and why a plugin did not do what it was asked. Each message is one line for the
-//! person who can mend it.
+//! Why a library is not loaded, and why a plugin's call failed. Each message is one line for the person who
+//! can fix it.
 
 use std::path::PathBuf;
 
@@ -8,25 +8,25 @@ use deskreel_model::Fault;
 use deskreel_sdk::{ErrorKind, PluginError};
 use thiserror::Error;
 
-/// A library that is not used. The messages do not repeat its path: whoever shows one names the file first.
+/// Why a library is not used. The messages do not repeat its path: callers print the file first.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum Refusal {
     #[error("cannot be read: {reason}")]
     Unreadable { reason: String },
 
-    #[error("not a plugin library: {reason}; take it out of the plugin folder")]
+    #[error("not a plugin library: {reason}; remove it from the plugin folder")]
     NotALibrary { reason: String },
 
     #[error("built for {theirs}, this machine is {ours}; get the build for {ours}")]
     Architecture { theirs: String, ours: &'static str },
 
     #[error(
-        "has no descriptor (section .deskreelmeta), so it is no Deskreel plugin; take it out of the plugin folder, or link it without --gc-sections if it is yours"
+        "has no descriptor (section .deskreelmeta), so it is not a Deskreel plugin; remove it from the plugin folder, or link it without --gc-sections if it is yours"
     )]
     NoDescriptor,
 
-    #[error("its descriptor cannot be read: {reason}; ask its vendor for a mended build")]
+    #[error("its descriptor cannot be read: {reason}; ask its vendor for a fixed build")]
     BadDescriptor { reason: String },
 
     #[error("{name} has a descriptor of schema {theirs}, this Deskreel reads schema 1; update Deskreel")]
@@ -49,7 +49,7 @@ pub enum Refused {
     #[error("changed: its sha256 is {found}, expected {expected}; restore the file, or allow the new one")]
     Changed { expected: String, found: String },
 
-    #[error("its signature by `{key}` does not fit; get the file again from its vendor")]
+    #[error("its signature by `{key}` does not match; get the file again from its vendor")]
     Signature { key: String },
 
     #[error(
@@ -67,12 +67,12 @@ pub enum Refused {
     Layout { summary: String, report: Option<PathBuf> },
 
     #[error("hides the layout of its interface, so it cannot be checked; rebuild it with export_plugin!")]
-    Unchecked,
+    NoLayout,
 
     #[error(
-        "its descriptor promises {promised}, its code has {registered}; ask its vendor for a mended build"
+        "its descriptor promises {promised}, its code has {registered}; ask its vendor for a fixed build"
     )]
-    Lies { promised: String, registered: String },
+    WrongRegistration { promised: String, registered: String },
 
     #[error("panicked while it was loaded: {message}; report it to its vendor")]
     PanickedAtLoad { message: String },
@@ -81,11 +81,11 @@ pub enum Refused {
     FailedAtLoad { message: String },
 
     #[error(
-        "did not return from loading within {limit_ms} ms; take it out of the plugin folder and tell its vendor"
+        "did not return from loading within {limit_ms} ms; remove it from the plugin folder and tell its vendor"
     )]
     NeverReturned { limit_ms: u128 },
 
-    #[error("cannot be loaded in this process, because {} hangs in the loader; take that one away", by.display())]
+    #[error("cannot be loaded in this process, because {} hangs in the loader; remove that file from the plugin folder", by.display())]
     Blocked { by: PathBuf },
 }
 
@@ -93,7 +93,7 @@ fn details(report: &Option<PathBuf>) -> String {
     report.as_ref().map_or_else(String::new, |path| format!(" (details in {})", path.display()))
 }
 
-/// What is wrong with a TOML text, and in which line: `line 17: missing field `sha256``.
+/// The mistake in a TOML text, with its line: ``line 17: missing field `sha256` ``.
 pub(crate) fn toml_reason(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     match before {
@@ -102,21 +102,21 @@ pub(crate) fn toml_reason(text: &str, error: &toml::de::Error) -> String {
     }
 }
 
-impl Refused {
+impl Refusal {
     pub fn fault(&self) -> Fault {
         match self {
-            Refused::NotAllowed { .. } | Refused::AllowList { .. } | Refused::Changed { .. } => Fault::Config,
-            Refused::Unreadable { .. } => Fault::Disk,
+            Refusal::NotAllowed { .. } | Refusal::AllowList { .. } | Refusal::Changed { .. } => Fault::Config,
+            Refusal::Unreadable { .. } => Fault::Disk,
             _ => Fault::Plugin,
         }
     }
 }
 
-/// A call that a plugin did not answer as it should.
+/// A call to a plugin that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{plugin}: {message}")]
 pub struct PluginFailure {
-    /// Its id.
+    /// The plugin's id.
     pub plugin: String,
     pub kind: ErrorKind,
     pub message: String,

@@ -1,4 +1,4 @@
-//! Loaded libraries and the instances that they make: what the rest of Deskreel calls.
+//! Loaded libraries and the instances that they make, which the rest of Deskreel calls.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::c_adapter::CLibrary;
-use crate::callbacks::{HostCallbacks, Listening, host_for};
+use crate::callbacks::{HostCallbacks, ListenerGuard, host_for};
 use crate::error::PluginFailure;
 use crate::recipe_only::RecipeOnly;
 
-/// A library in this process. Cheap to clone; its code stays for as long as the process lives.
+/// A library in this process. Cheap to clone; its code stays loaded as long as the process lives.
 #[derive(Clone)]
 pub struct Library {
     pub(crate) path: PathBuf,
@@ -32,7 +32,7 @@ pub struct Library {
 pub(crate) enum Code {
     Rust(PluginRoot_Ref),
     C(CLibrary),
-    /// The descriptor answers by itself.
+    /// None: the descriptor answers by itself.
     None,
 }
 
@@ -45,7 +45,7 @@ impl Library {
         &self.descriptor
     }
 
-    /// Makes an instance of the plugin `id` with the settings of its table in the pipeline file.
+    /// Makes an instance of the plugin `id`, with the settings of its table in the pipeline file.
     pub fn create(&self, id: &str, settings: &Value, host: HostCallbacks) -> Result<Plugin, PluginFailure> {
         let failure = |error: PluginError| PluginFailure::new(id, error);
         let Some(described) = self.descriptor.provides.iter().find(|plugin| plugin.id == id) else {
@@ -66,12 +66,12 @@ impl Library {
     }
 }
 
-/// An instance of a plugin with its settings. After a panic it answers nothing but that.
+/// An instance of a plugin with its settings. After a panic, every call returns the panic.
 pub struct Plugin {
     id: String,
     instance: InstanceBox,
-    /// Behind the instance, so that it is dropped after it.
-    _listening: Listening,
+    /// Declared after the instance, so that it is dropped after it.
+    _listening: ListenerGuard,
 }
 
 impl Plugin {
@@ -91,7 +91,7 @@ impl Plugin {
         self.call("candidates", request)
     }
 
-    /// None from a sink that takes whole recordings only.
+    /// `None` from a sink that takes only whole recordings.
     pub fn fragment(&mut self, delivery: &FragmentDelivery) -> Result<Option<Answer>, PluginFailure> {
         match self.call("fragment", delivery) {
             Ok(answer) => Ok(Some(answer)),
@@ -116,7 +116,7 @@ impl Plugin {
         self.call("stop", &())
     }
 
-    /// Paints one frame of a source whose recipe says `frames`; `pixels` has the size of the recipe's format.
+    /// Paints one frame of a source whose recipe is `frames`; `pixels` has the size of the recipe's format.
     pub fn frame(
         &mut self,
         number: u64,
@@ -127,7 +127,7 @@ impl Plugin {
         painted.into_result().map_err(|error| PluginFailure::new(&self.id, error.into()))
     }
 
-    /// Any method of the plugin's kind.
+    /// Calls any method of the plugin's kind.
     pub fn call<Q, A>(&mut self, method: &str, request: &Q) -> Result<A, PluginFailure>
     where
         Q: Serialize + ?Sized,
@@ -137,12 +137,12 @@ impl Plugin {
             serde_json::to_string(request).map_err(|error| PluginFailure::new(&self.id, error.into()))?;
         let answer = self.ask(method, &json)?;
         serde_json::from_str(&answer).map_err(|error| {
-            let message = format!("its answer to `{method}` is not what it should be: {error}");
+            let message = format!("its answer to `{method}` does not fit the contract: {error}");
             PluginFailure::new(&self.id, PluginError::failed(message))
         })
     }
 
-    /// The same, as JSON that the caller writes and reads.
+    /// The same with JSON that the caller writes and reads.
     pub fn ask(&mut self, method: &str, json: &str) -> Result<String, PluginFailure> {
         let answer = self.instance.call(RStr::from_str(method), RStr::from_str(json)).into_result();
         answer.map(Into::into).map_err(|error| PluginFailure::new(&self.id, error.into()))

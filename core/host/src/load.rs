@@ -1,4 +1,4 @@
-//! From a file that was found to a library that can make instances.
+//! Loads a file that was found into a library that can make instances.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,81 +10,81 @@ use deskreel_contract::{CONTRACT_MAJOR, Descriptor};
 use deskreel_sdk::{ErrorKind, PluginError};
 
 use crate::callbacks::{HostCallbacks, host_for};
-use crate::descriptor::Entry;
-use crate::error::Refused;
+use crate::descriptor::EntryPoint;
+use crate::error::Refusal;
 use crate::instance::{Code, Library};
-use crate::open;
-use crate::search::{Found, sha256};
+use crate::open_library;
+use crate::search::{FoundFile, sha256};
 
-/// How long a library may take to load (ALL-02 of the contract); one loads in a millisecond. Long, because a vendor's
-/// driver may come along from a cold disk, and a false refusal costs more than a late start.
+/// How long a library may take to load (ALL-02 of the contract); one usually takes a millisecond. Long,
+/// because it may load a vendor's driver from a cold disk, and a false refusal costs more than a late start.
 pub const LOAD_LIMIT: Duration = Duration::from_secs(5);
 
-/// The library whose constructors have not returned.
+/// The library whose constructors did not return.
 static HANGING: OnceLock<PathBuf> = OnceLock::new();
 
-/// Loads a library and gives up on it after `limit`; the thread that loads it is left behind then.
+/// Loads a library and gives up after `limit`, leaving the loading thread behind.
 ///
-/// If it hangs in code that we call, the process goes on without it. If it hangs in its constructors, the dynamic
-/// loader holds its lock for ever: nothing can be loaded any more, `exit` does not end, and a thread stops where it
-/// first registers a destructor of a thread-local (glibc takes the same lock for that). Then a worker should say
-/// so and abort; the next one does without that library.
-pub fn load_with_deadline(found: &Found, limit: Duration) -> Result<Library, Refused> {
+/// If the library hangs in code that we call, the process goes on without it. If it hangs in its
+/// constructors, the dynamic loader holds its lock forever: nothing can be loaded any more, `exit` does not
+/// return, and a thread blocks when it first registers the destructor of a thread-local (glibc takes the same
+/// lock for that). A worker should then report this and abort; the next worker does without the library.
+pub fn load_with_deadline(found: &FoundFile, limit: Duration) -> Result<Library, Refusal> {
     if let Some(by) = HANGING.get()
-        && found.entry != Entry::None
+        && found.entry != EntryPoint::None
     {
-        return Err(Refused::Blocked { by: by.clone() });
+        return Err(Refusal::Blocked { by: by.clone() });
     }
-    let loading = Arc::new(Loading::default());
+    let loading = Arc::new(LoadReport::default());
     let (ours, theirs) = (found.clone(), loading.clone());
-    std::thread::spawn(move || theirs.finish(load_noting(&ours, &theirs.is_open)));
+    std::thread::spawn(move || theirs.finish(load_and_mark(&ours, &theirs.is_open)));
     loading.wait(limit).unwrap_or_else(|| {
         if !loading.is_open.load(Ordering::Relaxed) {
             let _ = HANGING.set(found.path.clone());
         }
-        Err(Refused::NeverReturned { limit_ms: limit.as_millis() })
+        Err(Refusal::NeverReturned { limit_ms: limit.as_millis() })
     })
 }
 
-/// What the loading thread tells. Not a channel: waiting on one registers the destructor of a thread-local, which
-/// a hanging constructor would block for ever.
+/// What the loading thread reports. Not a channel: waiting on one registers the destructor of a thread-local,
+/// which a hanging constructor would block forever.
 #[derive(Default)]
-struct Loading {
-    result: Mutex<Option<Result<Library, Refused>>>,
+struct LoadReport {
+    result: Mutex<Option<Result<Library, Refusal>>>,
     finished: Condvar,
-    /// The dynamic loader has returned.
+    /// Whether the dynamic loader has returned.
     is_open: AtomicBool,
 }
 
-impl Loading {
-    fn finish(&self, result: Result<Library, Refused>) {
+impl LoadReport {
+    fn finish(&self, result: Result<Library, Refusal>) {
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         self.finished.notify_one();
     }
 
-    fn wait(&self, limit: Duration) -> Option<Result<Library, Refused>> {
+    fn wait(&self, limit: Duration) -> Option<Result<Library, Refusal>> {
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.finished.wait_timeout_while(result, limit, |result| result.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }
 
-/// Loads a library: the bytes that `found` was found with, or none.
-pub fn load(found: &Found) -> Result<Library, Refused> {
-    load_noting(found, &AtomicBool::new(false))
+/// Loads a library, if the file still has the bytes that `found` was found with.
+pub fn load(found: &FoundFile) -> Result<Library, Refusal> {
+    load_and_mark(found, &AtomicBool::new(false))
 }
 
 /// Sets `is_open` when the dynamic loader has returned.
-fn load_noting(found: &Found, is_open: &AtomicBool) -> Result<Library, Refused> {
-    let descriptor = found.what.clone()?;
+fn load_and_mark(found: &FoundFile, is_open: &AtomicBool) -> Result<Library, Refusal> {
+    let descriptor = found.descriptor.clone()?;
     let name = found.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let code = match found.entry {
-        Entry::None => Code::None,
-        Entry::Rust => Code::Rust(open::rust(&verified_bytes(found)?, &name)?),
-        Entry::C => Code::C(open::c(&verified_bytes(found)?, &name)?),
+        EntryPoint::None => Code::None,
+        EntryPoint::Rust => Code::Rust(open_library::open_rust(&verified_bytes(found)?, &name)?),
+        EntryPoint::C => Code::C(open_library::open_c(&verified_bytes(found)?, &name)?),
     };
     is_open.store(true, Ordering::Relaxed);
-    // Nobody listens to a library outside of its instances; it only logs.
+    // Outside of its instances, a library only logs.
     let host = || host_for(&descriptor.name, HostCallbacks::default()).0;
     match &code {
         Code::None => {}
@@ -108,24 +108,24 @@ fn load_noting(found: &Found, is_open: &AtomicBool) -> Result<Library, Refused> 
     Ok(Library { path: found.path.clone(), descriptor: Arc::new(descriptor), code })
 }
 
-fn verified_bytes(found: &Found) -> Result<Vec<u8>, Refused> {
-    let bytes = fs::read(&found.path).map_err(|error| Refused::Unreadable { reason: error.to_string() })?;
+fn verified_bytes(found: &FoundFile) -> Result<Vec<u8>, Refusal> {
+    let bytes = fs::read(&found.path).map_err(|error| Refusal::Unreadable { reason: error.to_string() })?;
     let now = sha256(&bytes);
     if now != found.sha256 {
-        return Err(Refused::Changed { expected: found.sha256.clone(), found: now });
+        return Err(Refusal::Changed { expected: found.sha256.clone(), found: now });
     }
     Ok(bytes)
 }
 
-/// What the code registers must be what the descriptor promised: everything else was decided by the latter.
+/// The code must register what the descriptor promised, on which every earlier decision was based.
 fn compare(
     descriptor: &Descriptor,
     major: u32,
     mut registered: Vec<(String, String)>,
-) -> Result<(), Refused> {
+) -> Result<(), Refusal> {
     if major != CONTRACT_MAJOR {
         let promised = format!("contract {}", descriptor.contract);
-        return Err(Refused::Lies { promised, registered: format!("contract {major}") });
+        return Err(Refusal::WrongRegistration { promised, registered: format!("contract {major}") });
     }
     let promised = descriptor.provides.iter().map(|p| (p.interface.kind.to_string(), p.id.clone()));
     let mut promised: Vec<_> = promised.collect();
@@ -138,14 +138,14 @@ fn compare(
         let named: Vec<_> = plugins.iter().map(|(kind, id)| format!("{kind} `{id}`")).collect();
         if named.is_empty() { "nothing".to_owned() } else { named.join(", ") }
     };
-    Err(Refused::Lies { promised: list(&promised), registered: list(&registered) })
+    Err(Refusal::WrongRegistration { promised: list(&promised), registered: list(&registered) })
 }
 
-fn initialized(outcome: Result<(), PluginError>) -> Result<(), Refused> {
+fn initialized(outcome: Result<(), PluginError>) -> Result<(), Refusal> {
     outcome.map_err(|error| match error.kind {
-        ErrorKind::Panicked => Refused::PanickedAtLoad {
+        ErrorKind::Panicked => Refusal::PanickedAtLoad {
             message: error.message.trim_start_matches("the plugin panicked: ").to_owned(),
         },
-        _ => Refused::FailedAtLoad { message: error.message },
+        _ => Refusal::FailedAtLoad { message: error.message },
     })
 }

@@ -1,5 +1,5 @@
-//! A plugin without code: its descriptor holds the answer, and settings are put into it. An encoder's may be a table
-//! of what its elements are able to do instead ([`EncoderRecipe`]).
+//! A plugin without code: its descriptor has the answer, into which settings are filled. An encoder's may
+//! instead be a table of its elements' abilities ([`EncoderRecipe`]).
 
 use deskreel_contract::{EncodeRequest, Kind, Provides};
 use deskreel_sdk::PluginError;
@@ -52,7 +52,7 @@ impl RawInstance for RecipeOnly {
     }
 }
 
-/// What `"{name}"` may stand for: a setting, its default in the schema, or a field of the request
+/// The values of `"{name}"`: a setting, its default in the schema, or a field of the request
 /// (`"{rate.quality}"`), in this order.
 struct Values<'a> {
     settings: &'a Value,
@@ -61,8 +61,8 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
-    /// The value with every `"{name}"` replaced, by type: a number stays a number. A property whose value is not
-    /// given is left out; anywhere else, what is not given makes the whole recipe unusable.
+    /// Replaces every `"{name}"` by its value, keeping the type: a number stays a number. A property without
+    /// a value is left out; a name without a value anywhere else makes the whole recipe unusable.
     fn fill(&self, value: &Value) -> Option<Value> {
         match value {
             Value::String(text) => match placeholder(text) {

@@ -1,43 +1,44 @@
-//! Finds plugins and learns what they are, without running any of their code.
+//! Finds plugins and reads their descriptors, without running any of their code.
 
 use std::env;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use deskreel_contract::Descriptor;
 use sha2::{Digest, Sha256};
 
-use crate::descriptor::{self, Entry};
-use crate::error::Refused;
+use crate::descriptor::{self, EntryPoint};
+use crate::error::Refusal;
 
-/// A library or a `plugin.toml` that lies in a plugin folder.
+/// A library or a `plugin.toml` in a plugin folder.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundFile {
     pub path: PathBuf,
-    /// Of the whole file, lower-case hexadecimal; empty if it could not be read.
+    /// Hash of the whole file in lower-case hexadecimal; empty if it could not be read.
     pub sha256: String,
-    pub entry: Entry,
-    pub what: Result<Descriptor, Refused>,
+    pub entry: EntryPoint,
+    pub descriptor: Result<Descriptor, Refusal>,
 }
 
-/// Where plugins are looked for, in this order: the `explicit` paths, those in `DESKREEL_PLUGIN_PATH` (separated
-/// by colons), and the folders that came with this program.
+/// The paths to search for plugins, in this order: the `explicit` ones, those in `DESKREEL_PLUGIN_PATH`
+/// (separated by colons), and the folders that came with this program.
 pub fn default_paths(explicit: &[PathBuf]) -> Vec<PathBuf> {
     let variable = env::var_os("DESKREEL_PLUGIN_PATH").unwrap_or_default();
     let named = env::split_paths(&variable).filter(|path| !path.as_os_str().is_empty());
     explicit.iter().cloned().chain(named).chain(shipped_folders()).collect()
 }
 
-/// The folders of the plugins that came with this program: `../lib/deskreel/plugins`, seen from the folder of the
-/// executable, and in a development tree that folder itself, where cargo puts what it builds, with the tree's
-/// `plugins/`, where those lie that need no building.
+/// The folders of the plugins that came with this program: `../lib/deskreel/plugins`, relative to the folder
+/// of the executable. In a development tree also that folder itself, into which cargo builds, and the tree's
+/// `plugins/`, for the plugins that need no building.
 pub fn shipped_folders() -> Vec<PathBuf> {
     let program = env::current_exe().ok();
     program.as_deref().and_then(Path::parent).map(folders_beside).unwrap_or_default()
 }
 
-/// The same for a program that lies in this folder.
+/// The same for a program in this folder.
 pub fn folders_beside(folder: &Path) -> Vec<PathBuf> {
     let installed = folder.join("../lib/deskreel/plugins").canonicalize().ok();
     let sources = is_cargo_output(folder).then(|| sources_of(folder)).flatten();
@@ -45,12 +46,12 @@ pub fn folders_beside(folder: &Path) -> Vec<PathBuf> {
     installed.into_iter().chain(built).chain(sources).collect()
 }
 
-/// Every plugin in these folders and in their subfolders (one level), in order. A path may also be a file. A
-/// `plugin.toml` beside a `Cargo.toml` goes into a library, and is no plugin by itself.
+/// Finds every plugin in these folders and in their subfolders (one level), in order. A path may also be a
+/// file. A `plugin.toml` beside a `Cargo.toml` becomes part of a library, and is not a plugin by itself.
 ///
-/// In a folder that cargo builds into, only `libdeskreel_*.so` counts: libraries for tests and examples are put
-/// there too, and some of those are broken on purpose.
-pub fn search(paths: &[PathBuf]) -> Vec<Found> {
+/// In a folder that cargo builds into, only `libdeskreel_*.so` counts: cargo also puts libraries for tests
+/// and examples there, and some of those are broken on purpose.
+pub fn search(paths: &[PathBuf]) -> Vec<FoundFile> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_file() {
@@ -68,41 +69,42 @@ pub fn search(paths: &[PathBuf]) -> Vec<Found> {
     }
     let mut seen = std::collections::HashSet::new();
     files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
-    // One room for all of them, since megabytes that come and go a file at a time stay with the process for good.
-    let mut room = Vec::new();
-    files.iter().map(|file| examine_in(&mut room, file)).collect()
+    // One buffer for all of them: memory that is allocated and freed per file would stay with the process for
+    // good.
+    let mut buffer = Vec::new();
+    files.iter().map(|file| examine_in(&mut buffer, file)).collect()
 }
 
-/// Reads one file and learns what it is.
-pub fn examine(path: &Path) -> Found {
+/// Reads one file and its descriptor.
+pub fn examine(path: &Path) -> FoundFile {
     examine_in(&mut Vec::new(), path)
 }
 
-fn examine_in(bytes: &mut Vec<u8>, path: &Path) -> Found {
+fn examine_in(bytes: &mut Vec<u8>, path: &Path) -> FoundFile {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     bytes.clear();
     if let Err(error) = File::open(&path).and_then(|mut file| file.read_to_end(bytes)) {
-        let what = Err(Refused::Unreadable { reason: error.to_string() });
-        return Found { path, sha256: String::new(), entry: Entry::None, what };
+        let descriptor = Err(Refusal::Unreadable { reason: error.to_string() });
+        return FoundFile { path, sha256: String::new(), entry: EntryPoint::None, descriptor };
     }
     let sha256 = sha256(bytes);
     let described = if path.extension().is_some_and(|extension| extension == "toml") {
-        descriptor::of_recipes(bytes).map(|descriptor| (descriptor, Entry::None))
+        descriptor::read_recipes(bytes).map(|descriptor| (descriptor, EntryPoint::None))
     } else {
-        descriptor::of_library(bytes)
+        descriptor::read_library(bytes)
     };
     match described {
-        Ok((descriptor, entry)) => Found { path, sha256, entry, what: Ok(descriptor) },
-        Err(refused) => Found { path, sha256, entry: Entry::None, what: Err(refused) },
+        Ok((descriptor, entry)) => FoundFile { path, sha256, entry, descriptor: Ok(descriptor) },
+        Err(refused) => FoundFile { path, sha256, entry: EntryPoint::None, descriptor: Err(refused) },
     }
 }
 
-/// Lower-case hexadecimal.
+/// The hash in lower-case hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// By name, so that the order is the same on every machine. A folder that is not there has no entries.
+/// Sorted by name, so that the order is the same on every machine. Empty if the folder does not exist.
 fn sorted_entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -122,14 +124,14 @@ fn is_candidate(file: &Path, ours_only: bool) -> bool {
     }
 }
 
-/// `plugins/` of the tree that cargo has built into this folder, wherever in the tree that is. A tree that is built
-/// to somewhere else has its plugins named in `DESKREEL_PLUGIN_PATH`.
+/// `plugins/` of the tree that contains this build folder. A tree that is built into a folder elsewhere names
+/// its plugins in `DESKREEL_PLUGIN_PATH`.
 fn sources_of(output: &Path) -> Option<PathBuf> {
     let tree = output.ancestors().find(|folder| folder.join("Cargo.lock").is_file())?;
     tree.join("plugins").canonicalize().ok()
 }
 
-/// Cargo keeps its fingerprints beside what it builds.
+/// Cargo keeps its fingerprints beside its output.
 fn is_cargo_output(folder: &Path) -> bool {
     folder.join(".fingerprint").is_dir()
 }

@@ -1,4 +1,4 @@
-//! docs/plugin-contract.md says what the code does: vendors have nothing else.
+//! docs/plugin-contract.md agrees with the code: vendors have nothing else.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,9 +15,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// An example as a Rust value and back again is the same: no field is misspelled, missing or ignored.
+/// An example converted to a Rust value and back is the same: no field is misspelled, missing or ignored.
 #[test]
-fn examples_are_the_types_that_they_say() {
+fn examples_have_the_types_that_they_name() {
     let text = contract();
     let mut seen = BTreeSet::new();
     for (name, json) in examples(&text) {
@@ -36,16 +36,16 @@ fn examples_are_the_types_that_they_say() {
             "Fact" => serde_json::to_value(serde_json::from_str::<Fact>(json).unwrap()).unwrap(),
             "PolicyAnswer" => again::<PolicyAnswer>(json),
             "Event" => again::<Event>(json),
-            other => panic!("`{other}` is not a type that crosses"),
+            other => panic!("`{other}` is not a type that crosses the plugin boundary"),
         };
         assert_eq!(again, read, "{name}");
         seen.insert(name);
     }
-    assert_eq!(seen.len(), 12, "one example a type at least: {seen:?}");
+    assert_eq!(seen.len(), 12, "at least one example per type: {seen:?}");
 }
 
 #[test]
-fn events_and_decisions_in_examples_stand_in_the_tables() {
+fn events_and_decisions_in_examples_are_in_the_tables() {
     let (text, events) = (contract(), document("events.md"));
     let rows = text.lines().chain(events.lines()).filter(|line| line.starts_with("| `"));
     let rows: Vec<&str> = rows.collect();
@@ -73,7 +73,7 @@ fn events_and_decisions_in_examples_stand_in_the_tables() {
 }
 
 #[test]
-fn limit_for_loading_is_the_one_that_holds() {
+fn load_limit_is_the_documented_one() {
     assert_eq!(LOAD_LIMIT.as_secs(), 5);
     assert!(contract().contains("Loading MUST return within five seconds."));
 }
@@ -86,7 +86,7 @@ fn document(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)).unwrap()
 }
 
-/// The type that each example says it is, and its JSON.
+/// The type that each example names, and its JSON.
 fn examples(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let blocks = text.split("```json ").skip(1);
     blocks.map(|block| block.split("```").next().unwrap().split_once('\n').unwrap())

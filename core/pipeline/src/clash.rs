@@ -1,30 +1,31 @@
-//! Values that are right each by itself and wrong together.
+//! Values that are each right and contradict each other.
 
 use std::time::Duration;
 
+use crate::choice::{RateMode, Scheme};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::document::Span;
 use crate::fields::Fields;
-use crate::units::{show_duration, show_rate};
+use crate::quantity::{show_bit_rate, show_duration};
 
-/// The keys of `rate` against its mode.
+/// Checks the keys of `rate` against its mode.
 pub(crate) fn rate(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
-    let Some(mode) = fields.word("mode") else { return };
-    let foreign: &[&str] = match mode.text {
-        "quality" => &["bitrate", "max"],
-        "bitrate" => &["quality"],
-        _ => &["bitrate"],
+    let (Some(mode), Some(word)) = (fields.choice("mode"), fields.word("mode")) else { return };
+    let foreign: &[&str] = match mode {
+        RateMode::Quality => &["bitrate", "max"],
+        RateMode::Bitrate => &["quality"],
+        RateMode::Constrained => &["bitrate"],
     };
     for (key, span) in foreign.iter().filter_map(|key| Some((*key, fields.span(key)?))) {
-        let message = format!("`{key}` does not go with mode `{}`", mode.text);
-        diagnostics.push(Diagnostic::error(Code::BadRate, span, message).label(mode.span, "the mode"));
+        let message = format!("`{key}` cannot be used with mode `{}`", word.text);
+        diagnostics.push(Diagnostic::error(Code::BadRate, span, message).label(word.span, "the mode"));
     }
-    if mode.text == "constrained" && !fields.is_written("max") {
+    if mode == RateMode::Constrained && !fields.is_written("max") {
         let problem = Diagnostic::error(Code::BadRate, fields.header, "mode `constrained` needs `max`");
         diagnostics.push(problem.help("add a ceiling: `max = \"2M\"`"));
     }
-    if mode.text != "bitrate" {
+    if mode != RateMode::Bitrate {
         return;
     }
     match (fields.bit_rate("bitrate"), fields.bit_rate("max"), fields.span("max")) {
@@ -33,7 +34,7 @@ pub(crate) fn rate(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
             diagnostics.push(problem.help("add an average: `bitrate = \"800k\"`"));
         }
         (Some(bitrate), Some(max), Some(span)) if max < bitrate => {
-            let message = format!("`max` is below the average of {}", show_rate(bitrate));
+            let message = format!("`max` is below the average of {}", show_bit_rate(bitrate));
             let problem = Diagnostic::error(Code::BadRate, span, message);
             diagnostics.push(match fields.span("bitrate") {
                 Some(average) => problem.label(average, "the average"),
@@ -44,27 +45,27 @@ pub(crate) fn rate(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// What to do where the GPU is not there says nothing where none is named.
+/// `gpu_gone` means nothing without `gpu`.
 pub(crate) fn gpu_gone(encoder: &Fields<'_>) -> Option<Diagnostic> {
     let span = encoder.span("gpu_gone").filter(|_| !encoder.is_written("gpu"))?;
     let problem = Diagnostic::error(Code::MissingKey, span, "`gpu_gone` needs `gpu`");
-    Some(problem.help("name the GPU that is meant as `gpu`, or leave `gpu_gone` out: any GPU will do"))
+    Some(problem.help("name the GPU in `gpu`, or remove `gpu_gone`: without `gpu`, any GPU will do"))
 }
 
-/// TLS needs both files.
+/// TLS needs both files, and plain HTTP neither.
 pub(crate) fn certificate(server: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
-    let Some(scheme) = server.text("scheme") else { return };
+    let Some(scheme) = server.choice("scheme") else { return };
     for name in ["certificate", "key"] {
         match (scheme, server.span(name)) {
-            ("https", None) => {
+            (Scheme::Https, None) => {
                 let message = format!("scheme `https` needs `{name}`");
                 let problem = Diagnostic::error(Code::MissingKey, server.header, message);
                 diagnostics.push(
                     problem.help(format!("name the file, as in `{name} = \"/etc/deskreel/{name}.pem\"`")),
                 );
             }
-            ("http", Some(span)) => {
-                let message = format!("`{name}` does not go with scheme `http`");
+            (Scheme::Http, Some(span)) => {
+                let message = format!("`{name}` cannot be used with scheme `http`");
                 diagnostics.push(Diagnostic::error(Code::MissingKey, span, message));
             }
             _ => {}
@@ -72,7 +73,7 @@ pub(crate) fn certificate(server: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>
     }
 }
 
-/// The durations of `[recording]` against each other.
+/// Checks the durations of `[recording]` against each other.
 pub(crate) fn times(recording: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
     let (Some(max), Some(max_span)) = (recording.duration("max_duration"), recording.span("max_duration"))
     else {
@@ -95,7 +96,8 @@ pub(crate) fn times(recording: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Keyframes are dear on screens, and more than one a fragment buys nothing: players and uploads go by fragments.
+/// Keyframes are expensive on screens, and more than one per fragment buys nothing: players and uploads work
+/// with whole fragments.
 pub(crate) fn keyframes(
     interval: Duration,
     written: Option<&Span>,
@@ -103,14 +105,14 @@ pub(crate) fn keyframes(
 ) -> Option<Diagnostic> {
     let fragment = recording.duration("fragment").filter(|fragment| interval < *fragment)?;
     let message = format!(
-        "keyframes every {} are more than one a fragment ({})",
+        "keyframes every {} are more than one per fragment ({})",
         show_duration(interval),
         show_duration(fragment)
     );
     let span = written.or(recording.span("fragment"))?;
     let help = match written {
-        Some(_) => "keyframes are dear on screens: \"4s\" is a good value",
-        None => "shorten `fragment`, or set the encoder's `keyframe_interval` to at least as much",
+        Some(_) => "keyframes are expensive on screens: \"4s\" is a good value",
+        None => "shorten `fragment`, or set the encoder's `keyframe_interval` to at least that",
     };
     Some(Diagnostic::warning(Code::DenseKeyframes, span, message).help(help))
 }

@@ -1,5 +1,5 @@
-//! The codes of diagnostics. A code keeps its meaning for ever: people search for it, and tools match on it.
-//! docs/errors.md says more about each; a test compares the two.
+//! The codes of diagnostics. A code keeps its meaning forever: people search for it, and tools match on it.
+//! docs/errors.md explains each; a test compares the two.
 
 use std::fmt;
 
@@ -42,41 +42,41 @@ pub enum Code {
 
 impl Code {
     pub const ALL: [(Code, &str); 32] = [
-        (Code::Syntax, "the text is not TOML"),
+        (Code::Syntax, "the text is not valid TOML"),
         (Code::DuplicateKey, "a key or table is defined twice"),
         (Code::MissingVersion, "the file does not say which version of the format it is written in"),
         (Code::UnsupportedVersion, "this program does not read that version of the format"),
         (Code::UnknownSection, "there is no such section"),
         (Code::UnknownKey, "there is no such key in this section"),
-        (Code::WrongType, "the value is of another type than the key takes"),
+        (Code::WrongType, "the value has the wrong type"),
         (Code::MissingKey, "a required key or section is missing"),
         (Code::BadUnit, "a duration or bit rate is not written as a number with a unit"),
-        (Code::OutOfRange, "the value is smaller or larger than the key takes"),
-        (Code::NotAChoice, "the value is not one of those that the key takes"),
-        (Code::BadName, "a name has characters that names cannot have"),
+        (Code::OutOfRange, "the value is out of range"),
+        (Code::NotAChoice, "the value is not one of the choices"),
+        (Code::BadName, "a name has characters that are not allowed in names"),
         (Code::UnknownPlugin, "no plugin has this id"),
-        (Code::WrongKind, "the plugin is of another kind than the section"),
-        (Code::EmptyList, "a list that needs an element has none"),
+        (Code::WrongKind, "the plugin is of the wrong kind for the section"),
+        (Code::EmptyList, "a list that needs an element is empty"),
         (Code::ListedTwice, "a list names the same thing twice"),
-        (Code::UnknownSource, "`from` names no source of this file"),
-        (Code::UnknownTrack, "`tracks` names no encoder of this file"),
+        (Code::UnknownSource, "`from` names a source that is not in the file"),
+        (Code::UnknownTrack, "`tracks` names an encoder that is not in the file"),
         (Code::Unused, "a source or encoder takes no part in the recording"),
-        (Code::BadRate, "the keys of `rate` do not go together"),
-        (Code::DenseKeyframes, "keyframes come more often than fragments"),
+        (Code::BadRate, "the keys of `rate` contradict each other"),
+        (Code::DenseKeyframes, "keyframes are more frequent than fragments"),
         (Code::TimesClash, "two durations contradict each other"),
         (Code::UnknownSetting, "the plugin has no such setting"),
-        (Code::SettingType, "a setting is of another type than the plugin takes"),
-        (Code::SettingValue, "the plugin does not take this value"),
-        (Code::MissingSetting, "the plugin needs a setting that is not there"),
-        (Code::SecretLiteral, "a secret is written into the file"),
+        (Code::SettingType, "a setting has the wrong type"),
+        (Code::SettingValue, "the plugin does not accept this value"),
+        (Code::MissingSetting, "a setting that the plugin requires is missing"),
+        (Code::SecretLiteral, "the file contains a secret"),
         (Code::BrokenSchema, "the plugin's own description of its settings is broken"),
         (Code::BadGpu, "`gpu` is not a name that means the same GPU after a reboot"),
-        (Code::BadExpression, "an expression cannot be read, or names what is not there"),
+        (Code::BadExpression, "an expression is invalid or uses an unknown name"),
         (Code::BadPair, "the value is not a key and a value with `=` between them"),
-        (Code::ServerAndRecorder, "a section of recorders stands in the file of a server"),
+        (Code::ServerAndRecorder, "a section for recorders is in the file of a server"),
     ];
 
-    /// One line that explains the code without a file at hand.
+    /// Explains the code in one line, without a file at hand.
     pub fn meaning(self) -> &'static str {
         Code::ALL.iter().find(|(code, _)| *code == self).map_or("", |(_, meaning)| meaning)
     }

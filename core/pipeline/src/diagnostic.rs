@@ -1,4 +1,4 @@
-//! One mistake, where it is and how to cure it.
+//! A mistake, its place and its cure.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use crate::code::Code;
 pub struct Diagnostic {
     pub code: Code,
     pub severity: Severity,
-    /// What is wrong, in lower case without full stop.
+    /// The mistake, in lower case without a full stop.
     pub message: String,
-    /// The first is the mistake itself; the others show what it clashes with. Never empty.
+    /// The first marks the mistake itself, the others what it clashes with. Never empty.
     pub labels: Vec<Label>,
     /// The likely cure.
     pub help: Option<String>,
@@ -28,7 +28,7 @@ pub struct Label {
 pub enum Severity {
     /// Nothing is recorded from a file with an error.
     Error,
-    /// It runs, but hardly as it was meant.
+    /// The file runs, but hardly as it was meant.
     Warning,
 }
 
@@ -57,7 +57,7 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Self::error(code, span, message) }
     }
 
-    /// Remarks on another place.
+    /// Adds a remark on another place.
     pub fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
         self.labels.push(Label { span: span.clone(), text: text.into() });
         self
@@ -73,13 +73,13 @@ impl Diagnostic {
         self
     }
 
-    /// Bytes of the mistake itself.
+    /// The span of the mistake itself.
     pub fn span(&self) -> Span {
         self.labels.first().map_or(0..0, |label| label.span.clone())
     }
 }
 
-/// ``did you mean `screen`?``, if one of the candidates is near enough to be a slip of the fingers.
+/// ``did you mean `screen`?``, if one of the candidates is close enough to be a typo.
 pub(crate) fn did_you_mean<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -87,8 +87,8 @@ pub(crate) fn did_you_mean<'a>(
     nearest(written, candidates).map(|nearest| format!("did you mean `{nearest}`?"))
 }
 
-/// The most similar candidate, if at most a third of the letters differ, which is rustc's rule for names. Of a
-/// plugin id only what follows the kind counts: `encoder.` alike says nothing.
+/// The most similar candidate, if at most a third of the letters differ, which is rustc's rule for names. In
+/// a plugin id only the letters after the kind count: sharing `encoder.` means nothing.
 pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let tail = written.rsplit('.').next().unwrap_or(written);
     let limit = (tail.chars().count() / 3).max(1);

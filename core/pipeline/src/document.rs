@@ -1,14 +1,14 @@
-//! The file as written: every key and every value with the bytes where it stands.
+//! The file as written: every key and value with its span in the text.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-/// Bytes in the text of the file.
+/// A range of bytes in the text of the file.
 pub type Span = Range<usize>;
 
-/// A whole file. What could not be read as TOML is not in it.
+/// A whole file, without the parts that are not TOML.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
     pub root: Table,
@@ -16,14 +16,14 @@ pub struct Document {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
-    /// The header `[source.screen]`, or the braces and what is between them.
+    /// The header, as in `[source.screen]`, or the braces and everything between them.
     pub span: Span,
     /// In file order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<KeyValue>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct KeyValue {
     pub key: String,
     pub key_span: Span,
     pub value: Value,
@@ -47,7 +47,7 @@ pub enum Data {
     Table(Table),
 }
 
-/// Where the plugins of a file are to be looked for: needed before the file can be resolved.
+/// Where to look for the plugins of a file: needed before the file can be resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PluginSearch {
     pub paths: Vec<PathBuf>,
@@ -55,9 +55,9 @@ pub struct PluginSearch {
 }
 
 impl Document {
-    /// Reads `[plugins]` as far as it makes sense; what is wrong with it, `resolve` reports.
+    /// Reads `[plugins]` as far as it makes sense; `resolve` reports its mistakes.
     pub fn plugin_search(&self) -> PluginSearch {
-        let Some(plugins) = self.root.get("plugins").and_then(Entry::table) else {
+        let Some(plugins) = self.root.get("plugins").and_then(KeyValue::table) else {
             return PluginSearch::default();
         };
         let text = |value: &Value| value.text().map(PathBuf::from);
@@ -70,12 +70,12 @@ impl Document {
 }
 
 impl Table {
-    pub fn get(&self, key: &str) -> Option<&Entry> {
+    pub fn get(&self, key: &str) -> Option<&KeyValue> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 }
 
-impl Entry {
+impl KeyValue {
     pub fn table(&self) -> Option<&Table> {
         match &self.value.data {
             Data::Table(table) => Some(table),
@@ -92,10 +92,10 @@ impl Value {
         }
     }
 
-    /// What the value is, for a message: `a list`.
+    /// The value's type, for a message: `a list`.
     pub fn type_name(&self) -> &'static str {
         match self.data {
-            Data::Text(_) => "a text",
+            Data::Text(_) => "a string",
             Data::Integer(_) => "an integer",
             Data::Float(_) => "a number",
             Data::Boolean(_) => "a boolean",
@@ -105,7 +105,7 @@ impl Value {
         }
     }
 
-    /// The value as a plugin gets it.
+    /// The value as a plugin receives it.
     pub fn to_json(&self) -> Json {
         match &self.data {
             Data::Text(text) | Data::Date(text) => Json::from(text.as_str()),
@@ -118,6 +118,6 @@ impl Value {
     }
 }
 
-pub(crate) fn to_json<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Json {
+pub(crate) fn to_json<'a>(entries: impl IntoIterator<Item = &'a KeyValue>) -> Json {
     entries.into_iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect()
 }

@@ -1,44 +1,80 @@
-//! A graph as Graphviz draws it: media from left to right, what decides about it below.
+//! A deployment as Graphviz draws it: media from left to right, what decides about it below.
 
-use crate::graph::{EncoderNode, Graph, Node, SourceNode};
-use crate::units::show_duration;
+use crate::graph::{Deciders, Deployment, EncoderNode, Node, RecorderGraph, ServerGraph, SourceNode};
+use crate::quantity::show_duration;
 
 /// For `deskreel graph`.
-pub fn dot(graph: &Graph) -> String {
-    let mut out = String::new();
-    let mut line = |text: String| out += &format!("{text}\n");
-    line(format!("digraph {} {{", quote(&graph.name)));
-    line("  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\"];".to_owned());
-
-    let mut drawn = Vec::new();
-    for track in &graph.recording.tracks {
-        let source = id("source", &track.source.name);
-        if !drawn.contains(&source) {
-            line(format!("  {source} [label={}];", quote(&source_label(&track.source))));
-            drawn.push(source.clone());
+pub fn dot(deployment: &Deployment) -> String {
+    let mut dot = Dot(String::new());
+    let name = match deployment {
+        Deployment::Recorder(RecorderGraph { name, .. }) | Deployment::Server(ServerGraph { name, .. }) => {
+            name
         }
-        let encoder = id("encoder", &track.encoder.name);
-        line(format!("  {encoder} [label={}];", quote(&encoder_label(&track.encoder))));
-        line(format!("  {source} -> {encoder} [label=\"video\"];"));
-        line(format!("  {encoder} -> recording [label={}];", quote(&format!("track {}", track.name))));
+    };
+    dot.line(format!("digraph {} {{", quote(name)));
+    dot.line("  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\"];".to_owned());
+    match deployment {
+        Deployment::Recorder(graph) => dot.recorder(graph),
+        Deployment::Server(graph) => dot.server(graph),
     }
-    let fragment = show_duration(graph.recording.fragment);
-    let recording = format!("recording\n{}\nfragments of {fragment}", graph.recording.directory.display());
-    line(format!("  recording [shape=cylinder, label={}];", quote(&recording)));
-    for sink in &graph.sinks {
-        let to = id("sink", &sink.name);
-        line(format!("  {to} [label={}];", quote(&node_label("sink", sink))));
-        line(format!("  recording -> {to} [label=\"fragments\"];"));
+    dot.line("}".to_owned());
+    dot.0
+}
+
+struct Dot(String);
+
+impl Dot {
+    fn line(&mut self, text: String) {
+        self.0 += &text;
+        self.0.push('\n');
     }
-    let deciding = graph.feeds.iter().map(|feed| ("feed", feed, "events"));
-    let deciding = deciding.chain(graph.policies.iter().map(|policy| ("policy", policy, "decisions")));
-    for (kind, node, gives) in deciding {
-        let from = id(kind, &node.name);
-        line(format!("  {from} [style=\"rounded,dashed\", label={}];", quote(&node_label(kind, node))));
-        line(format!("  {from} -> recording [style=dashed, label=\"{gives}\"];"));
+
+    fn recorder(&mut self, graph: &RecorderGraph) {
+        let mut drawn = Vec::new();
+        for track in &graph.recording.tracks {
+            let source = id("source", &track.source.name);
+            if !drawn.contains(&source) {
+                self.line(format!("  {source} [label={}];", quote(&source_label(&track.source))));
+                drawn.push(source.clone());
+            }
+            let encoder = id("encoder", &track.encoder.name);
+            self.line(format!("  {encoder} [label={}];", quote(&encoder_label(&track.encoder))));
+            self.line(format!("  {source} -> {encoder} [label=\"video\"];"));
+            self.line(format!(
+                "  {encoder} -> recording [label={}];",
+                quote(&format!("track {}", track.name))
+            ));
+        }
+        let fragment = show_duration(graph.recording.fragment);
+        let directory = graph.recording.directory.display();
+        let recording = format!("recording\n{directory}\nfragments of {fragment}");
+        self.line(format!("  recording [shape=cylinder, label={}];", quote(&recording)));
+        for sink in &graph.sinks {
+            let to = id("sink", &sink.name);
+            self.line(format!("  {to} [label={}];", quote(&node_label("sink", sink))));
+            self.line(format!("  recording -> {to} [label=\"fragments\"];"));
+        }
+        self.deciders(&graph.deciders, "recording");
     }
-    line("}".to_owned());
-    out
+
+    fn server(&mut self, graph: &ServerGraph) {
+        let server = format!("server\n{}\n{}", graph.server.listen, graph.server.storage);
+        self.line(format!("  server [shape=cylinder, label={}];", quote(&server)));
+        self.deciders(&graph.deciders, "server");
+    }
+
+    fn deciders(&mut self, deciders: &Deciders, target: &str) {
+        let feeds = deciders.feeds.iter().map(|feed| ("feed", feed, "events"));
+        let policies = deciders.policies.iter().map(|policy| ("policy", policy, "decisions"));
+        for (kind, node, sends) in feeds.chain(policies) {
+            let from = id(kind, &node.name);
+            self.line(format!(
+                "  {from} [style=\"rounded,dashed\", label={}];",
+                quote(&node_label(kind, node))
+            ));
+            self.line(format!("  {from} -> {target} [style=dashed, label=\"{sends}\"];"));
+        }
+    }
 }
 
 fn source_label(source: &SourceNode) -> String {

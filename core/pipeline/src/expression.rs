@@ -1,7 +1,9 @@
-//! Settings that are expressions in CEL (`format = "cel"` in a plugin's schema), checked without running the plugin.
+//! Settings that are expressions in CEL (`format = "cel"` in a plugin's schema), checked without running the
+//! plugin.
 //!
-//! The schema may say which names the plugin gives the expression, in `x-names`: a name with the fields that it has, with
-//! `true` where it has whatever it has, or with `"function"`. The standard functions of CEL are always there.
+//! The schema may list in `x-names` the names that the plugin provides to the expression: each with a list of
+//! its fields, with `true` if any field may exist, or with `"function"`. CEL's standard functions always
+//! exist.
 
 use cel::{Env, ParseErrors};
 use serde_json::{Map, Value as Json};
@@ -9,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use crate::diagnostic::{did_you_mean, quoted};
 use crate::document::Span;
 
-/// What is wrong in an expression, and where in its text.
+/// A mistake in an expression, and its place in the text.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Mistake {
     pub span: Span,
@@ -17,7 +19,7 @@ pub(crate) struct Mistake {
     pub help: Option<String>,
 }
 
-/// CEL's own, which every expression may call.
+/// CEL's standard functions, which every expression may call.
 const STANDARD: [&str; 22] = [
     "all",
     "bool",
@@ -43,12 +45,12 @@ const STANDARD: [&str; 22] = [
     "uint",
 ];
 
-/// Functions whose first argument is a name of the expression's own.
+/// Functions whose first argument defines a name.
 const BINDING: [&str; 5] = ["all", "exists", "exists_one", "filter", "map"];
 
 const WORDS: [&str; 4] = ["true", "false", "null", "in"];
 
-/// The first mistake; what the parser says after it mostly follows from it.
+/// Returns the first mistake; further errors of the parser are mostly its consequences.
 pub(crate) fn check(text: &str, names: Option<&Map<String, Json>>) -> Option<Mistake> {
     if let Err(errors) = Env::stdlib().compile(text) {
         return Some(syntax(text, &errors));
@@ -75,18 +77,18 @@ pub(crate) fn check(text: &str, names: Option<&Map<String, Json>>) -> Option<Mis
 fn syntax(text: &str, errors: &ParseErrors) -> Mistake {
     let first = errors.errors.iter().min_by_key(|error| error.pos);
     let (line, column) = first.map_or((1, 1), |error| error.pos);
-    let message = first.map_or("it cannot be read", |error| error.msg.as_str());
-    // What would have been right there is a list of all signs that there are.
+    let message = first.map_or("it cannot be parsed", |error| error.msg.as_str());
+    // After "expecting" the parser lists every token that exists.
     let message = message.split(" expecting ").next().unwrap_or(message);
     let message = message.trim_start_matches("Syntax error: ");
     let start = offset(text, line, column);
     let end = text[start..].chars().next().map_or(start, |letter| start + letter.len_utf8());
     let is_assigned = text[start..].starts_with('=') && !text[start..].starts_with("==");
     let help = is_assigned.then(|| "compare with `==`".to_owned());
-    Mistake { span: start..end, message: format!("not an expression: {message}"), help }
+    Mistake { span: start..end, message: format!("invalid expression: {message}"), help }
 }
 
-/// Of a line from 1 and a column from 1, in characters.
+/// The byte at a line and a column, which count from 1; columns are in characters.
 fn offset(text: &str, line: isize, column: isize) -> usize {
     let lines = usize::try_from(line - 1).unwrap_or(0);
     let start: usize = text.split_inclusive('\n').take(lines).map(str::len).sum();
@@ -104,12 +106,12 @@ fn unknown_name(name: &str, span: &Span, is_called: bool, names: &Map<String, Js
     Mistake { span: span.clone(), message: format!("there is no {thing} `{name}`"), help: Some(help) }
 }
 
-/// `call.queeu`: a field of a name, where the names say which fields there are.
+/// `call.queeu`: a field of a name that lists its fields.
 fn unknown_field(text: &str, tokens: &[Token], index: usize, names: &Map<String, Json>) -> Option<Mistake> {
     let (Token::Name(owner), Token::Name(span)) = (tokens.get(index.checked_sub(2)?)?, &tokens[index]) else {
         return None;
     };
-    // A field of a field may be anything.
+    // The fields of a field are not listed.
     if index >= 3 && tokens[index - 3] == Token::Sign('.') {
         return None;
     }
@@ -127,7 +129,7 @@ fn unknown_field(text: &str, tokens: &[Token], index: usize, names: &Map<String,
     })
 }
 
-/// `exists(x` makes a name of `x`.
+/// The name that a function defines: `x` in `exists(x`.
 fn bound<'t>(text: &'t str, window: &[Token]) -> Option<&'t str> {
     let [Token::Name(function), Token::Sign('('), Token::Name(name)] = window else { return None };
     BINDING.contains(&&text[function.clone()]).then(|| &text[name.clone()])
@@ -139,7 +141,7 @@ enum Token {
     Sign(char),
 }
 
-/// Names and signs, without what stands in quotes or comments. The text is known to be an expression.
+/// Names and signs, without quoted texts and comments. The text is known to be an expression.
 fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut letters = text.char_indices().peekable();
@@ -157,7 +159,7 @@ fn tokens(text: &str) -> Vec<Token> {
             '/' if text[start..].starts_with("//") => {
                 while letters.next_if(|(_, inner)| *inner != '\n').is_some() {}
             }
-            // A number, with what may follow its digits.
+            // A number, with letters that may follow its digits.
             '0'..='9' => while letters.next_if(|(_, inner)| inner.is_ascii_alphanumeric()).is_some() {},
             letter if letter.is_ascii_alphabetic() || letter == '_' => {
                 let mut end = start + 1;
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_named_is_right() {
+    fn known_names_are_accepted() {
         for right in [
             "call.queue == 'call.foo' && sample(37)",
             "call.attached.consent == \"yes\"",
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_shown_where_it_stands() {
+    fn mistakes_are_marked_in_the_expression() {
         let wrong = |text: &str, place: &str, message: &str| {
             assert_eq!(mistake(text), Some((place.to_owned(), message.to_owned())), "{text}");
         };
@@ -214,11 +216,11 @@ mod tests {
         wrong("smaple(5)", "smaple", "there is no function `smaple`");
         let (place, message) = mistake("call.queue == == 'x'").unwrap();
         assert_eq!(place, "=");
-        assert!(message.starts_with("not an expression: "), "{message}");
+        assert!(message.starts_with("invalid expression: "), "{message}");
     }
 
     #[test]
-    fn whatever_it_is_nothing_panics() {
+    fn odd_texts_do_not_panic() {
         for odd in ["", "'", "((((", "ä.ö", "1.2.3", "a.b.c.d(", "\u{1F600}", "x\n.y", "r'", "/**/", "//"] {
             let _ = mistake(odd);
         }

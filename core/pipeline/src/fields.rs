@@ -1,29 +1,30 @@
-//! The keys of one table, read by the key table; what it does not know is left over for the plugin.
+//! One table of the file, read by the table of keys; unknown keys are left for the plugin.
 
 use std::time::Duration;
 
+use crate::choice::{self, Choice};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, did_you_mean, nearest, quoted};
-use crate::document::{Entry, Span, Table};
-use crate::keys::{KEYS, Key, Need, Section};
-use crate::units;
-use crate::value::{self, Typed, Word};
+use crate::document::{KeyValue, Span, Table};
+use crate::keys::{KEYS, Key, Need, Section, Takes};
+use crate::quantity;
+use crate::value::{self, TypedValue, Word};
 
 pub(crate) struct Fields<'d> {
     section: Section,
-    /// The header, where missing keys are reported.
+    /// The header, at which missing keys are reported.
     pub header: &'d Span,
-    /// Keys that are there, right or wrong.
+    /// Keys that are in the file, with a right or a wrong value.
     written: Vec<&'static Key>,
-    found: Vec<Found<'d>>,
-    /// Keys that the table of keys does not have. Empty unless the section belongs to a plugin.
-    pub rest: Vec<&'d Entry>,
+    values: Vec<FieldValue<'d>>,
+    /// Entries whose keys are not in the table of keys. Empty unless the section configures a plugin.
+    pub rest: Vec<&'d KeyValue>,
 }
 
-struct Found<'d> {
+struct FieldValue<'d> {
     key: &'static Key,
     span: &'d Span,
-    typed: Typed<'d>,
+    typed: TypedValue<'d>,
 }
 
 impl<'d> Fields<'d> {
@@ -31,18 +32,19 @@ impl<'d> Fields<'d> {
         Self::read_entries(section, &table.span, table.entries.iter(), diagnostics)
     }
 
-    /// Of a table that is not there: every key has its default.
+    /// The fields of an absent table: every key has its default.
     pub fn absent(section: Section, header: &'d Span) -> Self {
-        Fields { section, header, written: Vec::new(), found: Vec::new(), rest: Vec::new() }
+        Fields { section, header, written: Vec::new(), values: Vec::new(), rest: Vec::new() }
     }
 
     pub fn read_entries(
         section: Section,
         header: &'d Span,
-        entries: impl Iterator<Item = &'d Entry>,
+        entries: impl Iterator<Item = &'d KeyValue>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
-        let mut fields = Fields { section, header, written: Vec::new(), found: Vec::new(), rest: Vec::new() };
+        let mut fields =
+            Fields { section, header, written: Vec::new(), values: Vec::new(), rest: Vec::new() };
         for entry in entries {
             let Some(key) = section.key(&entry.key) else {
                 fields.rest.push(entry);
@@ -50,7 +52,7 @@ impl<'d> Fields<'d> {
             };
             fields.written.push(key);
             if let Some(typed) = value::read(key, &entry.value, diagnostics) {
-                fields.found.push(Found { key, span: &entry.value.span, typed });
+                fields.values.push(FieldValue { key, span: &entry.value.span, typed });
             }
         }
         let required = section.keys().filter(|key| key.need == Need::Required);
@@ -63,7 +65,7 @@ impl<'d> Fields<'d> {
         fields
     }
 
-    /// A slip of the fingers is reported as that, and not as a missing key as well.
+    /// A typo is reported as an unknown key, and not as a missing one as well.
     fn missing(&mut self, key: &'static Key) -> Diagnostic {
         let slip = self.rest.iter().position(|entry| nearest(&entry.key, [key.name]).is_some());
         if let Some(slip) = slip {
@@ -77,22 +79,22 @@ impl<'d> Fields<'d> {
         })
     }
 
-    fn find(&self, name: &str) -> Option<&Found<'d>> {
-        self.found.iter().find(|found| found.key.name == name)
+    fn find(&self, name: &str) -> Option<&FieldValue<'d>> {
+        self.values.iter().find(|value| value.key.name == name)
     }
 
     pub fn is_written(&self, name: &str) -> bool {
         self.written.iter().any(|key| key.name == name)
     }
 
-    /// Where the value is written; `None` if it is not, or is wrong.
+    /// The span of the value; `None` if it is absent or wrong.
     pub fn span(&self, name: &str) -> Option<&'d Span> {
         self.find(name).map(|found| found.span)
     }
 
     pub fn word(&self, name: &str) -> Option<Word<'d>> {
         match self.find(name)?.typed {
-            Typed::Text(word) => Some(word),
+            TypedValue::Text(word) | TypedValue::Choice(word, _) => Some(word),
             _ => None,
         }
     }
@@ -101,40 +103,58 @@ impl<'d> Fields<'d> {
         self.word(name).map(|word| word.text).or_else(|| self.default(name))
     }
 
-    /// Empty if the key is absent. A key that takes one text gives a list of one.
+    /// The value of the word in the file, or of the default.
+    pub fn choice<T: TryFrom<Choice>>(&self, name: &str) -> Option<T> {
+        let choice = match (self.find(name).map(|found| &found.typed), self.section.key(name)?.takes) {
+            (Some(TypedValue::Choice(_, choice)), _) => *choice,
+            (_, Takes::Choice(words)) => choice::value_of(words, self.default(name)?)?,
+            _ => return None,
+        };
+        choice.try_into().ok()
+    }
+
+    /// Key and value of `card=entry`.
+    pub fn pair(&self, name: &str) -> Option<(&'d str, &'d str)> {
+        match self.find(name)?.typed {
+            TypedValue::Pair(key, value) => Some((key, value)),
+            _ => None,
+        }
+    }
+
+    /// Empty if the key is absent. A key that takes one string yields a list of one.
     pub fn words(&self, name: &str) -> Vec<Word<'d>> {
         match self.find(name).map(|found| &found.typed) {
-            Some(Typed::Words(words)) => words.clone(),
-            Some(Typed::Text(word)) => vec![*word],
+            Some(TypedValue::Words(words)) => words.clone(),
+            Some(TypedValue::Text(word)) => vec![*word],
             _ => Vec::new(),
         }
     }
 
     pub fn boolean(&self, name: &str) -> Option<bool> {
         match self.find(name)?.typed {
-            Typed::Boolean(yes) => Some(yes),
+            TypedValue::Boolean(yes) => Some(yes),
             _ => None,
         }
     }
 
     pub fn integer(&self, name: &str) -> Option<u32> {
         match self.find(name).map(|found| &found.typed) {
-            Some(Typed::Integer(number)) => Some(*number),
+            Some(TypedValue::Integer(number)) => Some(*number),
             _ => self.default(name)?.parse().ok(),
         }
     }
 
     pub fn duration(&self, name: &str) -> Option<Duration> {
         match self.find(name).map(|found| &found.typed) {
-            Some(Typed::Duration(duration)) => Some(*duration),
-            _ => units::duration(self.default(name)?),
+            Some(TypedValue::Duration(duration)) => Some(*duration),
+            _ => quantity::parse_duration(self.default(name)?),
         }
     }
 
     /// Bits per second.
     pub fn bit_rate(&self, name: &str) -> Option<u64> {
         match self.find(name)?.typed {
-            Typed::BitRate(rate) => Some(rate),
+            TypedValue::BitRate(rate) => Some(rate),
             _ => None,
         }
     }
@@ -142,14 +162,14 @@ impl<'d> Fields<'d> {
     /// Bytes.
     pub fn size(&self, name: &str) -> Option<u64> {
         match self.find(name).map(|found| &found.typed) {
-            Some(Typed::Size(size)) => Some(*size),
-            _ => units::size(self.default(name)?),
+            Some(TypedValue::Size(size)) => Some(*size),
+            _ => quantity::parse_size(self.default(name)?),
         }
     }
 
     pub fn table(&self, name: &str) -> Option<&'d Table> {
         match self.find(name)?.typed {
-            Typed::Table(table) => Some(table),
+            TypedValue::Table(table) => Some(table),
             _ => None,
         }
     }
@@ -162,7 +182,7 @@ impl<'d> Fields<'d> {
     }
 }
 
-fn unknown(section: Section, entry: &Entry) -> Diagnostic {
+fn unknown(section: Section, entry: &KeyValue) -> Diagnostic {
     let names: Vec<_> = section.keys().map(|key| key.name).collect();
     let message = format!("there is no key `{}` {}", entry.key, section.place());
     let help = did_you_mean(&entry.key, names.iter().copied())
@@ -171,7 +191,7 @@ fn unknown(section: Section, entry: &Entry) -> Diagnostic {
     Diagnostic::error(Code::UnknownKey, &entry.key_span, message).help(help)
 }
 
-/// A key that stands in the wrong section.
+/// The section of a key that is in the wrong one.
 pub(crate) fn belongs_elsewhere(section: Section, name: &str) -> Option<String> {
     let key = KEYS.iter().find(|key| key.name == name && key.section != section)?;
     Some(format!("`{name}` belongs {}", key.section.place()))

@@ -1,8 +1,9 @@
-//! An element as a plugin wants it, fitted to the element that is really there.
+//! Fits an element as a plugin wants it to the element that this machine has.
 //!
-//! GStreamer's encoders change from version to version, and with the driver: properties are renamed, enums gain and
-//! lose nicks, ranges depend on the device. So a plugin says each wish in several ways, and the first one that the
-//! element takes is chosen by looking at the element, never by its version. Pure: who calls has looked already.
+//! GStreamer's encoders change from version to version, and with the driver: properties are renamed, enums
+//! gain and lose nicks, ranges depend on the device. So a plugin expresses each wish in several ways, and the
+//! first way that the element takes is chosen by looking at the element, never by its version. Pure: the
+//! caller has looked already.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::fmt;
 use deskreel_contract::{Element, Meaning, Property, Wish};
 use serde_json::Value;
 
-/// What an element of this machine is able to take.
+/// The properties that an element of this machine has.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ElementSpec {
     pub factory: String,
@@ -37,21 +38,21 @@ pub enum PropertyKind {
     Enum {
         nicks: Vec<String>,
     },
-    /// Several at once are written `a+b`.
+    /// A value with several flags is written `a+b`.
     Flags {
         nicks: Vec<String>,
     },
     Text,
-    /// A type of this name that GStreamer reads out of a text: caps, a fraction.
+    /// A type of this name that GStreamer parses from a string: caps, a fraction.
     Other(String),
 }
 
-/// The element with its wishes turned into properties that it takes, `if_present` and `at_most` settled. A property
-/// that is wanted twice has the later value, and a wish counts as later than any plain property.
+/// The element with its wishes turned into properties that it takes, `if_present` and `at_most` applied. A
+/// property that is wanted twice has the later value, and a wish counts as later than any plain property.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fitted {
+pub struct FittedElement {
     pub element: Element,
-    /// What was wished for, is not required, and cannot be said to this element in any way.
+    /// Wishes that are not required and for which this element takes none of the ways.
     pub cannot: Vec<Meaning>,
 }
 
@@ -59,13 +60,13 @@ pub struct Fitted {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub struct Misfit {
     pub factory: String,
-    /// None where a property stands in the way that the plugin sets in any case.
+    /// The wish that failed; `None` if it is a property that the plugin always sets.
     pub meaning: Option<Meaning>,
-    /// Of the ways that came closest, having the fewest obstacles, the first one each.
+    /// The first obstacle of each way that came closest, that is, has the fewest obstacles.
     pub obstacles: Vec<Obstacle>,
 }
 
-/// A property that is not there, or does not take what it should.
+/// A property that is missing or does not take the value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Obstacle {
     pub property: String,
@@ -79,10 +80,10 @@ pub enum Reason {
     NotTaken { value: Value, takes: PropertyKind },
 }
 
-pub fn fit(wanted: &Element, spec: &ElementSpec) -> Result<Fitted, Misfit> {
+pub fn fit(wanted: &Element, spec: &ElementSpec) -> Result<FittedElement, Misfit> {
     let misfit = |meaning, obstacles| Misfit { factory: wanted.factory.clone(), meaning, obstacles };
     let mut element = Element::new(&*wanted.factory);
-    let plain = settle(&wanted.properties, spec).map_err(|obstacles| misfit(None, obstacles))?;
+    let plain = apply_way(&wanted.properties, spec).map_err(|obstacles| misfit(None, obstacles))?;
     plain.into_iter().for_each(|property| put(&mut element.properties, property));
 
     let mut cannot = Vec::new();
@@ -93,13 +94,13 @@ pub fn fit(wanted: &Element, spec: &ElementSpec) -> Result<Fitted, Misfit> {
             Err(_) => cannot.push(wish.means),
         }
     }
-    Ok(Fitted { element, cannot })
+    Ok(FittedElement { element, cannot })
 }
 
 fn first_way(wish: &Wish, spec: &ElementSpec) -> Result<Vec<Property>, Vec<Obstacle>> {
     let mut failed = Vec::new();
     for way in &wish.ways {
-        match settle(way, spec) {
+        match apply_way(way, spec) {
             Ok(properties) => return Ok(properties),
             Err(obstacles) => failed.push(obstacles),
         }
@@ -115,8 +116,8 @@ fn first_way(wish: &Wish, spec: &ElementSpec) -> Result<Vec<Property>, Vec<Obsta
     Err(firsts)
 }
 
-/// The properties as they will be set, or what stands in the way.
-fn settle(properties: &[Property], spec: &ElementSpec) -> Result<Vec<Property>, Vec<Obstacle>> {
+/// The properties as they will be set, or the obstacles.
+fn apply_way(properties: &[Property], spec: &ElementSpec) -> Result<Vec<Property>, Vec<Obstacle>> {
     let mut settled = Vec::new();
     let mut obstacles = Vec::new();
     for property in properties {
@@ -164,7 +165,7 @@ impl PropertyKind {
         }
     }
 
-    /// A number above the range, taken down to its end.
+    /// Lowers a number above the range to its upper end.
     fn lower(&self, value: &Value) -> Value {
         match self {
             PropertyKind::Integer { max, .. } if integer(value).is_some_and(|number| number > *max) => {
@@ -187,11 +188,11 @@ impl fmt::Display for Misfit {
         write!(f, "the element `{}` ", self.factory)?;
         match (self.obstacles.as_slice(), self.meaning) {
             ([], None) => write!(f, "cannot be used"),
-            ([], Some(meaning)) => write!(f, "cannot do the {meaning} that is asked for"),
+            ([], Some(meaning)) => write!(f, "cannot do the requested {meaning}"),
             ([first, rest @ ..], meaning) => {
                 write!(f, "{first}")?;
                 rest.iter().try_for_each(|obstacle| write!(f, ", and {obstacle}"))?;
-                meaning.map_or(Ok(()), |meaning| write!(f, ", which says the {meaning}"))
+                meaning.map_or(Ok(()), |meaning| write!(f, ", which sets the {meaning}"))
             }
         }
     }
@@ -202,7 +203,7 @@ impl fmt::Display for Obstacle {
         let property = &self.property;
         match &self.reason {
             Reason::Missing => write!(f, "has no property `{property}`"),
-            Reason::ReadOnly => write!(f, "does not let its property `{property}` be set"),
+            Reason::ReadOnly => write!(f, "does not allow its property `{property}` to be set"),
             Reason::NotTaken { value, takes } => {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 write!(f, "does not take `{value}` for its property `{property}` ({takes})")
@@ -219,7 +220,7 @@ impl fmt::Display for PropertyKind {
             PropertyKind::Float { min, max } => write!(f, "{min} to {max}"),
             PropertyKind::Enum { nicks } => f.write_str(&nicks.join(", ")),
             PropertyKind::Flags { nicks } => f.write_str(&nicks.join("+")),
-            PropertyKind::Text => f.write_str("a text"),
+            PropertyKind::Text => f.write_str("a string"),
             PropertyKind::Other(name) => write!(f, "a {name}"),
         }
     }

@@ -1,5 +1,5 @@
-//! What a pipeline file means, once every name is resolved and every value is typed. Only a file without errors
-//! has a graph.
+//! What a pipeline file means: every name resolved, every value typed. Only a file without errors has a
+//! graph.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,24 +8,39 @@ use deskreel_contract::{Chroma, Codec, Content, EncodeRequest, Latency, Rate, Sp
 use deskreel_model::PolicyRules;
 use deskreel_model::worker::{GpuChoice, PluginSettings, TrackJob};
 
+/// A file describes either a recorder or a server.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Graph {
+pub enum Deployment {
+    Recorder(RecorderGraph),
+    Server(ServerGraph),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecorderGraph {
     pub name: String,
-    /// As written; relative to where the command runs.
-    pub plugin_paths: Vec<PathBuf>,
-    pub allow: Option<PathBuf>,
-    /// The file is a server's: it has this, and a recording without tracks.
-    pub server: Option<Server>,
+    pub deciders: Deciders,
     pub recording: Recording,
     pub spool: Spool,
-    /// Where a server decides what is recorded.
+    /// Set if a server decides what is recorded.
     pub link: Option<Link>,
     pub sinks: Vec<Node>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerGraph {
+    pub name: String,
+    pub deciders: Deciders,
+    pub server: Server,
+}
+
+/// What decides what is recorded: feeds bring the events, policies and rules decide from them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deciders {
     pub feeds: Vec<Node>,
     /// In the order in which they are asked.
     pub policies: Vec<Node>,
-    /// What the host decides by itself.
-    pub policy_rules: PolicyRules,
+    /// What the host decides without a plugin.
+    pub rules: PolicyRules,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -34,13 +49,13 @@ pub struct Recording {
     pub fragment: Duration,
     pub max_duration: Option<Duration>,
     pub preroll: Option<Duration>,
-    /// Nothing is captured while the agent's session is locked.
+    /// Whether nothing is captured while the agent's session is locked.
     pub rests_while_locked: bool,
-    /// In the order of `tracks`; at least one, but in the file of a server.
+    /// In the order of `tracks`; at least one.
     pub tracks: Vec<Track>,
 }
 
-/// How the recording server is reached, and where it keeps what it takes in.
+/// Where the recording server listens, where it stores recordings, and its limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// Address and port.
@@ -51,21 +66,21 @@ pub struct Server {
     pub database: String,
     /// A URL.
     pub storage: String,
-    /// Bytes.
+    /// Bytes of a fragment or manifest.
     pub largest_upload: u64,
-    /// Bytes, of a file that comes as a whole.
+    /// Bytes of a finished file.
     pub largest_file: u64,
-    /// Bytes.
+    /// Bytes that one recorder may have in recordings that are not closed.
     pub quota: Option<u64>,
-    /// Who sends the head of a request slower holds a connection for nothing.
+    /// Time for the head of a request: a client that needs longer holds a connection for nothing.
     pub head_patience: Duration,
-    /// For a body, however short.
+    /// Time for a body, however short.
     pub body_patience: Duration,
-    /// While nothing is taken of what is answered.
+    /// Time in which the client must read some of a response.
     pub answer_patience: Duration,
 }
 
-/// The line to a recording server.
+/// How to reach the recording server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
     pub server: String,
@@ -74,20 +89,20 @@ pub struct Link {
     pub plain_http: bool,
 }
 
-/// What recordings may take of the disk and of the line.
+/// How much of the disk and the network recordings may take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spool {
-    /// Bytes.
+    /// Bytes of recordings.
     pub quota: Option<u64>,
-    /// Bytes.
+    /// Bytes that stay free on the disk.
     pub min_free: u64,
-    /// Where there is no room, the oldest recording goes although it was not delivered.
+    /// Whether the oldest recording is evicted for want of room even if it was not delivered.
     pub drop_oldest: bool,
-    /// Bits per second.
+    /// Bits per second, of all sinks together.
     pub rate: Option<u64>,
 }
 
-/// One source through one encoder. A source that feeds two encoders stands in two tracks.
+/// One source through one encoder. A source that feeds two encoders is in two tracks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Track {
     /// The encoder's name.
@@ -110,7 +125,7 @@ pub struct SourceNode {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderNode {
     pub name: String,
-    /// In the order of preference, each with the settings that it knows; at least one.
+    /// In the order of preference, each with the settings that it takes; at least one.
     pub plugins: Vec<PluginSettings>,
     pub codec: Codec,
     pub rate: Rate,
@@ -121,20 +136,28 @@ pub struct EncoderNode {
     pub chroma: Chroma,
     /// `None`: whichever proves itself.
     pub gpu: Option<GpuChoice>,
-    /// An encoder that keeps a frame for longer hangs.
+    /// An encoder that keeps a frame for longer counts as hung.
     pub frame_deadline: Duration,
 }
 
 /// A sink, a feed or a policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// The name in its header; a policy has its plugin's id.
+    /// The name in its header; for a policy, its plugin's id.
     pub name: String,
     pub plugin: PluginSettings,
 }
 
+impl RecorderGraph {
+    /// The plugins that a worker loads: of each track, its source and its encoders.
+    pub fn worker_plugins(&self) -> impl Iterator<Item = &PluginSettings> {
+        let tracks = self.recording.tracks.iter();
+        tracks.flat_map(|track| std::iter::once(&track.source.plugin).chain(&track.encoder.plugins))
+    }
+}
+
 impl Track {
-    /// What the worker is told about this track.
+    /// The worker's part of this track.
     pub fn job(&self) -> TrackJob {
         let Track { name, source, encoder } = self;
         let encode = EncodeRequest {

@@ -1,22 +1,22 @@
-//! Plugin ids to the catalog, and each plugin's share of the settings in its table.
+//! Looks up plugin ids in the catalog, and gives each plugin its share of the settings in its table.
 
 use deskreel_contract::Kind;
 use deskreel_model::worker::PluginSettings;
 
-use crate::catalog::{Catalog, Listed};
+use crate::catalog::{Catalog, ListedPlugin};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, did_you_mean, quoted};
-use crate::document::{Entry, Span};
+use crate::document::{KeyValue, Span};
 use crate::fields::{Fields, belongs_elsewhere};
 use crate::keys::Section;
 use crate::settings;
 use crate::value::Word;
 
-/// Longer lists of suggestions are no help.
+/// The most plugins to list in a help: longer lists do not help.
 const SHOWN: usize = 8;
 
-/// The plugins of one table, in the order in which it names them. Where there are several, each gets the
-/// settings that it knows, and a setting must be known to at least one of them.
+/// The plugins of one table, in the order in which it names them. If there are several, each gets the
+/// settings that it takes, and at least one of them must take a setting.
 pub(crate) fn resolve(
     section: Section,
     fields: &Fields<'_>,
@@ -26,11 +26,11 @@ pub(crate) fn resolve(
     let kind = section.kind()?;
     let words = fields.words("plugin");
     let found: Vec<_> = words.iter().map(|id| lookup(kind, *id, catalog, diagnostics)).collect();
-    let listed: Option<Vec<&Listed>> = found.iter().copied().collect();
+    let listed: Option<Vec<&ListedPlugin>> = found.iter().copied().collect();
 
-    // A setting that nobody knows may be one of the plugin that was not found.
+    // A setting that none of them takes may be meant for the plugin that was not found.
     if let Some(listed) = listed.as_ref().filter(|listed| !listed.is_empty()) {
-        for entry in fields.rest.iter().filter(|entry| !listed.iter().any(|plugin| plugin.knows(&entry.key)))
+        for entry in fields.rest.iter().filter(|entry| !listed.iter().any(|plugin| plugin.takes(&entry.key)))
         {
             diagnostics.push(unknown_setting(section, listed, entry));
         }
@@ -44,12 +44,12 @@ pub(crate) fn resolve(
 }
 
 fn settings_of(
-    plugin: &Listed,
+    plugin: &ListedPlugin,
     id_span: &Span,
     fields: &Fields<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> serde_json::Value {
-    let own: Vec<&Entry> = fields.rest.iter().copied().filter(|entry| plugin.knows(&entry.key)).collect();
+    let own: Vec<&KeyValue> = fields.rest.iter().copied().filter(|entry| plugin.takes(&entry.key)).collect();
     settings::check(plugin, id_span, fields.header, &own, diagnostics)
 }
 
@@ -58,7 +58,7 @@ fn lookup<'c>(
     id: Word<'_>,
     catalog: &'c Catalog,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<&'c Listed> {
+) -> Option<&'c ListedPlugin> {
     let ids: Vec<_> = catalog.of_kind(kind).map(|plugin| plugin.id.as_str()).collect();
     let problem = match catalog.get(id.text) {
         Some(plugin) if plugin.kind == kind => return Some(plugin),
@@ -77,9 +77,9 @@ fn lookup<'c>(
             let help = did_you_mean(id.text, ids.iter().copied())
                 .or_else(|| did_you_mean(&prefixed, ids.iter().copied()));
             problem.help(help.unwrap_or_else(|| match ids.len() {
-                0 => format!("no {kind} plugin was found: do `paths` in `[plugins]` name the right folders?"),
+                0 => format!("no {kind} plugin was found: check `paths` in `[plugins]`"),
                 1..=SHOWN => format!("the {kind} plugins are {}", quoted(ids)),
-                _ => "`deskreel plugins list` shows the plugins of this machine".to_owned(),
+                _ => "run `deskreel plugins list` to see the plugins of this machine".to_owned(),
             }))
         }
     };
@@ -87,7 +87,7 @@ fn lookup<'c>(
     None
 }
 
-fn unknown_setting(section: Section, plugins: &[&Listed], entry: &Entry) -> Diagnostic {
+fn unknown_setting(section: Section, plugins: &[&ListedPlugin], entry: &KeyValue) -> Diagnostic {
     let settings: Vec<_> =
         plugins.iter().flat_map(|plugin| plugin.properties()).map(|(name, _)| name).collect();
     let host_keys = section.keys().map(|key| key.name);
@@ -98,7 +98,7 @@ fn unknown_setting(section: Section, plugins: &[&Listed], entry: &Entry) -> Diag
     let help = did_you_mean(&entry.key, settings.iter().copied().chain(host_keys))
         .or_else(|| belongs_elsewhere(section, &entry.key))
         .unwrap_or_else(|| match settings.is_empty() {
-            true => "it has no settings at all".to_owned(),
+            true => "it has no settings".to_owned(),
             false => format!("the settings are {}", quoted(settings)),
         });
     Diagnostic::error(Code::UnknownSetting, &entry.key_span, message).help(help)

@@ -1,31 +1,34 @@
-//! [`Document`] to [`Graph`]: names to what they name, plugin ids to the catalog, texts to values.
+//! [`Document`] to [`Deployment`]: names to what they name, plugin ids to the catalog, texts to values.
 //!
-//! Nothing here stops at the first mistake. What a wrong part would have given is `None`, and whoever needs it
-//! gives `None` too, so that one mistake is reported once.
+//! Nothing here stops at the first mistake. A table with a mistake resolves to `None`, and so does everything
+//! that needs it, so that one mistake is reported once.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use deskreel_contract::{CaptureMode, Chroma, Codec, Content, Latency, Rate, Speed};
-use deskreel_model::worker::{GpuChoice, MissingGpu, PluginSettings};
-use deskreel_model::{Pause, PolicyRules};
+use deskreel_contract::Rate;
+use deskreel_model::PolicyRules;
+use deskreel_model::worker::{GpuChoice, PluginSettings};
 
 use crate::catalog::Catalog;
+use crate::choice::{Locked, RateMode, WhenFull};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity, did_you_mean, quoted};
-use crate::document::{Data, Document, Entry, Span, Table};
+use crate::document::{Data, Document, KeyValue, Span, Table};
 use crate::fields::Fields;
-use crate::graph::{EncoderNode, Graph, Link, Node, Recording, Server, SourceNode, Spool, Track};
+use crate::graph::{
+    Deciders, Deployment, EncoderNode, Link, Node, RecorderGraph, Recording, Server, ServerGraph, SourceNode,
+    Spool, Track,
+};
 use crate::keys::{SECTIONS, Section};
 use crate::value::{Word, name};
 use crate::{clash, plugins};
 
-pub fn resolve(document: &Document, catalog: &Catalog) -> (Option<Graph>, Vec<Diagnostic>) {
+pub fn resolve(document: &Document, catalog: &Catalog) -> (Option<Deployment>, Vec<Diagnostic>) {
     let mut resolver = Resolver { catalog, diagnostics: Vec::new() };
-    let graph = resolver.graph(&document.root);
+    let deployment = resolver.deployment(&document.root);
     let diagnostics = resolver.diagnostics;
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    (graph.filter(|_| !failed), diagnostics)
+    (deployment.filter(|_| !failed), diagnostics)
 }
 
 struct Resolver<'a> {
@@ -35,18 +38,18 @@ struct Resolver<'a> {
 
 /// `[source.screen]`: a table with a name of its own.
 #[derive(Clone, Copy)]
-struct Named<'d> {
+struct NamedTable<'d> {
     name: Word<'d>,
     table: &'d Table,
 }
 
-/// What resolved, beside the name that others use for it even if it did not resolve.
-struct Resolved<'d, T> {
+/// A name that other tables refer to, and its node unless the table has a mistake.
+struct NamedNode<'d, T> {
     name: Word<'d>,
     node: Option<T>,
 }
 
-struct Encoder<'d> {
+struct ResolvedEncoder<'d> {
     node: EncoderNode,
     /// Index of its source.
     source: usize,
@@ -55,15 +58,68 @@ struct Encoder<'d> {
 }
 
 impl<'d> Resolver<'_> {
-    fn graph(&mut self, root: &'d Table) -> Option<Graph> {
-        let is_section = |entry: &&Entry| SECTIONS.iter().any(|(name, _)| *name == entry.key);
-        let is_table = |entry: &&Entry| match &entry.value.data {
+    fn deployment(&mut self, root: &'d Table) -> Option<Deployment> {
+        let name = self.top(root);
+        if let Some(table) = self.single(root, Section::Plugins) {
+            self.read(Section::Plugins, table);
+        }
+        let deciders = self.deciders(root);
+        let is_server = root.get("server").is_some();
+        let server = self.server(root);
+
+        // A server's file has none of these; if one is there, its mistakes are shown all the same.
+        let sources = self.each(root, Section::Source, Self::source);
+        let names: Vec<_> = sources.iter().map(|source| source.name).collect();
+        let mut used = vec![false; sources.len()];
+        let encoders =
+            self.each(root, Section::Encoder, |resolver, named| resolver.encoder(named, &names, &mut used));
+        let link = self.single(root, Section::Link).map(|table| link(&self.read(Section::Link, table)));
+        let spool = match self.single(root, Section::Spool) {
+            Some(table) => spool(&self.read(Section::Spool, table)),
+            None => spool(&Fields::absent(Section::Spool, &root.span)),
+        };
+        let sinks = self.each(root, Section::Sink, |resolver, named| resolver.node(Section::Sink, named));
+        if is_server {
+            return Some(Deployment::Server(ServerGraph {
+                name: name?,
+                deciders: deciders?,
+                server: server?,
+            }));
+        }
+
+        let recording = self.recording(root, &sources, &encoders);
+        // An encoder with a mistake may be the one that takes the source.
+        let is_uncertain = encoders.iter().any(|encoder| encoder.node.is_none());
+        for (source, _) in sources.iter().zip(used).filter(|(_, used)| !used && !is_uncertain) {
+            self.unused(source.name, "no encoder uses it: add an encoder with `from`, or remove the source");
+        }
+        let recording = recording?;
+        let mut deciders = deciders?;
+        deciders.rules.max_duration = recording.max_duration;
+        Some(Deployment::Recorder(RecorderGraph {
+            name: name?,
+            deciders,
+            recording,
+            spool: spool?,
+            link: match link {
+                Some(link) => Some(link?),
+                None => None,
+            },
+            sinks: sinks.into_iter().map(|sink| sink.node).collect::<Option<_>>()?,
+        }))
+    }
+
+    /// Reads the keys before the first header and reports sections that do not exist. Returns the pipeline's
+    /// name.
+    fn top(&mut self, root: &'d Table) -> Option<String> {
+        let is_section = |entry: &&KeyValue| SECTIONS.iter().any(|(name, _)| *name == entry.key);
+        let is_table = |entry: &&KeyValue| match &entry.value.data {
             Data::Table(_) => true,
             Data::List(list) => list.iter().any(|value| matches!(value.data, Data::Table(_))),
             _ => false,
         };
         let keys = root.entries.iter().filter(|entry| !is_section(entry) && !is_table(entry));
-        let top = Fields::read_entries(Section::Root, &root.span, keys, &mut self.diagnostics);
+        let fields = Fields::read_entries(Section::Root, &root.span, keys, &mut self.diagnostics);
         for entry in root.entries.iter().filter(|entry| !is_section(entry)).filter(is_table) {
             let message = format!("there is no section `{}`", entry.key);
             let names = SECTIONS.map(|(name, _)| name);
@@ -72,66 +128,24 @@ impl<'d> Resolver<'_> {
             self.diagnostics
                 .push(Diagnostic::error(Code::UnknownSection, &entry.key_span, message).help(help));
         }
+        fields.text("name").map(str::to_owned)
+    }
 
-        let is_server = root.get("server").is_some();
-        let server = self.server(root);
-        let plugins = self.single(root, Section::Plugins).map(|table| self.read(Section::Plugins, table));
-        let sources = self.each(root, Section::Source, Self::source);
-        let names: Vec<_> = sources.iter().map(|source| source.name).collect();
-        let mut used = vec![false; sources.len()];
-        let encoders =
-            self.each(root, Section::Encoder, |resolver, named| resolver.encoder(named, &names, &mut used));
-        let recording = match is_server {
-            true => Some(no_recording()),
-            false => self.recording(root, &sources, &encoders),
-        };
-        // An encoder that did not resolve may have meant it.
-        let lost = encoders.iter().any(|encoder| encoder.node.is_none());
-        for (source, _) in sources.iter().zip(used).filter(|(_, used)| !used && !lost && !is_server) {
-            self.unused(source.name, "no encoder takes it: add an encoder with `from`, or remove the source");
-        }
-
-        let link = self.single(root, Section::Link).map(|table| link(&self.read(Section::Link, table)));
-        let spool = match self.single(root, Section::Spool) {
-            Some(table) => spool(&self.read(Section::Spool, table)),
-            None => spool(&Fields::absent(Section::Spool, &root.span)),
-        };
-        let sinks = self.each(root, Section::Sink, |resolver, named| resolver.node(Section::Sink, named));
+    fn deciders(&mut self, root: &'d Table) -> Option<Deciders> {
         let feeds = self.each(root, Section::Feed, |resolver, named| resolver.node(Section::Feed, named));
-        let policies = match self.single(root, Section::Policy) {
-            Some(table) => self.policies(table),
-            None => {
-                policy_rules(&Fields::absent(Section::Policy, &root.span)).map(|rules| (Vec::new(), rules))
-            }
+        let (policies, rules) = match self.single(root, Section::Policy) {
+            Some(table) => self.policies(table)?,
+            None => (Vec::new(), policy_rules(&Fields::absent(Section::Policy, &root.span))?),
         };
-
-        let search = |key| plugins.iter().flat_map(move |plugins| plugins.words(key));
-        let (policies, mut policy_rules) = policies?;
-        let recording = recording?;
-        policy_rules.max_duration = recording.max_duration;
-        Some(Graph {
-            name: top.text("name")?.to_owned(),
-            plugin_paths: search("paths").map(|word| PathBuf::from(word.text)).collect(),
-            allow: search("allow").map(|word| PathBuf::from(word.text)).next(),
-            server: if is_server { Some(server?) } else { None },
-            recording,
-            spool: spool?,
-            link: match link {
-                Some(link) => Some(link?),
-                None => None,
-            },
-            sinks: sinks.into_iter().map(|sink| sink.node).collect::<Option<_>>()?,
-            feeds: feeds.into_iter().map(|feed| feed.node).collect::<Option<_>>()?,
-            policies,
-            policy_rules,
-        })
+        let feeds = feeds.into_iter().map(|feed| feed.node).collect::<Option<_>>()?;
+        Some(Deciders { feeds, policies, rules })
     }
 
     fn read(&mut self, section: Section, table: &'d Table) -> Fields<'d> {
         Fields::read(section, table, &mut self.diagnostics)
     }
 
-    /// The table of a section, if the file has it and it is one.
+    /// The table of a section, if the file has the section and it is a table.
     fn single(&mut self, root: &'d Table, section: Section) -> Option<&'d Table> {
         let (name, _) = SECTIONS.iter().find(|(_, known)| *known == section)?;
         let entry = root.get(name)?;
@@ -144,19 +158,19 @@ impl<'d> Resolver<'_> {
         entry.table()
     }
 
-    /// Resolves every table of a section with named tables.
+    /// Resolves every table of a section that has named tables.
     fn each<T>(
         &mut self,
         root: &'d Table,
         section: Section,
-        mut resolve: impl FnMut(&mut Self, Named<'d>) -> Option<T>,
-    ) -> Vec<Resolved<'d, T>> {
+        mut resolve: impl FnMut(&mut Self, NamedTable<'d>) -> Option<T>,
+    ) -> Vec<NamedNode<'d, T>> {
         let entries = self.single(root, section).map(|table| table.entries.iter());
         let mut resolved = Vec::new();
         for entry in entries.into_iter().flatten() {
             let Some(table) = entry.table() else {
                 let kind = section.kind().map_or("", |kind| kind.name());
-                let message = format!("`{}` belongs into a named table of `{kind}`", entry.key);
+                let message = format!("`{}` must be in a named table of `{kind}`", entry.key);
                 let help = format!("give the {kind} a name: `[{kind}.main]`");
                 self.diagnostics
                     .push(Diagnostic::error(Code::WrongType, &entry.key_span, message).help(help));
@@ -164,13 +178,13 @@ impl<'d> Resolver<'_> {
             };
             let word = Word { text: &entry.key, span: &entry.key_span };
             self.diagnostics.extend(name(word).err());
-            let node = resolve(self, Named { name: word, table });
-            resolved.push(Resolved { name: word, node });
+            let node = resolve(self, NamedTable { name: word, table });
+            resolved.push(NamedNode { name: word, node });
         }
         resolved
     }
 
-    fn source(&mut self, named: Named<'d>) -> Option<SourceNode> {
+    fn source(&mut self, named: NamedTable<'d>) -> Option<SourceNode> {
         let fields = self.read(Section::Source, named.table);
         let plugin = plugins::resolve(Section::Source, &fields, self.catalog, &mut self.diagnostics);
         Some(SourceNode {
@@ -182,7 +196,12 @@ impl<'d> Resolver<'_> {
         })
     }
 
-    fn encoder(&mut self, named: Named<'d>, sources: &[Word<'d>], used: &mut [bool]) -> Option<Encoder<'d>> {
+    fn encoder(
+        &mut self,
+        named: NamedTable<'d>,
+        sources: &[Word<'d>],
+        used: &mut [bool],
+    ) -> Option<ResolvedEncoder<'d>> {
         let fields = self.read(Section::Encoder, named.table);
         let plugins = plugins::resolve(Section::Encoder, &fields, self.catalog, &mut self.diagnostics);
         let rate = self.rate(&fields);
@@ -194,25 +213,17 @@ impl<'d> Resolver<'_> {
         let node = EncoderNode {
             name: named.name.text.to_owned(),
             plugins: plugins?,
-            codec: match fields.text("codec")? {
-                "h265" => Codec::H265,
-                "av1" => Codec::Av1,
-                _ => Codec::H264,
-            },
+            codec: fields.choice("codec")?,
             rate: rate?,
             keyframe_interval: fields.duration("keyframe_interval")?,
-            speed: match fields.text("speed")? {
-                "balanced" => Speed::Balanced,
-                "small" => Speed::Small,
-                _ => Speed::Fast,
-            },
-            latency: if fields.text("latency")? == "normal" { Latency::Normal } else { Latency::Low },
-            content: if fields.text("content")? == "camera" { Content::Camera } else { Content::Screen },
-            chroma: if fields.text("chroma")? == "4:4:4" { Chroma::Yuv444 } else { Chroma::Yuv420 },
+            speed: fields.choice("speed")?,
+            latency: fields.choice("latency")?,
+            content: fields.choice("content")?,
+            chroma: fields.choice("chroma")?,
             gpu: gpu(&fields),
             frame_deadline: fields.duration("frame_deadline")?,
         };
-        Some(Encoder { node, source: from?, interval: fields.span("keyframe_interval") })
+        Some(ResolvedEncoder { node, source: from?, interval: fields.span("keyframe_interval") })
     }
 
     fn lookup_source(&mut self, from: Word<'d>, sources: &[Word<'d>]) -> Option<usize> {
@@ -234,20 +245,22 @@ impl<'d> Resolver<'_> {
         let Some(table) = encoder.table("rate") else { return Some(Rate::Quality { quality: 23 }) };
         let fields = self.read(Section::Rate, table);
         clash::rate(&fields, &mut self.diagnostics);
-        match fields.text("mode")? {
-            "quality" => Some(Rate::Quality { quality: fields.integer("quality")? }),
-            "constrained" => {
-                Some(Rate::Constrained { quality: fields.integer("quality")?, max: fields.bit_rate("max")? })
+        Some(match fields.choice("mode")? {
+            RateMode::Quality => Rate::Quality { quality: fields.integer("quality")? },
+            RateMode::Bitrate => {
+                Rate::Bitrate { bitrate: fields.bit_rate("bitrate")?, max: fields.bit_rate("max") }
             }
-            _ => Some(Rate::Bitrate { bitrate: fields.bit_rate("bitrate")?, max: fields.bit_rate("max") }),
-        }
+            RateMode::Constrained => {
+                Rate::Constrained { quality: fields.integer("quality")?, max: fields.bit_rate("max")? }
+            }
+        })
     }
 
     fn recording(
         &mut self,
         root: &'d Table,
-        sources: &[Resolved<'d, SourceNode>],
-        encoders: &[Resolved<'d, Encoder<'d>>],
+        sources: &[NamedNode<'d, SourceNode>],
+        encoders: &[NamedNode<'d, ResolvedEncoder<'d>>],
     ) -> Option<Recording> {
         if root.get("recording").is_none() {
             let problem =
@@ -271,7 +284,7 @@ impl<'d> Resolver<'_> {
                 self.unused(encoder.name, "add it to `tracks` of `[recording]`, or remove the encoder");
             }
         }
-        let track = |encoder: &Encoder<'_>| {
+        let track = |encoder: &ResolvedEncoder<'_>| {
             let source = sources.get(encoder.source)?.node.clone()?;
             Some(Track { name: encoder.node.name.clone(), source, encoder: encoder.node.clone() })
         };
@@ -280,7 +293,7 @@ impl<'d> Resolver<'_> {
             fragment: fields.duration("fragment")?,
             max_duration: fields.duration("max_duration"),
             preroll: fields.duration("preroll"),
-            rests_while_locked: fields.text("locked")? == "gap",
+            rests_while_locked: fields.choice::<Locked>("locked")? == Locked::Gap,
             tracks: chosen.into_iter().map(|chosen| chosen.and_then(track)).collect::<Option<_>>()?,
         })
     }
@@ -288,9 +301,9 @@ impl<'d> Resolver<'_> {
     fn lookup_track<'e>(
         &mut self,
         track: Word<'d>,
-        sources: &[Resolved<'d, SourceNode>],
-        encoders: &'e [Resolved<'d, Encoder<'d>>],
-    ) -> Option<&'e Encoder<'d>> {
+        sources: &[NamedNode<'d, SourceNode>],
+        encoders: &'e [NamedNode<'d, ResolvedEncoder<'d>>],
+    ) -> Option<&'e ResolvedEncoder<'d>> {
         let found = encoders.iter().find(|encoder| encoder.name.text == track.text);
         if found.is_none() {
             let message = format!("there is no encoder `{}`", track.text);
@@ -312,17 +325,17 @@ impl<'d> Resolver<'_> {
         found?.node.as_ref()
     }
 
-    /// Nothing of a recorder's may stand beside it.
+    /// No section of a recorder may be in the same file.
     fn server(&mut self, root: &'d Table) -> Option<Server> {
         let fields = self.single(root, Section::Server).map(|table| self.read(Section::Server, table))?;
         for entry in &root.entries {
-            if ["source", "encoder", "recording", "spool", "link", "sink"].contains(&entry.key.as_str()) {
+            if SECTIONS.iter().any(|(name, section)| *name == entry.key && section.is_of_recorder()) {
                 let message = format!("a server has no `{}`", entry.key);
                 let problem = Diagnostic::error(Code::ServerAndRecorder, &entry.key_span, message);
                 self.diagnostics.push(
                     problem
                         .label(fields.header, "the server")
-                        .help("a server and a recorder have a file each, also on one machine"),
+                        .help("write the server and the recorder into separate files, even on one machine"),
                 );
             }
         }
@@ -342,7 +355,7 @@ impl<'d> Resolver<'_> {
         })
     }
 
-    fn node(&mut self, section: Section, named: Named<'d>) -> Option<Node> {
+    fn node(&mut self, section: Section, named: NamedTable<'d>) -> Option<Node> {
         let fields = self.read(section, named.table);
         let plugin = plugins::resolve(section, &fields, self.catalog, &mut self.diagnostics);
         Some(Node { name: named.name.text.to_owned(), plugin: plugin?.into_iter().next()? })
@@ -361,18 +374,6 @@ impl<'d> Resolver<'_> {
     }
 }
 
-/// Of a server, which records nothing itself.
-fn no_recording() -> Recording {
-    Recording {
-        directory: PathBuf::new(),
-        fragment: Duration::ZERO,
-        max_duration: None,
-        preroll: None,
-        rests_while_locked: false,
-        tracks: Vec::new(),
-    }
-}
-
 fn link(link: &Fields<'_>) -> Option<Link> {
     Some(Link {
         server: link.text("server")?.to_owned(),
@@ -386,24 +387,17 @@ fn spool(spool: &Fields<'_>) -> Option<Spool> {
     Some(Spool {
         quota: spool.size("quota"),
         min_free: spool.size("min_free")?,
-        drop_oldest: spool.text("when_full")? == "drop_oldest",
+        drop_oldest: spool.choice::<WhenFull>("when_full")? == WhenFull::DropOldest,
         rate: spool.bit_rate("rate"),
     })
 }
 
 fn policy_rules(policy: &Fields<'_>) -> Option<PolicyRules> {
     Some(PolicyRules {
-        pause: match policy.text("pause")? {
-            "follow" => Pause::Follow,
-            "screen" => Pause::Screen,
-            _ => Pause::Ignore,
-        },
-        pause_as: if policy.text("pause_as")? == "mask" { CaptureMode::Masked } else { CaptureMode::Paused },
+        pause: policy.choice("pause")?,
+        pause_as: policy.choice("pause_as")?,
         pause_limit: policy.duration("pause_limit"),
-        pause_attached: policy.text("pause_attached").and_then(|text| {
-            let (key, value) = text.split_once('=')?;
-            Some((key.trim().to_owned(), value.trim().to_owned()))
-        }),
+        pause_attached: policy.pair("pause_attached").map(|(key, value)| (key.to_owned(), value.to_owned())),
         late: policy.duration("late")?,
         ..PolicyRules::default()
     })
@@ -411,6 +405,5 @@ fn policy_rules(policy: &Fields<'_>) -> Option<PolicyRules> {
 
 fn gpu(encoder: &Fields<'_>) -> Option<GpuChoice> {
     let gpu = encoder.text("gpu")?.to_owned();
-    let if_missing = if encoder.text("gpu_gone")? == "none" { MissingGpu::None } else { MissingGpu::Any };
-    Some(GpuChoice { gpu, if_missing })
+    Some(GpuChoice { gpu, if_missing: encoder.choice("gpu_gone")? })
 }

@@ -1,11 +1,11 @@
 //! The JSON Schema of pipeline files, for editors: the key table and the settings of the catalog's plugins.
 //!
-//! Looser than [`check`](crate::check) where JSON Schema cannot say it: names that must exist elsewhere in the
-//! file, ranges of durations, values that clash.
+//! Looser than [`check`](crate::check) where JSON Schema cannot express a rule: names that must exist
+//! elsewhere in the file, ranges of durations, values that clash.
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::catalog::{Catalog, Listed};
+use crate::catalog::{Catalog, ListedPlugin};
 use crate::keys::{FORMAT_VERSION, Key, Need, SECTIONS, Section, Takes};
 use crate::settings;
 
@@ -48,20 +48,21 @@ fn table(section: Section, catalog: &Catalog) -> Json {
     schema
 }
 
-/// The settings of a plugin, for tables that name it.
-fn when_used(plugin: &Listed) -> Option<Json> {
+/// The schema of a plugin's settings, for tables that name it.
+fn when_used(plugin: &ListedPlugin) -> Option<Json> {
     let mut schema = plugin.settings.clone()?;
     let then = match settings::validator(&schema) {
-        // One broken schema must not break the whole: of this plugin, editors take everything.
+        // One broken schema must not break the whole: editors accept any settings for this plugin.
         Err(_) => json!({ "additionalProperties": true }),
         Ok(_) => {
             let object = schema.as_object_mut()?;
-            // The host's own keys stand in the same table; `unevaluatedProperties` of the whole table takes its
-            // place. A schema that forbids nothing takes every key, and must say so.
+            // The host's own keys are in the same table, so `unevaluatedProperties` of the whole table
+            // replaces `additionalProperties`. A schema that forbids nothing takes every key, and must say
+            // so.
             if object.remove("additionalProperties").is_none_or(|more| more != Json::Bool(false)) {
                 object.insert("additionalProperties".to_owned(), Json::Bool(true));
             }
-            // A resource of its own, so that references within it keep working.
+            // Its own resource, so that references within it still work.
             object.insert("$id".to_owned(), json!(format!("urn:deskreel:plugin:{}", plugin.id)));
             schema
         }
@@ -88,8 +89,10 @@ fn key_schema(key: &Key, catalog: &Catalog) -> Json {
         Takes::Duration(..) => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" }),
         Takes::BitRate(..) => json!({ "type": "string", "pattern": "^[0-9]+[kM]$" }),
         Takes::Size(..) => json!({ "type": "string", "pattern": "^[0-9]+([KMG]i|[kMG])?B$" }),
-        Takes::Choice(words) => json!({ "enum": words }),
-        // Not the whole truth, but no bare number.
+        Takes::Choice(words) => {
+            json!({ "enum": words.iter().map(|(word, _)| *word).collect::<Vec<_>>() })
+        }
+        // Looser than the check, but rejects a bare number.
         Takes::Pair => json!({ "type": "string", "pattern": "^[^=]+=[^=]+$" }),
         Takes::Gpu => json!({ "type": "string", "pattern": "[:-]|renderD" }),
         Takes::Table(section) => table(section, catalog),
@@ -106,7 +109,8 @@ fn several(items: Json) -> Json {
     json!({ "type": "array", "items": items, "minItems": 1, "uniqueItems": true })
 }
 
-/// The ids of the plugins that fit. Without any, every text does: an empty `enum` would forbid them all.
+/// The ids of the plugins of the section's kind. Without any, every string is valid: an empty `enum` would
+/// forbid all.
 fn ids(section: Section, catalog: &Catalog) -> Json {
     let listed = section.kind().into_iter().flat_map(|kind| catalog.of_kind(kind));
     let ids: Vec<_> = listed.map(|plugin| plugin.id.as_str()).collect();
@@ -117,7 +121,7 @@ fn name_schema() -> Json {
     json!({ "type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$", "maxLength": 64 })
 }
 
-/// Adds to an object; lists and objects that are there already grow.
+/// Sets a key of an object; a list or object that is there already is extended.
 fn extend(schema: &mut Json, key: &str, value: Json) {
     match (schema.get_mut(key), value) {
         (Some(Json::Object(old)), Json::Object(new)) => old.extend(new),

@@ -1,41 +1,41 @@
-//! A plugin's own settings against the plugin's own JSON Schema, each error brought back to the bytes of the
-//! key or value that caused it.
+//! Checks a plugin's settings against the plugin's own JSON Schema, and maps each error to the key or value
+//! in the file that caused it.
 //!
-//! Beyond JSON Schema: the formats `duration`, `size` and `rate` are texts with units (units.rs), the format `cel` is an
-//! expression (expression.rs), `x-form` says in words what a `pattern` means, and a property with `"x-secret": true` must
-//! not be written into a file.
+//! Beyond JSON Schema: the formats `duration`, `size` and `rate` are strings with units (quantity.rs), the
+//! format `cel` is an expression (expression.rs), `x-form` says in words what a `pattern` means, and a
+//! property with `"x-secret": true` must not be in the file.
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value as Json;
 
-use crate::catalog::Listed;
+use crate::catalog::ListedPlugin;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, did_you_mean, quoted};
-use crate::document::{Data, Entry, Span, Value, to_json};
-use crate::{expression, units};
+use crate::document::{Data, KeyValue, Span, Value, to_json};
+use crate::{expression, quantity};
 
-/// Checks the entries that are for this plugin, and gives them as it will get them.
+/// Checks the entries for this plugin, and returns them as it will receive them.
 pub(crate) fn check(
-    plugin: &Listed,
+    plugin: &ListedPlugin,
     id_span: &Span,
     header: &Span,
-    entries: &[&Entry],
+    entries: &[&KeyValue],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Json {
     let settings = to_json(entries.iter().copied());
     let Some(schema) = &plugin.settings else { return settings };
     let secrets = plugin.properties().filter(|(_, schema)| schema.get("x-secret") == Some(&Json::Bool(true)));
     let secrets: Vec<_> = secrets.map(|(name, _)| name).collect();
-    let (open, hidden): (Vec<&Entry>, Vec<&Entry>) =
+    let (open, hidden): (Vec<&KeyValue>, Vec<&KeyValue>) =
         entries.iter().partition(|entry| !secrets.contains(&entry.key.as_str()));
     diagnostics.extend(hidden.into_iter().map(|entry| secret(plugin, entry)));
     match validator(schema) {
         Ok(validator) => {
-            // No message of the schema may repeat a secret, so it does not get to see them.
-            let place = Place { plugin, schema, header, entries: &open };
+            // No message may repeat a secret, so the validator never sees one.
+            let table = PluginTable { plugin, schema, header, entries: &open };
             let visible = to_json(open.iter().copied());
-            diagnostics.extend(validator.iter_errors(&visible).flat_map(|error| place.explain(&error)));
+            diagnostics.extend(validator.iter_errors(&visible).flat_map(|error| table.explain(&error)));
             diagnostics.extend(open.iter().filter_map(|entry| expression(plugin, entry)));
         }
         Err(error) => {
@@ -49,21 +49,22 @@ pub(crate) fn check(
 
 pub(crate) fn validator(schema: &Json) -> Result<Validator, ValidationError<'static>> {
     jsonschema::draft202012::options()
-        .with_format("duration", |text: &str| units::duration(text).is_some())
-        .with_format("size", |text: &str| units::size(text).is_some())
-        .with_format("rate", |text: &str| units::rate(text).is_some())
+        .with_format("duration", |text: &str| quantity::parse_duration(text).is_some())
+        .with_format("size", |text: &str| quantity::parse_size(text).is_some())
+        .with_format("rate", |text: &str| quantity::parse_bit_rate(text).is_some())
         .should_validate_formats(true)
         .build(schema)
 }
 
-/// The mistake in a setting that is an expression.
-fn expression(plugin: &Listed, entry: &Entry) -> Option<Diagnostic> {
+/// The mistake in a setting that is an expression, if it has one.
+fn expression(plugin: &ListedPlugin, entry: &KeyValue) -> Option<Diagnostic> {
     let (_, schema) = plugin.properties().find(|(name, _)| *name == entry.key)?;
     schema.get("format").filter(|format| *format == "cel")?;
     let text = entry.value.text()?;
     let names = schema.get("x-names").and_then(Json::as_object);
     let mistake = expression::check(text, names)?;
-    // The span has the quotes too: one, three, or three and a line break. With escapes the places do not fit.
+    // The span includes the quotes: one, three, or three and a line break. With escapes, offsets do not
+    // match.
     let whole = &entry.value.span;
     let before = match whole.len() - text.len().min(whole.len()) {
         2 => Some(1),
@@ -80,7 +81,7 @@ fn expression(plugin: &Listed, entry: &Entry) -> Option<Diagnostic> {
     Some(problem.maybe_help(mistake.help))
 }
 
-fn secret(plugin: &Listed, entry: &Entry) -> Diagnostic {
+fn secret(plugin: &ListedPlugin, entry: &KeyValue) -> Diagnostic {
     let name = &entry.key;
     let message = format!("`{name}` is a secret and must not be written into the file");
     let has = |suffix: &str| plugin.properties().any(|(other, _)| other == format!("{name}{suffix}"));
@@ -99,22 +100,22 @@ fn secret(plugin: &Listed, entry: &Entry) -> Diagnostic {
     Diagnostic::error(Code::SecretLiteral, &entry.value.span, message).help(help)
 }
 
-/// Where a plugin's settings stand in the file.
-struct Place<'a> {
-    plugin: &'a Listed,
+/// A plugin's settings in the file, and its schema.
+struct PluginTable<'a> {
+    plugin: &'a ListedPlugin,
     schema: &'a Json,
     header: &'a Span,
-    entries: &'a [&'a Entry],
+    entries: &'a [&'a KeyValue],
 }
 
-impl Place<'_> {
+impl PluginTable<'_> {
     fn explain(&self, error: &ValidationError<'_>) -> Vec<Diagnostic> {
         let error = innermost(error);
         let path = error.instance_path().as_str();
-        let name = shown(path);
+        let name = readable_path(path);
         let (key_span, value) = self.find(path);
         let span = value.map_or(key_span, |value| &value.span);
-        // What the schema says at the keyword that failed.
+        // The schema's value at the keyword that failed.
         let keyword = self.schema.pointer(error.schema_path().as_str()).unwrap_or(&Json::Null);
         let id = &self.plugin.id;
         let of = if name.is_empty() { format!("`{id}`") } else { format!("`{name}` of `{id}`") };
@@ -181,7 +182,7 @@ impl Place<'_> {
         }
     }
 
-    /// The key and value at a JSON Pointer; the header of the table for what is not written.
+    /// The key and value at a JSON Pointer; the header of the table if nothing is written there.
     fn find(&self, path: &str) -> (&Span, Option<&Value>) {
         let mut segments = path.split('/').skip(1).map(unescaped);
         let first = segments.next().and_then(|name| self.entries.iter().find(|entry| entry.key == name));
@@ -202,7 +203,7 @@ impl Place<'_> {
         (key_span, Some(value))
     }
 
-    /// The properties of the schema object that the keyword at this path stands in.
+    /// The properties of the schema object that contains the keyword at this path.
     fn siblings(&self, keyword: &str) -> Vec<String> {
         let properties = self.properties(keyword).into_iter().flatten();
         properties.map(|(name, _)| name.clone()).collect()
@@ -212,13 +213,13 @@ impl Place<'_> {
         self.properties(keyword)?.get(property)?.get("description")?.as_str()
     }
 
-    /// What a value must look like, where the schema says it in words beside a pattern.
+    /// The form of a value in words, if the schema has it beside a pattern.
     fn form(&self, keyword: &str) -> Option<&str> {
         let (object, _) = keyword.rsplit_once('/')?;
         self.schema.pointer(object)?.get("x-form")?.as_str()
     }
 
-    /// What the schema says of the value that the keyword at this path judges.
+    /// The schema's description of the value that the keyword at this path applies to.
     fn about(&self, keyword: &str) -> Option<&str> {
         let (object, _) = keyword.rsplit_once('/')?;
         self.schema.pointer(object)?.get("description")?.as_str()
@@ -230,8 +231,8 @@ impl Place<'_> {
     }
 }
 
-/// Of a value that fits no branch of `anyOf` or `oneOf`, the error of the branch that came furthest: the others
-/// are about forms that were not meant.
+/// For a value that fits no branch of `anyOf` or `oneOf`, the error of the branch that got furthest: the
+/// other branches are forms that were not meant.
 fn innermost<'e, 'i>(error: &'e ValidationError<'i>) -> &'e ValidationError<'i> {
     let context = match error.kind() {
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => context,
@@ -257,7 +258,7 @@ fn alternatives(keyword: &Json) -> Vec<&str> {
     forms.flatten().filter_map(Json::as_str).collect()
 }
 
-/// What a value must be, for the keywords that say it in one value.
+/// What a value must be, for the keywords that express it in one value.
 fn bound(kind: &ValidationErrorKind, keyword: &Json, error: &ValidationError<'_>) -> String {
     use ValidationErrorKind as K;
     match kind {
@@ -282,7 +283,7 @@ fn bound(kind: &ValidationErrorKind, keyword: &Json, error: &ValidationError<'_>
             let types = Json::from_iter(types.into_iter().cloned());
             format!("takes {}, not {}", type_words(&types), error.instance())
         }
-        _ => format!("is not right: {error}"),
+        _ => format!("is invalid: {error}"),
     }
 }
 
@@ -313,10 +314,10 @@ fn unquoted(expected: &Json, value: Option<&Value>) -> Option<String> {
     helps.then(|| format!("write {text} without quotes"))
 }
 
-/// JSON Schema's `type` in our words.
+/// JSON Schema's `type` in words.
 fn type_words(types: &Json) -> String {
     let word = |name: &Json| match name.as_str() {
-        Some("string") => "a text",
+        Some("string") => "a string",
         Some("integer") => "an integer",
         Some("number") => "a number",
         Some("boolean") => "a boolean",
@@ -330,8 +331,8 @@ fn type_words(types: &Json) -> String {
     }
 }
 
-/// `/elements/0/factory` as people write it: `elements[0].factory`.
-fn shown(path: &str) -> String {
+/// A JSON Pointer as people write it: `elements[0].factory` for `/elements/0/factory`.
+fn readable_path(path: &str) -> String {
     let mut shown = String::new();
     for segment in path.split('/').skip(1).map(unescaped) {
         if segment.parse::<usize>().is_ok() {
@@ -344,7 +345,7 @@ fn shown(path: &str) -> String {
     shown
 }
 
-/// JSON Pointer's escapes, RFC 6901.
+/// Escapes a name for a JSON Pointer, RFC 6901.
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

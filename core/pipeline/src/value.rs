@@ -1,18 +1,23 @@
-//! One value, read as its key demands.
+//! One value, read as the type that its key takes.
 
 use std::time::Duration;
 
 use deskreel_model::gpu::GpuName;
 
+use crate::choice::{self, Choice, Words};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::document::{Data, Span, Table, Value};
 use crate::keys::{FORMAT_VERSION, Key, Section, Takes};
-use crate::units;
+use crate::quantity;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Typed<'d> {
+pub(crate) enum TypedValue<'d> {
     Text(Word<'d>),
+    /// A word and its value.
+    Choice(Word<'d>, Choice),
+    /// Key and value around a `=`.
+    Pair(&'d str, &'d str),
     Words(Vec<Word<'d>>),
     Integer(u32),
     Boolean(bool),
@@ -23,65 +28,73 @@ pub(crate) enum Typed<'d> {
     Table(&'d Table),
 }
 
-/// A text and where it stands.
+/// A string of the file with its span.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Word<'d> {
     pub text: &'d str,
     pub span: &'d Span,
 }
 
-pub(crate) fn read<'d>(key: &Key, value: &'d Value, diagnostics: &mut Vec<Diagnostic>) -> Option<Typed<'d>> {
+pub(crate) fn read<'d>(
+    key: &Key,
+    value: &'d Value,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<TypedValue<'d>> {
     let typed = match key.takes {
         Takes::Version => version(key, value),
-        Takes::Name => text(key, value).and_then(|word| name(word).map(Typed::Text)),
-        Takes::Text | Takes::Source | Takes::Plugin => text(key, value).map(Typed::Text),
-        Takes::Texts => words(key, value, diagnostics).map(Typed::Words),
+        Takes::Name => text(key, value).and_then(|word| name(word).map(TypedValue::Text)),
+        Takes::Text | Takes::Source | Takes::Plugin => text(key, value).map(TypedValue::Text),
+        Takes::Texts => words(key, value, diagnostics).map(TypedValue::Words),
         Takes::Encoders => words(key, value, diagnostics).and_then(|words| distinct(key, value, words)),
         Takes::Plugins => match text(key, value) {
-            Ok(word) => Ok(Typed::Words(vec![word])),
+            Ok(word) => Ok(TypedValue::Words(vec![word])),
             Err(_) => words(key, value, diagnostics).and_then(|words| distinct(key, value, words)),
         },
         Takes::Boolean => match value.data {
-            Data::Boolean(yes) => Ok(Typed::Boolean(yes)),
+            Data::Boolean(yes) => Ok(TypedValue::Boolean(yes)),
             _ => Err(wrong_type(key, value)),
         },
         Takes::Integer(min, max) => match value.data {
             Data::Integer(number) => match u32::try_from(number) {
-                Ok(number) if (min..=max).contains(&number) => Ok(Typed::Integer(number)),
+                Ok(number) if (min..=max).contains(&number) => Ok(TypedValue::Integer(number)),
                 _ => Err(out_of_range(key, value)),
             },
             _ => Err(wrong_type(key, value)),
         },
-        Takes::Duration(min, max) => quantity(key, value, units::duration, min, max).map(Typed::Duration),
-        Takes::BitRate(min, max) => quantity(key, value, units::rate, min, max).map(Typed::BitRate),
-        Takes::Size(min, max) => quantity(key, value, units::size, min, max).map(Typed::Size),
-        Takes::Choice(choices) => text(key, value).and_then(|word| choice(key, word, choices)),
+        Takes::Duration(min, max) => {
+            quantity(key, value, quantity::parse_duration, min, max).map(TypedValue::Duration)
+        }
+        Takes::BitRate(min, max) => {
+            quantity(key, value, quantity::parse_bit_rate, min, max).map(TypedValue::BitRate)
+        }
+        Takes::Size(min, max) => quantity(key, value, quantity::parse_size, min, max).map(TypedValue::Size),
+        Takes::Choice(words) => text(key, value).and_then(|word| choice(key, word, words)),
         Takes::Pair => text(key, value).and_then(pair),
         Takes::Gpu => text(key, value).and_then(gpu),
         Takes::Table(_) => match &value.data {
-            Data::Table(table) => Ok(Typed::Table(table)),
+            Data::Table(table) => Ok(TypedValue::Table(table)),
             _ => Err(wrong_type(key, value)),
         },
     };
     typed.map_err(|diagnostic| diagnostics.push(diagnostic)).ok()
 }
 
-/// Names become folders and file names on every system, hence the narrow alphabet.
+/// Names become names of folders and files on every system, hence the narrow alphabet.
 pub(crate) fn name(word: Word<'_>) -> Result<Word<'_>, Diagnostic> {
     let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let begins = word.text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     if begins && word.text.chars().all(letters) && word.text.len() <= 64 {
         return Ok(word);
     }
-    let problem = Diagnostic::error(Code::BadName, word.span, format!("`{}` cannot be a name", word.text));
+    let problem = Diagnostic::error(Code::BadName, word.span, format!("`{}` is not a valid name", word.text));
     Err(problem.help(
-        "names have lower-case letters, digits, `-` and `_`, begin with a letter or digit, and are at most 64 long",
+        "a name has lower-case letters, digits, `-` and `_`, begins with a letter or digit, and is at most 64 long",
     ))
 }
 
-fn version<'d>(key: &Key, value: &'d Value) -> Result<Typed<'d>, Diagnostic> {
+fn version<'d>(key: &Key, value: &'d Value) -> Result<TypedValue<'d>, Diagnostic> {
     match value.data {
-        Data::Integer(FORMAT_VERSION) => Ok(Typed::Integer(FORMAT_VERSION as u32)),
+        Data::Integer(FORMAT_VERSION) => Ok(TypedValue::Integer(FORMAT_VERSION as u32)),
         Data::Integer(other) => {
             let message = format!("this program reads version {FORMAT_VERSION} of the format, not {other}");
             let problem = Diagnostic::error(Code::UnsupportedVersion, &value.span, message);
@@ -114,7 +127,7 @@ fn words<'d>(
             Ok(word) => words.push(word),
             Err(_) => {
                 let is = element.type_name();
-                let message = format!("`{}` takes {}, and this element is {is}", key.name, key.takes);
+                let message = format!("`{}` takes {}, but this element is {is}", key.name, key.takes);
                 diagnostics.push(Diagnostic::error(Code::WrongType, &element.span, message));
             }
         }
@@ -122,7 +135,7 @@ fn words<'d>(
     Ok(words)
 }
 
-fn distinct<'d>(key: &Key, value: &Value, words: Vec<Word<'d>>) -> Result<Typed<'d>, Diagnostic> {
+fn distinct<'d>(key: &Key, value: &Value, words: Vec<Word<'d>>) -> Result<TypedValue<'d>, Diagnostic> {
     if matches!(&value.data, Data::List(list) if list.is_empty()) {
         let message = format!("`{}` needs at least one element", key.name);
         return Err(Diagnostic::error(Code::EmptyList, &value.span, message));
@@ -134,7 +147,7 @@ fn distinct<'d>(key: &Key, value: &Value, words: Vec<Word<'d>>) -> Result<Typed<
             return Err(problem.label(first.span, "first here"));
         }
     }
-    Ok(Typed::Words(words))
+    Ok(TypedValue::Words(words))
 }
 
 fn quantity<'d, T: PartialOrd>(
@@ -159,18 +172,18 @@ fn quantity<'d, T: PartialOrd>(
     if inside { Ok(quantity) } else { Err(out_of_range(key, value)) }
 }
 
-fn choice<'d>(key: &Key, word: Word<'d>, choices: &[&'static str]) -> Result<Typed<'d>, Diagnostic> {
-    if choices.contains(&word.text) {
-        return Ok(Typed::Text(word));
+fn choice<'d>(key: &Key, word: Word<'d>, words: Words) -> Result<TypedValue<'d>, Diagnostic> {
+    if let Some(value) = choice::value_of(words, word.text) {
+        return Ok(TypedValue::Choice(word, value));
     }
     let message = format!("`{}` takes {}, not \"{}\"", key.name, key.takes, word.text);
-    let help = did_you_mean(word.text, choices.iter().copied());
+    let help = did_you_mean(word.text, words.iter().map(|(word, _)| *word));
     Err(Diagnostic::error(Code::NotAChoice, word.span, message).maybe_help(help))
 }
 
-fn pair(word: Word<'_>) -> Result<Typed<'_>, Diagnostic> {
-    match word.text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => Ok(Typed::Text(word)),
+fn pair(word: Word<'_>) -> Result<TypedValue<'_>, Diagnostic> {
+    match word.text.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok(TypedValue::Pair(key, value)),
         _ => {
             let problem = Diagnostic::error(Code::BadPair, word.span, "this is not a key and a value");
             Err(problem.help("write the key, `=`, and the value, as in \"card=entry\""))
@@ -178,9 +191,9 @@ fn pair(word: Word<'_>) -> Result<Typed<'_>, Diagnostic> {
     }
 }
 
-fn gpu(word: Word<'_>) -> Result<Typed<'_>, Diagnostic> {
+fn gpu(word: Word<'_>) -> Result<TypedValue<'_>, Diagnostic> {
     if GpuName::parse(word.text).is_some() {
-        return Ok(Typed::Text(word));
+        return Ok(TypedValue::Text(word));
     }
     let message = format!("`{}` does not name a GPU", word.text);
     let is_number = !word.text.is_empty() && word.text.bytes().all(|byte| byte.is_ascii_digit());
@@ -188,7 +201,7 @@ fn gpu(word: Word<'_>) -> Result<Typed<'_>, Diagnostic> {
     Err(Diagnostic::error(Code::BadGpu, word.span, message).help(help))
 }
 
-const GPU_NUMBERS: &str = "numbers change at a reboot, and the same number is another GPU on the next PC";
+const GPU_NUMBERS: &str = "GPU numbers change at a reboot and mean another GPU on another PC";
 const GPU_NAMES: &str = "write a PCI address as in \"0000:65:00.0\", a whole UUID as in \"GPU-01234567-89ab-...\", \
                          or a render node as in \"renderD128\"";
 
@@ -202,13 +215,13 @@ fn wrong_type(key: &Key, value: &Value) -> Diagnostic {
             Some(format!("write {text} without quotes"))
         }
         (Takes::Duration(..), Data::Integer(number)) => {
-            Some(format!("write a text with a unit (ms, s, m or h): \"{number}s\""))
+            Some(format!("write a string with a unit (ms, s, m or h): \"{number}s\""))
         }
         (Takes::BitRate(..), Data::Integer(_)) => {
-            Some("write a text with a unit (k or M bits per second): \"800k\"".to_owned())
+            Some("write a string with a unit (k or M bits per second): \"800k\"".to_owned())
         }
         (Takes::Size(..), Data::Integer(_)) => {
-            Some("write a text with a unit (B, kB, MB, GB, KiB, MiB or GiB): \"20GB\"".to_owned())
+            Some("write a string with a unit (B, kB, MB, GB, KiB, MiB or GiB): \"20GB\"".to_owned())
         }
         (Takes::Plugin, Data::List(_)) => {
             Some("name one plugin: only encoders and policies take several".to_owned())

@@ -1,4 +1,4 @@
-//! The documents say what the code does: docs/pipeline-format.md has the key table, docs/errors.md the codes.
+//! The documents agree with the code: docs/pipeline-format.md has the table of keys, docs/errors.md the codes.
 //!
 //! `UPDATE=1 cargo test -p deskreel-pipeline --test docs` rewrites the key tables.
 
@@ -28,7 +28,7 @@ fn format_page_has_the_key_table() {
     }
 }
 
-/// They name plugins, and so are checked as far as they go without any.
+/// They name plugins, so they are checked as far as possible without any.
 #[test]
 fn examples_of_the_format_page_are_right() {
     let text = fs::read_to_string(docs().join("pipeline-format.md")).unwrap();
@@ -54,7 +54,7 @@ fn error_page_explains_every_code() {
     assert_eq!(headings, codes.iter().map(|code| &code[1..]).collect::<Vec<_>>());
 }
 
-/// Each example stands in a fixture, so it shows what the program shows.
+/// Each example is part of a fixture, so it shows what the program shows.
 #[test]
 fn examples_of_the_error_page_are_fixtures() {
     let fixtures: Vec<_> = fs::read_dir(docs().join("../tests/config"))

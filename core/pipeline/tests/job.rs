@@ -1,4 +1,4 @@
-//! What a pipeline file says of an encoder reaches the worker.
+//! The keys of an encoder in a pipeline file reach the worker.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use deskreel_contract::{Chroma, Codec, Content, Descriptor, EncodeRequest, Latency, Rate, Speed};
 use deskreel_model::worker::{GpuChoice, MissingGpu, TrackJob};
-use deskreel_pipeline::{Catalog, Section, Takes, check};
+use deskreel_pipeline::{Catalog, Choice, Deployment, Section, Takes, check};
 
 #[test]
 fn every_key_of_an_encoder_is_in_its_job() {
@@ -38,10 +38,10 @@ fn every_key_of_an_encoder_is_in_its_job() {
 }
 
 #[test]
-fn each_word_of_a_choice_means_something_of_its_own() {
+fn words_of_a_choice_give_different_jobs() {
     for key in Section::Encoder.keys() {
         let Takes::Choice(words) = key.takes else { continue };
-        let with = |word: &&str| {
+        let with = |(word, _): &(&str, Choice)| {
             let file = format!(
                 "version = 1\nname = \"desk\"\n[source.screen]\nplugin = \"source.x11\"\n[encoder.video]\nfrom = \
                  \"screen\"\nplugin = \"encoder.x264\"\ngpu = \"65:00.0\"\n{} = \"{word}\"\n[recording]\ntracks = \
@@ -52,7 +52,7 @@ fn each_word_of_a_choice_means_something_of_its_own() {
         };
         let jobs: Vec<_> = words.iter().map(with).collect();
         for (place, job) in jobs.iter().enumerate() {
-            assert!(!jobs[..place].contains(job), "{} = {} is nothing of its own", key.name, words[place]);
+            assert!(!jobs[..place].contains(job), "{} = {} changes nothing", key.name, words[place].0);
         }
     }
 }
@@ -60,8 +60,8 @@ fn each_word_of_a_choice_means_something_of_its_own() {
 fn jobs(text: &str) -> Vec<TrackJob> {
     let descriptor: Descriptor =
         toml::from_str(&fs::read_to_string(fixtures().join("catalog/plugins.toml")).unwrap()).unwrap();
-    let (graph, diagnostics) = check(text, &Catalog::new([descriptor]));
-    let graph = graph.unwrap_or_else(|| panic!("{text}\n{diagnostics:#?}"));
+    let (deployment, diagnostics) = check(text, &Catalog::new([descriptor]));
+    let Some(Deployment::Recorder(graph)) = deployment else { panic!("{text}\n{diagnostics:#?}") };
     graph.recording.tracks.iter().map(|track| track.job()).collect()
 }
 

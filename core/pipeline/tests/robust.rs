@@ -1,4 +1,4 @@
-//! Whatever stands in the file: an answer, never a panic, and every mark inside the text.
+//! Whatever the file contains: a result, never a panic, and every mark is inside the text.
 
 #![allow(clippy::unwrap_used)]
 
@@ -50,7 +50,7 @@ fn mutated_files_never_panic() {
     for text in &corpus {
         let mut mutant = text.clone();
         for round in 0..ROUNDS {
-            // Every few rounds from the beginning again: far from a pipeline file there is little to find.
+            // Starts again every few rounds: far from a pipeline file there is little to find.
             if round % 8 == 0 {
                 mutant.clone_from(text);
             }
@@ -77,7 +77,7 @@ fn windows_files_are_read() {
 }
 
 #[test]
-fn graph_is_drawn_with_every_node_and_no_stray_quote() {
+fn drawing_has_every_node_and_no_stray_quote() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = fs::read_to_string(root.join("tests/config/good-all-keys.toml")).unwrap();
     let (graph, _) = check(&text.replace("/var/lib/deskreel", "/var/\\\"lib"), &catalog(&root));

@@ -91,7 +91,7 @@ async fn check(app: &App, from: &Recorder, recording: &str, headers: &HeaderMap)
     let recording = recording_id(recording).map_err(Refusal::AfterBody)?;
     let digest = digest_of(headers)?;
     let length = content_length(headers)?;
-    let limit = app.config.server.largest_file;
+    let limit = app.config.graph.server.largest_file;
     if length > limit {
         return Err(too_large(&format!("A file may have at most {limit} bytes")).into());
     }
@@ -153,7 +153,7 @@ async fn receive(app: &App, request: Request, digest: &[u8]) -> Answer<ReceivedF
     let outline = outline.map_err(|why| unfit(&why))?;
     let Some(incoming) = incoming else { return Err(Error::GoingDown.into()) };
     let original = incoming.complete().await?;
-    let largest_upload = app.config.server.largest_upload;
+    let largest_upload = app.config.graph.server.largest_upload;
     Ok(ReceivedFile { original, outline, size, sha256, largest_upload })
 }
 

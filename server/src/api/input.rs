@@ -64,7 +64,7 @@ async fn read<T: DeserializeOwned>(request: Request, app: &App) -> Result<T, Pro
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be application/json"));
     }
     // No honest client needs longer for 2 MB.
-    let body = timeout(app.config.server.body_patience, Bytes::from_request(request, app))
+    let body = timeout(app.config.graph.server.body_patience, Bytes::from_request(request, app))
         .await
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long"))?;
     let body = body.map_err(|rejected| Problem::new(rejected.status(), "The body cannot be read"))?;

@@ -57,7 +57,7 @@ pub async fn log_in(State(app): State<App>, JsonBody(given): JsonBody<LogIn>) ->
     app.login_attempts.forget(name);
     app.db.audit(person.name.as_str(), "login", "session", None).await?;
     let NewSession { token, csrf } = app.db.begin_session(&person.name).await?;
-    let secure = if app.config.server.tls.is_some() { "; Secure" } else { "" };
+    let secure = if app.config.graph.server.tls.is_some() { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/{secure}");
     let person = SessionPerson::from(Person { csrf: Some(csrf), ..person });
     let mut response = Json(person).into_response();

@@ -56,7 +56,7 @@ pub async fn drain(app: &App, request: Request) {
         return;
     }
     let mut stream = request.into_body().into_data_stream();
-    let end = Instant::now() + app.config.server.body_patience;
+    let end = Instant::now() + app.config.graph.server.body_patience;
     let mut left = DRAINED;
     while let Ok(Some(Ok(chunk))) = timeout_at(end, stream.next()).await {
         let Some(rest) = left.checked_sub(chunk.len()) else { break };
@@ -69,7 +69,7 @@ pub async fn read(app: &App, request: Request) -> Answer<Body> {
     let digest = digest_of(request.headers());
     let (request, digest) = admit(app, request, digest).await?;
     let length = content_length(request.headers())?;
-    let limit = app.config.server.largest_upload;
+    let limit = app.config.graph.server.largest_upload;
     if length > limit {
         return Err(too_large(&format!("A body may have at most {limit} bytes")));
     }
@@ -95,7 +95,7 @@ impl TimedBody {
         TimedBody {
             stream: request.into_body().into_data_stream(),
             hash: Sha256::new(),
-            end: Instant::now() + longest_body(&app.config.server, length),
+            end: Instant::now() + longest_body(&app.config.graph.server, length),
         }
     }
 

@@ -103,7 +103,7 @@ async fn keep_fragment(
 
 /// Whether this many more bytes exceed the quota of the recorder's recordings that are not closed.
 pub(super) async fn is_over_quota(app: &App, from: &Recorder, bytes: u64) -> Result<bool> {
-    let Some(quota) = app.config.server.quota else { return Ok(false) };
+    let Some(quota) = app.config.graph.server.quota else { return Ok(false) };
     Ok(app.db.open_bytes(&from.id).await?.saturating_add(bytes) > quota)
 }
 

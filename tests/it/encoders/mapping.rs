@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deskreel_contract::{Candidate, Chroma, EncodeRequest, Meaning};
-use deskreel_pipeline::fit::{Fitted, Misfit, fit};
+use deskreel_pipeline::fit::{FittedElement, Misfit, fit};
 use serde_json::Value;
 
 use super::elements::{self, Described};
@@ -11,11 +11,11 @@ use super::meaning::Reading;
 use super::*;
 
 /// The candidate's encoder, fitted to this element.
-fn fitted(candidate: &Candidate, element: &Described) -> Result<Fitted, Misfit> {
+fn fitted(candidate: &Candidate, element: &Described) -> Result<FittedElement, Misfit> {
     fit(candidate.elements.last().unwrap(), &element.spec)
 }
 
-fn set(fitted: &Fitted) -> BTreeMap<String, Value> {
+fn set(fitted: &FittedElement) -> BTreeMap<String, Value> {
     fitted.element.properties.iter().map(|property| (property.name.clone(), property.value.clone())).collect()
 }
 
@@ -242,15 +242,15 @@ fn without_a_property_that_says_something_required_the_refusal_names_it() {
     };
     assert_eq!(
         refusal("nvenc", "nvh264enc", "rc-mode"),
-        "the element `nvh264enc` has no property `rc-mode`, which says the rate"
+        "the element `nvh264enc` has no property `rc-mode`, which sets the rate"
     );
     assert_eq!(
         refusal("x264", "x264enc", "quantizer"),
-        "the element `x264enc` has no property `quantizer`, which says the rate"
+        "the element `x264enc` has no property `quantizer`, which sets the rate"
     );
     assert_eq!(
         refusal("va", "vah264enc", "key-int-max"),
-        "the element `vah264enc` has no property `key-int-max`, which says the keyframe interval"
+        "the element `vah264enc` has no property `key-int-max`, which sets the keyframe interval"
     );
 }
 

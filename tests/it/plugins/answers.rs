@@ -35,7 +35,7 @@ fn a_status_that_the_contract_does_not_have_is_no_success() {
     let folder = TempDir::new().unwrap();
     let library = |name: &str, text: String| load(&compile(&folder, name, write(&folder, "plugin.c", &text)));
     let create = |library: &Library| library.create("test.source.c", &json!({}), HostCallbacks::default());
-    let message = "test.source.c: returned status 1, which the contract does not have";
+    let message = "test.source.c: returned status 1, which is not in the contract";
 
     let mut called = create(&library("libcall.so", c_plugin("", "return DESKREEL_END;"))).unwrap();
     assert_eq!(called.devices().unwrap_err().to_string(), message);

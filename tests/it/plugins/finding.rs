@@ -14,7 +14,7 @@ fn the_first_library_with_an_id_wins_and_the_others_are_listed() {
         fs::copy(built("example_source_minimal"), path).unwrap();
         lock += &format!("\"{}\" = {{ sha256 = \"{}\" }}\n", path.display(), examine(path).sha256);
     }
-    let allow = Allow::listed(&write(&first, "plugins.lock", &lock)).unwrap();
+    let allow = AllowList::read(&write(&first, "plugins.lock", &lock)).unwrap();
     let catalog = Catalog::new(search(&[first.path().into(), second.path().into()]), &allow);
     assert_eq!(catalog.find("example.source.minimal").unwrap().0.path, used);
     assert_eq!(catalog.plugins().count(), 1);
@@ -45,8 +45,8 @@ fn a_plugin_without_code_is_found_in_the_tree_and_a_librarys_descriptor_is_not()
 #[test]
 fn a_description_is_read_without_running_code() {
     let found = examine(&built("broken_never_returns"));
-    assert_eq!(found.entry, Entry::Rust);
-    assert_eq!(found.what.unwrap().about, "Does not return from loading.");
+    assert_eq!(found.entry, EntryPoint::Rust);
+    assert_eq!(found.descriptor.unwrap().about, "Does not return from loading.");
 }
 
 #[test]

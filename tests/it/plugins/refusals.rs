@@ -17,12 +17,12 @@ fn each_defect_has_a_message_of_its_own() {
     let refused = [
         (
             write(&folder, "libtext.so", "I am a text."),
-            "not a plugin library: not an ELF file; take it out of the plugin folder",
+            "not a plugin library: not an ELF file; remove it from the plugin folder",
         ),
         (other_machine_file, "built for aarch64, this machine is x86_64; get the build for x86_64"),
         (
             compile(&folder, "libempty.so", empty),
-            "has no descriptor (section .deskreelmeta), so it is no Deskreel plugin; take it out of the plugin folder, or link it without --gc-sections if it is yours",
+            "has no descriptor (section .deskreelmeta), so it is not a Deskreel plugin; remove it from the plugin folder, or link it without --gc-sections if it is yours",
         ),
         (
             built("broken_wrong_contract"),
@@ -42,7 +42,7 @@ fn each_defect_has_a_message_of_its_own() {
         ),
         (
             built("broken_lying_descriptor"),
-            "its descriptor promises source `broken.source.lying-descriptor`, its code has source `broken.source.something-else`; ask its vendor for a mended build",
+            "its descriptor promises source `broken.source.lying-descriptor`, its code has source `broken.source.something-else`; ask its vendor for a fixed build",
         ),
         (
             built("broken_panics_at_load"),
@@ -50,7 +50,7 @@ fn each_defect_has_a_message_of_its_own() {
         ),
         (
             built("broken_never_returns"),
-            "did not return from loading within 5000 ms; take it out of the plugin folder and tell its vendor",
+            "did not return from loading within 5000 ms; remove it from the plugin folder and tell its vendor",
         ),
     ];
     for (file, message) in refused {
@@ -126,18 +126,18 @@ fn only_what_is_listed_and_unchanged_loads() {
     let found = examine(&plugin);
     let line = format!("\"{}\" = {{ sha256 = \"{}\" }}", plugin.display(), found.sha256);
 
-    let refusal = Allow::shipped().check(&found).unwrap_err();
+    let refusal = AllowList::shipped().check(&found).unwrap_err();
     let list = "the file that `allow` in the pipeline file names";
     assert_eq!(
         refusal.to_string(),
         format!("not on the allow-list; if you trust it, add to [plugins] in {list}: {line}")
     );
     let lock = write(&folder, "plugins.lock", "[plugins]\n");
-    let refusal = Allow::listed(&lock).unwrap().check(&found).unwrap_err();
+    let refusal = AllowList::read(&lock).unwrap().check(&found).unwrap_err();
     assert!(refusal.to_string().ends_with(&format!("add to [plugins] in {}: {line}", lock.display())));
 
     write(&folder, "plugins.lock", &format!("[plugins]\n{line}\n"));
-    let allow = Allow::listed(&lock).unwrap();
+    let allow = AllowList::read(&lock).unwrap();
     allow.check(&found).unwrap();
     load_with_deadline(&found, LOAD_LIMIT).unwrap();
 
@@ -156,22 +156,22 @@ fn only_what_is_listed_and_unchanged_loads() {
 fn a_mistake_in_a_list_or_a_descriptor_has_its_line() {
     let folder = TempDir::new().unwrap();
     let lock = write(&folder, "plugins.lock", "[plugins]\n\n\"/opt/libgood.so\" = { sha = \"00\" }\n");
-    let refused = Allow::listed(&lock).err().unwrap().to_string();
+    let refused = AllowList::read(&lock).err().unwrap().to_string();
     let reason = "line 3: unknown field `sha`, expected `sha256` or `signature`";
     assert_eq!(refused, format!("the allow-list {} cannot be used: {reason}", lock.display()));
 
     let mistaken = RECIPES.replacen("interface = \"source/1\"", "interface = \"screen/1\"", 1);
-    let message = examine(&write(&folder, "plugin.toml", &mistaken)).what.unwrap_err().to_string();
+    let message = examine(&write(&folder, "plugin.toml", &mistaken)).descriptor.unwrap_err().to_string();
     assert!(
         message.starts_with("its descriptor cannot be read: line 11: `screen/1` is not an interface"),
         "{message}"
     );
     let table = fs::read_to_string("plugins/encoder-x264/plugin.toml").unwrap();
     let table = table.replacen("map = [\"x264\"]", "map = [\"x265\"]", 1);
-    let message = examine(&write(&folder, "plugin.toml", &table)).what.unwrap_err().to_string();
-    let reason = "the recipe of `encoder.x264`: `x264enc` names the map `x265`, which is not there";
+    let message = examine(&write(&folder, "plugin.toml", &table)).descriptor.unwrap_err().to_string();
+    let reason = "the recipe of `encoder.x264`: `x264enc` names the map `x265`, which does not exist";
     assert!(message.contains(reason), "{message}");
     let broken = RECIPES.replacen("license = \"MIT\"", "license = MIT", 1);
-    let message = examine(&write(&folder, "plugin.toml", &broken)).what.unwrap_err().to_string();
+    let message = examine(&write(&folder, "plugin.toml", &broken)).descriptor.unwrap_err().to_string();
     assert!(message.starts_with("its descriptor cannot be read: line 5: "), "{message}");
 }

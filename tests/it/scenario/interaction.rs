@@ -20,6 +20,7 @@ use deskreel_interaction::{Command, Engine, Note, Output, RecorderCommand};
 use deskreel_model::Utc;
 use deskreel_model::event::Event;
 use deskreel_model::segment::Footage;
+use deskreel_pipeline::{Deployment, RecorderGraph};
 
 use deskreel_test_support::paths::build_folder;
 use deskreel_test_support::scenario_file::event;
@@ -68,8 +69,9 @@ impl Scenario {
         let built = build_folder();
         let libraries = deskreel_host::search(&deskreel_host::folders_beside(&built));
         let catalog = Catalog { libraries, ..Catalog::default() };
-        let listed = catalog.libraries.iter().filter_map(|found| found.what.clone().ok());
-        let (graph, diagnostics) = deskreel_pipeline::check(&text, &deskreel_pipeline::Catalog::new(listed));
+        let listed = catalog.libraries.iter().filter_map(|found| found.descriptor.clone().ok());
+        let (deployment, diagnostics) =
+            deskreel_pipeline::check(&text, &deskreel_pipeline::Catalog::new(listed));
         for diagnostic in &diagnostics {
             let help = diagnostic.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
             writeln!(
@@ -81,8 +83,8 @@ impl Scenario {
             )
             .unwrap();
         }
-        let Some(graph) = graph else { return };
-        let (opened, rules) = (open_policies(&graph, &catalog), graph.policy_rules.clone());
+        let Some(Deployment::Recorder(RecorderGraph { deciders, .. })) = deployment else { return };
+        let (opened, rules) = (open_policies(&deciders, &catalog), deciders.rules);
         match (opened, self.engine.take()) {
             (Err(error), _) => writeln!(out, "{error:#}").unwrap(),
             (Ok(opened), None) => self.engine = Some(Engine::new(opened, rules)),

@@ -134,7 +134,12 @@ pub fn pool(job: &Job) -> Pool {
 fn plugins() -> Vec<PluginFile> {
     let file = |path: PathBuf| {
         let found = deskreel_host::examine(&path);
-        assert!(found.what.is_ok(), "{}: build the workspace first: {:?}", path.display(), found.what);
+        assert!(
+            found.descriptor.is_ok(),
+            "{}: build the workspace first: {:?}",
+            path.display(),
+            found.descriptor
+        );
         PluginFile { path: found.path, sha256: found.sha256, unusable: None }
     };
     [plugin("source_synthetic"), root().join("plugins/encoder-x264/plugin.toml")].map(file).to_vec()

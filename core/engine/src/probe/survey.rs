@@ -11,7 +11,7 @@ use deskreel_machine::Gpu;
 use deskreel_model::manifest::PluginUse;
 use deskreel_model::worker::{Picture, PluginSettings, SurveyedCandidate, TrackJob, TrackSurvey};
 use deskreel_model::{Failure, Fault};
-use deskreel_pipeline::plan;
+use deskreel_pipeline::elements;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use serde_json::Value;
@@ -44,8 +44,8 @@ pub fn tracks(tracks: &[TrackJob], plugins: &Plugins) -> Vec<Result<TrackSurvey,
 fn picture(job: &TrackJob, plugins: &Plugins) -> Result<Picture, Failure> {
     let mut source = plugins.source(&job.source, |_| ())?;
     let recipe = source.recipe(&SourceRequest { max_fps: job.max_fps })?;
-    let fps = plan::fps(&recipe, job.max_fps);
-    let (format, width, height) = match plan::capture(&recipe).frames {
+    let fps = elements::fps(&recipe, job.max_fps);
+    let (format, width, height) = match elements::capture_chain(&recipe).frames {
         Some(frames) => (frames.format.name().to_owned(), frames.width, frames.height),
         None => first_picture(&job.track, &recipe)?,
     };
@@ -59,7 +59,7 @@ enum SourceEvent {
 
 fn first_picture(track: &str, recipe: &SourceRecipe) -> Result<(String, u32, u32), Failure> {
     let pipeline = gst::Pipeline::new();
-    let chain = build::capture_chain(&pipeline, track, &plan::capture(recipe))?;
+    let chain = build::capture_chain(&pipeline, track, &elements::capture_chain(recipe))?;
     let sink = build::element(&Element::new("fakesink").set("sync", false), "look")?;
     pipeline.add(&sink).map_err(|error| Error::NoStart(error.to_string()))?;
     chain.capture.link(&sink).map_err(|error| Error::NoStart(error.to_string()))?;
@@ -145,7 +145,8 @@ fn surveyed<'a>(
         cannot: Vec::new(),
         refused: None,
     };
-    let planned = |candidate| plan::encode(job.encode.codec, candidate, picture.width, picture.height);
+    let planned =
+        |candidate| elements::encode_chain(job.encode.codec, candidate, picture.width, picture.height);
     match candidates::fitted(candidate) {
         Ok(FittedCandidate { candidate, cannot, encoder }) => {
             surveyed.recipe = launch_line(&planned(&candidate));

@@ -7,8 +7,8 @@ fn request(rate: Rate) -> EncodeRequest {
     EncodeRequest { rate, ..EncodeRequest::new(Codec::H264) }
 }
 
-/// What stands for this text.
-fn put(text: &str, rate: Rate) -> Option<Value> {
+/// The text with its names replaced.
+fn fill(text: &str, rate: Rate) -> Option<Value> {
     let schema = Some(json!({ "properties": { "threads": { "default": 2 }, "preset": {} } }));
     let settings = json!({ "complexity": "high" });
     Values { request: &request(rate), settings: &settings, schema: &schema }.fill(&text.into())
@@ -17,7 +17,7 @@ fn put(text: &str, rate: Rate) -> Option<Value> {
 #[test]
 fn quality_keeps_its_ends_and_its_direction_on_every_scale() {
     let on = |scale: &str| {
-        [0, 23, 51, 60].map(|quality| put(scale, Rate::Quality { quality }).unwrap().as_f64().unwrap())
+        [0, 23, 51, 60].map(|quality| fill(scale, Rate::Quality { quality }).unwrap().as_f64().unwrap())
     };
     assert_eq!(on("{quality}"), [0.0, 23.0, 51.0, 51.0]);
     assert_eq!(on("{quality.of63}"), [0.0, 28.0, 63.0, 63.0]);
@@ -27,25 +27,25 @@ fn quality_keeps_its_ends_and_its_direction_on_every_scale() {
 }
 
 #[test]
-fn bit_rates_come_in_either_unit_and_never_as_zero() {
+fn bit_rates_have_either_unit_and_are_never_zero() {
     let rate = Rate::Bitrate { bitrate: 800_000, max: Some(2_000_000) };
     let names = ["{bitrate.bps}", "{bitrate.kbps}", "{max.bps}", "{max.kbps}"];
-    assert_eq!(names.map(|name| put(name, rate).unwrap()), [800_000, 800, 2_000_000, 2_000]);
-    assert_eq!(put("{bitrate.kbps}", Rate::Bitrate { bitrate: 300, max: None }), Some(json!(1)));
-    assert_eq!(put("{max.kbps}", Rate::Constrained { quality: 1, max: 9_000 }), Some(json!(9)));
+    assert_eq!(names.map(|name| fill(name, rate).unwrap()), [800_000, 800, 2_000_000, 2_000]);
+    assert_eq!(fill("{bitrate.kbps}", Rate::Bitrate { bitrate: 300, max: None }), Some(json!(1)));
+    assert_eq!(fill("{max.kbps}", Rate::Constrained { quality: 1, max: 9_000 }), Some(json!(9)));
 }
 
 #[test]
-fn a_ceiling_is_not_exceeded_by_rounding() {
-    let percent = |bitrate, max| put("{bitrate.percent_of_max}", Rate::Bitrate { bitrate, max: Some(max) });
+fn rounding_does_not_exceed_the_ceiling() {
+    let percent = |bitrate, max| fill("{bitrate.percent_of_max}", Rate::Bitrate { bitrate, max: Some(max) });
     assert_eq!(percent(1_000_000, 1_500_000), Some(json!(67)), "66 would be a ceiling of 1.515 Mbit/s");
     assert_eq!(percent(1_000_000, 1_000_000), Some(json!(100)));
     assert_eq!(percent(1, 0), Some(json!(100)));
 }
 
 #[test]
-fn a_buffer_holds_what_the_ceiling_leaves_above_the_bit_rate_for_a_second() {
-    let buffer = |max| put("{buffer.ms}", Rate::Bitrate { bitrate: 800_000, max: Some(max) });
+fn buffer_covers_the_ceiling_above_the_bit_rate_for_a_second() {
+    let buffer = |max| fill("{buffer.ms}", Rate::Bitrate { bitrate: 800_000, max: Some(max) });
     assert_eq!(buffer(2_000_000), Some(json!(1500)));
     assert_eq!(buffer(800_000), Some(json!(500)), "a keyframe needs room");
     assert_eq!(buffer(800_000_000), Some(json!(10_000)));
@@ -55,20 +55,20 @@ fn a_buffer_holds_what_the_ceiling_leaves_above_the_bit_rate_for_a_second() {
 fn keyframes_are_counted_in_frames_or_time() {
     let rate = Rate::Quality { quality: 23 };
     let names = ["{keyframe.frames}", "{keyframe.between}", "{keyframe.ms}", "{keyframe.ns}"];
-    let values = names.map(|name| put(name, rate).unwrap().as_u64().unwrap());
+    let values = names.map(|name| fill(name, rate).unwrap().as_u64().unwrap());
     assert_eq!(values, [40, 39, 4000, 4_000_000_000]);
 }
 
 #[test]
-fn what_nobody_gave_is_nothing_and_texts_may_hold_names() {
+fn names_without_a_value_yield_none_and_texts_may_contain_names() {
     let rate = Rate::Quality { quality: 23 };
-    assert_eq!(put("{bitrate.kbps}", rate), None);
-    assert_eq!(put("{settings.preset}", rate), None);
-    assert_eq!(put("crf={quality}:vbv={max.kbps}", rate), None);
-    assert_eq!(put("crf={quality}:threads={settings.threads}", rate), Some(json!("crf=23:threads=2")));
-    assert_eq!(put("{settings.complexity}", rate), Some(json!("high")));
+    assert_eq!(fill("{bitrate.kbps}", rate), None);
+    assert_eq!(fill("{settings.preset}", rate), None);
+    assert_eq!(fill("crf={quality}:vbv={max.kbps}", rate), None);
+    assert_eq!(fill("crf={quality}:threads={settings.threads}", rate), Some(json!("crf=23:threads=2")));
+    assert_eq!(fill("{settings.complexity}", rate), Some(json!("high")));
     assert_eq!(
-        put("video/x-raw,format={ NV12, I420 }", rate),
+        fill("video/x-raw,format={ NV12, I420 }", rate),
         Some(json!("video/x-raw,format={ NV12, I420 }"))
     );
 }
@@ -140,7 +140,7 @@ fn an_element_is_a_candidate_for_each_of_its_paths_and_for_its_codec() {
 }
 
 #[test]
-fn a_later_map_replaces_what_it_speaks_of() {
+fn later_map_overrides_the_settings_that_it_has() {
     let candidates = candidates(&request(Rate::Quality { quality: 5 }));
     assert_eq!(ways(&candidates[1], Meaning::Speed), [r#"preset?="p2""#]);
     assert_eq!(ways(&candidates[1], Meaning::Rate), [r#"mode="cq" qp<=12"#]);
@@ -150,7 +150,7 @@ fn a_later_map_replaces_what_it_speaks_of() {
 }
 
 #[test]
-fn what_the_maps_do_not_speak_of_is_a_wish_without_ways() {
+fn setting_that_no_map_has_is_a_wish_without_ways() {
     let ceiling = request(Rate::Bitrate { bitrate: 800_000, max: Some(900_000) });
     assert!(ways(&candidates(&ceiling)[1], Meaning::Rate).is_empty());
     assert!(ways(&candidates(&ceiling)[1], Meaning::Latency).is_empty());
@@ -170,15 +170,15 @@ fn a_mistake_in_a_recipe_is_found_before_it_is_used() {
     };
     assert_eq!(
         refusal("/candidates/1/map", json!(["acne"])),
-        "`acmeoldenc` names the map `acne`, which is not there"
+        "`acmeoldenc` names the map `acne`, which does not exist"
     );
     assert_eq!(
         refusal("/candidates/0/paths", json!(["va"])),
-        "`acmeh264enc` names the path `va`, which is not there"
+        "`acmeh264enc` names the path `va`, which does not exist"
     );
     assert_eq!(
         refusal("/maps/acme/always/aud", json!("{settings.preset}")),
-        "the map `acme` puts in `{settings.preset}`, which stands for nothing"
+        "the map `acme` uses `{settings.preset}`, which has no value"
     );
     assert!(refusal("/maps/newer", json!({ "sped": {} })).starts_with("unknown field `sped`"));
 }

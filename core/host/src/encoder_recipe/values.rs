@@ -1,29 +1,29 @@
-//! What the names in an encoder's recipe stand for. Units and scales are settled here, and nowhere else.
+//! The values of the names in an encoder's recipe. Units and scales are converted here and nowhere else.
 
 use deskreel_contract::{EncodeRequest, Rate};
 use serde_json::Value;
 
-/// Milliseconds of the bit rate that a ceiling may hold back or bring forward, at least. With less, the first
+/// Minimum milliseconds of the bit rate that a ceiling may hold back or bring forward. With less, the first
 /// keyframe of a screen full of text has no room and is a smear for seconds.
 const LEAST_BUFFER_MS: u64 = 500;
-/// x264enc's `vbv-buf-capacity` takes no more.
+/// The maximum of x264enc's `vbv-buf-capacity`, in milliseconds.
 const MOST_BUFFER_MS: u64 = 10_000;
-/// The worst quality on the scale of H.264's quantizer, which is the deployer's.
+/// The worst quality on the scale of H.264's quantizer, which deployers use for every codec.
 const WORST: u32 = 51;
 
 pub struct Values<'a> {
     pub request: &'a EncodeRequest,
     pub settings: &'a Value,
-    /// Of the settings: it has their defaults.
+    /// The settings' schema, for their defaults.
     pub schema: &'a Option<Value>,
 }
 
-type Read = fn(&EncodeRequest) -> Option<Value>;
+type ReadValue = fn(&EncodeRequest) -> Option<Value>;
 
-/// A name, and what it stands for; nothing where the request does not have it.
-const NAMES: [(&str, Read); 16] = [
-    // Quality, from 0 (best) to 51 and in the scales of other codecs, which are taken to be even: 0 is 0, the
-    // worst is the worst.
+/// The names and their values; `None` if the request does not have the value.
+const NAMES: [(&str, ReadValue); 16] = [
+    // Quality from 0 (best) to 51, and on the scales of other codecs, which are assumed to be linear: 0 is 0,
+    // the worst is the worst.
     ("quality", |request| Some(quality(request)?.into())),
     ("quality.of63", |request| Some(scaled(quality(request)?, 63).into())),
     ("quality.of255", |request| Some(scaled(quality(request)?, 255).into())),
@@ -35,12 +35,12 @@ const NAMES: [(&str, Read); 16] = [
     ("bitrate.kbps", |request| Some(kilobits(bitrate(request)?).into())),
     ("max.bps", |request| Some(max(request)?.into())),
     ("max.kbps", |request| Some(kilobits(max(request)?).into())),
-    // The bit rate as a part of its ceiling, rounded so that the ceiling is not exceeded.
+    // The bit rate as a percentage of its ceiling, rounded so that the ceiling is not exceeded.
     ("bitrate.percent_of_max", |request| {
         let (bitrate, max) = (bitrate(request)?, max(request)?.max(1));
         Some(bitrate.saturating_mul(100).div_ceil(max).min(100).into())
     }),
-    // A buffer of this length at the bit rate: no second has more bits than both hold together, and that is the
+    // A buffer of this length at the bit rate: a second has at most the bits of both together, which is the
     // ceiling, within the bounds above.
     ("buffer.ms", |request| {
         let (bitrate, max) = (bitrate(request)?.max(1), max(request)?);
@@ -48,7 +48,7 @@ const NAMES: [(&str, Read); 16] = [
         Some(beyond.clamp(LEAST_BUFFER_MS, MOST_BUFFER_MS).into())
     }),
     ("keyframe.frames", |request| Some(request.keyframe_distance().into())),
-    // Frames between two keyframes: one less.
+    // Frames between two keyframes: one fewer than the distance.
     ("keyframe.between", |request| Some((request.keyframe_distance() - 1).into())),
     ("keyframe.ms", |request| Some(request.keyframe_interval_ms.into())),
     ("keyframe.ns", |request| Some(request.keyframe_interval_ms.saturating_mul(1_000_000).into())),
@@ -79,7 +79,7 @@ fn max(request: &EncodeRequest) -> Option<u64> {
     }
 }
 
-/// To the nearest.
+/// Rounded to the nearest.
 fn scaled(quality: u32, worst: u32) -> u32 {
     (quality * worst + WORST / 2) / WORST
 }
@@ -89,8 +89,8 @@ fn kilobits(bits: u64) -> u64 {
 }
 
 impl Values<'_> {
-    /// The value with its names replaced: by type where a name stands alone, as text within a longer text. None
-    /// where one of them is not given.
+    /// Replaces the names in a value: keeps the type if a name stands alone, and becomes text within a longer
+    /// text. `None` if one of them has no value.
     pub fn fill(&self, value: &Value) -> Option<Value> {
         let Value::String(text) = value else { return Some(value.clone()) };
         if let Some(name) = alone(text) {
@@ -116,8 +116,8 @@ impl Values<'_> {
     }
 }
 
-/// The first name in the value that stands for nothing.
-pub fn unknown<'a>(value: &'a Value, schema: &Option<Value>) -> Option<&'a str> {
+/// The first name in the value that does not exist.
+pub fn first_unknown<'a>(value: &'a Value, schema: &Option<Value>) -> Option<&'a str> {
     let has_setting = |name: &str| schema.as_ref()?.get("properties")?.get(name);
     let is_known = |name: &str| match name.strip_prefix("settings.") {
         Some(setting) => has_setting(setting).is_some(),

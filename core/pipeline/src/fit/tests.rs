@@ -3,7 +3,7 @@ use super::*;
 
 const FACTORY: &str = "enc";
 
-/// An element with a bit rate of 1 to 1000 that counts in `modes`, or has no such property if there are none.
+/// An element with a bit rate from 1 to 1000 and a property `mode` that takes `modes`; no modes, no property.
 fn element(modes: &[&str]) -> ElementSpec {
     let mut properties = BTreeMap::new();
     let mut has = |name: &str, kind| {
@@ -26,7 +26,7 @@ fn set(name: &str, value: impl Into<Value>) -> Vec<Property> {
 
 fn fitted(wanted: Element) -> String {
     match fit(&wanted, &element(&["cbr", "vbr"])) {
-        Ok(Fitted { element, cannot }) => {
+        Ok(FittedElement { element, cannot }) => {
             assert!(element.wishes.is_empty());
             let properties = element.properties.iter().map(|p| {
                 assert!(!p.if_present && !p.at_most);
@@ -61,40 +61,37 @@ fn an_empty_way_sets_nothing_and_fits() {
 }
 
 #[test]
-fn what_is_required_and_cannot_be_said_is_a_misfit_that_names_the_properties() {
+fn required_wish_without_a_way_is_a_misfit_that_names_the_properties() {
     assert_eq!(
         fitted(enc().wish(Meaning::Rate, [set("rc-mode", "vbr")])),
-        "the element `enc` has no property `rc-mode`, which says the rate"
+        "the element `enc` has no property `rc-mode`, which sets the rate"
     );
     assert_eq!(
         fitted(enc().wish(Meaning::Rate, [set("rc-mode", "vbr"), set("mode", "icq"), set("frames", 1)])),
         "the element `enc` has no property `rc-mode`, and does not take `icq` for its property `mode` (cbr, vbr), \
-         and does not let its property `frames` be set, which says the rate"
+         and does not allow its property `frames` to be set, which sets the rate"
     );
-    assert_eq!(
-        fitted(enc().wish(Meaning::Chroma, [])),
-        "the element `enc` cannot do the chroma that is asked for"
-    );
+    assert_eq!(fitted(enc().wish(Meaning::Chroma, [])), "the element `enc` cannot do the requested chroma");
 }
 
 #[test]
-fn a_misfit_speaks_of_the_ways_that_came_closest() {
+fn a_misfit_names_the_ways_that_came_closest() {
     let far = [Property::new("a", 1), Property::new("b", 1)].to_vec();
     let near = [Property::new("mode", "cbr"), Property::new("rc-mode", 1)].to_vec();
     assert_eq!(
         fitted(enc().wish(Meaning::Rate, [far, near.clone(), near])),
-        "the element `enc` has no property `rc-mode`, which says the rate"
+        "the element `enc` has no property `rc-mode`, which sets the rate"
     );
 }
 
 #[test]
-fn what_is_not_required_is_done_without_and_said() {
+fn optional_wish_without_a_way_is_dropped_and_reported() {
     let wanted = enc().wish(Meaning::Speed, [set("preset", 1)]).wish(Meaning::Rate, [set("bitrate", 5)]);
     assert_eq!(fitted(wanted), "bitrate=5 no speed");
 }
 
 #[test]
-fn plain_properties_must_fit_unless_they_need_not_be_there() {
+fn plain_properties_must_fit_unless_they_may_be_missing() {
     assert_eq!(fitted(enc().set_if_present("aud", false).set("bitrate", 5)), "bitrate=5");
     assert_eq!(fitted(enc().set("aud", false)), "the element `enc` has no property `aud`");
     let beyond = "the element `enc` does not take `0` for its property `bitrate` (1 to 1000)";
@@ -102,7 +99,7 @@ fn plain_properties_must_fit_unless_they_need_not_be_there() {
 }
 
 #[test]
-fn numbers_are_lowered_to_the_range_only_where_that_is_allowed() {
+fn numbers_are_lowered_to_the_range_only_if_that_is_allowed() {
     let lowered =
         |name: &str, value: Value| enc().wish(Meaning::Rate, [vec![Property::at_most(name, value)]]);
     assert_eq!(fitted(lowered("bitrate", 4000.into())), "bitrate=1000");

@@ -1,7 +1,7 @@
-//! Recipes -> which elements, with which properties, linked in which order.
+//! Recipes to elements: which, with which properties, linked in which order.
 //!
-//! A track has two chains: one captures, and one encodes what was captured. They are planned in the worker, since
-//! recipes come out of plugins, but planning is pure: the same recipes give the same elements.
+//! A track has two chains: one captures, and one encodes what was captured. The worker asks for them, since
+//! recipes come from plugins, but this is pure: the same recipes give the same elements.
 
 use deskreel_contract::{Candidate, Codec, Element, FrameFormat, Producer, SourceRecipe};
 
@@ -11,35 +11,35 @@ pub struct Step {
     pub element: Element,
 }
 
-/// What the engine does with an element beyond making it.
+/// What the engine does with an element besides making it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Nothing.
     Plain,
     /// The `appsrc` that the frame callback feeds.
     Frames,
-    /// What comes out of it was captured: frames are counted there, and unchanged ones dropped.
+    /// Its output was captured: frames are counted there, and unchanged ones dropped.
     Capture,
 }
 
-/// What captures: the source's own elements, in the order in which they are made and linked.
+/// The chain that captures: the source's own elements, in the order in which they are made and linked.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CapturePlan {
+pub struct CaptureChain {
     /// The last one has the role `Capture`.
     pub steps: Vec<Step>,
-    /// Set where the host paints frames through the plugin's callback.
+    /// Set if the host paints frames through the plugin's callback.
     pub frames: Option<FrameFormat>,
 }
 
-pub fn capture(recipe: &SourceRecipe) -> CapturePlan {
+pub fn capture_chain(recipe: &SourceRecipe) -> CaptureChain {
     let frames = match recipe.producer {
         Producer::Frames(format) => Some(format),
         Producer::Elements(_) => None,
     };
-    CapturePlan { steps: capture_steps(recipe), frames }
+    CaptureChain { steps: capture_steps(recipe), frames }
 }
 
-/// Frames per second that a source gives at most.
+/// The most frames per second that a source produces.
 pub fn fps(recipe: &SourceRecipe, max_fps: u32) -> u32 {
     let most = match recipe.producer {
         Producer::Frames(format) => format.fps.min(max_fps),
@@ -48,8 +48,8 @@ pub fn fps(recipe: &SourceRecipe, max_fps: u32) -> u32 {
     most.max(1)
 }
 
-/// What encodes: raw pictures of this size in, access units as MP4 wants them out.
-pub fn encode(codec: Codec, candidate: &Candidate, width: u32, height: u32) -> Vec<Element> {
+/// The chain that encodes: raw pictures of this size in, access units as MP4 wants them out.
+pub fn encode_chain(codec: Codec, candidate: &Candidate, width: u32, height: u32) -> Vec<Element> {
     let mut elements = Vec::new();
     if width % 2 == 1 || height % 2 == 1 {
         elements.extend(even(width, height));
@@ -61,8 +61,8 @@ pub fn encode(codec: Codec, candidate: &Candidate, width: u32, height: u32) -> V
     elements
 }
 
-/// With color at half resolution a size is even: a black column to the right and a black row below make it so.
-/// `videobox` takes fewer formats than `videoconvert`, which does nothing where the format is one of them.
+/// Color at half resolution needs an even size: a black column to the right and a black row below make it
+/// even. `videobox` takes fewer formats than `videoconvert`, which does nothing if the format is one of them.
 fn even(width: u32, height: u32) -> [Element; 2] {
     let boxed =
         Element::new("videobox").set("right", -i64::from(width % 2)).set("bottom", -i64::from(height % 2));
@@ -100,7 +100,8 @@ fn raw_caps(formats: &[String]) -> String {
     }
 }
 
-/// From the encoder's output to access units as MP4 wants them: length-prefixed, parameter sets in the caps.
+/// From the encoder's output to access units as MP4 wants them: length-prefixed, with parameter sets in the
+/// caps.
 fn coded(codec: Codec) -> impl Iterator<Item = Element> {
     let (parser, caps) = match codec {
         Codec::H264 => ("h264parse", "video/x-h264,stream-format=avc,alignment=au"),

@@ -1,4 +1,4 @@
-//! Loads a library's code. Everything unsafe of loading is here and in [`crate::c_adapter`].
+//! Loads a library's code. All unsafe code of loading is here and in [`crate::c_adapter`].
 
 #![allow(unsafe_code)]
 
@@ -15,56 +15,58 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use crate::c_adapter::CLibrary;
-use crate::error::Refused;
+use crate::error::Refusal;
 
-/// Never unloads. Rationale: vtables, threads and thread-locals of a plugin outlive every handle that we could
-/// count; unloading under them crashes (measured), and GStreamer does not do it either.
+/// Never unloads. Rationale: vtables, threads and thread-locals of a plugin outlive every handle that we
+/// could count; unloading under them crashes (measured), and GStreamer never unloads either.
 const RTLD_NODELETE: i32 = 0x1000;
 
-/// Opens exactly these bytes, whatever becomes of the file that they were read from.
+/// Opens exactly these bytes, whatever happens to the file that they were read from.
 ///
-/// They go through a sealed file in memory. Its descriptor is never closed: the loader knows a library by its
-/// path, and a path below `/proc/self/fd` that is used again would give the earlier library.
-fn open(bytes: &[u8], name: &str) -> Result<&'static Library, Refused> {
-    let failed = |reason: String| Refused::CannotOpen { reason };
+/// They go through a sealed file in memory. Its descriptor is never closed: the loader identifies a library
+/// by its path, and a reused path below `/proc/self/fd` would return the earlier library.
+fn open(bytes: &[u8], name: &str) -> Result<&'static Library, Refusal> {
+    let failed = |reason: String| Refusal::CannotOpen { reason };
     let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
         .map_err(|error| failed(error.to_string()))?;
     let mut file = fs::File::from(file);
     file.write_all(bytes).map_err(|error| failed(error.to_string()))?;
-    // `FUTURE_WRITE` instead of `WRITE`: the latter is refused with EBUSY while the kernel still holds one of the
-    // pages that were just written, as happens under load. There is no mapping yet that it would let write.
+    // `FUTURE_WRITE` instead of `WRITE`: the latter fails with EBUSY while the kernel still holds one of the
+    // pages that were just written, as happens under load. It only differs for writable mappings, and none
+    // exists yet.
     fcntl_add_seals(&file, SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
         .map_err(|error| failed(error.to_string()))?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    // SAFETY: the library's constructors run here. It is on the allow-list; more cannot be known of it.
+    // SAFETY: the library's constructors run here. It is on the allow-list; nothing more can be known about
+    // it.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
     let library = library.map_err(|error| failed(reason(&error, &path)))?;
     let _stays_open = file.into_raw_fd();
     Ok(Box::leak(Box::new(library)))
 }
 
-/// The root of a Rust plugin, after its layout has been compared with ours.
-pub fn rust(bytes: &[u8], name: &str) -> Result<PluginRoot_Ref, Refused> {
+/// Opens a Rust plugin and returns its root, after comparing its layout with ours.
+pub fn open_rust(bytes: &[u8], name: &str) -> Result<PluginRoot_Ref, Refusal> {
     let library = open(bytes, name)?;
-    // SAFETY: the symbol is an abi_stable header by its name; `upgrade` checks its magic before anything else.
-    // The symbol's address is the reference, so that is the type to ask for.
+    // SAFETY: by its name the symbol is an abi_stable header; `upgrade` checks its magic before anything
+    // else. The symbol's address is the reference, so that is the type to ask for.
     let header = unsafe { library.get::<AbiHeaderRef>(RUST_ENTRY.as_bytes()) };
-    let header = *header.map_err(|_| Refused::NoEntry)?;
+    let header = *header.map_err(|_| Refusal::NoEntry)?;
     let header = header.upgrade().map_err(|error| layout(&error.to_string(), name))?;
     check_layout(header, name)?;
     // SAFETY: `check_layout` has compared the type with ours.
     let root = unsafe { header.unchecked_layout::<PluginRoot_Ref>() };
     root.map_err(|error| match error {
-        RootModuleError::Unwound => Refused::PanickedAtLoad { message: "in its entry function".into() },
-        other => Refused::FailedAtLoad { message: other.to_string() },
+        RootModuleError::Unwound => Refusal::PanickedAtLoad { message: "in its entry function".into() },
+        other => Refusal::FailedAtLoad { message: other.to_string() },
     })
 }
 
-/// abi_stable's check goes one way, from an older program to a newer library: it takes every missing optional
-/// field for a mistake. A plugin that is older than this host lacks such fields rightly; then its layout must be
-/// contained in ours.
-fn check_layout(header: &'static LibHeader, name: &str) -> Result<(), Refused> {
-    let theirs = header.layout().ok_or(Refused::Unchecked)?;
+/// abi_stable's check works one way, from an older program to a newer library: it treats every missing
+/// optional field as a mistake. A plugin that is older than this host rightly lacks such fields; then its
+/// layout must be contained in ours.
+fn check_layout(header: &'static LibHeader, name: &str) -> Result<(), Refusal> {
+    let theirs = header.layout().ok_or(Refusal::NoLayout)?;
     match header.ensure_layout::<PluginRoot_Ref>() {
         Ok(()) => Ok(()),
         Err(LibraryError::AbiInstability(report)) => {
@@ -77,37 +79,36 @@ fn check_layout(header: &'static LibHeader, name: &str) -> Result<(), Refused> {
     }
 }
 
-/// The table of a C plugin, after its size has been compared with ours.
-pub fn c(bytes: &[u8], name: &str) -> Result<CLibrary, Refused> {
+/// Opens a C plugin and returns its table, after comparing its size with ours.
+pub fn open_c(bytes: &[u8], name: &str) -> Result<CLibrary, Refusal> {
     let library = open(bytes, name)?;
     // SAFETY: only the symbol's address is taken here.
     let entry = unsafe { library.get::<*const Entry>(C_ENTRY.as_bytes()) };
-    // SAFETY: the symbol is a `deskreel_entry` by its name, and the library stays.
-    unsafe { CLibrary::new(*entry.map_err(|_| Refused::NoEntry)?) }
+    // SAFETY: by its name the symbol is a `deskreel_entry`, and the library is never unloaded.
+    unsafe { CLibrary::new(*entry.map_err(|_| Refusal::NoEntry)?) }
 }
 
-/// The reason lies in the error's source, and names the file as the loader saw it.
+/// The reason is in the error's source, and begins with the path that the loader saw.
 fn reason(error: &libloading::Error, path: &str) -> String {
     let source = std::error::Error::source(error).map(ToString::to_string);
     let text = source.unwrap_or_else(|| error.to_string());
     text.strip_prefix(path).unwrap_or(&text).trim_start_matches(": ").to_owned()
 }
 
-/// abi_stable's report is up to 50 KB: one line of it is shown, the rest goes to a file.
-fn layout(report: &str, name: &str) -> Refused {
+/// abi_stable's report has up to 50 KB: one line of it is shown, and all of it goes to a file.
+fn layout(report: &str, name: &str) -> Refusal {
     let file = format!("deskreel-layout-{name}-{}.txt", std::process::id());
     let path = std::env::temp_dir().join(file);
     let written = fs::write(&path, report).is_ok();
-    Refused::Layout { summary: summary(report), report: written.then_some(path) }
+    Refusal::Layout { summary: summary(report), report: written.then_some(path) }
 }
 
-/// The first error of the report and the field that it is about: `contract_minor: mismatched type, expected u32,
-/// found u64`.
+/// The first error of the report and its field: `contract_minor: mismatched type, expected u32, found u64`.
 fn summary(report: &str) -> String {
     let Some((before, error)) = report.split_once("\nError:") else {
         return report.lines().next().unwrap_or("unknown").to_owned();
     };
-    // Before the error stands the way to the field, outermost first, and then the two types in full.
+    // The report has the path to the field, outermost first, then the two types in full, then the error.
     let (_, way) = before.rsplit_once("error(s)inside:").unwrap_or_default();
     let (way, _) = way.split_once("Layout of expected type").unwrap_or((way, ""));
     let field = way.rsplit_once("field_name:").and_then(|(_, rest)| rest.lines().next());
