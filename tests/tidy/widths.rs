@@ -22,14 +22,16 @@ const KINDS: [(&str, &[&str]); 9] = [
 
 /// Folders with lines that are still too wide, and how many at most.
 const WIDE: &[(&str, usize)] = &[
-    (".", 143),
+    (".", 100),
     ("cli", 16),
-    ("core", 500),
-    ("docs", 513),
+    ("core", 156),
+    ("docs", 78),
+    ("examples", 3),
     ("pipelines", 12),
     ("plugins", 153),
     ("sdk", 49),
-    ("tests", 92),
+    ("server", 81),
+    ("tests", 64),
     ("web", 5),
 ];
 

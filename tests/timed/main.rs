@@ -15,7 +15,7 @@ mod lock;
 mod machines;
 mod media;
 mod media_pause;
-mod media_preroll;
+mod media_pre_roll;
 mod player;
 mod player_server;
 mod screen;
