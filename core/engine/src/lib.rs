@@ -11,7 +11,7 @@
 //!                                                   v                             | access units
 //!                                                 encode.rs, a pipeline of its own: convert -> encode -> parse
 //!                                                                                 |
-//! supervisor <- reports - worker.rs <- bus.rs          writer.rs (a thread a track): fragments, tail, fdatasync
+//! supervisor <- reports - worker.rs <- bus.rs          writer.rs (a thread per track): fragments, tail, fdatasync
 //! ```
 //!
 //! An encoder that fails or hangs is replaced by the next one (`track.rs`), which gets the frames that the

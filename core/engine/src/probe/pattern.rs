@@ -4,7 +4,7 @@
 //! ```text
 //! +----------------------------+   the frame's number: four bits, black and white
 //! |  bit 3 | bit 2 | bit 1 | 0 |
-//! +------+------+--------------+   gray strokes like text; a ramp in which a square moves; colors that differ clearly
+//! +------+------+--------------+   gray strokes like text; a ramp with a moving square; colors that differ clearly
 //! | text | ramp |    colors    |   if two channels are swapped
 //! +------+------+--------------+
 //! ```
