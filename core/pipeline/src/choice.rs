@@ -38,7 +38,7 @@ choices!(
     Latency,
     Content,
     Chroma,
-    Gone,
+    MissingGpu,
     Locked,
     WhenFull,
     Pause,
