@@ -9,11 +9,11 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use deskreel_platform::service;
+use deskreel_platform::signals::StopRequests;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api;
 use crate::app::App;
@@ -40,21 +40,16 @@ pub async fn run(config: Config) -> Result<()> {
     let address = listener.local_addr().map_err(listening)?;
 
     let handle = Handle::new();
-    let mut terminate = signal(SignalKind::terminate()).map_err(listening)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(listening)?;
+    let mut requests = StopRequests::new().map_err(listening)?;
     let stop = handle.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        requests.next().await;
         tracing::info!("the server is shutting down");
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        service::notify_stopping();
         stop.graceful_shutdown(Some(GRACE));
     });
     tokio::spawn(retention::run(app.clone()));
-    // Tells systemd, if it has started the server.
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    service::notify_ready();
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
     let patience = (server.head_patience, server.answer_patience);
     let served = listen(listener, tls, api::router(app.clone()), handle, patience).await;

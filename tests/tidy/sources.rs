@@ -9,7 +9,7 @@ const LONG: [(&str, &str); 0] = [];
 const UNSAFE: [&str; 7] = [
     "sdk/",
     "core/host/src/c_adapter.rs",
-    "core/host/src/open.rs",
+    "core/host/src/open_library.rs",
     "core/platform/src/library",
     "plugins/source-x11/src/xlib.rs",
     "tests/broken-plugins/changed-layout/",

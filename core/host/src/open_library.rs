@@ -3,46 +3,22 @@
 #![allow(unsafe_code)]
 
 use std::fs;
-use std::io::Write;
-use std::os::fd::{AsRawFd, IntoRawFd};
 
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
 use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError, RootModuleError};
+use deskreel_platform::library::{self, Library};
 use deskreel_sdk::abi::{PluginRoot_Ref, RUST_ENTRY};
 use deskreel_sdk::c::{C_ENTRY, Entry};
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use crate::c_adapter::CLibrary;
 use crate::error::Refusal;
 
-/// Never unloads. Rationale: vtables, threads and thread-locals of a plugin outlive every handle that we
-/// could count; unloading under them crashes (measured), and GStreamer never unloads either.
-const RTLD_NODELETE: i32 = 0x1000;
-
-/// Opens exactly these bytes, whatever happens to the file that they were read from.
-///
-/// They go through a sealed file in memory. Its descriptor is never closed: the loader identifies a library
-/// by its path, and a reused path below `/proc/self/fd` would return the earlier library.
+/// Loads exactly these bytes.
 fn open(bytes: &[u8], name: &str) -> Result<&'static Library, Refusal> {
-    let failed = |reason: String| Refusal::CannotOpen { reason };
-    let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
-        .map_err(|error| failed(error.to_string()))?;
-    let mut file = fs::File::from(file);
-    file.write_all(bytes).map_err(|error| failed(error.to_string()))?;
-    // `FUTURE_WRITE` instead of `WRITE`: the latter fails with EBUSY while the kernel still holds one of the
-    // pages that were just written, as happens under load. It only differs for writable mappings, and none
-    // exists yet.
-    fcntl_add_seals(&file, SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
-        .map_err(|error| failed(error.to_string()))?;
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    // SAFETY: the library's constructors run here. It is on the allow-list; nothing more can be known about
-    // it.
-    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
-    let library = library.map_err(|error| failed(reason(&error, &path)))?;
-    let _stays_open = file.into_raw_fd();
-    Ok(Box::leak(Box::new(library)))
+    // SAFETY: the library's constructors run here. It is on the allow-list; nothing more can be known about it.
+    let library = unsafe { library::load(bytes, name) };
+    library.map_err(|error| Refusal::CannotOpen { reason: error.to_string() })
 }
 
 /// Opens a Rust plugin and returns its root, after comparing its layout with ours.
@@ -86,13 +62,6 @@ pub fn open_c(bytes: &[u8], name: &str) -> Result<CLibrary, Refusal> {
     let entry = unsafe { library.get::<*const Entry>(C_ENTRY.as_bytes()) };
     // SAFETY: by its name the symbol is a `deskreel_entry`, and the library is never unloaded.
     unsafe { CLibrary::new(*entry.map_err(|_| Refusal::NoEntry)?) }
-}
-
-/// The reason is in the error's source, and begins with the path that the loader saw.
-fn reason(error: &libloading::Error, path: &str) -> String {
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    let text = source.unwrap_or_else(|| error.to_string());
-    text.strip_prefix(path).unwrap_or(&text).trim_start_matches(": ").to_owned()
 }
 
 /// abi_stable's report has up to 50 KB: one line of it is shown, and all of it goes to a file.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum_server::accept::Accept;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use deskreel_platform::system;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
@@ -36,20 +36,11 @@ pub struct ConnectionLimit<A> {
 
 impl<A> ConnectionLimit<A> {
     pub fn new(inner: A, answer_patience: Duration) -> ConnectionLimit<A> {
-        let files = raise_open_files().saturating_sub(OTHER_FILES).clamp(16, CONNECTIONS);
+        // The initial limit is often a historic 1024.
+        let files = system::raise_open_files(CONNECTIONS + OTHER_FILES).unwrap_or(USUAL_LIMIT);
+        let files = files.saturating_sub(OTHER_FILES).clamp(16, CONNECTIONS);
         let permits = Arc::new(Semaphore::new(usize::try_from(files).unwrap_or(16)));
         ConnectionLimit { inner, permits, answer_patience }
-    }
-}
-
-/// Raises the open-file limit as far as the system allows, and returns it. The initial limit is often a
-/// historic 1024.
-fn raise_open_files() -> u64 {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.unwrap_or(CONNECTIONS + OTHER_FILES);
-    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
-        Ok(()) => wanted,
-        Err(_) => current.unwrap_or(USUAL_LIMIT),
     }
 }
 
