@@ -1,6 +1,8 @@
 //! Laws of Rust files, each with its exceptions.
 
-use super::{File, assert_none, assert_only, files, words};
+use std::collections::BTreeMap;
+
+use super::{File, assert_none, files, read, words};
 
 /// Files of more than 600 lines, each with the reason why it is not split.
 const LONG: [(&str, &str); 0] = [];
@@ -99,24 +101,30 @@ fn only_platform_asks_for_the_operating_system() {
     assert_none(&wrong, "the operating system is asked for outside of core/platform");
 }
 
-/// Files of the server that use a layer above their own, as `FILE uses LAYER`.
-const UPWARD: [&str; 0] = [];
-
-/// The server's layers, the lowest first: the index, the decisions, the routes.
+/// `server/src/lib.rs` lists its modules in groups, the highest first. A module uses its own group and lower ones.
 #[test]
-fn no_layer_of_the_server_uses_one_above() {
-    let layers = ["db", "control", "api"];
+fn no_module_of_the_server_uses_a_group_above_its_own() {
+    let text = read("server/src/lib.rs");
+    let groups = text.split("pub use").next().unwrap().split("\n\n").enumerate();
+    let levels: BTreeMap<&str, usize> = groups
+        .flat_map(|(level, group)| group.lines().map(move |line| (line, level)))
+        .filter_map(|(line, level)| Some((line.strip_prefix("mod ")?.strip_suffix(';')?, level)))
+        .collect();
+    assert!(levels.len() > 20, "{levels:?}");
     let mut wrong = Vec::new();
     for file in files("rs") {
         let Some(path) = file.path.strip_prefix("server/src/") else { continue };
-        let own = layers.iter().position(|layer| path.split(['/', '.']).next() == Some(layer));
-        for above in own.map_or(&[][..], |own| &layers[own + 1..]) {
-            if !found(&file, |line| line.contains(&format!("crate::{above}"))).is_empty() {
-                wrong.push(format!("{} uses {above}", file.path));
+        let Some(level) = path.split(['/', '.']).next().and_then(|module| levels.get(module)) else {
+            continue;
+        };
+        for used in file.text.split("crate::").skip(1) {
+            let used = used.split(|char: char| !char.is_alphanumeric() && char != '_').next().unwrap();
+            if levels.get(used).is_some_and(|used| used < level) {
+                wrong.push(format!("{} uses {used}", file.path));
             }
         }
     }
-    assert_only(&UPWARD, &wrong, "a layer of the server uses one above");
+    assert_none(&wrong, "a module of the server uses one above its own group");
 }
 
 /// Every public item of tests/support is used outside of its file. The compiler does not check that.

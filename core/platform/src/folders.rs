@@ -12,8 +12,8 @@ pub const STATE_VARIABLES: &str = native::STATE_VARIABLES;
 
 /// Deskreel's folder for files that can be made again. `None` if the system names none: a folder that others can
 /// write to will not do.
-pub fn cache() -> Option<PathBuf> {
-    native::cache()
+pub fn disposable() -> Option<PathBuf> {
+    native::disposable()
 }
 
 /// Deskreel's folder for state that outlives a restart: the service's own, or else the user's.

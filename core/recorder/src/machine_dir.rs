@@ -13,7 +13,7 @@ const INDEX: (&str, &str) = ("registry-", ".bin");
 /// names.
 pub fn folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = set("DESKREEL_CACHE").or_else(deskreel_platform::folders::cache)?;
+    let folder = set("DESKREEL_CACHE").or_else(deskreel_platform::folders::disposable)?;
     match fs::create_dir_all(&folder) {
         Ok(()) => Some(folder),
         Err(error) => {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 pub const STATE_VARIABLES: &str = "STATE_DIRECTORY or HOME";
 
-pub fn cache() -> Option<PathBuf> {
+pub fn disposable() -> Option<PathBuf> {
     Some(user("XDG_CACHE_HOME", ".cache")?.join("deskreel"))
 }
 
