@@ -213,7 +213,7 @@ fn standard_input_is_read_to_its_end() {
         return;
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["jsonl::standard_input_is_read_to_its_end", "--exact"]).env("READS_STDIN", "1");
+    child.args(["feeds::jsonl::standard_input_is_read_to_its_end", "--exact"]).env("READS_STDIN", "1");
     let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     write!(input, "{}\n{}", call(1), call(2)).unwrap();

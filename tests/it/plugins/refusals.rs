@@ -109,7 +109,7 @@ fn a_library_that_hangs_in_the_loader_is_named_by_those_that_come_after() {
         "#include <unistd.h>\n__attribute__((constructor)) static void hang(void) { for (;;) pause(); }";
     let source = write(&folder, "hang.c", &c_plugin(hang, "return 0;"));
     let hanging = compile(&folder, "libhang.so", source);
-    let name = "refusals::a_library_that_hangs_in_the_loader_is_named_by_those_that_come_after";
+    let name = "plugins::refusals::a_library_that_hangs_in_the_loader_is_named_by_those_that_come_after";
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, &hanging).output().unwrap();
     let output = String::from_utf8(output.stdout).unwrap();
