@@ -123,14 +123,6 @@ fn names_are_those_of_the_glossary() {
 const PARTICIPLES: &[&str] = &[
     "core/desk-api/src/connections.rs: Held",
     "core/desk-api/src/operation.rs: Known",
-    "plugins/feed-webhook/src/sender.rs: Said",
-    "plugins/feed-webhook/src/sender.rs: Known",
-    "plugins/feed-webhook/src/told.rs: Told",
-    "plugins/feed-workspace/src/seat/tests.rs: Told",
-    "plugins/policy-agent-state/src/lib.rs: Wanted",
-    "plugins/sink-upload/src/answer.rs: Said",
-    "plugins/sink-upload/src/client.rs: Held",
-    "plugins/sink-webdav/src/answer.rs: Said",
 ];
 
 /// No type has a name that the glossary lists with a capital letter: participles, which are not nouns.

@@ -1,12 +1,12 @@
 //! Delivers to the sinks what the outbox owes them.
 //!
-//! Each sink has a thread, which owns the plugin's instance and asks the outbox for the next item. A sink that hangs
-//! holds up only itself; one that fails or panics gets a new instance, and the item is tried again when the outbox says
-//! so.
+//! Each sink has a thread, which owns the plugin's instance and asks the outbox for the next item. A sink
+//! that hangs holds up only itself; one that fails or panics gets a new instance, and the item is tried again
+//! when the outbox says so.
 //!
-//! All sinks share one rate cap. It works as a debt that is paid back between fragments: each fragment is sent whole and
-//! at once, and the next one waits until the bytes before it are paid for. Handing over a finished recording does not
-//! count.
+//! All sinks share one rate cap. It works as a debt that is paid back between fragments: each fragment is
+//! sent whole and at once, and the next one waits until the bytes before it are paid for. Handing over a
+//! finished recording does not count.
 
 #[cfg(test)]
 mod tests;
@@ -130,8 +130,8 @@ impl Delivery {
         look(&self.shared.state().outbox)
     }
 
-    /// Deletes recordings that every sink has, and empty ones. The sinks' threads do so after each delivery; this call
-    /// is for recordings that no sink ever gets.
+    /// Deletes recordings that every sink has, and empty ones. The sinks' threads do so after each delivery;
+    /// this call is for recordings that no sink ever gets.
     pub fn sweep(&self) {
         self.shared.sweep();
     }
@@ -171,8 +171,8 @@ impl Delivery {
         Ok(())
     }
 
-    /// Waits at most `limit` for the current calls to end. Returns the sinks whose calls did not: their answers no longer
-    /// count, and their items are tried again after the next start.
+    /// Waits at most `limit` for the current calls to end. Returns the sinks whose calls did not: their
+    /// answers no longer count, and their items are tried again after the next start.
     pub fn stop(&mut self, limit: Duration) -> Vec<SinkName> {
         let state = self.shared.state();
         self.threads.iter().for_each(|thread| thread.signal.stops.store(true, Ordering::Relaxed));

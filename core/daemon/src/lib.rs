@@ -1,11 +1,11 @@
 //! `deskreel run`: the recorder as a service that an agent PC runs all day.
 //!
-//! [`run`] starts everything in this order and ends it in reverse: lock the recordings' folder and recover what a crash
-//! left in it; sinks; policies, with the events of the day; the line to the server; the API; feeds; the supervisor's
-//! loop. So no request is accepted before it can be carried out.
+//! [`run`] starts everything in this order and ends it in reverse: lock the recordings' folder and recover
+//! what a crash left in it; sinks; policies, with the events of the day; the line to the server; the API;
+//! feeds; the supervisor's loop. So no request is accepted before it can be carried out.
 //!
-//! [`seat`] decides, purely, what is recorded. `supervisor` is the loop around it. The other modules are what its
-//! effects are carried out with.
+//! [`seat`] decides, purely, what is recorded. `supervisor` is the loop around it. The other modules are what
+//! its effects are carried out with.
 
 pub mod seat;
 mod supervisor;
@@ -55,7 +55,8 @@ pub enum Ended {
     UnusableFile,
 }
 
-/// Runs until SIGTERM or Ctrl-C. A second signal does not wait for recordings to end; the next start recovers them.
+/// Runs until SIGTERM or Ctrl-C. A second signal does not wait for recordings to end; the next start recovers
+/// them.
 pub fn run(file: &Path) -> Result<Ended> {
     let kept = pipeline_file::kept(file)?;
     let Some(loaded) = pipeline_file::load(file, &kept)? else { return Ok(Ended::UnusableFile) };
@@ -114,7 +115,8 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
     Ok(())
 }
 
-/// The loopback API, if the file has `feed.desktop`. It listens from here on, and answers once the supervisor runs.
+/// The loopback API, if the file has `feed.desktop`. It listens from here on, and answers once the supervisor
+/// runs.
 async fn bind(graph: &RecorderGraph, desk: Desk, link: Option<LinkHandle>) -> Result<Option<Server>> {
     let Some(settings) = desktop(graph)? else { return Ok(None) };
     let directory = graph.recording.directory.clone();
@@ -218,8 +220,8 @@ impl Started {
         Started { directory, feeds, link: link.clone() }
     }
 
-    /// Puts the settings of the start back into a reloaded graph, and logs those that the file has changed: the outbox
-    /// is in that folder, and the feeds and the link are running.
+    /// Puts the settings of the start back into a reloaded graph, and logs those that the file has changed:
+    /// the outbox is in that folder, and the feeds and the link are running.
     fn stay(&self, graph: &mut RecorderGraph) {
         let wait = |section: &str, is_changed: bool| {
             if is_changed {

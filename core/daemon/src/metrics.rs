@@ -1,4 +1,5 @@
-//! `/metrics`: the status of the desk in the OpenMetrics format, for Prometheus. It names no agent and no call.
+//! `/metrics`: the status of the desk in the OpenMetrics format, for Prometheus. It names no agent and no
+//! call.
 
 use std::fmt;
 

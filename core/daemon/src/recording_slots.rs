@@ -1,8 +1,9 @@
-//! Runs recordings, each in a slot of its own: a recording that still writes its last fragment does not hold up the
-//! next.
+//! Runs recordings, each in a slot of its own: a recording that still writes its last fragment does not hold
+//! up the next.
 //!
-//! A slot is a pool of workers with the results of its encoder trials. One idle slot is kept, with a worker that has
-//! loaded everything. A second one starts cold, which costs a tenth of a second, and ends with its recording.
+//! A slot is a pool of workers with the results of its encoder trials. One idle slot is kept, with a worker
+//! that has loaded everything. A second one starts cold, which costs a tenth of a second, and ends with its
+//! recording.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -62,7 +63,8 @@ pub enum SlotReport {
     Prepared(Result<(), String>),
 }
 
-/// A slot that keeps the last moments of the screen in memory, for a recording that begins before its command.
+/// A slot that keeps the last moments of the screen in memory, for a recording that begins before its
+/// command.
 struct Standby {
     control: mpsc::Sender<Control>,
     /// Its recording, once it has become one.
@@ -108,7 +110,8 @@ impl RecordingSlots {
         &self.equipment
     }
 
-    /// Loads a worker and tries the encoders, so that the first recording need not. `Prepared` reports the result.
+    /// Loads a worker and tries the encoders, so that the first recording need not. `Prepared` reports the
+    /// result.
     pub fn prepare(&self) {
         let (equipment, tell) = (self.equipment.clone(), self.tell.clone());
         tokio::task::spawn_local(async move {
@@ -190,7 +193,8 @@ impl RecordingSlots {
         tokio::task::spawn_local(async move {
             let id = order.recording.clone();
             let graph = &equipment.graph;
-            // Without `max_duration`: the interaction engine ends the footage, and begins it again if it is still wanted.
+            // Without `max_duration`: the interaction engine ends the footage, and begins it again if it is
+            // still wanted.
             let setup = RecordingSetup {
                 recording: Some(order.recording),
                 agent: Some(order.agent),

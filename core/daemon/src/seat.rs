@@ -1,11 +1,11 @@
 //! Decides what is recorded at this seat. Pure: no clock, no process, no file, no queue.
 //!
-//! [`step`] takes one event into the state of the seat and returns the effects to carry out. The loop in `supervisor.rs`
-//! carries them out, and feeds the outcome of an effect back as the next event. What runs is what is *wanted*: a
-//! recording that ends although it is still wanted is followed by another.
+//! [`step`] takes one event into the state of the seat and returns the effects to carry out. The loop in
+//! `supervisor.rs` carries them out, and feeds the outcome of an effect back as the next event. What runs is
+//! what is *wanted*: a recording that ends although it is still wanted is followed by another.
 //!
-//! `requests.rs` handles requests of agent desktops, `orders.rs` commands of a server, `recordings.rs` the recording
-//! from its start to its end, and `pending.rs` the replies that wait for an effect to hold.
+//! `requests.rs` handles requests of agent desktops, `orders.rs` commands of a server, `recordings.rs` the
+//! recording from its start to its end, and `pending.rs` the replies that wait for an effect to hold.
 
 mod orders;
 mod pending;
@@ -33,12 +33,12 @@ use crate::recording_slots::StartOrder;
 pub use orders::ServerOrders;
 pub use pending::{PendingReplies, ReplyId};
 
-/// A running recording counts frames, captured or skipped, twice a second. Without a new count for this long it is
-/// stalled.
+/// A running recording counts frames, captured or skipped, twice a second. Without a new count for this long
+/// it is stalled.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// The time of an event: by the wall clock, and since the daemon started. Limits run by the second, so that a clock
-/// that is set does not move them.
+/// The time of an event: by the wall clock, and since the daemon started. Limits run by the second, so that a
+/// clock that is set does not move them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Now {
     pub utc: Utc,
@@ -71,8 +71,8 @@ struct WantedFootage {
     /// Why footage is wanted, and why in this capture mode.
     why: String,
     capture_why: String,
-    /// The id that the server assigned, and whether a recording has it already: one that continues the footage gets an
-    /// id of its own.
+    /// The id that the server assigned, and whether a recording has it already: one that continues the
+    /// footage gets an id of its own.
     assigned: Option<RecordingId>,
     is_assigned_taken: bool,
 }
@@ -156,7 +156,8 @@ pub enum Event {
         spool: SpoolStatus,
         must_end: Option<String>,
     },
-    /// The pipeline file was read again. `name` is set if it replaces the old one, `error` says what is wrong with it.
+    /// The pipeline file was read again. `name` is set if it replaces the old one, `error` says what is wrong
+    /// with it.
     Reloaded {
         name: Option<String>,
         error: Option<String>,
@@ -274,8 +275,8 @@ impl State {
     }
 }
 
-/// Carries `event` out to the end: `perform` does one effect and returns the events that it causes, which are taken in
-/// before the next effect.
+/// Carries `event` out to the end: `perform` does one effect and returns the events that it causes, which are
+/// taken in before the next effect.
 pub fn carry_out(
     state: &mut State,
     event: Event,

@@ -36,8 +36,8 @@ pub struct SeatSpool {
 }
 
 impl SeatSpool {
-    /// Locks the folder for this process and starts to deliver the recordings in it. The receiver reports the progress of
-    /// deliveries.
+    /// Locks the folder for this process and starts to deliver the recordings in it. The receiver reports the
+    /// progress of deliveries.
     pub fn open(
         graph: &RecorderGraph,
         catalog: &Catalog,
@@ -55,8 +55,8 @@ impl SeatSpool {
         Ok((spool, progress))
     }
 
-    /// Returns the recordings from before this start whose segments are not final. Recordings with a `footage.json`
-    /// are released, and so are all if a server decides: it knows what they belong to.
+    /// Returns the recordings from before this start whose segments are not final. Recordings with a
+    /// `footage.json` are released, and so are all if a server decides: it knows what they belong to.
     pub fn unsettled(&mut self, late: Duration, is_served: bool) -> Unsettled {
         let mut unsettled = Unsettled::new(late);
         for recording in self.delivery.look(Outbox::unreleased) {
@@ -107,7 +107,8 @@ impl SeatSpool {
 
     // A recording, from its command to its release.
 
-    /// Returns the reason if there is no room for a recording. Makes room for it if the pipeline file allows that.
+    /// Returns the reason if there is no room for a recording. Makes room for it if the pipeline file allows
+    /// that.
     pub fn admit(&mut self, recording: &RecordingId, agent: &AgentId, why: &str) -> Result<(), String> {
         let agent = Some(agent.to_string());
         self.delivery.update(|outbox| outbox.commanded(recording, agent, why.to_owned()));

@@ -1,9 +1,10 @@
 //! The loop of the daemon: takes in one event after the other and carries out what [`seat`](crate::seat) decides.
 //!
-//! Requests of desktops, events of feeds, commands of a server, reports of recordings, a new pipeline file, the lock of
-//! the session, deliveries and time all arrive in [`Supervisor::serve`], which is the only place that changes anything.
-//! Each becomes a [`seat::Event`]; each [`seat::Effect`] is carried out by [`Hands::perform`] before the next event is
-//! taken. Nothing here decides what is recorded, and nothing in `seat` waits, reads a clock or touches a disk.
+//! Requests of desktops, events of feeds, commands of a server, reports of recordings, a new pipeline file,
+//! the lock of the session, deliveries and time all arrive in [`Supervisor::serve`], which is the only place
+//! that changes anything. Each becomes a [`seat::Event`]; each [`seat::Effect`] is carried out by
+//! [`Hands::perform`] before the next event is taken. Nothing here decides what is recorded, and nothing in
+//! `seat` waits, reads a clock or touches a disk.
 
 mod hands;
 
@@ -49,8 +50,8 @@ pub struct Parts {
     /// Events of feeds that are plugins.
     pub feeds: mpsc::Receiver<InteractionEvent>,
     pub reloads: mpsc::Receiver<Reload>,
-    /// An agent from before this start is logged out if no desktop returns within this time. None without a desktop
-    /// feed.
+    /// An agent from before this start is logged out if no desktop returns within this time. None without a
+    /// desktop feed.
     pub patience: Option<Duration>,
     /// The line to the server that decides, if one does, and its commands.
     pub link: Option<LinkHandle>,
@@ -77,8 +78,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Takes in the events of the past before anything else happens. Of their effects only those that still hold are
-    /// carried out.
+    /// Takes in the events of the past before anything else happens. Of their effects only those that still
+    /// hold are carried out.
     pub fn new(parts: Parts, ends: Ends) -> Supervisor {
         let (events, past) = parts.events;
         let (slots, messages) = parts.slots;
@@ -207,8 +208,8 @@ impl Supervisor {
         self.take_in(Event::Delivery(progress));
     }
 
-    /// Running recordings keep the settings that they began with; decisions and recordings from now on follow the new
-    /// file.
+    /// Running recordings keep the settings that they began with; decisions and recordings from now on follow
+    /// the new file.
     fn reload(&mut self, reload: Reload) {
         let (name, error) = match reload {
             Ok((equipment, policies, catalog)) => {

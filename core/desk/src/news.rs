@@ -1,4 +1,5 @@
-//! What happens at the desk, as numbered items for listeners. A listener that was away asks for what it missed.
+//! What happens at the desk, as numbered items for listeners. A listener that was away asks for what it
+//! missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,8 @@ use tokio::sync::watch;
 /// Items that are kept for listeners that were away: hours of an ordinary day, under a megabyte.
 const CAPACITY: usize = 2048;
 
-/// Something that happened, with its number. Numbers start at 1 with each start of the daemon and have no gaps.
+/// Something that happened, with its number. Numbers start at 1 with each start of the daemon and have no
+/// gaps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
     pub seq: u64,
@@ -75,7 +77,8 @@ pub struct News {
 pub enum Heard {
     /// In order.
     Items(Vec<Item>),
-    /// Items that the listener has not received are no longer kept. It should read the status and go on from `seq`.
+    /// Items that the listener has not received are no longer kept. It should read the status and go on from
+    /// `seq`.
     Lost { seq: u64 },
 }
 
@@ -106,7 +109,8 @@ impl News {
         *self.newest.borrow()
     }
 
-    /// Returns everything after `seq`, as soon as there is something. Cancel safe. Returns `None` when the daemon is gone.
+    /// Returns everything after `seq`, as soon as there is something. Cancel safe. Returns `None` when the
+    /// daemon is gone.
     pub async fn after(&self, seq: u64) -> Option<Heard> {
         let mut newest = self.newest.subscribe();
         newest.wait_for(|newest| *newest > seq).await.ok()?;

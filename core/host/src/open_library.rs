@@ -16,7 +16,8 @@ use crate::error::Refusal;
 
 /// Loads exactly these bytes.
 fn open(bytes: &[u8], name: &str) -> Result<&'static Library, Refusal> {
-    // SAFETY: the library's constructors run here. It is on the allow-list; nothing more can be known about it.
+    // SAFETY: the library's constructors run here. It is on the allow-list; nothing more can be known about
+    // it.
     let library = unsafe { library::load(bytes, name) };
     library.map_err(|error| Refusal::CannotOpen { reason: error.to_string() })
 }

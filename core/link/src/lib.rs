@@ -9,8 +9,8 @@
 //! Both ends of the protocol (docs/link.md, [`deskreel_model::link`]) are here, as state machines without IO
 //! or clock. Their input is a message, a request or the time; their output is what to send and what to do. So
 //! `tests/line.rs` tests without a network what a link that breaks, loses or repeats may do to them.
-//! `keeper.rs` puts a WebSocket (`dial.rs`) between the recorder's end and the daemon; the server does the same
-//! with the other end.
+//! `keeper.rs` puts a WebSocket (`dial.rs`) between the recorder's end and the daemon; the server does the
+//! same with the other end.
 //!
 //! Whatever the link does:
 //!

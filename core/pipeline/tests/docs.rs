@@ -1,4 +1,5 @@
-//! The documents agree with the code: docs/pipeline-format.md has the table of keys, docs/errors.md the codes.
+//! The documents agree with the code: docs/pipeline-format.md has the table of keys, docs/errors.md the
+//! codes.
 //!
 //! `UPDATE=1 cargo test -p deskreel-pipeline --test docs` rewrites the key tables.
 

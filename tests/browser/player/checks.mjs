@@ -4,9 +4,9 @@
 //   node tests/browser/player/checks.mjs <check> <folder of Ann's recording> <folder of Bob's>
 //     <pipeline file for a live recording> <folder of a recording of a still screen>
 //
-// Prints what it measured, one JSON object per line, and fails with an error. Called by tests/timed/player.rs,
-// which makes the recordings, and with SERVER, NAME, PASSWORD and BEGAN in the environment by
-// tests/timed/player_server.rs.
+// Prints what it measured, one JSON object per line, and fails with an error. Called by
+// tests/timed/player.rs, which makes the recordings, and with SERVER, NAME, PASSWORD and BEGAN in the
+// environment by tests/timed/player_server.rs.
 
 import * as connection from "./checks/connection.mjs";
 import * as page from "./checks/page.mjs";

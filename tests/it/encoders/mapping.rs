@@ -19,8 +19,8 @@ fn set(fitted: &FittedElement) -> BTreeMap<String, Value> {
     fitted.element.properties.iter().map(|property| (property.name.clone(), property.value.clone())).collect()
 }
 
-/// Every device there may be: with all that an element may have, with nothing of what it need not have, and with all
-/// but the one property that rules the others out.
+/// Every device there may be: with all that an element may have, with nothing of what it need not have, and
+/// with all but the one property that rules the others out.
 fn devices(element: &Described) -> Vec<(&'static str, Described)> {
     let mut devices = vec![("everything", element.clone()), ("least", element.without(&element.conditional))];
     if element.conditional.contains("quality") {
@@ -70,8 +70,8 @@ fn what_is_set_exists_and_means_what_was_asked() {
     assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// Nothing is refused but what `refused.txt` lists: by elements with all that a device may have, and then by those that
-/// have nothing of what they need not have. Last comes what is done without.
+/// Nothing is refused but what `refused.txt` lists: by elements with all that a device may have, and then by
+/// those that have nothing of what they need not have. Last comes what is done without.
 #[test]
 fn what_an_element_cannot_do_is_refused_and_named() {
     let everything = refusals("everything");

@@ -1,5 +1,5 @@
-//! What the properties of encoder elements mean, by GStreamer's documentation: read without knowing how the plugins say
-//! it. A property that is not set counts with its default.
+//! What the properties of encoder elements mean, by GStreamer's documentation: read without knowing how the
+//! plugins say it. A property that is not set counts with its default.
 
 use std::collections::BTreeMap;
 
@@ -202,7 +202,8 @@ impl Reading<'_> {
                     Some(max) => {
                         check(ceiling > 0.0 && ceiling <= max as f64, format!("the ceiling is {ceiling}"))
                     }
-                    // The least of a ceiling that an element has is at twice the bit rate; `cbr` has no other.
+                    // The least of a ceiling that an element has is at twice the bit rate; `cbr` has no
+                    // other.
                     None => check(
                         ceiling == 0.0 || mode == "cbr" || ceiling >= 2.0 * rate,
                         format!("there is a ceiling of {ceiling}"),

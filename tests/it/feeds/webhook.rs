@@ -1,4 +1,5 @@
-//! `feed.webhook`: whoever signs or knows the token is let in, whoever does not is not, and nothing is taken twice.
+//! `feed.webhook`: whoever signs or knows the token is let in, whoever does not is not, and nothing is taken
+//! twice.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,5 @@
-//! `feed.workspace` against CometD's own server: logged in, through breaks and lost sessions, with and without acknowledged messages.
+//! `feed.workspace` against CometD's own server: logged in, through breaks and lost sessions, with and
+//! without acknowledged messages.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

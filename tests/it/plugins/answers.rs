@@ -1,4 +1,5 @@
-//! Each kind of plugin answers, in Rust, in C and without code; bad settings, panics and logs reach whom they concern.
+//! Each kind of plugin answers, in Rust, in C and without code; bad settings, panics and logs reach whom they
+//! concern.
 
 use super::*;
 

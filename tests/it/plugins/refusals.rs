@@ -93,8 +93,8 @@ fn bad_ones_do_not_keep_good_ones_from_loading() {
     assert_eq!(ids, ["example.feed.minimal", "example.source.minimal"]);
 }
 
-/// The dynamic loader holds its lock while a library's constructors run, so this one needs a process of its own:
-/// the test runs itself again.
+/// The dynamic loader holds its lock while a library's constructors run, so this one needs a process of its
+/// own: the test runs itself again.
 #[test]
 fn a_library_that_hangs_in_the_loader_is_named_by_those_that_come_after() {
     const CHILD: &str = "DESKREEL_TEST_HANGING_LIBRARY";

@@ -284,7 +284,8 @@ fn settings_that_could_give_a_secret_away_are_refused() {
     assert!(refusal(both).contains("either `token_file` or `token_env`"));
 }
 
-/// Any failure, any time, and a recorder that is killed now and then: a new instance knows nothing of the old one.
+/// Any failure, any time, and a recorder that is killed now and then: a new instance knows nothing of the old
+/// one.
 #[test]
 fn whatever_happens_each_recording_arrives_exactly_once() {
     let (server, token, random) = (UploadServer::start(), Token::new(), Random::new());

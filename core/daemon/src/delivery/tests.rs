@@ -1,4 +1,5 @@
-//! The threads, with sinks that are closures and a real spool. What is delivered when is the outbox's, and tested there.
+//! The threads, with sinks that are closures and a real spool. What is delivered when is the outbox's, and
+//! tested there.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

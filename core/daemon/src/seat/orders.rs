@@ -1,7 +1,7 @@
 //! Commands of a server, if the pipeline file has a [link]: they say what is wanted, instead of policies.
 //!
-//! Requests of desktops go to the server and come back as commands. A pause does not wait for that: it holds here at
-//! once, and until the desktop resumes, whatever the server says.
+//! Requests of desktops go to the server and come back as commands. A pause does not wait for that: it holds
+//! here at once, and until the desktop resumes, whatever the server says.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -13,7 +13,8 @@ use deskreel_recorder::{Control, Notice};
 use super::{Effect, Ending, Now, State, WantedFootage, Warning};
 use crate::recording_slots::StartOrder;
 
-/// Pauses before a failed recording is tried again, in seconds: before the first, second, ... retry. The last repeats.
+/// Pauses before a failed recording is tried again, in seconds: before the first, second, ... retry. The last
+/// repeats.
 const RETRY_PAUSES_S: [u64; 5] = [0, 1, 2, 5, 15];
 
 /// Pause before the encoders or a standby are tried again: screens and drivers come up later than services.

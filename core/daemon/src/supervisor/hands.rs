@@ -1,5 +1,5 @@
-//! Carries out the effects of the seat: the policies, the event log, recordings, the spool, the line to the server and
-//! the desk.
+//! Carries out the effects of the seat: the policies, the event log, recordings, the spool, the line to the
+//! server and the desk.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

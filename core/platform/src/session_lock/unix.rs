@@ -1,7 +1,7 @@
 //! systemd's logind, on the system bus.
 //!
-//! The session is that of the captured X display, or the active one of `seat0` if no session claims the display. Its
-//! `LockedHint` decides, which desktops set whenever they lock the screen.
+//! The session is that of the captured X display, or the active one of `seat0` if no session claims the
+//! display. Its `LockedHint` decides, which desktops set whenever they lock the screen.
 
 use std::time::Duration;
 
