@@ -99,7 +99,7 @@ struct Thread {
 struct Signal {
     /// The thread ends after its current call.
     stops: AtomicBool,
-    /// Nobody waits for the current call any more; its answer does not count.
+    /// Nobody waits for the current call; its answer does not count.
     is_given_up: AtomicBool,
 }
 
@@ -149,7 +149,7 @@ impl Delivery {
         self.shared.work.notify_all();
     }
 
-    /// Replaces the sinks, or their settings. Call [`stop`](Self::stop) first to end those that run.
+    /// Replaces the sinks, or their settings. Call [`stop`](Self::stop) first to end the running ones.
     pub fn set_sinks(&mut self, sinks: Vec<Sink>) -> Result<()> {
         let names: Vec<SinkName> = sinks.iter().map(|sink| sink.name.clone()).collect();
         self.shared.state().outbox.set_sinks(&names);
@@ -216,7 +216,7 @@ impl Shared {
         }
     }
 
-    /// Call it without the lock: hours of footage are ten thousand files.
+    /// Deletes the files. Call it without the lock: hours of footage are ten thousand files.
     fn delete(&self, leaving: Departure) {
         let recording = leaving.recording.clone();
         if let Err(error) = leaving.delete() {
@@ -298,7 +298,7 @@ impl Running {
         }
     }
 
-    /// Records the reply in the outbox. Returns whether the thread goes on.
+    /// Records the reply in the outbox. Returns whether the thread continues.
     fn record(&self, item: &Item, reply: Reply) -> bool {
         let mut state = self.shared.state();
         if self.signal.is_given_up.load(Ordering::Relaxed) {
@@ -365,7 +365,7 @@ impl Rate {
             self.credit -= bytes as f64;
             return None;
         }
-        // One byte more than the debt, so that rounding does not leave it unpaid.
+        // One byte more than the debt, so that rounding leaves nothing unpaid.
         Some(now + Duration::from_secs_f64((1.0 - self.credit) / self.per_second))
     }
 }

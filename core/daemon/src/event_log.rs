@@ -14,7 +14,7 @@ use deskreel_model::event::Event;
 
 /// Older events say nothing about calls that are still on: the engine does not believe in longer ones.
 const RETENTION: Duration = Duration::from_secs(12 * 3600);
-/// Bytes. A longer line is not one of ours.
+/// Longest line in bytes. A longer one is not ours.
 const LONGEST: usize = 1 << 20;
 /// Size in bytes at which the file is rewritten without the old events.
 const REWRITE_AT: u64 = 4 << 20;

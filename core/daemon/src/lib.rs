@@ -4,8 +4,8 @@
 //! what a crash left in it; sinks; policies, with the events of the day; the line to the server; the API;
 //! feeds; the supervisor's loop. So no request is accepted before it can be carried out.
 //!
-//! [`seat`] decides, purely, what is recorded. `supervisor` is the loop around it. The other modules are what
-//! its effects are carried out with.
+//! [`seat`] decides, purely, what is recorded. `supervisor` is the loop around it. The other modules carry
+//! out its effects.
 
 pub mod seat;
 mod supervisor;
@@ -143,7 +143,7 @@ async fn bind(graph: &RecorderGraph, desk: Desk, link: Option<LinkHandle>) -> Re
     Ok(Some(server))
 }
 
-/// The policies to ask here: none if a server decides.
+/// The policies to ask here; empty if a server decides.
 fn policies(graph: &RecorderGraph, catalog: &Catalog) -> Result<Vec<Policy>> {
     if graph.link.is_some() { Ok(Vec::new()) } else { Ok(open_policies(&graph.deciders, catalog)?) }
 }
@@ -220,8 +220,8 @@ impl Started {
         Started { directory, feeds, link: link.clone() }
     }
 
-    /// Puts the settings of the start back into a reloaded graph, and logs those that the file has changed:
-    /// the outbox is in that folder, and the feeds and the link are running.
+    /// Puts the settings of the start back into a reloaded graph, because the outbox is in that folder and
+    /// the feeds and the link are running; logs the settings that the file has changed.
     fn stay(&self, graph: &mut RecorderGraph) {
         let wait = |section: &str, is_changed: bool| {
             if is_changed {

@@ -23,7 +23,7 @@ use deskreel_recorder::{
 };
 use tokio::sync::mpsc;
 
-/// What the pipeline file says about making recordings.
+/// The part of the pipeline file that making recordings needs.
 pub struct Equipment {
     pub graph: RecorderGraph,
     worker: PathBuf,
@@ -59,7 +59,7 @@ pub enum SlotReport {
     Ended(RecordingId, Result<RecordingResult, Error>),
     /// A standby ended without becoming a recording.
     StandbyEnded(Result<(), Error>),
-    /// Whether a recording could begin, by a trial of the encoders.
+    /// The result of a trial of the encoders: whether a recording could begin.
     Prepared(Result<(), String>),
 }
 
@@ -67,7 +67,7 @@ pub enum SlotReport {
 /// command.
 struct Standby {
     control: mpsc::Sender<Control>,
-    /// Its recording, once it has become one.
+    /// The recording that it has become, if it has.
     kept: Rc<RefCell<Option<RecordingId>>>,
     preroll: Duration,
 }
@@ -146,7 +146,7 @@ impl RecordingSlots {
                 ..RecordingSetup::new(&graph.name, &graph.recording.directory, job_of(graph))
             };
             let notice = |notice| {
-                // Reports of a standby interest nobody until it is a recording.
+                // Nobody needs reports of a standby until it is a recording.
                 if let Some(recording) = kept.borrow().clone() {
                     let _ = tell.send(SlotMessage::Report(SlotReport::Notice(recording, notice)));
                 }

@@ -1,8 +1,8 @@
 //! Decides what is recorded at this seat. Pure: no clock, no process, no file, no queue.
 //!
 //! [`step`] takes one event into the state of the seat and returns the effects to carry out. The loop in
-//! `supervisor.rs` carries them out, and feeds the outcome of an effect back as the next event. What runs is
-//! what is *wanted*: a recording that ends although it is still wanted is followed by another.
+//! `supervisor.rs` carries them out, and feeds the outcome of an effect back as the next event. A recording
+//! that ends although it is still *wanted* is followed by another.
 //!
 //! `requests.rs` handles requests of agent desktops, `orders.rs` commands of a server, `recordings.rs` the
 //! recording from its start to its end, and `pending.rs` the replies that wait for an effect to hold.
@@ -48,7 +48,7 @@ pub struct Now {
 /// The seat, its agent, and what is recorded there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// As the API, the metrics and the server see it.
+    /// The status that the API, the metrics and the server see.
     pub status: Status,
     wanted: Option<WantedFootage>,
     /// Set if a server decides instead of policies.
@@ -58,7 +58,7 @@ pub struct State {
     /// Recordings in a row that ended by themselves.
     failures: usize,
     has_standby: bool,
-    /// The daemon ends: nothing begins any more.
+    /// Set when the daemon ends: nothing begins any more.
     is_going_down: bool,
     pending: PendingReplies,
 }
@@ -88,7 +88,7 @@ struct Hindrances {
     lock_unknown: Option<String>,
 }
 
-/// When something is due, as uptime.
+/// The times at which something is due, as uptime.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Deadlines {
     /// The next try to begin what is wanted.
@@ -147,7 +147,7 @@ pub enum Event {
     Ended(RecordingId, Ending),
     /// A standby ended without becoming a recording.
     StandbyEnded(Result<(), String>),
-    /// Whether a recording could begin, by a trial of the encoders.
+    /// The result of a trial of the encoders: whether a recording could begin.
     Prepared(Result<(), String>),
     Lock(LockState),
     Delivery(Progress),
@@ -183,7 +183,7 @@ pub enum Ending {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Publish to everybody who listens at the desk.
+    /// Publish to all listeners at the desk.
     Publish(What),
     /// Store the event, send it to the server, and ask the policies.
     PushEvent(Box<InteractionEvent>),
@@ -217,7 +217,7 @@ pub enum Effect {
     Then(Box<Event>),
 }
 
-/// For the log.
+/// Something to log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Warning {
     NotStarted {
@@ -297,7 +297,7 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
     let out = &mut effects;
     match event {
-        // Nothing is done for the past: what of it still holds is done at `Started`.
+        // The past has no effects; those that still hold are carried out at `Started`.
         Event::Remembered(event) => {
             state.note_agent(&event.kind, event.at, &mut Vec::new());
             return effects;
@@ -428,7 +428,7 @@ fn delivery_news(progress: Progress) -> Option<What> {
     }
 }
 
-/// Whether this request asks for less of the screen than everything.
+/// Returns whether this request asks to capture less than the whole screen.
 fn hides(request: &Request) -> bool {
     matches!(request, Request::Pause { .. } | Request::Mask { .. })
 }

@@ -22,7 +22,7 @@ use super::now;
 use super::unsettled::Unsettled;
 use deskreel_desk::status::{SinkStatus, SpoolStatus};
 
-/// For sinks' current calls when the daemon ends.
+/// Limit for the sinks' current calls when the daemon ends.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 pub struct SeatSpool {
@@ -266,7 +266,7 @@ fn log(finding: &StartupFinding) {
     }
 }
 
-/// What sinks learn about a recording.
+/// The `about` of a recording, for its sinks.
 fn about(footage: &Footage) -> RecordingAbout {
     let mut about = RecordingAbout {
         agent: Some(footage.agent.to_string()),

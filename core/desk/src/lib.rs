@@ -56,7 +56,7 @@ pub enum Act {
 pub struct Done {
     /// The running recording, or the one that has just been stopped.
     pub recording: Option<RecordingId>,
-    /// What that recording takes of the screen.
+    /// The mode in which that recording captures the screen.
     pub capture: Option<CaptureMode>,
 }
 
@@ -73,7 +73,7 @@ pub enum Refused {
     /// It failed, with the fault.
     #[error("{reason}")]
     Failed { fault: Fault, reason: String },
-    /// It may still happen.
+    /// Not done in time; it may still happen.
     #[error("not done within {} ms", .0.as_millis())]
     Late(Duration),
     #[error("the recorder is going down")]

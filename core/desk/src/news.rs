@@ -1,5 +1,4 @@
-//! What happens at the desk, as numbered items for listeners. A listener that was away asks for what it
-//! missed.
+//! Events at the desk, as numbered items for listeners. A listener that was away asks for what it missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +35,7 @@ pub enum What {
     /// Its first frame is on disk.
     #[serde(rename = "recording.started")]
     Started { recording: RecordingId },
-    /// From here on it takes this of the screen.
+    /// From here on the recording captures the screen in this mode.
     #[serde(rename = "recording.capture")]
     ModeHolds { recording: RecordingId, capture: CaptureMode, media: MediaTime, why: String },
     #[serde(rename = "recording.incident")]
@@ -75,7 +74,7 @@ pub struct News {
 /// The next answer to a listener.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
-    /// In order.
+    /// The items, in order.
     Items(Vec<Item>),
     /// Items that the listener has not received are no longer kept. It should read the status and go on from
     /// `seq`.

@@ -16,7 +16,7 @@ pub enum WorkerInput {
     Failed(Failure),
     /// The layout of a track's pictures is known: the track's index and its caps.
     Picture(usize, gst::Caps),
-    /// From an encoder: the track's index and the encoder's generation.
+    /// An encoder's event, with the track's index and the encoder's generation.
     Encoder(usize, u32, encoder::Event),
     SourceChanged(String),
     TrackDone(usize),

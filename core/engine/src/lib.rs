@@ -34,7 +34,7 @@ mod write;
 // Which encoders work here.
 mod probe;
 
-// What all of it stands on.
+// The basis of the rest.
 mod build;
 mod bus;
 mod error;

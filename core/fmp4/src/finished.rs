@@ -1,5 +1,5 @@
-//! Reads a finished MP4 file of another program: which samples its video has, where they are, and when they
-//! are shown.
+//! Reads a finished MP4 file of another program: the samples of its video, where they are in the file, and
+//! when they are shown.
 //!
 //! Nothing is decoded and no sample is changed. Plain files (tables in the `moov`, before or after the
 //! footage) and fragmented ones are both read, in three steps, so that the caller needs little of the file in
@@ -88,7 +88,7 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// What the file's owner can do about it.
+    /// The cure, for the file's owner.
     pub fn cure(&self) -> &'static str {
         match self {
             Unfit::Encrypted => "upload it decrypted",

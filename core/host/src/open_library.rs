@@ -26,7 +26,7 @@ fn open(bytes: &[u8], name: &str) -> Result<&'static Library, Refusal> {
 pub fn open_rust(bytes: &[u8], name: &str) -> Result<PluginRoot_Ref, Refusal> {
     let library = open(bytes, name)?;
     // SAFETY: by its name the symbol is an abi_stable header; `upgrade` checks its magic before anything
-    // else. The symbol's address is the reference, so that is the type to ask for.
+    // else. The symbol's address is the reference, so that is the requested type.
     let header = unsafe { library.get::<AbiHeaderRef>(RUST_ENTRY.as_bytes()) };
     let header = *header.map_err(|_| Refusal::NoEntry)?;
     let header = header.upgrade().map_err(|error| layout(&error.to_string(), name))?;

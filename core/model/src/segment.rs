@@ -1,4 +1,4 @@
-//! The segment table: which stretch of an agent's footage belongs to which interaction.
+//! The segment table: assigns stretches of an agent's footage to interactions.
 //!
 //! A recording is continuous footage of one agent; a segment is the part of it that belongs to an
 //! interaction. Times are those of the events, so that the same events give the same table; the manifest says
@@ -29,7 +29,7 @@ pub struct Footage {
     pub withheld: Vec<WithheldPeriod>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
-    /// In the order in which they began.
+    /// Segments, in the order in which they began.
     pub segments: Vec<Segment>,
 }
 

@@ -11,8 +11,8 @@ pub fn monotonic_ns() -> i64 {
     native::monotonic_ns()
 }
 
-/// Nanoseconds that the machine has slept since it was started. Never too much: a delay between the two
-/// readings that it takes makes it smaller.
+/// Nanoseconds that the machine has slept since its start. Never too large: a delay between its two readings
+/// makes it smaller.
 pub fn asleep_ns() -> i64 {
     native::asleep_ns()
 }

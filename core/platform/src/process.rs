@@ -25,13 +25,13 @@ pub fn spawn_worker(command: Command) -> io::Result<(Child, Reader, Writer)> {
     native::spawn_worker(command)
 }
 
-/// In a worker: takes the channel to the supervisor over, once. Fails if no supervisor has started this
+/// In a worker: takes over the channel to the supervisor, once. Fails if no supervisor has started this
 /// process.
 pub fn supervisor_channel() -> io::Result<SupervisorChannel> {
     native::supervisor_channel()
 }
 
-/// Ends this process at once, without taking anything down: that is where drivers hang, and exit handlers
+/// Ends this process at once, without taking anything down: drivers hang when taken down, and exit handlers
 /// meet threads that still run.
 pub fn kill_self() {
     native::kill_self();

@@ -192,7 +192,7 @@ impl Hands {
         Event::Room { spool: self.spool.status(), must_end }
     }
 
-    /// Hands over recordings that no footage will come for any more.
+    /// Hands over the recordings for which no footage will come any more.
     pub fn release_expired(&mut self) {
         for recording in self.unsettled.expired(now()) {
             self.spool.release(&recording, Default::default());
@@ -203,7 +203,7 @@ impl Hands {
         self.slots.equipment().graph.recording.directory.join(recording.as_str())
     }
 
-    /// Whether the recording that a server wants to start is on disk already.
+    /// Returns whether the recording that a server wants to start is on disk already.
     pub fn has_folder(&self, command: &Command) -> bool {
         match &command.kind {
             CommandKind::Start { recording, .. } => self.folder(recording).exists(),

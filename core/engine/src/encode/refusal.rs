@@ -4,7 +4,7 @@ use deskreel_contract::Need;
 use deskreel_machine::{Gpu, Vendor, find};
 use deskreel_model::worker::{GpuChoice, MissingGpu};
 
-/// What GStreamer knows about the GStreamer plugin that would provide an element.
+/// The state of the GStreamer plugin that would provide an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GstPluginState {
     /// Installed; which elements it has depends on the drivers.

@@ -63,7 +63,8 @@ fn fill(path: &Path, slices: &[&[u8]]) -> io::Result<(u64, String)> {
     Ok((size, HEXLOWER.encode(&hash.finalize())))
 }
 
-/// Whether there is no room: the disk or the quota is full, or the file too large.
+/// Returns whether the error means that there is no room: the disk or the quota is full, or the file too
+/// large.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! Encoded frames -> fragments: where one ends and the next begins. Pure.
+//! Encoded frames -> fragments: decides where one ends and the next begins. Pure.
 
 use deskreel_fmp4::SampleInfo;
 
@@ -37,7 +37,7 @@ pub struct Cutter<D> {
     period_ns: u64,
     open: Vec<CodedFrame<D>>,
     number: u32,
-    /// Where the previous fragment ended; the next one begins there.
+    /// End of the previous fragment; the next one begins there.
     end_ns: Option<u64>,
 }
 
@@ -59,7 +59,7 @@ impl<D: AsRef<[u8]>> Cutter<D> {
     /// next.
     pub fn cut(&mut self, frame: &CodedFrame<D>) -> Option<ClosedFragment<D>> {
         let first = self.open.first()?;
-        // Close early at a keyframe, so that what can be decoded by itself begins with a fragment.
+        // Close early at a keyframe, so that a fragment begins with it.
         let enough = if frame.keyframe { self.length_ns / 2 } else { self.length_ns };
         if frame.dts_ns.saturating_sub(first.dts_ns) < enough {
             return None;

@@ -87,7 +87,7 @@ impl EventFold<'_> {
         moved
     }
 
-    /// Gives a call its new id: everybody in it stays. `before` is the call as it was before the event.
+    /// Gives a call its new id: everybody in it stays. `before` is the call before the event.
     fn rename_call(&mut self, old: &CallId, new: &CallId, before: &Call) {
         let agents = self.world.call(old).map(|call| call.agents.clone()).unwrap_or_default();
         for agent in &agents {

@@ -91,7 +91,7 @@ trait Session {
     default_path = "/org/freedesktop/login1/seat/seat0"
 )]
 trait Seat {
-    /// Id and path of the session.
+    /// Id and path of the active session.
     #[zbus(property)]
     fn active_session(&self) -> zbus::Result<(String, OwnedObjectPath)>;
 }
