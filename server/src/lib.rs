@@ -14,17 +14,17 @@ mod command;
 mod import;
 mod serve;
 
-// What it offers, and what it does by itself.
+// The server's offers, and its own work.
 mod api;
 mod app;
 mod retention;
 
-// What happens to events and uploads.
+// Processing of events and uploads.
 mod control;
 mod feeds;
 mod ingest;
 
-// Where it is kept.
+// Storage.
 mod db;
 mod store;
 
@@ -40,7 +40,7 @@ mod names;
 mod people;
 mod segments;
 
-// The ground floor.
+// The base.
 mod config;
 mod error;
 mod metrics;

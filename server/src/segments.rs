@@ -1,4 +1,4 @@
-//! What a segment in the index is made of, beside the engine's `Segment`: data of its call, and the recording
+//! The contents of a segment in the index besides the engine's `Segment`: data of its call, and the recording
 //! below it.
 
 use std::collections::BTreeMap;

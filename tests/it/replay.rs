@@ -1,4 +1,4 @@
-//! `deskreel replay` on logs as they occur: the examples, and files that are damaged in every way.
+//! `deskreel replay` on logs as they occur: the examples, and files with every kind of damage.
 
 use std::fs;
 use std::io::Write;

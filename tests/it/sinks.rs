@@ -1,5 +1,5 @@
-//! Recordings get to where sinks take them, whole, once, and whatever happens on the way; and nothing is said
-//! to be there that is not.
+//! Recordings reach the sinks' destinations, whole, once, and whatever happens on the way; and a sink
+//! acknowledges only what is there.
 //!
 //! The sinks are the libraries that ship (`cargo build --workspace` makes them), called as the recorder calls
 //! them.

@@ -153,7 +153,7 @@ fn each_frame_of_a_file_is_played_at_its_time() {
     let export = server.ask(&who, "POST", "/api/v1/interactions/77/export", Some(stretch));
     assert_eq!(export.status, 200);
     fs::write(&film_at, export.body).unwrap();
-    // The frame that is on at two seconds, which began at 1.97, and those after it.
+    // The frame that is on at two seconds, which began at 1.97, and the frames after it.
     let frames = counter::read_file(&film_at);
     let numbers: Vec<_> = frames.iter().map(|frame| frame.reading.unwrap().number).collect();
     assert_eq!(numbers, (59..75).collect::<Vec<_>>());
@@ -170,7 +170,7 @@ fn a_shifted_start_is_a_shifted_start() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     let who = admin(&server);
-    // Without `about`, the recording's name gives the start. Nothing is shown for 1.5 seconds.
+    // Without `about`, the recording's name has the start. Nothing is shown for 1.5 seconds.
     let late = short_film(&["-bf", "2", "-output_ts_offset", "1.5"]);
     assert_eq!(put(&server, &token, &path(ID), &late).status, 201);
     let recording = server.get(&who, &format!("/api/v1/recordings/{ID}")).json();
@@ -323,7 +323,7 @@ fn kill_while_it_cuts(server: Server, token: &str, id: &str, film: &[u8], wanted
     server
 }
 
-/// Whether some of a file has arrived. In S3 that shows only when all of it has.
+/// Returns whether some of a file has arrived. In S3 that shows only when all of it has.
 fn has_come(server: &Server) -> bool {
     let came = fs::read_dir(server.folder.path().join("footage/.incoming"));
     std::env::var_os("DESKREEL_TEST_S3").is_some() || came.is_ok_and(|mut came| came.next().is_some())

@@ -1,4 +1,4 @@
-//! Malicious finished files: nothing of them is kept, the server goes on, and others are served.
+//! Malicious finished files: nothing of them is kept, the server continues, and others are served.
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -7,7 +7,7 @@ use crate::ingest::put;
 use crate::people::{admin, upload};
 use deskreel_test_support::server::{Answer, Server, Who};
 
-/// Percent-encoded for a URL.
+/// Percent-encodes text for a URL.
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }

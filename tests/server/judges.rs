@@ -92,7 +92,7 @@ fn schemathesis(server: &Server, who: &Who, more: &[&str]) -> bool {
     true
 }
 
-/// Has something to read for each route: the objects in the document's examples exist.
+/// A server with something to read for each route: the objects in the document's examples exist.
 fn furnished() -> (Server, String, Who) {
     let server = Server::start();
     let recorder = server.enrol("seat-12");

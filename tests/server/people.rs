@@ -1,5 +1,5 @@
-//! What people find: recordings of a real recorder, checked by their pixels, and only those that they may
-//! see.
+//! Search and playback for people: recordings of a real recorder, checked by their pixels, and only those
+//! that they may see.
 
 use std::process::Command;
 

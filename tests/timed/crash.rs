@@ -1,5 +1,5 @@
-//! Workers and supervisors are killed at random moments. A recording loses a bounded amount by that, and its
-//! manifest says how much.
+//! Workers and supervisors are killed at random moments. A recording loses a bounded amount, and its manifest
+//! says how much.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -147,13 +147,14 @@ fn hung_worker_does_not_hold_up_a_stop() {
     let worker = running.wait_for_event("part")["worker"].as_u64().unwrap() as u32;
     running.wait_for_event("recording");
     send(worker, Signal::STOP);
-    // Too short to be taken for hung before the stop.
+    // Too short to count as hung before the stop.
     running.run_for(Duration::from_secs(1));
     let asked = Instant::now();
     let recording = running.stop();
     assert!(asked.elapsed() < Duration::from_secs(2), "took {:?}", asked.elapsed());
     recording.assert_verified();
-    let gap = recording.track().gaps.last().expect("a gap for what the hung worker did not record");
+    let gap =
+        recording.track().gaps.last().expect("a gap for the footage that the hung worker did not record");
     assert_eq!((Some(gap.to), gap.cause), (recording.manifest.ended, Cause::WorkerHung));
 }
 

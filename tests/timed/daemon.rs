@@ -1,5 +1,5 @@
-//! `deskreel run` through a day: recordings begin before they are asked for and go on after a kill, the file
-//! is read again, and the status says when nothing can be recorded.
+//! `deskreel run` through a day: recordings begin before their command and continue after a kill, the file is
+//! read again, and the status says when nothing can be recorded.
 
 use std::fs;
 use std::time::Duration;
@@ -87,7 +87,7 @@ fn a_file_with_mistakes_changes_nothing_and_a_good_one_does() {
 
     fs::write(&file, good.replace("policy.voice-all-calls", "policy.voice-al-calls")).unwrap();
     daemon.signal(Signal::HUP);
-    let status = daemon.wait_for("a word on the mistake", |status| !status["stale"].is_null());
+    let status = daemon.wait_for("a report of the mistake", |status| !status["stale"].is_null());
     assert_eq!(status["recording"]["recording"], running["recording"]["recording"]);
     assert!(status["stale"].as_str().unwrap().contains("1 mistake"), "{status:#}");
 
@@ -119,7 +119,7 @@ fn what_only_a_restart_changes_stays_until_then_and_the_log_says_so() {
     fs::write(&file, elsewhere).unwrap();
     daemon.signal(Signal::HUP);
     for section in ["directory of [recording]", "[feed]"] {
-        let line = daemon.wait_for_log("changed in the file: it holds after a restart, not before");
+        let line = daemon.wait_for_log("changed in the file; the change takes effect after a restart");
         assert_eq!(line["section"], section);
     }
     daemon.wait_for_log("news");
@@ -139,8 +139,9 @@ fn without_room_nothing_begins_and_everybody_hears_why() {
     ann.tell("call.established", "77");
     let (status, problem) = ann.ask("POST", "/api/v1/recording/start", json!({}));
     assert!(status >= 400 && problem["detail"].as_str().unwrap().contains("no room"), "{status} {problem:#}");
-    let status = daemon
-        .wait_for("a word on health", |status| status["health"]["problems"].to_string().contains("no room"));
+    let status = daemon.wait_for("a report of the health", |status| {
+        status["health"]["problems"].to_string().contains("no room")
+    });
     assert!(status["recording"].is_null());
     let (code, _) = ann.ask("GET", "/api/v1/health", Value::Null);
     assert_eq!(code, 503);
@@ -155,7 +156,8 @@ fn a_missing_screen_is_reported_before_a_call_comes() {
         "plugin = \"source.x11\"\ndisplay = \":987\"",
     );
     let daemon = Daemon::start(&pipeline, &[]);
-    let status = daemon
-        .wait_for("a word on the screen", |status| status["health"]["problems"].to_string().contains(":987"));
+    let status = daemon.wait_for("a report of the screen", |status| {
+        status["health"]["problems"].to_string().contains(":987")
+    });
     assert!(status["recording"].is_null(), "{status:#}");
 }

@@ -1,5 +1,5 @@
-//! A recording survives a full disk, and goes on when there is room. Each test records onto a file system of
-//! a few megabytes.
+//! A recording survives a full disk, and continues when there is room. Each test records onto a file system
+//! of a few megabytes.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,7 +44,7 @@ fn as_root(program: &str) -> Command {
     sudo
 }
 
-/// Snow cannot be compressed, so the bit rate is the one that is set.
+/// Snow cannot be compressed, so the bit rate is the configured one.
 fn busy(megabytes: usize, bitrate: &str) -> (Desk, SmallDisk) {
     let source = "plugin = \"source.gst\"\nmax_fps = 30\nchanges_only = false\n\
                   caps = \"video/x-raw,format=I420,width=640,height=360,framerate=30/1\"\n\
@@ -120,5 +120,5 @@ fn what_is_dropped_for_want_of_room_is_a_gap_that_the_manifest_names() {
     assert_eq!(track.gaps.len(), 1, "{:?}", track.gaps);
     assert_eq!(track.gaps[0].cause, Cause::DiskFull);
     let after = track.parts[0].fragments.iter().find(|fragment| fragment.start >= track.gaps[0].to).unwrap();
-    assert!(after.starts_with_keyframe, "footage goes on with a picture that can be decoded");
+    assert!(after.starts_with_keyframe, "footage continues with a picture that can be decoded");
 }

@@ -1,5 +1,5 @@
-//! Encoders that lie, fail, hang or take the process with them: every recording goes on with the next one,
-//! and its manifest says what that cost. The encoders are those of tests/lab; the pixels are the judge.
+//! Encoders that lie, fail, hang or take the process with them: every recording continues with the next one,
+//! and its manifest has the cost. The encoders are those of tests/lab; the pixels are the judge.
 
 use std::time::Duration;
 
@@ -139,7 +139,7 @@ fn encoder_whose_sessions_are_taken_is_used_again_when_one_is_free() {
     let lab = Lab::new(&with_x264(&fault));
     let mut first = lab.record();
     first.wait_for_event("recording");
-    // The first one's probe has shown that it works. That no session is left shows only when it is opened.
+    // The first one's probe has shown that it works. Only opening it shows that no session is left.
     let second = lab.record_a_moment();
     footage(&second);
     assert_eq!(plugins(&second.track().parts).last(), Some(&"encoder.x264"));
@@ -228,7 +228,7 @@ fn costs_of(recording: &Recording, order: &[Fault]) -> Vec<u64> {
             assert_eq!(
                 hole.missing,
                 Some(0),
-                "{fault:?}: what the encoder had not given yet is encoded again"
+                "{fault:?}: frames that the encoder had not delivered yet are encoded again"
             );
         }
         assert!(hole.ms() <= fault.limit_ms(), "{fault:?} cost {} ms", hole.ms());

@@ -6,7 +6,7 @@
 //! ann at seat-1                              a recorder at which ann has logged in; clock=-90: its clock is 90 s slow
 //! 2.5 call.established call=77 agent=ann     an event of telephony: seconds from the first one, type, fields
 //! 3 kill seat-1                              its recorder is killed and started again
-//! look                                       prints the interactions as they are now
+//! look                                       prints the present interactions
 //! end                                        prints everything, once it is final
 //! ```
 //!
@@ -196,7 +196,7 @@ impl Site {
         let segments = found["segments"].as_array().unwrap();
         for segment in segments {
             let (mut from, mut to) = (self.seconds(&segment["from"]), self.seconds(&segment["to"]));
-            // When a recorder is back is not judged.
+            // The time at which a recorder is back is not judged.
             if segments.iter().any(|before| is_followed(before, segment)) {
                 from = "?".to_owned();
             }
@@ -214,7 +214,7 @@ impl Site {
         lines.iter().for_each(|line| writeln!(out, "{line}").unwrap());
     }
 
-    /// Seconds since the first event. Nothing if it still lasts.
+    /// Seconds since the first event. Empty if it still lasts.
     fn seconds(&self, at: &Value) -> String {
         let Some(at) = at.as_str() else { return String::new() };
         let ms = ms_of(at) - ms_of(&self.began.unwrap().to_string());
@@ -249,7 +249,7 @@ impl Site {
         }
         let found = self.interactions();
         found.iter().for_each(|found| self.table(found, out));
-        assert_eq!(shown, *out, "what is shown at once is what is final");
+        assert_eq!(shown, *out, "the final state is shown at once");
         self.pictures(&found, playable);
         for found in &found {
             let shown = self.film(found);
@@ -308,7 +308,7 @@ impl Site {
         );
     }
 
-    /// The agents whom the interaction's file shows, in order, and until when, by the time of day in its
+    /// The agents that the interaction's file shows, in order, and until when, by the time of day in its
     /// pictures.
     fn film(&self, found: &Value) -> Vec<String> {
         let id = found["interaction"].as_str().unwrap();
@@ -332,7 +332,7 @@ impl Site {
             let agent = &self.desk_of(&last.1).agent;
             // Not the first, of which only the end may be shown.
             let end = next.map_or(last.0 + 1000 / i64::from(FPS), |next| next.0) + since(last);
-            // When a recorder died and was back is not judged.
+            // The times at which a recorder died and was back are not judged.
             let is_cut = next.is_some_and(|next| next.1.source == last.1.source);
             let end = if is_cut { "?".to_owned() } else { ((end as f64 / 100.0).round() / 10.0).to_string() };
             shown.push(format!("{agent} ..{end}"));
@@ -365,7 +365,7 @@ impl Site {
     }
 }
 
-/// Whether another recording continues one whose recorder was killed.
+/// Returns whether another recording continues one whose recorder was killed.
 fn is_followed(segment: &Value, next: &Value) -> bool {
     next["agent"] == segment["agent"]
         && next["from"] == segment["to"]

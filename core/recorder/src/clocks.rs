@@ -1,4 +1,4 @@
-//! The clocks of this machine, and what is made from them: origins, anchors and ids.
+//! The clocks of this machine, and values made from them: origins, anchors and ids.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub(crate) fn anchor_of_zero(origin_ns: i64) -> Anchor {
     Anchor { media: MediaTime::ZERO, utc: utc.minus(media - MediaTime::ZERO), uncertainty_ns }
 }
 
-/// Tells apart recordings of the same second: those of one process by the clock, those of several by the
+/// Distinguishes recordings of the same second: those of one process by the clock, those of several by the
 /// process id.
 fn salt(now_ns: i64) -> u32 {
     (now_ns / 1_000) as u32 ^ std::process::id().rotate_left(12)

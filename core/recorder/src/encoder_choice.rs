@@ -1,4 +1,4 @@
-//! The encoders that a recording uses, and those that it goes on with when one fails. Pure.
+//! The encoders that a recording uses, and those that it continues with when one fails. Pure.
 
 use deskreel_model::manifest::Refusal;
 use deskreel_model::worker::TrackJob;
@@ -14,7 +14,7 @@ pub(crate) struct EncoderChoice {
 #[derive(Debug)]
 struct TrackChoice {
     track: String,
-    /// In the order of preference.
+    /// Candidates, in the order of preference.
     candidates: Vec<KnownCandidate>,
     /// Plugin and candidate in use now.
     in_use: Option<(String, String)>,

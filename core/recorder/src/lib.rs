@@ -3,8 +3,8 @@
 //! A recording goes on whatever happens to a worker, a stop ends within its limit, and the manifest says what
 //! happened. This crate touches no frame, links no GStreamer and delivers nothing.
 //!
-//! [`session`] decides, purely. [`run`](record()) waits for what happens, asks the session, and does what it
-//! says. `ledger` keeps the manifest, and [`Pool`] has the worker processes. `select` finds out which
+//! [`session`] decides, purely. [`run`](record()) waits for events, asks the session, and carries out its
+//! answers. `ledger` keeps the manifest, and [`Pool`] has the worker processes. `select` finds out which
 //! encoders work, by the rules of `ranking` and with the verdicts that `probe_verdicts` remembers;
 //! `encoder_choice` has the outcome.
 

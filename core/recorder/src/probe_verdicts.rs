@@ -1,8 +1,8 @@
-//! ProbeVerdicts of probes on this machine, kept so that a start need not wait for them again.
+//! Verdicts of probes on this machine, kept so that a start need not wait for them again.
 //!
 //! A verdict's key is a hash of everything that it depends on. So nothing is compared here: under other
 //! circumstances the key is another one. Losing the file only costs the probes once more. Two processes may
-//! use it at once: a change is applied to what is on disk at that moment, under a lock.
+//! use it at once: a change is applied to the file's current content, under a lock.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -53,7 +53,7 @@ impl VerdictKey {
 pub(crate) struct ProbeVerdict {
     pub plugin: String,
     pub candidate: String,
-    /// For people who read the file.
+    /// The picture, for people who read the file.
     pub picture: Picture,
     pub result: Result<Proof, String>,
     pub at: Utc,

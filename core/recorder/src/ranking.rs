@@ -5,7 +5,7 @@ use deskreel_model::Utc;
 use deskreel_model::manifest::Refusal;
 use deskreel_model::worker::{Proof, RankedCandidate, SurveyedCandidate};
 
-/// An encoder candidate, and what is known about it.
+/// An encoder candidate and its standing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownCandidate {
     pub candidate: SurveyedCandidate,
@@ -27,10 +27,10 @@ pub enum Standing {
     },
 }
 
-/// How many candidates are to be tried.
+/// The number of candidates to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// As many as a recording needs: the best one that works, and one to go on with if that one dies.
+    /// As many as a recording needs: the best one that works, and one to continue with if that one dies.
     Enough,
     All,
 }
@@ -51,9 +51,9 @@ impl KnownCandidate {
     }
 }
 
-/// Whether nothing more need be tried. For a recording, this holds once two work in the order of preference,
-/// at least one of them in software: what takes one GPU's encoder often takes all of them. Candidates after
-/// those change nothing, so two starts on one machine have the same ranking.
+/// Returns whether nothing more need be tried. For a recording, this holds once two work in the order of
+/// preference, at least one of them in software: a failure of one GPU's encoder often affects all of them.
+/// Candidates after those change nothing, so two starts on one machine have the same ranking.
 pub fn is_enough(tried: &[KnownCandidate], extent: Extent) -> bool {
     let (mut working, mut software) = (0, false);
     for one in tried {

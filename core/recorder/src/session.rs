@@ -33,24 +33,24 @@ pub struct State {
     pub phase: Phase,
     /// The newest part that has begun, or the one to begin next.
     pub part: PartNumber,
-    /// Captures into memory, for a recording that may be wanted later. Nothing is kept, and whatever ends a
-    /// part, another one begins.
+    /// Captures into memory, for a recording that may be wanted later. Nothing is kept, and when a part ends
+    /// for whatever reason, another one begins.
     pub standby: bool,
-    /// The mode that was asked for last.
+    /// The mode that was requested last.
     pub capture: CaptureMode,
-    /// Why nothing is to be captured now.
+    /// Why nothing may be captured now.
     pub rest: Option<Cause>,
     /// Number of mode requests that the worker has not confirmed yet.
     pub unconfirmed: u32,
-    /// Whether it is known which encoders work for what the sources show now.
+    /// Set if it is known which encoders work for the sources' present pictures.
     pub selected: bool,
-    /// Whether at least one frame is on disk.
+    /// Set once a frame is on disk.
     pub footage: bool,
     /// Number of parts in a row that ended without a frame.
     pub fruitless: u32,
     /// The failure that this part's worker reported.
     pub failure: Option<Failure>,
-    /// Why the last part without a frame ended, as far as it is known.
+    /// Why the last part without a frame ended, if that is known.
     pub reason: String,
 }
 
@@ -77,7 +77,8 @@ pub enum Event {
     WorkerSilent(String),
     /// A source has no more frames. The worker writes what it has, and ends.
     SourceEnded,
-    /// The worker's process is gone, and all its reports have been handled. Says how it ended, for people.
+    /// The worker's process is gone, and all its reports have been handled. The text says how it ended, for
+    /// people.
     WorkerGone(String),
     /// A slate is to be captured in place of the screen, or the screen again.
     ModeAsked(CaptureMode),
@@ -103,17 +104,17 @@ pub enum Effect {
     StopSelecting,
     /// Start a worker on this part, with the state's `capture`.
     StartPart(PartNumber, Cause),
-    /// Tell the worker what to take of the screen. `ModeHolds` follows, or the worker's end.
+    /// Set the worker's capture mode. `ModeHolds` follows, or the worker's end.
     AskMode(CaptureMode),
-    /// Tell the worker to keep what it has in memory.
+    /// Let the worker keep what it has in memory.
     Keep,
     /// The mode holds from now on, because no worker captures.
     ModeHolds(CaptureMode),
     /// Come back with `RetryDue`.
     Retry(Duration),
-    /// Tell the worker to stop, and come back with `DrainExpired` if it has not ended by then.
+    /// Ask the worker to stop, and come back with `DrainExpired` if it has not ended by then.
     AskStop,
-    /// The same as `AskStop`, but only the part ends: the recording goes on.
+    /// The same as `AskStop`, but only the part ends: the recording continues.
     AskEnd,
     /// The worker ends by itself. Come back with `DrainExpired` if it has not ended by then.
     AwaitEnd,
@@ -199,7 +200,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.selected = true;
             state.begin_part(cause)
         }
-        // The next part still begins for the cause for which the one before ended.
+        // The next part still begins for the cause that ended the previous one.
         (Selecting(cause), Event::WorkerFailed(failure)) => {
             let note = Note(Cause::WorkerFailed, failure.to_string());
             state.failure = Some(failure);
@@ -281,7 +282,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.selected &= state.phase == Recording;
             with(Note(Cause::WorkerDied, detail), next_part(&mut state, Cause::WorkerDied))
         }
-        // That this part has no frame is nobody's fault, so it is not counted as fruitless.
+        // A part ended by a sleep or a lock may well have no frame, so it is not counted as fruitless.
         (Renewing(cause @ (Cause::Slept | Cause::Locked)), Event::WorkerGone(_)) => {
             state.renumber();
             state.begin_part(cause)

@@ -1,4 +1,4 @@
-//! The account of wanted recordings: what became of each one that was commanded. Every one of them is in the
+//! The account of wanted recordings: the fate of each one that was commanded. Every one of them is in the
 //! spool, is with its sinks, or has a line here that says why not.
 //!
 //! `<directory>/account.jsonl` has one JSON object a line, in the order of time, for people and programs to
@@ -94,13 +94,13 @@ pub enum NoStartCause {
     RecorderEnded,
 }
 
-/// What became of one recording.
+/// The fate of one recording.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fate {
     pub began: bool,
     pub not_begun: Option<NoStartCause>,
     pub sealed: Option<Outcome>,
-    /// Where each sink that has it keeps it.
+    /// The place at each sink that has it.
     pub delivered: BTreeMap<SinkName, String>,
     pub refused: BTreeMap<SinkName, String>,
     pub dropped: Option<String>,
@@ -108,7 +108,7 @@ pub struct Fate {
 }
 
 impl Fate {
-    /// Whether it is with its sinks, or a line says why not. Otherwise it has to be in the spool.
+    /// Returns whether it is with its sinks, or a line says why not. Otherwise it has to be in the spool.
     pub fn is_explained(&self) -> bool {
         self.removed || self.dropped.is_some() || self.not_begun.is_some()
     }
@@ -137,7 +137,7 @@ pub fn read(directory: &Path) -> Result<Vec<AccountLine>, Error> {
     read_with(&Disk::new(), directory, KEPT)
 }
 
-/// Reads the two newest files: they have every recording whose fate may still be open at a start.
+/// Reads the two newest files: they have every recording that may still be unfinished business at a start.
 pub(crate) fn newest(files: &dyn Files, directory: &Path) -> Result<Vec<AccountLine>, Error> {
     read_with(files, directory, 1)
 }

@@ -21,7 +21,7 @@
 
 use deskreel_model::RecordingId;
 
-/// To begin, a recording must find this fraction of each limit free in addition: one in this many.
+/// The fraction of each limit, one in this many, that must be free in addition for a recording to begin.
 const MARGIN: u64 = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum Full {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapacityPlan {
-    /// What to evict, in this order.
+    /// The recordings to evict, in this order.
     pub evict: Vec<RecordingId>,
     /// The limit that is exceeded even then: nothing may begin, or running recordings have to end. `None` if
     /// there is room.

@@ -1,5 +1,5 @@
-//! Verification: compares everything that a manifest says with the bytes on disk. It decodes nothing; a
-//! worker does.
+//! Verification: compares every statement of a manifest with the bytes on disk. It decodes nothing; a worker
+//! does.
 
 #[cfg(test)]
 mod tests;
@@ -17,10 +17,10 @@ use crate::disk::{has_suffix, names};
 use crate::jumps::{jumps, meets};
 use crate::{load, sha256_hex};
 
-/// What is wrong with a recording, and how much was checked.
+/// The findings about a recording, and the extent of the check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerificationReport {
-    /// In the order of the manifest.
+    /// Findings, in the order of the manifest.
     pub findings: Vec<Finding>,
     pub fragments: u64,
     pub frames: u64,
@@ -303,7 +303,7 @@ fn describe((codec, width, height, timescale): &(String, u32, u32, u32)) -> Stri
     format!("{codec}, {width}x{height}, {timescale} ticks per second")
 }
 
-/// An error and what caused it, in one sentence.
+/// An error and its causes, in one sentence.
 fn with_sources(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut source = error.source();

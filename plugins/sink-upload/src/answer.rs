@@ -16,7 +16,7 @@ pub struct ResponseHead {
     pub title: Option<String>,
 }
 
-/// Whether the server has stored what was sent. `own` is the digest of that, in the form of the header.
+/// Checks that the server has stored the sent bytes. `own` is their digest, in the form of the header.
 pub fn judge_put(head: &ResponseHead, own: &str) -> Result<(), Trouble> {
     if !matches!(head.status, 200 | 201) {
         return Err(trouble(head));
@@ -28,8 +28,8 @@ pub fn judge_put(head: &ResponseHead, own: &str) -> Result<(), Trouble> {
     }
 }
 
-/// The trouble in a response that is not a success. What somebody can repair is tried again: waiting loses
-/// nothing.
+/// The trouble in a response that is not a success. Anything that a person can repair is tried again: waiting
+/// loses nothing.
 pub fn trouble(head: &ResponseHead) -> Trouble {
     // A response to `HEAD` has no title.
     let why = head.title.as_deref().unwrap_or(match head.status {
@@ -46,7 +46,7 @@ pub fn trouble(head: &ResponseHead) -> Trouble {
     let later = |default| Trouble::later(retry_after(head.retry_after.as_deref(), default), reason.clone());
     match head.status {
         409 | 410 => Trouble::never(reason),
-        // A proxy on the way may have too low a limit: what is too large today may pass tomorrow.
+        // A proxy on the way may have too low a limit: a body that is too large today may pass tomorrow.
         413 | 507 => later(SLOWLY),
         400 | 422 | 429 | 500.. => later(SOON),
         300..=399 => {

@@ -18,7 +18,7 @@ use footage::{Footage, Name, Piece};
 
 export_plugin! { descriptor: "plugin.toml", sink "sink.upload" => UploadSink }
 
-/// How often, within one `finish`, the server may name missing fragments and have them sent.
+/// Number of times, within one `finish`, that the server may name missing fragments and have them sent.
 const ROUNDS: usize = 3;
 
 #[derive(Debug, Deserialize)]
@@ -94,7 +94,7 @@ impl UploadSink {
         self.client.put_about(&recording.id, &recording.about)?;
         for _ in 0..ROUNDS {
             let missing = match self.client.close(&recording.id, &footage.manifest)? {
-                // Only what the server lists counts: after this the footage may be deleted here.
+                // Only the server's list counts: after this the footage may be deleted here.
                 Closing::Closed => {
                     let holdings = self.client.holdings(&recording.id)?;
                     let missing = footage.pieces.iter().filter(|piece| !holdings.has(piece));

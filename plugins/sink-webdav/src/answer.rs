@@ -13,8 +13,8 @@ pub struct ResponseHead {
     pub location: Option<String>,
 }
 
-/// The trouble in a response that is not a success. What somebody can repair is tried again: waiting loses
-/// nothing.
+/// The trouble in a response that is not a success. Anything that a person can repair is tried again: waiting
+/// loses nothing.
 pub fn trouble(method: &str, head: &ResponseHead) -> Trouble {
     let why = match head.status {
         401 | 403 => " (user, password or rights)",

@@ -1,4 +1,4 @@
-//! How the sink logs in to the server.
+//! Logs the sink in to the server.
 
 use deskreel_sdk::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The source: its recipe, and the watch on what it captures.
+//! The source: its recipe, and the watch on its target.
 
 use deskreel_sdk::prelude::*;
 

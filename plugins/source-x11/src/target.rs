@@ -1,4 +1,4 @@
-//! Resolves the settings to an area of the X server as it is now.
+//! Resolves the settings to an area of the X server's present screen.
 
 use deskreel_sdk::prelude::*;
 
@@ -7,12 +7,12 @@ use crate::settings::{MonitorChoice, Region, Settings};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// For people: `monitor DP-1`.
+    /// Name for people: `monitor DP-1`.
     pub what: String,
     /// Relative to the screen, or to the window.
     pub area: Area,
     pub window: Option<u32>,
-    /// Whether the area is only a part of the screen.
+    /// Set if the area is only a part of the screen.
     pub is_cut: bool,
 }
 

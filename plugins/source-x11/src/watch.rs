@@ -89,7 +89,7 @@ fn wait(display: &Display, settings: &Settings, target: &Target, bell: Window, n
         match display.connection.wait_for_event() {
             Ok(Event::ClientMessage(message)) if message.window == bell => return,
             Ok(_) => {}
-            // The capture has lost its X server, too, and reports that itself.
+            // The capture has lost its X server, too, and reports that by itself.
             Err(error) => return tracing::warn!(%error, "no longer watching the X server"),
         }
         let now = Target::find(display, settings);

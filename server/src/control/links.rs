@@ -92,8 +92,8 @@ impl Loop {
         self.push(presence(&place, false)?)
     }
 
-    /// Removes from a status what a recorder must not report: recordings of other recorders, which would be
-    /// shown as footage of its own agent to people who may not see them, and an impossible clock.
+    /// Removes reports that a recorder must not make: recordings of other recorders, which would be shown as
+    /// footage of its own agent to people who may not see them, and an impossible clock.
     async fn without_foreign(
         &mut self,
         recorder: &RecorderId,

@@ -15,7 +15,7 @@ use crate::time;
 /// The reason in segments that a recorder asked for.
 const WHY: &str = "the recorder said so";
 
-/// Who decided on a segment.
+/// The decider of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SegmentOrigin {
     Server,

@@ -1,4 +1,5 @@
-//! docs/encoders.md shows what each neutral setting becomes. This test generates everything below its mark.
+//! docs/encoders.md shows the properties of each neutral setting. This test generates everything below its
+//! mark.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

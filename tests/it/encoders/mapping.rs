@@ -19,8 +19,8 @@ fn set(fitted: &FittedElement) -> BTreeMap<String, Value> {
     fitted.element.properties.iter().map(|property| (property.name.clone(), property.value.clone())).collect()
 }
 
-/// Every device there may be: with all that an element may have, with nothing of what it need not have, and
-/// with all but the one property that rules the others out.
+/// Every possible device: with everything that an element may have, with nothing optional, and with
+/// everything except the one property that rules the others out.
 fn devices(element: &Described) -> Vec<(&'static str, Described)> {
     let mut devices = vec![("everything", element.clone()), ("least", element.without(&element.conditional))];
     if element.conditional.contains("quality") {
@@ -62,7 +62,7 @@ fn what_is_set_exists_and_means_what_was_asked() {
         let complaints = Reading { element, set: &set }.complaints(request, &fitted.cannot);
         wrong.extend(complaints.iter().map(|complaint| format!("{at}: {:?}: {complaint}", request.rate)));
         for (name, value) in set {
-            // Once more, and not by `fit`: the property is there.
+            // Checked again, independently of `fit`: the property exists.
             assert!(element.spec.properties.contains_key(&name), "{at}: {name}={value}");
         }
     });
@@ -70,8 +70,8 @@ fn what_is_set_exists_and_means_what_was_asked() {
     assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// Nothing is refused but what `refused.txt` lists: by elements with all that a device may have, and then by
-/// those that have nothing of what they need not have. Last comes what is done without.
+/// Only what `refused.txt` lists is refused: first by elements with everything that a device may have, then
+/// by those with nothing optional. Last come the settings that are left out.
 #[test]
 fn what_an_element_cannot_do_is_refused_and_named() {
     let everything = refusals("everything");
@@ -87,7 +87,7 @@ fn what_an_element_cannot_do_is_refused_and_named() {
     }
 }
 
-/// Each message, and the versions; but for full color, which is a list of its own.
+/// Each message, and the versions; except for full color, which has a list of its own.
 fn refusals(wanted: &str) -> Vec<String> {
     let mut refusals: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     walk(&mut |_, candidate, request, device, element| {
@@ -112,7 +112,7 @@ fn refusals(wanted: &str) -> Vec<String> {
     refusals.into_iter().map(line).collect()
 }
 
-/// What an element cannot do even with all that a device may have, and the versions.
+/// Settings that an element cannot do even with everything that a device may have, and the versions.
 fn done_without() -> Vec<String> {
     let mut cannot: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     walk(&mut |_, candidate, request, device, element| {
@@ -134,7 +134,7 @@ fn done_without() -> Vec<String> {
     cannot.into_iter().map(line).collect()
 }
 
-/// How hard an element tries, by what it was told: only the order counts.
+/// The effort of an element, by its settings: only the order counts.
 fn effort(property: &str, value: &Value) -> i64 {
     const PRESETS: [&str; 22] = [
         "ultrafast",
@@ -167,7 +167,7 @@ fn effort(property: &str, value: &Value) -> i64 {
             ["low", "medium", "high"].iter().position(|n| *n == nick).unwrap() as i64
         }
         (_, _, Some(nick)) => PRESETS.iter().position(|preset| *preset == nick).unwrap() as i64,
-        other => panic!("nobody has said here what {other:?} costs"),
+        other => panic!("this table lacks the cost of {other:?}"),
     }
 }
 

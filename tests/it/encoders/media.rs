@@ -1,4 +1,4 @@
-//! The software encoders of this machine, run with what a request becomes.
+//! The software encoders of this machine, run with the elements for a request.
 
 use deskreel_contract::{Element, Meaning};
 use deskreel_pipeline::fit::fit;
@@ -6,7 +6,7 @@ use deskreel_pipeline::fit::fit;
 use super::launch::{Coded, encode};
 use super::{Codec, EncodeRequest, Rate, candidates, elements};
 
-/// The encoders that Debian 12 has, and what parses their codec.
+/// The encoders of Debian 12, and the parser of their codec.
 const ENCODERS: [(&str, &str, Codec, &str); 4] = [
     ("x264", "x264enc", Codec::H264, "h264parse"),
     ("openh264", "openh264enc", Codec::H264, "h264parse"),

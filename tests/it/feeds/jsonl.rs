@@ -1,4 +1,4 @@
-//! `feed.jsonl`: files that grow, are rotated, cut and not there yet; pipes; replay.
+//! `feed.jsonl`: files that grow, are rotated, truncated or missing at first; pipes; replay.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -100,7 +100,7 @@ fn a_restart_goes_on_where_it_was_and_without_a_memory_begins_anew() {
     feed.expect_state("live");
     folder.append_calls(4..=4);
     feed.expect_calls(4..=4);
-    // Once the next look at the file is over, the place is on disk.
+    // Once the next look at the file is over, the position is on disk.
     let place = || fs::read_to_string(folder.path("place")).unwrap_or_default();
     let deadline = Instant::now() + Duration::from_secs(10);
     while !place().contains("\"line\":4") {
@@ -202,7 +202,7 @@ fn a_named_pipe_may_have_one_writer_after_the_other() {
     feed.stop();
 }
 
-/// Of a child, since ours is the test program's.
+/// Standard input of a child, since ours belongs to the test program.
 #[test]
 fn standard_input_is_read_to_its_end() {
     if std::env::var_os("READS_STDIN").is_some() {

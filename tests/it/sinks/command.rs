@@ -1,5 +1,5 @@
-//! `sink.command`: the program learns what it must, and its end is understood. More in the plugin's own
-//! tests.
+//! `sink.command`: the program gets the facts about a recording, and its end is interpreted. More in the
+//! plugin's own tests.
 
 use std::fs;
 

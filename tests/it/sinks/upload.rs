@@ -119,7 +119,7 @@ fn a_server_that_fails_is_asked_again_and_holds_each_fragment_once() {
         let name = ("video".to_owned(), 1, 1);
         assert_eq!(stored.times_stored[&name], 1, "{fault:?}");
         assert!(stored.fragments[&name] == recording.bytes()[&name], "{fault:?}");
-        // What was stored before the doubt came up is not sent again.
+        // Fragments stored before the doubt are not sent again.
         let sent = count(&server, &format!("PUT {ID}/tracks/video/parts/1/fragments/1"));
         let was_stored = matches!(fault, Fault::CutAnswer | Fault::WrongDigest | Fault::NoDigest);
         assert_eq!(sent, if was_stored { 1 } else { 2 }, "{fault:?}");
@@ -206,7 +206,7 @@ fn a_whole_recording_is_sent_afterwards_and_resumed() {
     assert_eq!(sink.fragment(&recording.deliveries[0]).unwrap(), None, "whole recordings only");
     let faults = [Fault::CutAnswer, Fault::CutBody(1), Fault::Status(503, None)];
     let mut faults = faults.into_iter();
-    // One at each second fragment.
+    // A fault at every second fragment.
     let mut puts = 0;
     server.fail(move |request| {
         puts += usize::from(request.method == "PUT");
@@ -284,8 +284,8 @@ fn settings_that_could_give_a_secret_away_are_refused() {
     assert!(refusal(both).contains("either `token_file` or `token_env`"));
 }
 
-/// Any failure, any time, and a recorder that is killed now and then: a new instance knows nothing of the old
-/// one.
+/// Any failure at any time, and a recorder that is killed now and then: a new instance knows nothing of the
+/// old one.
 #[test]
 fn whatever_happens_each_recording_arrives_exactly_once() {
     let (server, token, random) = (UploadServer::start(), Token::new(), Random::new());
@@ -298,7 +298,7 @@ fn whatever_happens_each_recording_arrives_exactly_once() {
         2 => Some(Fault::Status(500 + chance.below(8) as u16, None)),
         3 => Some(Fault::WrongDigest),
         4 => Some(Fault::NoDigest),
-        // What it says of the whole must be true, or nobody could do anything.
+        // Its statement about the whole must be true; without that, no client could work.
         5 if request.path.contains(&"fragments".to_owned()) => Some(Fault::Forget),
         6 => Some(Fault::Status(429, Some(0))),
         _ => None,
@@ -307,7 +307,7 @@ fn whatever_happens_each_recording_arrives_exactly_once() {
     for recording in &recordings {
         let mut sink = new();
         for delivery in &recording.deliveries {
-            // One that takes whole recordings is asked for nothing.
+            // A sink that takes whole recordings gets no fragments.
             while sink.fragment(delivery).unwrap().is_some_and(|answer| !is_acknowledged(&answer)) {
                 if random.below(3) == 0 {
                     sink = new();

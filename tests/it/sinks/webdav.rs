@@ -56,7 +56,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// What was written anew is another inode.
+/// A rewritten file has another inode.
 fn inodes(folder: &Path) -> BTreeMap<String, u64> {
     let inode = |name: &String| fs::metadata(folder.join(name)).unwrap().ino();
     files(folder).keys().map(|name| (name.clone(), inode(name))).collect()
@@ -175,12 +175,12 @@ fn a_server_that_keeps_something_else_acknowledges_nothing() {
     assert!(is_later(&answer) && reason(&answer).contains("has stored something else"), "{answer:?}");
     // The server has one connection at a time.
     drop(sink);
-    // Who looks at sizes alone does not see it.
+    // Comparing sizes alone does not reveal it.
     let mut sink = open("webdav", json!({ "url": url, "verify": "size" })).unwrap();
     assert!(is_acknowledged(&sink.finish(&recording.finished()).unwrap()));
 }
 
-/// Takes everything, and gives it back with one bit changed. One connection after the other.
+/// Takes everything, and returns it with one bit changed. One connection at a time.
 fn flips_bits() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! How a recording leaves the spool. The outbox's documentation lists the steps.
+//! Removes recordings from the spool. The outbox's documentation lists the steps.
 
 use std::path::PathBuf;
 
@@ -57,7 +57,7 @@ impl Outbox {
         self.leave(recording, why)
     }
 
-    /// Whether every sink has it. Never so without sinks.
+    /// Returns whether every sink has it; false without sinks.
     pub(super) fn is_done(&self, spooled: &SpooledRecording) -> bool {
         let has_it = |sink| spooled.is_delivered_to(sink);
         spooled.sealed.is_some() && !self.backlogs.is_empty() && self.backlogs.keys().all(has_it)
