@@ -13,7 +13,7 @@ pub struct Footage {
     pub agent: Option<AgentId>,
     pub started: i64,
     pub ended: Option<i64>,
-    /// Added to the recorder's clock, it gives the server's.
+    /// The server's clock minus the recorder's.
     pub clock_offset_ms: i64,
 }
 

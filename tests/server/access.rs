@@ -15,10 +15,10 @@ enum May {
     Anybody,
     /// The recorder that uploaded it.
     Recorder,
-    /// Recorders, and everybody who sees Ann's interactions.
+    /// Recorders, and people who see Ann's interactions.
     RecorderOrSeer,
     Seer,
-    /// Everybody who sees Ann's interactions, except agents.
+    /// People who see Ann's interactions, except agents.
     Changer,
     Person,
     /// Supervisors and administrators.

@@ -124,7 +124,7 @@ fn each_frame_of_a_file_is_played_at_its_time() {
         assert_eq!((&clip["closed"], &clip["agent"]), (&json!(true), &json!("ann")), "{name}");
     }
 
-    // Only what was made of the files is kept: seven fragments, a header and a manifest.
+    // Only the results of cutting the files are kept: seven fragments, a header and a manifest.
     let stored = server.stored();
     assert_eq!(stored.len(), 6 * 9, "{:?}", stored.keys());
     assert!(!stored.keys().any(|name| name.starts_with(".incoming")));

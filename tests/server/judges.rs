@@ -34,7 +34,7 @@ include-operation-id = ["getPlaylist", "getMovie"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 422]
 "#;
 
-/// Gives each upload the digest of its generated body; otherwise nothing after the digest check would be
+/// Adds to each upload the digest of its generated body; otherwise nothing after the digest check would be
 /// tested.
 const DIGEST: &str = r#"
 import base64, hashlib, re, requests, schemathesis

@@ -72,8 +72,9 @@ fn an_agent_whose_desktop_does_not_come_back_is_logged_out() {
     Ann::log_in(&daemon);
     daemon.wait_for("a recording", |status| status["recording"]["phase"] == "recording");
     let daemon = Daemon::in_folder(daemon.kill());
-    daemon
-        .wait_for("nobody at the desk", |status| status["agent"].is_null() && status["recording"].is_null());
+    daemon.wait_for("no agent at the desk", |status| {
+        status["agent"].is_null() && status["recording"].is_null()
+    });
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_file_with_mistakes_changes_nothing_and_a_good_one_does() {
     fs::write(&file, good.replace("policy.voice-all-calls", "policy.always-on")).unwrap();
     daemon.signal(Signal::HUP);
     let status = daemon.wait_for("the good file", |status| status["stale"].is_null());
-    assert_eq!(status["recording"]["recording"], running["recording"]["recording"], "it goes on");
+    assert_eq!(status["recording"]["recording"], running["recording"]["recording"], "it continues");
     ann.tell("call.cleared", "77");
     daemon.run_for(Duration::from_secs(1));
     assert_eq!(daemon.status()["recording"]["phase"], "recording", "by the new policy the shift is recorded");

@@ -43,7 +43,7 @@ fn a_card_number_that_is_on_the_screen_during_a_pause_is_nowhere_in_the_footage(
         .expect("node runs (script/setup installs it)");
     let mut said = String::new();
     browser.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(browser.wait().unwrap().success(), "the page did not do what it should:\n{said}");
+    assert!(browser.wait().unwrap().success(), "the page failed:\n{said}");
     let said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let when = |what: &str| said.iter().find(|line| line["what"] == what).unwrap()["at"].as_i64().unwrap();
     assert_eq!(said.iter().find(|line| line["what"] == "ended").unwrap()["problem"], "");

@@ -10,7 +10,7 @@ use deskreel_test_support::recorder::{Recording, Running, assert_ffmpeg_accepts}
 
 /// The variable `FAULTS` sets another number, for a soak.
 const FAULTS: usize = 18;
-/// The number of frames that a probe gives an encoder. A fault after them strikes in recordings only.
+/// The number of frames that a probe passes to an encoder. A fault after them strikes in recordings only.
 const PROBED: u64 = 16;
 const DEADLINE_MS: u64 = 500;
 /// The most footage that a dying encoder may cost.

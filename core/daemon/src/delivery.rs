@@ -99,7 +99,7 @@ struct Thread {
 struct Signal {
     /// The thread ends after its current call.
     stops: AtomicBool,
-    /// Nobody waits for the current call; its answer does not count.
+    /// The wait for the current call is over; its answer does not count.
     is_given_up: AtomicBool,
 }
 

@@ -146,7 +146,7 @@ impl RecordingSlots {
                 ..RecordingSetup::new(&graph.name, &graph.recording.directory, job_of(graph))
             };
             let notice = |notice| {
-                // Nobody needs reports of a standby until it is a recording.
+                // Reports of a standby are of no interest until it is a recording.
                 if let Some(recording) = kept.borrow().clone() {
                     let _ = tell.send(SlotMessage::Report(SlotReport::Notice(recording, notice)));
                 }
@@ -162,7 +162,7 @@ impl RecordingSlots {
         });
     }
 
-    /// Ends the standby and drops what it has in memory.
+    /// Ends the standby and drops its footage.
     pub fn stand_down(&mut self) {
         if let Some(standby) = self.standby.take() {
             let _ = standby.control.try_send(Control::Stop);

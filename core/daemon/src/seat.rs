@@ -91,7 +91,7 @@ struct Hindrances {
 /// The times at which something is due, as uptime.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Deadlines {
-    /// The next try to begin what is wanted.
+    /// The next try to begin wanted footage.
     retry: Option<Duration>,
     /// The next trial of the encoders.
     prepare: Option<Duration>,
@@ -195,7 +195,7 @@ pub enum Effect {
     },
     Begin(StartOrder),
     Control(RecordingId, Control),
-    /// Capture nothing, or what is wanted again.
+    /// Capture nothing, or the wanted mode again.
     Rest(Option<Rest>),
     StandBy,
     StandDown,

@@ -124,7 +124,7 @@ impl SeatSpool {
 
     /// Returns the reason if the running recording has to end for want of room.
     pub fn must_end(&mut self) -> Option<String> {
-        self.make_room(capacity::plan_running).map(|full| format!("there is no more room: {full}"))
+        self.make_room(capacity::plan_running).map(|full| format!("no room is left: {full}"))
     }
 
     pub fn notice(&mut self, recording: &RecordingId, notice: &Notice) {

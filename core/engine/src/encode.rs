@@ -124,7 +124,7 @@ pub fn config(caps: &gst::CapsRef) -> Option<VideoConfig> {
 }
 
 /// AV1 leaves two things to the writer of an MP4: removing temporal delimiters from units, and the
-/// configuration record, which `av1parse` does not make (1.22) and which goes into the caps here.
+/// configuration record, which `av1parse` does not make (1.22) and which is put into the caps here.
 fn as_mp4(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::BUFFER, |pad, info| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else { return gst::PadProbeReturn::Ok };

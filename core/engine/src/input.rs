@@ -10,7 +10,7 @@ use crate::encode::encoder;
 /// Everything that can happen to a worker.
 pub enum WorkerInput {
     Command(Command),
-    /// Nobody wants the recording any more; what exists is still brought to disk.
+    /// The recording is no longer wanted; captured footage is still brought to disk.
     SupervisorGone,
     Bus(bus::Event),
     Failed(Failure),

@@ -76,7 +76,7 @@ fn listen(mut supervisor: SupervisorChannel, tell: Sender<WorkerInput>) -> Resul
             }
         }
         let _ = tell.send(WorkerInput::SupervisorGone);
-        // If the other threads hang, nobody is left to kill this process.
+        // If the other threads hang, nothing else kills this process.
         std::thread::sleep(ORPHAN_LIMIT);
         kill_self();
     };
@@ -86,7 +86,7 @@ fn listen(mut supervisor: SupervisorChannel, tell: Sender<WorkerInput>) -> Resul
 
 // Idle:     no job yet; answers queries.
 // Running:  a job records. The duration is its drain limit.
-// Draining: the encoders hand over what they have, until the given instant.
+// Draining: the encoders hand over their frames, until the given instant.
 // Writing:  the encoders were given up; the writers finish, until the given instant.
 enum Phase {
     Idle,
@@ -157,7 +157,7 @@ impl Worker {
                 }
             }
             WorkerInput::TrackDone(index) if matches!(self.phase, Phase::Running(..)) => {
-                // The source has nothing more to deliver, although nobody asked for an end.
+                // The source has nothing more to deliver, although no stop was requested.
                 self.reporter.send(&Report::SourceEnded);
                 self.drain();
                 return self.input(WorkerInput::TrackDone(index));

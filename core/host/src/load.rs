@@ -25,7 +25,7 @@ static HANGING: OnceLock<PathBuf> = OnceLock::new();
 
 /// Loads a library and gives up after `limit`, abandoning the loading thread.
 ///
-/// If the library hangs in code that we call, the process goes on without it. If it hangs in its
+/// If the library hangs in code that we call, the process continues without it. If it hangs in its
 /// constructors, the dynamic loader holds its lock forever: nothing can be loaded any more, `exit` does not
 /// return, and a thread blocks when it first registers the destructor of a thread-local (glibc takes the same
 /// lock for that). A worker should then report this and abort; the next worker does without the library.

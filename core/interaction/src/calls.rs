@@ -5,7 +5,7 @@
 //!   logs in at another place has left the first.
 //! - A connection whose end may be lost (the feed reported lost events) ends when its agent shows up
 //!   elsewhere: in another call, or in another state.
-//! - When a transfer or a conference gives a call a new id, everybody who stays in the call gets that id. The
+//! - When a transfer or a conference gives a call a new id, everyone who stays in the call gets that id. The
 //!   interaction stays that of the first call; a consultation belongs to the interaction of the call that
 //!   waits for it.
 

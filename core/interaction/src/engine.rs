@@ -1,4 +1,4 @@
-//! The engine: takes events in, yields commands at once, and yields what is final a little later.
+//! The engine: takes events in, yields commands at once, and final output a little later.
 //!
 //! # Constraints
 //!

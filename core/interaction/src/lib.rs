@@ -28,7 +28,7 @@
 //! 4. `answer.rs` reads the answer, and `wishes.rs` keeps the wishes of each policy.
 //! 5. `footage.rs` makes footage and segments of all wishes together. Footage runs while some policy wants it
 //!    and none forbids it, and the most private capture wins.
-//! 6. `engine.rs` sends recorders what differs from their last commands, and yields what is final.
+//! 6. `engine.rs` sends recorders the differences from their last commands, and yields final output.
 //!
 //! # One aggregate
 //!

@@ -240,7 +240,7 @@ impl RecorderEnd {
         effects
     }
 
-    /// Does what is due. Call it about once a second.
+    /// Sends everything that is due. Call it about once a second.
     pub fn tick(&mut self, now: ClockReading) -> Vec<Effect> {
         let close = |reason: &str| vec![Effect::Close { reason: reason.to_owned(), is_refused: false }];
         match self.handshake {

@@ -237,7 +237,7 @@ impl ServerEnd {
         effects
     }
 
-    /// Does what is due. Call it about once a second.
+    /// Sends everything that is due. Call it about once a second.
     pub fn tick(&mut self, now: ClockReading) -> Vec<Effect> {
         let close = |reason: &str| Some(Effect::Close { reason: reason.to_owned() });
         let end = match self.handshake {

@@ -12,7 +12,7 @@ pub struct PolicyRules {
     pub pause: Pause,
     /// The capture during a pause: nothing, or a slate.
     pub pause_as: CaptureMode,
-    /// Longest pause; capture then goes on by itself.
+    /// Longest pause; capture then resumes by itself.
     pub pause_limit: Option<Duration>,
     /// A key and value of attached data; capture is paused while a call has them.
     pub pause_attached: Option<(String, String)>,

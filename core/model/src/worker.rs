@@ -265,7 +265,7 @@ pub enum Report {
     },
     /// A source has nothing more to deliver. The worker drains and ends.
     SourceEnded,
-    /// The job cannot go on. `Ended` follows if the worker could still write what it had.
+    /// The job cannot continue. `Ended` follows if the worker could still write what it had.
     Failed {
         failure: Failure,
     },
@@ -363,7 +363,7 @@ pub struct Proof {
     /// Milliseconds from the start of the encoder, including the opening of its device, to the first frame
     /// out.
     pub first_frame_ms: u32,
-    /// Mean difference of a color byte from what was encoded, of 255, in the worst picture.
+    /// Mean difference of a color byte from the encoded picture, of 255, in the worst picture.
     pub picture_error: f32,
 }
 

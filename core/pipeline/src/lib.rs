@@ -11,7 +11,7 @@
 //!
 //! Every step returns what it could read and a list of [`Diagnostic`]s; none stops at the first mistake, so
 //! that a file with five mistakes shows five. Pure: no files, no clock, no plugin code; the same text and
-//! catalog give the same result on every machine.
+//! catalog yield the same result on every machine.
 //!
 //! ```
 //! use deskreel_pipeline::{Catalog, Code, check};

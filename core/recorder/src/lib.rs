@@ -1,7 +1,7 @@
 //! One recording, from start to seal: its state, its workers, its parts, its manifest.
 //!
-//! A recording goes on whatever happens to a worker, a stop ends within its limit, and the manifest says what
-//! happened. This crate touches no frame, links no GStreamer and delivers nothing.
+//! A recording continues whatever happens to a worker, a stop ends within its limit, and the manifest says
+//! what happened. This crate touches no frame, links no GStreamer and delivers nothing.
 //!
 //! [`session`] decides, purely. [`run`](record()) waits for events, asks the session, and carries out its
 //! answers. `ledger` keeps the manifest, and [`Pool`] has the worker processes. `select` finds out which

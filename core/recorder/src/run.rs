@@ -19,7 +19,7 @@
 //!
 //! [`RecordingResult::unsealed`]: crate::RecordingResult::unsealed
 //!
-//! # What it does not do
+//! # Not its job
 //!
 //! It does not decide the next step: [`step`] does, purely. It opens no source, links no GStreamer
 //! element and delivers nothing. It keeps no second copy of what [`State`] knows: whether this is a standby,
@@ -79,7 +79,7 @@ use part::{PartEnd, PartInProgress};
 use standby::Standby;
 use time::SleepWatch;
 
-/// Time from asking a worker to end until it is killed. Of this, the worker gives its encoders `DRAIN_LIMIT`
+/// Time from asking a worker to end until it is killed. Of this, the encoders get `DRAIN_LIMIT`
 /// and its writers 300 ms.
 const END_LIMIT: Duration = DRAIN_LIMIT.saturating_add(Duration::from_millis(600));
 /// Time from SIGKILL until the loop continues without waiting for the process to disappear.

@@ -2,7 +2,7 @@
 //! encode pictures of that kind in a process of its own, unless an earlier verdict says that it can.
 //!
 //! A selection ends within limits, whatever a driver does, and dropping it ends every process that it has
-//! started. It decides nothing: `ranking` says what is tried next and when enough is known.
+//! started. It decides nothing: `ranking` says which candidate is next and when enough is known.
 
 use std::path::PathBuf;
 use std::time::Duration;

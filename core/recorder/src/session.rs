@@ -9,10 +9,10 @@ use deskreel_model::{Failure, Fault, PartNumber};
 // Selecting: a worker finds out which encoders work; nothing records.
 // Preparing: a worker starts a part; its first frame is not on disk yet.
 // Recording: fragments are being written.
-// Renewing:  the part ends for the given cause, but not the recording; its worker hands over what it has.
+// Renewing:  the part ends for the given cause, but not the recording; its worker hands over its frames.
 // Waiting:   no worker; the next part is tried after a pause, because the last try recorded nothing.
 // Resting:   no worker while the PC sleeps or its session is locked; the next part begins after that.
-// Draining:  a stop was asked for; the worker hands over what it has.
+// Draining:  a stop was requested; the worker hands over its frames.
 // Closing:   no worker, and none will follow; the manifest is being sealed.
 // Ended:     final; no event has an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,16 +66,16 @@ pub enum Event {
     KeepAsked,
     /// A fragment is on disk.
     FrameOnDisk,
-    /// An encoder failed or hangs, for the given cause. If there is a next part, the worker goes on by
+    /// An encoder failed or hangs, for the given cause. If there is a next part, the worker continues by
     /// itself; else `WorkerFailed` follows.
     EncoderFailed(Cause, String, Option<PartNumber>),
-    /// The worker cannot go on. It still writes what it has, and ends.
+    /// The worker cannot continue. It still writes its frames, and ends.
     WorkerFailed(Failure),
-    /// The screen changed. The worker writes what it has, and ends.
+    /// The screen changed. The worker writes its frames, and ends.
     SourceChanged(String),
     /// The worker reported nothing for too long, or its frame counts no longer grow.
     WorkerSilent(String),
-    /// A source has no more frames. The worker writes what it has, and ends.
+    /// A source has no more frames. The worker writes its frames, and ends.
     SourceEnded,
     /// The worker's process is gone, and all its reports have been handled. The text says how it ended, for
     /// people.
@@ -106,7 +106,7 @@ pub enum Effect {
     StartPart(PartNumber, Cause),
     /// Set the worker's capture mode. `ModeHolds` follows, or the worker's end.
     AskMode(CaptureMode),
-    /// Let the worker keep what it has in memory.
+    /// Let the worker keep the footage in its memory.
     Keep,
     /// The mode holds from now on, because no worker captures.
     ModeHolds(CaptureMode),
@@ -273,7 +273,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         }
         (Preparing | Recording, Event::SourceEnded) => {
             state.phase = Draining;
-            vec![Note(Cause::SourceEnded, "the source has nothing more to give".to_owned()), AwaitEnd]
+            vec![Note(Cause::SourceEnded, "the source has nothing more to deliver".to_owned()), AwaitEnd]
         }
         (Preparing | Recording, Event::WorkerGone(how)) => {
             let detail = format!("the worker of part {} {how}", state.part.0);
@@ -391,7 +391,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         }
     }
 
-    /// A standby is never given up. A recording that never had a frame ends at the first failure that gives a
+    /// A standby is never given up. A recording that never had a frame ends at the first failure with a
     /// reason, or after `FRUITLESS_LIMIT` tries without one.
     fn given_up(state: &State, failure: Option<Failure>) -> Option<Outcome> {
         if state.standby || state.footage || (failure.is_none() && state.fruitless < FRUITLESS_LIMIT) {

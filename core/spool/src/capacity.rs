@@ -1,7 +1,7 @@
-//! Quota and low-disk guard: whether a recording may begin, whether a running one must end, and what is
-//! evicted to make room for them. Pure.
+//! Quota and low-disk guard: decides whether a recording may begin, whether a running one must end, and what
+//! is evicted to make room for them. Pure.
 //!
-//! # What is evicted, in this order
+//! # Order of eviction
 //!
 //! 1. Recordings that every sink has and that are only not removed yet, oldest first.
 //! 2. Recordings without footage, oldest first.

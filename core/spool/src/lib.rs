@@ -26,7 +26,7 @@
 //! 1. `*.tmp` files are removed.
 //! 2. A fragment of the manifest whose file is missing or has another size leaves the manifest.
 //! 3. A part that the manifest does not name is taken in if its header can be read; a fragment, if it can be
-//!    read and does not begin before its predecessor ends. What cannot be read is set aside as `*.torn`.
+//!    read and does not begin before its predecessor ends. Unreadable files are set aside as `*.torn`.
 //! 4. A tail whose number follows the last fragment becomes the next fragment, and begins no earlier than the
 //!    last one ends. Any other tail is removed, and one that makes no fragment is set aside.
 //! 5. Frame counts, gaps and an incident are written down, and the manifest is sealed with `recovered`.
@@ -44,8 +44,8 @@
 //! that was wanted. Their modules describe them. The spool's own files lie beside the recordings:
 //!
 //! ```text
-//! <directory>/outbox.journal     what is owed
-//!             account.jsonl      what became of each recording, for people
+//! <directory>/outbox.journal     the deliveries that are owed
+//!             account.jsonl      the fate of each recording, for people
 //!             .deleting-<id>     a recording that has left the spool and is being deleted
 //! ```
 

@@ -3,9 +3,10 @@
 //!
 //! # Constraints
 //!
-//! - Every recording arrives at each sink, whatever is killed at whatever moment. A sink may be sent again
-//!   what it already has, since it recognizes things by their ids; but not what the journal says that it has.
-//! - A part's header goes before its fragments, those go in order, and `finish` goes last: once the sealed
+//! - Every recording arrives at each sink, whatever is killed at whatever moment. A sink may receive again
+//!   things that it already has, since it recognizes them by their ids; but none that the journal lists for
+//!   it.
+//! - A part's header precedes its fragments, those come in order, and `finish` comes last: once the sealed
 //!   recording was [released](Outbox::released), and a sink that takes fragments has all that the manifest
 //!   names.
 //! - Deleting is the last step, and only for a recording that every sink has. One that a sink has refused
@@ -175,8 +176,8 @@ impl Outbox {
         waiting.map(|(recording, _)| recording.clone()).collect()
     }
 
-    /// Replaces the sinks by those of another pipeline file. A sink is not sent again what it already has; a
-    /// new one gets everything that is still in the spool.
+    /// Replaces the sinks by those of another pipeline file. A sink does not receive again what it already
+    /// has; a new one gets everything that is still in the spool.
     pub fn set_sinks(&mut self, sinks: &[SinkName]) {
         self.backlogs.retain(|name, _| sinks.contains(name));
         for sink in sinks {

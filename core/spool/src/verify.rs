@@ -97,8 +97,8 @@ impl Check<'_> {
         self.strangers("");
     }
 
-    /// Checks that withheld stretches are in order and within the recording. What their frames show is not
-    /// checked.
+    /// Checks that withheld stretches are in order and within the recording. The content of their frames is
+    /// not checked.
     fn withheld(&mut self, manifest: &Manifest) {
         let footage = manifest.tracks.iter().filter_map(Track::end).max();
         let end = footage.max(manifest.ended).unwrap_or_default();

@@ -34,9 +34,9 @@ pub enum ExitKind {
 #[derive(Debug)]
 pub struct Outcome {
     pub exit: ExitKind,
-    /// The end of what it wrote to stdout.
+    /// The end of its output on stdout.
     pub output: String,
-    /// The same of stderr.
+    /// The same on stderr.
     pub errors: String,
 }
 

@@ -23,8 +23,11 @@ pub fn judge_put(head: &ResponseHead, own: &str) -> Result<(), Trouble> {
     }
     match head.repr_digest.as_deref() {
         Some(theirs) if theirs.trim() == own => Ok(()),
-        Some(_) => Err(Trouble::later(SOON, "the server has stored something other than what was sent")),
-        None => Err(Trouble::later(MUCH_LATER, "the server does not say what it has stored (Repr-Digest)")),
+        Some(_) => Err(Trouble::later(SOON, "the server has stored other bytes than were sent")),
+        None => Err(Trouble::later(
+            MUCH_LATER,
+            "the server does not report the digest of the stored bytes (Repr-Digest)",
+        )),
     }
 }
 

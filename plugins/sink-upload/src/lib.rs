@@ -61,7 +61,7 @@ impl Sink for UploadSink {
 
     fn open(settings: Settings, _host: Host) -> Result<Self> {
         let token = Secret::from_settings("token", settings.token_file, settings.token_env)?
-            .ok_or_else(|| PluginError::settings("give `token_file` or `token_env`"))?;
+            .ok_or_else(|| PluginError::settings("set `token_file` or `token_env`"))?;
         let server = url::check("server", &settings.server, settings.plain_http, "token")?;
         let connection = Connection::new(server, settings.ca_file, settings.timeout);
         Ok(UploadSink { client: Client::new(connection, token), when: settings.when })

@@ -112,7 +112,7 @@ impl Client {
     }
 }
 
-/// Hashes what is written to it.
+/// Hashes the bytes written to it.
 struct Hashing(Sha256);
 
 impl io::Write for Hashing {

@@ -16,7 +16,7 @@ impl Login {
             (None, None, Some(token)) => Ok(Login::Token(token)),
             _ => {
                 let message =
-                    "give `user` with `password_file` or `password_env`, or `token_file` or `token_env`";
+                    "set `user` with `password_file` or `password_env`, or `token_file` or `token_env`";
                 Err(PluginError::settings(message))
             }
         }

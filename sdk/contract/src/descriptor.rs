@@ -18,7 +18,7 @@ pub struct Descriptor {
     /// Name of the package that ships the plugin, as users know it: `deskreel-source-x11`.
     pub name: String,
     pub version: String,
-    /// SPDX expression for the plugin together with what it links.
+    /// SPDX expression for the plugin together with everything it links.
     pub license: String,
     pub about: String,
     /// The contract version that it was built for, in the form of [`CONTRACT_VERSION`].

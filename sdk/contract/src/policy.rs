@@ -305,7 +305,7 @@ pub struct PolicyAnswer<S = Value> {
 }
 
 /// One decision; docs/plugin-contract.md lists the actions and their fields. Repeating a decision that is in
-/// force changes nothing, so a policy may state what it wants at each event.
+/// force changes nothing, so a policy may repeat its wishes at each event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// `start`, `stop`, `map`, ...

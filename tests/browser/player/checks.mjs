@@ -1,4 +1,4 @@
-// Runs one check of the player in a real Chromium, over real recordings. What the player shows is read from
+// Runs one check of the player in a real Chromium, over real recordings. The shown frame is read from
 // pixels.
 //
 //   node tests/browser/player/checks.mjs <check> <folder of Ann's recording> <folder of Bob's>

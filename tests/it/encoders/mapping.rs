@@ -1,4 +1,4 @@
-//! Every neutral setting, in every element of every version, means what it should, or is refused by name.
+//! Every neutral setting, in every element of every version, has the right meaning, or is refused by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,8 +37,9 @@ fn walk(visit: &mut dyn FnMut(&str, &Candidate, &EncodeRequest, &'static str, &D
             for request in requests(codec) {
                 for candidate in candidates(plugin, &request) {
                     let factory = &candidate.elements.last().unwrap().factory;
-                    let described =
-                        elements.get(factory).unwrap_or_else(|| panic!("nobody has described {factory}"));
+                    let described = elements
+                        .get(factory)
+                        .unwrap_or_else(|| panic!("there is no description of {factory}"));
                     for element in described {
                         for (device, element) in devices(element) {
                             visit(plugin, &candidate, &request, device, &element);

@@ -34,7 +34,7 @@ fn each_defect_has_a_message_of_its_own() {
         ),
         (
             compile(&folder, "libundefined.so", undefined),
-            "cannot be opened: undefined symbol: acme_driver; install what it needs, or get another build",
+            "cannot be opened: undefined symbol: acme_driver; install the missing libraries, or get another build",
         ),
         (
             compile(&folder, "libshort.so", short),

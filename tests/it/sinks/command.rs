@@ -21,7 +21,7 @@ fn a_program_finds_the_facts_and_says_where_it_went() {
 
 #[test]
 fn a_program_learns_nothing_of_the_recorders_environment() {
-    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "cargo gives it to tests");
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "cargo sets it for tests");
     let script = "echo \"<$CARGO_MANIFEST_DIR>$HOME\"";
     let mut sink = open("command", json!({ "command": ["sh", "-c", script] })).unwrap();
     let answer = sink.finish(&SealedRecording::new().finished()).unwrap();

@@ -222,7 +222,7 @@ fn a_whole_recording_is_sent_afterwards_and_resumed() {
     assert_whole(&server.stored(ID), &recording);
     assert!(server.stored(ID).times_stored.values().all(|times| *times == 1));
     let fragments = server.requests().iter().filter(|request| request.contains("/fragments/")).count();
-    assert_eq!(fragments, recording.deliveries.len() + 2, "again only what was cut and what was not taken");
+    assert_eq!(fragments, recording.deliveries.len() + 2, "again only the cut and the refused ones");
 }
 
 #[test]

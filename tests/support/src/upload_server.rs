@@ -130,7 +130,7 @@ impl UploadServer {
         self.state.lock().unwrap().judge = Some(Box::new(judge));
     }
 
-    /// Gives the next such request this fault, and no other.
+    /// Lets the next such request have this fault, and no other.
     pub fn fail_once(&self, method: &'static str, end: &'static str, fault: Fault) {
         let mut fault = Some(fault);
         self.fail(move |request| if request.is(method, end) { fault.take() } else { None });
@@ -144,7 +144,7 @@ impl UploadServer {
         self.state.lock().unwrap().recordings.get(recording).cloned().unwrap_or_default()
     }
 
-    /// Changes what is stored, as a failing disk does.
+    /// Changes stored bytes, as a failing disk does.
     pub fn change(&self, recording: &str, change: impl FnOnce(&mut Stored)) {
         change(self.state.lock().unwrap().recordings.entry(recording.to_owned()).or_default());
     }

@@ -243,7 +243,7 @@ impl Bridge {
         state.generation
     }
 
-    /// Gives frames to this encoder from here on. Returns false if its generation was dismissed meanwhile.
+    /// Passes frames to this encoder from here on. Returns false if its generation was dismissed meanwhile.
     pub fn attach(&self, generation: u32, encoder: EncodePipeline) -> bool {
         let mut state = self.lock();
         if state.generation != generation {

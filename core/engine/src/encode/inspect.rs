@@ -1,4 +1,4 @@
-//! An element's properties and what they accept, in the form that `deskreel_pipeline::fit` takes.
+//! An element's properties and the values that they accept, in the form that `deskreel_pipeline::fit` takes.
 
 use std::collections::BTreeMap;
 

@@ -118,7 +118,7 @@ impl Judge<'_> {
         let comparison = pattern.judge(number, &bytes, info.width() as usize * PIXEL);
         if comparison.error > MOST_ERROR {
             return Err(format!(
-                "what it encodes is not the picture: frame {number} is off by {:.0} of 255",
+                "it encodes another picture: frame {number} is off by {:.0} of 255",
                 comparison.error
             ));
         }

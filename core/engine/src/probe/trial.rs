@@ -306,7 +306,7 @@ impl TrialRun<'_> {
                 Ok(())
             }
             Event::Failed(reason) => Err(reason),
-            Event::End => Err("it ends although nobody asked it to".to_owned()),
+            Event::End => Err("it ends without being asked to".to_owned()),
             Event::Taken(_) => Ok(()),
         }
     }

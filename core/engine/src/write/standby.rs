@@ -1,6 +1,6 @@
 //! A track's writer before there is a recording: encoded frames stay in memory, and the disk is not touched,
-//! until they are wanted. Then the chosen ones are written like any frame that arrives, and the writer goes
-//! on.
+//! until they are wanted. Then the chosen ones are written like any frame that arrives, and the writer
+//! carries on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

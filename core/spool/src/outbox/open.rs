@@ -207,7 +207,7 @@ impl fmt::Display for StartupFinding {
             }
             StartupFinding::Damaged { lines } => write!(f, "{lines} lines of the journal are damaged"),
             StartupFinding::Undeleted { recording, reason } => {
-                write!(f, "what is left of {recording} cannot be deleted: {reason}")
+                write!(f, "the rest of {recording} cannot be deleted: {reason}")
             }
         }
     }
