@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_screen_stands_still_where_one_frame_lasts() {
+    fn a_screen_is_still_while_one_frame_lasts() {
         const SECOND: u64 = 1_000_000_000;
         let fragment = |start: u64, seconds: u64, frames: u32| ManifestFragment {
             number: 1,

@@ -98,7 +98,7 @@ pub fn head(token: &str, path: &str, length: u64) -> String {
 }
 
 #[test]
-fn slow_bodies_are_ended_and_delay_nobody() {
+fn slow_bodies_are_aborted_and_delay_no_other_client() {
     let server = Server::start_with(QUICK);
     let (slow, other) = (server.enrol("seat-12"), server.enrol("seat-13"));
     let log_in = "POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n";
@@ -224,7 +224,7 @@ fn by_tls(
 }
 
 #[test]
-fn tls_is_of_this_decade_and_plain_http_gets_no_answer_from_it() {
+fn old_tls_and_plain_http_are_refused_on_a_tls_port() {
     let authority = Authority::new();
     let server = https(&authority);
     for version in [&TLS12, &TLS13] {

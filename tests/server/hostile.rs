@@ -30,7 +30,7 @@ const SQL: [&str; 14] = [
 ];
 
 #[test]
-fn sql_is_a_text_that_nobody_has() {
+fn sql_in_a_search_matches_nothing() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     upload(&server, &token, "r-1", "ann", "call-1", 0);

@@ -152,7 +152,7 @@ fn schemathesis_finds_nothing_as_a_recorder() {
 }
 
 #[test]
-fn schemathesis_finds_nothing_as_nobody() {
+fn schemathesis_finds_nothing_without_a_session() {
     let (server, ..) = furnished();
     schemathesis(&server, &Who::Nobody, &["--phases", "examples,coverage"]);
 }

@@ -110,7 +110,7 @@ fn killed_supervisor_and_worker_leave_a_recording_that_the_next_start_seals() {
 }
 
 #[test]
-fn orphaned_worker_brings_what_it_has_to_disk_and_ends() {
+fn orphaned_worker_writes_its_frames_and_ends() {
     let desk = counter();
     let mut running = desk.record();
     let folder = running.wait_for_event("began")["folder"].as_str().unwrap().to_owned();
@@ -159,7 +159,7 @@ fn hung_worker_does_not_hold_up_a_stop() {
 }
 
 #[test]
-fn reader_of_the_events_that_goes_away_does_not_end_the_recording() {
+fn reader_of_the_events_that_disconnects_does_not_end_the_recording() {
     let desk = counter();
     let mut child = deskreel()
         .arg("record")

@@ -50,7 +50,7 @@ fn a_recording_begins_before_its_call_if_the_file_says_so() {
 }
 
 #[test]
-fn after_a_kill_in_mid_call_the_next_start_goes_on() {
+fn after_a_kill_in_mid_call_the_next_start_continues_the_recording() {
     let daemon = Daemon::start(&calls(), &[]);
     Ann::log_in(&daemon).tell("call.established", "77");
     daemon.wait_for("a recording", |status| status["recording"]["phase"] == "recording");
@@ -111,7 +111,7 @@ fn a_file_with_mistakes_changes_nothing_and_a_good_one_does() {
 }
 
 #[test]
-fn what_only_a_restart_changes_stays_until_then_and_the_log_says_so() {
+fn settings_that_need_a_restart_stay_until_then_and_the_log_says_so() {
     let mut daemon = Daemon::start(&calls(), &[]);
     let ann = Ann::log_in(&daemon);
     let file = daemon.folder.path().join("pipeline.toml");
@@ -133,7 +133,7 @@ fn what_only_a_restart_changes_stays_until_then_and_the_log_says_so() {
 }
 
 #[test]
-fn without_room_nothing_begins_and_everybody_hears_why() {
+fn without_room_nothing_begins_and_the_reason_is_reported() {
     let pipeline = format!("{}[spool]\nmin_free = \"1000GB\"\n", calls());
     let daemon = Daemon::start(&pipeline, &[]);
     let ann = Ann::log_in(&daemon);

@@ -82,7 +82,7 @@ fn recording_resumes_when_there_is_room_again() {
 }
 
 #[test]
-fn disk_that_stays_full_leaves_what_was_written_playable() {
+fn disk_that_stays_full_leaves_written_footage_playable() {
     let (desk, disk) = busy(6, "4M");
     let mut running = desk.record();
     wait_until_full(&mut running);
@@ -105,7 +105,7 @@ fn disk_that_stays_full_leaves_what_was_written_playable() {
 }
 
 #[test]
-fn what_is_dropped_for_want_of_room_is_a_gap_that_the_manifest_names() {
+fn frames_dropped_for_lack_of_room_are_a_gap_in_the_manifest() {
     // At this rate more than the worker holds in memory comes together in seconds.
     let (desk, disk) = busy(120, "60M");
     let mut running = desk.record();

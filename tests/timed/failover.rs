@@ -56,7 +56,7 @@ fn refused_at_the_probe(fault: &str, reason: &str) {
 }
 
 #[test]
-fn encoder_that_is_not_there_is_refused() {
+fn missing_encoder_is_refused() {
     refused_at_the_probe("fault = \"absent\"", "labh264enc-of-another-machine");
 }
 
@@ -76,7 +76,7 @@ fn encoder_whose_pictures_are_green_is_refused() {
 }
 
 #[test]
-fn encoder_that_never_gives_a_frame_is_refused() {
+fn encoder_that_never_delivers_a_frame_is_refused() {
     refused_at_the_probe("fault = \"hang\"", "frame");
 }
 
@@ -223,7 +223,7 @@ fn costs_of(recording: &Recording, order: &[Fault]) -> Vec<u64> {
         let before = ["lab.encoder.a", "lab.encoder.b", "lab.encoder.c"];
         assert_eq!(refused.collect::<Vec<_>>(), before[..part.encoder.refused.len()]);
         let hole = Hole::between(&pair[0], &pair[1]);
-        hole.assert_told(&track.gaps, &format!("{fault:?}"));
+        hole.assert_reported(&track.gaps, &format!("{fault:?}"));
         if *fault != Fault::Crash {
             assert_eq!(
                 hole.missing,
@@ -346,6 +346,6 @@ fn the_only_encoder_that_works_is_used_again_after_it_died() {
         let track = recording.track();
         assert_eq!(track.parts[1].cause, cause, "{fault}");
         assert_eq!(plugins(&track.parts)[..2], ["lab.encoder.a", "lab.encoder.a"], "{fault}");
-        Hole::between(&parts[0], &parts[1]).assert_told(&track.gaps, fault);
+        Hole::between(&parts[0], &parts[1]).assert_reported(&track.gaps, fault);
     }
 }

@@ -200,7 +200,7 @@ fn a_worker_that_dies_while_paused_is_followed_by_one_that_begins_paused() {
 }
 
 #[test]
-fn what_is_paused_from_the_start_begins_with_slates() {
+fn a_recording_paused_from_the_start_begins_with_slates() {
     let footage = record(CaptureMode::Paused, async |director: &mut Director| {
         director.recording(1).await;
         director.roll(500).await;

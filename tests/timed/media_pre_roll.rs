@@ -139,7 +139,7 @@ fn a_standby_that_is_kept_before_it_has_a_frame_begins_like_any_recording() {
 }
 
 #[test]
-fn what_was_paused_on_standby_is_not_in_the_recording_either() {
+fn footage_paused_on_standby_is_not_in_the_recording_either() {
     let (_studio, finished) = stand_by(async |director: &mut Director, _: &Path| {
         standing_by(director).await;
         director.roll(1500).await;

@@ -73,7 +73,7 @@ fn a_live_picture_is_at_most_four_seconds_old() {
 }
 
 #[test]
-fn what_others_have_written_is_shown_as_text() {
+fn text_of_other_people_is_shown_as_text() {
     check("attack");
 }
 
@@ -83,7 +83,7 @@ fn an_ended_session_is_renewed_without_a_reload() {
 }
 
 #[test]
-fn a_lost_connection_is_said_and_waited_out() {
+fn a_lost_connection_is_reported_and_waited_out() {
     check("network");
 }
 
@@ -113,7 +113,7 @@ fn no_request_leaves_the_origin() {
 }
 
 #[test]
-fn an_agent_sees_own_recordings_and_is_told_so() {
+fn an_agent_sees_own_recordings_and_the_page_says_so() {
     check("own");
 }
 

@@ -83,7 +83,7 @@ fn another_screen_size_is_another_part() {
 }
 
 #[test]
-fn recording_goes_on_when_the_display_server_is_back() {
+fn recording_resumes_when_the_display_server_is_back() {
     let screen = Xvfb::start(640, 480);
     let desk = desk(&screen, "");
     let mut running = desk.record();

@@ -76,7 +76,7 @@ struct Site {
     /// The time of the first event.
     began: Option<Utc>,
     /// When the last event was sent.
-    told: Instant,
+    last_sent: Instant,
 }
 
 impl Site {
@@ -84,7 +84,7 @@ impl Site {
         let server = Server::start_with(&format!("[policy]\nlate = \"1s\"\n{policy}"));
         server.add_user("root", &["--role", "administrator"]);
         let root = server.log_in("root");
-        Site { server, root, desks: Vec::new(), kills: 0, began: None, told: Instant::now() }
+        Site { server, root, desks: Vec::new(), kills: 0, began: None, last_sent: Instant::now() }
     }
 
     fn line(&mut self, line: &str, out: &mut String) {
@@ -162,7 +162,7 @@ impl Site {
     fn tell(&mut self, event: Value) {
         let answer = self.server.ask(&self.root, "POST", "/api/v1/events", Some(json!([event])));
         assert_eq!(answer.status, 202, "{}", answer.text());
-        self.told = Instant::now();
+        self.last_sent = Instant::now();
     }
 
     fn wait_for(&self, what: &str, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
@@ -235,9 +235,9 @@ impl Site {
             if !found.is_empty() && found.iter().all(is_whole) {
                 break found;
             }
-            assert!(self.told.elapsed() < PATIENCE, "not all of it is whole: {found:#?}");
+            assert!(self.last_sent.elapsed() < PATIENCE, "not all of it is whole: {found:#?}");
         };
-        let playable = self.told.elapsed();
+        let playable = self.last_sent.elapsed();
         let mut shown = String::new();
         found.iter().for_each(|found| self.table(found, &mut shown));
 

@@ -136,7 +136,7 @@ impl Delivery {
         self.shared.sweep();
     }
 
-    /// Deletes a recording for want of room, even if sinks do not have it yet.
+    /// Deletes a recording for lack of room, even if sinks do not have it yet.
     pub fn evict(&self, recording: &RecordingId, why: &str) -> Result<(), deskreel_spool::Error> {
         let leaving = self.shared.state().outbox.evict(recording, why)?;
         self.shared.delete(leaving);

@@ -76,7 +76,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
 
     let engine = Engine::new(policies(&graph, &catalog)?, graph.deciders.rules.clone());
     let events = EventLog::open(&directory.join("events.jsonl"), now())
-        .with_context(|| format!("cannot keep events in {}", directory.display()))?;
+        .with_context(|| format!("cannot store events in {}", directory.display()))?;
     let status = first_status(&graph, stale);
     let (link, commands) = open_link(graph.link.clone(), status.place.clone())?;
     let (desk, ends) = Desk::new(status);
@@ -255,7 +255,7 @@ fn reloads(file: PathBuf, kept: PathBuf, started: Started) -> Result<mpsc::Recei
             if read.is_ok()
                 && let Err(error) = pipeline_file::keep(&file, &kept)
             {
-                tracing::warn!(%error, "the pipeline file is not kept for a start with a broken one");
+                tracing::warn!(%error, "could not store a copy of the pipeline file; a start with a broken file would fail");
             }
             let reload = read
                 .map_err(|error| format!("{}: {error:#}; the previous file stays in use", file.display()));

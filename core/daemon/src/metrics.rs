@@ -139,7 +139,7 @@ mod tests {
     use deskreel_model::Utc;
 
     #[test]
-    fn each_sink_has_a_line_and_nobody_is_named() {
+    fn each_sink_has_a_line_and_no_agent_is_named() {
         let sink = SinkStatus {
             sink: "archive".into(),
             plugin: "sink.upload".into(),

@@ -40,7 +40,7 @@ pub fn load(file: &Path, kept: &Path) -> Result<Option<LoadedFile>> {
     }
 }
 
-/// Reads `file` as it is now, and shows its mistakes.
+/// Reads the present `file`, and shows its mistakes.
 pub fn read(file: &Path) -> Result<LoadedFile> {
     let checked = CheckedFile::read(file)?;
     checked.show_notes();

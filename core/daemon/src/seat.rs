@@ -151,7 +151,7 @@ pub enum Event {
     Prepared(Result<(), String>),
     Lock(LockState),
     Delivery(Progress),
-    /// The state of the spool, and why the running recording has to end for want of room.
+    /// The state of the spool, and why the running recording has to end for lack of room.
     Room {
         spool: SpoolStatus,
         must_end: Option<String>,

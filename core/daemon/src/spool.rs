@@ -122,7 +122,7 @@ impl SeatSpool {
         Err(detail)
     }
 
-    /// Returns the reason if the running recording has to end for want of room.
+    /// Returns the reason if the running recording has to end for lack of room.
     pub fn must_end(&mut self) -> Option<String> {
         self.make_room(capacity::plan_running).map(|full| format!("no room is left: {full}"))
     }
@@ -201,7 +201,7 @@ impl SeatSpool {
         let stored = self.delivery.look(|outbox| outbox.stored_recordings(running));
         let CapacityPlan { evict, full } = plan(&self.limits, free(&self.directory), &stored);
         for recording in evict {
-            tracing::warn!(%recording, "deleted for want of room");
+            tracing::warn!(%recording, "deleted for lack of room");
             if let Err(error) = self.delivery.evict(&recording, "there was no room") {
                 tracing::warn!(%recording, %error, "not deleted");
             }

@@ -200,9 +200,9 @@ impl Supervisor {
     fn delivered(&mut self, progress: Progress) {
         match &progress {
             Progress::Failed { sink, recording, reason } => {
-                tracing::warn!(%sink, recording, reason, "not delivered; it is tried again");
+                tracing::warn!(%sink, recording, reason, "not delivered; will be tried again");
             }
-            Progress::Left { recording } => tracing::info!(%recording, "has left the spool"),
+            Progress::Left { recording } => tracing::info!(%recording, "the recording has left the spool"),
             _ => {}
         }
         self.take_in(Event::Delivery(progress));

@@ -313,7 +313,7 @@ impl Track {
         let next = self.chosen.is_some().then_some(self.part.0);
         for EncoderLoss { ranked, cause, failure } in losses {
             let (plugin, candidate) = (ranked.plugin.plugin, ranked.candidate);
-            tracing::info!(plugin, candidate, %failure, "encoder given up");
+            tracing::info!(plugin, candidate, %failure, "gave up on an encoder");
             let detail = failure.message;
             self.failed.push(Refusal {
                 plugin: plugin.clone(),

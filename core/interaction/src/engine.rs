@@ -398,7 +398,7 @@ impl Engine {
         self.due.extend(next.map(|next| (next, agent.clone())));
     }
 
-    /// Commands each of these agents' recorders to do what differs from its last commands.
+    /// Sends each of these agents' recorders the differences from its last commands.
     fn command_recorders(&mut self, mut touched: Vec<AgentId>, out: &mut impl FnMut(Output)) {
         touched.sort();
         touched.dedup();

@@ -27,7 +27,7 @@ pub(crate) struct World {
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub interaction: InteractionId,
-    /// Agents who are connected to the call, or at whom it rings.
+    /// Agents who are connected to the call, or whose phone rings.
     pub agents: Vec<AgentId>,
     /// Agents who were added to a conference and are not connected yet.
     pub invited: Vec<AgentId>,

@@ -23,7 +23,7 @@ pub struct Manifest {
     pub writer: String,
     /// `None` while the recording runs, and after a crash until recovery has sealed it.
     pub outcome: Option<Outcome>,
-    /// When it was asked to stop, or gave up. `None` if the recorder died before it could say.
+    /// When it was asked to stop, or ended by itself. `None` if the recorder died before it could say.
     pub ended: Option<MediaTime>,
     /// The wall clock at media time zero. A later jump of the wall clock adds another anchor.
     pub anchors: Vec<Anchor>,

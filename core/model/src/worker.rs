@@ -69,8 +69,8 @@ pub struct Job {
     pub drain_limit_ms: u64,
     /// The capture mode from the first frame on.
     pub capture: CaptureMode,
-    /// For a standby: this much encoded footage, in nanoseconds, stays in memory until `Keep` says where it
-    /// goes.
+    /// For a standby: this much encoded footage, in nanoseconds, stays in memory until `Keep` names its
+    /// folder.
     pub preroll_ns: Option<u64>,
     pub tracks: Vec<TrackJob>,
 }

@@ -47,7 +47,7 @@ pub enum Data {
     Table(Table),
 }
 
-/// Where a file's plugins are searched for: needed before the file can be resolved.
+/// Where to search for a file's plugins: needed before the file can be resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PluginSearch {
     pub paths: Vec<PathBuf>,

@@ -81,7 +81,7 @@ mod tests {
     const SECOND: i64 = 1_000_000_000;
 
     #[test]
-    fn a_sleep_is_what_one_clock_counts_and_the_other_does_not() {
+    fn a_sleep_is_the_difference_of_the_two_clocks() {
         let mut sleep = Sleep { asleep_ns: 3600 * SECOND };
         assert_eq!(sleep.slept(3600 * SECOND), None);
         assert_eq!(sleep.slept(3605 * SECOND), Some(Duration::from_secs(5)));

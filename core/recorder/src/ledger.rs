@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_withheld_begins_when_it_holds_and_ends_before_it_no_longer_does() {
+    fn withheld_stretches_begin_when_the_mode_holds_and_end_before_it_ends() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = ledger(&folder);
         let ms = MediaTime::from_millis;
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_standby_withheld_is_withheld_in_the_recording_as_far_as_it_reaches_back() {
+    fn stretches_withheld_on_standby_are_withheld_in_the_recording() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = ledger(&folder);
         let ms = MediaTime::from_millis;

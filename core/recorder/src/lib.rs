@@ -59,9 +59,9 @@ pub enum Error {
     WorkerGone,
     #[error("the worker did not answer in time")]
     WorkerSilent,
-    #[error("cannot encode a question to the worker")]
+    #[error("cannot encode a command for the worker")]
     Question(#[source] std::io::Error),
-    #[error("cannot write in {path}")]
+    #[error("cannot write to {path}")]
     Cache { path: String, source: std::io::Error },
     /// A failure while finding out which encoders work.
     #[error("{}", .0.message)]

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_works_is_tried_again_after_a_month_and_what_does_not_after_a_day() {
+    fn working_candidates_are_tried_again_after_a_month_refused_ones_after_a_day() {
         let mut verdicts = ProbeVerdicts::default();
         verdicts.found(key("x264"), verdict("x264", Ok(Proof::default())));
         verdicts.found(key("nv.a"), verdict("nv.a", Err("green".to_owned())));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_knows_what_this_one_found_out() {
+    fn another_process_uses_the_saved_verdicts() {
         let folder = tempfile::tempdir().unwrap();
         let (mut one, mut other) = (open(&folder), open(&folder));
         let ((x264, found_x264), (openh264, found_openh264)) = (works("x264"), works("openh264"));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_in_use_is_not_brought_back_by_another_process_that_saves_later() {
+    fn a_failed_candidates_verdict_is_not_restored_by_another_process() {
         let folder = tempfile::tempdir().unwrap();
         let (nv, found) = works("nv.a");
         let mut one = open(&folder);

@@ -162,7 +162,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nothing_is_used_before_what_is_preferred_to_it_is_known() {
+    fn no_candidate_is_used_before_the_preferred_ones_are_known() {
         assert!(!enough("nv.a:? x264:works openh264:works"));
         assert!(enough("nv.a:refused x264:works openh264:works"));
     }
@@ -194,7 +194,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn reasons_are_given_for_what_comes_before_the_last_one_that_works() {
+    fn refusals_before_the_last_working_candidate_are_listed() {
         let (ranked, refused) = rank(&list("nv.a:green x264:works va.a:absent openh264:works vt.a:absent"));
         let ids: Vec<_> = ranked.iter().map(|ranked| ranked.candidate.as_str()).collect();
         assert_eq!(ids, ["x264", "openh264"]);

@@ -4,7 +4,7 @@
 //! `<directory>/account.jsonl` has one JSON object a line, in the order of time, for people and programs to
 //! read. It is never rewritten: at 10 MB it becomes `account.jsonl.1`, that one becomes `.2`, and the former
 //! `.5` is deleted. A crash may leave a line twice, since a line is written before the journal records that
-//! it was. A line that could not be written, for want of room, waits in memory and is written before the next
+//! it was. A line that could not be written, for lack of room, waits in memory and is written before the next
 //! one.
 
 use std::collections::BTreeMap;

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_worker_left_is_taken_in() {
+    fn the_files_of_a_killed_worker_are_taken_in() {
         let fixture = Fixture::unsealed();
         let mut track = fixture.manifest.tracks[0].clone();
         write_fragment(&fixture.folder, track.parts[1].number, 3, 3000);

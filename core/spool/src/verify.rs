@@ -237,7 +237,7 @@ impl Check<'_> {
         read.samples.last().map(|last| MediaTime(last.dts_ns))
     }
 
-    /// Returns the bytes of the file at the place where it must be, after checking size and hash.
+    /// Returns the bytes of the file from its only valid place, after checking size and hash.
     fn file(&mut self, due: &str, said: &FileRef) -> Option<Vec<u8>> {
         // Only the layout's name is ever opened, so a manifest cannot point out of its folder.
         if said.file != due {

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_waiting_cannot_repair_is_given_up() {
+    fn only_failures_that_waiting_cannot_repair_are_final() {
         for status in 300..=599 {
             let is_final = matches!(trouble(&head(status)), Trouble::Never { .. });
             assert_eq!(is_final, [409, 410].contains(&status), "{status}");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_says_what_to_mend() {
+    fn a_redirect_names_the_cure() {
         let head = ResponseHead { location: Some("https://new.example/".into()), ..head(301) };
         let Trouble::Later { reason, .. } = trouble(&head) else { panic!("given up") };
         assert_eq!(reason, "the server redirects to https://new.example/; `server` must name the right one");

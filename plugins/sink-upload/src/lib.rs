@@ -120,7 +120,7 @@ impl UploadSink {
                 self.client.send(&recording.id, pieces.get(name).ok_or_else(unknown)?)?;
             }
         }
-        Err(Trouble::later(SLOWLY, "the server is still missing fragments that it said it had stored"))
+        Err(Trouble::later(SLOWLY, "the server is still missing fragments that it had reported as stored"))
     }
 }
 

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_waiting_cannot_repair_is_given_up() {
+    fn only_failures_that_waiting_cannot_repair_are_final() {
         for status in (201..=207).chain(300..=599) {
             let head = ResponseHead { status, retry_after: Some("7".into()), location: None };
             match trouble("PUT", &head) {

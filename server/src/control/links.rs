@@ -151,7 +151,7 @@ impl Loop {
                     self.desktop_events.push(DesktopEvent { recorder, stream, number, event });
                 }
                 Effect::Lost { from, to, .. } => {
-                    tracing::warn!(%recorder, from, to, "events of a desktop are lost")
+                    tracing::warn!(%recorder, from, to, "events of a desktop were lost")
                 }
                 Effect::Answered { id, result } => {
                     tracing::info!(%recorder, %id, ?result, "command answered")

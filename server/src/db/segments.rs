@@ -13,7 +13,7 @@ use crate::manifest::About;
 use crate::time;
 
 /// The reason in segments that a recorder asked for.
-const WHY: &str = "the recorder said so";
+const WHY: &str = "stated by the recorder";
 
 /// The decider of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

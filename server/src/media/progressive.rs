@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_range_of_the_file_is_what_the_whole_file_has_there() {
+    fn any_range_equals_that_part_of_the_whole_file() {
         let fragments = vec![
             fragment(1, 0, 0, false),
             fragment(1, 1, 0, true),

@@ -52,7 +52,7 @@ fn walk(visit: &mut dyn FnMut(&str, &Candidate, &EncodeRequest, &'static str, &D
 }
 
 #[test]
-fn what_is_set_exists_and_means_what_was_asked() {
+fn properties_exist_and_have_the_requested_meaning() {
     let mut wrong = BTreeSet::new();
     let mut readings = 0;
     walk(&mut |plugin, candidate, request, device, element| {
@@ -74,7 +74,7 @@ fn what_is_set_exists_and_means_what_was_asked() {
 /// Only what `refused.txt` lists is refused: first by elements with everything that a device may have, then
 /// by those with nothing optional. Last come the settings that are left out.
 #[test]
-fn what_an_element_cannot_do_is_refused_and_named() {
+fn settings_that_an_element_cannot_do_are_refused_by_name() {
     let everything = refusals("everything");
     let mut least = refusals("least");
     least.retain(|line| !everything.contains(line));
@@ -173,7 +173,7 @@ fn effort(property: &str, value: &Value) -> i64 {
 }
 
 #[test]
-fn more_is_tried_where_files_are_to_be_small() {
+fn more_effort_is_spent_if_files_are_to_be_small() {
     let all = elements::all();
     for plugin in PLUGINS.into_iter().filter(|plugin| *plugin != "vt") {
         for codec in CODECS {
@@ -202,7 +202,7 @@ fn more_is_tried_where_files_are_to_be_small() {
 }
 
 #[test]
-fn full_color_is_done_by_those_that_take_such_pictures() {
+fn full_color_is_done_by_elements_that_take_such_pictures() {
     let mut able = BTreeSet::new();
     walk(&mut |_, candidate, request, _, element| {
         if request.chroma == Chroma::Yuv444 {
@@ -232,7 +232,7 @@ fn pictures_come_in_formats_that_the_element_takes() {
 }
 
 #[test]
-fn without_a_property_that_says_something_required_the_refusal_names_it() {
+fn a_missing_property_for_a_required_setting_is_named() {
     let elements = elements::all();
     let request = EncodeRequest::new(Codec::H264);
     let refusal = |plugin: &str, factory: &str, missing: &str| {
@@ -256,7 +256,7 @@ fn without_a_property_that_says_something_required_the_refusal_names_it() {
 }
 
 #[test]
-fn a_long_keyframe_interval_is_shortened_to_what_the_element_takes() {
+fn a_long_keyframe_interval_is_shortened_to_the_elements_maximum() {
     let request = EncodeRequest { keyframe_interval_ms: 600_000, ..EncodeRequest::new(Codec::H264) };
     let element = &elements::all()["vah264enc"][0];
     let fitted = fitted(&candidates("va", &request)[1], element).unwrap();

@@ -81,7 +81,7 @@ fn constrained_quality_keeps_its_ceiling_and_is_quality_below_it() {
 }
 
 #[test]
-fn no_frame_vanishes_where_the_bit_rate_is_far_too_low() {
+fn no_frame_vanishes_if_the_bit_rate_is_far_too_low() {
     let rate = Rate::Bitrate { bitrate: 50_000, max: Some(60_000) };
     assert_eq!(coded("openh264", rate, "snow", 60).frames, 60);
 }

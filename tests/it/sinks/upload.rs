@@ -137,20 +137,20 @@ fn a_recorder_that_was_killed_sends_nothing_that_is_there() {
 }
 
 #[test]
-fn what_the_server_refuses_for_good_is_given_up() {
+fn final_refusals_are_not_tried_again() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     server.fail_once("PUT", "fragments/0", Fault::Status(410, None));
     let answer = send(&mut sink, &recording.deliveries[0]);
     assert!(is_refused(&answer), "{answer:?}");
-    assert_eq!(reason(&answer), "the server answers 410: told to fail");
+    assert_eq!(reason(&answer), "the server answers 410: a fault on request");
     let name = ("video".to_owned(), 1, 0);
     server.change(ID, |stored| drop(stored.fragments.insert(name, b"other bytes".to_vec())));
     assert!(is_refused(&send(&mut sink, &recording.deliveries[0])));
 }
 
 #[test]
-fn what_the_server_lost_is_sent_again_before_the_recording_counts_as_delivered() {
+fn lost_fragments_are_sent_again_before_the_recording_counts_as_delivered() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     server.fail_once("PUT", "parts/2/fragments/2", Fault::Forget);
@@ -171,7 +171,7 @@ fn a_manifest_that_the_server_lost_is_sent_again_before_anything_is_deleted() {
 }
 
 #[test]
-fn a_server_that_loses_whatever_it_is_sent_acknowledges_nothing() {
+fn a_server_that_loses_uploads_acknowledges_nothing() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     send_all(&mut sink, &recording);
@@ -184,7 +184,7 @@ fn a_server_that_loses_whatever_it_is_sent_acknowledges_nothing() {
 }
 
 #[test]
-fn footage_that_is_not_what_its_hash_says_is_never_sent() {
+fn footage_with_a_wrong_hash_is_never_sent() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     send_all(&mut sink, &recording);
@@ -226,7 +226,7 @@ fn a_whole_recording_is_sent_afterwards_and_resumed() {
 }
 
 #[test]
-fn a_token_is_read_anew_for_each_request() {
+fn a_token_is_read_for_each_request() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     token.set("expired");
@@ -255,7 +255,7 @@ fn the_token_goes_to_no_other_server() {
 }
 
 #[test]
-fn a_server_is_trusted_by_an_authority_that_was_named() {
+fn a_server_is_trusted_by_the_configured_authority() {
     let authority = Authority::new();
     let server = UploadServer::start_tls(authority.server());
     let (token, recording) = (Token::new(), SealedRecording::new());

@@ -180,7 +180,7 @@ fn serve(stream: impl Read + Write, state: &Mutex<State>) {
             Some(Fault::Status(status, retry_after)) => {
                 let retry_after = retry_after.map(|seconds| ("Retry-After", seconds.to_string()));
                 let headers = retry_after.into_iter().collect();
-                Answer { headers, ..Answer::problem(status, "told to fail") }
+                Answer { headers, ..Answer::problem(status, "a fault on request") }
             }
             Some(Fault::Redirect(to)) => {
                 let location = format!("http://{to}/api/v1/recordings/{}", request.path.join("/"));

@@ -122,7 +122,7 @@ impl Hole {
     }
 
     /// Asserts that the manifest has the same gap, exact to a frame, with the same number of frames.
-    pub fn assert_told(&self, gaps: &[Gap], what: &str) {
+    pub fn assert_reported(&self, gaps: &[Gap], what: &str) {
         let gap = gaps.iter().find(|gap| gap.to.0.abs_diff(self.to_ns) < PERIOD_NS);
         match gap {
             None => assert_eq!(self.frames(), 0, "{what}: the manifest has no gap: {self:?}"),

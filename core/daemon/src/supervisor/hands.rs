@@ -131,7 +131,7 @@ impl Hands {
                     why = %decided.why, "decided");
             }
             Output::Note(Note::PolicyFailed { policy, message, .. }) => {
-                tracing::warn!(%policy, message, "a policy failed; its earlier decisions stand");
+                tracing::warn!(%policy, message, "a policy failed; its earlier decisions remain in force");
             }
             Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
         }
@@ -174,7 +174,7 @@ impl Hands {
             }
             SlotReport::StandbyEnded(result) => {
                 if let Err(error) = &result {
-                    tracing::warn!(error = error.with_causes(), "no pre-roll is kept for now");
+                    tracing::warn!(error = error.with_causes(), "the standby failed; no pre-roll for now");
                 }
                 Event::StandbyEnded(result.map_err(|error| error.with_causes()))
             }

@@ -67,9 +67,9 @@ struct State {
     keyframe_at_ns: Option<u64>,
     /// No more frames are taken.
     closed: bool,
-    /// The current encoder was told that nothing follows.
+    /// The current encoder has got the end of the stream.
     ended: bool,
-    /// The writer was told that nothing follows.
+    /// The writer has got the end of the stream.
     finished: bool,
 }
 
@@ -202,7 +202,7 @@ impl Bridge {
         Acceptance::Taken
     }
 
-    /// The encoder delivers nothing more. Returns false if it has not been told to end.
+    /// The encoder delivers nothing more. Returns false if it was not asked to end.
     pub fn end_encoder(&self, generation: u32) -> bool {
         let mut state = self.lock();
         if state.generation == generation {

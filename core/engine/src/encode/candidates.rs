@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_matches_what_differs_between_gpus() {
+    fn a_star_matches_the_part_that_differs_between_gpus() {
         let fits = |name| matches("varender*h264enc", name);
         assert_eq!(["varenderD129h264enc", "varenderh264enc"].map(fits), [true, true]);
         assert_eq!(["vah264enc", "varenderD129h264dec", "varenderh264en"].map(fits), [false; 3]);

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_blacklisted_plugins_are_told_apart() {
+    fn missing_and_blacklisted_plugins_are_distinguished() {
         assert_eq!(why("nvh264enc", None, GstPluginState::Missing, &[]), "not installed");
         assert_eq!(why("x264enc", None, GstPluginState::Missing, &[]), "not installed");
         let file = "/usr/lib/gstreamer-1.0/libgstva.so";

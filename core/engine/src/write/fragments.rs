@@ -1,4 +1,4 @@
-//! Encoded frames -> fragments: decides where one ends and the next begins. Pure.
+//! Cuts encoded frames into fragments. Pure.
 
 use deskreel_fmp4::SampleInfo;
 
@@ -70,7 +70,7 @@ impl<D: AsRef<[u8]>> Cutter<D> {
 
     /// Adds a frame to the open fragment. Returns the fragment if that completes it.
     pub fn push(&mut self, mut frame: CodedFrame<D>) -> Option<ClosedFragment<D>> {
-        // The first fragment's length was a guess. Decoding continues where that fragment ended; presentation
+        // The first fragment's length was a guess. Decoding continues at that fragment's end; presentation
         // times stay. If the guess was too long, this may shift several frames.
         match (self.end_ns.take(), self.open.last()) {
             (Some(end), _) => frame.dts_ns = end,

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_back_too_far_yields_what_there_is() {
+    fn looking_back_too_far_yields_all_kept_frames() {
         assert_eq!(filled(2000, 10).choose(0), Some(0));
         let mut empty = Ring::<Vec<u8>>::new(LIMITS);
         assert_eq!(empty.choose(500), None);

@@ -26,7 +26,7 @@ pub async fn follow(tell: &watch::Sender<LockState>) {
     };
     loop {
         if let Err(error) = listen(&|is_locked| set(LockState { is_locked, unknown: None })).await {
-            tracing::warn!(%error, "cannot tell whether the session is locked");
+            tracing::warn!(%error, "cannot find out whether the session is locked");
             set(LockState { is_locked: false, unknown: Some(error.to_string()) });
         }
         tokio::time::sleep(PAUSE).await;

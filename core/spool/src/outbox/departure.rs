@@ -46,7 +46,7 @@ impl Outbox {
         done.iter().map(|recording| self.leave(recording, "")).collect()
     }
 
-    /// Takes out a sealed recording for want of room, even if some sink does not have it. A running one is
+    /// Takes out a sealed recording for lack of room, even if some sink does not have it. A running one is
     /// refused. After an error the recording is no longer delivered, and [`take_out`](Self::take_out) tries
     /// again.
     pub fn evict(&mut self, recording: &RecordingId, why: &str) -> Result<Departure, Error> {

@@ -31,7 +31,7 @@ pub enum StartupFinding {
     Gone { recording: RecordingId },
     /// It was wanted, and the recorder ended before it began.
     NeverBegan { recording: RecordingId },
-    /// Its manifest cannot be read; it stays where it is and is not delivered.
+    /// Its manifest cannot be read; it stays in its place and is not delivered.
     Unreadable { recording: RecordingId, reason: String },
     /// Lines of the journal with a wrong checksum. Their content is found out again if it matters.
     Damaged { lines: usize },
