@@ -1,4 +1,4 @@
-"""Decisions on a day of a large contact centre: the cost of an event through real policy plugins, on one core."""
+"""Decisions on a day of a large contact center: the cost of an event through real policy plugins, on one core."""
 
 import day
 from measure import Row, cost

@@ -127,7 +127,7 @@ pub enum Effect {
 
 /// Number of tries after which a recording without any footage is given up.
 const FRUITLESS_LIMIT: u32 = 3;
-/// Pauses before the first, second, ... try after parts without a frame. The last one repeats for ever,
+/// Pauses before the first, second, ... try after parts without a frame. The last one repeats forever,
 /// because an agent's screen may come back hours later.
 const PAUSES_MS: [u64; 6] = [0, 250, 500, 1000, 2000, 5000];
 
