@@ -1,5 +1,5 @@
-//! Feeds events, one per line, to `deskreel_daemon::seat::step`; prints the effects in order, then the state if
-//! it changed. Clients are numbered in the order of their requests, recordings in that of their admission.
+//! Feeds events, one per line, to `deskreel_daemon::seat::step`; prints the effects in order, then the state
+//! if it changed. Clients are numbered in the order of their requests, recordings in that of their admission.
 //!
 //! Beginning: `seat` (policies decide) or `seat served` (a server decides); `remember ...` before
 //! `started [<patience>]`.

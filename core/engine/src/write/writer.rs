@@ -1,10 +1,10 @@
 //! The thread that puts a track's frames on disk.
 //!
-//! A fragment is written in this order: its frames are appended to the tail as they arrive; when the fragment is
-//! complete it is written as one file under a temporary name, synced, renamed, the folder is synced, and the
-//! fragment is reported; then the tail starts over. At whatever moment the process dies, each frame is in the
-//! tail or in a fragment. If a fragment stays open for long because the screen is still, the tail is synced
-//! instead. A part is finished before the next one's first fragment is written.
+//! A fragment is written in this order: its frames are appended to the tail as they arrive; when the fragment
+//! is complete it is written as one file under a temporary name, synced, renamed, the folder is synced, and
+//! the fragment is reported; then the tail starts over. At whatever moment the process dies, each frame is in
+//! the tail or in a fragment. If a fragment stays open for long because the screen is still, the tail is
+//! synced instead. A part is finished before the next one's first fragment is written.
 //!
 //! While the disk is full, complete fragments wait in memory up to a limit and the encoder keeps running.
 //! Beyond the limit the oldest are dropped, in whole runs from one keyframe to the next, and counted as lost.
