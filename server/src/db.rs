@@ -9,7 +9,7 @@ pub mod recorders;
 pub mod recordings;
 pub mod uploads;
 
-// Input and output of decisions.
+// Events, and footage decided from them.
 pub mod events;
 pub mod footage;
 mod segments;

@@ -14,7 +14,7 @@ mod command;
 mod import;
 mod serve;
 
-// The server's offers, and its own work.
+// The API and background work.
 mod api;
 mod app;
 mod retention;
@@ -33,14 +33,14 @@ mod about_segments;
 mod manifest;
 mod media;
 
-// Nouns, and limits of what a client may use.
+// Types, and limits of a client's use.
 mod fragments;
 mod limits;
 mod names;
 mod people;
 mod segments;
 
-// The base.
+// Foundations.
 mod config;
 mod error;
 mod metrics;

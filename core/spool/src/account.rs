@@ -137,7 +137,7 @@ pub fn read(directory: &Path) -> Result<Vec<AccountLine>, Error> {
     read_with(&Disk::new(), directory, KEPT)
 }
 
-/// Reads the two newest files: they have every recording that may still be unfinished business at a start.
+/// Reads the two newest files: they have every recording whose fate may still be open at a start.
 pub(crate) fn newest(files: &dyn Files, directory: &Path) -> Result<Vec<AccountLine>, Error> {
     read_with(files, directory, 1)
 }

@@ -1,7 +1,7 @@
 //! Test equipment that several test programs share. It runs the real programs and judges them from outside.
 //! Equipment of only one test program is in that program's folder.
 
-#![allow(clippy::new_without_default)] // Tests name what they make.
+#![allow(clippy::new_without_default)] // Tests name the things they make.
 
 pub mod counter;
 pub mod daemon;

@@ -55,7 +55,7 @@ struct State {
     writer: WriterLink<Data>,
     generation: u32,
     encoder: Option<EncodePipeline>,
-    /// Opens the current generation's part. Taken when it does.
+    /// The data with which the current generation's part will be opened. Taken then.
     opened: Option<Box<OpenedPart>>,
     /// The current generation's codec configuration, once it has delivered something: its part is open.
     configured: Option<VideoConfig>,
