@@ -1,5 +1,5 @@
-// Builds the page into dist/. File names carry their hash, and nothing is inline, as the content security policy of
-// docs/player.md demands.
+// Builds the page into dist/. File names carry their hash, and nothing is inline, as the content security
+// policy of docs/player.md demands.
 import { readFileSync } from "node:fs";
 import { defineConfig, type Plugin } from "vite";
 

@@ -15,7 +15,7 @@ from measure import NotMeasured, Row
 
 TOKEN = "the-token-of-the-benchmark-and-nobody-else"
 STARTS = 100
-# 30 frames a second, as of a busy screen: at a low rate the first frame waits for its turn.
+# 30 frames a second, like a busy screen: at a low rate the first frame waits for its turn.
 FILE = """
 version = 1
 name = "bench"

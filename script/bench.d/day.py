@@ -1,4 +1,4 @@
-"""A generated day of a contact centre, as a log of events. The same numbers make the same log."""
+"""A generated day of a contact center, as a log of events. The same numbers make the same log."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Decisions on a day of a large contact centre: the cost of an event through real policy plugins, on one core."""
+"""Decisions on a day of a large contact center: the cost of an event through real policy plugins, on one core."""
 
 import day
 from measure import Row, cost
@@ -45,7 +45,7 @@ def run(binaries, folder, quick):
             spent = cost([binaries / "deskreel", "replay", "--pipeline", file, log, "--summary"])
             times[name].append(spent.cpu / events * 1e6)
             memory += spent.rss
-    # As 200,000 events a second.
+    # The same as 200,000 events a second.
     rows = [Row(f"replay: an event through {name}", "us", values, aim=5) for name, values in times.items()]
     # A short run ends before the first sample.
     return rows + ([Row("replay: resident", "MB", memory)] if memory else [])

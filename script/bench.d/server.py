@@ -80,7 +80,7 @@ def run(binaries, folder, quick):
             for done, address, synced in turns:
                 with uploads(simulator, address, tokens, 0, seconds, synced) as finished:
                     done.append(finished())
-            # Gigabytes that nobody reads. Deleting them is part of no measurement.
+            # Gigabytes that are not read again. Deleting them is part of no measurement.
             empty(folder / "footage")
             empty(files)
             os.sync()

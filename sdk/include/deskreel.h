@@ -60,7 +60,7 @@ enum {
     DESKREEL_ERROR_UNSUPPORTED = -5  /* the plugin has no such method */
 };
 
-/* The host's services for a plugin. The one given to `init` is valid for ever; the one given to `create`,
+/* The host's services for a plugin. The one passed to `init` is valid forever; the one passed to `create`,
  * until `destroy` of that instance has returned. */
 typedef struct deskreel_host {
     uint32_t size; /* sizeof(deskreel_host) of the host */

@@ -7,12 +7,12 @@
 //! - The root and the traits grow after `last_prefix_field`, by optional fields and default bodies.
 //! - Plain structs and enums never change. A new meaning needs a new method or a new interface revision.
 //! - The version of this crate is the version of this module. It starts at 1.0, because abi_stable refuses
-//!   any other minor version of a 0.x crate. There is one line of versions and no fork of it.
+//!   any other minor version of a 0.x crate. Versions form one line, without forks.
 //!
 //! A call may come from any thread, but never two at once on one instance. Nothing unwinds through here: the
 //! plugin's side catches every panic ([`crate::guard`]).
 
-// For what abi_stable's macros generate; nothing in this file is unsafe by hand.
+// Needed by the code that abi_stable's macros generate; nothing in this file is unsafe by hand.
 #![allow(unsafe_code, non_camel_case_types, non_local_definitions, unused_braces)]
 
 use abi_stable::StableAbi;

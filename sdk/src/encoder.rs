@@ -15,8 +15,8 @@ pub trait Encoder: Sized + Send + 'static {
     /// Must be cheap and touch no device: it runs before each part of a recording.
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
-    /// Every way to do what is asked, best first. A candidate need not work on this machine: the host tries
-    /// it out first. An empty list means that this plugin cannot do it.
+    /// Every way to fulfill the request, best first. A candidate need not work on this machine: the host
+    /// tries it out first. An empty list means that this plugin cannot do it.
     fn candidates(&mut self, request: &EncodeRequest) -> Result<Vec<Candidate>>;
 }
 

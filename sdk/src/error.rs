@@ -10,15 +10,15 @@ pub type Result<T, E = PluginError> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum ErrorKind {
-    /// The deployer can: the settings are wrong.
+    /// The deployer: the settings are wrong.
     Settings = 1,
-    /// The machine lacks what the plugin needs, for now or for good.
+    /// The owner of the machine: it lacks something that the plugin needs, for now or for good.
     Unavailable = 2,
-    /// Anything else.
+    /// Unknown.
     Failed = 3,
-    /// The vendor can: the plugin panicked, and this instance answers no more calls.
+    /// The vendor: the plugin panicked, and this instance answers no more calls.
     Panicked = 4,
-    /// Nobody needs to: the plugin does not have this method.
+    /// No repair is needed: the plugin does not have this method.
     Unsupported = 5,
 }
 
@@ -40,7 +40,7 @@ impl PluginError {
         PluginError::new(ErrorKind::Settings, message)
     }
 
-    /// The machine lacks something. Name what.
+    /// The machine lacks something. Name it.
     pub fn unavailable(message: impl Into<String>) -> Self {
         PluginError::new(ErrorKind::Unavailable, message)
     }

@@ -7,7 +7,7 @@ use crate::abi::{HostArc, RStr};
 use crate::error::Result;
 
 /// The host's services for an instance. Cheap to clone and usable from any thread, even after the instance is
-/// dropped: what is emitted then is discarded. To log, use `tracing`: its events reach the host's log without
+/// dropped: later events are discarded. To log, use `tracing`: its events reach the host's log without
 /// this handle.
 #[derive(Clone)]
 pub struct Host {

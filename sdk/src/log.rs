@@ -19,7 +19,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Host>> = const { RefCell::new(None) };
 }
 
-/// Runs `call`. What it logs on this thread goes to `host`.
+/// Runs `call`. Its log events on this thread go to `host`.
 pub fn within<T>(host: &Host, call: impl FnOnce() -> T) -> T {
     struct Restore(Option<Host>);
     impl Drop for Restore {

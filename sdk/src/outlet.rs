@@ -1,4 +1,4 @@
-//! The way out for the events of a feed: open between `start` and `stop`, closed otherwise.
+//! The outlet for the events of a feed: open between `start` and `stop`, closed otherwise.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Secrets, which a pipeline file does not hold but points to.
+//! Secrets, which a pipeline file does not contain but points to.
 
 use std::env::VarError;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub enum Secret {
 }
 
 impl Secret {
-    /// The place that `<name>_file` or `<name>_env` gives; `None` if both are absent.
+    /// The place from `<name>_file` or `<name>_env`; `None` if both are absent.
     pub fn from_settings(
         name: &str,
         file: Option<PathBuf>,

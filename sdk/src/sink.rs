@@ -7,9 +7,9 @@ use crate::error::{PluginError, Result};
 use crate::guard::{Instance, answer};
 use crate::host::Host;
 
-/// Delivers finished media to a far end. The host may delete what the sink acknowledges, so acknowledge only
-/// what the far end holds, with its hash compared. The same delivery may come again, after a crash or when in
-/// doubt.
+/// Delivers finished media to a far end. The host may delete anything that the sink acknowledges, so
+/// acknowledge only what the far end holds, with its hash compared. The same delivery may come again, after a
+/// crash or when in doubt.
 pub trait Sink: Sized + Send + 'static {
     /// The plugin's table in the pipeline file.
     type Settings: DeserializeOwned;

@@ -17,7 +17,7 @@ pub trait Source: Sized + Send + 'static {
     /// listed.
     fn open(settings: Self::Settings, host: Host) -> Result<Self>;
 
-    /// How frames are produced. Called before each part of a recording.
+    /// Returns how frames are produced. Called before each part of a recording.
     fn recipe(&mut self, request: &SourceRequest) -> Result<SourceRecipe>;
 
     /// Lists what can be captured on this machine.
@@ -31,8 +31,8 @@ pub trait Source: Sized + Send + 'static {
     }
 }
 
-/// A frame to be painted. The recipe's [`FrameFormat`](crate::prelude::FrameFormat) tells the layout of the
-/// pixels; they hold whatever was there before.
+/// A frame to be painted. The recipe's [`FrameFormat`](crate::prelude::FrameFormat) has the layout of the
+/// pixels, whose content is arbitrary at first.
 pub struct Frame<'a> {
     /// Counts from 0, without gaps.
     pub number: u64,

@@ -7,13 +7,13 @@ use deskreel_model::{AgentId, CallId, InteractionId, RecordingId};
 use crate::manifest::About;
 use crate::time;
 
-/// What the index knows of the recording. Times are milliseconds since 1970 by the server's clock.
+/// The index's knowledge of the recording. Times are milliseconds since 1970 by the server's clock.
 #[derive(Debug, Clone)]
 pub struct Footage {
     pub agent: Option<AgentId>,
     pub started: i64,
     pub ended: Option<i64>,
-    /// Added to the recorder's clock, it gives the server's.
+    /// The server's clock minus the recorder's.
     pub clock_offset_ms: i64,
 }
 
@@ -104,7 +104,8 @@ mod tests {
         assert_eq!(written(&about(&[], &["i-1", "i-2"])), "screen i-1/- i-2/-");
         assert_eq!(written(&about(&["77"], &[])), "voice 77/77 77>77");
         assert_eq!(written(&about(&["77", "78"], &[])), "voice 77/77 77>77 78>77");
-        // The only call is everywhere; of several, a segment has the one that its interaction is named by.
+        // The only call is in every segment; of several, a segment has the one that its interaction is named
+        // by.
         assert_eq!(written(&about(&["77"], &["i-1", "i-2"])), "voice i-1/77 i-2/77 77>i-1");
         assert_eq!(written(&about(&["77", "78"], &["i-1", "78"])), "voice i-1/- 78/78 77>i-1 78>78");
     }

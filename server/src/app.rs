@@ -20,7 +20,7 @@ use crate::people::Person;
 use crate::store::Store;
 use crate::time::now_ms;
 
-/// Time after which another look at the same thing is written to the audit log again.
+/// Time after which a repeated look at the same thing is written to the audit log again.
 const LOOK_MS: i64 = 10 * 60 * 1000;
 
 /// Cheap to clone.

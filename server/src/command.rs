@@ -237,7 +237,7 @@ fn password() -> Result<String, Failure> {
     Ok(password.to_owned())
 }
 
-/// The service logs what it does, a command only what goes wrong.
+/// A service logs everything it does, a command only its failures.
 fn log_to_stderr(command: &Command) {
     let (level, format) = match command {
         Command::Serve { log, .. } => ("info", *log),

@@ -216,7 +216,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Restores what was commanded before this start: recorders still follow it, or report otherwise when
+    /// Restores the commands from before this start: recorders still follow it, or report otherwise when
     /// they connect.
     async fn recall(&mut self, commanded: &RecorderCommand) -> Result<()> {
         match commanded.command {
@@ -296,7 +296,7 @@ impl Loop {
         self.obey(outputs)
     }
 
-    /// Lets the engine do what is due by time alone.
+    /// Lets the engine do everything that is due by time alone.
     fn advance(&mut self) -> Result<()> {
         let mut outputs = Vec::new();
         self.engine.advance(now(), &mut |output| outputs.push(output));

@@ -4,17 +4,17 @@
 //! writer at a time, so transactions that write queue here instead of failing there. Files read and write
 //! rows; decisions are made elsewhere.
 
-// Recorders, and what they upload.
+// Recorders and their uploads.
 pub mod recorders;
 pub mod recordings;
 pub mod uploads;
 
-// What the server decides on.
+// Events, and footage decided from them.
 pub mod events;
 pub mod footage;
 mod segments;
 
-// What people see and change.
+// Data that people see and change.
 pub mod annotations;
 pub mod audit;
 pub mod completeness;
@@ -41,7 +41,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::{Error, Result};
 
-/// In order. A released migration never changes.
+/// Migrations, in order. A released one never changes.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "clocks", include_str!("../migrations/0002_clocks.sql")),

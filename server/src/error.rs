@@ -62,8 +62,8 @@ impl Error {
         }
     }
 
-    /// Whether a retry is worth it: the index could not be reached, or ended one of two transactions in a
-    /// deadlock.
+    /// Returns whether a retry is worth it: the index could not be reached, or ended one of two transactions
+    /// in a deadlock.
     pub fn is_temporary(&self) -> bool {
         match self {
             Error::Database(sqlx::Error::Database(error)) => {
@@ -78,7 +78,7 @@ impl Error {
         }
     }
 
-    /// Whether the disk of the store or of the index is full.
+    /// Returns whether the disk of the store or of the index is full.
     pub fn is_full(&self) -> bool {
         if let Error::Batch(_, full) = self {
             return *full;

@@ -1,4 +1,4 @@
-//! Fragments as the index knows them.
+//! Fragments in the index.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ pub struct FragmentName {
 }
 
 impl FragmentName {
-    /// The name as it is written in a path.
+    /// Parses the name from a path.
     pub fn parse(track: &str, part: &str, number: &str) -> Option<FragmentName> {
         let is_track = (1..=100).contains(&track.chars().count())
             && !track.contains(|char: char| char.is_control() || char == '/');
@@ -43,6 +43,6 @@ pub struct StoredFragment {
 pub struct FragmentTimes {
     pub start_ns: u64,
     pub duration_ns: u64,
-    /// Whether the fragment begins with a keyframe.
+    /// Set if the fragment begins with a keyframe.
     pub keyframe: bool,
 }

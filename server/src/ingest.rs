@@ -1,4 +1,4 @@
-//! Keeps what recorders upload (`api/uploads.rs` receives it): first the bytes go into the store, then the
+//! Stores uploads of recorders (`api/uploads.rs` receives them): first the bytes go into the store, then the
 //! row into the index (`db/uploads.rs`), then the answer is sent. A crash in between leaves an object without
 //! a row, which the repeated upload uses.
 //!
@@ -66,7 +66,7 @@ pub enum ManifestOutcome {
     New,
     Same,
     Missing(Vec<FragmentName>),
-    /// Another manifest closed the recording, or this one does not agree with what is here.
+    /// Another manifest closed the recording, or this one does not agree with the stored fragments.
     Refused(&'static str),
     Deleted,
     NotYours,
@@ -80,7 +80,7 @@ impl Ingest {
         Ingest { db, store, pending, progress }
     }
 
-    /// For requests that wait for the next fragment of a running recording.
+    /// Lets requests wait for the next fragment of a running recording.
     pub fn progress(&self) -> watch::Receiver<u64> {
         self.progress.clone()
     }

@@ -14,17 +14,17 @@ mod command;
 mod import;
 mod serve;
 
-// What it offers, and what it does by itself.
+// The API and background work.
 mod api;
 mod app;
 mod retention;
 
-// What happens to events and uploads.
+// Processing of events and uploads.
 mod control;
 mod feeds;
 mod ingest;
 
-// Where it is kept.
+// Storage.
 mod db;
 mod store;
 
@@ -33,14 +33,14 @@ mod about_segments;
 mod manifest;
 mod media;
 
-// Nouns, and limits of what a client may use.
+// Types, and limits of a client's use.
 mod fragments;
 mod limits;
 mod names;
 mod people;
 mod segments;
 
-// The ground floor.
+// Foundations.
 mod config;
 mod error;
 mod metrics;

@@ -1,4 +1,4 @@
-//! Limits that keep one client from taking what the others need.
+//! Limits that keep one client from using up the others' share.
 
 pub mod connections;
 pub mod files;

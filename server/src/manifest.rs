@@ -1,4 +1,4 @@
-//! A recording's manifest and its `about`, as far as the server needs them.
+//! The parts of a recording's manifest and of its `about` that the server needs.
 //!
 //! Read leniently: other recorders may write less than ours, and newer ones more.
 
@@ -151,7 +151,7 @@ impl Manifest {
     }
 }
 
-/// What a recorder states about a recording (docs/server-api.md). Unknown fields stay in the stored text.
+/// A recorder's statements about a recording (docs/server-api.md). Unknown fields stay in the stored text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct About {
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_screen_stands_still_where_one_frame_lasts() {
+    fn a_screen_is_still_while_one_frame_lasts() {
         const SECOND: u64 = 1_000_000_000;
         let fragment = |start: u64, seconds: u64, frames: u32| ManifestFragment {
             number: 1,

@@ -25,14 +25,14 @@ use deskreel_model::RecordingId;
 
 use crate::fragments::{FragmentName, FragmentTimes, StoredFragment};
 
-/// A track of a recording, as far as it is stored and can be played.
+/// The stored and playable part of a track of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reel {
     /// Media time zero, in milliseconds since 1970.
     pub zero_ms: i64,
     /// More may still arrive.
     pub live: bool,
-    /// In order, each with at least one run.
+    /// The parts in order, each with at least one run.
     pub parts: Vec<ReelPart>,
 }
 

@@ -52,14 +52,14 @@ pub fn parse_recording(text: &str) -> Option<RecordingId> {
     if is_recording_name(text) { known_recording(text) } else { None }
 }
 
-/// Whether a text can name a recording. It becomes the name of a folder.
+/// Returns whether a text can name a recording. It becomes the name of a folder.
 pub fn is_recording_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=100).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('.')
 }
 
-/// Whether a string in this JSON text contains a NUL, which PostgreSQL cannot store. In JSON it is always
-/// escaped.
+/// Returns whether a string in this JSON text contains a NUL, which PostgreSQL cannot store. In JSON it is
+/// always escaped.
 pub fn has_nul(json: &str) -> bool {
     let escaped = |at: usize| json[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 0;
     json.match_indices("\\u0000").any(|(at, _)| escaped(at))

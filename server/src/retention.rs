@@ -1,4 +1,4 @@
-//! Deletes what is due once an hour, and finishes what an earlier run could not.
+//! Deletes everything that is due once an hour, and finishes the remains of an earlier run.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tokens, codes and ids. Of tokens and codes, only the hash is stored.
+//! Tokens, codes and ids. Only the hash of a token or code is stored.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

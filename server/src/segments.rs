@@ -1,4 +1,4 @@
-//! What a segment in the index is made of, beside the engine's `Segment`: data of its call, and the recording
+//! The contents of a segment in the index besides the engine's `Segment`: data of its call, and the recording
 //! below it.
 
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_is_cut_where_one_recording_follows_another() {
+    fn a_segment_is_cut_when_one_recording_follows_another() {
         let id = |salt| Some(RecordingId::new(Utc::MIN, salt));
         let first = Stretch { recording: id(1), from: None, to: Some(100) };
         let second = Stretch { recording: id(2), from: Some(100), to: None };

@@ -70,7 +70,7 @@ impl Store {
         Ok(self.objects.get_range(&object(recording, sha256), range).await?)
     }
 
-    /// Deletes all objects of a recording, also those that no row names. Objects that are gone already are no
+    /// Deletes all objects of a recording, also those that no row names. Objects that are already gone are no
     /// error.
     pub async fn delete(&self, recording: &RecordingId) -> Result<()> {
         let found = self.objects.list(Some(&Path::from_iter([recording.as_str()])));

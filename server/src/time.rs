@@ -20,7 +20,7 @@ pub fn parse(text: &str) -> Option<i64> {
     Utc::parse(text).map(to_ms)
 }
 
-/// The start that stands in a recording's id: `20261123T071002Z-4f2a91`.
+/// The start in a recording's id: `20261123T071002Z-4f2a91`.
 pub fn of_recording(id: &RecordingId) -> Option<i64> {
     let second = id.as_str().split_once("Z-")?.0;
     let started = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", second).ok()?;

@@ -8,9 +8,9 @@
 //! #                      | help: did you mean `encoder.x264`?
 //! ```
 //!
-//! Carets mark the mistake, dashes what it conflicts with. A mark in the first column, where the `#` is,
-//! begins with `#<`. `UPDATE=1 cargo test --test it config` writes the actual diagnostics into the files:
-//! read the diff before you commit it.
+//! Carets mark the mistake, dashes the places that it conflicts with. A mark in the first column, where the
+//! `#` is, begins with `#<`. `UPDATE=1 cargo test --test it config` writes the actual diagnostics into the
+//! files: read the diff before you commit it.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,8 +1,9 @@
-//! The shipped encoder plugins: what each neutral setting becomes in every element of GStreamer 1.20 to 1.28.
+//! The shipped encoder plugins: the properties that each neutral setting becomes in every element of
+//! GStreamer 1.20 to 1.28.
 //!
 //! The elements are those of `tests/data/gst-elements`, read from GStreamer's sources, so that no GPU, no
-//! Windows and no other version is needed. A request takes the real way: plugin, candidates, `fit`. What
-//! comes out is read back by a table of its own (`meaning.rs`), which shares nothing with the plugins, and is
+//! Windows and no other version is needed. A request takes the real way: plugin, candidates, `fit`. The
+//! result is read back by a table of its own (`meaning.rs`), which shares nothing with the plugins, and is
 //! written down in docs/encoders.md. `media.rs` encodes with the software elements of this machine.
 
 use std::path::PathBuf;

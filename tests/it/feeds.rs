@@ -1,6 +1,6 @@
-//! Events come in as they were told, once and in order, and each feed says when it cannot tell.
+//! Events arrive unchanged, once and in order, and each feed reports when it cannot guarantee that.
 //!
-//! The feeds are the libraries that ship (`cargo build --workspace` makes them), called as the recorder calls
+//! The feeds are the shipped libraries (`cargo build --workspace` makes them), called as the recorder calls
 //! them.
 
 mod jsonl;
@@ -16,13 +16,13 @@ use deskreel_model::event::Event;
 use deskreel_test_support::paths::plugin;
 use serde_json::{Value, json};
 
-/// A feed that was started, and what it emits.
+/// A started feed, with its events.
 struct Running {
     plugin: Plugin,
     heard: Receiver<Value>,
 }
 
-/// An instance of `feed.<what>`, out of the library that ships.
+/// An instance of `feed.<what>`, from the shipped library.
 fn open(what: &str, settings: Value) -> Result<Running, PluginFailure> {
     let file = plugin(&format!("feed_{what}"));
     let library = load_with_deadline(&examine(&file), LOAD_LIMIT).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -39,10 +39,10 @@ fn start(what: &str, settings: Value) -> Running {
 }
 
 impl Running {
-    /// The next that it emits, which is an event as docs/events.md has them.
+    /// The next emitted event, which must be valid by docs/events.md.
     fn next(&self) -> Value {
         let mut event = self.heard.recv_timeout(Duration::from_secs(20)).expect("an event within 20 s");
-        // As the host does.
+        // The host does the same.
         event["feed"] = json!("tested");
         Event::parse(&event.to_string()).unwrap_or_else(|wrong| panic!("{wrong}: {event}"));
         event
@@ -54,7 +54,7 @@ impl Running {
         event
     }
 
-    /// The `call` of the next events.
+    /// Expects the next events to have these `call`s.
     fn expect_calls(&self, calls: impl IntoIterator<Item = u64>) {
         for call in calls {
             let event = self.next();
@@ -66,7 +66,7 @@ impl Running {
         assert_eq!(self.heard.recv_timeout(time), Err(RecvTimeoutError::Timeout));
     }
 
-    /// Nothing comes after it.
+    /// Stops the feed. No event may follow.
     fn stop(mut self) {
         self.plugin.stop_feed().unwrap();
         while self.heard.try_recv().is_ok() {}

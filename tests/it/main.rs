@@ -1,4 +1,4 @@
-//! What holds however busy the machine is: the pure and the robust. These tests run beside each other.
+//! Tests that hold however busy the machine is: the pure and the robust. They run beside each other.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

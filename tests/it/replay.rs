@@ -1,4 +1,4 @@
-//! `deskreel replay` on logs as they occur: the examples, and files that are damaged in every way.
+//! `deskreel replay` on logs as they occur: the examples, and files with every kind of damage.
 
 use std::fs;
 use std::io::Write;
@@ -59,7 +59,7 @@ fn examples_are_events_and_give_recordings() {
 
 /// A broken line is reported with its number, and costs no other line.
 #[test]
-fn damaged_lines_do_not_touch_their_neighbours() {
+fn damaged_lines_do_not_affect_their_neighbors() {
     let too_long = format!(r#"{{"type":"x","at":"{}"}}"#, "9".repeat(3 << 20));
     let damaged: [&[u8]; 7] =
         [b"\xff\xfe", b"{", b"[]", b"null", too_long.as_bytes(), br#"{"type":"call.held"}"#, b"\0"];
@@ -103,7 +103,7 @@ fn a_picture_shows_names_as_text() {
 
 /// `deskreel replay ... | head` does not fail.
 #[test]
-fn a_reader_that_has_enough_is_no_failure() {
+fn a_reader_that_closes_the_pipe_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("long.jsonl");
     let day: Vec<String> = (0..5000)

@@ -1,7 +1,7 @@
-//! Recordings get to where sinks take them, whole, once, and whatever happens on the way; and nothing is said
-//! to be there that is not.
+//! Recordings reach the sinks' destinations, whole, once, and whatever happens on the way; and a sink
+//! acknowledges only what is there.
 //!
-//! The sinks are the libraries that ship (`cargo build --workspace` makes them), called as the recorder calls
+//! The sinks are the shipped libraries (`cargo build --workspace` makes them), called as the recorder calls
 //! them.
 
 mod apache;
@@ -14,7 +14,7 @@ use deskreel_host::{HostCallbacks, LOAD_LIMIT, Plugin, PluginFailure, examine, l
 use deskreel_test_support::paths::plugin;
 use serde_json::Value;
 
-/// An instance of `sink.<what>`, out of the library that ships.
+/// An instance of `sink.<what>`, from the shipped library.
 fn open(what: &str, settings: Value) -> Result<Plugin, PluginFailure> {
     let file = plugin(&format!("sink_{what}"));
     let library = load_with_deadline(&examine(&file), LOAD_LIMIT).unwrap_or_else(|wrong| panic!("{wrong}"));

@@ -70,7 +70,7 @@ fn source_written_in_c_is_recorded() {
 }
 
 #[test]
-fn what_nobody_allowed_is_refused_with_the_line_that_would() {
+fn unlisted_libraries_are_refused_with_the_line_to_add() {
     let vendor = Vendor::new();
     vendor.compile("examples/source-minimal-c/plugin.c", "libexample_source_bar.so");
     let desk = Desk::new("plugin = \"example.source.bar\"", "plugin = \"encoder.x264\"");
@@ -83,7 +83,7 @@ fn what_nobody_allowed_is_refused_with_the_line_that_would() {
 }
 
 #[test]
-fn encoder_that_hangs_while_loading_is_done_without() {
+fn a_recording_continues_without_an_encoder_that_hangs_while_loading() {
     let vendor = Vendor::new();
     vendor.compile("tests/broken-plugins/hanging-encoder.c", "libbroken_hanging_encoder.so");
     let desk = Desk::new(

@@ -9,7 +9,7 @@ use deskreel_host::{HostCallbacks, LOAD_LIMIT, examine, load_with_deadline};
 use deskreel_test_support::paths::{root, shared_folder};
 use serde_json::{Value, json};
 
-/// Resolved, but not built, which would compile abi_stable once more. Whatever a crate inherits from a
+/// Resolved, but not built, which would compile abi_stable once more. Anything that a crate inherits from a
 /// workspace fails here.
 #[test]
 fn copy_of_the_sdk_needs_no_workspace() {
@@ -50,8 +50,8 @@ fn dependencies_of_the_sdk_are_those_of_the_workspace() {
     assert!(readme.contains(&format!("Rust {oldest}")), "sdk/README.md says another Rust than {oldest}");
 }
 
-/// Built outside of the repository by nightly with randomized layouts, so that both sides can agree on
-/// nothing but the contract.
+/// Built outside of the repository by nightly with randomized layouts, so that both sides can agree only on
+/// the contract.
 #[test]
 fn a_plugin_of_another_compiler_loads() {
     let compiler = |command: &str| {

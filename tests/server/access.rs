@@ -1,5 +1,5 @@
-//! Every route as every kind of caller: those who are allowed get an answer, the others none, and hidden
-//! objects look absent.
+//! Every route, called by every kind of caller: those who are allowed get an answer, the others none, and
+//! hidden objects look absent.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use crate::ingest::{digest, put};
 use crate::people::{admin, upload};
 use deskreel_test_support::server::{Server, Who};
 
-/// Who is allowed.
+/// The callers that a route allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum May {
     Anybody,
     /// The recorder that uploaded it.
     Recorder,
-    /// Recorders, and everybody who sees Ann's interactions.
+    /// Recorders, and people who see Ann's interactions.
     RecorderOrSeer,
     Seer,
-    /// Everybody who sees Ann's interactions, except agents.
+    /// People who see Ann's interactions, except agents.
     Changer,
     Person,
     /// Supervisors and administrators.
@@ -28,7 +28,7 @@ enum May {
 
 use May::{Administrator, Anybody, Changer, Lead, Person, RecorderOrSeer, Seer};
 
-/// In this order: method, path in the document, path of the request, body, status if allowed, who is allowed.
+/// The routes: method, path in the document, path of the request, body, status if allowed, who is allowed.
 fn routes() -> Vec<(&'static str, &'static str, String, Value, u16, May)> {
     let of = |rest: &str| format!("/interactions/call-1{rest}");
     let recording = |rest: &str| format!("/recordings/r-1{rest}");
@@ -283,7 +283,7 @@ fn a_hold_also_keeps_what_arrives_late() {
     let ask =
         |path: &str, body: Value| server.ask(&root, "POST", &format!("/api/v1{path}"), Some(body)).json();
     ask("/interactions/call-1/hold", json!({ "reason": "court" }));
-    // The recorder changes its `about`: the interaction has no segment any more, and is gone.
+    // The recorder changes its `about`: the interaction has no segment any more, and is removed.
     let about = json!({ "agent": "ann", "calls": ["call-9"], "interactions": ["call-9"] }).to_string();
     assert_eq!(put(&server, &token, "/api/v1/recordings/r-1/about", about.as_bytes()).status, 200);
     assert_eq!(server.get(&root, "/api/v1/interactions/call-1").status, 404);

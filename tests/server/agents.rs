@@ -37,7 +37,7 @@ fn recorder(server: &Server, place: &str) -> Daemon {
     Daemon::in_folder(folder)
 }
 
-/// The status, and the session or the reason why there is none.
+/// Returns the status, and the session or the reason for the lack of one.
 fn log_in(daemon: &Daemon, name: &str, password: &str) -> (u16, Value) {
     ask(
         daemon,
@@ -117,7 +117,7 @@ fn agents_log_in_at_their_desks_with_their_passwords_on_the_server() {
     assert!(told.contains(&("a.lee", "login", "seat-12")), "{audit}");
     assert!(told.contains(&("nobody", "login_failed", "seat-12")), "{audit}");
 
-    // Without the server, no password counts as wrong. With it, all is as before.
+    // Without the server, no password counts as wrong. With it, everything works again.
     let server = Server::in_folder({
         let folder = server.kill();
         let asked = Instant::now();

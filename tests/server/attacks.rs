@@ -1,5 +1,5 @@
 //! Connections of malicious or broken clients: too slow, too many, or not HTTP; one way per test. Other
-//! clients are served all the while. Malicious requests are in hostile.rs.
+//! clients are served all the time. Malicious requests are in hostile.rs.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -98,7 +98,7 @@ pub fn head(token: &str, path: &str, length: u64) -> String {
 }
 
 #[test]
-fn slow_bodies_are_ended_and_delay_nobody() {
+fn slow_bodies_are_aborted_and_delay_no_other_client() {
     let server = Server::start_with(QUICK);
     let (slow, other) = (server.enrol("seat-12"), server.enrol("seat-13"));
     let log_in = "POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n";
@@ -116,7 +116,7 @@ fn slow_bodies_are_ended_and_delay_nobody() {
         raw
     };
     let mut json = begin(log_in);
-    // A refused body is read to its end, but no longer than is allowed.
+    // A refused body is read to its end, but no longer than the limit allows.
     let mut refused = begin(&head(&slow, &fragment("r-2", 1), 1000));
     std::thread::scope(|scope| {
         for mut raw in begun {
@@ -224,7 +224,7 @@ fn by_tls(
 }
 
 #[test]
-fn tls_is_of_this_decade_and_plain_http_gets_no_answer_from_it() {
+fn old_tls_and_plain_http_are_refused_on_a_tls_port() {
     let authority = Authority::new();
     let server = https(&authority);
     for version in [&TLS12, &TLS13] {
@@ -263,7 +263,7 @@ fn a_recorder_gets_its_share_of_memory_and_no_more() {
         raw.say(head(&greedy, &fragment("r-1", number), 40 << 20)).unwrap();
         raw
     };
-    // One recorder may have a quarter of 256 MiB: one of these is read, the others are told to wait.
+    // One recorder may have a quarter of 256 MiB: one of these is read, the others get an answer to wait.
     let mut all: Vec<Raw> = (0..4).map(large).collect();
     let limit = Instant::now() + SOON;
     let (mut refused, mut answers) = (0, vec![Vec::new(); 4]);
@@ -311,7 +311,7 @@ fn recorders_that_take_all_the_memory_and_trickle_do_not_hold_up_the_others() {
     let slow: Vec<Raw> = (1..=4).map(slow).collect();
     let other = server.enrol("seat-14");
     let limit = Instant::now() + SOON;
-    // Until all four have their memory.
+    // Wait until all four have their memory.
     let mut number = 1;
     loop {
         let answer = put(&server, &other, &fragment("r-14", number), b"bytes");
@@ -365,7 +365,7 @@ fn a_client_that_stops_reading_is_closed_and_a_slow_reader_is_not() {
         assert!(Instant::now() < limit, "a client that reads nothing stays connected");
     }
     assert!(slow.try_wait().unwrap().is_none(), "it was not slow");
-    assert!(slow.wait().unwrap().success(), "who is slow loses the place");
+    assert!(slow.wait().unwrap().success(), "a slow client loses its place");
     assert_eq!(1 + rest.join().unwrap(), 48 << 20);
     drop(idle);
 }

@@ -1,5 +1,5 @@
-//! Pictures with the counter that `counter.rs` reads, and films of them by FFmpeg: what a recorder that is
-//! not ours may have made.
+//! Pictures with the counter that `counter.rs` reads, and films of them by FFmpeg, as if another recorder had
+//! made them.
 
 use std::fs;
 use std::io::Write;
@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 
 use deskreel_test_support::counter::check;
 
-/// Of a cell, in pixels; the counter has 16 x 7 of them.
+/// Side of a cell, in pixels; the counter has 16 x 7 of them.
 const CELL: usize = 16;
 pub const WIDTH: usize = 16 * CELL;
 pub const HEIGHT: usize = 7 * CELL;
 
-/// A picture that says which it is.
+/// A picture that shows its number.
 fn picture(number: u32, time_ms: u32) -> Vec<u8> {
     let gray = number ^ number >> 1;
     let message = 7u128 << 96 | u128::from(gray) << 64 | u128::from(time_ms) << 32;
@@ -21,7 +21,7 @@ fn picture(number: u32, time_ms: u32) -> Vec<u8> {
     (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| if bit(x, y) == 1 { 235 } else { 16 })).collect()
 }
 
-/// A file of so many pictures, `rate` a second (`30000/1001`), as FFmpeg makes it with these arguments.
+/// A file of this many pictures, `rate` a second (`30000/1001`), as FFmpeg makes it with these arguments.
 pub fn film(pictures: u32, rate: &str, args: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let (raw, file) = (folder.path().join("film.gray"), folder.path().join("film.mp4"));

@@ -18,9 +18,9 @@ use deskreel_test_support::server::{Server, Who};
 use deskreel_test_support::upload_server::hex;
 
 const RECORDERS: usize = 4;
-/// Most time between two acknowledgements, whatever happens.
+/// Most time between two acknowledgements, in any case.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A server that is up and refuses for another reason is asked again after this.
+/// A server that is up and refuses for another reason is asked again after this time.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// However the test ends, it ends its recorders, which would otherwise fill the disk.
@@ -78,7 +78,7 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
     // Fragments, and strikes after which the server was up again.
     let (acknowledged, survived) = (Arc::<Counter>::default(), Arc::<Counter>::default());
     let _over = Over(is_over.clone());
-    // Those since the last strike. Later, recorders would repair a loss unnoticed.
+    // The ones since the last strike. Later, recorders would repair a loss unnoticed.
     let fresh = Arc::<Mutex<Vec<Fresh>>>::default();
     let mut recorders = Vec::new();
     let mut tokens = Vec::new();
@@ -90,7 +90,8 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
         let (is_over, fresh) = (is_over.clone(), fresh.clone());
         let (acknowledged, survived) = (acknowledged.clone(), survived.clone());
         let token = tokens[recorder].clone();
-        // Recording after recording, each until it is delivered. Asked again as soon as the server is up.
+        // Delivers one recording after another, each until it is complete. Asks again as soon as the server
+        // is up.
         recorders.push(thread::spawn(move || {
             let mut delivered = Vec::new();
             let insist = |mut ask: Box<dyn FnMut() -> Answer + '_>| {
@@ -136,7 +137,8 @@ pub fn under_load(mut server: Server, strikes: usize, mut strike: impl FnMut(Ser
         let fresh: Vec<Fresh> = fresh.lock().unwrap().drain(..).take(before).collect();
         assert!(!fresh.is_empty());
         for Fresh { token, recording, sha256 } in fresh {
-            // Fetched once per recording: recorders go on meanwhile, and would otherwise be faster than this.
+            // Fetched once per recording: recorders continue meanwhile, and would otherwise be faster than
+            // this.
             let text = held.entry(recording.clone()).or_insert_with(|| {
                 server.get(&Who::Token(token), &format!("/api/v1/recordings/{recording}")).text()
             });

@@ -33,7 +33,7 @@ fn about(server: &Server, token: &str, recording: &str, about: &Value) {
 }
 
 /// An `about` of Ann and call 77, half a second into a minute.
-fn said() -> Value {
+fn about_ann() -> Value {
     json!({
         "agent": "ann", "place": "seat-12", "from": "2026-01-05T09:00:00.500Z", "calls": ["77"], "interactions": ["77"],
         "tags": { "product": "loan" },
@@ -99,7 +99,7 @@ fn each_frame_of_a_file_is_played_at_its_time() {
     .enumerate()
     {
         let (id, film) = (format!("r-{number}"), short_film(more));
-        about(&server, &token, &id, &said());
+        about(&server, &token, &id, &about_ann());
         let answer = put(&server, &token, &path(&id), &film);
         assert_eq!(answer.status, 201, "{name}: {answer:?}");
         assert_eq!(answer.header("repr-digest"), Some(digest(&film).as_str()), "{name}");
@@ -124,7 +124,7 @@ fn each_frame_of_a_file_is_played_at_its_time() {
         assert_eq!((&clip["closed"], &clip["agent"]), (&json!(true), &json!("ann")), "{name}");
     }
 
-    // Only what was made of the files is kept: seven fragments, a header and a manifest.
+    // Only the results of cutting the files are kept: seven fragments, a header and a manifest.
     let stored = server.stored();
     assert_eq!(stored.len(), 6 * 9, "{:?}", stored.keys());
     assert!(!stored.keys().any(|name| name.starts_with(".incoming")));
@@ -153,7 +153,7 @@ fn each_frame_of_a_file_is_played_at_its_time() {
     let export = server.ask(&who, "POST", "/api/v1/interactions/77/export", Some(stretch));
     assert_eq!(export.status, 200);
     fs::write(&film_at, export.body).unwrap();
-    // The frame that is on at two seconds, which began at 1.97, and those after it.
+    // The frame that is on at two seconds, which began at 1.97, and the frames after it.
     let frames = counter::read_file(&film_at);
     let numbers: Vec<_> = frames.iter().map(|frame| frame.reading.unwrap().number).collect();
     assert_eq!(numbers, (59..75).collect::<Vec<_>>());
@@ -166,11 +166,11 @@ fn each_frame_of_a_file_is_played_at_its_time() {
 }
 
 #[test]
-fn a_shifted_start_is_a_shifted_start() {
+fn a_shifted_start_shifts_the_recording() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     let who = admin(&server);
-    // Without `about`, the recording's name gives the start. Nothing is shown for 1.5 seconds.
+    // Without `about`, the recording's name has the start. Nothing is shown for 1.5 seconds.
     let late = short_film(&["-bf", "2", "-output_ts_offset", "1.5"]);
     assert_eq!(put(&server, &token, &path(ID), &late).status, 201);
     let recording = server.get(&who, &format!("/api/v1/recordings/{ID}")).json();
@@ -184,7 +184,7 @@ fn a_shifted_start_is_a_shifted_start() {
     assert_eq!(found.status, 200, "footage without a contact is found by its own id");
     // `about` counts more than the name.
     let id = "20260105T090000Z-000002";
-    about(&server, &token, id, &said());
+    about(&server, &token, id, &about_ann());
     assert_eq!(put(&server, &token, &path(id), &short_film(&[])).status, 201);
     let recording = server.get(&who, &format!("/api/v1/recordings/{id}")).json();
     assert!(recording["started"].as_str().unwrap() >= "2026-01-05T09:00:00.400Z", "{recording}");
@@ -200,7 +200,7 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
     assert!(answer.json()["detail"].as_str().unwrap().contains("about"), "{answer:?}");
     about(&server, &token, "r-1", &json!({ "from": "yesterday" }));
     assert_eq!(put(&server, &token, &path("r-1"), &film).status, 409, "no start time");
-    about(&server, &token, "r-1", &said());
+    about(&server, &token, "r-1", &about_ann());
 
     let with = |digest: &str, body: &[u8]| put_with(&server, &token, "r-1", body, digest);
     assert_eq!(with(&digest(b"other"), &film).status, 400);
@@ -257,7 +257,7 @@ fn each_answer_to_a_file_is_the_one_that_the_document_promises() {
     // A fragment that the file would not have.
     let fragment = "/api/v1/recordings/r-3/tracks/video/parts/1/fragments/999";
     assert_eq!(put(&server, &token, fragment, b"bytes").status, 201);
-    about(&server, &token, "r-3", &said());
+    about(&server, &token, "r-3", &about_ann());
     assert_eq!(put(&server, &token, &path("r-3"), &film).status, 409, "it has fragments");
 
     let thief = server.enrol("seat-13");
@@ -323,7 +323,7 @@ fn kill_while_it_cuts(server: Server, token: &str, id: &str, film: &[u8], wanted
     server
 }
 
-/// Whether some of a file has arrived. In S3 that shows only when all of it has.
+/// Returns whether some of a file has arrived. In S3 that shows only when all of it has.
 fn has_come(server: &Server) -> bool {
     let came = fs::read_dir(server.folder.path().join("footage/.incoming"));
     std::env::var_os("DESKREEL_TEST_S3").is_some() || came.is_ok_and(|mut came| came.next().is_some())

@@ -1,4 +1,4 @@
-//! Malicious finished files: nothing of them is kept, the server goes on, and others are served.
+//! Malicious finished files: nothing of them is kept, the server continues, and others are served.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -143,7 +143,7 @@ fn too_large_too_many_or_wrong_files_are_refused() {
 }
 
 #[test]
-fn slow_files_are_ended_and_wait_for_each_other_and_delay_nobody() {
+fn slow_files_are_aborted_and_delay_no_other_client() {
     let server = Server::start_with("head_patience = \"1s\"\nbody_patience = \"1s\"\n");
     let (slow, other) = (server.enrol("seat-12"), server.enrol("seat-13"));
     let begin = |token: &str, number: usize, length: u64| {

@@ -7,7 +7,7 @@ use crate::ingest::put;
 use crate::people::{admin, upload};
 use deskreel_test_support::server::{Answer, Server, Who};
 
-/// Percent-encoded for a URL.
+/// Percent-encodes text for a URL.
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
@@ -30,7 +30,7 @@ const SQL: [&str; 14] = [
 ];
 
 #[test]
-fn sql_is_a_text_that_nobody_has() {
+fn sql_in_a_search_matches_nothing() {
     let server = Server::start();
     let token = server.enrol("seat-12");
     upload(&server, &token, "r-1", "ann", "call-1", 0);

@@ -34,7 +34,7 @@ include-operation-id = ["getPlaylist", "getMovie"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 422]
 "#;
 
-/// Gives each upload the digest of its generated body; otherwise nothing after the digest check would be
+/// Adds to each upload the digest of its generated body; otherwise nothing after the digest check would be
 /// tested.
 const DIGEST: &str = r#"
 import base64, hashlib, re, requests, schemathesis
@@ -92,7 +92,7 @@ fn schemathesis(server: &Server, who: &Who, more: &[&str]) -> bool {
     true
 }
 
-/// Has something to read for each route: the objects in the document's examples exist.
+/// A server with something to read for each route: the objects in the document's examples exist.
 fn furnished() -> (Server, String, Who) {
     let server = Server::start();
     let recorder = server.enrol("seat-12");
@@ -152,7 +152,7 @@ fn schemathesis_finds_nothing_as_a_recorder() {
 }
 
 #[test]
-fn schemathesis_finds_nothing_as_nobody() {
+fn schemathesis_finds_nothing_without_a_session() {
     let (server, ..) = furnished();
     schemathesis(&server, &Who::Nobody, &["--phases", "examples,coverage"]);
 }

@@ -12,7 +12,7 @@ use crate::people::{admin, upload};
 use deskreel_test_support::server::{Server, Who};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The recording that another recorder has made.
+/// A recording that another recorder has made.
 const OLD: &str = "20260105T090000Z-000007";
 
 /// One connection of a recorder: a WebSocket of texts, masked with zeros.
@@ -38,7 +38,7 @@ impl Line {
         Line(stream)
     }
 
-    /// Opens a link with this status. Returns what the server sends, too.
+    /// Opens a link with this status. Also returns the server's messages.
     fn greet(server: &Server, token: &str, stream: &str, status: Value) -> (Line, Vec<Value>) {
         let mut line = Line::open(server, token);
         line.say(json!({

@@ -1,5 +1,5 @@
-//! The recording server as recorders, people and attackers see it: the real program, asked over HTTP.
-//!
+//! The recording server from outside, as recorders, people and attackers use it: the real program, asked over
+//! HTTP.
 //! Its index is in SQLite and its footage in a folder, unless `with-backend` runs these tests
 //! (tests/README.md).
 

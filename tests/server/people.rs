@@ -1,5 +1,5 @@
-//! What people find: recordings of a real recorder, checked by their pixels, and only those that they may
-//! see.
+//! Search and playback for people: recordings of a real recorder, checked by their pixels, and only those
+//! that they may see.
 
 use std::process::Command;
 
@@ -261,7 +261,7 @@ fn people_label_hold_and_delete_and_the_audit_log_has_it() {
 }
 
 #[test]
-fn passwords_are_not_guessed() {
+fn password_guessing_is_slowed_down() {
     let server = Server::start();
     server.add_user("eve", &["--role", "agent"]);
     let try_one = |name: &str, password: &str| {

@@ -1,5 +1,5 @@
-//! Nothing is lost when PostgreSQL itself crashes. That everything else holds with it, too, is a run of the
-//! other tests.
+//! Nothing is lost when PostgreSQL itself crashes. All other tests also run with PostgreSQL
+//! (tests/README.md).
 
 use deskreel_test_support::postgres::Postgres;
 use deskreel_test_support::server::Server;

@@ -1,4 +1,4 @@
-//! What is wrong with a bucket. That everything else holds with S3, too, is a run of the other tests.
+//! Mistakes in the settings of a bucket. All other tests also run with S3 (tests/README.md).
 
 use std::process::Command;
 

@@ -101,7 +101,8 @@ fn only_platform_asks_for_the_operating_system() {
     assert_none(&wrong, "the operating system is asked for outside of core/platform");
 }
 
-/// `server/src/lib.rs` lists its modules in groups, the highest first. A module uses its own group and lower ones.
+/// `server/src/lib.rs` lists its modules in groups, the highest first. A module uses its own group and lower
+/// ones.
 #[test]
 fn no_module_of_the_server_uses_a_group_above_its_own() {
     let text = read("server/src/lib.rs");

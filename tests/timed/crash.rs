@@ -1,5 +1,5 @@
-//! Workers and supervisors are killed at random moments. A recording loses a bounded amount by that, and its
-//! manifest says how much.
+//! Workers and supervisors are killed at random moments. A recording loses a bounded amount, and its manifest
+//! says how much.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -110,7 +110,7 @@ fn killed_supervisor_and_worker_leave_a_recording_that_the_next_start_seals() {
 }
 
 #[test]
-fn orphaned_worker_brings_what_it_has_to_disk_and_ends() {
+fn orphaned_worker_writes_its_frames_and_ends() {
     let desk = counter();
     let mut running = desk.record();
     let folder = running.wait_for_event("began")["folder"].as_str().unwrap().to_owned();
@@ -147,18 +147,19 @@ fn hung_worker_does_not_hold_up_a_stop() {
     let worker = running.wait_for_event("part")["worker"].as_u64().unwrap() as u32;
     running.wait_for_event("recording");
     send(worker, Signal::STOP);
-    // Too short to be taken for hung before the stop.
+    // Too short to count as hung before the stop.
     running.run_for(Duration::from_secs(1));
     let asked = Instant::now();
     let recording = running.stop();
     assert!(asked.elapsed() < Duration::from_secs(2), "took {:?}", asked.elapsed());
     recording.assert_verified();
-    let gap = recording.track().gaps.last().expect("a gap for what the hung worker did not record");
+    let gap =
+        recording.track().gaps.last().expect("a gap for the footage that the hung worker did not record");
     assert_eq!((Some(gap.to), gap.cause), (recording.manifest.ended, Cause::WorkerHung));
 }
 
 #[test]
-fn reader_of_the_events_that_goes_away_does_not_end_the_recording() {
+fn reader_of_the_events_that_disconnects_does_not_end_the_recording() {
     let desk = counter();
     let mut child = deskreel()
         .arg("record")

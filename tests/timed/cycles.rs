@@ -1,5 +1,5 @@
-//! One supervisor starts and stops many recordings at random phases, also before the first frame. None hangs,
-//! none leaves a file that cannot be played, and the supervisor does not grow.
+//! One supervisor starts and stops many recordings at random phases, also before the first frame. No
+//! recording hangs, none leaves a file that cannot be played, and the supervisor does not grow.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ const CYCLES: usize = 60;
 const SETTLED: usize = 50;
 /// The most time that a stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
-/// Pages that the allocator keeps after the settled state. A leak of 140 KB a cycle is more, and of 1.4 KB in
-/// the 3000 cycles of script/soak.
+/// Pages that the allocator keeps after the settled state. A leak of 140 KB a cycle is more, and one of 1.4
+/// KB over the 3000 cycles of script/soak.
 const GROWTH_LIMIT_KB: u64 = 4096;
 
 #[test]
@@ -65,7 +65,7 @@ async fn run(cycles: usize) {
     assert_eq!(open, files, "files are left open");
 }
 
-/// Makes a recording that is stopped after `length`. Returns how long the stop took, too.
+/// Makes a recording that is stopped after `length`. Also returns how long the stop took.
 async fn record(pool: &mut Pool, folder: &Path, length: Duration) -> (RecordingResult, Duration) {
     let setup = RecordingSetup { max_duration: Some(length), ..RecordingSetup::new("cycles", folder, job()) };
     let (_never, mut control) = mpsc::channel(1);

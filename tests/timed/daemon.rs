@@ -1,5 +1,5 @@
-//! `deskreel run` through a day: recordings begin before they are asked for and go on after a kill, the file
-//! is read again, and the status says when nothing can be recorded.
+//! `deskreel run` through a day: recordings begin before their command and continue after a kill, the file is
+//! read again, and the status says when nothing can be recorded.
 
 use std::fs;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn a_recording_begins_before_its_call_if_the_file_says_so() {
 }
 
 #[test]
-fn after_a_kill_in_mid_call_the_next_start_goes_on() {
+fn after_a_kill_in_mid_call_the_next_start_continues_the_recording() {
     let daemon = Daemon::start(&calls(), &[]);
     Ann::log_in(&daemon).tell("call.established", "77");
     daemon.wait_for("a recording", |status| status["recording"]["phase"] == "recording");
@@ -72,8 +72,9 @@ fn an_agent_whose_desktop_does_not_come_back_is_logged_out() {
     Ann::log_in(&daemon);
     daemon.wait_for("a recording", |status| status["recording"]["phase"] == "recording");
     let daemon = Daemon::in_folder(daemon.kill());
-    daemon
-        .wait_for("nobody at the desk", |status| status["agent"].is_null() && status["recording"].is_null());
+    daemon.wait_for("no agent at the desk", |status| {
+        status["agent"].is_null() && status["recording"].is_null()
+    });
 }
 
 #[test]
@@ -87,14 +88,14 @@ fn a_file_with_mistakes_changes_nothing_and_a_good_one_does() {
 
     fs::write(&file, good.replace("policy.voice-all-calls", "policy.voice-al-calls")).unwrap();
     daemon.signal(Signal::HUP);
-    let status = daemon.wait_for("a word on the mistake", |status| !status["stale"].is_null());
+    let status = daemon.wait_for("a report of the mistake", |status| !status["stale"].is_null());
     assert_eq!(status["recording"]["recording"], running["recording"]["recording"]);
     assert!(status["stale"].as_str().unwrap().contains("1 mistake"), "{status:#}");
 
     fs::write(&file, good.replace("policy.voice-all-calls", "policy.always-on")).unwrap();
     daemon.signal(Signal::HUP);
     let status = daemon.wait_for("the good file", |status| status["stale"].is_null());
-    assert_eq!(status["recording"]["recording"], running["recording"]["recording"], "it goes on");
+    assert_eq!(status["recording"]["recording"], running["recording"]["recording"], "it continues");
     ann.tell("call.cleared", "77");
     daemon.run_for(Duration::from_secs(1));
     assert_eq!(daemon.status()["recording"]["phase"], "recording", "by the new policy the shift is recorded");
@@ -110,7 +111,7 @@ fn a_file_with_mistakes_changes_nothing_and_a_good_one_does() {
 }
 
 #[test]
-fn what_only_a_restart_changes_stays_until_then_and_the_log_says_so() {
+fn settings_that_need_a_restart_stay_until_then_and_the_log_says_so() {
     let mut daemon = Daemon::start(&calls(), &[]);
     let ann = Ann::log_in(&daemon);
     let file = daemon.folder.path().join("pipeline.toml");
@@ -119,7 +120,7 @@ fn what_only_a_restart_changes_stays_until_then_and_the_log_says_so() {
     fs::write(&file, elsewhere).unwrap();
     daemon.signal(Signal::HUP);
     for section in ["directory of [recording]", "[feed]"] {
-        let line = daemon.wait_for_log("changed in the file: it holds after a restart, not before");
+        let line = daemon.wait_for_log("changed in the file; the change takes effect after a restart");
         assert_eq!(line["section"], section);
     }
     daemon.wait_for_log("news");
@@ -132,15 +133,16 @@ fn what_only_a_restart_changes_stays_until_then_and_the_log_says_so() {
 }
 
 #[test]
-fn without_room_nothing_begins_and_everybody_hears_why() {
+fn without_room_nothing_begins_and_the_reason_is_reported() {
     let pipeline = format!("{}[spool]\nmin_free = \"1000GB\"\n", calls());
     let daemon = Daemon::start(&pipeline, &[]);
     let ann = Ann::log_in(&daemon);
     ann.tell("call.established", "77");
     let (status, problem) = ann.ask("POST", "/api/v1/recording/start", json!({}));
     assert!(status >= 400 && problem["detail"].as_str().unwrap().contains("no room"), "{status} {problem:#}");
-    let status = daemon
-        .wait_for("a word on health", |status| status["health"]["problems"].to_string().contains("no room"));
+    let status = daemon.wait_for("a report of the health", |status| {
+        status["health"]["problems"].to_string().contains("no room")
+    });
     assert!(status["recording"].is_null());
     let (code, _) = ann.ask("GET", "/api/v1/health", Value::Null);
     assert_eq!(code, 503);
@@ -155,7 +157,8 @@ fn a_missing_screen_is_reported_before_a_call_comes() {
         "plugin = \"source.x11\"\ndisplay = \":987\"",
     );
     let daemon = Daemon::start(&pipeline, &[]);
-    let status = daemon
-        .wait_for("a word on the screen", |status| status["health"]["problems"].to_string().contains(":987"));
+    let status = daemon.wait_for("a report of the screen", |status| {
+        status["health"]["problems"].to_string().contains(":987")
+    });
     assert!(status["recording"].is_null(), "{status:#}");
 }

@@ -1,8 +1,8 @@
 //! Every recording arrives once and byte for byte, whatever the server does and whenever the daemon is
 //! killed, and only then leaves this PC.
 //!
-//! `KILLS=100` kills that often; `SOAK=1200` goes on for that many seconds, with longer calls. The suite
-//! kills a few times.
+//! `KILLS=100` kills that often; `SOAK=1200` runs for that many seconds, with longer calls. The suite kills a
+//! few times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 /// The longest time from a call, or the start of a daemon that knows the call, to a recording's first frame.
 const START_SLACK_MS: i64 = 4000;
-/// The most that a kill costs: a fragment, and what was on its way.
+/// The most that a kill costs: a fragment, and the frames on their way.
 const KILL_SLACK_MS: i64 = 1500;
 
 #[test]
@@ -40,7 +40,7 @@ fn every_recording_arrives_once_and_whole_though_the_daemon_is_killed_and_the_se
         println!("kill {killed}");
         daemon = Daemon::in_folder(daemon.kill());
     }
-    // A good end: one more call, with a working server and a daemon that lives.
+    // To end well: one more call, with a working server and a daemon that lives.
     talk(&daemon, &random, &mut calls);
     Ann::log_in(&daemon).log_out();
     server.work();
@@ -65,7 +65,7 @@ fn every_recording_arrives_once_and_whole_though_the_daemon_is_killed_and_the_se
     );
     assert!(arrived.len() as u64 >= kills / 2, "only {} recordings", arrived.len());
     let left = daemon.folders();
-    assert!(left.is_empty(), "not delivered, and nobody says why: {left:?}");
+    assert!(left.is_empty(), "not delivered, and without a reason: {left:?}");
     for (from, to) in on_calls {
         // If the account says that nothing could begin, it says why.
         if !refused.iter().any(|at| (from - START_SLACK_MS..to).contains(at)) {
@@ -84,7 +84,7 @@ fn assert_covered(footage: &[(i64, i64)], from: i64, to: i64) {
     }
 }
 
-/// From its first frame to its end. What is missing between has a cause, which `deskreel verify` checks.
+/// The times from its first frame to its end. Gaps between have a cause, which `deskreel verify` checks.
 fn footage(manifest: &Value) -> (i64, i64) {
     let manifest: Manifest = serde_json::from_value(manifest.clone()).unwrap();
     let anchor = manifest.anchors[0];
@@ -101,20 +101,20 @@ fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// Checks the account of one recording: the server has it as it was here, and its manifest is returned; or
+/// Checks the account of one recording: if the server has it complete, its manifest is returned; otherwise
 /// the account has the reason why not.
 fn arrived(server: &UploadServer, id: &RecordingId, fate: &Fate) -> Option<Value> {
     let stored = server.stored(id.as_str());
     if fate.delivered.is_empty() {
         let is_told = fate.not_begun.is_some() || fate.dropped.is_some() || fate.removed;
-        assert!(is_told, "nobody says what became of {id}: {fate:?}");
+        assert!(is_told, "the fate of {id} is unknown: {fate:?}");
         assert!(stored.manifest.is_none(), "{id} is at the server, and the account does not know");
         return None;
     }
     let manifest: Value = serde_json::from_slice(stored.manifest.as_ref().expect("a manifest")).unwrap();
     let named: BTreeMap<_, _> = upload_server::named(&manifest).into_iter().collect();
     let held: BTreeSet<_> = stored.fragments.keys().cloned().collect();
-    assert_eq!(held, named.keys().cloned().collect(), "{id}: not what the manifest names");
+    assert_eq!(held, named.keys().cloned().collect(), "{id}: not the files that the manifest names");
     for (name, sha256) in named {
         let bytes = &stored.fragments[&name];
         assert_eq!(upload_server::hex(bytes), sha256, "{id} {name:?}");
@@ -142,7 +142,7 @@ fn talk(daemon: &Daemon, random: &Random, calls: &mut u32) {
     }
 }
 
-/// One request in three goes wrong, each in one of these ways.
+/// One request in three fails, each in one of these ways.
 fn faults(random: Random) -> impl FnMut(&Request) -> Option<Fault> + Send {
     move |_| {
         Some(match random.below(24) {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 720;
-/// From the page's clock to a captured frame: the clock paints ten times a second, Chromium takes a few
+/// Time from the page's clock to a captured frame: the clock paints ten times a second, Chromium takes a few
 /// frames to show it, and the recorder looks ten times a second.
 const CLOCK_SLACK_MS: i64 = 400;
 
@@ -43,7 +43,7 @@ fn a_card_number_that_is_on_the_screen_during_a_pause_is_nowhere_in_the_footage(
         .expect("node runs (script/setup installs it)");
     let mut said = String::new();
     browser.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(browser.wait().unwrap().success(), "the page did not do what it should:\n{said}");
+    assert!(browser.wait().unwrap().success(), "the page failed:\n{said}");
     let said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let when = |what: &str| said.iter().find(|line| line["what"] == what).unwrap()["at"].as_i64().unwrap();
     assert_eq!(said.iter().find(|line| line["what"] == "ended").unwrap()["problem"], "");
@@ -77,10 +77,10 @@ fn a_card_number_that_is_on_the_screen_during_a_pause_is_nowhere_in_the_footage(
         }
     }
     assert!(shown >= 20, "{shown} pictures of the screen in five seconds");
-    assert!(hidden >= 1, "no slate stands for the pause");
+    assert!(hidden >= 1, "no slate shows the pause");
     let [withheld] = &manifest.withheld[..] else { panic!("{:?}", manifest.withheld) };
     assert_eq!(withheld.capture, CaptureMode::Paused);
-    // Time runs on during the pause: footage goes on at the time that the clock shows by then.
+    // Time runs on during the pause: footage continues at the time that the clock shows by then.
     let pause_ms = (withheld.to.unwrap().0 - withheld.from.0) as i64 / 1_000_000;
     assert!(pause_ms >= when("card_going") - when("card_shown"), "{pause_ms} ms");
 
@@ -90,7 +90,7 @@ fn a_card_number_that_is_on_the_screen_during_a_pause_is_nowhere_in_the_footage(
     assert!(footage["segments"][0]["call"].as_str().unwrap().starts_with("call-"));
 }
 
-/// The page's clock: the low 32 bits of its milliseconds. None if the picture does not have its strip.
+/// The page's clock: the low 32 bits of its milliseconds. `None` if the picture does not have its strip.
 fn clock(picture: &[u8]) -> Option<i64> {
     const CELL: usize = 16;
     let luma = |cell: usize| {

@@ -1,5 +1,5 @@
-//! A recording survives a full disk, and goes on when there is room. Each test records onto a file system of
-//! a few megabytes.
+//! A recording survives a full disk, and continues when there is room. Each test records onto a file system
+//! of a few megabytes.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,7 +44,7 @@ fn as_root(program: &str) -> Command {
     sudo
 }
 
-/// Snow cannot be compressed, so the bit rate is the one that is set.
+/// Snow cannot be compressed, so the bit rate is the configured one.
 fn busy(megabytes: usize, bitrate: &str) -> (Desk, SmallDisk) {
     let source = "plugin = \"source.gst\"\nmax_fps = 30\nchanges_only = false\n\
                   caps = \"video/x-raw,format=I420,width=640,height=360,framerate=30/1\"\n\
@@ -82,7 +82,7 @@ fn recording_resumes_when_there_is_room_again() {
 }
 
 #[test]
-fn disk_that_stays_full_leaves_what_was_written_playable() {
+fn disk_that_stays_full_leaves_written_footage_playable() {
     let (desk, disk) = busy(6, "4M");
     let mut running = desk.record();
     wait_until_full(&mut running);
@@ -105,7 +105,7 @@ fn disk_that_stays_full_leaves_what_was_written_playable() {
 }
 
 #[test]
-fn what_is_dropped_for_want_of_room_is_a_gap_that_the_manifest_names() {
+fn frames_dropped_for_lack_of_room_are_a_gap_in_the_manifest() {
     // At this rate more than the worker holds in memory comes together in seconds.
     let (desk, disk) = busy(120, "60M");
     let mut running = desk.record();
@@ -120,5 +120,5 @@ fn what_is_dropped_for_want_of_room_is_a_gap_that_the_manifest_names() {
     assert_eq!(track.gaps.len(), 1, "{:?}", track.gaps);
     assert_eq!(track.gaps[0].cause, Cause::DiskFull);
     let after = track.parts[0].fragments.iter().find(|fragment| fragment.start >= track.gaps[0].to).unwrap();
-    assert!(after.starts_with_keyframe, "footage goes on with a picture that can be decoded");
+    assert!(after.starts_with_keyframe, "footage continues with a picture that can be decoded");
 }

@@ -1,5 +1,5 @@
-//! Encoders that lie, fail, hang or take the process with them: every recording goes on with the next one,
-//! and its manifest says what that cost. The encoders are those of tests/lab; the pixels are the judge.
+//! Encoders that lie, fail, hang or take the process with them: every recording continues with the next one,
+//! and its manifest has the cost. The encoders are those of tests/lab; the pixels are the judge.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use deskreel_test_support::recorder::{Recording, Running, assert_ffmpeg_accepts}
 
 /// The variable `FAULTS` sets another number, for a soak.
 const FAULTS: usize = 18;
-/// The number of frames that a probe gives an encoder. A fault after them strikes in recordings only.
+/// The number of frames that a probe passes to an encoder. A fault after them strikes in recordings only.
 const PROBED: u64 = 16;
 const DEADLINE_MS: u64 = 500;
 /// The most footage that a dying encoder may cost.
@@ -56,7 +56,7 @@ fn refused_at_the_probe(fault: &str, reason: &str) {
 }
 
 #[test]
-fn encoder_that_is_not_there_is_refused() {
+fn missing_encoder_is_refused() {
     refused_at_the_probe("fault = \"absent\"", "labh264enc-of-another-machine");
 }
 
@@ -76,7 +76,7 @@ fn encoder_whose_pictures_are_green_is_refused() {
 }
 
 #[test]
-fn encoder_that_never_gives_a_frame_is_refused() {
+fn encoder_that_never_delivers_a_frame_is_refused() {
     refused_at_the_probe("fault = \"hang\"", "frame");
 }
 
@@ -139,7 +139,7 @@ fn encoder_whose_sessions_are_taken_is_used_again_when_one_is_free() {
     let lab = Lab::new(&with_x264(&fault));
     let mut first = lab.record();
     first.wait_for_event("recording");
-    // The first one's probe has shown that it works. That no session is left shows only when it is opened.
+    // The first one's probe has shown that it works. Only opening it shows that no session is left.
     let second = lab.record_a_moment();
     footage(&second);
     assert_eq!(plugins(&second.track().parts).last(), Some(&"encoder.x264"));
@@ -223,12 +223,12 @@ fn costs_of(recording: &Recording, order: &[Fault]) -> Vec<u64> {
         let before = ["lab.encoder.a", "lab.encoder.b", "lab.encoder.c"];
         assert_eq!(refused.collect::<Vec<_>>(), before[..part.encoder.refused.len()]);
         let hole = Hole::between(&pair[0], &pair[1]);
-        hole.assert_told(&track.gaps, &format!("{fault:?}"));
+        hole.assert_reported(&track.gaps, &format!("{fault:?}"));
         if *fault != Fault::Crash {
             assert_eq!(
                 hole.missing,
                 Some(0),
-                "{fault:?}: what the encoder had not given yet is encoded again"
+                "{fault:?}: frames that the encoder had not delivered yet are encoded again"
             );
         }
         assert!(hole.ms() <= fault.limit_ms(), "{fault:?} cost {} ms", hole.ms());
@@ -346,6 +346,6 @@ fn the_only_encoder_that_works_is_used_again_after_it_died() {
         let track = recording.track();
         assert_eq!(track.parts[1].cause, cause, "{fault}");
         assert_eq!(plugins(&track.parts)[..2], ["lab.encoder.a", "lab.encoder.a"], "{fault}");
-        Hole::between(&parts[0], &parts[1]).assert_told(&track.gaps, fault);
+        Hole::between(&parts[0], &parts[1]).assert_reported(&track.gaps, fault);
     }
 }

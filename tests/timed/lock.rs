@@ -46,7 +46,7 @@ fn while_the_session_is_locked_nothing_is_captured_and_the_gap_says_so() {
     daemon.wait_for("a rest", is_resting);
     let locked = ms_of_day();
     daemon.run_for(Duration::from_secs(2));
-    assert_eq!(daemon.status()["health"]["problems"], json!([]), "to rest is no trouble");
+    assert_eq!(daemon.status()["health"]["problems"], json!([]), "resting is not a problem");
     let unlocked = ms_of_day();
     logind.set_locked(false);
     daemon.wait_for("the screen again", is_live);
@@ -61,7 +61,7 @@ fn while_the_session_is_locked_nothing_is_captured_and_the_gap_says_so() {
     let [gap] = &track.gaps[..] else { panic!("{:#?}", track.gaps) };
     assert_eq!(gap.cause, Cause::Locked);
     let gap_ms = (gap.to.0 - gap.from.0) / 1_000_000;
-    // Two seconds, but for a frame at each end, of which there are ten a second.
+    // Two seconds, except for a frame at each end, of which there are ten a second.
     assert!(gap_ms >= 1800, "{gap_ms} ms");
     // Each picture says when it was on the screen.
     let painted = painted(&recording);
@@ -74,7 +74,7 @@ fn while_the_session_is_locked_nothing_is_captured_and_the_gap_says_so() {
 fn a_call_that_begins_while_the_session_is_locked_has_its_first_picture_afterwards() {
     let mut logind = FakeLogind::start();
     logind.appear(DISPLAY, true);
-    // With a pre-roll: that of a locked screen is not kept either.
+    // With a pre-roll, footage of a locked screen is not kept either.
     let mut daemon = start(&logind, "preroll = \"2s\"\n");
     let ann = Ann::log_in(&daemon);
     daemon.run_for(Duration::from_secs(3));

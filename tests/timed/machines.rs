@@ -1,5 +1,5 @@
 //! One pipeline file on many PCs, whose GPUs are simulated (tests/lab): the file stays unchanged, the best
-//! encoder that works is chosen, and there is a reason for each that is not.
+//! encoder that works is chosen, and each rejected one has a reason.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const PLUGINS: [&str; 5] = [
 ];
 
 /// A PC: its name, its simulated GPUs with the fault of each, the plugin that is to be chosen, and words of
-/// the reasons why those before it are not.
+/// the reasons for rejecting the earlier ones.
 struct Machine {
     name: &'static str,
     gpus: &'static [(&'static str, &'static str)],
@@ -184,8 +184,8 @@ fn odd_and_tiny_pictures_are_recorded() {
     }
 }
 
-/// The recording, and the lab in whose folder it is. None if the size is beyond the encoder; then the reason
-/// names a size.
+/// The recording, and the lab in whose folder it is. `None` if the size is beyond the encoder; then the
+/// reason names a size.
 fn recorded_or_refused(width: u32, height: u32, source: &str, encoder: &str) -> Option<(Lab, Recording)> {
     let lab = Lab::of_size(width, height, source, &format!("plugin = \"{encoder}\""));
     let listed = candidates(&lab, &[]);

@@ -1,4 +1,4 @@
-//! What measures time beside an encoder or a browser. Each of these tests runs alone.
+//! Tests that measure time beside an encoder or a browser. Each of them runs alone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

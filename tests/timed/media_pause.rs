@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 /// Longer than each recording, so that no keyframe comes by itself.
 const KEYFRAME_INTERVAL_MS: u64 = 60_000;
-/// The most that a frame's time differs from when it was due: the source jitters.
+/// The most by which a frame's time differs from its due time: the source jitters.
 const JITTER_NS: u64 = 2 * PERIOD_NS;
 
 /// A frame and its pixels.
@@ -149,7 +149,7 @@ fn paused_pixels_are_nowhere_and_time_runs_on() {
     assert!((1..=2).contains(&slates), "{slates} slates");
     let frames = footage.recording.track().frames();
     assert!(frames.skipped >= FPS && frames.lost == 0, "{frames:?}");
-    // Only what is withheld is missing.
+    // Only withheld frames are missing.
     let numbers: Vec<_> = footage.all().filter_map(|seen| Some(seen.frame.reading?.number)).collect();
     assert_eq!(numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count(), 1, "{numbers:?}");
 }
@@ -200,7 +200,7 @@ fn a_worker_that_dies_while_paused_is_followed_by_one_that_begins_paused() {
 }
 
 #[test]
-fn what_is_paused_from_the_start_begins_with_slates() {
+fn a_recording_paused_from_the_start_begins_with_slates() {
     let footage = record(CaptureMode::Paused, async |director: &mut Director| {
         director.recording(1).await;
         director.roll(500).await;

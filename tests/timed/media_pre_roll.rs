@@ -1,5 +1,4 @@
-//! A standby becomes a recording that began before it was asked for. Judged by the pixels that FFmpeg
-//! decodes.
+//! A standby becomes a recording that began before its command. Judged by the pixels that FFmpeg decodes.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -17,7 +16,7 @@ use rustix::process::Signal;
 
 const PREROLL: Duration = Duration::from_secs(5);
 const KEYFRAME_INTERVAL_MS: u64 = 1000;
-/// From asking for a recording until the worker knows, and the error of a wall clock.
+/// Time from asking for a recording until the worker knows, and the error of a wall clock.
 const SLACK: Duration = Duration::from_millis(60);
 
 fn stand_by(script: impl AsyncFnOnce(&mut Director, &Path)) -> (Studio, Option<RecordingResult>) {
@@ -83,7 +82,7 @@ fn a_recording_begins_before_it_is_asked_for_and_no_frame_is_missing_at_the_join
     });
     let (recording, frames) = read(finished);
     assert_no_frame_missing(&frames);
-    assert!(frames[0].reading.unwrap().number >= FPS as u32 / 2, "what is older is not kept");
+    assert!(frames[0].reading.unwrap().number >= FPS as u32 / 2, "older footage is not kept");
     assert!(frames[0].pts_ns <= TICK_NS, "media time begins with the first frame");
     let before = asked.duration_since(began(&recording)).unwrap();
     assert!(before + SLACK >= look_back, "it begins only {before:?} before");
@@ -123,7 +122,7 @@ fn a_standby_whose_worker_dies_is_renewed_and_looks_back_as_far_as_it_can() {
     });
     let (recording, frames) = read(finished);
     assert_no_frame_missing(&frames);
-    assert_eq!(frames[0].reading.unwrap().number, 0, "all that the last worker gave");
+    assert_eq!(frames[0].reading.unwrap().number, 0, "all of the last worker's footage");
     assert!(asked.duration_since(began(&recording)).unwrap() >= Duration::from_secs(1));
     assert!(recording.manifest.incidents.is_empty());
 }
@@ -140,7 +139,7 @@ fn a_standby_that_is_kept_before_it_has_a_frame_begins_like_any_recording() {
 }
 
 #[test]
-fn what_was_paused_on_standby_is_not_in_the_recording_either() {
+fn footage_paused_on_standby_is_not_in_the_recording_either() {
     let (_studio, finished) = stand_by(async |director: &mut Director, _: &Path| {
         standing_by(director).await;
         director.roll(1500).await;

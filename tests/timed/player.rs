@@ -16,8 +16,8 @@ use rustix::process::Signal;
 const FOOTAGE: u64 = 27;
 /// The time in Ann's recording at which her worker is killed and her second part begins.
 const KILLED: Duration = Duration::from_secs(9);
-/// How long her worker stands still before the kill, since a quick successor would leave no gap to show. Too
-/// short to be taken for hung.
+/// Time for which her worker stands still before the kill, since a quick successor would leave no gap to
+/// show. Too short to count as hung.
 const GAP: Duration = Duration::from_millis(600);
 /// The most bytes of the script and the style after gzip, without hls.js.
 const WEIGHT: usize = 100_000;
@@ -73,7 +73,7 @@ fn a_live_picture_is_at_most_four_seconds_old() {
 }
 
 #[test]
-fn what_others_have_written_is_shown_as_text() {
+fn text_of_other_people_is_shown_as_text() {
     check("attack");
 }
 
@@ -83,7 +83,7 @@ fn an_ended_session_is_renewed_without_a_reload() {
 }
 
 #[test]
-fn a_lost_connection_is_said_and_waited_out() {
+fn a_lost_connection_is_reported_and_waited_out() {
     check("network");
 }
 
@@ -113,7 +113,7 @@ fn no_request_leaves_the_origin() {
 }
 
 #[test]
-fn an_agent_sees_own_recordings_and_is_told_so() {
+fn an_agent_sees_own_recordings_and_the_page_says_so() {
     check("own");
 }
 
@@ -131,7 +131,7 @@ fn the_page_is_light() {
     let licenses = std::fs::read_to_string(dist().join("licenses.txt")).unwrap();
     assert!(
         licenses.contains("hls.js") && licenses.contains("Apache License"),
-        "hls.js goes with its license"
+        "hls.js comes with its license"
     );
 }
 
@@ -158,7 +158,7 @@ fn check(name: &str) {
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    // Every check prints what it has measured: one that prints nothing has checked nothing.
+    // Every check prints its measurements: one that prints nothing has checked nothing.
     assert!(!said.trim().is_empty(), "{name} has measured nothing");
 }
 
@@ -229,10 +229,6 @@ fn record(parent: &Path) {
     assert_eq!(ann_made.track().parts.len(), 2, "the worker that was killed has a successor");
     assert_eq!(ann_made.track().gaps.len(), 1, "there is no gap to be shown");
     for made in [&ann_made, &bob_made] {
-        assert_eq!(
-            made.track().frames().lost,
-            0,
-            "numbers of frames can only be counted where none is missing"
-        );
+        assert_eq!(made.track().frames().lost, 0, "numbers of frames can only be counted if none is missing");
     }
 }

@@ -1,4 +1,4 @@
-//! The player of the real server, with a transfer that two real recorders have recorded.
+//! The player of the real server, with a transfer recorded by two real recorders.
 
 use std::fs;
 use std::process::Command;

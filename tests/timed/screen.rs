@@ -83,7 +83,7 @@ fn another_screen_size_is_another_part() {
 }
 
 #[test]
-fn recording_goes_on_when_the_display_server_is_back() {
+fn recording_resumes_when_the_display_server_is_back() {
     let screen = Xvfb::start(640, 480);
     let desk = desk(&screen, "");
     let mut running = desk.record();
@@ -100,7 +100,7 @@ fn recording_goes_on_when_the_display_server_is_back() {
     assert_eq!(recording.manifest.outcome, Some(Outcome::Finished));
     recording.assert_verified();
     let track = recording.track();
-    assert_eq!(track.parts.len(), 2, "tries that gave nothing are no parts");
+    assert_eq!(track.parts.len(), 2, "tries without a frame are no parts");
     assert_eq!(track.gaps.len(), 1);
     assert_shows(*colors(&recording, 1).last().unwrap(), BLUE);
 }
@@ -177,7 +177,7 @@ fn colors(recording: &Recording, part: usize) -> Vec<Color> {
     output.stdout.chunks_exact(3).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
 }
 
-/// Within the error of 8-bit YUV and a quality of 23.
+/// Asserts the color within the error of 8-bit YUV and a quality of 23.
 fn assert_shows(color: Color, wanted: Color) {
     let off = color.iter().zip(wanted).map(|(a, b)| a.abs_diff(b)).max().unwrap();
     assert!(off <= 24, "shows {color:?}, not {wanted:?}");

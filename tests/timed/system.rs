@@ -6,7 +6,7 @@
 //! ann at seat-1                              a recorder at which ann has logged in; clock=-90: its clock is 90 s slow
 //! 2.5 call.established call=77 agent=ann     an event of telephony: seconds from the first one, type, fields
 //! 3 kill seat-1                              its recorder is killed and started again
-//! look                                       prints the interactions as they are now
+//! look                                       prints the present interactions
 //! end                                        prints everything, once it is final
 //! ```
 //!
@@ -76,7 +76,7 @@ struct Site {
     /// The time of the first event.
     began: Option<Utc>,
     /// When the last event was sent.
-    told: Instant,
+    last_sent: Instant,
 }
 
 impl Site {
@@ -84,7 +84,7 @@ impl Site {
         let server = Server::start_with(&format!("[policy]\nlate = \"1s\"\n{policy}"));
         server.add_user("root", &["--role", "administrator"]);
         let root = server.log_in("root");
-        Site { server, root, desks: Vec::new(), kills: 0, began: None, told: Instant::now() }
+        Site { server, root, desks: Vec::new(), kills: 0, began: None, last_sent: Instant::now() }
     }
 
     fn line(&mut self, line: &str, out: &mut String) {
@@ -162,7 +162,7 @@ impl Site {
     fn tell(&mut self, event: Value) {
         let answer = self.server.ask(&self.root, "POST", "/api/v1/events", Some(json!([event])));
         assert_eq!(answer.status, 202, "{}", answer.text());
-        self.told = Instant::now();
+        self.last_sent = Instant::now();
     }
 
     fn wait_for(&self, what: &str, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
@@ -196,7 +196,7 @@ impl Site {
         let segments = found["segments"].as_array().unwrap();
         for segment in segments {
             let (mut from, mut to) = (self.seconds(&segment["from"]), self.seconds(&segment["to"]));
-            // When a recorder is back is not judged.
+            // The time at which a recorder is back is not judged.
             if segments.iter().any(|before| is_followed(before, segment)) {
                 from = "?".to_owned();
             }
@@ -214,7 +214,7 @@ impl Site {
         lines.iter().for_each(|line| writeln!(out, "{line}").unwrap());
     }
 
-    /// Seconds since the first event. Nothing if it still lasts.
+    /// Seconds since the first event. Empty if it still lasts.
     fn seconds(&self, at: &Value) -> String {
         let Some(at) = at.as_str() else { return String::new() };
         let ms = ms_of(at) - ms_of(&self.began.unwrap().to_string());
@@ -235,9 +235,9 @@ impl Site {
             if !found.is_empty() && found.iter().all(is_whole) {
                 break found;
             }
-            assert!(self.told.elapsed() < PATIENCE, "not all of it is whole: {found:#?}");
+            assert!(self.last_sent.elapsed() < PATIENCE, "not all of it is whole: {found:#?}");
         };
-        let playable = self.told.elapsed();
+        let playable = self.last_sent.elapsed();
         let mut shown = String::new();
         found.iter().for_each(|found| self.table(found, &mut shown));
 
@@ -249,7 +249,7 @@ impl Site {
         }
         let found = self.interactions();
         found.iter().for_each(|found| self.table(found, out));
-        assert_eq!(shown, *out, "what is shown at once is what is final");
+        assert_eq!(shown, *out, "the final state is shown at once");
         self.pictures(&found, playable);
         for found in &found {
             let shown = self.film(found);
@@ -308,7 +308,7 @@ impl Site {
         );
     }
 
-    /// The agents whom the interaction's file shows, in order, and until when, by the time of day in its
+    /// The agents that the interaction's file shows, in order, and until when, by the time of day in its
     /// pictures.
     fn film(&self, found: &Value) -> Vec<String> {
         let id = found["interaction"].as_str().unwrap();
@@ -332,7 +332,7 @@ impl Site {
             let agent = &self.desk_of(&last.1).agent;
             // Not the first, of which only the end may be shown.
             let end = next.map_or(last.0 + 1000 / i64::from(FPS), |next| next.0) + since(last);
-            // When a recorder died and was back is not judged.
+            // The times at which a recorder died and was back are not judged.
             let is_cut = next.is_some_and(|next| next.1.source == last.1.source);
             let end = if is_cut { "?".to_owned() } else { ((end as f64 / 100.0).round() / 10.0).to_string() };
             shown.push(format!("{agent} ..{end}"));
@@ -365,7 +365,7 @@ impl Site {
     }
 }
 
-/// Whether another recording continues one whose recorder was killed.
+/// Returns whether another recording continues one whose recorder was killed.
 fn is_followed(segment: &Value, next: &Value) -> bool {
     next["agent"] == segment["agent"]
         && next["from"] == segment["to"]

@@ -1,6 +1,6 @@
 // Requests to the server. A request outlasts a lost connection and an ended session: it is sent again once
 // the server answers or the user has signed in, and its caller notices neither. A change is not sent again
-// after a lost connection, since nobody knows whether it arrived.
+// after a lost connection, since it is unknown whether it arrived.
 
 import type { Session } from "./types.ts";
 

@@ -73,7 +73,7 @@ export class Timeline {
     new ResizeObserver(() => this.drawTicks()).observe(this.scroller);
   }
 
-  /** Draws everything again; the playhead stays where it is. */
+  /** Draws everything again; the playhead does not move. */
   draw(lanes: Lane[], marks: Mark[], length: number): void {
     this.length = Math.max(1, length);
     // During a live recording this happens while somebody uses the timeline: the focus stays.

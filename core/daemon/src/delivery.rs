@@ -1,12 +1,12 @@
 //! Delivers to the sinks what the outbox owes them.
 //!
-//! Each sink has a thread, which owns the plugin's instance and asks the outbox for the next item. A sink that hangs
-//! holds up only itself; one that fails or panics gets a new instance, and the item is tried again when the outbox says
-//! so.
+//! Each sink has a thread, which owns the plugin's instance and asks the outbox for the next item. A sink
+//! that hangs holds up only itself; one that fails or panics gets a new instance, and the item is tried again
+//! when the outbox says so.
 //!
-//! All sinks share one rate cap. It works as a debt that is paid back between fragments: each fragment is sent whole and
-//! at once, and the next one waits until the bytes before it are paid for. Handing over a finished recording does not
-//! count.
+//! All sinks share one rate cap. It works as a debt that is paid back between fragments: each fragment is
+//! sent whole and at once, and the next one waits until the bytes before it are paid for. Handing over a
+//! finished recording does not count.
 
 #[cfg(test)]
 mod tests;
@@ -99,7 +99,7 @@ struct Thread {
 struct Signal {
     /// The thread ends after its current call.
     stops: AtomicBool,
-    /// Nobody waits for the current call any more; its answer does not count.
+    /// The wait for the current call is over; its answer does not count.
     is_given_up: AtomicBool,
 }
 
@@ -130,13 +130,13 @@ impl Delivery {
         look(&self.shared.state().outbox)
     }
 
-    /// Deletes recordings that every sink has, and empty ones. The sinks' threads do so after each delivery; this call
-    /// is for recordings that no sink ever gets.
+    /// Deletes recordings that every sink has, and empty ones. The sinks' threads do so after each delivery;
+    /// this call is for recordings that no sink ever gets.
     pub fn sweep(&self) {
         self.shared.sweep();
     }
 
-    /// Deletes a recording for want of room, even if sinks do not have it yet.
+    /// Deletes a recording for lack of room, even if sinks do not have it yet.
     pub fn evict(&self, recording: &RecordingId, why: &str) -> Result<(), deskreel_spool::Error> {
         let leaving = self.shared.state().outbox.evict(recording, why)?;
         self.shared.delete(leaving);
@@ -149,7 +149,7 @@ impl Delivery {
         self.shared.work.notify_all();
     }
 
-    /// Replaces the sinks, or their settings. Call [`stop`](Self::stop) first to end those that run.
+    /// Replaces the sinks, or their settings. Call [`stop`](Self::stop) first to end the running ones.
     pub fn set_sinks(&mut self, sinks: Vec<Sink>) -> Result<()> {
         let names: Vec<SinkName> = sinks.iter().map(|sink| sink.name.clone()).collect();
         self.shared.state().outbox.set_sinks(&names);
@@ -171,8 +171,8 @@ impl Delivery {
         Ok(())
     }
 
-    /// Waits at most `limit` for the current calls to end. Returns the sinks whose calls did not: their answers no longer
-    /// count, and their items are tried again after the next start.
+    /// Waits at most `limit` for the current calls to end. Returns the sinks whose calls did not: their
+    /// answers no longer count, and their items are tried again after the next start.
     pub fn stop(&mut self, limit: Duration) -> Vec<SinkName> {
         let state = self.shared.state();
         self.threads.iter().for_each(|thread| thread.signal.stops.store(true, Ordering::Relaxed));
@@ -216,7 +216,7 @@ impl Shared {
         }
     }
 
-    /// Call it without the lock: hours of footage are ten thousand files.
+    /// Deletes the files. Call it without the lock: hours of footage are ten thousand files.
     fn delete(&self, leaving: Departure) {
         let recording = leaving.recording.clone();
         if let Err(error) = leaving.delete() {
@@ -298,7 +298,7 @@ impl Running {
         }
     }
 
-    /// Records the reply in the outbox. Returns whether the thread goes on.
+    /// Records the reply in the outbox. Returns whether the thread continues.
     fn record(&self, item: &Item, reply: Reply) -> bool {
         let mut state = self.shared.state();
         if self.signal.is_given_up.load(Ordering::Relaxed) {
@@ -365,7 +365,7 @@ impl Rate {
             self.credit -= bytes as f64;
             return None;
         }
-        // One byte more than the debt, so that rounding does not leave it unpaid.
+        // One byte more than the debt, so that rounding leaves nothing unpaid.
         Some(now + Duration::from_secs_f64((1.0 - self.credit) / self.per_second))
     }
 }

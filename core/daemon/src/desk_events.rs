@@ -1,4 +1,5 @@
-//! Turns desktops' requests into events, so that they go through the policies like the events of any other feed.
+//! Turns desktops' requests into events, so that they go through the policies like the events of any other
+//! feed.
 
 use deskreel_model::event::{Event, EventError, Request, Seat};
 use deskreel_model::{AgentId, Place, Utc};

@@ -1,8 +1,8 @@
 //! The events of the day, on disk: knowledge of agents and calls outlives the daemon.
 //!
-//! One line per event, in order of arrival. A daemon that was killed in mid-call reads them at its next start and goes
-//! on recording, since its policies know the call again. The lines are not synced: the kernel keeps the writes of a
-//! killed process, and after a power failure the agent logs in again anyway.
+//! One line per event, in order of arrival. A daemon that was killed in mid-call reads them at its next start
+//! and continues recording, since its policies know the call again. The lines are not synced: the kernel
+//! keeps the writes of a killed process, and after a power failure the agent logs in again anyway.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use deskreel_model::event::Event;
 
 /// Older events say nothing about calls that are still on: the engine does not believe in longer ones.
 const RETENTION: Duration = Duration::from_secs(12 * 3600);
-/// Bytes. A longer line is not one of ours.
+/// Longest line in bytes. A longer one is not ours.
 const LONGEST: usize = 1 << 20;
 /// Size in bytes at which the file is rewritten without the old events.
 const REWRITE_AT: u64 = 4 << 20;

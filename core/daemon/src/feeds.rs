@@ -35,7 +35,7 @@ impl Drop for Feeds {
     fn drop(&mut self) {
         for (name, feed) in &mut self.0 {
             if let Err(error) = feed.stop_feed() {
-                tracing::warn!(feed = name, %error, "the feed did not stop as it should");
+                tracing::warn!(feed = name, %error, "the feed did not stop cleanly");
             }
         }
     }

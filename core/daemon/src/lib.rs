@@ -1,11 +1,11 @@
 //! `deskreel run`: the recorder as a service that an agent PC runs all day.
 //!
-//! [`run`] starts everything in this order and ends it in reverse: lock the recordings' folder and recover what a crash
-//! left in it; sinks; policies, with the events of the day; the line to the server; the API; feeds; the supervisor's
-//! loop. So no request is accepted before it can be carried out.
+//! [`run`] starts everything in this order and ends it in reverse: lock the recordings' folder and recover
+//! what a crash left in it; sinks; policies, with the events of the day; the line to the server; the API;
+//! feeds; the supervisor's loop. So no request is accepted before it can be carried out.
 //!
-//! [`seat`] decides, purely, what is recorded. `supervisor` is the loop around it. The other modules are what its
-//! effects are carried out with.
+//! [`seat`] decides, purely, what is recorded. `supervisor` is the loop around it. The other modules carry
+//! out its effects.
 
 pub mod seat;
 mod supervisor;
@@ -55,7 +55,8 @@ pub enum Ended {
     UnusableFile,
 }
 
-/// Runs until SIGTERM or Ctrl-C. A second signal does not wait for recordings to end; the next start recovers them.
+/// Runs until SIGTERM or Ctrl-C. A second signal does not wait for recordings to end; the next start recovers
+/// them.
 pub fn run(file: &Path) -> Result<Ended> {
     let kept = pipeline_file::kept(file)?;
     let Some(loaded) = pipeline_file::load(file, &kept)? else { return Ok(Ended::UnusableFile) };
@@ -75,7 +76,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
 
     let engine = Engine::new(policies(&graph, &catalog)?, graph.deciders.rules.clone());
     let events = EventLog::open(&directory.join("events.jsonl"), now())
-        .with_context(|| format!("cannot keep events in {}", directory.display()))?;
+        .with_context(|| format!("cannot store events in {}", directory.display()))?;
     let status = first_status(&graph, stale);
     let (link, commands) = open_link(graph.link.clone(), status.place.clone())?;
     let (desk, ends) = Desk::new(status);
@@ -114,7 +115,8 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
     Ok(())
 }
 
-/// The loopback API, if the file has `feed.desktop`. It listens from here on, and answers once the supervisor runs.
+/// The loopback API, if the file has `feed.desktop`. It listens from here on, and answers once the supervisor
+/// runs.
 async fn bind(graph: &RecorderGraph, desk: Desk, link: Option<LinkHandle>) -> Result<Option<Server>> {
     let Some(settings) = desktop(graph)? else { return Ok(None) };
     let directory = graph.recording.directory.clone();
@@ -141,7 +143,7 @@ async fn bind(graph: &RecorderGraph, desk: Desk, link: Option<LinkHandle>) -> Re
     Ok(Some(server))
 }
 
-/// The policies to ask here: none if a server decides.
+/// The policies to ask here; empty if a server decides.
 fn policies(graph: &RecorderGraph, catalog: &Catalog) -> Result<Vec<Policy>> {
     if graph.link.is_some() { Ok(Vec::new()) } else { Ok(open_policies(&graph.deciders, catalog)?) }
 }
@@ -218,8 +220,8 @@ impl Started {
         Started { directory, feeds, link: link.clone() }
     }
 
-    /// Puts the settings of the start back into a reloaded graph, and logs those that the file has changed: the outbox
-    /// is in that folder, and the feeds and the link are running.
+    /// Puts the settings of the start back into a reloaded graph, because the outbox is in that folder and
+    /// the feeds and the link are running; logs the settings that the file has changed.
     fn stay(&self, graph: &mut RecorderGraph) {
         let wait = |section: &str, is_changed: bool| {
             if is_changed {
@@ -253,7 +255,7 @@ fn reloads(file: PathBuf, kept: PathBuf, started: Started) -> Result<mpsc::Recei
             if read.is_ok()
                 && let Err(error) = pipeline_file::keep(&file, &kept)
             {
-                tracing::warn!(%error, "the pipeline file is not kept for a start with a broken one");
+                tracing::warn!(%error, "could not store a copy of the pipeline file; a start with a broken file would fail");
             }
             let reload = read
                 .map_err(|error| format!("{}: {error:#}; the previous file stays in use", file.display()));

@@ -1,4 +1,5 @@
-//! `/metrics`: the status of the desk in the OpenMetrics format, for Prometheus. It names no agent and no call.
+//! `/metrics`: the status of the desk in the OpenMetrics format, for Prometheus. It names no agent and no
+//! call.
 
 use std::fmt;
 
@@ -138,7 +139,7 @@ mod tests {
     use deskreel_model::Utc;
 
     #[test]
-    fn each_sink_has_a_line_and_nobody_is_named() {
+    fn each_sink_has_a_line_and_no_agent_is_named() {
         let sink = SinkStatus {
             sink: "archive".into(),
             plugin: "sink.upload".into(),

@@ -1,5 +1,5 @@
-//! Reads the daemon's pipeline file, at its start and on a reload. A file with mistakes costs no recording: the last
-//! good one stays in use.
+//! Reads the daemon's pipeline file, at its start and on a reload. A file with mistakes costs no recording:
+//! the last good one stays in use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ pub struct LoadedFile {
     pub stale: Option<String>,
 }
 
-/// Reads `file`, or its last good copy if it has mistakes. Returns `None` if neither can be used; the mistakes were
-/// shown.
+/// Reads `file`, or its last good copy if it has mistakes. Returns `None` if neither can be used; the
+/// mistakes were shown.
 pub fn load(file: &Path, kept: &Path) -> Result<Option<LoadedFile>> {
     match read(file) {
         Ok(loaded) => {
@@ -40,7 +40,7 @@ pub fn load(file: &Path, kept: &Path) -> Result<Option<LoadedFile>> {
     }
 }
 
-/// Reads `file` as it is now, and shows its mistakes.
+/// Reads the present `file`, and shows its mistakes.
 pub fn read(file: &Path) -> Result<LoadedFile> {
     let checked = CheckedFile::read(file)?;
     checked.show_notes();

@@ -1,8 +1,9 @@
-//! Runs recordings, each in a slot of its own: a recording that still writes its last fragment does not hold up the
-//! next.
+//! Runs recordings, each in a slot of its own: a recording that still writes its last fragment does not hold
+//! up the next.
 //!
-//! A slot is a pool of workers with the results of its encoder trials. One idle slot is kept, with a worker that has
-//! loaded everything. A second one starts cold, which costs a tenth of a second, and ends with its recording.
+//! A slot is a pool of workers with the results of its encoder trials. One idle slot is kept, with a worker
+//! that has loaded everything. A second one starts cold, which costs a tenth of a second, and ends with its
+//! recording.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use deskreel_recorder::{
 };
 use tokio::sync::mpsc;
 
-/// What the pipeline file says about making recordings.
+/// The part of the pipeline file that making recordings needs.
 pub struct Equipment {
     pub graph: RecorderGraph,
     worker: PathBuf,
@@ -58,14 +59,15 @@ pub enum SlotReport {
     Ended(RecordingId, Result<RecordingResult, Error>),
     /// A standby ended without becoming a recording.
     StandbyEnded(Result<(), Error>),
-    /// Whether a recording could begin, by a trial of the encoders.
+    /// The result of a trial of the encoders: whether a recording could begin.
     Prepared(Result<(), String>),
 }
 
-/// A slot that keeps the last moments of the screen in memory, for a recording that begins before its command.
+/// A slot that keeps the last moments of the screen in memory, for a recording that begins before its
+/// command.
 struct Standby {
     control: mpsc::Sender<Control>,
-    /// Its recording, once it has become one.
+    /// The recording that it has become, if it has.
     kept: Rc<RefCell<Option<RecordingId>>>,
     preroll: Duration,
 }
@@ -108,7 +110,8 @@ impl RecordingSlots {
         &self.equipment
     }
 
-    /// Loads a worker and tries the encoders, so that the first recording need not. `Prepared` reports the result.
+    /// Loads a worker and tries the encoders, so that the first recording need not. `Prepared` reports the
+    /// result.
     pub fn prepare(&self) {
         let (equipment, tell) = (self.equipment.clone(), self.tell.clone());
         tokio::task::spawn_local(async move {
@@ -143,7 +146,7 @@ impl RecordingSlots {
                 ..RecordingSetup::new(&graph.name, &graph.recording.directory, job_of(graph))
             };
             let notice = |notice| {
-                // Reports of a standby interest nobody until it is a recording.
+                // Reports of a standby are of no interest until it is a recording.
                 if let Some(recording) = kept.borrow().clone() {
                     let _ = tell.send(SlotMessage::Report(SlotReport::Notice(recording, notice)));
                 }
@@ -159,7 +162,7 @@ impl RecordingSlots {
         });
     }
 
-    /// Ends the standby and drops what it has in memory.
+    /// Ends the standby and drops its footage.
     pub fn stand_down(&mut self) {
         if let Some(standby) = self.standby.take() {
             let _ = standby.control.try_send(Control::Stop);
@@ -190,7 +193,8 @@ impl RecordingSlots {
         tokio::task::spawn_local(async move {
             let id = order.recording.clone();
             let graph = &equipment.graph;
-            // Without `max_duration`: the interaction engine ends the footage, and begins it again if it is still wanted.
+            // Without `max_duration`: the interaction engine ends the footage, and begins it again if it is
+            // still wanted.
             let setup = RecordingSetup {
                 recording: Some(order.recording),
                 agent: Some(order.agent),

@@ -1,11 +1,11 @@
 //! Decides what is recorded at this seat. Pure: no clock, no process, no file, no queue.
 //!
-//! [`step`] takes one event into the state of the seat and returns the effects to carry out. The loop in `supervisor.rs`
-//! carries them out, and feeds the outcome of an effect back as the next event. What runs is what is *wanted*: a
-//! recording that ends although it is still wanted is followed by another.
+//! [`step`] takes one event into the state of the seat and returns the effects to carry out. The loop in
+//! `supervisor.rs` carries them out, and feeds the outcome of an effect back as the next event. A recording
+//! that ends although it is still *wanted* is followed by another.
 //!
-//! `requests.rs` handles requests of agent desktops, `orders.rs` commands of a server, `recordings.rs` the recording
-//! from its start to its end, and `pending.rs` the replies that wait for an effect to hold.
+//! `requests.rs` handles requests of agent desktops, `orders.rs` commands of a server, `recordings.rs` the
+//! recording from its start to its end, and `pending.rs` the replies that wait for an effect to hold.
 
 mod orders;
 mod pending;
@@ -33,12 +33,12 @@ use crate::recording_slots::StartOrder;
 pub use orders::ServerOrders;
 pub use pending::{PendingReplies, ReplyId};
 
-/// A running recording counts frames, captured or skipped, twice a second. Without a new count for this long it is
-/// stalled.
+/// A running recording counts frames, captured or skipped, twice a second. Without a new count for this long
+/// it is stalled.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// The time of an event: by the wall clock, and since the daemon started. Limits run by the second, so that a clock
-/// that is set does not move them.
+/// The time of an event: by the wall clock, and since the daemon started. Limits run by the second, so that a
+/// clock that is set does not move them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Now {
     pub utc: Utc,
@@ -48,7 +48,7 @@ pub struct Now {
 /// The seat, its agent, and what is recorded there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// As the API, the metrics and the server see it.
+    /// The status that the API, the metrics and the server see.
     pub status: Status,
     wanted: Option<WantedFootage>,
     /// Set if a server decides instead of policies.
@@ -58,7 +58,7 @@ pub struct State {
     /// Recordings in a row that ended by themselves.
     failures: usize,
     has_standby: bool,
-    /// The daemon ends: nothing begins any more.
+    /// Set when the daemon ends: nothing begins any more.
     is_going_down: bool,
     pending: PendingReplies,
 }
@@ -71,8 +71,8 @@ struct WantedFootage {
     /// Why footage is wanted, and why in this capture mode.
     why: String,
     capture_why: String,
-    /// The id that the server assigned, and whether a recording has it already: one that continues the footage gets an
-    /// id of its own.
+    /// The id that the server assigned, and whether a recording has it already: one that continues the
+    /// footage gets an id of its own.
     assigned: Option<RecordingId>,
     is_assigned_taken: bool,
 }
@@ -88,10 +88,10 @@ struct Hindrances {
     lock_unknown: Option<String>,
 }
 
-/// When something is due, as uptime.
+/// The times at which something is due, as uptime.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Deadlines {
-    /// The next try to begin what is wanted.
+    /// The next try to begin wanted footage.
     retry: Option<Duration>,
     /// The next trial of the encoders.
     prepare: Option<Duration>,
@@ -147,16 +147,17 @@ pub enum Event {
     Ended(RecordingId, Ending),
     /// A standby ended without becoming a recording.
     StandbyEnded(Result<(), String>),
-    /// Whether a recording could begin, by a trial of the encoders.
+    /// The result of a trial of the encoders: whether a recording could begin.
     Prepared(Result<(), String>),
     Lock(LockState),
     Delivery(Progress),
-    /// The state of the spool, and why the running recording has to end for want of room.
+    /// The state of the spool, and why the running recording has to end for lack of room.
     Room {
         spool: SpoolStatus,
         must_end: Option<String>,
     },
-    /// The pipeline file was read again. `name` is set if it replaces the old one, `error` says what is wrong with it.
+    /// The pipeline file was read again. `name` is set if it replaces the old one, `error` says what is wrong
+    /// with it.
     Reloaded {
         name: Option<String>,
         error: Option<String>,
@@ -182,7 +183,7 @@ pub enum Ending {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Publish to everybody who listens at the desk.
+    /// Publish to all listeners at the desk.
     Publish(What),
     /// Store the event, send it to the server, and ask the policies.
     PushEvent(Box<InteractionEvent>),
@@ -194,7 +195,7 @@ pub enum Effect {
     },
     Begin(StartOrder),
     Control(RecordingId, Control),
-    /// Capture nothing, or what is wanted again.
+    /// Capture nothing, or the wanted mode again.
     Rest(Option<Rest>),
     StandBy,
     StandDown,
@@ -216,7 +217,7 @@ pub enum Effect {
     Then(Box<Event>),
 }
 
-/// For the log.
+/// Something to log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Warning {
     NotStarted {
@@ -274,8 +275,8 @@ impl State {
     }
 }
 
-/// Carries `event` out to the end: `perform` does one effect and returns the events that it causes, which are taken in
-/// before the next effect.
+/// Carries `event` out to the end: `perform` does one effect and returns the events that it causes, which are
+/// taken in before the next effect.
 pub fn carry_out(
     state: &mut State,
     event: Event,
@@ -296,7 +297,7 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
     let out = &mut effects;
     match event {
-        // Nothing is done for the past: what of it still holds is done at `Started`.
+        // The past has no effects; those that still hold are carried out at `Started`.
         Event::Remembered(event) => {
             state.note_agent(&event.kind, event.at, &mut Vec::new());
             return effects;
@@ -427,7 +428,7 @@ fn delivery_news(progress: Progress) -> Option<What> {
     }
 }
 
-/// Whether this request asks for less of the screen than everything.
+/// Returns whether this request asks to capture less than the whole screen.
 fn hides(request: &Request) -> bool {
     matches!(request, Request::Pause { .. } | Request::Mask { .. })
 }

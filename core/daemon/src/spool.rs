@@ -22,7 +22,7 @@ use super::now;
 use super::unsettled::Unsettled;
 use deskreel_desk::status::{SinkStatus, SpoolStatus};
 
-/// For sinks' current calls when the daemon ends.
+/// Limit for the sinks' current calls when the daemon ends.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 pub struct SeatSpool {
@@ -36,8 +36,8 @@ pub struct SeatSpool {
 }
 
 impl SeatSpool {
-    /// Locks the folder for this process and starts to deliver the recordings in it. The receiver reports the progress of
-    /// deliveries.
+    /// Locks the folder for this process and starts to deliver the recordings in it. The receiver reports the
+    /// progress of deliveries.
     pub fn open(
         graph: &RecorderGraph,
         catalog: &Catalog,
@@ -55,8 +55,8 @@ impl SeatSpool {
         Ok((spool, progress))
     }
 
-    /// Returns the recordings from before this start whose segments are not final. Recordings with a `footage.json`
-    /// are released, and so are all if a server decides: it knows what they belong to.
+    /// Returns the recordings from before this start whose segments are not final. Recordings with a
+    /// `footage.json` are released, and so are all if a server decides: it knows what they belong to.
     pub fn unsettled(&mut self, late: Duration, is_served: bool) -> Unsettled {
         let mut unsettled = Unsettled::new(late);
         for recording in self.delivery.look(Outbox::unreleased) {
@@ -107,7 +107,8 @@ impl SeatSpool {
 
     // A recording, from its command to its release.
 
-    /// Returns the reason if there is no room for a recording. Makes room for it if the pipeline file allows that.
+    /// Returns the reason if there is no room for a recording. Makes room for it if the pipeline file allows
+    /// that.
     pub fn admit(&mut self, recording: &RecordingId, agent: &AgentId, why: &str) -> Result<(), String> {
         let agent = Some(agent.to_string());
         self.delivery.update(|outbox| outbox.commanded(recording, agent, why.to_owned()));
@@ -121,9 +122,9 @@ impl SeatSpool {
         Err(detail)
     }
 
-    /// Returns the reason if the running recording has to end for want of room.
+    /// Returns the reason if the running recording has to end for lack of room.
     pub fn must_end(&mut self) -> Option<String> {
-        self.make_room(capacity::plan_running).map(|full| format!("there is no more room: {full}"))
+        self.make_room(capacity::plan_running).map(|full| format!("no room is left: {full}"))
     }
 
     pub fn notice(&mut self, recording: &RecordingId, notice: &Notice) {
@@ -200,7 +201,7 @@ impl SeatSpool {
         let stored = self.delivery.look(|outbox| outbox.stored_recordings(running));
         let CapacityPlan { evict, full } = plan(&self.limits, free(&self.directory), &stored);
         for recording in evict {
-            tracing::warn!(%recording, "deleted for want of room");
+            tracing::warn!(%recording, "deleted for lack of room");
             if let Err(error) = self.delivery.evict(&recording, "there was no room") {
                 tracing::warn!(%recording, %error, "not deleted");
             }
@@ -265,7 +266,7 @@ fn log(finding: &StartupFinding) {
     }
 }
 
-/// What sinks learn about a recording.
+/// The `about` of a recording, for its sinks.
 fn about(footage: &Footage) -> RecordingAbout {
     let mut about = RecordingAbout {
         agent: Some(footage.agent.to_string()),

@@ -1,9 +1,10 @@
-//! The loop of the daemon: takes in one event after the other and carries out what [`seat`](crate::seat) decides.
+//! The loop of the daemon: takes events in sequence and carries out what [`seat`](crate::seat) decides.
 //!
-//! Requests of desktops, events of feeds, commands of a server, reports of recordings, a new pipeline file, the lock of
-//! the session, deliveries and time all arrive in [`Supervisor::serve`], which is the only place that changes anything.
-//! Each becomes a [`seat::Event`]; each [`seat::Effect`] is carried out by [`Hands::perform`] before the next event is
-//! taken. Nothing here decides what is recorded, and nothing in `seat` waits, reads a clock or touches a disk.
+//! Requests of desktops, events of feeds, commands of a server, reports of recordings, a new pipeline file,
+//! the lock of the session, deliveries and time all arrive in [`Supervisor::serve`], which is the only place
+//! that changes anything. Each becomes a [`seat::Event`]; each [`seat::Effect`] is carried out by
+//! [`Hands::perform`] before the next event is taken. Nothing here decides what is recorded, and nothing in
+//! `seat` waits, reads a clock or touches a disk.
 
 mod hands;
 
@@ -32,13 +33,13 @@ use hands::Hands;
 
 /// Longest wait without an event: final segments and the check for room may be this late.
 const TICK: Duration = Duration::from_secs(1);
-/// For recordings to end when the daemon does. A stop takes two seconds at most.
+/// Limit for recordings to end when the daemon does. A stop takes two seconds at most.
 const END_LIMIT: Duration = Duration::from_secs(4);
 
 /// Another pipeline file without mistakes, or why the one before stays.
 pub type Reload = Result<(Equipment, Vec<Policy>, Catalog), String>;
 
-/// What a supervisor is made of.
+/// The parts that a supervisor is made of.
 pub struct Parts {
     pub engine: Engine,
     /// The log, and the events in it from before this start.
@@ -49,8 +50,8 @@ pub struct Parts {
     /// Events of feeds that are plugins.
     pub feeds: mpsc::Receiver<InteractionEvent>,
     pub reloads: mpsc::Receiver<Reload>,
-    /// An agent from before this start is logged out if no desktop returns within this time. None without a desktop
-    /// feed.
+    /// An agent from before this start is logged out if no desktop returns within this time. None without a
+    /// desktop feed.
     pub patience: Option<Duration>,
     /// The line to the server that decides, if one does, and its commands.
     pub link: Option<LinkHandle>,
@@ -72,13 +73,13 @@ pub struct Supervisor {
     /// Number of the next request.
     next_reply: u64,
     started: Instant,
-    /// As the server knows it.
+    /// The status that the server last received.
     sent_status: link::RecorderStatus,
 }
 
 impl Supervisor {
-    /// Takes in the events of the past before anything else happens. Of their effects only those that still hold are
-    /// carried out.
+    /// Takes in the events of the past before anything else happens. Carries out only those of their effects
+    /// that still hold.
     pub fn new(parts: Parts, ends: Ends) -> Supervisor {
         let (events, past) = parts.events;
         let (slots, messages) = parts.slots;
@@ -136,7 +137,7 @@ impl Supervisor {
         loop {
             let due = self.due();
             tokio::select! {
-                // Recordings first: requests are then answered by the state that they left.
+                // Recordings first, so that requests are answered by the state after their reports.
                 biased;
                 Some(message) = self.messages.recv() => self.slot_message(message),
                 () = &mut shutdown => break,
@@ -199,16 +200,16 @@ impl Supervisor {
     fn delivered(&mut self, progress: Progress) {
         match &progress {
             Progress::Failed { sink, recording, reason } => {
-                tracing::warn!(%sink, recording, reason, "not delivered; it is tried again");
+                tracing::warn!(%sink, recording, reason, "not delivered; will be tried again");
             }
-            Progress::Left { recording } => tracing::info!(%recording, "has left the spool"),
+            Progress::Left { recording } => tracing::info!(%recording, "the recording has left the spool"),
             _ => {}
         }
         self.take_in(Event::Delivery(progress));
     }
 
-    /// Running recordings keep the settings that they began with; decisions and recordings from now on follow the new
-    /// file.
+    /// Running recordings keep the settings that they began with; decisions and recordings from now on follow
+    /// the new file.
     fn reload(&mut self, reload: Reload) {
         let (name, error) = match reload {
             Ok((equipment, policies, catalog)) => {

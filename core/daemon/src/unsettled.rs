@@ -6,8 +6,8 @@ use std::time::Duration;
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, RecordingId, Utc};
 
-/// How long after its end, beyond the lateness of events, a recording may wait for its footage. Without any by then, a
-/// late event has revoked what commanded it.
+/// How long after its end, beyond the lateness of events, a recording may wait for its footage. If none has
+/// come by then, a late event has revoked the command for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A recording begins a moment after the event that its footage begins with.
 const SLACK: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ pub struct Unsettled {
 }
 
 impl Unsettled {
-    /// `late` is that of `[policy]`.
+    /// `late` is the lateness in `[policy]`.
     pub fn new(late: Duration) -> Self {
         Unsettled { late, entries: Vec::new() }
     }

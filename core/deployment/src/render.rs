@@ -8,15 +8,15 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use deskreel_pipeline::{Code, Diagnostic, Severity, Span};
 use serde_json::{Value, json};
 
-/// A pipeline file as it was read.
+/// A pipeline file, as read.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceFile {
-    /// As the user wrote it.
+    /// Path as the user wrote it.
     pub path: String,
     pub text: String,
 }
 
-/// Whether to draw in color on this stream: it is a terminal and `NO_COLOR` is not set
+/// Returns whether to draw in color on this stream: it is a terminal and `NO_COLOR` is not set
 /// (<https://no-color.org>).
 pub fn wants_color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

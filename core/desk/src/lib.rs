@@ -1,7 +1,7 @@
 //! The desk: one seat with its agent and its recording, as the API, the metrics and the status see it.
 //!
-//! [`Desk`] is a handle. A request goes through one queue to the daemon's loop, which alone changes anything. The state
-//! comes back as a [`Status`] that can be read at any time, and what happens as [`News`].
+//! [`Desk`] is a handle. A request goes through one queue to the daemon's loop, which alone changes anything.
+//! The state comes back as a [`Status`] that can be read at any time, and what happens as [`News`].
 
 pub mod news;
 pub mod status;
@@ -40,10 +40,11 @@ pub enum Act {
     LogOut {
         agent: AgentId,
     },
-    /// Reports something that a desktop knows: a call, an agent's state, a chat. Answered once policies have decided.
+    /// Reports something that a desktop knows: a call, an agent's state, a chat. Answered once policies have
+    /// decided.
     Tell(Box<Event>),
-    /// Start, stop, pause, mask, resume or tag. Answered once it holds: a pause when no pixel passes any more, a stop when
-    /// the recording is sealed.
+    /// Start, stop, pause, mask, resume or tag. Answered once it holds: a pause when no pixel passes any
+    /// more, a stop when the recording is sealed.
     Request {
         agent: AgentId,
         request: Request,
@@ -55,7 +56,7 @@ pub enum Act {
 pub struct Done {
     /// The running recording, or the one that has just been stopped.
     pub recording: Option<RecordingId>,
-    /// What that recording takes of the screen.
+    /// The mode in which that recording captures the screen.
     pub capture: Option<CaptureMode>,
 }
 
@@ -72,7 +73,7 @@ pub enum Refused {
     /// It failed, with the fault.
     #[error("{reason}")]
     Failed { fault: Fault, reason: String },
-    /// It may still happen.
+    /// Not done in time; it may still happen.
     #[error("not done within {} ms", .0.as_millis())]
     Late(Duration),
     #[error("the recorder is going down")]

@@ -1,4 +1,4 @@
-//! What happens at the desk, as numbered items for listeners. A listener that was away asks for what it missed.
+//! Events at the desk, as numbered items for listeners. A listener that was away asks for what it missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,8 @@ use tokio::sync::watch;
 /// Items that are kept for listeners that were away: hours of an ordinary day, under a megabyte.
 const CAPACITY: usize = 2048;
 
-/// Something that happened, with its number. Numbers start at 1 with each start of the daemon and have no gaps.
+/// Something that happened, with its number. Numbers start at 1 with each start of the daemon and have no
+/// gaps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
     pub seq: u64,
@@ -34,7 +35,7 @@ pub enum What {
     /// Its first frame is on disk.
     #[serde(rename = "recording.started")]
     Started { recording: RecordingId },
-    /// From here on it takes this of the screen.
+    /// From here on the recording captures the screen in this mode.
     #[serde(rename = "recording.capture")]
     ModeHolds { recording: RecordingId, capture: CaptureMode, media: MediaTime, why: String },
     #[serde(rename = "recording.incident")]
@@ -73,9 +74,10 @@ pub struct News {
 /// The next answer to a listener.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
-    /// In order.
+    /// The items, in order.
     Items(Vec<Item>),
-    /// Items that the listener has not received are no longer kept. It should read the status and go on from `seq`.
+    /// Items that the listener has not received are no longer kept. It should read the status and go on from
+    /// `seq`.
     Lost { seq: u64 },
 }
 
@@ -106,7 +108,8 @@ impl News {
         *self.newest.borrow()
     }
 
-    /// Returns everything after `seq`, as soon as there is something. Cancel safe. Returns `None` when the daemon is gone.
+    /// Returns everything after `seq`, as soon as there is something. Cancel safe. Returns `None` when the
+    /// daemon is gone.
     pub async fn after(&self, seq: u64) -> Option<Heard> {
         let mut newest = self.newest.subscribe();
         newest.wait_for(|newest| *newest > seq).await.ok()?;

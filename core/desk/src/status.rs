@@ -23,7 +23,7 @@ pub struct Status {
     pub spool: SpoolStatus,
 }
 
-/// Since the daemon started.
+/// Counts since the daemon started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Recordings whose first frame reached the disk.
@@ -61,7 +61,7 @@ pub struct Running {
     pub why: String,
     /// The time of the command; once there is a frame, the time of media time zero.
     pub since: Utc,
-    /// As of the last beat of the worker.
+    /// Length, as of the worker's last beat.
     pub media: MediaTime,
     pub frames: FrameCounts,
     pub bytes: u64,

@@ -5,7 +5,7 @@ use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 
-/// What a pipeline reports.
+/// An event of a pipeline.
 #[derive(Debug)]
 pub enum Event {
     Failed(Failure),

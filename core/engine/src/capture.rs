@@ -135,7 +135,7 @@ impl FrameGate {
     }
 }
 
-/// What the capture point reports to the session.
+/// An event of the capture point, for the session.
 pub enum Event {
     /// The layout of the pictures is known; pictures follow.
     Picture(gst::Caps),
@@ -198,8 +198,8 @@ impl FrameFilter {
         if slate_is_due {
             // When the screen is shown again, it is not compared with a frame from before.
             (state.before, state.slate) = (None, None);
-            // Until the source has given its first frame there is nothing to replace: that frame brings the
-            // slate.
+            // Until the source has delivered its first frame there is nothing to replace: that frame brings
+            // the slate.
             if state.caps.is_some()
                 && let Some(slate) = state.slate()
             {

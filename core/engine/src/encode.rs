@@ -1,7 +1,7 @@
 //! The encoding half of a track: a pipeline of its own, from raw pictures to access units.
 //!
-//! Recordings and probes both build it here, so that what was tried is what is used. It does not choose an
-//! encoder, and its builder drives it.
+//! Recordings and probes both build it here, so that a recording uses exactly what the probe tried. It does
+//! not choose an encoder, and its builder drives it.
 
 // Frames on their way through encoders.
 pub mod bridge;
@@ -9,12 +9,12 @@ pub mod window;
 
 pub mod counters;
 
-// The encoder at work.
+// The running encoder.
 pub mod encoder;
 
 pub mod access_unit;
 
-// Which encoder it can be.
+// The encoders to choose from.
 pub mod candidates;
 pub mod inspect;
 pub mod refusal;
@@ -33,7 +33,7 @@ use crate::build;
 use crate::error::Error;
 use crate::plugins::Plugins;
 
-/// Not started yet. Pushing never blocks: the caller limits how many frames are in it.
+/// An encoding pipeline, not started yet. Pushing never blocks: the caller limits how many frames are in it.
 pub struct EncodePipeline {
     pub pipeline: gst::Pipeline,
     /// Takes buffers with running times as timestamps and pushes them on a thread of its own.
@@ -81,7 +81,7 @@ pub fn build(
     }
     match (input, output) {
         (Some(input), Some(output)) => Ok(EncodePipeline { pipeline, input, output }),
-        _ => Err(Error::NoStart("`appsrc` or `appsink` is of another type than its name says".into())),
+        _ => Err(Error::NoStart("`appsrc` or `appsink` is not of the type that its name promises".into())),
     }
 }
 
@@ -124,7 +124,7 @@ pub fn config(caps: &gst::CapsRef) -> Option<VideoConfig> {
 }
 
 /// AV1 leaves two things to the writer of an MP4: removing temporal delimiters from units, and the
-/// configuration record, which `av1parse` does not make (1.22) and which goes into the caps here.
+/// configuration record, which `av1parse` does not make (1.22) and which is put into the caps here.
 fn as_mp4(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::BUFFER, |pad, info| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else { return gst::PadProbeReturn::Ok };

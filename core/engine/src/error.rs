@@ -1,4 +1,4 @@
-//! What can go wrong in a worker.
+//! Errors in a worker.
 
 use std::error::Error as _;
 

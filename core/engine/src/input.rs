@@ -10,13 +10,13 @@ use crate::encode::encoder;
 /// Everything that can happen to a worker.
 pub enum WorkerInput {
     Command(Command),
-    /// Nobody wants the recording any more; what exists is still brought to disk.
+    /// The recording is no longer wanted; captured footage is still brought to disk.
     SupervisorGone,
     Bus(bus::Event),
     Failed(Failure),
     /// The layout of a track's pictures is known: the track's index and its caps.
     Picture(usize, gst::Caps),
-    /// From an encoder: the track's index and the encoder's generation.
+    /// An encoder's event, with the track's index and the encoder's generation.
     Encoder(usize, u32, encoder::Event),
     SourceChanged(String),
     TrackDone(usize),

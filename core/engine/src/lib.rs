@@ -18,7 +18,7 @@
 //! failed one still held. A worker runs at most one job and leaves by ending its process, so it never waits
 //! for a driver to shut down.
 
-// The process: its loop, and what reaches it.
+// The process: its loop, and the inputs to it.
 mod input;
 mod worker;
 
@@ -26,15 +26,15 @@ mod worker;
 mod session;
 mod track;
 
-// A frame's way to disk.
+// The path of a frame to disk.
 mod capture;
 mod encode;
 mod write;
 
-// Which encoders work here.
+// Finding out which encoders work here.
 mod probe;
 
-// What all of it stands on.
+// Shared foundations.
 mod build;
 mod bus;
 mod error;

@@ -21,7 +21,7 @@ pub struct Plugins {
 /// A library that could not be loaded.
 struct UnusableLibrary {
     path: PathBuf,
-    /// The ids of its plugins, as far as they are known.
+    /// The ids of its plugins, if they are known.
     ids: Vec<String>,
     reason: String,
 }
@@ -82,7 +82,7 @@ impl Plugins {
         Ok((used, candidates))
     }
 
-    /// What each source plugin could capture here, or why it cannot say.
+    /// The devices that each source plugin could capture here, or why it cannot say.
     pub fn devices(&self) -> Vec<(String, Result<Vec<Device>, String>)> {
         let mut devices = Vec::new();
         for library in &self.libraries {

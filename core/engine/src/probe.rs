@@ -1,5 +1,5 @@
-//! Whether a candidate really encodes here: it is run twice on pictures of the recording's size, in the same
-//! chain that a recording uses, and its output is decoded in software and compared.
+//! Finds out whether a candidate really encodes here: runs it twice on pictures of the recording's size, in
+//! the same chain that a recording uses, decodes the output in software and compares it.
 //!
 //! Every wait has a limit and a message of its own. A driver that never returns from a call cannot be caught
 //! this way: for that, the supervisor runs probes in a process that it can kill.
@@ -36,7 +36,7 @@ use crate::plugins::Plugins;
 const FRAMES: u64 = 16;
 /// The frame of the first run that is requested as a keyframe.
 const FORCED: u64 = 8;
-/// Frames from one keyframe to the next in the second run, where none is forced.
+/// Keyframe interval in frames in the second run, in which none is forced.
 const INTERVAL: u64 = 8;
 
 /// Tries one candidate. An error says why it is refused.
@@ -72,13 +72,13 @@ pub fn candidate(
     })
 }
 
-/// Whether keyframes must come on request. An encoder counts frames, of which a still screen has few; if
+/// Returns whether keyframes must come on request. An encoder counts frames, and a still screen has few; if
 /// every frame is encoded, counting is enough.
 pub fn on_demand(job: &TrackJob) -> bool {
     job.changes_only != Some(false)
 }
 
-/// Runs the candidate as asked for, then with keyframes often.
+/// Runs the candidate as requested, then with frequent keyframes.
 fn prove(
     request: &EncodeRequest,
     on_demand: bool,
@@ -109,7 +109,7 @@ fn prove(
 }
 
 fn on_second_run(reason: String) -> String {
-    format!("it works once but not a second time: {reason}")
+    format!("it works once, but not a second time: {reason}")
 }
 
 fn compare(codec: Codec, trial: &Trial, pattern: &Pattern, picture: &Picture) -> Result<f32, String> {

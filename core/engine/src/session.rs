@@ -20,14 +20,14 @@ use crate::track::{Track, TrackContext};
 use crate::wire::Reporter;
 use crate::{build, bus, encode};
 
-/// For a standby's writer to say which frames it has. Nothing else that it does takes time.
+/// Time for a standby's writer to say which frames it has. Nothing else that it does takes time.
 const CHOICE_LIMIT: Duration = Duration::from_millis(200);
 
 /// A running job.
 pub struct Session {
     pipeline: gst::Pipeline,
     tracks: Vec<Track>,
-    /// For each track, whether everything is on disk.
+    /// Whether everything is on disk, by track.
     done: Vec<bool>,
     /// The highest part number so far.
     last_part: PartNumber,
@@ -155,7 +155,7 @@ impl Session {
         MediaTime(at.0.saturating_sub(self.zero_ns))
     }
 
-    /// Asks for the end: what was captured so far goes through, and nothing else. Does not wait, and does not
+    /// Asks for the end: frames captured so far go through, and nothing else. Does not wait, and does not
     /// depend on the source, which may hang.
     pub fn drain(&mut self) {
         self.tracks.iter_mut().for_each(Track::drain);

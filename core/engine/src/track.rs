@@ -31,7 +31,7 @@ use crate::write;
 use crate::write::link::WriterSetup;
 use crate::{build, encode};
 
-/// For the first frame of the first encoder: opening a device takes time, and no footage waits yet.
+/// Time for the first frame of the first encoder: opening a device takes time, and no footage waits yet.
 const FIRST_FRAME: Duration = Duration::from_secs(5);
 
 /// If `look` comes this late, the process itself stood still, and the encoder with it: the machine swaps, or
@@ -62,7 +62,7 @@ pub struct Track {
     /// Encoders that failed in this job.
     failed: Vec<Refusal>,
     /// The track stands by. Then no encoder takes over from a failed one, since a recording that begins later
-    /// cannot use what was encoded before; another worker takes over.
+    /// cannot use footage encoded before; another worker takes over.
     stands_by: bool,
     /// Access units are copied, as a standby requires.
     copies: bool,
@@ -71,7 +71,7 @@ pub struct Track {
     _source: Option<SourcePlugin>,
 }
 
-/// What the tracks of a session share.
+/// Shared by the tracks of a session.
 pub struct TrackContext<'a> {
     pub job: &'a Job,
     pub plugins: &'a Plugins,
@@ -219,12 +219,13 @@ impl Track {
         MediaTime(self.filter.switch(mode, self.base_time.unwrap_or_default()) + self.offset_ns)
     }
 
-    /// For a standby; see [`WriterInput::Choose`](crate::write::link::WriterInput::Choose).
+    /// Passes the choice to a standby's writer; see
+    /// [`WriterInput::Choose`](crate::write::link::WriterInput::Choose).
     pub fn choose_from(&self, from_ns: u64) -> Receiver<Option<u64>> {
         self.bridge.choose(from_ns)
     }
 
-    /// For a standby: it is a recording from here on.
+    /// Turns the standby into a recording.
     pub fn keep(&mut self, directory: &Path, zero_ns: u64) {
         self.stands_by = false;
         self.bridge.keep(directory.to_owned(), zero_ns);
@@ -312,7 +313,7 @@ impl Track {
         let next = self.chosen.is_some().then_some(self.part.0);
         for EncoderLoss { ranked, cause, failure } in losses {
             let (plugin, candidate) = (ranked.plugin.plugin, ranked.candidate);
-            tracing::info!(plugin, candidate, %failure, "encoder given up");
+            tracing::info!(plugin, candidate, %failure, "gave up on an encoder");
             let detail = failure.message;
             self.failed.push(Refusal {
                 plugin: plugin.clone(),

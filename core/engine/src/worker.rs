@@ -20,11 +20,11 @@ use crate::wire::{self, Reporter};
 
 /// Between two beats. The supervisor treats four missing beats as a hang.
 const BEAT: Duration = Duration::from_millis(500);
-/// For the writers to write the last fragments after the encoders were given up.
+/// Time for the writers to write the last fragments after the encoders were given up.
 const WRITE_LIMIT: Duration = Duration::from_millis(300);
 
-/// For a worker that lost its supervisor to bring everything to disk: longer than the usual drain limit and
-/// `WRITE_LIMIT` together.
+/// Time for a worker that lost its supervisor to bring everything to disk: longer than the usual drain limit
+/// and `WRITE_LIMIT` together.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(2);
 
 /// Serves the supervisor. Standard input is the socket to it.
@@ -76,7 +76,7 @@ fn listen(mut supervisor: SupervisorChannel, tell: Sender<WorkerInput>) -> Resul
             }
         }
         let _ = tell.send(WorkerInput::SupervisorGone);
-        // If the other threads hang, nobody is left to kill this process.
+        // If the other threads hang, nothing else kills this process.
         std::thread::sleep(ORPHAN_LIMIT);
         kill_self();
     };
@@ -86,7 +86,7 @@ fn listen(mut supervisor: SupervisorChannel, tell: Sender<WorkerInput>) -> Resul
 
 // Idle:     no job yet; answers queries.
 // Running:  a job records. The duration is its drain limit.
-// Draining: the encoders hand over what they have, until the given instant.
+// Draining: the encoders hand over their frames, until the given instant.
 // Writing:  the encoders were given up; the writers finish, until the given instant.
 enum Phase {
     Idle,
@@ -157,7 +157,7 @@ impl Worker {
                 }
             }
             WorkerInput::TrackDone(index) if matches!(self.phase, Phase::Running(..)) => {
-                // The source has nothing more to give: nobody asked for an end.
+                // The source has nothing more to deliver, although no stop was requested.
                 self.reporter.send(&Report::SourceEnded);
                 self.drain();
                 return self.input(WorkerInput::TrackDone(index));

@@ -1,4 +1,4 @@
-//! From encoded frames to files: a thread per track that writes fragments, and keeps them in memory while the
+//! Turns encoded frames into files: one thread per track writes fragments, and keeps them in memory while the
 //! track stands by.
 
 pub mod link;

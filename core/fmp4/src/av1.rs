@@ -25,7 +25,7 @@ struct SequenceHeader {
     profile: u8,
     level: u8,
     tier: u8,
-    /// In the record's layout: depth, monochrome, subsampling and sample position.
+    /// Depth, monochrome, subsampling and sample position, in the record's layout.
     color: u8,
 }
 
@@ -80,7 +80,7 @@ impl Bits<'_> {
     fn frame_size(&mut self, reduced: bool) -> Option<()> {
         let (width_bits, height_bits) = (self.byte(4)?, self.byte(4)?);
         self.skip(usize::from(width_bits) + usize::from(height_bits) + 2)?;
-        // Frame numbers.
+        // Skip the frame numbers.
         if !reduced && self.flag()? {
             self.skip(4 + 3)?;
         }

@@ -1,5 +1,5 @@
-//! Reads a finished MP4 file of another program: which samples its video has, where they are, and when they
-//! are shown.
+//! Reads a finished MP4 file of another program: the samples of its video, where they are in the file, and
+//! when they are shown.
 //!
 //! Nothing is decoded and no sample is changed. Plain files (tables in the `moov`, before or after the
 //! footage) and fragmented ones are both read, in three steps, so that the caller needs little of the file in
@@ -7,7 +7,7 @@
 //!
 //! 1. [`Scan`] takes the whole file as it arrives and finds its tables;
 //! 2. [`Reader`] takes only those tables: the `moov`, then each `moof`;
-//! 3. [`Footage`] tells which samples each of our fragments gets.
+//! 3. [`Footage`] assigns samples to our fragments.
 //!
 //! The file may be hostile: each number in it is checked against the actual bytes before it is used, and what
 //! is kept in memory is bounded by [`MOST_SAMPLES`] and [`LARGEST_TABLE`].
@@ -49,7 +49,7 @@ pub enum Unfit {
     CutOff,
     #[error("it has no `{0}`: the file was not finished, or is damaged")]
     Missing(&'static str),
-    #[error("it has two boxes `moov`")]
+    #[error("it has two `moov` boxes")]
     SecondMoov,
     #[error("a `moof` comes before the `moov`")]
     MoofFirst,
@@ -88,7 +88,7 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// What the file's owner can do about it.
+    /// The cure, for the file's owner.
     pub fn cure(&self) -> &'static str {
         match self {
             Unfit::Encrypted => "upload it decrypted",

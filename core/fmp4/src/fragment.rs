@@ -104,7 +104,7 @@ fn entries(samples: &[SampleInfo]) -> Result<Vec<TrunEntry>, Error> {
         };
         let duration = end.checked_sub(begin).ok_or(Error::Order { index: index + 1 })?;
         let range = |_| Error::TimeRange { index };
-        // Again a difference of absolute ticks, so that presentation times do not drift either.
+        // Again a difference of absolute ticks, so that presentation times do not drift.
         let offset = i128::from(ticks(sample.pts_ns)) - i128::from(begin);
         Ok(TrunEntry {
             duration: Some(u32::try_from(duration).map_err(range)?),

@@ -2,19 +2,19 @@
 //!
 //! A part of a track is one [`header`] (`ftyp` + `moov`) and fragments (one `moof` + one `mdat` each).
 //! Concatenated they are a fragmented MP4 file that any player accepts; one by one they are what a CMAF or
-//! HLS player loads. The rules that make this so, and that [`read_fragment`] enforces:
+//! HLS player loads. The rules for this, which [`read_fragment`] enforces:
 //!
 //! - one track per file, with track id 1 and [`TIMESCALE`] ticks per second;
 //! - a fragment's `tfdt` is a time on the recording's timeline, so that parts and tracks align without a
 //!   table;
 //! - one `trun`, whose samples are in the `mdat` in the same order and without holes;
-//! - nothing but these two boxes in a fragment.
+//! - a fragment has only these two boxes.
 //!
 //! [`progressive_head`] writes the head of one ordinary file with frames of many fragments: a clip, or
 //! several whole recordings.
 //!
 //! The samples of the fragment that is still growing are kept in a [tail](mod@tail), so that a killed worker
-//! costs some frames and not a second.
+//! costs some frames instead of a second.
 //!
 //! Only [`finished`] reads files of other programs.
 

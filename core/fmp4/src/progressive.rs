@@ -33,7 +33,7 @@ pub struct Chunk {
     pub samples: Vec<SampleInfo>,
 }
 
-/// A stretch of the file's time that is shown; what is between two stretches is only decoded.
+/// A stretch of the file's time that is shown; frames between two stretches are only decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edit {
     pub from_ns: u64,
@@ -57,7 +57,8 @@ pub fn progressive_head(configs: &[VideoConfig], chunks: &[Chunk], edits: &[Edit
     Ok(head)
 }
 
-/// What each H.264 keyframe must contain in a file of several configurations. Empty for other codecs.
+/// Parameter sets that each H.264 keyframe must contain in a file of several configurations. Empty for other
+/// codecs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterSets {
     /// The parameter sets, each after its length.
@@ -82,7 +83,8 @@ impl ParameterSets {
         Ok(ParameterSets { bytes, length_size })
     }
 
-    /// How many bytes of a keyframe come before the parameter sets. `start` is the keyframe's beginning.
+    /// Returns the number of bytes of a keyframe that come before the parameter sets. `start` is the
+    /// keyframe's beginning.
     pub fn place(&self, start: &[u8]) -> usize {
         match start.split_at_checked(self.length_size) {
             Some((length, [kind, ..])) if kind & 0x1f == ACCESS_UNIT_DELIMITER => {
@@ -92,7 +94,7 @@ impl ParameterSets {
         }
     }
 
-    /// How many bytes of a keyframe's beginning [`ParameterSets::place`] needs.
+    /// Bytes of a keyframe's beginning that [`ParameterSets::place`] needs.
     pub const START: usize = 5;
 }
 

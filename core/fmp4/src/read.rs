@@ -7,15 +7,15 @@ use crate::codec::read_sample_entry;
 use crate::fragment::{BOX_HEADER, NON_SYNC, TRACK_ID};
 use crate::{Error, Sample, SampleInfo, VideoConfig, nanos};
 
-/// What a fragment contains.
+/// The content of a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FragmentInfo {
     pub sequence: u32,
     /// When the first sample is decoded, on the recording's timeline.
     pub start_ns: u64,
-    /// From `start_ns` to the end of the last sample.
+    /// Time from `start_ns` to the end of the last sample.
     pub duration_ns: u64,
-    /// In file order, which is decoding order.
+    /// Samples in file order, which is decoding order.
     pub samples: Vec<SampleInfo>,
     /// Position of the first sample's data; the others follow without holes.
     pub payload: usize,
@@ -34,7 +34,7 @@ impl FragmentInfo {
     }
 }
 
-/// What a header contains.
+/// The content of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderInfo {
     pub timescale: u32,

@@ -3,7 +3,7 @@
 //! A fragment lasts a second, so a killed worker would lose up to a second. Therefore it appends every sample
 //! to the tail as soon as it has it, and starts the tail over when the fragment is on disk. Appending is one
 //! `write`, not synced: a process that dies leaves its writes with the kernel. (A power loss takes the tail,
-//! and with it at most the one fragment that is promised to be the most that can be lost.)
+//! and with it at most one fragment, the most that may be lost by our promise.)
 //!
 //! ```text
 //! head    "dkrltail" | fragment number u32 | crc32 of the 12 bytes before
@@ -47,7 +47,7 @@ pub fn tail_head(fragment: u32) -> [u8; HEAD] {
     head
 }
 
-/// What precedes a sample's data. Write the two with one vectored write.
+/// The bytes before a sample's data. Write the two with one vectored write.
 pub fn tail_record(sample: &Sample<'_>) -> [u8; RECORD] {
     let mut record = [0; RECORD];
     let size = u32::try_from(sample.data.len()).unwrap_or(u32::MAX);

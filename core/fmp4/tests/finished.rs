@@ -1,4 +1,4 @@
-//! Files of other programs, rewritten as ours: FFmpeg finds the same packets in both. And files with false
+//! Files of other programs, rewritten as ours: FFmpeg finds the same packets in both. Also files with false
 //! numbers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -107,7 +107,7 @@ fn films() -> Vec<(&'static str, String, usize)> {
         ),
         ("in fragments of a frame", x264("-bf 2 -map 1 -c:a aac -movflags +frag_every_frame+delay_moov"), 1),
         ("audio before video, each from its moof", audio_first("default_base_moof"), 1),
-        ("audio before video, one behind the other", audio_first("omit_tfhd_offset"), 1),
+        ("audio before video, one after the other", audio_first("omit_tfhd_offset"), 1),
         ("the first fragment in the tables", x264("-movflags +frag_keyframe"), 0),
         ("keyframes alone", x264("-g 1"), 0),
         ("every frame of its own time", x264("-vf setpts=N*N/(30*TB)/60 -fps_mode vfr"), 0),
@@ -134,7 +134,8 @@ fn other_programs_find_in_our_fragments_what_they_find_in_the_file() {
         let zero = footage.zero_ns as f64 / 1e9;
         for (number, ((time, packet), (own_time, own_packet))) in theirs.iter().zip(&own).enumerate() {
             assert_eq!(packet, own_packet, "{name}, frame {number}");
-            // Half a tick of ours, a whole one of QuickTime's 10 kHz, and the six digits that ffprobe prints.
+            // Half a tick of ours, a whole tick of QuickTime's 10 kHz, and the six digits that ffprobe
+            // prints.
             let off = (time + zero - own_time).abs();
             assert!(off <= 1e-4 + 1e-6, "{name}, frame {number}: {time} + {zero} is not {own_time}");
         }
@@ -356,7 +357,7 @@ fn small() -> &'static [Vec<u8>] {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    // Changes words of the tables to values that break arithmetic. What still passes is a valid file and
+    // Changes words of the tables to values that break arithmetic. Any file that still passes is valid and
     // comes out whole.
     #[test]
     fn damage_never_panics(

@@ -1,4 +1,4 @@
-//! What FFmpeg says about our bytes.
+//! FFmpeg's judgment of our bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -87,7 +87,7 @@ fn a_progressive_file_of_two_configurations_shows_exactly_the_frames_of_its_edit
     }
     let second = Footage::coded(45, 20, "ultrafast", ":cabac=0");
     let frame_ns = 1_000_000_000 / 30;
-    // From each a stretch that begins and ends between two keyframes; the second one follows in the file's
+    // One stretch of each, which begins and ends between two keyframes; the second one follows in the file's
     // time.
     let edit = |from: u64, frames: u64| Edit { from_ns: from * frame_ns, duration_ns: frames * frame_ns };
     let edits = [edit(10, 45), edit(60 + 5, 37)];
@@ -177,7 +177,7 @@ fn write<'a>(file: &Path, footage: &Footage, fragments: impl Iterator<Item = &'a
     std::fs::write(file, bytes).unwrap();
 }
 
-/// What FFmpeg complains about when every complaint is an error.
+/// FFmpeg's complaints when every complaint is an error.
 fn strict_decode(file: &Path) -> String {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-xerror", "-err_detect", "explode", "-i"])

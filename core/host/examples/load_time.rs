@@ -1,5 +1,5 @@
-//! How long it takes to find and load a plugin: `load_time LIBRARY [COPIES]`, 20 copies by default. For
-//! `script/bench`; build it and the library with `--release`, or the numbers mean nothing.
+//! Measures how long it takes to find and load a plugin: `load_time LIBRARY [COPIES]`, 20 copies by default.
+//! For `script/bench`; build it and the library with `--release`, or the numbers mean nothing.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

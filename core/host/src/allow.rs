@@ -83,7 +83,7 @@ impl AllowList {
         Ok(AllowList { shipped: shipped_folders(), list: Some(list) })
     }
 
-    /// Whether this file, with these bytes, may be loaded.
+    /// Checks whether this file, with these bytes, may be loaded.
     pub fn check(&self, found: &FoundFile) -> Result<(), Refusal> {
         if self.shipped.iter().any(|folder| found.path.parent().is_some_and(|own| own.starts_with(folder))) {
             return Ok(());

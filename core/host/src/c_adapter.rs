@@ -184,7 +184,7 @@ impl OutputBuffer {
         let message = match (status, self.0.is_empty()) {
             (0, _) => return Ok(()),
             (1.., _) => {
-                // Nobody knows whether this is meant as a success, so the output is not used.
+                // It is unclear whether this is meant as a success, so the output is not used.
                 let message = format!("returned status {status}, which is not in the contract");
                 return Err(PluginError::failed(message));
             }

@@ -6,7 +6,8 @@ use deskreel_sdk::abi::{HostArc, RArc, RStr, RawHost, RawHost_TO, TD_Opaque};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
-/// Receives what an instance emits. What it logs goes to `tracing`, with its id in the field `plugin`.
+/// Receives everything that an instance emits. Its log lines go to `tracing`, with its id in the field
+/// `plugin`.
 #[derive(Clone)]
 pub struct HostCallbacks {
     /// Receives a feed's event or a source's notice, on any thread of the plugin.
@@ -30,7 +31,7 @@ pub(crate) fn host_for(plugin: &str, callbacks: HostCallbacks) -> (HostArc, List
 type Listener = Arc<Mutex<Option<HostCallbacks>>>;
 
 /// Keeps the listener. A plugin's threads may keep their host for longer than their instance: after this
-/// guard is dropped, what they emit is ignored, and whatever `on_emit` holds is free.
+/// guard is dropped, anything they emit is ignored, and whatever `on_emit` holds is free.
 pub(crate) struct ListenerGuard(Listener);
 
 impl Drop for ListenerGuard {

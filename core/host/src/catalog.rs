@@ -11,7 +11,7 @@ use crate::search::FoundFile;
 /// The result of a search, after the allow-list. Nothing is loaded for it.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    /// In the order of the search.
+    /// The libraries, in the order of the search.
     pub libraries: Vec<FoundFile>,
     pub refused: Vec<(PathBuf, Refusal)>,
     pub duplicates: Vec<Duplicate>,

@@ -11,14 +11,14 @@ use crate::compatibility;
 use crate::encoder_recipe::EncoderRecipe;
 use crate::error::{Refusal, toml_reason};
 
-/// How the host calls a library.
+/// The way in which the host calls a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryPoint {
     /// Through abi_stable, as `export_plugin!` writes it.
     Rust,
     /// Through the table of `deskreel.h`.
     C,
-    /// Not at all: it is a `plugin.toml` with recipes.
+    /// Never: it is a `plugin.toml` with recipes.
     None,
 }
 

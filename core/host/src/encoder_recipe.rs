@@ -1,4 +1,4 @@
-//! An encoder plugin as data: its elements, and how a family of elements expresses what a deployer means.
+//! An encoder plugin as data: its elements, and how a family of elements expresses a deployer's settings.
 //!
 //! A *map* has, for each neutral setting, the ways to express it in properties; elements of one family share
 //! it. The values are fixed or filled in by name ([`values`]). A *path* brings the pictures into the
@@ -41,8 +41,8 @@ struct ElementRecipe {
     codec: Codec,
     /// Names of maps; a later one overrides an earlier one.
     map: Vec<String>,
-    /// As [`Candidate::formats`]: with color at half resolution, and in full below; empty if it cannot do
-    /// that.
+    /// Formats with color at half resolution, and in full below, as in [`Candidate::formats`]; empty if it
+    /// cannot do that.
     formats: Vec<String>,
     #[serde(default)]
     formats_444: Vec<String>,
@@ -58,7 +58,7 @@ struct MemoryPath {
     memory: Memory,
     /// The formats that the first element before the encoder takes.
     formats: Vec<String>,
-    /// In their properties, `{format}` is the encoder's first format.
+    /// The elements that bring pictures there. In their properties, `{format}` is the encoder's first format.
     before: Vec<UpstreamElement>,
     /// The elements before the encoder use the machine's first GPU, so the siblings on others cannot be fed.
     #[serde(default)]
@@ -77,7 +77,7 @@ enum UpstreamElement {
     },
 }
 
-/// How to express each setting: ways in the order in which they are tried.
+/// Ways to express each setting, in the order in which they are tried.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct SettingMap {
@@ -277,7 +277,7 @@ impl SettingMap {
     }
 }
 
-/// `None` if a value is missing: then this way was not asked for.
+/// Returns `None` if a value is missing: then this way was not asked for.
 fn fill(way: &Way, values: &Values) -> Option<Vec<Property>> {
     way.iter().map(|(name, said)| said.property(name, values)).collect()
 }

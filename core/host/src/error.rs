@@ -57,7 +57,7 @@ pub enum Refusal {
     )]
     NoEntry,
 
-    #[error("cannot be opened: {reason}; install what it needs, or get another build")]
+    #[error("cannot be opened: {reason}; install the missing libraries, or get another build")]
     CannotOpen { reason: String },
 
     #[error(

@@ -23,9 +23,9 @@ pub const LOAD_LIMIT: Duration = Duration::from_secs(5);
 /// The library whose constructors did not return.
 static HANGING: OnceLock<PathBuf> = OnceLock::new();
 
-/// Loads a library and gives up after `limit`, leaving the loading thread behind.
+/// Loads a library and gives up after `limit`, abandoning the loading thread.
 ///
-/// If the library hangs in code that we call, the process goes on without it. If it hangs in its
+/// If the library hangs in code that we call, the process continues without it. If it hangs in its
 /// constructors, the dynamic loader holds its lock forever: nothing can be loaded any more, `exit` does not
 /// return, and a thread blocks when it first registers the destructor of a thread-local (glibc takes the same
 /// lock for that). A worker should then report this and abort; the next worker does without the library.
@@ -46,13 +46,13 @@ pub fn load_with_deadline(found: &FoundFile, limit: Duration) -> Result<Library,
     })
 }
 
-/// What the loading thread reports. Not a channel: waiting on one registers the destructor of a thread-local,
+/// The loading thread's report. Not a channel: waiting on one registers the destructor of a thread-local,
 /// which a hanging constructor would block forever.
 #[derive(Default)]
 struct LoadReport {
     result: Mutex<Option<Result<Library, Refusal>>>,
     finished: Condvar,
-    /// Whether the dynamic loader has returned.
+    /// Set when the dynamic loader has returned.
     is_open: AtomicBool,
 }
 
@@ -69,7 +69,7 @@ impl LoadReport {
     }
 }
 
-/// Loads a library, if the file still has the bytes that `found` was found with.
+/// Loads a library, if the file still has the bytes with which it was found.
 pub fn load(found: &FoundFile) -> Result<Library, Refusal> {
     load_and_mark(found, &AtomicBool::new(false))
 }

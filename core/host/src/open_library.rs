@@ -16,7 +16,8 @@ use crate::error::Refusal;
 
 /// Loads exactly these bytes.
 fn open(bytes: &[u8], name: &str) -> Result<&'static Library, Refusal> {
-    // SAFETY: the library's constructors run here. It is on the allow-list; nothing more can be known about it.
+    // SAFETY: the library's constructors run here. It is on the allow-list; nothing more can be known about
+    // it.
     let library = unsafe { library::load(bytes, name) };
     library.map_err(|error| Refusal::CannotOpen { reason: error.to_string() })
 }
@@ -25,7 +26,7 @@ fn open(bytes: &[u8], name: &str) -> Result<&'static Library, Refusal> {
 pub fn open_rust(bytes: &[u8], name: &str) -> Result<PluginRoot_Ref, Refusal> {
     let library = open(bytes, name)?;
     // SAFETY: by its name the symbol is an abi_stable header; `upgrade` checks its magic before anything
-    // else. The symbol's address is the reference, so that is the type to ask for.
+    // else. The symbol's address is the reference, so that is the requested type.
     let header = unsafe { library.get::<AbiHeaderRef>(RUST_ENTRY.as_bytes()) };
     let header = *header.map_err(|_| Refusal::NoEntry)?;
     let header = header.upgrade().map_err(|error| layout(&error.to_string(), name))?;

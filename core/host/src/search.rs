@@ -69,8 +69,7 @@ pub fn search(paths: &[PathBuf]) -> Vec<FoundFile> {
     }
     let mut seen = std::collections::HashSet::new();
     files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
-    // One buffer for all of them: memory that is allocated and freed per file would stay with the process for
-    // good.
+    // One buffer for all of them: memory that is allocated and freed per file would stay with the process.
     let mut buffer = Vec::new();
     files.iter().map(|file| examine_in(&mut buffer, file)).collect()
 }

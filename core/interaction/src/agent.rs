@@ -15,7 +15,7 @@ pub struct Agent {
     pub id: AgentId,
     pub presence: Presence,
     pub media: Arc<Vec<Medium>>,
-    /// In the order in which they began.
+    /// Connections, in the order in which they began.
     pub connections: Vec<Connection>,
     pub digital: Vec<DigitalInteraction>,
     /// One for each policy, in their order, then the wishes inherited from retired policies.

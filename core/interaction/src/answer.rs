@@ -1,5 +1,5 @@
-//! A policy's answer, parsed without copying: policies answer almost every event, mostly with what they said
-//! before.
+//! A policy's answer, parsed without copying: policies answer almost every event, mostly with the same
+//! decisions as before.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,11 +1,11 @@
 //! Folds an event into the state of calls and agents.
 //!
-//! - A duplicate event changes nothing: it says what is known already.
+//! - A duplicate event changes nothing: its content is known already.
 //! - A later event makes up for a lost one: an agent who holds a call was connected to it, and an agent who
 //!   logs in at another place has left the first.
 //! - A connection whose end may be lost (the feed reported lost events) ends when its agent shows up
 //!   elsewhere: in another call, or in another state.
-//! - When a transfer or a conference gives a call a new id, everybody who stays in the call gets that id. The
+//! - When a transfer or a conference gives a call a new id, everyone who stays in the call gets that id. The
 //!   interaction stays that of the first call; a consultation belongs to the interaction of the call that
 //!   waits for it.
 
@@ -27,7 +27,7 @@ use deskreel_model::PolicyRules;
 /// An agent who logs in again within this time may still be in the call: a PC restarts.
 const RETURN_WITHIN: Duration = Duration::from_secs(15 * 60);
 
-/// An agent whom an event concerns, and what it changes there.
+/// An agent concerned by an event, and what it changes there.
 #[derive(Debug)]
 pub(crate) struct Touch {
     pub agent: AgentId,
@@ -58,7 +58,7 @@ impl<'w> EventFold<'w> {
         EventFold { world, rules, at, undo, touches: Vec::new() }
     }
 
-    /// Returns the agents whom the event concerns, in an order that the event alone determines.
+    /// Returns the agents concerned by the event, in an order that the event alone determines.
     pub fn apply_event(mut self, event: &Event) -> Vec<Touch> {
         for agent in event.kind.agents() {
             self.touch(agent);
@@ -150,7 +150,7 @@ impl<'w> EventFold<'w> {
         self.world.agent_mut(id, self.undo)
     }
 
-    /// Applies a call event to the agent's connection, and makes the connection if there is none.
+    /// Applies a call event to the agent's connection, and makes the connection if it does not exist.
     fn update_connection(
         &mut self,
         change: CallChange,
@@ -215,7 +215,7 @@ impl<'w> EventFold<'w> {
         self.mark_changed(agent, index);
     }
 
-    /// Why the agent is in this call. A known role stays, but a primary call may turn out to be a
+    /// Returns the agent's role in this call. A known role stays, but a primary call may turn out to be a
     /// consultation.
     fn role_in_call(&mut self, id: &CallId, agent: &AgentId, about: &CallFields) -> Role {
         let known =
@@ -392,7 +392,7 @@ impl<'w> EventFold<'w> {
 }
 
 impl CallDetails {
-    /// Whether the fields say nothing new. Most do not: each event of a call repeats them.
+    /// Returns whether the fields contain nothing new. Mostly so: each event of a call repeats them.
     fn contains(&self, fields: &CallFields) -> bool {
         let is_known = |known: &Option<Box<str>>, new: &Option<Box<str>>| new.is_none() || known == new;
         is_known(&self.device, &fields.device)
@@ -423,7 +423,7 @@ fn state_after(change: CallChange) -> ConnectionState {
     }
 }
 
-/// Whether these attached data pause the capture; `None` if they lack the key.
+/// Returns whether these attached data pause the capture; `None` if they lack the key.
 fn pauses_by_attached_data(rules: &PolicyRules, attached: Option<&str>) -> Option<bool> {
     let (key, value) = rules.pause_attached.as_ref()?;
     let attached: serde_json::Value = serde_json::from_str(attached?).ok()?;

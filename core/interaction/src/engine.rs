@@ -1,4 +1,4 @@
-//! The engine: takes events in, yields commands at once, and yields what is final a little later.
+//! The engine: takes events in, yields commands at once, and final output a little later.
 //!
 //! # Constraints
 //!
@@ -10,9 +10,9 @@
 //!
 //! # Undo instead of waiting
 //!
-//! Every event and every timer is one [`Step`]. A step changes the [`World`] at once and keeps what it
-//! changed as it was before ([`Undo`](crate::world::Undo)). When an event arrives late, the steps after its
-//! time are undone, the event is applied, and the undone events are applied again after it. Undone timers
+//! Every event and every timer is one [`Step`]. A step changes the [`World`] at once and keeps the previous
+//! state of everything it changed ([`Undo`](crate::world::Undo)). When an event arrives late, the steps after
+//! its time are undone, the event is applied, and the undone events are applied again after it. Undone timers
 //! fire again by themselves. A late event thus costs as much as all events since its time.
 //!
 //! A step is final once no event can come before it, which is [`PolicyRules::late`] after its time. Only then
@@ -21,9 +21,9 @@
 //!
 //! # Commands
 //!
-//! Commands are not undone. After each call the engine compares the footage that now runs with what each
-//! recorder was last told, and sends the difference. So a recorder may have started late, but no table says
-//! so wrongly.
+//! Commands are not undone. After each call the engine compares the footage that now runs with the last
+//! commands to each recorder, and sends the difference. So a recorder may have started late, but no table
+//! says so wrongly.
 //!
 //! # Order
 //!
@@ -52,13 +52,13 @@ use crate::wishes::DueWake;
 use crate::world::World;
 use deskreel_model::PolicyRules;
 
-/// How long a call is remembered that nobody is connected to: it may wait in a queue for its next agent.
+/// Time for which a call without agents is remembered: it may wait in a queue for its next agent.
 const IDLE_CALL: Duration = Duration::from_secs(3600);
 
 /// An output of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
-    /// To be carried out now.
+    /// A command to carry out now.
     Command(RecorderCommand),
     /// This agent's provisional footage may have changed: see [`Engine::provisional_footage`].
     Touched(AgentId),
@@ -208,7 +208,7 @@ impl Engine {
         self.command_recorders(agents, out);
     }
 
-    /// Ends the input: everything becomes final, and footage that still runs is yielded as it stands.
+    /// Ends the input: everything becomes final, and footage that still runs is yielded unchanged.
     pub fn finish(&mut self, out: &mut impl FnMut(Output)) {
         self.emit_all(out);
         let mut running: Vec<_> =
@@ -332,7 +332,7 @@ impl Engine {
         }
     }
 
-    /// Asks the policies about one agent, and makes footage and segments of what they want.
+    /// Asks the policies about one agent, and turns their wishes into footage and segments.
     fn ask_policies(
         &mut self,
         question: &Question<'_>,
@@ -381,8 +381,8 @@ impl Engine {
         self.order.push(Step { key, event, effects });
     }
 
-    /// Notes when something is next due for an agent, after `done`. A thing that was due before but cannot be
-    /// done because the recorder is away is done when the recorder is back.
+    /// Notes when something is next due for an agent, after `done`. Anything due earlier that cannot be done
+    /// because the recorder is away is done when the recorder is back.
     fn reschedule(&mut self, agent: &AgentId, done: Utc) {
         let next = self.world.agent(agent).and_then(|known| known.next_due(&self.rules, done));
         if self.due_of.get(agent).copied() == next {
@@ -398,7 +398,7 @@ impl Engine {
         self.due.extend(next.map(|next| (next, agent.clone())));
     }
 
-    /// Commands each of these agents' recorders to do what differs from its last commands.
+    /// Sends each of these agents' recorders the differences from its last commands.
     fn command_recorders(&mut self, mut touched: Vec<AgentId>, out: &mut impl FnMut(Output)) {
         touched.sort();
         touched.dedup();

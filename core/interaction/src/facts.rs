@@ -1,4 +1,4 @@
-//! Writes the fact that a policy is given: the JSON of a [`deskreel_contract::Fact`]. It is assembled from
+//! Writes the fact that a policy receives: the JSON of a [`deskreel_contract::Fact`]. It is assembled from
 //! pieces that are written when they change, since most of a fact stays the same from event to event.
 
 use std::borrow::Cow;
@@ -49,7 +49,7 @@ pub(crate) fn timer_json(at: Utc, name: &str) -> String {
     text
 }
 
-/// An event that no feed sent but that we concluded.
+/// An event that no feed sent but that the engine concluded.
 pub(crate) fn event_json(kind: &str, at: Utc, agent: &deskreel_model::AgentId) -> String {
     let mut text = format!("{{\"type\":\"{kind}\",\"at\":\"{at}\",\"agent\":");
     write_quoted(&mut text, agent.as_str());

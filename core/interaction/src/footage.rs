@@ -54,7 +54,7 @@ pub struct DecisionRecord {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "note", rename_all = "snake_case")]
 pub enum Note {
-    /// The policy failed or gave an invalid answer; its earlier wishes stand.
+    /// The policy failed or returned an invalid answer; its earlier wishes stand.
     PolicyFailed { at: Utc, policy: Arc<str>, agent: AgentId, message: String },
     /// Events of a feed are missing before this time.
     Missing { at: Utc, feed: FeedName, events: u64 },
@@ -209,7 +209,7 @@ impl Agent {
                 None
             }
         });
-        // Among equally private ones, the first gives the reason.
+        // Among equally private ones, the first provides the reason.
         asked.chain(calls).reduce(|most, next| if next.0 > most.0 { next } else { most })
     }
 
@@ -325,7 +325,8 @@ fn new_segment(mapping: &Mapping, start: Utc, at: Utc) -> Segment {
 }
 
 impl OpenFootage {
-    /// Whether the mapping's segment is all that it wants; if so, no other mapping can change that.
+    /// Returns whether the mapping's segment has everything that it wants; if so, no other mapping can change
+    /// that.
     fn is_settled(&self, mapping: &Mapping) -> bool {
         let origin = self.origins.iter().find(|origin| origin.mapping == mapping.serial);
         let has_all = |origin: &SegmentOrigin| {
@@ -335,7 +336,7 @@ impl OpenFootage {
         origin.is_some_and(has_all)
     }
 
-    /// Gives the mapping's segment the interaction and role of the mapping.
+    /// Copies the mapping's interaction and role to its segment.
     pub(crate) fn correct(&mut self, mapping: &Mapping) {
         for (segment, origin) in self.footage.segments.iter_mut().zip(&self.origins) {
             if origin.mapping == mapping.serial {

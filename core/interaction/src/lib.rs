@@ -1,4 +1,4 @@
-//! Which footage belongs to which call: events in, footage and segments out.
+//! Decides which footage belongs to which call: events in, footage and segments out.
 //!
 //! ```text
 //! text --Event::parse--> Event --order--> calls and agents --facts--> policies --wishes--> footage, segments
@@ -7,8 +7,8 @@
 //!
 //! # Constraints
 //!
-//! - No clock and no IO: time is what events carry and what [`Engine::advance`] is given. The same events
-//!   give the same result, on any machine.
+//! - No clock and no IO: time comes from events and from [`Engine::advance`]. The same events yield the same
+//!   result, on any machine.
 //! - A command goes out with its event, since nothing may wait for events that come late.
 //! - The table of footage and segments depends neither on the order of arrival, as long as no event is later
 //!   than [`PolicyRules::late`](deskreel_model::PolicyRules::late), nor on the order of policies.
@@ -25,17 +25,17 @@
 //!    is kept for the undo.
 //! 3. `facts.rs` writes the fact for each agent concerned, and each policy that wants such events is asked
 //!    (`policy.rs`).
-//! 4. `answer.rs` reads the answer, and `wishes.rs` keeps what each policy wants.
+//! 4. `answer.rs` reads the answer, and `wishes.rs` keeps the wishes of each policy.
 //! 5. `footage.rs` makes footage and segments of all wishes together. Footage runs while some policy wants it
 //!    and none forbids it, and the most private capture wins.
-//! 6. `engine.rs` sends recorders what differs from their last commands, and yields what is final.
+//! 6. `engine.rs` sends recorders the differences from their last commands, and yields final output.
 //!
 //! # One aggregate
 //!
 //! An [`Agent`](agent::Agent) is the unit of change and of undo: connections, wishes, mappings and running
 //! footage of one person, cloned as a whole before a step touches it. Its `impl` is therefore spread by topic
-//! over three files: `agent.rs` has the fields, `wishes.rs` what changes wishes and mappings, `footage.rs`
-//! what follows from them for footage. Other files change these only through its methods, except a policy's
+//! over three files: `agent.rs` has the fields, `wishes.rs` changes wishes and mappings, `footage.rs` derives
+//! the footage from them. Other files change these only through its methods, except a policy's
 //! state, which `engine.rs` stores.
 //!
 //! # Facts are pieces of JSON
@@ -52,14 +52,14 @@ mod calls;
 mod hash;
 mod world;
 
-// Who is asked, and what follows from the answers.
+// The policies, and the consequences of their answers.
 mod answer;
 mod facts;
 mod footage;
 mod policy;
 mod wishes;
 
-// What comes in, and in which order.
+// The events, and their order.
 mod engine;
 mod order;
 

@@ -96,8 +96,8 @@ impl Order {
         StepKey { at, rank: Rank::Event(event.feed.clone(), event.seq.unwrap_or(*arrived)) }
     }
 
-    /// Whether the event is already there: the same sequence number or, without one, the same text at the
-    /// same time.
+    /// Returns whether the event is already there: the same sequence number or, without one, the same text at
+    /// the same time.
     pub fn is_duplicate(&self, event: &Event, key: &StepKey) -> bool {
         if self.steps.back().is_none_or(|last| last.key.at < key.at) {
             return false;

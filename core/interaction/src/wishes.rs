@@ -71,27 +71,27 @@ pub(crate) struct Mapping {
     pub call: Option<CallId>,
     pub role: Role,
     pub from: Utc,
-    /// How far it reaches for policies that want it in any case.
+    /// Its reach for policies that want it in any case.
     pub always: Option<Reach>,
-    /// How far it reaches for policies that want it only if the footage has no earlier mapping of this kind.
+    /// Its reach for policies that want it only if the footage has no earlier mapping of this kind.
     pub first: Option<Reach>,
     pub why: Arc<str>,
     pub end: MappingEnd,
 }
 
-/// How far a segment reaches.
+/// The reach of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reach {
-    /// To the end of the agent's participation in the interaction; `part` in a decision.
+    /// Until the agent's participation in the interaction ends; `part` in a decision.
     Participation,
-    /// To the end of the footage; `recording` in a decision.
+    /// Until the footage ends; `recording` in a decision.
     Footage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum MappingEnd {
     No,
-    /// With the current event.
+    /// At the current event.
     Now,
     At(Utc),
 }
@@ -110,7 +110,7 @@ impl Default for Wishes {
 }
 
 impl Wishes {
-    /// Whether the decision repeats what holds already. Most do, and then cost no copy.
+    /// Returns whether the decision repeats what holds already. Most do, and then cost no copy.
     fn already_holds(&self, decision: &Decision<'_>, call: &Option<CallId>) -> bool {
         let wanted = self.wants.iter().find(|want| want.call == *call);
         let is_forbidden = || self.forbids.iter().any(|forbid| forbid.call == *call);

@@ -27,7 +27,7 @@ pub(crate) struct World {
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub interaction: InteractionId,
-    /// Agents who are connected to it, or at whom it rings.
+    /// Agents who are connected to the call, or whose phone rings.
     pub agents: Vec<AgentId>,
     /// Agents who were added to a conference and are not connected yet.
     pub invited: Vec<AgentId>,
@@ -35,7 +35,7 @@ pub(crate) struct Call {
     pub touched: Utc,
 }
 
-/// Everything that a step has changed, as it was before the step; agents and calls at most once each.
+/// The previous state of everything that a step has changed; agents and calls at most once each.
 #[derive(Debug, Default)]
 pub(crate) struct Undo {
     agents: Vec<(AgentId, Option<Arc<Agent>>)>,
@@ -60,7 +60,7 @@ impl World {
         agents
     }
 
-    /// Returns it for a change, and saves it in `undo`; creates it if there is none.
+    /// Returns the agent for a change, and saves it in `undo`; creates it if it does not exist.
     pub fn agent_mut(&mut self, id: &AgentId, undo: &mut Undo) -> &mut Agent {
         let policies = self.policies;
         if !undo.agents.iter().any(|(saved, _)| saved == id) {
@@ -80,7 +80,7 @@ impl World {
         self.calls.get(id).map(|call| &**call)
     }
 
-    /// Returns it for a change, and saves it in `undo`; creates it if there is none.
+    /// Returns the call for a change, and saves it in `undo`; creates it if it does not exist.
     pub fn call_mut(&mut self, id: &CallId, at: Utc, undo: &mut Undo) -> &mut Call {
         self.save_call(id, undo);
         let call = self.calls.entry(id.clone()).or_insert_with(|| {
@@ -175,7 +175,7 @@ impl World {
         touched
     }
 
-    /// Forgets calls that nobody is connected to and that had no event since `before`.
+    /// Forgets calls without connected agents and without an event since `before`.
     pub fn forget_idle_calls(&mut self, before: Utc) {
         self.calls.retain(|_, call| !call.agents.is_empty() || call.touched >= before);
     }

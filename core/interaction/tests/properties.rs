@@ -1,5 +1,5 @@
 //! Properties that hold for any events in any order. The policies here are functions, since these tests are
-//! about what is made of decisions; tests/scenario/interaction has the real policies.
+//! about the effects of decisions; tests/scenario/interaction has the real policies.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 const AGENTS: [&str; 3] = ["ann", "bob", "cyd"];
 const CALLS: [&str; 4] = ["1", "2", "3", "4"];
 const FEEDS: [&str; 3] = ["switch", "voice", "desk"];
-/// How late an event may be; all events lie within a minute.
+/// Greatest lateness of an event; all events lie within a minute.
 const LATE: Duration = Duration::from_secs(120);
 
 /// Wants footage and a segment for each call, forbids some calls, and ends wrap-up by a timer.

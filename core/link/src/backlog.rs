@@ -39,12 +39,12 @@ impl Backlog {
         self.first
     }
 
-    /// How many events wait for the server.
+    /// Number of events that wait for the server.
     pub fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// How many events were dropped for lack of room.
+    /// Number of events that were dropped for lack of room.
     pub fn lost(&self) -> u64 {
         self.lost
     }

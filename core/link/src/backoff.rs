@@ -1,10 +1,10 @@
-//! When to try again after a connection broke.
+//! Decides when to try again after a connection broke.
 
 use std::time::Duration;
 
 /// Longest wait in seconds before the first, second, ... try after a failure; the last one repeats.
 const LONGEST_S: [u64; 7] = [1, 2, 4, 8, 16, 32, 60];
-/// Longest wait in seconds after a refusal: somebody must fix something first.
+/// Longest wait in seconds after a refusal: a person must fix something first.
 const REFUSED_S: u64 = 300;
 
 #[derive(Debug, Default)]

@@ -2,8 +2,8 @@
 //!
 //! A probe leaves at `sent`, the server says when it received and when it answered it, and the answer arrives
 //! at `back`. If both ways take equally long, the server's clock is ahead of ours by the mean of both
-//! differences. If they do not, that is wrong by at most half of the time spent on the way. So the fastest of
-//! the last few probes counts.
+//! differences. Otherwise that is wrong by at most half of the round-trip time. So the fastest of the last
+//! few probes counts.
 //!
 //! Our clock is the monotonic one: setting the wall clock while the recorder runs moves no deadline.
 
@@ -29,7 +29,7 @@ pub struct ServerClock {
 struct Sample {
     /// The server's UTC minus our monotonic clock.
     ahead_ns: i128,
-    /// Time spent on the way, there and back.
+    /// Round-trip time, without the server's share.
     way_ns: i128,
 }
 

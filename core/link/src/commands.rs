@@ -32,7 +32,7 @@ struct KnownCommand {
 pub enum CommandResponse {
     Do(Command),
     Answer(CommandResult),
-    /// Nothing: it is being done and will be answered, or there is no room for it.
+    /// None: it is being done and will be answered, or there is no room for it.
     Wait,
 }
 

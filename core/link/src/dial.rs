@@ -25,7 +25,7 @@ pub const STEP_LIMIT: Duration = Duration::from_secs(10);
 /// Why there is no connection.
 pub struct Problem {
     pub text: String,
-    /// The server or the settings do not let us in; somebody has to fix that.
+    /// The server or the settings do not let us in; a person has to fix that.
     pub is_refused: bool,
 }
 

@@ -14,8 +14,7 @@ use tokio::time::timeout;
 
 /// Longest event in bytes: besides the event, a message has its number.
 const EVENT_LIMIT: usize = MESSAGE_LIMIT - 256;
-/// How long to wait for a verdict: an agent waits for it, and a server that predates the question never
-/// answers.
+/// Longest wait for a verdict: an agent waits for it, and a server that predates the question never answers.
 const VERDICT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A request of the daemon to the link.

@@ -24,7 +24,7 @@ use crate::settings::{LinkError, LinkSettings};
 const COMMAND_QUEUE: usize = 64;
 /// A connection that lasted this long was good: the next try after it is soon.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// How long a closing WebSocket may take when the program ends.
+/// Time for a closing WebSocket when the program ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 pub struct Link;

@@ -7,15 +7,15 @@
 //! ```
 //!
 //! Both ends of the protocol (docs/link.md, [`deskreel_model::link`]) are here, as state machines without IO
-//! or clock. Their input is a message, a request or the time; their output is what to send and what to do. So
-//! `tests/line.rs` tests without a network what a link that breaks, loses or repeats may do to them.
-//! `keeper.rs` puts a WebSocket (`dial.rs`) between the recorder's end and the daemon; the server does the same
-//! with the other end.
+//! or clock. Their input is a message, a request or the time; their output is messages to send and actions to
+//! take. So `tests/line.rs` can test without a network how they handle a link that breaks, loses or repeats.
+//! `keeper.rs` puts a WebSocket (`dial.rs`) between the recorder's end and the daemon; the server does the
+//! same with the other end.
 //!
 //! Whatever the link does:
 //!
 //! - The server takes each event once, in order, or knows how many are missing.
-//! - A command is done at most once, not after its deadline, and is answered each time as it was the first
+//! - A command is done at most once, not after its deadline, and always gets the same answer as the first
 //!   time.
 //!
 //! A recorder that restarts knows nothing of earlier commands. Then a repeated start finds its recording
@@ -59,5 +59,5 @@ const WINDOW: u64 = 64;
 /// Time without an acknowledgement after which a message is sent again. A WebSocket loses one only with the
 /// connection.
 const RESEND_AFTER: Duration = Duration::from_secs(5);
-/// How long after its deadline both ends remember a command.
+/// Time for which both ends remember a command after its deadline.
 const REMEMBER_FOR: Duration = Duration::from_secs(3600);

@@ -14,7 +14,7 @@ use crate::backlog::Backlog;
 use crate::clock::ServerClock;
 use crate::commands::{CommandResponse, Commands};
 
-/// How long the server may take to send its welcome.
+/// Time for the server to send its welcome.
 const WELCOME_LIMIT: Duration = Duration::from_secs(10);
 /// Time between clock probes. The first few follow each other at once, so that the offset is good from the
 /// start.
@@ -48,9 +48,9 @@ pub enum Effect {
     },
 }
 
-/// How far the handshake of the connection is. It begins with `Cut`. `connected` sends the hello and waits
-/// for the welcome (`Greeting`), which leads to `Open`. Events are sent and commands accepted only then,
-/// since only then both clocks can be compared. `disconnected` leads back to `Cut` from any state.
+/// State of the connection's handshake. It begins with `Cut`. `connected` sends the hello and waits for the
+/// welcome (`Greeting`), which leads to `Open`. Events are sent and commands accepted only then, since only
+/// then both clocks can be compared. `disconnected` leads back to `Cut` from any state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Handshake {
     Cut,
@@ -240,7 +240,7 @@ impl RecorderEnd {
         effects
     }
 
-    /// To be called about once a second.
+    /// Sends everything that is due. Call it about once a second.
     pub fn tick(&mut self, now: ClockReading) -> Vec<Effect> {
         let close = |reason: &str| vec![Effect::Close { reason: reason.to_owned(), is_refused: false }];
         match self.handshake {

@@ -1,6 +1,6 @@
 //! The server's end of the link to one recorder, without IO or clock.
 //!
-//! One [`ServerEnd`] stands for a recorder, whether that is connected or not. The server keeps in its
+//! One [`ServerEnd`] represents a recorder, whether or not that is connected. The server keeps in its
 //! database what must outlive a restart: the number of the last stored event, and the unanswered commands. It
 //! restores the end from these:
 //!
@@ -29,7 +29,7 @@ use serde_json::Value;
 
 use crate::{ClockReading, REMEMBER_FOR, RESEND_AFTER};
 
-/// How long a recorder may take to send its hello.
+/// Time for a recorder to send its hello.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
 /// A recorder probes every 20 s. One that is silent for three times as long is gone, even if the connection
 /// seems open.
@@ -71,10 +71,9 @@ pub enum Effect {
     },
 }
 
-/// How far the handshake of the connection is. It begins with `Cut`. `connected` waits for the hello
-/// (`Waiting`), which leads to `Open`. `disconnected` leads back to `Cut` from any state. A recorder that
-/// connects while an older connection seems open goes through `connected` again; the caller closes the older
-/// one.
+/// State of the connection's handshake. It begins with `Cut`. `connected` waits for the hello (`Waiting`),
+/// which leads to `Open`. `disconnected` leads back to `Cut` from any state. A recorder that connects while
+/// an older connection seems open goes through `connected` again; the caller closes the older one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Handshake {
     Cut,
@@ -92,7 +91,7 @@ pub struct ServerEnd {
     commands: BTreeMap<CommandId, PendingCommand>,
 }
 
-/// The recorder's numbering of events, and how far it was received.
+/// The recorder's numbering of events, and the last ones received.
 #[derive(Debug)]
 struct EventProgress {
     stream: EventStreamId,
@@ -126,7 +125,7 @@ impl ServerEnd {
         self.handshake == Handshake::Open
     }
 
-    /// Whether the recorder is not connected and has no unanswered commands.
+    /// Returns whether the recorder is not connected and has no unanswered commands.
     pub fn is_idle(&self) -> bool {
         self.handshake == Handshake::Cut && self.commands.is_empty()
     }
@@ -238,7 +237,7 @@ impl ServerEnd {
         effects
     }
 
-    /// To be called about once a second.
+    /// Sends everything that is due. Call it about once a second.
     pub fn tick(&mut self, now: ClockReading) -> Vec<Effect> {
         let close = |reason: &str| Some(Effect::Close { reason: reason.to_owned() });
         let end = match self.handshake {

@@ -6,7 +6,7 @@ use crate::recorder::RecorderIdentity;
 
 #[derive(Debug, Clone)]
 pub struct LinkSettings {
-    /// For example `https://recordings.example`; may have a path. `http` only for this machine, or if
+    /// Address such as `https://recordings.example`; may have a path. `http` only for this machine, or if
     /// `plain_http` allows it.
     pub server: String,
     pub token: TokenSource,
@@ -16,7 +16,7 @@ pub struct LinkSettings {
     pub identity: RecorderIdentity,
 }
 
-/// Where the recorder's token is. It is read for each connection, so that a renewed token is used.
+/// The source of the recorder's token. It is read for each connection, so that a renewed token is used.
 #[derive(Debug, Clone)]
 pub enum TokenSource {
     File(PathBuf),

@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
-/// Made anew for each connection, with the authorities that the machine trusts then.
+/// The TLS configuration. Made for each connection, with the authorities that the machine trusts then.
 pub fn config(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let own = match ca_file {
         None => Vec::new(),

@@ -18,7 +18,7 @@ enum Op {
     },
     Command {
         deadline_ms: u64,
-        /// How long the recorder takes to do it.
+        /// Time that the recorder needs to do it.
         takes_ms: u64,
     },
     /// The server sends the last command again.
@@ -109,7 +109,7 @@ fn a_line_without_faults_carries_each_message_once() {
     assert!((offset - 5000).unsigned_abs() <= uncertainty, "{offset} ± {uncertainty}");
 }
 
-/// Otherwise a desktop's events of an hour ago would be sent again, or nobody would notice dropped events.
+/// Otherwise a desktop's events from an hour ago would be sent again, or dropped events would go unnoticed.
 #[test]
 fn a_recorder_that_restarts_numbers_its_events_anew_and_the_server_knows_what_it_dropped() {
     let mut world = World::new(Faults::none(), 0);

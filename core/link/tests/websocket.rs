@@ -328,7 +328,7 @@ async fn only_the_server_says_whose_credentials_these_are() {
     let mut server = Server::start().await;
     let folder = Folder::new();
     let (link, _commands) = Link::start(folder.settings(server.url())).unwrap();
-    // Without a connection the question is not kept until there is one.
+    // A question asked without a connection is not kept until there is one.
     assert_eq!(link.verify("ann", "s3cret").await, None);
 
     let mut socket = server.accept().await;

@@ -1,4 +1,4 @@
-//! The numbers that CUDA gives to GPUs, without asking CUDA.
+//! CUDA's numbers of the GPUs, derived without asking CUDA.
 
 use crate::{Gpu, Machine};
 

@@ -21,7 +21,7 @@ use crate::Machine;
 pub struct Fingerprint {
     /// 16 hexadecimal digits; different digits mean that something has changed.
     pub id: String,
-    /// What went into the id, for people: name and value.
+    /// The facts behind the id, for people: name and value.
     pub facts: Vec<(String, String)>,
 }
 
@@ -46,8 +46,8 @@ const LIBRARIES: [&str; 17] = [
     "librav1e.so",
 ];
 
-/// Variables that select another driver or hide a GPU. Variables that name folders count by what is found
-/// there.
+/// Variables that select another driver or hide a GPU. Variables that name folders count by the files in
+/// these.
 const VARIABLES: [&str; 4] =
     ["LIBVA_DRIVER_NAME", "CUDA_VISIBLE_DEVICES", "GST_VA_ALL_DRIVERS", "GST_PLUGIN_LOADING_WHITELIST"];
 
@@ -133,7 +133,7 @@ impl Machine {
         folders.into_iter().filter(is_new).collect()
     }
 
-    /// A folder's files by name. Links are followed, so that a new version behind an old link is noticed.
+    /// A folder's files by name. Links are followed, so that a new target of an old link is noticed.
     fn files(&self, folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<(String, Metadata)> {
         let names = self.list(folder).into_iter().filter(|name| wanted(name));
         let files = names.filter_map(|name| {

@@ -1,15 +1,15 @@
-//! What this machine has for encoding: its GPUs, their drivers, and a [`fingerprint`] of everything that
+//! The means of this machine for encoding: its GPUs, their drivers, and a [`fingerprint`] of everything that
 //! decides whether an encoder works.
 //!
-//! Only looks: opens no device, and loads no driver but NVIDIA's management library (NVML), and that only if
-//! NVIDIA's driver runs. What cannot be read is left out; nothing here fails. Reads Linux's files, so other
-//! systems have no GPUs for now.
+//! Only looks: opens no device, and loads no driver except NVIDIA's management library (NVML), and that only
+//! if NVIDIA's driver runs. Things that cannot be read are left out; nothing here fails. Reads Linux's files,
+//! so other systems have no GPUs for now.
 
-// What Linux shows.
+// Linux's information.
 mod names;
 mod pci;
 
-// What NVIDIA adds.
+// NVIDIA's additions.
 mod cuda;
 mod nvidia;
 
@@ -66,7 +66,8 @@ pub fn find<'a>(gpus: &'a [Gpu], name: &str) -> Option<&'a Gpu> {
     found.next().filter(|_| found.next().is_none())
 }
 
-/// What a verdict on an encoder depends on, on this machine. Takes about 3 ms, and 10 ms the first time.
+/// A fingerprint of everything on this machine that a verdict on an encoder depends on. Takes about 3 ms, and
+/// 10 ms the first time.
 pub fn fingerprint() -> Fingerprint {
     Machine::here().fingerprint()
 }

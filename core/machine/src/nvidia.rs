@@ -1,5 +1,5 @@
-//! What only NVIDIA's management library (NVML) knows. A driver in trouble may never answer, so each query
-//! runs on a thread that is left behind if it takes too long.
+//! Information that only NVIDIA's management library (NVML) has. A driver in trouble may never answer, so
+//! each query runs on a thread that is abandoned if it takes too long.
 
 use std::ffi::OsStr;
 use std::sync::mpsc;
@@ -19,7 +19,7 @@ const DRIVER: [&str; 2] = ["/sys/module/nvidia/version", "/dev/nvidiactl"];
 /// Waking an idle GPU takes 1 to 3 seconds according to NVIDIA's page on driver persistence.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// What a GPU's encoder is doing, over all processes of the machine.
+/// The load of a GPU's encoder, over all processes of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sessions {
     pub used: u32,
@@ -109,7 +109,7 @@ fn ask<T: Send + 'static>(
     let (answer, answered) = mpsc::sync_channel(1);
     let asking = move || {
         let nvml = Nvml::builder().lib_path(OsStr::new(LIBRARY)).init().ok();
-        // Nobody listens any more if this took too long.
+        // The receiver is gone if this took too long.
         let _ = answer.send(nvml.as_ref().and_then(question));
     };
     thread::Builder::new().name("nvml".to_owned()).spawn(asking).ok()?;

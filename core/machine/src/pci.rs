@@ -7,7 +7,7 @@ const DEVICES: &str = "/sys/bus/pci/devices";
 const DISPLAY_CLASS: &str = "0x03";
 
 impl Machine {
-    /// The GPUs, by address, without what only a driver's library knows.
+    /// The GPUs, by address, without the properties that only a driver's library knows.
     pub fn gpus(&self) -> Vec<Gpu> {
         let display = |pci: &String| {
             let class = self.read(&format!("{DEVICES}/{pci}/class"));

@@ -194,7 +194,7 @@ fn fingerprint_changes_with_all_that_a_verdict_depends_on() {
         pc().with("/usr/lib/dri/iHD_drv_video.so", "a newer driver"),
         pc().with("/usr/lib/gstreamer-1.0/libgstva.so", "a new plugin"),
         pc().with("/usr/lib/gstreamer-1.0/libgstx264.so", "a newer plugin"),
-        // The link and its name stay; its target is another version.
+        // The link keeps its name; its target is another version.
         pc().with("/opt/libgstreamer-1.0.so.0.2207.0", "a newer GStreamer"),
         pc().with("/opt/gst/libgstva.so", "a plugin elsewhere").set("GST_PLUGIN_PATH", "/opt/gst"),
         pc().set("GST_PLUGIN_SYSTEM_PATH", "/nowhere"),

@@ -2,7 +2,7 @@
 //!
 //! One event is one JSON object; a log of events is JSON Lines. [`TYPES`] is the table of event types; the
 //! JSON Schema and docs/events.md are made from it. The words are CSTA's (ECMA-269) if it has one. Fields
-//! that are not in the table are accepted, so that a feed may say more than we know of.
+//! that are not in the table are accepted, so that a feed may report more than we know of.
 
 mod parse;
 mod types;
@@ -26,7 +26,7 @@ pub struct Event {
     /// Sequence number within its feed.
     pub seq: Option<u64>,
     pub kind: Kind,
-    /// The event as it was written; policies get this.
+    /// The event as written; policies get this.
     pub json: Box<str>,
 }
 
@@ -95,7 +95,7 @@ pub enum Kind {
     },
 }
 
-/// Where an agent has logged in.
+/// The place at which an agent has logged in.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seat {
     pub place: Option<Place>,
@@ -228,7 +228,7 @@ impl Kind {
         }
     }
 
-    /// The agents whom the event itself names; its call may have others.
+    /// The agents that the event itself names; its call may have others.
     pub fn agents(&self) -> impl Iterator<Item = &AgentId> {
         let (first, second) = match self {
             Kind::LoggedIn { agent, .. }

@@ -16,7 +16,7 @@ pub const PATH: &str = "/api/v1/link";
 /// few kilobytes.
 pub const MESSAGE_LIMIT: usize = 256 << 10;
 
-/// Recorder to server.
+/// A message from recorder to server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromRecorder {
@@ -24,8 +24,8 @@ pub enum FromRecorder {
     Hello(Hello),
     /// The recorder's status; replaces the last one.
     Status(RecorderStatus),
-    /// An event from a desktop. Sent again until a `Heard` covers it. `first` is as in `Hello`: if it is
-    /// beyond what the server has, the events in between were lost.
+    /// An event from a desktop. Sent again until a `Heard` covers it. `first` is as in `Hello`: if the server
+    /// lacks earlier events, those were lost.
     Event { number: u64, first: u64, event: Value },
     /// The result of a command. Sent each time that the command comes.
     Answer {
@@ -44,7 +44,7 @@ pub enum FromRecorder {
     Unknown,
 }
 
-/// Server to recorder.
+/// A message from server to recorder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromServer {
@@ -102,18 +102,18 @@ pub struct Welcome {
     pub heard: u64,
 }
 
-/// Whose credentials these are.
+/// The owner of credentials, if they are right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum CredentialVerdict {
     Right {
         agent: AgentId,
     },
-    /// They are nobody's, or belong to an account that is not an agent's.
+    /// They belong to no account, or to one that is not an agent's.
     Wrong,
     /// Too many were wrong, under this name or at this recorder.
     TooMany {
-        /// How long to wait before the next try.
+        /// Time to wait before the next try.
         seconds: u32,
     },
     /// The server cannot tell at present, or its verdict is newer than we are.

@@ -23,21 +23,21 @@ pub struct Manifest {
     pub writer: String,
     /// `None` while the recording runs, and after a crash until recovery has sealed it.
     pub outcome: Option<Outcome>,
-    /// When it was asked to stop, or gave up. `None` if the recorder died before it could say.
+    /// When it was asked to stop, or ended by itself. `None` if the recorder died before it could say.
     pub ended: Option<MediaTime>,
     /// The wall clock at media time zero. A later jump of the wall clock adds another anchor.
     pub anchors: Vec<Anchor>,
     /// The agent whose screen it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentId>,
-    /// Where that screen stands.
+    /// The place of that screen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     pub tracks: Vec<Track>,
     /// Stretches in which the screen was withheld, in the order of media time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<WithheldStretch>,
-    /// In the order of media time.
+    /// Incidents, in the order of media time.
     pub incidents: Vec<Incident>,
 }
 
@@ -50,7 +50,7 @@ pub enum Outcome {
     Failed { failure: Failure },
     /// Stopped before the first frame was on disk: there is no footage.
     Abandoned,
-    /// The recorder itself died; sealed at a later start from what was on disk.
+    /// The recorder itself died; a later start sealed what was on disk.
     Recovered,
 }
 
@@ -59,7 +59,7 @@ pub enum Outcome {
 pub struct Anchor {
     pub media: MediaTime,
     pub utc: Utc,
-    /// How far `utc` may differ from the machine's own clock: the time it took to read both.
+    /// Greatest difference between `utc` and the machine's own clock: the time it took to read both.
     pub uncertainty_ns: u64,
 }
 
@@ -134,7 +134,7 @@ pub struct FileRef {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fragment {
-    /// From 1 within the part.
+    /// Number within the part, from 1.
     pub number: u32,
     #[serde(flatten)]
     pub file: FileRef,
@@ -154,7 +154,7 @@ impl Fragment {
     }
 }
 
-/// What became of the source's frames.
+/// The fate of the source's frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameCounts {
     /// Frames from the source.

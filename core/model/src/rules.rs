@@ -7,12 +7,12 @@ use deskreel_contract::CaptureMode;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyRules {
-    /// How late an event may be and still take its place among earlier ones.
+    /// Greatest lateness at which an event still takes its place among earlier ones.
     pub late: Duration,
     pub pause: Pause,
-    /// What is captured during a pause: nothing, or a slate.
+    /// The capture during a pause: nothing, or a slate.
     pub pause_as: CaptureMode,
-    /// Longest pause; capture then goes on by itself.
+    /// Longest pause; capture then resumes by itself.
     pub pause_limit: Option<Duration>,
     /// A key and value of attached data; capture is paused while a call has them.
     pub pause_attached: Option<(String, String)>,
@@ -22,7 +22,7 @@ pub struct PolicyRules {
     pub longest_call: Duration,
 }
 
-/// Which pauses the footage follows.
+/// The pauses that the footage follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
     /// The voice recorder's pauses and those requested for the screen.

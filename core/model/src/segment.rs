@@ -1,8 +1,8 @@
-//! The segment table: which stretch of an agent's footage belongs to which interaction.
+//! The segment table: assigns stretches of an agent's footage to interactions.
 //!
 //! A recording is continuous footage of one agent; a segment is the part of it that belongs to an
-//! interaction. Times are those of the events, so that the same events give the same table; the manifest says
-//! when footage really began.
+//! interaction. Times are those of the events, so that the same events yield the same table; the manifest
+//! says when footage really began.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Footage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     pub from: Utc,
-    /// `None` while it goes on.
+    /// `None` while it lasts.
     pub to: Option<Utc>,
     pub why: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +29,7 @@ pub struct Footage {
     pub withheld: Vec<WithheldPeriod>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
-    /// In the order in which they began.
+    /// Segments, in the order in which they began.
     pub segments: Vec<Segment>,
 }
 

@@ -112,7 +112,7 @@ impl fmt::Display for Utc {
 mod tests {
     use super::*;
 
-    /// jiff is the judge.
+    /// jiff provides the expected values.
     #[test]
     fn times_move_as_in_a_general_library() {
         let moments = [

@@ -15,12 +15,12 @@ use crate::{Failure, MediaTime, PartNumber};
 /// Longest message that either side accepts, in bytes. A job of a hundred tracks is under 100 KB.
 pub const MESSAGE_LIMIT: u32 = 4 << 20;
 
-/// Supervisor to worker.
+/// A message from supervisor to worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// Load these plugins now, and what the encoders of these tracks need, so that a start is fast. Sent
-    /// once, first.
+    /// Load these plugins now, and everything that the encoders of these tracks need, so that a start is
+    /// fast. Sent once, first.
     Prepare { plugins: Vec<PluginFile>, tracks: Vec<TrackJob> },
     /// Open the sources of these tracks, get a picture of each, and list the candidates that could encode it.
     /// Answered by `Surveyed`.
@@ -65,12 +65,12 @@ pub struct Job {
     pub origin_ns: i64,
     /// Target length of a fragment, in nanoseconds.
     pub fragment_ns: u64,
-    /// How long the encoders may take to hand over their last frames after a stop, in milliseconds.
+    /// Time for the encoders to hand over their last frames after a stop, in milliseconds.
     pub drain_limit_ms: u64,
     /// The capture mode from the first frame on.
     pub capture: CaptureMode,
-    /// For a standby: this much encoded footage, in nanoseconds, stays in memory until `Keep` says where it
-    /// goes.
+    /// For a standby: this much encoded footage, in nanoseconds, stays in memory until `Keep` names its
+    /// folder.
     pub preroll_ns: Option<u64>,
     pub tracks: Vec<TrackJob>,
 }
@@ -105,7 +105,7 @@ pub struct TrackJob {
     pub changes_only: Option<bool>,
     /// On a still screen, a frame at least this often, in nanoseconds.
     pub keepalive_ns: u64,
-    /// In the order of preference.
+    /// Encoders, in the order of preference.
     pub encoders: Vec<PluginSettings>,
     /// Its `max_fps` is the one above; a source with a lower rate lowers it.
     pub encode: EncodeRequest,
@@ -115,7 +115,7 @@ pub struct TrackJob {
     pub frame_deadline_ms: u64,
     /// The candidates that passed the probe, best first. The supervisor fills it in when it starts the job.
     pub ranking: Vec<RankedCandidate>,
-    /// Those that did not pass, in the order of preference.
+    /// The candidates that did not pass, in the order of preference.
     pub refused: Vec<Refusal>,
 }
 
@@ -128,7 +128,7 @@ impl Picture {
 }
 
 impl TrackJob {
-    /// How long an encoder may keep a frame by default.
+    /// Time for which an encoder may keep a frame by default.
     pub const FRAME_DEADLINE_MS: u64 = 2000;
 
     /// The track of a pipeline file with default settings.
@@ -165,7 +165,7 @@ pub struct RankedCandidate {
     pub refused_before: usize,
 }
 
-/// Which GPU is to encode.
+/// The GPU that is to encode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GpuChoice {
     /// A PCI address (`0000:65:00.0`), a UUID (`GPU-...`) or a render node (`renderD129`): names that survive
@@ -175,7 +175,7 @@ pub struct GpuChoice {
     pub if_missing: MissingGpu,
 }
 
-/// What to do if the GPU is missing.
+/// The fallback if the GPU is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MissingGpu {
@@ -204,7 +204,7 @@ pub struct PluginSettings {
     pub settings: Value,
 }
 
-/// Worker to supervisor.
+/// A message from worker to supervisor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
 pub enum Report {
@@ -265,7 +265,7 @@ pub enum Report {
     },
     /// A source has nothing more to deliver. The worker drains and ends.
     SourceEnded,
-    /// The job cannot go on. `Ended` follows if the worker could still write what it had.
+    /// The job cannot continue. `Ended` follows if the worker could still write what it had.
     Failed {
         failure: Failure,
     },
@@ -286,7 +286,7 @@ pub enum Report {
     Surveyed {
         tracks: Vec<Result<TrackSurvey, Failure>>,
     },
-    /// An error is the reason for people why the candidate is refused.
+    /// The result of a probe. An error is the reason, for people, why the candidate is refused.
     Probed {
         result: Result<Proof, String>,
     },
@@ -324,7 +324,7 @@ pub struct TrackBeat {
     pub bytes: u64,
 }
 
-/// What a track's source shows, and what could encode it.
+/// A track's source and the candidates for encoding it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrackSurvey {
     pub picture: Picture,
@@ -349,20 +349,21 @@ pub struct SurveyedCandidate {
     /// Whether it must produce a keyframe on request, which the probe then checks. Part of a verdict's cache
     /// key.
     pub on_demand: bool,
-    /// What was asked for and the element cannot do; it would be used without.
+    /// Requested settings that the element cannot do; it would be used without them.
     pub cannot: Vec<Meaning>,
     /// Why it need not be tried at all.
     pub refused: Option<String>,
 }
 
-/// What a successful probe measured.
+/// The measurements of a successful probe.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
     /// Frames that the encoder keeps before it delivers the first one.
     pub holds_frames: u32,
-    /// From the start of the encoder, opening its device included, to the first frame out; milliseconds.
+    /// Milliseconds from the start of the encoder, including the opening of its device, to the first frame
+    /// out.
     pub first_frame_ms: u32,
-    /// Mean difference of a color byte from what was encoded, of 255, in the worst picture.
+    /// Mean difference of a color byte from the encoded picture, of 255, in the worst picture.
     pub picture_error: f32,
 }
 
@@ -381,7 +382,7 @@ pub struct DecodedPart {
     pub decoder: String,
 }
 
-/// A message as it goes over the socket, with its length.
+/// Encodes a message for the socket, with its length.
 pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;

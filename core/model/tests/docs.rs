@@ -47,7 +47,7 @@ fn table() -> String {
     table
 }
 
-/// The parser requires the fields of each type that the table says are required, and no others.
+/// The parser requires the fields that the table requires for each type, and no others.
 #[test]
 fn the_table_is_what_the_parser_reads() {
     for event in TYPES {

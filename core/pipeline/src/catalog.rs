@@ -64,8 +64,8 @@ impl ListedPlugin {
         properties.into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
     }
 
-    /// Whether the plugin takes a setting of this name. A schema that does not forbid further properties
-    /// takes all of them.
+    /// Returns whether the plugin takes a setting of this name. A schema that does not forbid further
+    /// properties takes all of them.
     pub fn takes(&self, name: &str) -> bool {
         let Some(schema) = &self.settings else { return false };
         let closed = schema.get("additionalProperties") == Some(&Json::Bool(false))

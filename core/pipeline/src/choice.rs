@@ -18,7 +18,7 @@ macro_rules! choices {
         }
 
         $(impl TryFrom<Choice> for $name {
-            /// The choice, which is of another key.
+            /// The choice, which belongs to another key.
             type Error = Choice;
 
             fn try_from(choice: Choice) -> Result<$name, Choice> {
@@ -46,7 +46,7 @@ choices!(
     Scheme
 );
 
-/// How an encoder's `rate` is given.
+/// The form of an encoder's `rate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateMode {
     Quality,
@@ -54,21 +54,21 @@ pub enum RateMode {
     Constrained,
 }
 
-/// What is recorded while the agent's session is locked.
+/// The capture while the agent's session is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locked {
     Record,
     Gap,
 }
 
-/// What happens when the spool has no room.
+/// The reaction to a full spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
     Refuse,
     DropOldest,
 }
 
-/// How clients speak to the server.
+/// The protocol of the server's clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     Https,

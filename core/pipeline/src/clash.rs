@@ -1,4 +1,4 @@
-//! Values that are each right and contradict each other.
+//! Finds values that are each valid but contradict each other.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(crate) fn rate(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// `gpu_gone` means nothing without `gpu`.
+/// `gpu_gone` has no effect without `gpu`.
 pub(crate) fn gpu_gone(encoder: &Fields<'_>) -> Option<Diagnostic> {
     let span = encoder.span("gpu_gone").filter(|_| !encoder.is_written("gpu"))?;
     let problem = Diagnostic::error(Code::MissingKey, span, "`gpu_gone` needs `gpu`");

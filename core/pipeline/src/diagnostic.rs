@@ -11,7 +11,7 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// The mistake, in lower case without a full stop.
     pub message: String,
-    /// The first marks the mistake itself, the others what it clashes with. Never empty.
+    /// The first label marks the mistake itself, the others the values that it clashes with. Never empty.
     pub labels: Vec<Label>,
     /// The likely cure.
     pub help: Option<String>,
@@ -28,7 +28,7 @@ pub struct Label {
 pub enum Severity {
     /// Nothing is recorded from a file with an error.
     Error,
-    /// The file runs, but hardly as it was meant.
+    /// The file runs, but hardly as intended.
     Warning,
 }
 

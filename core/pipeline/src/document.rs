@@ -18,7 +18,7 @@ pub struct Document {
 pub struct Table {
     /// The header, as in `[source.screen]`, or the braces and everything between them.
     pub span: Span,
-    /// In file order.
+    /// The entries, in file order.
     pub entries: Vec<KeyValue>,
 }
 
@@ -47,7 +47,7 @@ pub enum Data {
     Table(Table),
 }
 
-/// Where to look for the plugins of a file: needed before the file can be resolved.
+/// Where to search for a file's plugins: needed before the file can be resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PluginSearch {
     pub paths: Vec<PathBuf>,

@@ -1,9 +1,10 @@
-//! A deployment as Graphviz draws it: media from left to right, what decides about it below.
+//! A deployment as Graphviz draws it: media from left to right, and below them everything that decides about
+//! them.
 
 use crate::graph::{Deciders, Deployment, EncoderNode, Node, RecorderGraph, ServerGraph, SourceNode};
 use crate::quantity::show_duration;
 
-/// For `deskreel graph`.
+/// The text for `deskreel graph`.
 pub fn dot(deployment: &Deployment) -> String {
     let mut dot = Dot(String::new());
     let name = match deployment {

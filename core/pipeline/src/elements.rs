@@ -1,7 +1,7 @@
-//! Recipes to elements: which, with which properties, linked in which order.
+//! Turns recipes into elements, with their properties, in the order in which they are linked.
 //!
-//! A track has two chains: one captures, and one encodes what was captured. The worker asks for them, since
-//! recipes come from plugins, but this is pure: the same recipes give the same elements.
+//! A track has two chains: one captures, and one encodes the captured frames. The worker asks for them, since
+//! recipes come from plugins, but this is pure: the same recipes yield the same elements.
 
 use deskreel_contract::{Candidate, Codec, Element, FrameFormat, Producer, SourceRecipe};
 
@@ -11,14 +11,14 @@ pub struct Step {
     pub element: Element,
 }
 
-/// What the engine does with an element besides making it.
+/// The special role of an element in the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Nothing.
+    /// No special role.
     Plain,
     /// The `appsrc` that the frame callback feeds.
     Frames,
-    /// Its output was captured: frames are counted there, and unchanged ones dropped.
+    /// Its output counts as captured: frames are counted there, and unchanged ones dropped.
     Capture,
 }
 
@@ -48,7 +48,7 @@ pub fn fps(recipe: &SourceRecipe, max_fps: u32) -> u32 {
     most.max(1)
 }
 
-/// The chain that encodes: raw pictures of this size in, access units as MP4 wants them out.
+/// The chain that encodes: raw pictures of this size in, access units for MP4 out.
 pub fn encode_chain(codec: Codec, candidate: &Candidate, width: u32, height: u32) -> Vec<Element> {
     let mut elements = Vec::new();
     if width % 2 == 1 || height % 2 == 1 {
@@ -100,8 +100,7 @@ fn raw_caps(formats: &[String]) -> String {
     }
 }
 
-/// From the encoder's output to access units as MP4 wants them: length-prefixed, with parameter sets in the
-/// caps.
+/// From the encoder's output to access units for MP4: length-prefixed, with parameter sets in the caps.
 fn coded(codec: Codec) -> impl Iterator<Item = Element> {
     let (parser, caps) = match codec {
         Codec::H264 => ("h264parse", "video/x-h264,stream-format=avc,alignment=au"),

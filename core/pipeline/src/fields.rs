@@ -65,7 +65,7 @@ impl<'d> Fields<'d> {
         fields
     }
 
-    /// A typo is reported as an unknown key, and not as a missing one as well.
+    /// A typo is reported as an unknown key, and not also as a missing one.
     fn missing(&mut self, key: &'static Key) -> Diagnostic {
         let slip = self.rest.iter().position(|entry| nearest(&entry.key, [key.name]).is_some());
         if let Some(slip) = slip {

@@ -1,4 +1,4 @@
-//! What a pipeline file means: every name resolved, every value typed. Only a file without errors has a
+//! The meaning of a pipeline file: every name resolved, every value typed. Only a file without errors has a
 //! graph.
 
 use std::path::PathBuf;
@@ -33,13 +33,13 @@ pub struct ServerGraph {
     pub server: Server,
 }
 
-/// What decides what is recorded: feeds bring the events, policies and rules decide from them.
+/// The deciders: feeds bring the events, policies and rules decide from them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deciders {
     pub feeds: Vec<Node>,
-    /// In the order in which they are asked.
+    /// The policies, in the order in which they are asked.
     pub policies: Vec<Node>,
-    /// What the host decides without a plugin.
+    /// The rules that the host applies without a plugin.
     pub rules: PolicyRules,
 }
 
@@ -49,13 +49,13 @@ pub struct Recording {
     pub fragment: Duration,
     pub max_duration: Option<Duration>,
     pub preroll: Option<Duration>,
-    /// Whether nothing is captured while the agent's session is locked.
+    /// Set if nothing is captured while the agent's session is locked.
     pub rests_while_locked: bool,
-    /// In the order of `tracks`; at least one.
+    /// The tracks, in the order of `tracks`; at least one.
     pub tracks: Vec<Track>,
 }
 
-/// Where the recording server listens, where it stores recordings, and its limits.
+/// The recording server: its address, its storage and its limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// Address and port.
@@ -70,9 +70,9 @@ pub struct Server {
     pub largest_upload: u64,
     /// Bytes of a finished file.
     pub largest_file: u64,
-    /// Bytes that one recorder may have in recordings that are not closed.
+    /// Bytes that one recorder may store in recordings that are not closed.
     pub quota: Option<u64>,
-    /// Time for the head of a request: a client that needs longer holds a connection for nothing.
+    /// Time for the head of a request: a client that needs longer only occupies a connection.
     pub head_patience: Duration,
     /// Time for a body, however short.
     pub body_patience: Duration,
@@ -89,14 +89,14 @@ pub struct Link {
     pub plain_http: bool,
 }
 
-/// How much of the disk and the network recordings may take.
+/// The share of the disk and the network that recordings may take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spool {
     /// Bytes of recordings.
     pub quota: Option<u64>,
     /// Bytes that stay free on the disk.
     pub min_free: u64,
-    /// Whether the oldest recording is evicted for want of room even if it was not delivered.
+    /// Set if the oldest recording is evicted for lack of room even if it was not delivered.
     pub drop_oldest: bool,
     /// Bits per second, of all sinks together.
     pub rate: Option<u64>,
@@ -117,7 +117,7 @@ pub struct SourceNode {
     pub plugin: PluginSettings,
     /// Frames per second, at most.
     pub max_fps: u32,
-    /// `None`: as the plugin's recipe says.
+    /// `None`: as the plugin's recipe proposes.
     pub changes_only: Option<bool>,
     pub keepalive: Duration,
 }
@@ -125,7 +125,7 @@ pub struct SourceNode {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderNode {
     pub name: String,
-    /// In the order of preference, each with the settings that it takes; at least one.
+    /// The plugins in the order of preference, each with the settings that it takes; at least one.
     pub plugins: Vec<PluginSettings>,
     pub codec: Codec,
     pub rate: Rate,
@@ -134,7 +134,7 @@ pub struct EncoderNode {
     pub latency: Latency,
     pub content: Content,
     pub chroma: Chroma,
-    /// `None`: whichever proves itself.
+    /// `None`: any that works.
     pub gpu: Option<GpuChoice>,
     /// An encoder that keeps a frame for longer counts as hung.
     pub frame_deadline: Duration,

@@ -1,4 +1,4 @@
-//! Every key of the pipeline file except the plugins' own settings: the one table behind the checks, the
+//! Every key of the pipeline file except the plugins' own settings: one table for the checks, the
 //! suggestions, the published JSON Schema and docs/pipeline-format.md.
 
 use std::fmt;
@@ -22,7 +22,7 @@ pub struct Key {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
-    /// Before the first header.
+    /// The keys before the first header.
     Root,
     Plugins,
     Source,
@@ -38,7 +38,7 @@ pub enum Section {
     Server,
 }
 
-/// What may follow the equals sign.
+/// The values that a key takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Takes {
     Version,
@@ -65,7 +65,7 @@ pub enum Takes {
     Choice(Words),
     /// A key and a value: `card=entry`.
     Pair,
-    /// A GPU, by a name that still means it after a reboot.
+    /// A GPU, by a name that still identifies it after a reboot.
     Gpu,
     Table(Section),
 }
@@ -156,7 +156,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Server, "storage", Text, Default("file:///var/lib/deskreel-server/footage"), "URL of the footage: `file://` and a folder, or `s3://BUCKET/PREFIX` with `AWS_...` in the environment."),
     key(Section::Server, "largest_upload", Size("1MB", "4GiB"), Default("64MiB"), "Size limit of a fragment or manifest."),
     key(Section::Server, "largest_file", Size("1MB", "1000GB"), Default("4GiB"), "Size limit of a finished file of another recorder."),
-    key(Section::Server, "quota", Size("10MB", "1000000GB"), Optional, "The most that one recorder may store in recordings that are not closed; absent: no limit but the disk."),
+    key(Section::Server, "quota", Size("10MB", "1000000GB"), Optional, "The most that one recorder may store in recordings that are not closed; absent: only the disk limits it."),
     key(Section::Server, "head_patience", Duration("100ms", "10m"), Default("10s"), "Time limit for the head of a request, and for the first bytes of a connection."),
     key(Section::Server, "body_patience", Duration("100ms", "10m"), Default("30s"), "Time limit for a body; an upload gets one second more per 16 KiB."),
     key(Section::Server, "answer_patience", Duration("100ms", "1h"), Default("1m"), "How long a client may read nothing of a response or a link."),
@@ -236,7 +236,7 @@ impl Section {
         }
     }
 
-    /// Whether only the file of a recorder may have it.
+    /// Returns whether only the file of a recorder may have it.
     pub fn is_of_recorder(self) -> bool {
         match self {
             Section::Source
@@ -250,13 +250,13 @@ impl Section {
         }
     }
 
-    /// Whether a file may have several of it, each with a name: `[source.screen]`.
+    /// Returns whether a file may have several of it, each with a name: `[source.screen]`.
     pub fn is_named(self) -> bool {
         matches!(self, Section::Source | Section::Encoder | Section::Sink | Section::Feed)
     }
 }
 
-/// What the key takes, for messages and tables: `an integer from 1 to 120`.
+/// The kind of value, for messages and tables: `an integer from 1 to 120`.
 impl fmt::Display for Takes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

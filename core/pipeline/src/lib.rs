@@ -1,4 +1,4 @@
-//! A pipeline file, from its text to what it means.
+//! A pipeline file, from its text to its meaning.
 //!
 //! ```text
 //! text --parse--> Document --resolve--> Deployment
@@ -11,7 +11,7 @@
 //!
 //! Every step returns what it could read and a list of [`Diagnostic`]s; none stops at the first mistake, so
 //! that a file with five mistakes shows five. Pure: no files, no clock, no plugin code; the same text and
-//! catalog give the same result on every machine.
+//! catalog yield the same result on every machine.
 //!
 //! ```
 //! use deskreel_pipeline::{Catalog, Code, check};
@@ -39,7 +39,7 @@ mod expression;
 mod plugins;
 mod settings;
 
-// What the file means.
+// The meaning of the file.
 mod clash;
 mod graph;
 mod resolve;
@@ -48,7 +48,7 @@ mod resolve;
 pub mod elements;
 pub mod fit;
 
-// What a reader of the file sees.
+// Output for readers of the file.
 mod code;
 mod diagnostic;
 mod dot;
@@ -76,7 +76,7 @@ pub fn check(text: &str, catalog: &Catalog) -> (Option<Deployment>, Vec<Diagnost
     check_document(text, &document, syntax, catalog)
 }
 
-/// For callers that need the [`Document`] first, to learn where to look for its plugins.
+/// Like `check`, for callers that need the [`Document`] first, to learn where its plugins are.
 pub fn check_document(
     text: &str,
     document: &Document,
@@ -92,8 +92,9 @@ pub fn check_document(
     (deployment, diagnostics)
 }
 
-/// Whether a syntax error may be the reason for this diagnostic: it is on the same line, or misses something
-/// that the broken line may have contained. After a broken header everything may be in the wrong table.
+/// Returns whether a syntax error may be the reason for this diagnostic: it is on the same line, or misses
+/// something that the broken line may have contained. After a broken header everything may be in the wrong
+/// table.
 fn is_aftermath(text: &str, syntax: &[Diagnostic], diagnostic: &Diagnostic) -> bool {
     let misses = matches!(
         diagnostic.code,

@@ -1,4 +1,4 @@
-//! Text to [`Document`], reading on after as many syntax errors as possible.
+//! Parses text to a [`Document`], reading past as many syntax errors as possible.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};

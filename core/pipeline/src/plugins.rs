@@ -1,4 +1,4 @@
-//! Looks up plugin ids in the catalog, and gives each plugin its share of the settings in its table.
+//! Looks up plugin ids in the catalog, and passes each plugin its share of the settings in its table.
 
 use deskreel_contract::Kind;
 use deskreel_model::worker::PluginSettings;

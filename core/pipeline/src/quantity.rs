@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_can_be_read_back() {
+    fn shown_quantities_can_be_parsed_again() {
         for ms in [1, 200, 1000, 1500, 60_000, 90_000, 3_600_000] {
             let time = Duration::from_millis(ms);
             assert_eq!(parse_duration(&show_duration(time)), Some(time));

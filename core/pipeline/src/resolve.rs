@@ -1,4 +1,4 @@
-//! [`Document`] to [`Deployment`]: names to what they name, plugin ids to the catalog, texts to values.
+//! [`Document`] to [`Deployment`]: names to nodes, plugin ids to plugins of the catalog, texts to values.
 //!
 //! Nothing here stops at the first mistake. A table with a mistake resolves to `None`, and so does everything
 //! that needs it, so that one mistake is reported once.
@@ -53,7 +53,7 @@ struct ResolvedEncoder<'d> {
     node: EncoderNode,
     /// Index of its source.
     source: usize,
-    /// Where its keyframe interval is written.
+    /// Place of its keyframe interval in the file.
     interval: Option<&'d Span>,
 }
 

@@ -1,7 +1,7 @@
 //! The JSON Schema of pipeline files, for editors: the key table and the settings of the catalog's plugins.
 //!
-//! Looser than [`check`](crate::check) where JSON Schema cannot express a rule: names that must exist
-//! elsewhere in the file, ranges of durations, values that clash.
+//! Looser than [`check`](crate::check) if JSON Schema cannot express a rule: names that must exist elsewhere
+//! in the file, ranges of durations, values that clash.
 
 use serde_json::{Map, Value as Json, json};
 

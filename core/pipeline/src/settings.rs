@@ -258,7 +258,7 @@ fn alternatives(keyword: &Json) -> Vec<&str> {
     forms.flatten().filter_map(Json::as_str).collect()
 }
 
-/// What a value must be, for the keywords that express it in one value.
+/// The condition on a value, for the keywords that express it in one value.
 fn bound(kind: &ValidationErrorKind, keyword: &Json, error: &ValidationError<'_>) -> String {
     use ValidationErrorKind as K;
     match kind {

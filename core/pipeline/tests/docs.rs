@@ -1,4 +1,5 @@
-//! The documents agree with the code: docs/pipeline-format.md has the table of keys, docs/errors.md the codes.
+//! The documents agree with the code: docs/pipeline-format.md has the table of keys, docs/errors.md the
+//! codes.
 //!
 //! `UPDATE=1 cargo test -p deskreel-pipeline --test docs` rewrites the key tables.
 
@@ -54,7 +55,7 @@ fn error_page_explains_every_code() {
     assert_eq!(headings, codes.iter().map(|code| &code[1..]).collect::<Vec<_>>());
 }
 
-/// Each example is part of a fixture, so it shows what the program shows.
+/// Each example is part of a fixture, so it shows the program's output.
 #[test]
 fn examples_of_the_error_page_are_fixtures() {
     let fixtures: Vec<_> = fs::read_dir(docs().join("../tests/config"))

@@ -1,4 +1,4 @@
-//! Whatever the file contains: a result, never a panic, and every mark is inside the text.
+//! Any file content leads to a result, never to a panic, and every mark is inside the text.
 
 #![allow(clippy::unwrap_used)]
 

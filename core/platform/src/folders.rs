@@ -10,8 +10,8 @@ use unix as native;
 /// The variables that name the state folder, for messages.
 pub const STATE_VARIABLES: &str = native::STATE_VARIABLES;
 
-/// Deskreel's folder for files that can be made again. `None` if the system names none: a folder that others can
-/// write to will not do.
+/// Deskreel's folder for files that can be made again. `None` if the system names none: a folder that others
+/// can write to will not do.
 pub fn disposable() -> Option<PathBuf> {
     native::disposable()
 }

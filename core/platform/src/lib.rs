@@ -1,7 +1,7 @@
-//! Everything that differs between operating systems, behind one face.
+//! Everything that differs between operating systems, with one interface.
 //!
-//! Each module says in its own file what it promises; `unix.rs` in the folder of that name keeps the promise on Linux.
-//! A second system is a second file beside it. `#[cfg(unix)]` and the like stand in this crate alone, which
+//! Each module states its promises in its own file; `unix.rs` in the folder of that name keeps them on Linux.
+//! A second system is a second file beside it. Only this crate contains `#[cfg(unix)]` and the like, which
 //! `tests/tidy/platform.rs` checks, so no other crate may ask which system it runs on.
 //!
 //! Not here: the GPUs and drivers of a machine (`core/machine`), and capture sources, which are plugins.

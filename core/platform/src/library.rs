@@ -9,8 +9,8 @@ use unix as native;
 
 /// A loaded library. It is never unloaded.
 ///
-/// Rationale: vtables, threads and thread-locals of a plugin outlive every handle that could be counted; unloading under
-/// them crashes (measured), and GStreamer never unloads either.
+/// Rationale: vtables, threads and thread-locals of a plugin outlive every handle that could be counted;
+/// unloading under them crashes (measured), and GStreamer never unloads either.
 pub type Library = native::Library;
 
 /// Why the system did not load a library.
@@ -25,7 +25,8 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Loads exactly these bytes, whatever happens to the file that they were read from. `name` shows up in debuggers.
+/// Loads exactly these bytes, whatever happens to the file that they were read from. `name` shows up in
+/// debuggers.
 ///
 /// # Safety
 ///

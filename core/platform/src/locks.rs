@@ -1,4 +1,4 @@
-//! Locks on folders. A lock ends with its process, however that ends, and leaves no file behind.
+//! Locks on folders. A lock ends with its process, however that ends, and leaves no file.
 
 use std::io;
 use std::path::Path;

@@ -9,7 +9,7 @@ mod unix;
 #[cfg(unix)]
 use unix as native;
 
-/// Whether others than the owner can read this open file.
+/// Returns whether other users than the owner can read this open file.
 pub fn others_can_read(file: &File) -> io::Result<bool> {
     native::others_can_read(file)
 }

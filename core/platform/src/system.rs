@@ -18,8 +18,8 @@ pub fn free_bytes(folder: &Path) -> io::Result<u64> {
     native::free_bytes(folder)
 }
 
-/// Raises the number of files that this process may open as far as the system allows, at most to `wanted` if the
-/// system sets no limit. Returns the number, or `None` if the system states none.
+/// Raises the number of files that this process may open as far as the system allows, at most to `wanted` if
+/// the system sets no limit. Returns the number, or `None` if the system states none.
 pub fn raise_open_files(wanted: u64) -> Option<u64> {
     native::raise_open_files(wanted)
 }

@@ -1,4 +1,4 @@
-//! The clocks of this machine, and what is made from them: origins, anchors and ids.
+//! The clocks of this machine, and values made from them: origins, anchors and ids.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub(crate) fn anchor_of_zero(origin_ns: i64) -> Anchor {
     Anchor { media: MediaTime::ZERO, utc: utc.minus(media - MediaTime::ZERO), uncertainty_ns }
 }
 
-/// Tells apart recordings of the same second: those of one process by the clock, those of several by the
+/// Distinguishes recordings of the same second: those of one process by the clock, those of several by the
 /// process id.
 fn salt(now_ns: i64) -> u32 {
     (now_ns / 1_000) as u32 ^ std::process::id().rotate_left(12)
@@ -81,7 +81,7 @@ mod tests {
     const SECOND: i64 = 1_000_000_000;
 
     #[test]
-    fn a_sleep_is_what_one_clock_counts_and_the_other_does_not() {
+    fn a_sleep_is_the_difference_of_the_two_clocks() {
         let mut sleep = Sleep { asleep_ns: 3600 * SECOND };
         assert_eq!(sleep.slept(3600 * SECOND), None);
         assert_eq!(sleep.slept(3605 * SECOND), Some(Duration::from_secs(5)));

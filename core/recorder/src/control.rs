@@ -1,4 +1,4 @@
-//! What a running recording can be asked to do.
+//! The requests that a running recording takes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub enum Control {
     /// that holds.
     SetMode {
         capture: CaptureMode,
-        /// For the manifest.
+        /// The reason, for the manifest.
         why: String,
     },
     /// End the part and capture nothing until `GoOn`, which leaves a gap. `Notice::Resting` says when
@@ -20,19 +20,19 @@ pub enum Control {
     Rest(Rest),
     /// The rest is over.
     GoOn,
-    /// To a standby: be a recording from here on, one that began earlier than now.
+    /// To a standby: become a recording that began earlier than now.
     Keep(KeepRequest),
     /// End the recording; discard a standby.
     Stop,
 }
 
-/// What a standby needs to become a recording.
+/// The data with which a standby becomes a recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeepRequest {
-    /// How much of the past is wanted. The recording begins with the keyframe before that, so up to a
-    /// keyframe interval earlier; or later, if the standby does not reach back that far.
+    /// The wanted length of the past. The recording begins with the keyframe before that, so up to a keyframe
+    /// interval earlier; or later, if the standby does not reach back that far.
     pub look_back: Duration,
-    /// From `new_id`, if the caller must know the id before the recording begins.
+    /// Made by `new_id`, if the caller must know the id before the recording begins.
     pub recording: Option<RecordingId>,
     /// Replaces the setup's agent.
     pub agent: Option<AgentId>,
@@ -44,6 +44,6 @@ pub struct KeepRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rest {
     pub cause: Cause,
-    /// For the manifest.
+    /// The reason, for the manifest.
     pub why: String,
 }

@@ -1,4 +1,4 @@
-//! The encoders that a recording uses, and those that it goes on with when one fails. Pure.
+//! The encoders that a recording uses, and those that it continues with when one fails. Pure.
 
 use deskreel_model::manifest::Refusal;
 use deskreel_model::worker::TrackJob;
@@ -14,7 +14,7 @@ pub(crate) struct EncoderChoice {
 #[derive(Debug)]
 struct TrackChoice {
     track: String,
-    /// In the order of preference.
+    /// Candidates, in the order of preference.
     candidates: Vec<KnownCandidate>,
     /// Plugin and candidate in use now.
     in_use: Option<(String, String)>,
@@ -117,7 +117,7 @@ fn none_works(track: &str, tried: &[KnownCandidate]) -> Failure {
         None => format!("{plugin}: {reason}"),
     });
     let reasons: Vec<_> = reasons.collect();
-    let reasons = if reasons.is_empty() { "there is none".to_owned() } else { reasons.join("; ") };
+    let reasons = if reasons.is_empty() { "no plugin offers one".to_owned() } else { reasons.join("; ") };
     Failure::new(Fault::Device, format!("track `{track}`: no encoder works here: {reasons}"))
 }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_stays_barred_when_encoders_are_selected_again() {
+    fn failed_candidates_stay_barred_when_encoders_are_selected_again() {
         let mut choice = choice("nv.a:works x264:works");
         choice.encoder_failed("video", "nv", "nv.a", "gone");
         assert_eq!(choice.barred()[0].1.plugin, "nv");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn if_none_works_every_reason_is_given() {
+    fn if_none_works_every_reason_is_listed() {
         let mut choice = EncoderChoice::new(&jobs());
         let failure = choice.select(vec![list("nv.a:green x264:absent")]).unwrap_err();
         assert_eq!(

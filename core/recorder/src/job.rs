@@ -1,11 +1,11 @@
-//! From a pipeline's graph to the job of a worker.
+//! Turns a pipeline's graph into the job of a worker.
 
 use std::time::Duration;
 
 use deskreel_model::worker::Job;
 use deskreel_pipeline::RecorderGraph;
 
-/// Longest time that encoders may take to hand over their last frames.
+/// Time for the encoders to hand over their last frames.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_millis(Job::DRAIN_LIMIT_MS);
 
 /// Makes a job for the first part. The recorder fills in the recording's folder, the part and the origin of

@@ -1,4 +1,4 @@
-//! The manifest of a running recording, and when it is saved.
+//! The manifest of a running recording; decides when it is saved.
 //!
 //! Fragments describe themselves, so the manifest need not be saved for each one: after a crash, recovery
 //! takes in those that it does not name. It is saved whenever something happens that no fragment records, and
@@ -177,8 +177,8 @@ impl Ledger {
         }
     }
 
-    /// After the part's worker is gone: takes in what it left on disk and did not report. Returns the
-    /// problems, for people.
+    /// Called after the part's worker is gone: takes in everything that it left on disk and did not report.
+    /// Returns the problems, for people.
     pub fn end_part(&mut self) -> Vec<String> {
         let mut problems = Vec::new();
         let Some(folder) = self.folder.as_ref().map(RecordingDir::path) else { return problems };
@@ -196,7 +196,7 @@ impl Ledger {
         problems
     }
 
-    /// Media time zero is at this anchor, and not at the time when the recording was asked for.
+    /// Sets media time zero to this anchor instead of the time at which the recording was requested.
     pub fn set_zero(&mut self, anchor: Anchor) {
         self.manifest.anchors = vec![anchor];
         self.changed = true;
@@ -207,7 +207,7 @@ impl Ledger {
         self.changed = true;
     }
 
-    /// From this time on, `capture` is what is taken of the screen.
+    /// Notes that `capture` is the capture mode from this time on.
     pub fn note_mode(&mut self, capture: CaptureMode, at: MediaTime, why: String) {
         if std::mem::take(&mut self.is_closed_early)
             && let Some(last) = self.manifest.withheld.last_mut()
@@ -227,8 +227,8 @@ impl Ledger {
         self.changed = true;
     }
 
-    /// Closes the withheld stretch on disk before the screen is shown again. Else, after a crash in between,
-    /// the manifest would say that frames are withheld which are not.
+    /// Closes the withheld stretch on disk before the screen is shown again. Otherwise, after a crash in
+    /// between, the manifest would say that frames are withheld although they are not.
     pub fn about_to_show(&mut self, at: MediaTime) {
         if self.close_withheld(at) {
             (self.is_closed_early, self.changed) = (true, true);
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_withheld_begins_when_it_holds_and_ends_before_it_no_longer_does() {
+    fn withheld_stretches_begin_when_the_mode_holds_and_end_before_it_ends() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = ledger(&folder);
         let ms = MediaTime::from_millis;
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_standby_withheld_is_withheld_in_the_recording_as_far_as_it_reaches_back() {
+    fn stretches_withheld_on_standby_are_withheld_in_the_recording() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = ledger(&folder);
         let ms = MediaTime::from_millis;

@@ -1,10 +1,10 @@
 //! One recording, from start to seal: its state, its workers, its parts, its manifest.
 //!
-//! A recording goes on whatever happens to a worker, a stop ends within its limit, and the manifest says what
-//! happened. This crate touches no frame, links no GStreamer and delivers nothing.
+//! A recording continues whatever happens to a worker, a stop ends within its limit, and the manifest says
+//! what happened. This crate touches no frame, links no GStreamer and delivers nothing.
 //!
-//! [`session`] decides, purely. [`run`](record()) waits for what happens, asks the session, and does what it
-//! says. `ledger` keeps the manifest, and [`Pool`] has the worker processes. `select` finds out which
+//! [`session`] decides, purely. [`run`](record()) waits for events, asks the session, and carries out its
+//! answers. `ledger` keeps the manifest, and [`Pool`] has the worker processes. `select` finds out which
 //! encoders work, by the rules of `ranking` and with the verdicts that `probe_verdicts` remembers;
 //! `encoder_choice` has the outcome.
 
@@ -59,9 +59,9 @@ pub enum Error {
     WorkerGone,
     #[error("the worker did not answer in time")]
     WorkerSilent,
-    #[error("cannot encode a question to the worker")]
+    #[error("cannot encode a command for the worker")]
     Question(#[source] std::io::Error),
-    #[error("cannot write in {path}")]
+    #[error("cannot write to {path}")]
     Cache { path: String, source: std::io::Error },
     /// A failure while finding out which encoders work.
     #[error("{}", .0.message)]

@@ -1,4 +1,4 @@
-//! The cache folder of this machine: what it holds can be found out again. And the environment that points
+//! The cache folder of this machine, whose content can be found out again, and the environment that points
 //! worker processes to it.
 
 use std::ffi::OsString;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 const INDEX: (&str, &str) = ("registry-", ".bin");
 
 /// Returns and creates the cache folder: `DESKREEL_CACHE`, else `deskreel` in the user's cache folder. `None`
-/// if there is neither: a folder that others can write to will not do, since GStreamer loads what its index
-/// names.
+/// if neither exists: a folder that others can write to will not do, since GStreamer loads the files that its
+/// index names.
 pub fn folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set("DESKREEL_CACHE").or_else(deskreel_platform::folders::disposable)?;
@@ -26,7 +26,7 @@ pub fn folder() -> Option<PathBuf> {
 /// Environment variables for every worker of this process.
 ///
 /// GStreamer's index records which encoders a driver had when the index was made, and GStreamer does not
-/// remake it for another driver or GPU. So each state of the machine has an index of its own. CUDA is told to
+/// remake it for another driver or GPU. So each state of the machine has an index of its own. CUDA is set to
 /// number GPUs by PCI address, as everything else does, and not by speed.
 pub(crate) fn worker_environment() -> Vec<(&'static str, OsString)> {
     let folder = folder().filter(|_| std::env::var_os("GST_REGISTRY").is_none());
@@ -40,7 +40,7 @@ pub(crate) fn machine() -> String {
     deskreel_machine::fingerprint().id
 }
 
-/// Returns the index file for this state of the machine. If there is none yet, removes those of earlier
+/// Returns the index file for this state of the machine. If it does not exist yet, removes those of earlier
 /// states.
 fn element_index(folder: &Path, machine: &str) -> PathBuf {
     let file = folder.join(format!("{}{machine}{}", INDEX.0, INDEX.1));

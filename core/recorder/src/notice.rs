@@ -44,7 +44,7 @@ pub enum Notice {
         number: u32,
         file: FileRef,
     },
-    /// A requested mode holds: no frame from this time on shows what it withholds.
+    /// A requested mode holds: no frame from this time on shows anything that it withholds.
     ModeHolds {
         at: MediaTime,
         capture: CaptureMode,

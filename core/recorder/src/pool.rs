@@ -1,4 +1,4 @@
-//! Workers for future parts, and what is known about the encoders that they will use.
+//! Workers for future parts, and the knowledge about the encoders that they will use.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,25 +12,25 @@ use crate::select::{SelectionRequest, SelectionResult, recall};
 use crate::worker::{Worker, tell_refused};
 use crate::{Error, machine_dir};
 
-/// Limit for a worker to load what it needs. The first one on a machine waits until GStreamer has scanned all
+/// Limit for a worker to load its plugins. The first one on a machine waits until GStreamer has scanned all
 /// its plugins.
 const READY_LIMIT: Duration = Duration::from_secs(15);
 
-/// A spare worker, and what earlier recordings have found out. With a spare, a start does not wait for
-/// GStreamer and the plugins to load. If an earlier recording has looked at the sources, it does not wait for
-/// that either.
+/// A spare worker, and the findings of earlier recordings. With a spare, a start does not wait for GStreamer
+/// and the plugins to load. If an earlier recording has looked at the sources, it does not wait for that
+/// either.
 pub struct Pool {
     program: PathBuf,
     plugins: Vec<PluginFile>,
     tracks: Vec<TrackJob>,
-    /// What future workers load ahead: the tracks, and their fallbacks.
+    /// The tracks that future workers load ahead, and their fallbacks.
     prepared: Vec<TrackJob>,
     keep_spare: bool,
     spare: Option<Worker>,
-    /// Fingerprint of this machine, once it was taken.
+    /// Fingerprint of this machine, once taken.
     machine: Option<String>,
     verdicts: ProbeVerdicts,
-    /// What the sources of these tracks showed last.
+    /// The last survey of the sources, with its tracks.
     surveyed: Option<(Vec<TrackJob>, Vec<TrackSurvey>)>,
 }
 
@@ -50,7 +50,7 @@ impl Pool {
         }
     }
 
-    /// Starts a spare worker, if there is none.
+    /// Starts a spare worker, unless there is one.
     pub async fn warm(&mut self) -> Result<(), Error> {
         if self.spare.is_none() {
             self.spare = Some(Worker::spawn(&self.program, &self.plugins, &self.prepared).await?);
@@ -110,7 +110,7 @@ impl Pool {
         self.warm().await
     }
 
-    /// Future workers load what these tracks need first, and then their fallbacks.
+    /// Makes future workers load first what these tracks need, and then their fallbacks.
     pub(crate) fn prepare_for(&mut self, tracks: &[TrackJob], fallback: Vec<TrackJob>) {
         self.prepared = tracks.iter().cloned().chain(fallback).collect();
     }
@@ -163,7 +163,7 @@ impl Pool {
         candidates
     }
 
-    /// A source shows something else now, or may do so.
+    /// Forgets the survey: a source shows something else now, or may do so.
     pub(crate) fn forget_survey(&mut self) {
         self.surveyed = None;
     }
@@ -187,7 +187,7 @@ impl Pool {
         self.save();
     }
 
-    /// Writes what was found out to disk.
+    /// Writes the verdicts to disk.
     pub(crate) fn save(&mut self) {
         self.verdicts.save(Utc(jiff::Timestamp::now()));
     }
@@ -197,7 +197,7 @@ impl Pool {
         &self.tracks
     }
 
-    /// Forgets everything that was found out before.
+    /// Forgets all earlier findings.
     pub(crate) fn forget_all(&mut self) {
         self.verdicts.strike_all();
         self.surveyed = None;

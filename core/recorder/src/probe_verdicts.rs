@@ -1,8 +1,8 @@
-//! ProbeVerdicts of probes on this machine, kept so that a start need not wait for them again.
+//! Verdicts of probes on this machine, kept so that a start need not wait for them again.
 //!
 //! A verdict's key is a hash of everything that it depends on. So nothing is compared here: under other
 //! circumstances the key is another one. Losing the file only costs the probes once more. Two processes may
-//! use it at once: a change is applied to what is on disk at that moment, under a lock.
+//! use it at once: a change is applied to the file's current content, under a lock.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -53,7 +53,7 @@ impl VerdictKey {
 pub(crate) struct ProbeVerdict {
     pub plugin: String,
     pub candidate: String,
-    /// For people who read the file.
+    /// The picture, for people who read the file.
     pub picture: Picture,
     pub result: Result<Proof, String>,
     pub at: Utc,
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_works_is_tried_again_after_a_month_and_what_does_not_after_a_day() {
+    fn working_candidates_are_tried_again_after_a_month_refused_ones_after_a_day() {
         let mut verdicts = ProbeVerdicts::default();
         verdicts.found(key("x264"), verdict("x264", Ok(Proof::default())));
         verdicts.found(key("nv.a"), verdict("nv.a", Err("green".to_owned())));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_knows_what_this_one_found_out() {
+    fn another_process_uses_the_saved_verdicts() {
         let folder = tempfile::tempdir().unwrap();
         let (mut one, mut other) = (open(&folder), open(&folder));
         let ((x264, found_x264), (openh264, found_openh264)) = (works("x264"), works("openh264"));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_in_use_is_not_brought_back_by_another_process_that_saves_later() {
+    fn a_failed_candidates_verdict_is_not_restored_by_another_process() {
         let folder = tempfile::tempdir().unwrap();
         let (nv, found) = works("nv.a");
         let mut one = open(&folder);

@@ -5,7 +5,7 @@ use deskreel_model::Utc;
 use deskreel_model::manifest::Refusal;
 use deskreel_model::worker::{Proof, RankedCandidate, SurveyedCandidate};
 
-/// An encoder candidate, and what is known about it.
+/// An encoder candidate and its standing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownCandidate {
     pub candidate: SurveyedCandidate,
@@ -27,10 +27,10 @@ pub enum Standing {
     },
 }
 
-/// How many candidates are to be tried.
+/// The number of candidates to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// As many as a recording needs: the best one that works, and one to go on with if that one dies.
+    /// As many as a recording needs: the best one that works, and one to continue with if that one dies.
     Enough,
     All,
 }
@@ -51,9 +51,9 @@ impl KnownCandidate {
     }
 }
 
-/// Whether nothing more need be tried. For a recording, this holds once two work in the order of preference,
-/// at least one of them in software: what takes one GPU's encoder often takes all of them. Candidates after
-/// those change nothing, so two starts on one machine have the same ranking.
+/// Returns whether nothing more need be tried. For a recording, this holds once two work in the order of
+/// preference, at least one of them in software: a failure of one GPU's encoder often affects all of them.
+/// Candidates after those change nothing, so two starts on one machine have the same ranking.
 pub fn is_enough(tried: &[KnownCandidate], extent: Extent) -> bool {
     let (mut working, mut software) = (0, false);
     for one in tried {
@@ -162,7 +162,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nothing_is_used_before_what_is_preferred_to_it_is_known() {
+    fn no_candidate_is_used_before_the_preferred_ones_are_known() {
         assert!(!enough("nv.a:? x264:works openh264:works"));
         assert!(enough("nv.a:refused x264:works openh264:works"));
     }
@@ -194,7 +194,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn reasons_are_given_for_what_comes_before_the_last_one_that_works() {
+    fn refusals_before_the_last_working_candidate_are_listed() {
         let (ranked, refused) = rank(&list("nv.a:green x264:works va.a:absent openh264:works vt.a:absent"));
         let ids: Vec<_> = ranked.iter().map(|ranked| ranked.candidate.as_str()).collect();
         assert_eq!(ids, ["x264", "openh264"]);

@@ -1,5 +1,5 @@
-//! The loop of one recording, or of a standby that may become one: it waits for what happens, asks the
-//! session what to do, and does it.
+//! The loop of one recording, or of a standby that may become one: it waits for events, asks the session what
+//! to do, and does it.
 //!
 //! # Constraints
 //!
@@ -13,15 +13,15 @@
 //! # Promises
 //!
 //! - A stop ends: the worker has [`END_LIMIT`] to hand over what it has, then it is killed, and
-//!   [`KILL_LIMIT`] after that the loop goes on without it.
+//!   [`KILL_LIMIT`] after that the loop continues without it.
 //! - After the first frame, every stretch without footage is a gap in the manifest, with its cause.
 //! - Whatever the outcome, the manifest is sealed, or [`RecordingResult::unsealed`] says why not.
 //!
 //! [`RecordingResult::unsealed`]: crate::RecordingResult::unsealed
 //!
-//! # What it does not do
+//! # Not its job
 //!
-//! It decides nothing about what comes next: [`step`] does, purely. It opens no source, links no GStreamer
+//! It does not decide the next step: [`step`] does, purely. It opens no source, links no GStreamer
 //! element and delivers nothing. It keeps no second copy of what [`State`] knows: whether this is a standby,
 //! which part is under way, and whether there is footage are read from there.
 //!
@@ -33,13 +33,13 @@
 //!                                           +--- what an effect brings about ---+
 //! ```
 //!
-//! Each reason to change has a file:
+//! Each file has one topic:
 //!
 //! - `start.rs`: `record` and `stand_by`, from setup to result.
-//! - `reports.rs`: what each report of a worker means.
+//! - `reports.rs`: the effect of each report of a worker.
 //! - `part.rs`: the worker of the part under way, from start to reaping.
-//! - `selection.rs`: which encoders the next part may use.
-//! - `notes.rs`: what is written into the manifest: incidents, withheld stretches, the end.
+//! - `selection.rs`: the selection of encoders for the next part.
+//! - `notes.rs`: entries in the manifest: incidents, withheld stretches, the end.
 //! - `standby.rs`: how a standby becomes a recording.
 //! - `time.rs`: media time when the wall clock jumps or the PC sleeps.
 
@@ -79,12 +79,12 @@ use part::{PartEnd, PartInProgress};
 use standby::Standby;
 use time::SleepWatch;
 
-/// From asking a worker to end until it is killed. Of this, the worker gives its encoders `DRAIN_LIMIT` and
-/// its writers 300 ms.
+/// Time from asking a worker to end until it is killed. Of this, the encoders get `DRAIN_LIMIT`
+/// and its writers 300 ms.
 const END_LIMIT: Duration = DRAIN_LIMIT.saturating_add(Duration::from_millis(600));
-/// From SIGKILL until the loop goes on without waiting for the process to disappear.
+/// Time from SIGKILL until the loop continues without waiting for the process to disappear.
 const KILL_LIMIT: Duration = Duration::from_millis(300);
-/// How often the watchdog and the clocks are checked.
+/// Interval between checks of the watchdog and the clocks.
 const TICK: Duration = Duration::from_millis(250);
 
 struct RecordingRun<'a, T> {
@@ -106,9 +106,9 @@ struct RecordingRun<'a, T> {
     wake: Option<(Instant, Event)>,
     /// When `max_duration` is over.
     deadline: Option<Instant>,
-    /// When a stop was asked for, or the source ended.
+    /// When a stop was requested, or the source ended.
     stopped_at: Option<MediaTime>,
-    /// CaptureMode requests that the worker has not confirmed yet, oldest first.
+    /// Mode requests that the worker has not confirmed yet, oldest first.
     unconfirmed: VecDeque<ModeRequest>,
     /// Cause of the newest incident that may explain why footage is missing now.
     missing_because: Option<Cause>,
@@ -116,21 +116,21 @@ struct RecordingRun<'a, T> {
     unsealed: Option<deskreel_spool::Error>,
 }
 
-/// What stays the same from start to end.
+/// Values that stay the same from start to end.
 struct Settings {
-    /// The tracks as they were asked for, without encoders.
+    /// The requested tracks, without encoders.
     tracks: Vec<TrackJob>,
-    /// Where recordings are kept.
+    /// The folder of the recordings.
     directory: PathBuf,
     limits: Limits,
-    /// Counted from the start of the first part, so that trying encoders takes nothing from it.
+    /// Counted from the start of the first part, so that trying encoders does not shorten the recording.
     max_duration: Option<Duration>,
 }
 
 /// A request to set the capture mode.
 struct ModeRequest {
     at: MediaTime,
-    /// For the manifest.
+    /// The reason, for the manifest.
     why: String,
 }
 
@@ -157,8 +157,8 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
                 },
                 () = sleep_until(wake.into()) => {
                     match self.wake.take() {
-                        // The process does not even obey SIGKILL: a driver holds it. We go on without its
-                        // last words.
+                        // The process does not even obey SIGKILL: a driver holds it. Continue without its
+                        // last reports.
                         Some((_, Event::WorkerGone(_))) => self.worker_gone().await,
                         Some((_, event)) => self.event(event).await,
                         None => {}
@@ -197,7 +197,7 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         (self.tell)(Notice::Progress(progress));
     }
 
-    /// Until a stop is under way.
+    /// Returns whether no stop is under way yet.
     fn is_stoppable(&self) -> bool {
         !matches!(self.state.phase, Phase::Draining | Phase::Closing | Phase::Ended)
     }
@@ -222,7 +222,7 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         }
     }
 
-    /// Does what the session says. What that brings about comes back as events of its own.
+    /// Carries out the session's effects. Their outcomes come back as events.
     async fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
@@ -258,7 +258,7 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         self.wake_after(END_LIMIT, Event::DrainExpired);
     }
 
-    /// To the worker, if there is one.
+    /// Sends a command to the worker, if there is one.
     async fn send(&mut self, command: &Command) {
         if let Some(part) = &mut self.part {
             part.worker.send(command).await;

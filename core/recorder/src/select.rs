@@ -1,8 +1,8 @@
-//! Finds out which encoders work here. A worker looks at what the sources show. Then each candidate has to
+//! Finds out which encoders work here. A worker looks at the sources' pictures. Then each candidate has to
 //! encode pictures of that kind in a process of its own, unless an earlier verdict says that it can.
 //!
 //! A selection ends within limits, whatever a driver does, and dropping it ends every process that it has
-//! started. It decides nothing: `ranking` says what is tried next and when enough is known.
+//! started. It decides nothing: `ranking` says which candidate is next and when enough is known.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const SURVEY_LIMIT: Duration = Duration::from_secs(20);
 /// better error messages; this one is for a driver that hangs uninterruptibly.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a selection goes by.
+/// The basis of a selection.
 #[derive(Debug, Clone)]
 pub(crate) struct SelectionRequest {
     pub program: PathBuf,
@@ -54,7 +54,7 @@ pub(crate) struct SelectionResult {
 pub(crate) enum SelectionError {
     /// The worker reported the reason.
     Failed(Failure),
-    /// The worker ended while it looked at the sources; says how, for people.
+    /// The worker ended while it looked at the sources; the text says how, for people.
     Gone(String),
     Silent(String),
     PluginHangs {
@@ -166,7 +166,7 @@ async fn survey(
     tracks.iter().zip(surveys).map(of_track).collect::<Result<_, _>>().map(Ok)
 }
 
-/// Returns what is known of a track's candidates without trying any.
+/// Returns the standings of a track's candidates that are known without trying any.
 pub(crate) fn recall(request: &SelectionRequest, index: usize, survey: &TrackSurvey) -> Vec<KnownCandidate> {
     let Some(track) = request.tracks.get(index) else { return Vec::new() };
     let now = Utc(jiff::Timestamp::now());
@@ -240,8 +240,8 @@ async fn try_candidates(
     tried
 }
 
-/// Number of encoders that are tried at once: they must leave each other the time that they need. At least
-/// two, since even a single processor waits for a driver now and then.
+/// Number of encoders that are tried at once: each must get the processor time that it needs. At least two,
+/// since even a single processor waits for a driver now and then.
 fn probes_at_once() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     (processors / 2).max(2)

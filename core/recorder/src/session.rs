@@ -9,10 +9,10 @@ use deskreel_model::{Failure, Fault, PartNumber};
 // Selecting: a worker finds out which encoders work; nothing records.
 // Preparing: a worker starts a part; its first frame is not on disk yet.
 // Recording: fragments are being written.
-// Renewing:  the part ends for the given cause, but not the recording; its worker hands over what it has.
+// Renewing:  the part ends for the given cause, but not the recording; its worker hands over its frames.
 // Waiting:   no worker; the next part is tried after a pause, because the last try recorded nothing.
 // Resting:   no worker while the PC sleeps or its session is locked; the next part begins after that.
-// Draining:  a stop was asked for; the worker hands over what it has.
+// Draining:  a stop was requested; the worker hands over its frames.
 // Closing:   no worker, and none will follow; the manifest is being sealed.
 // Ended:     final; no event has an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,24 +33,24 @@ pub struct State {
     pub phase: Phase,
     /// The newest part that has begun, or the one to begin next.
     pub part: PartNumber,
-    /// Captures into memory, for a recording that may be wanted later. Nothing is kept, and whatever ends a
-    /// part, another one begins.
+    /// Captures into memory, for a recording that may be wanted later. Nothing is kept, and when a part ends
+    /// for whatever reason, another one begins.
     pub standby: bool,
-    /// The mode that was asked for last.
+    /// The mode that was requested last.
     pub capture: CaptureMode,
-    /// Why nothing is to be captured now.
+    /// Why nothing may be captured now.
     pub rest: Option<Cause>,
     /// Number of mode requests that the worker has not confirmed yet.
     pub unconfirmed: u32,
-    /// Whether it is known which encoders work for what the sources show now.
+    /// Set if it is known which encoders work for the sources' present pictures.
     pub selected: bool,
-    /// Whether at least one frame is on disk.
+    /// Set once a frame is on disk.
     pub footage: bool,
     /// Number of parts in a row that ended without a frame.
     pub fruitless: u32,
     /// The failure that this part's worker reported.
     pub failure: Option<Failure>,
-    /// Why the last part without a frame ended, as far as it is known.
+    /// Why the last part without a frame ended, if that is known.
     pub reason: String,
 }
 
@@ -66,18 +66,19 @@ pub enum Event {
     KeepAsked,
     /// A fragment is on disk.
     FrameOnDisk,
-    /// An encoder failed or hangs, for the given cause. If there is a next part, the worker goes on by
+    /// An encoder failed or hangs, for the given cause. If there is a next part, the worker continues by
     /// itself; else `WorkerFailed` follows.
     EncoderFailed(Cause, String, Option<PartNumber>),
-    /// The worker cannot go on. It still writes what it has, and ends.
+    /// The worker cannot continue. It still writes its frames, and ends.
     WorkerFailed(Failure),
-    /// The screen changed. The worker writes what it has, and ends.
+    /// The screen changed. The worker writes its frames, and ends.
     SourceChanged(String),
     /// The worker reported nothing for too long, or its frame counts no longer grow.
     WorkerSilent(String),
-    /// A source has no more frames. The worker writes what it has, and ends.
+    /// A source has no more frames. The worker writes its frames, and ends.
     SourceEnded,
-    /// The worker's process is gone, and all its reports have been handled. Says how it ended, for people.
+    /// The worker's process is gone, and all its reports have been handled. The text says how it ended, for
+    /// people.
     WorkerGone(String),
     /// A slate is to be captured in place of the screen, or the screen again.
     ModeAsked(CaptureMode),
@@ -103,17 +104,17 @@ pub enum Effect {
     StopSelecting,
     /// Start a worker on this part, with the state's `capture`.
     StartPart(PartNumber, Cause),
-    /// Tell the worker what to take of the screen. `ModeHolds` follows, or the worker's end.
+    /// Set the worker's capture mode. `ModeHolds` follows, or the worker's end.
     AskMode(CaptureMode),
-    /// Tell the worker to keep what it has in memory.
+    /// Let the worker keep the footage in its memory.
     Keep,
     /// The mode holds from now on, because no worker captures.
     ModeHolds(CaptureMode),
     /// Come back with `RetryDue`.
     Retry(Duration),
-    /// Tell the worker to stop, and come back with `DrainExpired` if it has not ended by then.
+    /// Ask the worker to stop, and come back with `DrainExpired` if it has not ended by then.
     AskStop,
-    /// The same as `AskStop`, but only the part ends: the recording goes on.
+    /// The same as `AskStop`, but only the part ends: the recording continues.
     AskEnd,
     /// The worker ends by itself. Come back with `DrainExpired` if it has not ended by then.
     AwaitEnd,
@@ -126,7 +127,7 @@ pub enum Effect {
 
 /// Number of tries after which a recording without any footage is given up.
 const FRUITLESS_LIMIT: u32 = 3;
-/// Pauses before the first, second, ... try after parts without a frame. The last one repeats for ever,
+/// Pauses before the first, second, ... try after parts without a frame. The last one repeats forever,
 /// because an agent's screen may come back hours later.
 const PAUSES_MS: [u64; 6] = [0, 250, 500, 1000, 2000, 5000];
 
@@ -199,7 +200,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.selected = true;
             state.begin_part(cause)
         }
-        // The next part still begins for the cause for which the one before ended.
+        // The next part still begins for the cause that ended the previous one.
         (Selecting(cause), Event::WorkerFailed(failure)) => {
             let note = Note(Cause::WorkerFailed, failure.to_string());
             state.failure = Some(failure);
@@ -272,7 +273,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         }
         (Preparing | Recording, Event::SourceEnded) => {
             state.phase = Draining;
-            vec![Note(Cause::SourceEnded, "the source has nothing more to give".to_owned()), AwaitEnd]
+            vec![Note(Cause::SourceEnded, "the source has nothing more to deliver".to_owned()), AwaitEnd]
         }
         (Preparing | Recording, Event::WorkerGone(how)) => {
             let detail = format!("the worker of part {} {how}", state.part.0);
@@ -281,7 +282,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.selected &= state.phase == Recording;
             with(Note(Cause::WorkerDied, detail), next_part(&mut state, Cause::WorkerDied))
         }
-        // That this part has no frame is nobody's fault, so it is not counted as fruitless.
+        // A part ended by a sleep or a lock may well have no frame, so it is not counted as fruitless.
         (Renewing(cause @ (Cause::Slept | Cause::Locked)), Event::WorkerGone(_)) => {
             state.renumber();
             state.begin_part(cause)
@@ -390,7 +391,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         }
     }
 
-    /// A standby is never given up. A recording that never had a frame ends at the first failure that gives a
+    /// A standby is never given up. A recording that never had a frame ends at the first failure with a
     /// reason, or after `FRUITLESS_LIMIT` tries without one.
     fn given_up(state: &State, failure: Option<Failure>) -> Option<Outcome> {
         if state.standby || state.footage || (failure.is_none() && state.fruitless < FRUITLESS_LIMIT) {

@@ -14,20 +14,20 @@ use crate::watchdog::Limits;
 pub struct RecordingSetup {
     /// The pipeline file's `name`.
     pub pipeline: String,
-    /// Where recordings are kept.
+    /// The folder of the recordings.
     pub directory: PathBuf,
-    /// From `job_of`.
+    /// The job, made by `job_of`.
     pub job: Job,
     pub max_duration: Option<Duration>,
     pub limits: Limits,
-    /// From `new_id`, if the caller must know the id before the recording begins.
+    /// Made by `new_id`, if the caller must know the id before the recording begins.
     pub recording: Option<RecordingId>,
-    /// For the manifest.
+    /// The agent, for the manifest.
     pub agent: Option<AgentId>,
     pub place: Option<Place>,
-    /// What is taken of the screen from the first frame on.
+    /// The capture mode from the first frame on.
     pub capture: CaptureMode,
-    /// Why, for the manifest.
+    /// The reason for it, for the manifest.
     pub why: String,
     /// If set, nothing is captured before `Control::GoOn`.
     pub rest: Option<Rest>,

@@ -7,8 +7,8 @@ use crate::pool::Pool;
 use crate::ranking::{Extent, KnownCandidate};
 use crate::select::{CandidateTrial, Selection, SelectionError, SelectionStep};
 
-/// What a track's source shows, and its encoder candidates in the order of preference. A recording uses the
-/// first one that works.
+/// The picture of a track's source, and its encoder candidates in the order of preference. A recording uses
+/// the first one that works.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrackEncoders {
     pub track: String,

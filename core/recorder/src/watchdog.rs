@@ -1,6 +1,6 @@
-//! Tells a worker that hangs from one that has nothing to do. Pure: callers pass the time.
+//! Distinguishes a worker that hangs from one that has nothing to do. Pure: callers pass the time.
 //!
-//! It judges by what is written: a worker that sends beats while its frame counts no longer grow hangs as
+//! It judges by written frames: a worker that sends beats while its frame counts no longer grow hangs as
 //! well.
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub struct Limits {
     /// Longest time between two beats, which come twice a second.
     pub beat: Duration,
     /// Longest time without a captured frame; after that the source is dead. Sources that look at the screen
-    /// produce frames of a still one too; one that waits for changes must be told to repeat the last frame
+    /// produce frames of a still one too; one that waits for changes must be set to repeat the last frame
     /// (`keepalive-time` of `pipewiresrc`).
     pub capture: Duration,
     /// Longest time in which frames are captured and none is written, beyond what a fragment takes; after
@@ -92,12 +92,12 @@ impl Watchdog {
         let Some(heard) = self.heard else {
             let limit = self.limits.first_fragment;
             return (now - self.started > limit)
-                .then(|| hang(format!("the worker said nothing in its first {} s", seconds(limit))));
+                .then(|| hang(format!("the worker sent nothing in its first {} s", seconds(limit))));
         };
         // Until the pipeline runs, the worker is busy and does not beat.
         let limit = if self.tracks.is_empty() { self.limits.first_fragment } else { self.limits.beat };
         if now - heard > limit {
-            return Some(hang(format!("the worker said nothing for {} s", seconds(limit))));
+            return Some(hang(format!("the worker sent nothing for {} s", seconds(limit))));
         }
         self.tracks.iter().find_map(|watch| {
             let track = &watch.beat.track;
@@ -105,7 +105,7 @@ impl Watchdog {
             let limit = if none_yet { self.limits.first_fragment } else { self.limits.capture };
             if now - watch.captured > limit {
                 let limit = seconds(limit);
-                let detail = format!("track `{track}`: the source gave no frame for {limit} s");
+                let detail = format!("track `{track}`: the source delivered no frame for {limit} s");
                 return Some(Hang { detail, of_source: true });
             }
             let waiting_since = watch.waiting_since.filter(|_| !self.disk_full)?;

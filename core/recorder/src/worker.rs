@@ -1,4 +1,4 @@
-//! Worker processes: how they are started, talked to and ended.
+//! Worker processes: how they are started, used and ended.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,13 +39,13 @@ pub fn default_worker() -> Result<PathBuf, Error> {
 }
 
 impl Worker {
-    /// Starts the process and tells it to load its plugins and what it needs for `tracks`. It takes commands
+    /// Starts the process and lets it load its plugins and everything that `tracks` need. It takes commands
     /// at once.
     pub async fn spawn(program: &Path, plugins: &[PluginFile], tracks: &[TrackJob]) -> Result<Worker, Error> {
         Worker::spawn_with(program, plugins, tracks, Stdio::inherit()).await
     }
 
-    /// Starts a worker for trials that may fail. What drivers and libraries print then is hidden, unless
+    /// Starts a worker for trials that may fail. Output of drivers and libraries is hidden then, unless
     /// `DESKREEL_LOG` is set.
     pub(crate) async fn spawn_to_try(program: &Path, plugins: &[PluginFile]) -> Result<Worker, Error> {
         let is_wanted = std::env::var_os("DESKREEL_LOG").is_some();
@@ -78,7 +78,7 @@ impl Worker {
         self.child.id()
     }
 
-    /// Errors are only logged: that a worker is gone shows when its reports end.
+    /// Errors are only logged: the end of its reports shows that a worker is gone.
     pub async fn send(&mut self, command: &Command) {
         let sent = match worker::encode(command) {
             Ok(message) => self.commands.write_all(&message).await,
@@ -89,7 +89,7 @@ impl Worker {
         }
     }
 
-    /// Returns the next report, or `None` when the worker has ended in whatever way. Cancel safe.
+    /// Returns the next report, or `None` when the worker has ended for whatever reason. Cancel safe.
     pub async fn next(&mut self) -> Option<Report> {
         self.reports.recv().await
     }

@@ -1,5 +1,5 @@
-//! How the supervisor selects encoders. The worker is a fake that does what the settings of its encoders say:
-//! `works`, `green`, `crash` or `hang`. No real encoder takes part.
+//! Tests how the supervisor selects encoders. The worker is a fake that behaves as the settings of its
+//! encoders say: `works`, `green`, `crash` or `hang`. No real encoder takes part.
 //!
 //! This program is its own worker when its standard input is a socket. Each test runs in a process and with a
 //! cache of its own.
@@ -107,7 +107,7 @@ fn without_an_encoder_the_recording_fails_and_says_why(runtime: &tokio::runtime:
     assert_eq!(failure.message, why);
 }
 
-/// Records, until an encoder that hangs is being tried, if there is one.
+/// Records; if there is an encoder that hangs, only until it is being tried.
 async fn recorded(job: &Job) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let setup = RecordingSetup::new("fake", folder.path(), job.clone());

@@ -1,10 +1,10 @@
-//! The account of wanted recordings: what became of each one that was commanded. Every one of them is in the
+//! The account of wanted recordings: the fate of each one that was commanded. Every one of them is in the
 //! spool, is with its sinks, or has a line here that says why not.
 //!
 //! `<directory>/account.jsonl` has one JSON object a line, in the order of time, for people and programs to
 //! read. It is never rewritten: at 10 MB it becomes `account.jsonl.1`, that one becomes `.2`, and the former
 //! `.5` is deleted. A crash may leave a line twice, since a line is written before the journal records that
-//! it was. A line that could not be written, for want of room, waits in memory and is written before the next
+//! it was. A line that could not be written, for lack of room, waits in memory and is written before the next
 //! one.
 
 use std::collections::BTreeMap;
@@ -94,13 +94,13 @@ pub enum NoStartCause {
     RecorderEnded,
 }
 
-/// What became of one recording.
+/// The fate of one recording.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fate {
     pub began: bool,
     pub not_begun: Option<NoStartCause>,
     pub sealed: Option<Outcome>,
-    /// Where each sink that has it keeps it.
+    /// The place at each sink that has it.
     pub delivered: BTreeMap<SinkName, String>,
     pub refused: BTreeMap<SinkName, String>,
     pub dropped: Option<String>,
@@ -108,7 +108,7 @@ pub struct Fate {
 }
 
 impl Fate {
-    /// Whether it is with its sinks, or a line says why not. Otherwise it has to be in the spool.
+    /// Returns whether it is with its sinks, or a line says why not. Otherwise it has to be in the spool.
     pub fn is_explained(&self) -> bool {
         self.removed || self.dropped.is_some() || self.not_begun.is_some()
     }

@@ -1,7 +1,7 @@
-//! Quota and low-disk guard: whether a recording may begin, whether a running one must end, and what is
-//! evicted to make room for them. Pure.
+//! Quota and low-disk guard: decides whether a recording may begin, whether a running one must end, and what
+//! is evicted to make room for them. Pure.
 //!
-//! # What is evicted, in this order
+//! # Order of eviction
 //!
 //! 1. Recordings that every sink has and that are only not removed yet, oldest first.
 //! 2. Recordings without footage, oldest first.
@@ -21,7 +21,7 @@
 
 use deskreel_model::RecordingId;
 
-/// To begin, a recording must find this fraction of each limit free in addition: one in this many.
+/// The fraction of each limit, one in this many, that must be free in addition for a recording to begin.
 const MARGIN: u64 = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,15 +62,15 @@ pub enum StoredState {
 /// The limit that is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
-    #[error("{} are left on the disk, {} must be", megabytes(*.free), megabytes(*.wanted))]
+    #[error("the disk has {} left and must keep {}", megabytes(*.free), megabytes(*.wanted))]
     Disk { free: u64, wanted: u64 },
-    #[error("the spool holds {}, and may hold {}", megabytes(*.used), megabytes(*.allowed))]
+    #[error("the spool holds {} of at most {}", megabytes(*.used), megabytes(*.allowed))]
     Quota { used: u64, allowed: u64 },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapacityPlan {
-    /// What to evict, in this order.
+    /// The recordings to evict, in this order.
     pub evict: Vec<RecordingId>,
     /// The limit that is exceeded even then: nothing may begin, or running recordings have to end. `None` if
     /// there is room.
@@ -158,7 +158,7 @@ mod tests {
     const DROPS: Limits = Limits { when_full: WhenFull::DropOldest, ..LIMITS };
 
     #[test]
-    fn what_is_delivered_goes_first_then_what_is_empty_then_what_is_owed_if_that_may_go() {
+    fn delivered_recordings_are_evicted_first_then_empty_then_owed_ones_if_allowed() {
         let spool = [
             stored(1, 300, StoredState::Undelivered),
             stored(2, 10, StoredState::Empty),
@@ -177,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owed_does_not_go_in_vain() {
+    fn owed_recordings_are_not_evicted_in_vain() {
         let spool = [stored(1, 100, StoredState::Undelivered), stored(2, 10, StoredState::Delivered)];
         let plan = plan_running(&DROPS, 50, &spool);
         assert_eq!((evicted(&plan), plan.full), (vec!["002"], Some(Full::Disk { free: 60, wanted: 200 })));
     }
 
     #[test]
-    fn nothing_goes_while_there_is_room() {
+    fn nothing_is_evicted_while_there_is_room() {
         let spool = [stored(1, 500, StoredState::Delivered), stored(2, 400, StoredState::Undelivered)];
         assert_eq!(plan_running(&DROPS, 200, &spool), CapacityPlan { evict: vec![], full: None });
     }
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_described_in_megabytes() {
         let full = Full::Disk { free: 12_300_000, wanted: 500_000_000 };
-        assert_eq!(full.to_string(), "12.3 MB are left on the disk, 500.0 MB must be");
+        assert_eq!(full.to_string(), "the disk has 12.3 MB left and must keep 500.0 MB");
     }
 
     proptest! {

@@ -1,7 +1,6 @@
-//! A file system in memory. At a crash it forgets what was not synced and tears what was being written, and
-//! it can fail at every step. Changes of names survive in the order in which they were made, as on a
-//! journaling file system. A file that was not synced survives up to a random byte, with zeros or nothing
-//! after it.
+//! A file system in memory. At a crash it forgets unsynced data and tears the write in progress, and it can
+//! fail at every step. Changes of names survive in the order in which they were made, as on a journaling file
+//! system. An unsynced file survives up to a random byte, with zeros or nothing after it.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -53,7 +52,7 @@ pub enum Fault {
 }
 
 impl FakeDisk {
-    /// Sets the seed for what survives a crash.
+    /// Sets the seed that decides which data survives a crash.
     pub fn seed(&self, seed: u64) {
         self.inner().chance = seed;
     }

@@ -1,5 +1,5 @@
-//! The disk operations of the outbox and its account, behind a trait: tests put a file system in its place
-//! that loses what was not synced and can fail at every step.
+//! The disk operations of the outbox and its account, as a trait: tests replace them by a file system that
+//! loses unsynced data and can fail at every step.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -8,8 +8,8 @@ use std::path::Path;
 use crate::disk::{Disk, names, sync_parent};
 use crate::{Error, RecordingDir};
 
-/// Whether a call returns only when its bytes would outlive a power loss. They outlive a killed process
-/// anyway.
+/// Whether a call returns only when its bytes would outlive a power loss. They always outlive a killed
+/// process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
     /// They do with the next durable append to the same file; until then the system writes when it likes.
@@ -24,7 +24,7 @@ pub(crate) trait Files: Send {
     /// Names in a folder, sorted; empty if the folder does not exist.
     fn names(&self, folder: &Path) -> Result<Vec<String>, Error>;
 
-    /// Whether a living process owns the recording in this folder.
+    /// Returns whether a living process owns the recording in this folder.
     fn is_owned(&self, folder: &Path) -> bool;
 
     /// Appends to a file, and creates it if need be. After an error any part of the bytes may be there.
@@ -39,7 +39,7 @@ pub(crate) trait Files: Send {
     /// Renames a file or folder; durable when it returns.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), Error>;
 
-    /// Removes a folder and everything in it, file by file. When repeated, it goes on where it was stopped.
+    /// Removes a folder and everything in it, file by file. A repeated call continues after an interruption.
     fn remove_tree(&self, folder: &Path) -> Result<(), Error>;
 }
 

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewritten_journal_holds_what_it_was_given_and_goes_on() {
+    fn a_rewritten_journal_has_the_given_entries_and_takes_more() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let (mut journal, ..) = open(&path);

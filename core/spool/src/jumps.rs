@@ -37,12 +37,12 @@ pub fn jumps(track: &Track) -> Vec<Jump> {
     fragments.windows(2).filter_map(jump).collect()
 }
 
-/// Whether there is uncovered time between one fragment's end and the next one's start.
+/// Returns whether there is uncovered time between one fragment's end and the next one's start.
 pub fn is_jump(end: MediaTime, start: MediaTime) -> bool {
     start > end && !meets(end, start)
 }
 
-/// Whether two times are the same to one tick, which is the precision of the files.
+/// Returns whether two times are the same to one tick, which is the precision of the files.
 pub(crate) fn meets(one: MediaTime, other: MediaTime) -> bool {
     ticks(one.0).abs_diff(ticks(other.0)) <= 1
 }

@@ -1,11 +1,12 @@
-//! What the spool still owes: which recording, or which fragment of it, to which sink. Nothing leaves the
-//! spool before every sink has acknowledged it, except empty and evicted recordings.
+//! The deliveries that the spool still owes: which recording, or which fragment of it, to which sink. Nothing
+//! leaves the spool before every sink has acknowledged it, except empty and evicted recordings.
 //!
 //! # Constraints
 //!
-//! - Every recording arrives at each sink, whatever is killed at whatever moment. A sink may be sent again
-//!   what it already has, since it recognizes things by their ids; but not what the journal says that it has.
-//! - A part's header goes before its fragments, those go in order, and `finish` goes last: once the sealed
+//! - Every recording arrives at each sink, whatever is killed at whatever moment. A sink may receive again
+//!   things that it already has, since it recognizes them by their ids; but none that the journal lists for
+//!   it.
+//! - A part's header precedes its fragments, those come in order, and `finish` comes last: once the sealed
 //!   recording was [released](Outbox::released), and a sink that takes fragments has all that the manifest
 //!   names.
 //! - Deleting is the last step, and only for a recording that every sink has. One that a sink has refused
@@ -20,8 +21,8 @@
 //! ```
 //!
 //! Each arrow except the last two is a line in `<directory>/outbox.journal` (`journal.rs`), from which
-//! `journal_state.rs` rebuilds the state. Which file of a recording is next is not in the journal: for a
-//! running recording the daemon says so, for a sealed one the manifest does. An acknowledged fragment costs
+//! `journal_state.rs` rebuilds the state. The next file of a recording is not in the journal: for a running
+//! recording the daemon reports it, for a sealed one the manifest lists it. An acknowledged fragment costs
 //! one unsynced line. A line is synced if losing it would cost more than a repetition: a released recording,
 //! a finished or refused delivery, a departure.
 //!
@@ -94,8 +95,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// A recording is wanted: from here on the account has to say what becomes of it. Not synced, since the
-    /// start of the recording waits for this.
+    /// A recording is wanted: from here on the account has to record its fate. Not synced, since the start of
+    /// the recording waits for this.
     pub fn commanded(&mut self, recording: &RecordingId, agent: Option<String>, why: String) {
         self.account.write(
             &*self.files,
@@ -156,8 +157,8 @@ impl Outbox {
         self.seal(recording, &manifest, outcome)
     }
 
-    /// A recording may be handed over as finished, as soon as it is sealed: whom it belongs to no longer
-    /// changes. If this is called again, the last `about` counts until a sink has the recording.
+    /// A recording may be handed over as finished, as soon as it is sealed: its owner no longer changes. If
+    /// this is called again, the last `about` counts until a sink has the recording.
     pub fn released(&mut self, recording: &RecordingId, about: RecordingAbout) -> Result<(), Error> {
         let spooled = self.state.recordings.get(recording).ok_or_else(|| unknown(recording))?;
         if spooled.released.as_ref() == Some(&about) {
@@ -175,8 +176,8 @@ impl Outbox {
         waiting.map(|(recording, _)| recording.clone()).collect()
     }
 
-    /// Replaces the sinks by those of another pipeline file. A sink is not sent again what it already has; a
-    /// new one gets everything that is still in the spool.
+    /// Replaces the sinks by those of another pipeline file. A sink does not receive again what it already
+    /// has; a new one gets everything that is still in the spool.
     pub fn set_sinks(&mut self, sinks: &[SinkName]) {
         self.backlogs.retain(|name, _| sinks.contains(name));
         for sink in sinks {
@@ -213,7 +214,7 @@ impl Outbox {
     }
 
     /// Rewrites the journal if less than a quarter of it still matters. If it cannot be replaced, the old one
-    /// does as well.
+    /// remains valid.
     fn rewrite(&mut self) {
         let entries = self.state.entries();
         let is_stale = entries.len() < self.journal.lines() / 4;

@@ -1,4 +1,4 @@
-//! Takes in what a dead worker left, while the recording goes on.
+//! Takes in the remains of a dead worker while the recording continues.
 
 use std::path::Path;
 
@@ -9,13 +9,14 @@ use crate::Error;
 use crate::disk::Disk;
 use crate::recover::{RecoverySummary, Scope, recover_track};
 
-/// Brings a track of a running recording in line with what is on disk, once its worker is certainly gone.
-/// Takes in complete fragments that the worker could no longer report, and makes one of its tail. The last
-/// frame of the newest part's tail lasts at least until `still_until`, up to which the screen is known not to
-/// have changed.
+/// Makes a track of a running recording agree with the disk, once its worker is certainly gone. Takes in
+/// complete fragments that the worker could no longer report, and makes one of its tail. The last frame of
+/// the newest part's tail lasts at least until `still_until`, up to which the screen is known not to have
+/// changed.
 ///
-/// Looks only at the newest part, and at what an earlier call could not finish, because the recorder waits
-/// for this. After an error the track holds all that could be taken in, and another call goes on from there.
+/// Looks only at the newest part, and at parts that an earlier call could not finish, because the recorder
+/// waits for this. After an error the track has everything that could be taken in, and another call continues
+/// from there.
 pub fn reconcile(
     recording_dir: &Path,
     track: &mut Track,
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_worker_left_is_taken_in() {
+    fn the_files_of_a_killed_worker_are_taken_in() {
         let fixture = Fixture::unsealed();
         let mut track = fixture.manifest.tracks[0].clone();
         write_fragment(&fixture.folder, track.parts[1].number, 3, 3000);

@@ -22,7 +22,7 @@ pub struct RecordingDir {
 
 impl RecordingDir {
     /// Creates the folder of a new recording in `directory`, and owns it. The recording is safe on disk once
-    /// [`publish`](Self::publish) has returned. Before that, a crash leaves only what recovery makes of the
+    /// [`publish`](Self::publish) has returned. After an earlier crash, recovery makes a recording of the
     /// fragments.
     pub fn create(directory: &Path, recording: &RecordingId) -> Result<RecordingDir, Error> {
         let path = directory.join(recording.as_str());
@@ -43,7 +43,7 @@ impl RecordingDir {
         self.save(manifest)
     }
 
-    /// Takes ownership of a recording that nobody owns.
+    /// Takes ownership of a recording that has no owner.
     pub fn open(path: &Path) -> Result<RecordingDir, Error> {
         Ok(RecordingDir { path: path.to_owned(), _lock: own(path)? })
     }

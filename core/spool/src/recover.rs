@@ -1,5 +1,4 @@
-//! Recovery after a crash: makes a sealed recording of what is on disk. The crate's documentation lists the
-//! steps.
+//! Recovery after a crash: seals the recordings on disk. The crate's documentation lists the steps.
 
 #[cfg(test)]
 mod tests;
@@ -21,21 +20,21 @@ use crate::{Error, RecordingDir};
 /// Longest wait for a worker that lost its supervisor. It ends within 1.3 s; one that takes longer hangs, and
 /// its recording is left to the next start.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(3);
-/// How often the wait looks whether the worker has ended.
+/// Interval between looks whether the worker has ended.
 const ORPHAN_LOOK: Duration = Duration::from_millis(20);
 
 /// One recording that was found without an outcome.
 #[derive(Debug)]
 pub struct RecoveredFolder {
     pub folder: PathBuf,
-    /// An error leaves the recording as it was, for the next start.
+    /// An error leaves the recording unchanged, for the next start.
     pub result: Result<RecoverySummary, Error>,
 }
 
-/// What recovery did to one recording.
+/// The effects of recovery on one recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecoverySummary {
-    /// There was no manifest. What the files do not say (source, encoder) is lost.
+    /// There was no manifest. Facts that the files do not contain (source, encoder) are lost.
     pub manifest_rebuilt: bool,
     /// Number of fragments that were complete on disk and not in the manifest.
     pub taken_in: u32,
@@ -66,7 +65,7 @@ fn recover_with(disk: &Disk, directory: &Path) -> Result<Vec<RecoveredFolder>, E
 }
 
 /// Names of folders that may be recordings. Others (`lost+found`) are not even opened: they may not be ours
-/// to open, and a lock would be in somebody's way.
+/// to open, and a lock could disturb their owner.
 fn candidates(directory: &Path) -> Result<Vec<String>, Error> {
     let mut names = names(directory)?.unwrap_or_default();
     names.retain(|name| {

@@ -1,5 +1,5 @@
-//! Verification: compares everything that a manifest says with the bytes on disk. It decodes nothing; a
-//! worker does.
+//! Verification: compares every statement of a manifest with the bytes on disk. It decodes nothing; a worker
+//! does.
 
 #[cfg(test)]
 mod tests;
@@ -17,10 +17,10 @@ use crate::disk::{has_suffix, names};
 use crate::jumps::{jumps, meets};
 use crate::{load, sha256_hex};
 
-/// What is wrong with a recording, and how much was checked.
+/// The findings about a recording, and the extent of the check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerificationReport {
-    /// In the order of the manifest.
+    /// Findings, in the order of the manifest.
     pub findings: Vec<Finding>,
     pub fragments: u64,
     pub frames: u64,
@@ -97,8 +97,8 @@ impl Check<'_> {
         self.strangers("");
     }
 
-    /// Checks that withheld stretches are in order and within the recording. What their frames show is not
-    /// checked.
+    /// Checks that withheld stretches are in order and within the recording. The content of their frames is
+    /// not checked.
     fn withheld(&mut self, manifest: &Manifest) {
         let footage = manifest.tracks.iter().filter_map(Track::end).max();
         let end = footage.max(manifest.ended).unwrap_or_default();
@@ -237,7 +237,7 @@ impl Check<'_> {
         read.samples.last().map(|last| MediaTime(last.dts_ns))
     }
 
-    /// Returns the bytes of the file at the place where it must be, after checking size and hash.
+    /// Returns the bytes of the file from its only valid place, after checking size and hash.
     fn file(&mut self, due: &str, said: &FileRef) -> Option<Vec<u8>> {
         // Only the layout's name is ever opened, so a manifest cannot point out of its folder.
         if said.file != due {
@@ -303,7 +303,7 @@ fn describe((codec, width, height, timescale): &(String, u32, u32, u32)) -> Stri
     format!("{codec}, {width}x{height}, {timescale} ticks per second")
 }
 
-/// An error and what caused it, in one sentence.
+/// An error and its causes, in one sentence.
 fn with_sources(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut source = error.source();

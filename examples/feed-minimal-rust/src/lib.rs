@@ -24,7 +24,7 @@ impl Feed for Minimal {
     }
 
     fn start(&mut self) -> Result<()> {
-        // What can fail at once fails here; what takes long happens on a thread of our own.
+        // Errors that show at once are reported here; anything slow happens on a thread of our own.
         let text = std::fs::read_to_string(&self.file)
             .map_err(|error| PluginError::settings(format!("{}: {error}", self.file.display())))?;
         let events =

@@ -61,7 +61,7 @@ enum FileState {
     Current,
     /// Another file has its name.
     Replaced,
-    /// It is shorter than what was read of it.
+    /// It is shorter than the part of it that was read.
     Truncated,
 }
 

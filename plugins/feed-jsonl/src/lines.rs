@@ -1,6 +1,6 @@
 //! Cuts bytes into lines.
 
-/// Longest line in bytes. An event with everything that a call carries takes some kilobytes.
+/// Longest line in bytes. An event with all data of a call takes some kilobytes.
 const LONGEST: usize = 1 << 20;
 
 /// Collects the line that is not complete yet.

@@ -1,4 +1,4 @@
-//! Reads standard input or a named pipe. What was read is gone, so no position is saved.
+//! Reads standard input or a named pipe. Data is gone once read, so no position is saved.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

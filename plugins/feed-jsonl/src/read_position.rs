@@ -1,4 +1,4 @@
-//! How far a file was read, saved for a restart.
+//! The position up to which a file was read, saved for a restart.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadPosition {
-    /// With `inode`, identifies the file: a rotated log is a new file with the old name.
+    /// The device: with `inode`, it identifies the file; a rotated log is a new file with the old name.
     pub device: u64,
     pub inode: u64,
     /// Bytes of the complete lines that were read.

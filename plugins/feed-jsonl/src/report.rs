@@ -2,12 +2,12 @@
 
 use deskreel_sdk::prelude::*;
 
-/// From now on the feed is `live`, `catching_up` or `lost`.
+/// Reports that the feed is `live`, `catching_up` or `lost` from now on.
 pub fn emit_state(outlet: &Outlet, state: &str, reason: Option<&str>) {
     outlet.emit(&Event::feed_state(state, now(), reason));
 }
 
-/// Events were missed.
+/// Reports that events were missed.
 pub fn emit_gap(outlet: &Outlet, reason: &str) {
     tracing::warn!(reason, "events may be missing");
     outlet.emit(&Event::new("feed.gap", now()).with("reason", reason));

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::seen_ids::SeenIds;
 
-/// Takes one event, or an array of them. Reports and skips what is not an event; counts events that were
-/// taken before.
+/// Takes one event, or an array of them. Reports and skips anything else; counts events that were taken
+/// before.
 ///
 /// An event is identified by its `id`, or else by that of the message (`webhook-id`) and its position in it.
 pub fn take(body: &[u8], message: Option<&str>, seen: &mut SeenIds, outlet: &Outlet) -> Answer {

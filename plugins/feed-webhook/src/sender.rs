@@ -24,7 +24,7 @@ pub struct SenderKeys {
     pub token: Option<String>,
 }
 
-/// Why a request is refused. It tells an attacker who guesses nothing but our clock.
+/// Why a request is refused. It tells an attacker who guesses only about our clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     Unknown,
@@ -53,7 +53,7 @@ pub fn judge(
     let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
     let signatures = signature.split(' ').filter_map(|one| one.strip_prefix("v1,"));
     let mut signatures = signatures.filter_map(|one| STANDARD.decode(one).ok());
-    // In constant time.
+    // Compares in constant time.
     if !signatures.any(|one| hmac::verify(&key, &signed, &one).is_ok()) {
         return Err(Refusal::Unknown);
     }
@@ -62,7 +62,7 @@ pub fn judge(
     if now.abs_diff(at) > window_s { Err(Refusal::Time) } else { Ok(()) }
 }
 
-/// Whether the secret has the right form.
+/// Returns whether the secret has the right form.
 pub fn is_usable(secret: &str) -> bool {
     key(secret).is_some()
 }
@@ -73,7 +73,7 @@ fn key(secret: &str) -> Option<hmac::Key> {
     (bytes.len() >= 16).then(|| hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
-/// In constant time: compares digests under a random key.
+/// Compares in constant time, by digests under a random key.
 fn are_equal(given: &str, token: &str) -> bool {
     let random = ring::rand::SystemRandom::new();
     let Ok(key) = hmac::Key::generate(hmac::HMAC_SHA256, &random) else { return false };

@@ -30,8 +30,8 @@ use crate::sender::{self, Refusal, SenderHeaders, SenderKeys};
 
 /// Most connections at once: a few systems post events, each over some of them.
 const CONNECTIONS: usize = 256;
-/// Limit for a handshake, for the headers, and for the body: a slower client holds a connection that others
-/// need.
+/// Limit for a handshake, for the headers, and for the body: a slower client occupies a connection that
+/// others need.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
@@ -140,7 +140,7 @@ async fn accept_all(
         let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
-            // One connection failed, or file descriptors have run out: neither lasts.
+            // One connection failed, or file descriptors have run out: both pass.
             Err(error) => {
                 tracing::debug!(%error, "could not accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,7 +1,7 @@
-//! Makes events of what the API reports about one agent. Pure: time comes with each message.
+//! Makes events of the API's reports about one agent. Pure: time comes with each message.
 //!
-//! The API reports how things are now, so each message is compared with what was known. The current session,
-//! which is asked for after a gap, is treated like messages: what was missed in between becomes events then.
+//! The API reports the current state, so each message is compared with the known state. The current session,
+//! which is requested after a gap, is treated like messages: changes missed in between become events then.
 
 mod calls;
 
@@ -27,7 +27,7 @@ pub enum AgentName {
     Login,
 }
 
-/// The agent at each device, as far as the sessions of this feed know.
+/// The agent at each device, according to the sessions of this feed.
 #[derive(Debug, Default, Clone)]
 pub struct Devices(Arc<Mutex<HashMap<String, String>>>);
 
@@ -90,7 +90,7 @@ impl Agent {
         &self.id
     }
 
-    /// A new session begins. What is known of the agent stays known.
+    /// Notes a new session. The agent's known state is kept.
     pub fn log_in(&mut self) {
         self.workspace = Workspace::Making;
     }

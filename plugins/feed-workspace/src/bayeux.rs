@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::http::{Cookies, LIMIT, Site, Trouble};
 use crate::login;
 
-/// How long a server holds a poll unless its advice says otherwise; usual are 30 s to 60 s.
+/// Time for which a server holds a poll unless its advice says otherwise; usual are 30 s to 60 s.
 const POLL: Duration = Duration::from_secs(60);
 
 /// A client that has completed the handshake.
@@ -57,7 +57,7 @@ impl Bayeux {
         }
     }
 
-    /// Whether a failed poll loses no messages.
+    /// Returns whether a failed poll loses no messages.
     pub fn is_counted(&self) -> bool {
         self.ack.is_some()
     }

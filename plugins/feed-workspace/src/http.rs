@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::Settings;
 
-/// Limit for every request but a long poll.
+/// Limit for every request except a long poll.
 pub const LIMIT: Duration = Duration::from_secs(15);
 /// Longest answer that is read, in bytes: a session with all its calls takes some tens of kilobytes.
 const LONGEST: usize = 8 << 20;
@@ -150,7 +150,7 @@ impl Cookies {
     }
 }
 
-/// The innermost cause, which says most. The address is left out: it is known.
+/// The innermost cause, which is the most specific. The address is left out: it is known.
 fn plain(error: &reqwest::Error) -> String {
     let mut text =
         if error.is_timeout() { "no answer in time".to_owned() } else { "no connection".to_owned() };

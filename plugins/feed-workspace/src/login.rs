@@ -1,4 +1,4 @@
-//! From a password to a session: first a token from the authentication service, then a workspace, identified
+//! Gets a session for a password: first a token from the authentication service, then a workspace, identified
 //! by a cookie.
 
 use serde_json::{Value, json};

@@ -1,10 +1,10 @@
 //! One agent's session: logs in, listens, and starts again whenever it breaks.
 //!
 //! The feed reports the state of a session as `feed.state` with the agent. It is `catching_up` after the
-//! log-in, while the session asks for the current state and compares it with what was known; `live` while
-//! polls bring what happens; `lost` from a failure until the next `catching_up`. If the server counts its
-//! messages, a failed poll is repeated and loses none; otherwise the session starts again. Events between
-//! `lost` and the next `catching_up` may be missing: a `feed.gap` says so.
+//! log-in, while the session requests the current state and compares it with the known one; `live` while
+//! polls bring news; `lost` from a failure until the next `catching_up`. If the server counts its messages, a
+//! failed poll is repeated and loses none; otherwise the session starts again. Events between `lost` and the
+//! next `catching_up` may be missing: a `feed.gap` says so.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::users::User;
 const PAUSES_S: [u64; 6] = [1, 2, 5, 10, 30, 60];
 /// Times that a failed poll is repeated, one second apart, before the session is given up.
 const POLL_RETRIES: u32 = 5;
-/// After this time the session goes on with a workspace that has not reported that it is ready.
+/// After this time the session continues with a workspace that has not reported that it is ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
 struct Session {
@@ -143,7 +143,7 @@ impl Session {
         Ok(WorkspaceWait::Next(polled))
     }
 
-    /// Emits what happens, poll after poll. Returns the reason for which the session ended.
+    /// Emits events, poll after poll. Returns the reason for which the session ended.
     async fn poll_on(
         &mut self,
         bayeux: &mut Bayeux,

@@ -22,7 +22,7 @@ pub struct Connection {
     /// Authorities to trust besides those of the machine.
     ca_file: Option<PathBuf>,
     timeout: Duration,
-    /// Made when it is needed, and again after a failure: with the authorities as they are then.
+    /// Made when it is needed, and again after a failure, with the authorities trusted at that time.
     client: Option<Client>,
 }
 

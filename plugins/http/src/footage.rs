@@ -19,7 +19,7 @@ pub fn read(path: &Path, name: &str, sha256: &str) -> Result<Vec<u8>, Trouble> {
     }
 }
 
-/// In lower case, as the manifest has it.
+/// The SHA-256 in lower case, as the manifest has it.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }

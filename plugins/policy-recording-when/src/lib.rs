@@ -2,7 +2,7 @@
 //!
 //! For calls it only forbids: other policies want the footage of a call and decide what it belongs to. Apart
 //! from calls it starts and stops footage by itself. The classic expression (`classic.rs`) and rules in CEL
-//! (`rules.rs`) can be combined: what either forbids is forbidden.
+//! (`rules.rs`) can be combined: footage is forbidden if either forbids it.
 
 mod classic;
 mod names;

@@ -1,8 +1,9 @@
 //! Rules in CEL, over the facts of one event.
 //!
 //! A rule about calls is evaluated whenever a call changes, with the time at which the call began for this
-//! agent, so that no call is cut off when an hour is over. If a rule has no answer (`call.attached.x` without
-//! an `x`), the call is recorded and a warning is logged: only a rule's answer can reduce what is recorded.
+//! agent, so that no call is cut off when an hour is over. If a rule cannot be evaluated (`call.attached.x`
+//! without an `x`), the call is recorded and a warning is logged: only a rule's answer can reduce what is
+//! recorded.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -112,9 +113,9 @@ impl Rules {
                         tracing::warn!(
                             call = &*call.call,
                             error,
-                            "record_calls has no answer; the call is recorded"
+                            "record_calls could not be evaluated; the call is recorded"
                         );
-                        Decision::allow(format!("record_calls has no answer: {error}"))
+                        Decision::allow(format!("record_calls could not be evaluated: {error}"))
                     }
                 };
                 decisions.push(decision.for_call(&call.call));
@@ -128,7 +129,9 @@ impl Rules {
                     map_digital(fact, decisions);
                 }
                 Ok(false) => decisions.push(Decision::stop("record_agents holds no longer")),
-                Err(error) => tracing::warn!(agent = &*fact.agent.id, error, "record_agents has no answer"),
+                Err(error) => {
+                    tracing::warn!(agent = &*fact.agent.id, error, "record_agents could not be evaluated")
+                }
             }
         }
     }

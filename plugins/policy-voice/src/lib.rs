@@ -1,4 +1,4 @@
-//! Footage of calls. Both policies want it for the same time; they differ in what it belongs to.
+//! Footage of calls. Both policies want it for the same time; they differ in the interaction it belongs to.
 //!
 //! They have no state: at each event they decide about the calls that it has changed, and a decision about a
 //! call ends with the agent's part in it. So a transfer, in which one part ends and another begins, leaves

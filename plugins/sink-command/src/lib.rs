@@ -43,7 +43,7 @@ impl Sink for CommandSink {
         let Some((name, arguments)) = settings.command.split_first() else {
             return Err(PluginError::settings("`command`: name a program"));
         };
-        // What a relative path means depends on where the recorder was started.
+        // The meaning of a relative path depends on the folder in which the recorder was started.
         if name.is_empty() || (name.contains('/') && !name.starts_with('/')) {
             let message =
                 format!("`command`: `{name}` is neither an absolute path nor a name to look for in PATH");

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 /// Bytes kept of the end of the program's output.
 const KEPT: usize = 4096;
-/// How long to wait for the end of the output: a process that left the process group may keep it open.
+/// Longest wait for the end of the output: a process that left the process group may keep it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub struct Program {
@@ -34,9 +34,9 @@ pub enum ExitKind {
 #[derive(Debug)]
 pub struct Outcome {
     pub exit: ExitKind,
-    /// The end of what it wrote to stdout.
+    /// The end of its output on stdout.
     pub output: String,
-    /// The same of stderr.
+    /// The same on stderr.
     pub errors: String,
 }
 
@@ -99,7 +99,7 @@ fn kill_group(child: &Child) {
 struct Tail(Arc<Mutex<Vec<u8>>>);
 
 impl Tail {
-    /// `open` is dropped when the pipe is closed.
+    /// Reads a pipe. `open` is dropped when the pipe is closed.
     fn of(mut pipe: impl Read + Send + 'static, open: Sender<()>) -> Tail {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let ours = kept.clone();

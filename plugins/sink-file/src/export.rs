@@ -76,7 +76,7 @@ fn existing(path: &Path) -> io::Result<Existing> {
     }
 }
 
-/// Everything but the payload, and the source of that.
+/// Everything except the payload, and the source of that.
 struct Plan<'a> {
     head: Vec<u8>,
     /// Ordered by time, over all tracks.
@@ -99,7 +99,7 @@ impl<'a> Plan<'a> {
         });
 
         // The tables' length depends on the offsets only because 64-bit ones are longer. Begin with the
-        // payload at zero, and move it behind the tables until its position no longer changes.
+        // payload at zero, and move it after the tables until its position no longer changes.
         let mut payload_at = 0;
         loop {
             let mut at = payload_at;

@@ -11,7 +11,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// A reader that hashes what is read through it.
+/// A reader that hashes the bytes read through it.
 pub struct Hashing<R> {
     from: R,
     hash: Sha256,

@@ -72,7 +72,7 @@ struct Times {
 impl Times {
     /// A frame lasts until the next one. If a part begins before the last frame of the previous part ends,
     /// the duration of that frame was an estimate and is cut. A frame lasts at least one tick: players
-    /// dislike two frames at one time.
+    /// dislike two frames at the same time.
     fn of(media: &Media) -> Result<Times> {
         let mut deltas = Vec::with_capacity(media.samples.len());
         let start = media.samples.first().map_or(0, |first| first.decode);

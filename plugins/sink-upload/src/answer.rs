@@ -16,20 +16,23 @@ pub struct ResponseHead {
     pub title: Option<String>,
 }
 
-/// Whether the server has stored what was sent. `own` is the digest of that, in the form of the header.
+/// Checks that the server has stored the sent bytes. `own` is their digest, in the form of the header.
 pub fn judge_put(head: &ResponseHead, own: &str) -> Result<(), Trouble> {
     if !matches!(head.status, 200 | 201) {
         return Err(trouble(head));
     }
     match head.repr_digest.as_deref() {
         Some(theirs) if theirs.trim() == own => Ok(()),
-        Some(_) => Err(Trouble::later(SOON, "the server has stored something other than what was sent")),
-        None => Err(Trouble::later(MUCH_LATER, "the server does not say what it has stored (Repr-Digest)")),
+        Some(_) => Err(Trouble::later(SOON, "the server has stored other bytes than were sent")),
+        None => Err(Trouble::later(
+            MUCH_LATER,
+            "the server does not report the digest of the stored bytes (Repr-Digest)",
+        )),
     }
 }
 
-/// The trouble in a response that is not a success. What somebody can repair is tried again: waiting loses
-/// nothing.
+/// The trouble in a response that is not a success. Anything that a person can repair is tried again: waiting
+/// loses nothing.
 pub fn trouble(head: &ResponseHead) -> Trouble {
     // A response to `HEAD` has no title.
     let why = head.title.as_deref().unwrap_or(match head.status {
@@ -46,7 +49,7 @@ pub fn trouble(head: &ResponseHead) -> Trouble {
     let later = |default| Trouble::later(retry_after(head.retry_after.as_deref(), default), reason.clone());
     match head.status {
         409 | 410 => Trouble::never(reason),
-        // A proxy on the way may have too low a limit: what is too large today may pass tomorrow.
+        // A proxy on the way may have too low a limit: a body that is too large today may pass tomorrow.
         413 | 507 => later(SLOWLY),
         400 | 422 | 429 | 500.. => later(SOON),
         300..=399 => {
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_waiting_cannot_repair_is_given_up() {
+    fn only_failures_that_waiting_cannot_repair_are_final() {
         for status in 300..=599 {
             let is_final = matches!(trouble(&head(status)), Trouble::Never { .. });
             assert_eq!(is_final, [409, 410].contains(&status), "{status}");
@@ -115,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_says_what_to_mend() {
+    fn a_redirect_names_the_cure() {
         let head = ResponseHead { location: Some("https://new.example/".into()), ..head(301) };
         let Trouble::Later { reason, .. } = trouble(&head) else { panic!("given up") };
         assert_eq!(reason, "the server redirects to https://new.example/; `server` must name the right one");

@@ -19,12 +19,12 @@ const LONGEST_ANSWER: u64 = 32 << 20;
 pub struct Client {
     connection: Connection,
     token: Secret,
-    /// Whether the server may hold more than it has reported: at the start, and after a lost or wrong
+    /// Set if the server may hold more than it has reported: at the start, and after a lost or wrong
     /// response.
     is_in_doubt: bool,
 }
 
-/// The server's own list of what it has of a recording.
+/// The server's own list of its files of a recording.
 #[derive(Default)]
 pub struct Holdings {
     pub is_closed: bool,
@@ -138,7 +138,7 @@ impl Client {
         let response = self.ask(request.header("Content-Digest", &own).body(bytes), length)?;
         let mut head = head(&response);
         if !response.status().is_success() {
-            // A body that is not a problem, as from a proxy on the way, says nothing more.
+            // A body that is not a problem, such as a proxy's, has no further information.
             let body = self.body_of(response)?;
             if let Ok(problem) = serde_json::from_slice::<Problem>(&body) {
                 if head.status == 409 && !problem.missing.is_empty() {

@@ -47,7 +47,7 @@ impl Piece {
 pub struct Footage {
     /// `manifest.json`, byte for byte.
     pub manifest: Vec<u8>,
-    /// In the order in which they were recorded.
+    /// The files, in the order in which they were recorded.
     pub pieces: Vec<Piece>,
 }
 

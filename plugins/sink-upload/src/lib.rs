@@ -18,7 +18,7 @@ use footage::{Footage, Name, Piece};
 
 export_plugin! { descriptor: "plugin.toml", sink "sink.upload" => UploadSink }
 
-/// How often, within one `finish`, the server may name missing fragments and have them sent.
+/// Number of times, within one `finish`, that the server may name missing fragments and have them sent.
 const ROUNDS: usize = 3;
 
 #[derive(Debug, Deserialize)]
@@ -61,7 +61,7 @@ impl Sink for UploadSink {
 
     fn open(settings: Settings, _host: Host) -> Result<Self> {
         let token = Secret::from_settings("token", settings.token_file, settings.token_env)?
-            .ok_or_else(|| PluginError::settings("give `token_file` or `token_env`"))?;
+            .ok_or_else(|| PluginError::settings("set `token_file` or `token_env`"))?;
         let server = url::check("server", &settings.server, settings.plain_http, "token")?;
         let connection = Connection::new(server, settings.ca_file, settings.timeout);
         Ok(UploadSink { client: Client::new(connection, token), when: settings.when })
@@ -94,7 +94,7 @@ impl UploadSink {
         self.client.put_about(&recording.id, &recording.about)?;
         for _ in 0..ROUNDS {
             let missing = match self.client.close(&recording.id, &footage.manifest)? {
-                // Only what the server lists counts: after this the footage may be deleted here.
+                // Only the server's list counts: after this the footage may be deleted here.
                 Closing::Closed => {
                     let holdings = self.client.holdings(&recording.id)?;
                     let missing = footage.pieces.iter().filter(|piece| !holdings.has(piece));
@@ -120,7 +120,7 @@ impl UploadSink {
                 self.client.send(&recording.id, pieces.get(name).ok_or_else(unknown)?)?;
             }
         }
-        Err(Trouble::later(SLOWLY, "the server is still missing fragments that it said it had stored"))
+        Err(Trouble::later(SLOWLY, "the server is still missing fragments that it had reported as stored"))
     }
 }
 

@@ -13,8 +13,8 @@ pub struct ResponseHead {
     pub location: Option<String>,
 }
 
-/// The trouble in a response that is not a success. What somebody can repair is tried again: waiting loses
-/// nothing.
+/// The trouble in a response that is not a success. Anything that a person can repair is tried again: waiting
+/// loses nothing.
 pub fn trouble(method: &str, head: &ResponseHead) -> Trouble {
     let why = match head.status {
         401 | 403 => " (user, password or rights)",
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_waiting_cannot_repair_is_given_up() {
+    fn only_failures_that_waiting_cannot_repair_are_final() {
         for status in (201..=207).chain(300..=599) {
             let head = ResponseHead { status, retry_after: Some("7".into()), location: None };
             match trouble("PUT", &head) {

@@ -29,7 +29,7 @@ impl Client {
         let head = head(&self.ask(request, 0)?);
         match head.status {
             201 => Ok(true),
-            // RFC 4918, 9.3.1: something is there already.
+            // RFC 4918, 9.3.1: the folder, or a file of this name, exists already.
             405 => Ok(false),
             _ => Err(trouble("MKCOL", &head)),
         }
@@ -112,7 +112,7 @@ impl Client {
     }
 }
 
-/// Hashes what is written to it.
+/// Hashes the bytes written to it.
 struct Hashing(Sha256);
 
 impl io::Write for Hashing {

@@ -49,7 +49,7 @@ fn default_timeout() -> Duration {
     Duration::from_secs(30)
 }
 
-/// How the sink makes sure that the server has the right file.
+/// The way in which the sink makes sure that the server has the right file.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Verify {

@@ -1,4 +1,4 @@
-//! How the sink logs in to the server.
+//! Logs the sink in to the server.
 
 use deskreel_sdk::prelude::*;
 
@@ -16,7 +16,7 @@ impl Login {
             (None, None, Some(token)) => Ok(Login::Token(token)),
             _ => {
                 let message =
-                    "give `user` with `password_file` or `password_env`, or `token_file` or `token_env`";
+                    "set `user` with `password_file` or `password_env`, or `token_file` or `token_env`";
                 Err(PluginError::settings(message))
             }
         }

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_filled_with_what_is_known_of_the_recording() {
+    fn placeholders_are_filled_with_the_recordings_facts() {
         let about = json!({ "agent": "ann", "from": "2026-11-22T23:59:59.900Z" });
         assert_eq!(fill("/a {agent}/{date}/{recording}/", about), "a ann|2026-11-22|20261123T071002Z-4f2a91");
         assert_eq!(

@@ -10,8 +10,8 @@
 //! | 5, 6 | 32 | CRC-32 (IEEE) of the ten bytes before it |
 //!
 //! Numbers are written most significant bit first. In Gray code, neighboring numbers differ in one cell, so
-//! if an encoder blends two frames, one of them is read, not a third. Cells of 16 pixels were read without
-//! error after x264 at CRF 51 and at 100 kbit/s; cells of 8 were not.
+//! if an encoder blends two frames, the reader sees one of them, not a third. Cells of 16 pixels were read
+//! without error after x264 at CRF 51 and at 100 kbit/s; cells of 8 were not.
 
 use crate::canvas::Rect;
 

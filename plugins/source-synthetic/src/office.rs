@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn most_frames_show_what_the_one_before_showed() {
+    fn most_frames_show_the_same_as_their_predecessor() {
         let mut office = office(1);
         let frames = 60 * u64::from(FPS);
         let mut before = office.paint(0).to_vec();

@@ -17,7 +17,7 @@ enum Painter {
     Counter(Counter),
     Office(Office),
     Motion(Motion),
-    /// The office with nobody at work.
+    /// The office without changes.
     Still(Office),
 }
 

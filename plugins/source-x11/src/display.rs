@@ -94,7 +94,7 @@ impl Display {
 
     /// The value of a property; empty if the property or the window does not exist.
     fn property_of(&self, window: Window, atom: u32) -> Result<Vec<u8>> {
-        /// In units of four bytes: enough for 16384 windows, or a very long title.
+        /// Limit in units of four bytes: enough for 16384 windows, or a very long title.
         const MOST: u32 = 16_384;
         let cookie =
             self.connection.get_property(false, window, atom, AtomEnum::ANY, 0, MOST).map_err(lost)?;

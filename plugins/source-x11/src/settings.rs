@@ -5,7 +5,7 @@ use deskreel_sdk::prelude::*;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// As in `:0`. Without it, `$DISPLAY`.
+    /// Name such as `:0`. Without it, `$DISPLAY`.
     pub display: Option<String>,
     pub monitor: Option<MonitorChoice>,
     /// Part of a title, or an id as in `0x3c00007`.

@@ -1,4 +1,4 @@
-//! The source: its recipe, and the watch on what it captures.
+//! The source: its recipe, and the watch on its target.
 
 use deskreel_sdk::prelude::*;
 
@@ -34,7 +34,7 @@ impl Source for X11 {
         let host = self.host.clone();
         let notify = move |detail| {
             if let Err(error) = host.notify(&Notice::SourceChanged { detail }) {
-                tracing::error!(%error, "could not tell the host that the source changed");
+                tracing::error!(%error, "could not report the change of the source to the host");
             }
         };
         self.watch = Some(Watch::start(display, self.settings.clone(), target, notify)?);

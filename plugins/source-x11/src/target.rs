@@ -1,4 +1,4 @@
-//! Resolves the settings to an area of the X server as it is now.
+//! Resolves the settings to an area of the X server's present screen.
 
 use deskreel_sdk::prelude::*;
 
@@ -7,12 +7,12 @@ use crate::settings::{MonitorChoice, Region, Settings};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// For people: `monitor DP-1`.
+    /// Name for people: `monitor DP-1`.
     pub what: String,
     /// Relative to the screen, or to the window.
     pub area: Area,
     pub window: Option<u32>,
-    /// Whether the area is only a part of the screen.
+    /// Set if the area is only a part of the screen.
     pub is_cut: bool,
 }
 
@@ -103,7 +103,9 @@ fn monitor(monitors: &[Monitor], choice: &MonitorChoice) -> Result<Target> {
             MonitorChoice::Name(name) => name.clone(),
         };
         let there = listed(monitors.iter().map(|monitor| monitor.name.clone()));
-        return Err(PluginError::unavailable(format!("no monitor called `{wanted}`; there are: {there}")));
+        return Err(PluginError::unavailable(format!(
+            "no monitor is called `{wanted}`; the monitors are: {there}"
+        )));
     };
     let at_least_zero = |coordinate: i16| u32::try_from(coordinate).unwrap_or(0);
     let (x, y) = (at_least_zero(*x), at_least_zero(*y));
@@ -130,11 +132,13 @@ fn titled(windows: &[TopLevel], wanted: &str) -> Result<u32> {
         [window] => Ok(window.id),
         [] => {
             let there = listed(windows.iter().map(|window| window.title.clone()));
-            Err(PluginError::unavailable(format!("no window's title has `{wanted}`; there are: {there}")))
+            Err(PluginError::unavailable(format!(
+                "no window title contains `{wanted}`; the windows are: {there}"
+            )))
         }
         several => {
             let several = listed(several.iter().map(|window| format!("{} ({:#x})", window.title, window.id)));
-            Err(PluginError::unavailable(format!("several windows' titles have `{wanted}`: {several}")))
+            Err(PluginError::unavailable(format!("several window titles contain `{wanted}`: {several}")))
         }
     }
 }
@@ -177,7 +181,7 @@ mod tests {
         assert_eq!(right.area, Area { x: 1281, y: 0, width: 1280, height: 1024 });
         assert_eq!(find(MonitorChoice::Number(1)).unwrap(), right);
         let error = find(MonitorChoice::Name("DP-9".to_owned())).unwrap_err();
-        assert_eq!(error.message, "no monitor called `DP-9`; there are: DP-1, HDMI-1");
+        assert_eq!(error.message, "no monitor is called `DP-9`; the monitors are: DP-1, HDMI-1");
     }
 
     #[test]
@@ -186,8 +190,11 @@ mod tests {
         let windows = [window(1, "Mail"), window(2, "Case 7 - CRM"), window(3, "Case 8 - CRM")];
         assert_eq!(titled(&windows, "Case 8").unwrap(), 3);
         let several = titled(&windows, "CRM").unwrap_err().message;
-        assert_eq!(several, "several windows' titles have `CRM`: Case 7 - CRM (0x2), Case 8 - CRM (0x3)");
+        assert_eq!(several, "several window titles contain `CRM`: Case 7 - CRM (0x2), Case 8 - CRM (0x3)");
         let none = titled(&windows, "Chat").unwrap_err().message;
-        assert_eq!(none, "no window's title has `Chat`; there are: Mail, Case 7 - CRM, Case 8 - CRM");
+        assert_eq!(
+            none,
+            "no window title contains `Chat`; the windows are: Mail, Case 7 - CRM, Case 8 - CRM"
+        );
     }
 }

@@ -89,7 +89,7 @@ fn wait(display: &Display, settings: &Settings, target: &Target, bell: Window, n
         match display.connection.wait_for_event() {
             Ok(Event::ClientMessage(message)) if message.window == bell => return,
             Ok(_) => {}
-            // The capture has lost its X server, too, and reports that itself.
+            // The capture has lost its X server, too, and reports that by itself.
             Err(error) => return tracing::warn!(%error, "no longer watching the X server"),
         }
         let now = Target::find(display, settings);
@@ -150,7 +150,7 @@ mod tests {
         // Between the two modes the monitor is off for a moment.
         let acceptable = [
             "monitor screen is now 1024x600",
-            "monitor screen is gone: no monitor called `screen`; there are: none",
+            "monitor screen is gone: no monitor is called `screen`; the monitors are: none",
         ];
         assert!(acceptable.contains(&report.as_str()), "{report}");
     }
@@ -167,7 +167,7 @@ mod tests {
         drop(resized);
         let (_closed, reports) = watch(&xvfb, settings);
         xvfb.close_window(window);
-        let expected = "window `Case 7` is gone: no window's title has `Case 7`; there are: none";
+        let expected = "window `Case 7` is gone: no window title contains `Case 7`; the windows are: none";
         assert_eq!(reports.recv_timeout(LIMIT).unwrap(), expected);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `ximagesrc` talks to the X server through Xlib, which calls `exit(1)` when a request is refused. Closing
 //! or minimizing a captured window, or shrinking the screen, causes such requests. With our own handler the
-//! element goes on with its last picture, and the watch tells the host what happened.
+//! element continues with its last picture, and the watch reports the change to the host.
 
 #![allow(unsafe_code)]
 

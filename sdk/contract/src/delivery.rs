@@ -39,7 +39,7 @@ pub struct FinishedRecording {
     pub about: RecordingAbout,
 }
 
-/// The agent and the interactions that a recording belongs to, as far as the recorder knows.
+/// The agent and the interactions that a recording belongs to, if the recorder knows them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RecordingAbout {
@@ -47,7 +47,7 @@ pub struct RecordingAbout {
     pub agent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// RFC 3339, UTC, with milliseconds.
+    /// Time in RFC 3339, UTC, with milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub struct RecordingAbout {
 pub enum Answer {
     /// The far end holds the bytes, and their hash agrees.
     Acknowledged {
-        /// Where they are, for people and logs.
+        /// Their place, for people and logs.
         place: String,
     },
     /// Not now: deliver it again later.

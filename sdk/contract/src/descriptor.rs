@@ -18,7 +18,7 @@ pub struct Descriptor {
     /// Name of the package that ships the plugin, as users know it: `deskreel-source-x11`.
     pub name: String,
     pub version: String,
-    /// SPDX expression for the plugin together with what it links.
+    /// SPDX expression for the plugin together with everything it links.
     pub license: String,
     pub about: String,
     /// The contract version that it was built for, in the form of [`CONTRACT_VERSION`].
@@ -37,13 +37,13 @@ pub struct Provides {
     /// JSON Schema of the settings table, written as TOML. Without it, the plugin has no settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<serde_json::Value>,
-    /// For a policy: the types of events that it is asked about, as in `call.*`. Without it, all of them. Its
-    /// timers always come.
+    /// Types of events that a policy is asked about, such as `call.*`. Without it, all of them. Its timers
+    /// always come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
-    /// For a plugin without code: its answer to `recipe` (source) or `candidates` (encoder). A property's
-    /// value that is just `"{name}"` is replaced by the setting of that name. An encoder may have a table
-    /// instead, with its elements and what each setting becomes in them (docs/encoders.md).
+    /// The answer of a plugin without code to `recipe` (source) or `candidates` (encoder). A property's value
+    /// that is just `"{name}"` is replaced by the setting of that name. An encoder may have a table instead,
+    /// with its elements and their way to express each setting (docs/encoders.md).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<serde_json::Value>,
 }

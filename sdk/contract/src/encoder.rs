@@ -37,7 +37,7 @@ pub enum Codec {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "lowercase")]
 pub enum Rate {
-    /// Constant quality on H.264's quantiser scale, 0 (lossless) to 51 (worst), whatever the codec.
+    /// Constant quality on H.264's quantizer scale, 0 (lossless) to 51 (worst), whatever the codec.
     Quality { quality: u32 },
     /// An average, and optionally a ceiling, in bits per second.
     Bitrate { bitrate: u64, max: Option<u64> },
@@ -45,15 +45,15 @@ pub enum Rate {
     Constrained { quality: u32, max: u64 },
 }
 
-/// How much work to spend on a smaller file of the same quality.
+/// The amount of work to spend on a smaller file of the same quality.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speed {
-    /// As little work as possible.
+    /// The least possible work.
     #[default]
     Fast,
     Balanced,
-    /// As small a file as possible.
+    /// The smallest possible file.
     Small,
 }
 
@@ -168,13 +168,12 @@ pub struct Need {
     /// A path whose last part may have one `*`, as in `/dev/dri/renderD*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The meaning of its absence, for people: `no NVIDIA driver`.
+    /// The consequence of its absence, for people: `no NVIDIA driver`.
     pub otherwise: String,
 }
 
-/// One thing that is wanted of an element, and the ways to express it in the properties of the element's
-/// versions. The host takes the first way that fits the installed element: every property exists and takes
-/// its value.
+/// One wish about an element, and the ways to express it in the properties of the element's versions. The
+/// host takes the first way that fits the installed element: every property exists and takes its value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wish {
     pub means: Meaning,
@@ -195,8 +194,8 @@ pub enum Meaning {
 }
 
 impl Meaning {
-    /// Whether the candidate is refused if the element cannot do this. Otherwise the host reports it and goes
-    /// on without.
+    /// Returns whether the candidate is refused if the element cannot do this. Otherwise the host reports it
+    /// and continues without.
     pub fn is_required(self) -> bool {
         matches!(self, Meaning::Rate | Meaning::KeyframeInterval | Meaning::Chroma)
     }

@@ -61,7 +61,7 @@ mod tests {
     use crate::{AgentFacts, Media};
 
     #[test]
-    fn a_part_that_nobody_looks_into_is_not_parsed() {
+    fn unused_parts_are_not_parsed() {
         let read = |json| serde_json::from_str::<Lazy<'_, AgentFacts<'_>>>(json).unwrap_or_default();
         let agent = read(r#"{"id": "ann", "groups": ["a\n"]}"#);
         assert!(agent.read.get().is_none());

@@ -1,8 +1,8 @@
 //! The messages between Deskreel and its plugins, as JSON.
 //!
-//! Everything slow or complex crosses the plugin boundary as JSON text, and these are its types. They may get
-//! new fields without breaking anybody, so a reader ignores fields that it does not know. Nothing here runs
-//! code, touches a file or knows how a library is loaded: that is in `deskreel-sdk` (the plugin's side) and
+//! Everything slow or complex crosses the plugin boundary as JSON text, and these are its types. New fields
+//! may be added without breaking a reader: it ignores fields that it does not know. Nothing here runs code,
+//! touches a file or knows how a library is loaded: that is in `deskreel-sdk` (the plugin's side) and
 //! `deskreel-host` (ours).
 //!
 //! | a plugin of kind | answers the methods | with |

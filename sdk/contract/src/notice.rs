@@ -9,7 +9,7 @@ pub enum Notice {
     /// The picture now has another size or layout: the host asks for a new recipe and begins a new part.
     #[serde(rename = "source.changed")]
     SourceChanged {
-        /// For people and the manifest: `monitor DP-1 is now 2560x1440`.
+        /// Text for people and the manifest: `monitor DP-1 is now 2560x1440`.
         detail: String,
     },
 }

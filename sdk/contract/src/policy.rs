@@ -20,7 +20,7 @@ use crate::object::{Object, Text, texts};
 pub struct Fact<'a, S = Value> {
     /// The state that the policy last returned for this agent; null the first time.
     pub state: S,
-    /// The current time: that of the event, corrected by what is known of the clock of its feed.
+    /// The current time: that of the event, corrected by the known offset of its feed's clock.
     #[serde(borrow)]
     pub at: Cow<'a, str>,
     /// The [`Event`](crate::Event), as the feed emitted it.
@@ -43,7 +43,7 @@ pub struct Fact<'a, S = Value> {
     /// The calls and interactions in this fact that are new or that this event has changed.
     #[serde(borrow, default, deserialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<Cow<'a, str>>,
-    /// The recording of the agent's screen, as it was before this event.
+    /// The recording of the agent's screen before this event.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingFacts<'a>>,
 }
@@ -65,12 +65,12 @@ impl<'a, S> Fact<'a, S> {
         self.interactions.iter().filter(|interaction| self.changed.contains(&interaction.interaction))
     }
 
-    /// Whether the event is of this type: `agent.logged_out`, ...
+    /// Returns whether the event is of this type: `agent.logged_out`, ...
     pub fn is(&self, kind: &str) -> bool {
         self.event.text("type").is_some_and(|found| found == kind)
     }
 
-    /// Whether this is the timer that the policy set under this name with [`Decision::wake_after`].
+    /// Returns whether this is the timer that the policy set under this name with [`Decision::wake_after`].
     pub fn is_timer(&self, name: &str) -> bool {
         self.is("timer") && self.event.text("name").is_some_and(|found| found == name)
     }
@@ -162,7 +162,7 @@ pub struct CallFacts<'a> {
     /// When it was answered; while it rings, when that began.
     #[serde(borrow)]
     pub since: Cow<'a, str>,
-    /// Whether the voice recorder records this agent in this call.
+    /// Set if the voice recorder records this agent in this call.
     #[serde(default)]
     pub voice: Voice,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -176,7 +176,7 @@ pub struct CallFacts<'a> {
 }
 
 impl CallFacts<'_> {
-    /// Whether the call is established, if only on hold.
+    /// Returns whether the call is established, if only on hold.
     pub fn is_up(&self) -> bool {
         self.state != ConnectionState::Ringing
     }
@@ -274,7 +274,7 @@ pub struct RecordingFacts<'a> {
     pub capture: CaptureMode,
 }
 
-/// How much a recording captures of the screen.
+/// The part of the screen that a recording captures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptureMode {
@@ -305,7 +305,7 @@ pub struct PolicyAnswer<S = Value> {
 }
 
 /// One decision; docs/plugin-contract.md lists the actions and their fields. Repeating a decision that is in
-/// force changes nothing, so a policy may state what it wants at each event.
+/// force changes nothing, so a policy may repeat its wishes at each event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// `start`, `stop`, `map`, ...

@@ -1,4 +1,4 @@
-//! How a source's frames are produced: by elements with typed properties, or by a callback.
+//! The production of a source's frames: by elements with typed properties, or by a callback.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,14 +12,14 @@ pub struct SourceRequest {
     pub max_fps: u32,
 }
 
-/// A source's answer: how its frames are produced.
+/// A source's answer: the way in which its frames are produced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRecipe {
     pub producer: Producer,
     /// Caps between the producer and everything after it, in GStreamer's notation; empty for no constraint.
     #[serde(default)]
     pub caps: String,
-    /// Whether frames that look the same are skipped before conversion, unless the pipeline file says
+    /// Set if frames that look the same are skipped before conversion, unless the pipeline file decides
     /// otherwise. True for screens.
     #[serde(default)]
     pub changes_only: bool,

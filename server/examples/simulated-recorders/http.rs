@@ -1,4 +1,4 @@
-//! The little HTTP that is needed, over one persistent connection.
+//! The part of HTTP that is needed, over one persistent connection.
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;

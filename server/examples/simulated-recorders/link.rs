@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::Result;
 use crate::http::Connection;
 
-/// Anything that takes longer fails.
+/// Limit for everything.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Events of one request; the server accepts no more.
 const EVENTS: usize = 1000;

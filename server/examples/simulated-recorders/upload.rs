@@ -1,7 +1,7 @@
 //! Recorders that upload fragments in sequence, each on its own connection.
 //!
-//! With FOLDER, where the server under test stores the uploads, an upload counts once its file and folder are
-//! synced: that gives a server that does not sync by itself the durability of one that does.
+//! With FOLDER, the folder of the uploads of the server under test, an upload counts once its file and folder
+//! are synced: that gives a server that does not sync by itself the durability of one that does.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Data of calls from their events, for people who look an interaction up: direction, attached data, times on
+//! Data of calls from their events, for people who look up an interaction: direction, attached data, times on
 //! hold.
 
 use std::collections::{HashMap, VecDeque};

@@ -1,5 +1,5 @@
-//! Footage that was commanded: its start and stop at a recorder, the recordings that it became, and its rows
-//! in the index.
+//! Footage that was commanded: its start and stop at a recorder, the recordings made of it, and its rows in
+//! the index.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::secret;
 use crate::segments::Stretch;
 use crate::time::to_ms;
 
-/// Time that a recorder has to obey; afterwards it must refuse the command.
+/// Time within which a recorder has to obey; afterwards it must refuse the command.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Commanded footage begins at its event, but for the time that the command takes.
+/// Commanded footage begins at its event, except for the time that the command takes.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Footage that was commanded and is not final.
 pub struct CommandedFootage {
     pub agent: AgentId,
     pub from: Utc,
-    /// The recording that was asked for. Its id is also the footage's.
+    /// The recording that was requested. Its id is also the footage's.
     pub recording: RecordingId,
     /// Recordings that continued it, each with its beginning: a recorder that was killed begins another one.
     pub continued: Vec<(RecordingId, Utc)>,
@@ -35,7 +35,7 @@ pub struct CommandedFootage {
     pub recorder: Option<RecorderId>,
     pub capture: CaptureMode,
     pub is_over: bool,
-    /// Whether it has segments in the index.
+    /// Set if it has segments in the index.
     pub is_written: bool,
 }
 
@@ -89,7 +89,7 @@ impl Loop {
         let recorder = place.as_ref().and_then(|place| self.recorder_at(place));
         let missing = match (&place, &recorder) {
             (_, Some(_)) => None,
-            (None, None) => Some("nobody knows where the agent sits".to_owned()),
+            (None, None) => Some("it is unknown where the agent sits".to_owned()),
             (Some(place), None) => Some(format!("no recorder is connected at {place}")),
         };
         self.effects.add_footage(NewFootage {
@@ -170,7 +170,7 @@ impl Loop {
         self.perform(recorder, effects)
     }
 
-    /// A recorder has connected again. Commands again what it no longer does; footage is then in one
+    /// A recorder has connected again. Repeats commands that it no longer carries out; footage is then in one
     /// recording up to here and in another from here on.
     pub(super) fn resume(&mut self, recorder: &RecorderId, status: &link::RecorderStatus) -> Result<()> {
         let is_done = |one: &CommandedFootage| status.recordings.iter().any(|known| known.agent == one.agent);
@@ -217,8 +217,8 @@ impl Loop {
         self.update_footage(touched);
     }
 
-    /// Writes the present footage of these agents to the index, so that a call can be watched while it goes
-    /// on. It is corrected until it is final.
+    /// Writes the present footage of these agents to the index, so that a call can be watched while it lasts.
+    /// It is corrected until it is final.
     pub(super) fn update_footage(&mut self, mut agents: Vec<AgentId>) {
         agents.sort();
         agents.dedup();
@@ -264,7 +264,7 @@ impl Loop {
     }
 }
 
-/// Index of what was commanded for this footage, whose start late events may have moved since.
+/// Index of the commands for this footage, whose start late events may have moved since.
 fn nearest(commanded: &[CommandedFootage], footage: &Footage, seen: &[usize]) -> Option<usize> {
     let fits = |one: &CommandedFootage| {
         one.agent == footage.agent

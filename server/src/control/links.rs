@@ -92,8 +92,8 @@ impl Loop {
         self.push(presence(&place, false)?)
     }
 
-    /// Removes from a status what a recorder must not report: recordings of other recorders, which would be
-    /// shown as footage of its own agent to people who may not see them, and an impossible clock.
+    /// Removes reports that a recorder must not make: recordings of other recorders, which would be shown as
+    /// footage of its own agent to people who may not see them, and an impossible clock.
     async fn without_foreign(
         &mut self,
         recorder: &RecorderId,
@@ -151,7 +151,7 @@ impl Loop {
                     self.desktop_events.push(DesktopEvent { recorder, stream, number, event });
                 }
                 Effect::Lost { from, to, .. } => {
-                    tracing::warn!(%recorder, from, to, "events of a desktop are lost")
+                    tracing::warn!(%recorder, from, to, "events of a desktop were lost")
                 }
                 Effect::Answered { id, result } => {
                     tracing::info!(%recorder, %id, ?result, "command answered")

@@ -1,6 +1,6 @@
 //! The effects of a batch of inputs. New footage is in the index before its recorder is commanded; all later
-//! changes are written behind, as fast as the index takes them, and a newer state replaces older ones that
-//! still wait.
+//! changes are written as fast as the index takes them, and a newer state replaces older ones that still
+//! wait.
 //!
 //! On the measured machine a transaction costs a millisecond, a statement a tenth of that. The starts of a
 //! hundred agents are one statement, and nothing waits for what follows.
@@ -36,7 +36,7 @@ pub(super) struct BatchEffects {
     behind: mpsc::UnboundedSender<IndexUpdate>,
 }
 
-/// A change of the index that is written behind.
+/// A change of the index that is written later.
 pub(super) enum IndexUpdate {
     Footage {
         id: RecordingId,
@@ -134,7 +134,7 @@ async fn write_behind(db: Db, mut updates: mpsc::UnboundedReceiver<IndexUpdate>)
         }
         let chunk: Vec<IndexUpdate> = waiting.drain(..waiting.len().min(CHUNK)).collect();
         match persist(|| write_all(&db, &chunk)).await {
-            // The index has been unreachable for long; there is nothing to do but to go on trying.
+            // The index has been unreachable for long; the only choice is to keep trying.
             Err(error) if error.is_temporary() => {
                 chunk.into_iter().rev().for_each(|update| waiting.push_front(update));
             }

@@ -1,4 +1,4 @@
-//! What people add to interactions: labels, notes and holds.
+//! People's additions to interactions: labels, notes and holds.
 
 use deskreel_model::{InteractionId, RecordingId};
 use serde::Serialize;
@@ -84,7 +84,7 @@ impl Db {
         Ok(())
     }
 
-    /// With an author, removes the note only if it is theirs.
+    /// Removes a note. If an author is given, only a note of theirs.
     pub async fn remove_note(
         &self,
         interaction: &InteractionId,

@@ -1,4 +1,4 @@
-//! The audit log: who looked at what, and who changed what.
+//! The audit log: records who looked at what, and who changed what.
 
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ impl From<AuditRow> for AuditEntry {
 }
 
 impl Db {
-    /// Callers write the entry before they act: what is not in the log must not happen.
+    /// Callers write the entry before they act: an action that is not in the log must not happen.
     pub async fn audit(&self, who: &str, what: &str, subject: &str, detail: Option<&str>) -> Result<()> {
         sqlx::query("INSERT INTO audit (id, at, who, what, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(new_id()?)
@@ -49,7 +49,7 @@ impl Db {
         Ok(())
     }
 
-    /// Newest first, from before the entry with the id `before`.
+    /// Entries, newest first, from before the entry with the id `before`.
     pub async fn audit_entries(
         &self,
         subject: Option<&str>,

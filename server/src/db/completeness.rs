@@ -1,4 +1,5 @@
-//! Completeness: what was to be recorded, what was captured, what has arrived, and why the rest has not.
+//! Completeness: counts what was to be recorded, what was captured and what has arrived, with the reasons for
+//! the rest.
 
 use deskreel_model::{AgentId, InteractionId, RecordingId};
 use serde::Serialize;
@@ -14,9 +15,9 @@ use crate::time::{now_ms, rfc3339};
 pub struct Completeness {
     /// Footage that was decided on, and recordings that recorders made by themselves.
     pub expected: u64,
-    /// Of these, how many have any footage.
+    /// Of these, the number with any footage.
     pub captured: u64,
-    /// Of these, how many are here as a whole.
+    /// Of these, the number that is here as a whole.
     pub uploaded: u64,
     /// Those that are neither here nor running, newest first; at most a thousand.
     pub missing: Vec<Missing>,

@@ -7,12 +7,12 @@ use crate::db::{Db, Write};
 use crate::error::Result;
 use crate::time::now_ms;
 
-/// The result of a wish to delete an interaction.
+/// The result of a request to delete an interaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deletion {
     /// Done, together with these recordings.
     Done(Vec<RecordingId>),
-    /// Not done, since there is a hold for this reason.
+    /// Not done, because of a hold with this reason.
     Held(String),
 }
 
@@ -68,7 +68,7 @@ impl Db {
         Ok(rows.into_iter().map(|row| row.recording).collect())
     }
 
-    /// For a recording whose objects are deleted. Keeps only that it existed, and why it was deleted.
+    /// Called for a recording whose objects are deleted. Keeps only that it existed, and why it was deleted.
     pub async fn forget_fragments(&self, recording: &RecordingId) -> Result<()> {
         sqlx::query("DELETE FROM fragments WHERE recording = $1")
             .bind(recording.as_str())

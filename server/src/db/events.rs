@@ -1,4 +1,4 @@
-//! Events as they were received; control replays the newest at a start.
+//! Events as received; control replays the newest at a start.
 
 use deskreel_model::link::EventStreamId;
 

@@ -18,10 +18,10 @@ use crate::names::RecorderId;
 use crate::segments::{CallData, Stretch};
 use crate::time::to_ms;
 
-/// Footage that is being commanded. Its id is that of the recording that is asked for.
+/// Footage that is being commanded. Its id is that of the requested recording.
 pub struct NewFootage {
     pub recording: RecordingId,
-    /// The recorder that is commanded; `None`: no recorder can be, for the reason in `missing`.
+    /// The commanded recorder; `None`: no recorder can be commanded, for the reason in `missing`.
     pub recorder: Option<RecorderId>,
     pub agent: AgentId,
     pub place: Option<Place>,
@@ -122,8 +122,8 @@ impl Write {
         Ok(())
     }
 
-    /// Writes footage as it is now, in place of its earlier rows and of segments that its recorder reported
-    /// by itself.
+    /// Writes the present state of footage, in place of its earlier rows and of segments that its recorder
+    /// reported by itself.
     pub async fn write_footage(
         &mut self,
         id: &RecordingId,
@@ -148,7 +148,7 @@ impl Write {
         self.leave(before.iter().filter(|before| !current.contains(before))).await?;
         for recording in stretches.iter().filter_map(|stretch| stretch.recording.as_ref()) {
             if footage.segments.is_empty() {
-                // Then the recorder's `about` is all there is.
+                // Then the recorder's `about` is the only source.
                 self.restore_about(recording).await?;
             } else if deleted == footage.segments.len() {
                 self.mark_deleted(recording, "its interaction was deleted before it came").await?;

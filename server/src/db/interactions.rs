@@ -11,7 +11,7 @@ use crate::db::sql::{Sql, row};
 use crate::error::Result;
 use crate::time::{now_ms, rfc3339};
 
-/// A recording that is not closed counts as live until nothing of it has arrived for this long. On a still
+/// A recording that is not closed counts as live until none of it has arrived for this long. On a still
 /// screen a fragment may last ten minutes.
 pub const SILENCE_MS: i64 = 11 * 60 * 1000;
 

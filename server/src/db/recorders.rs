@@ -1,4 +1,4 @@
-//! Enrolled recorders: their tokens, their places, and how they are.
+//! Enrolled recorders: their tokens, their places and their state.
 
 use deskreel_model::Place;
 use deskreel_model::link::{EventStreamId, RecorderStatus};

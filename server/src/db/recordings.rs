@@ -1,4 +1,4 @@
-//! Recordings and fragments as they are read; `uploads.rs` writes them.
+//! Reads recordings and fragments; `uploads.rs` writes them.
 
 use deskreel_model::{AgentId, InteractionId, Place, RecordingId};
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Whether more of it may still arrive.
+    /// Returns whether more of it may still arrive.
     pub fn live(&self) -> bool {
         !self.closed && now_ms() - self.touched < SILENCE_MS
     }
@@ -62,10 +62,10 @@ pub struct Counts {
     pub connected: i64,
 }
 
-/// What a recorder wrote about a recording, as text.
+/// The texts that a recorder wrote about a recording.
 #[derive(Debug, Clone, Default)]
 pub struct Documents {
-    /// Closed the recording.
+    /// The manifest, which closed the recording.
     pub manifest: Option<String>,
     pub about: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Which rows a person may see. Decided here and in the queries, never in a route.
+//! The rows that a person may see. Decided here and in the queries, never in a route.
 //!
 //! An administrator sees everything, a supervisor the segments of agents in their groups and in groups below
 //! those, an agent their own. A person sees an interaction if they see one of its segments.
@@ -28,7 +28,7 @@ row! {
 }
 
 impl Scope {
-    /// Adds the condition that the agent in `column` may be seen. The query ends where a condition is
+    /// Adds the condition that the agent in `column` may be seen. The query must end where a condition is
     /// expected.
     pub fn restrict(&self, sql: &mut Sql, column: &'static str) {
         match self {
@@ -77,7 +77,7 @@ impl Db {
         let mut sql = Sql::new("SELECT recording FROM recordings WHERE deleted IS NULL AND recording = ");
         sql.bind(recording).push(" AND (");
         scope.restrict(&mut sql, "agent");
-        // Until the recording's own agent is known, its segments tell.
+        // Until the recording's own agent is known, its segments decide.
         sql.push(" OR EXISTS (SELECT 1 FROM segments WHERE segments.recording = recordings.recording AND ");
         scope.restrict(&mut sql, "segments.agent");
         sql.push("))");

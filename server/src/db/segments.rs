@@ -13,9 +13,9 @@ use crate::manifest::About;
 use crate::time;
 
 /// The reason in segments that a recorder asked for.
-const WHY: &str = "the recorder said so";
+const WHY: &str = "stated by the recorder";
 
-/// Who decided on a segment.
+/// The decider of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SegmentOrigin {
     Server,

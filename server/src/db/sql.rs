@@ -191,7 +191,7 @@ impl Sql {
         self
     }
 
-    /// Pushes `text` and the value, unless there is none. The text ends where the value is to stand.
+    /// Pushes `text` and the value, if there is one. The text ends where the value is to follow.
     pub fn push_if<V: Into<Value>>(&mut self, text: &'static str, value: Option<V>) -> &mut Sql {
         if let Some(value) = value {
             self.push(text).bind(value);

@@ -1,5 +1,5 @@
-//! Reads rows of every kind from an SQLite index, so that a wrong column name shows here. tests/server judges
-//! what they mean, on PostgreSQL too.
+//! Reads rows of every kind from an SQLite index, so that a wrong column name shows here. tests/server checks
+//! their content, on PostgreSQL too.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! Rows of what recorders upload: fragments, one finished file, the `about` of a recording, until its
-//! manifest closes it.
+//! Rows of uploads of recorders: fragments, one finished file, the `about` of a recording, until its manifest
+//! closes it.
 
 use std::collections::HashSet;
 
@@ -281,7 +281,7 @@ impl Write {
         Ok(())
     }
 
-    /// Stores a recording's agent, place and times by the recorder's clock, as far as they are known.
+    /// Stores the known ones of a recording's agent, place and times by the recorder's clock.
     pub async fn describe(
         &mut self,
         recording: &RecordingId,

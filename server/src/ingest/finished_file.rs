@@ -1,7 +1,7 @@
 //! Cuts a finished file of another recorder into fragments of ours, stores them like uploaded ones, and
 //! writes a manifest over them: it becomes a recording like any other.
 //!
-//! The same file always yields the same fragments, so a repeated upload redoes whatever a crash left undone.
+//! The same file always yields the same fragments, so a repeated upload completes an interrupted one.
 
 use axum::body::Bytes;
 use deskreel_fmp4::finished::{Footage, FragmentSamples, LARGEST_TABLE, Outline, Reader, Unfit};
@@ -178,7 +178,7 @@ impl Cutter<'_> {
         let (Some(first), Some(last)) = (infos.first(), infos.last()) else {
             return Err(Error::Corrupt("a fragment without frames".to_owned()));
         };
-        // In whole ticks, as they are read from the fragment.
+        // Whole ticks, as a reader of the fragment gets them.
         let start_ns = nanos(ticks(first.dts_ns));
         let duration_ns = nanos(ticks(last.dts_ns + last.duration_ns)) - start_ns;
         let times = FragmentTimes { start_ns, duration_ns, keyframe: first.keyframe };

@@ -1,8 +1,8 @@
 //! Limits of connections: their number, HTTP/1.1 only, and how slow a client may be.
 //!
 //! A connection costs an open file and some memory. A client that sends nothing is closed after
-//! `head_patience`, one that reads nothing of its answers after `answer_patience`. A connection counts until
-//! it ends, also as a WebSocket.
+//! `head_patience`, one that does not read its answers after `answer_patience`. A connection counts until it
+//! ends, also as a WebSocket.
 
 use std::future::Future;
 use std::io;
@@ -75,7 +75,7 @@ where
 #[derive(Debug)]
 pub struct LimitedConnection<S> {
     stream: S,
-    /// The number of bytes received, as long as they are the first ones of HTTP/2.
+    /// The number of bytes received, while they are the first ones of HTTP/2.
     http2_prefix: Option<usize>,
     /// Time after which a client that reads nothing is closed.
     patience: Duration,

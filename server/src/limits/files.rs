@@ -1,6 +1,6 @@
-//! Limits of finished files: a number at once, fewer per recorder, so that they cannot take what fragments
-//! need. A file is received through two buffers of 5 MiB, whatever its size. Cutting it takes 64 MiB and the
-//! memory of its tables.
+//! Limits of finished files: a number at once, fewer per recorder, so that they cannot use up the resources
+//! of fragments. A file is received through two buffers of 5 MiB, whatever its size. Cutting it takes 64 MiB
+//! and the memory of its tables.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -12,7 +12,7 @@ use crate::names::RecorderId;
 
 /// Bytes of uploads that may be in memory at once.
 const UPLOADS: u64 = 256 << 20;
-/// Bytes that one permit stands for.
+/// Bytes of one permit.
 const UNIT: u64 = 64 << 10;
 /// Permits that one recorder may have: a quarter. A single body may have more.
 const RECORDER_SHARE: u32 = (UPLOADS / UNIT / 4) as u32;
@@ -57,7 +57,7 @@ impl UploadMemory {
         let permits = length.min(self.largest_upload) / UNIT;
         let permits = u32::try_from(permits).unwrap_or(u32::MAX).max(1);
         let share = self.shares.take(recorder, permits).ok_or(NoMemory::RecorderShare)?;
-        // Each of the bodies before it may be as slow as is allowed.
+        // Each of the earlier bodies may be as slow as the limit allows.
         let permit = timeout(self.patience, self.permits.clone().acquire_many_owned(permits));
         let permit = permit.await.map_err(|_| NoMemory::AllTaken)?;
         Ok(Reservation { _permit: permit.map_err(|_| NoMemory::GoingDown)?, _share: share })

@@ -1,7 +1,7 @@
 //! A recording as one file that any player accepts and that costs nothing to make: the header, an index of
 //! the runs (`sidx`, which makes it seekable), and the unchanged fragments.
 //!
-//! All parts must have the same header, as they have when a worker or an encoder was replaced by the same
+//! All parts must have the same header, which they do if a worker or an encoder was replaced by the same
 //! kind. Others need a [`ClipBuilder`](super::ClipBuilder).
 
 use std::sync::Arc;
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_range_of_the_file_is_what_the_whole_file_has_there() {
+    fn any_range_equals_that_part_of_the_whole_file() {
         let fragments = vec![
             fragment(1, 0, 0, false),
             fragment(1, 1, 0, true),

@@ -1,5 +1,5 @@
-//! Which screen is shown at each moment of an interaction unless a person chooses: that of the agent who has
-//! the customer. The player has the same rule (web/src/player/follow.ts). Pure.
+//! Decides which screen is shown at each moment of an interaction unless a person chooses: that of the agent
+//! who has the customer. The player has the same rule (web/src/player/follow.ts). Pure.
 
 use deskreel_model::RecordingId;
 

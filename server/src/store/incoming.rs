@@ -44,8 +44,8 @@ impl Store {
         Ok(Incoming { store: self.clone(), path, upload: Some(upload) })
     }
 
-    /// Removes what crashes have left: files that have not been written to for this long. In S3, the bucket's
-    /// lifecycle rules have to remove parts of files that never were complete.
+    /// Removes remains of crashes: files that have not been written to for this long. In S3, the bucket's
+    /// lifecycle rules have to remove parts of files that were never completed.
     pub async fn sweep_incoming(&self, untouched: Duration) -> Result<()> {
         let Ok(before) = Timestamp::now().checked_sub(untouched) else { return Ok(()) };
         if let Some(folder) = self.folder.clone().map(|folder| folder.join(FOLDER)) {

@@ -1,12 +1,12 @@
-// Runs one check of the player in a real Chromium, over real recordings. What the player shows is read from
+// Runs one check of the player in a real Chromium, over real recordings. The shown frame is read from
 // pixels.
 //
 //   node tests/browser/player/checks.mjs <check> <folder of Ann's recording> <folder of Bob's>
 //     <pipeline file for a live recording> <folder of a recording of a still screen>
 //
-// Prints what it measured, one JSON object per line, and fails with an error. Called by tests/timed/player.rs,
-// which makes the recordings, and with SERVER, NAME, PASSWORD and BEGAN in the environment by
-// tests/timed/player_server.rs.
+// Prints what it measured, one JSON object per line, and fails with an error. Called by
+// tests/timed/player.rs, which makes the recordings, and with SERVER, NAME, PASSWORD and BEGAN in the
+// environment by tests/timed/player_server.rs.
 
 import * as connection from "./checks/connection.mjs";
 import * as page from "./checks/page.mjs";

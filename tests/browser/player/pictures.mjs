@@ -1,6 +1,7 @@
 // Takes the screenshots of docs/images/, over recordings of painted desktops.
 //
-//   node tests/browser/player/pictures.mjs <folder of Ann's recording> <folder of Bob's> <folder of a live one> [out]
+//   node tests/browser/player/pictures.mjs <folder of Ann's recording> <folder of Bob's> <folder of a live
+//   one> [out]
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

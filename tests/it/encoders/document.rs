@@ -1,4 +1,5 @@
-//! docs/encoders.md shows what each neutral setting becomes. This test generates everything below its mark.
+//! docs/encoders.md shows the properties of each neutral setting. This test generates everything below its
+//! mark.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,7 +15,7 @@ use super::*;
 const MARK: &str = "<!-- What follows is written by `UPDATE=1 cargo test --test it encoders`. -->\n";
 
 #[test]
-fn the_document_says_what_every_setting_becomes() {
+fn the_document_shows_every_settings_properties() {
     let path = root().join("docs/encoders.md");
     let text = fs::read_to_string(&path).unwrap();
     let (written, generated) = text.split_once(MARK).expect("the mark above the tables");

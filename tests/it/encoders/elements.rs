@@ -1,4 +1,4 @@
-//! Elements as `tests/data/gst-elements` describes them.
+//! Elements from the descriptions in `tests/data/gst-elements`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,13 +15,13 @@ pub const VERSIONS: [&str; 5] = ["1.20", "1.22", "1.24", "1.26", "1.28"];
 pub struct Described {
     pub version: &'static str,
     pub spec: ElementSpec,
-    /// None where a library supplies the list.
+    /// `None` if a library supplies the list.
     pub formats: Option<Vec<String>>,
     pub platforms: Vec<String>,
-    /// Default and unit of each property, where it has them.
+    /// Default and unit of each property that has them.
     pub defaults: BTreeMap<String, Value>,
     pub units: BTreeMap<String, String>,
-    /// Properties that are there on some devices only.
+    /// Properties that exist on some devices only.
     pub conditional: BTreeSet<String>,
 }
 
@@ -34,7 +34,7 @@ impl Described {
     }
 }
 
-/// By name, for every version that has any.
+/// All elements by name, for every version that has any.
 pub fn all() -> BTreeMap<String, Vec<Described>> {
     let mut all: BTreeMap<String, Vec<Described>> = BTreeMap::new();
     for version in VERSIONS {

@@ -1,4 +1,4 @@
-//! Runs an encoder's elements as they are, without any of our own media code, and says what came out.
+//! Runs an encoder's elements, without any of our own media code, and describes their output.
 
 use std::process::{Command, Stdio};
 
@@ -13,9 +13,9 @@ pub struct Coded {
     pub bits_per_second: usize,
 }
 
-/// Encodes a pattern of `videotestsrc`, with further properties behind it if need be, at 640x360.
+/// Encodes a pattern of `videotestsrc`, with further properties after it if need be, at 640x360.
 ///
-/// The elements must be fitted: wishes are not looked at.
+/// The elements must be fitted: wishes are ignored.
 pub fn encode(elements: &[Element], parser: &str, pattern: &str, frames: usize, fps: usize) -> Coded {
     let mut launch = Command::new("gst-launch-1.0");
     launch.args(["--quiet", "videotestsrc", &format!("num-buffers={frames}")]);

@@ -1,4 +1,4 @@
-//! Every neutral setting, in every element of every version, means what it should, or is refused by name.
+//! Every neutral setting, in every element of every version, has the right meaning, or is refused by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +19,8 @@ fn set(fitted: &FittedElement) -> BTreeMap<String, Value> {
     fitted.element.properties.iter().map(|property| (property.name.clone(), property.value.clone())).collect()
 }
 
-/// Every device there may be: with all that an element may have, with nothing of what it need not have, and with all
-/// but the one property that rules the others out.
+/// Every possible device: with everything that an element may have, with nothing optional, and with
+/// everything except the one property that rules the others out.
 fn devices(element: &Described) -> Vec<(&'static str, Described)> {
     let mut devices = vec![("everything", element.clone()), ("least", element.without(&element.conditional))];
     if element.conditional.contains("quality") {
@@ -37,8 +37,9 @@ fn walk(visit: &mut dyn FnMut(&str, &Candidate, &EncodeRequest, &'static str, &D
             for request in requests(codec) {
                 for candidate in candidates(plugin, &request) {
                     let factory = &candidate.elements.last().unwrap().factory;
-                    let described =
-                        elements.get(factory).unwrap_or_else(|| panic!("nobody has described {factory}"));
+                    let described = elements
+                        .get(factory)
+                        .unwrap_or_else(|| panic!("there is no description of {factory}"));
                     for element in described {
                         for (device, element) in devices(element) {
                             visit(plugin, &candidate, &request, device, &element);
@@ -51,7 +52,7 @@ fn walk(visit: &mut dyn FnMut(&str, &Candidate, &EncodeRequest, &'static str, &D
 }
 
 #[test]
-fn what_is_set_exists_and_means_what_was_asked() {
+fn properties_exist_and_have_the_requested_meaning() {
     let mut wrong = BTreeSet::new();
     let mut readings = 0;
     walk(&mut |plugin, candidate, request, device, element| {
@@ -62,7 +63,7 @@ fn what_is_set_exists_and_means_what_was_asked() {
         let complaints = Reading { element, set: &set }.complaints(request, &fitted.cannot);
         wrong.extend(complaints.iter().map(|complaint| format!("{at}: {:?}: {complaint}", request.rate)));
         for (name, value) in set {
-            // Once more, and not by `fit`: the property is there.
+            // Checked again, independently of `fit`: the property exists.
             assert!(element.spec.properties.contains_key(&name), "{at}: {name}={value}");
         }
     });
@@ -70,10 +71,10 @@ fn what_is_set_exists_and_means_what_was_asked() {
     assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// Nothing is refused but what `refused.txt` lists: by elements with all that a device may have, and then by those that
-/// have nothing of what they need not have. Last comes what is done without.
+/// Only what `refused.txt` lists is refused: first by elements with everything that a device may have, then
+/// by those with nothing optional. Last come the settings that are left out.
 #[test]
-fn what_an_element_cannot_do_is_refused_and_named() {
+fn settings_that_an_element_cannot_do_are_refused_by_name() {
     let everything = refusals("everything");
     let mut least = refusals("least");
     least.retain(|line| !everything.contains(line));
@@ -87,7 +88,7 @@ fn what_an_element_cannot_do_is_refused_and_named() {
     }
 }
 
-/// Each message, and the versions; but for full color, which is a list of its own.
+/// Each message, and the versions; except for full color, which has a list of its own.
 fn refusals(wanted: &str) -> Vec<String> {
     let mut refusals: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     walk(&mut |_, candidate, request, device, element| {
@@ -112,7 +113,7 @@ fn refusals(wanted: &str) -> Vec<String> {
     refusals.into_iter().map(line).collect()
 }
 
-/// What an element cannot do even with all that a device may have, and the versions.
+/// Settings that an element cannot do even with everything that a device may have, and the versions.
 fn done_without() -> Vec<String> {
     let mut cannot: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     walk(&mut |_, candidate, request, device, element| {
@@ -134,7 +135,7 @@ fn done_without() -> Vec<String> {
     cannot.into_iter().map(line).collect()
 }
 
-/// How hard an element tries, by what it was told: only the order counts.
+/// The effort of an element, by its settings: only the order counts.
 fn effort(property: &str, value: &Value) -> i64 {
     const PRESETS: [&str; 22] = [
         "ultrafast",
@@ -167,12 +168,12 @@ fn effort(property: &str, value: &Value) -> i64 {
             ["low", "medium", "high"].iter().position(|n| *n == nick).unwrap() as i64
         }
         (_, _, Some(nick)) => PRESETS.iter().position(|preset| *preset == nick).unwrap() as i64,
-        other => panic!("nobody has said here what {other:?} costs"),
+        other => panic!("this table lacks the cost of {other:?}"),
     }
 }
 
 #[test]
-fn more_is_tried_where_files_are_to_be_small() {
+fn more_effort_is_spent_if_files_are_to_be_small() {
     let all = elements::all();
     for plugin in PLUGINS.into_iter().filter(|plugin| *plugin != "vt") {
         for codec in CODECS {
@@ -201,7 +202,7 @@ fn more_is_tried_where_files_are_to_be_small() {
 }
 
 #[test]
-fn full_color_is_done_by_those_that_take_such_pictures() {
+fn full_color_is_done_by_elements_that_take_such_pictures() {
     let mut able = BTreeSet::new();
     walk(&mut |_, candidate, request, _, element| {
         if request.chroma == Chroma::Yuv444 {
@@ -231,7 +232,7 @@ fn pictures_come_in_formats_that_the_element_takes() {
 }
 
 #[test]
-fn without_a_property_that_says_something_required_the_refusal_names_it() {
+fn a_missing_property_for_a_required_setting_is_named() {
     let elements = elements::all();
     let request = EncodeRequest::new(Codec::H264);
     let refusal = |plugin: &str, factory: &str, missing: &str| {
@@ -255,7 +256,7 @@ fn without_a_property_that_says_something_required_the_refusal_names_it() {
 }
 
 #[test]
-fn a_long_keyframe_interval_is_shortened_to_what_the_element_takes() {
+fn a_long_keyframe_interval_is_shortened_to_the_elements_maximum() {
     let request = EncodeRequest { keyframe_interval_ms: 600_000, ..EncodeRequest::new(Codec::H264) };
     let element = &elements::all()["vah264enc"][0];
     let fitted = fitted(&candidates("va", &request)[1], element).unwrap();

@@ -1,5 +1,5 @@
-//! What the properties of encoder elements mean, by GStreamer's documentation: read without knowing how the plugins say
-//! it. A property that is not set counts with its default.
+//! The meaning of the properties of encoder elements, by GStreamer's documentation: read without knowing how
+//! the plugins express it. A property that is not set counts with its default.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const RATE_MODES: [&str; 7] = ["vbr", "cbr", "uvbr", "pcvbr", "abr", "bitrate", 
 const QUALITY_MODES: [&str; 8] = ["constqp", "cqp", "icq", "qual", "quant", "qvbr", "quality", "q"];
 const BIT_RATES: [&str; 2] = ["bitrate", "target-bitrate"];
 const CEILINGS: [&str; 2] = ["max-bitrate", "max-vbv-bitrate"];
-/// Lower and upper bound of the quantizer, where the two may pin it.
+/// Lower and upper bound of the quantizer, if the two may pin it.
 const PINS: [(&str, &str); 2] = [("qp-min", "qp-max"), ("min-quantizer", "max-quantizer")];
 const QUANTIZERS: [&str; 14] = [
     "qp-const-i",
@@ -51,7 +51,7 @@ const FINEST_QUANTIZERS: [&str; 10] = [
 ];
 const KEYFRAMES: [&str; 5] =
     ["gop-size", "key-int-max", "keyframe-max-dist", "max-keyframe-interval", "intra-period-length"];
-/// Speed, content, and what is set for MP4's sake or for the plugin's own settings.
+/// Speed, content, and properties for MP4's sake or for the plugin's own settings.
 const OTHERS: [&str; 22] = [
     "preset",
     "speed-preset",
@@ -97,7 +97,7 @@ impl Reading<'_> {
         MODES.iter().find_map(|name| self.value(name)?.as_str())
     }
 
-    /// In bits per second, by the unit that the description gives.
+    /// Bits per second, by the unit in the description.
     fn bits(&self, name: &str) -> Option<f64> {
         let number = self.number(name)?;
         Some(match self.element.units.get(name)?.as_str() {
@@ -111,7 +111,7 @@ impl Reading<'_> {
         BIT_RATES.iter().find_map(|name| self.bits(name)).unwrap_or(0.0)
     }
 
-    /// Bits that a second may have, at most, as far as anything bounds them; 0 is none.
+    /// Most bits in a second, if anything bounds them; otherwise 0.
     fn ceiling(&self) -> f64 {
         let bit_rate = self.bit_rate();
         if self.mode() == Some("cbr") && !["pass", "end-usage"].iter().any(|name| self.value(name).is_some())
@@ -130,14 +130,14 @@ impl Reading<'_> {
         direct.or(percent).or(buffer).or(limits).or(option).unwrap_or(0.0)
     }
 
-    /// Everything that says how fine the quantizer is to be, on the scale of 0 to 51.
+    /// Every property that sets how fine the quantizer is to be, on the scale of 0 to 51.
     fn qualities(&self, names: &[&str]) -> Vec<(String, f64)> {
         let quantizers = names.iter().filter(|name| self.set.contains_key(**name));
         let on_our_scale =
             |name: &&&str| ((**name).to_owned(), self.number(name).unwrap() * 51.0 / self.worst());
         let mut qualities: Vec<_> = quantizers.map(|name| on_our_scale(&name)).collect();
         if let Some(quality) = self.set.get("quality").and_then(Value::as_f64) {
-            // Apple's goes from 0 to 1, Microsoft's to 100; best is last.
+            // Apple's ranges from 0 to 1, Microsoft's to 100; best is last.
             let best = if quality <= 1.0 { 1.0 } else { 100.0 };
             qualities.push(("quality".to_owned(), 51.0 * (best - quality) / best));
         }
@@ -154,7 +154,7 @@ impl Reading<'_> {
         }
     }
 
-    /// What is wrong with it, if this was asked for; nothing is said of what it `cannot`.
+    /// The mistakes for this request; settings in `cannot` are not judged.
     pub fn complaints(&self, request: &EncodeRequest, cannot: &[Meaning]) -> Vec<String> {
         let mut complaints = Vec::new();
         let mut check =
@@ -164,7 +164,7 @@ impl Reading<'_> {
         let (rate, ceiling) = (self.bit_rate(), self.ceiling());
         match request.rate {
             Rate::Quality { quality } => {
-                // Apple's is neither: where the bit rate is 0, the quality counts.
+                // Apple's is neither: if the bit rate is 0, the quality counts.
                 let is_apples = mode == "abr" && rate == 0.0;
                 check(
                     mode == "none" || is_apples || QUALITY_MODES.contains(&mode),
@@ -202,7 +202,7 @@ impl Reading<'_> {
                     Some(max) => {
                         check(ceiling > 0.0 && ceiling <= max as f64, format!("the ceiling is {ceiling}"))
                     }
-                    // The least of a ceiling that an element has is at twice the bit rate; `cbr` has no other.
+                    // The lowest ceiling of an element is at twice the bit rate; `cbr` has no other.
                     None => check(
                         ceiling == 0.0 || mode == "cbr" || ceiling >= 2.0 * rate,
                         format!("there is a ceiling of {ceiling}"),
@@ -215,7 +215,7 @@ impl Reading<'_> {
                 for (name, said) in qualities {
                     check(near(said, f64::from(quality)), format!("{name} is a quality of {said}"));
                 }
-                // A buffer gives a keyframe half a second's room, as it does for a bit rate.
+                // A buffer provides half a second's room for a keyframe, as it does for a bit rate.
                 let room =
                     if self.value("buf-sz").or(self.value("vbv-buf-capacity")).is_some() { 1.5 } else { 1.0 };
                 check(ceiling > 0.0 && ceiling <= max as f64 * room, format!("the ceiling is {ceiling}"));
@@ -278,7 +278,7 @@ impl Reading<'_> {
                 "gf-group-size",
             ];
             let mut known = known.chain(&KEYFRAMES).chain(&OTHERS).chain(&more).chain(&rest);
-            check(known.any(|known| known == name), format!("nobody has said here what {name} means"));
+            check(known.any(|known| known == name), format!("this table lacks the meaning of {name}"));
         }
         complaints
     }

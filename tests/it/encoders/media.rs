@@ -1,4 +1,4 @@
-//! The software encoders of this machine, run with what a request becomes.
+//! The software encoders of this machine, run with the elements for a request.
 
 use deskreel_contract::{Element, Meaning};
 use deskreel_pipeline::fit::fit;
@@ -6,7 +6,7 @@ use deskreel_pipeline::fit::fit;
 use super::launch::{Coded, encode};
 use super::{Codec, EncodeRequest, Rate, candidates, elements};
 
-/// The encoders that Debian 12 has, and what parses their codec.
+/// The encoders of Debian 12, and the parser of their codec.
 const ENCODERS: [(&str, &str, Codec, &str); 4] = [
     ("x264", "x264enc", Codec::H264, "h264parse"),
     ("openh264", "openh264enc", Codec::H264, "h264parse"),
@@ -81,7 +81,7 @@ fn constrained_quality_keeps_its_ceiling_and_is_quality_below_it() {
 }
 
 #[test]
-fn no_frame_vanishes_where_the_bit_rate_is_far_too_low() {
+fn no_frame_vanishes_if_the_bit_rate_is_far_too_low() {
     let rate = Rate::Bitrate { bitrate: 50_000, max: Some(60_000) };
     assert_eq!(coded("openh264", rate, "snow", 60).frames, 60);
 }

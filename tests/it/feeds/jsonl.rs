@@ -1,4 +1,4 @@
-//! `feed.jsonl`: files that grow, are rotated, cut and not there yet; pipes; replay.
+//! `feed.jsonl`: files that grow, are rotated, truncated or missing at first; pipes; replay.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -73,7 +73,7 @@ fn a_file_is_read_and_followed_as_it_grows() {
 }
 
 #[test]
-fn what_is_no_event_is_skipped() {
+fn lines_without_an_event_are_skipped() {
     let folder = Folder::new();
     folder.append_calls(1..=1);
     for wrong in
@@ -91,7 +91,7 @@ fn what_is_no_event_is_skipped() {
 }
 
 #[test]
-fn a_restart_goes_on_where_it_was_and_without_a_memory_begins_anew() {
+fn a_restart_continues_at_the_saved_position_or_begins_again() {
     let folder = Folder::new();
     folder.append_calls(1..=3);
     let feed = folder.start_remembering();
@@ -100,7 +100,7 @@ fn a_restart_goes_on_where_it_was_and_without_a_memory_begins_anew() {
     feed.expect_state("live");
     folder.append_calls(4..=4);
     feed.expect_calls(4..=4);
-    // Once the next look at the file is over, the place is on disk.
+    // Once the next look at the file is over, the position is on disk.
     let place = || fs::read_to_string(folder.path("place")).unwrap_or_default();
     let deadline = Instant::now() + Duration::from_secs(10);
     while !place().contains("\"line\":4") {
@@ -174,7 +174,7 @@ fn a_file_that_was_cut_or_exchanged_meanwhile_is_a_gap() {
 }
 
 #[test]
-fn a_file_that_is_not_there_yet_is_waited_for() {
+fn a_missing_file_is_waited_for() {
     let folder = Folder::new();
     let feed = folder.start();
     let state = feed.expect_state("lost");
@@ -186,7 +186,7 @@ fn a_file_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn a_named_pipe_may_have_one_writer_after_the_other() {
+fn a_named_pipe_may_have_several_writers_in_sequence() {
     let folder = Folder::new();
     let pipe = folder.path("pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
@@ -202,7 +202,7 @@ fn a_named_pipe_may_have_one_writer_after_the_other() {
     feed.stop();
 }
 
-/// Of a child, since ours is the test program's.
+/// Standard input of a child, since ours belongs to the test program.
 #[test]
 fn standard_input_is_read_to_its_end() {
     if std::env::var_os("READS_STDIN").is_some() {

@@ -1,4 +1,5 @@
-//! `feed.webhook`: whoever signs or knows the token is let in, whoever does not is not, and nothing is taken twice.
+//! `feed.webhook`: senders that sign or know the token are accepted, others are not, and nothing is taken
+//! twice.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -27,9 +28,9 @@ struct Webhook {
     feed: Running,
 }
 
-/// What a request says of its sender.
+/// A request's proof of its sender.
 enum Sender<'a> {
-    /// The id of the message, and by how many seconds the sender's clock is wrong.
+    /// The id of the message, and the error of the sender's clock in seconds.
     Signed(&'a str, i64),
     Token(&'a str),
     Nobody,
@@ -122,7 +123,7 @@ fn one_event_and_many_at_once_are_taken_in_order() {
 }
 
 #[test]
-fn nobody_else_is_let_in() {
+fn other_senders_are_refused() {
     let webhook = Webhook::start();
     let body = call(1).to_string();
     let signed = request("POST", "/events", Sender::Signed("a", 0), &body);
@@ -147,7 +148,7 @@ fn nobody_else_is_let_in() {
 }
 
 #[test]
-fn a_secret_that_was_renewed_is_used_at_once() {
+fn a_renewed_secret_is_used_at_once() {
     let webhook = Webhook::start();
     fs::write(webhook.folder.path().join("secret"), "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
     assert_eq!(webhook.post(Sender::Signed("a", 0), &call(1)).0, 401);
@@ -161,7 +162,7 @@ fn a_secret_that_was_renewed_is_used_at_once() {
 }
 
 #[test]
-fn what_is_sent_again_is_taken_once() {
+fn repeated_events_are_taken_once() {
     let webhook = Webhook::start();
     let text = request("POST", "/events", Sender::Signed("a", 0), &json!([call(1), call(2)]).to_string());
     assert_eq!(webhook.send(&text), (200, taken(2)));
@@ -180,9 +181,9 @@ fn what_is_sent_again_is_taken_once() {
     webhook.feed.stop();
 }
 
-/// A sender that is not sure whether it was heard.
+/// A sender does not know whether its request arrived, and repeats it.
 #[test]
-fn many_who_send_the_same_at_once_are_taken_once() {
+fn concurrent_copies_of_a_request_are_taken_once() {
     let webhook = Webhook::start();
     let many: Vec<Value> = (1..=50).map(call).collect();
     let text = request("POST", "/events", Sender::Signed("a", 0), &json!(many).to_string());
@@ -201,7 +202,7 @@ fn many_who_send_the_same_at_once_are_taken_once() {
 }
 
 #[test]
-fn what_is_no_event_is_named_and_the_others_are_taken() {
+fn invalid_events_are_reported_and_the_others_are_taken() {
     let webhook = Webhook::start();
     let (status, counts) =
         webhook.post(Sender::Token(TOKEN), &json!([call(1), 7, { "type": "x", "at": "noon" }, call(2)]));
@@ -236,7 +237,7 @@ fn limits_hold() {
 }
 
 #[test]
-fn whoever_is_slow_is_hung_up_on_and_holds_up_nobody() {
+fn slow_senders_are_disconnected_and_hold_up_no_other() {
     let webhook = Webhook::start();
     let mut silent = webhook.connect();
     let mut slow = webhook.connect();
@@ -279,7 +280,7 @@ fn with_a_certificate_https_is_spoken_and_nothing_else() {
 }
 
 #[test]
-fn a_feed_that_was_stopped_listens_no_more_and_can_be_started_again() {
+fn a_stopped_feed_does_not_listen_and_can_be_started_again() {
     let mut webhook = Webhook::start();
     let idle = webhook.connect();
     webhook.feed.plugin.stop_feed().unwrap();
@@ -293,7 +294,7 @@ fn a_feed_that_was_stopped_listens_no_more_and_can_be_started_again() {
 }
 
 #[test]
-fn settings_that_would_let_everybody_in_or_read_along_are_refused() {
+fn settings_that_would_admit_any_sender_or_expose_secrets_are_refused() {
     let error = |settings: Value| match open("webhook", settings) {
         Ok(mut feed) => feed.plugin.start_feed().unwrap_err().to_string(),
         Err(error) => error.to_string(),

@@ -1,4 +1,5 @@
-//! `feed.workspace` against CometD's own server: logged in, through breaks and lost sessions, with and without acknowledged messages.
+//! `feed.workspace` against CometD's own server: logged in, through breaks and lost sessions, with and
+//! without acknowledged messages.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -56,7 +57,7 @@ impl Workspace {
         self.deliver(user, VOICE, data);
     }
 
-    /// How things stand, for whoever asks.
+    /// Sets the current session of a user.
     fn set(&mut self, user: &str, active: Value) {
         self.ask(json!({ "set": user, "active": active }));
     }
@@ -127,7 +128,7 @@ fn dn(number: &str) -> Value {
 }
 
 #[test]
-fn an_agents_calls_and_states_are_told_from_the_log_in_on() {
+fn an_agents_calls_and_states_are_reported_from_the_log_in_on() {
     let folder = Folder::new(ANN);
     let mut workspace = Workspace::start(folder.port, &[]);
     workspace.set("ann", json!({ "dn": dn("4711") }));
@@ -171,12 +172,12 @@ fn an_agents_calls_and_states_are_told_from_the_log_in_on() {
     assert_eq!(
         workspace.expect("removed"),
         json!({ "removed": "ann", "timeout": false }),
-        "it has said goodbye"
+        "it has disconnected"
     );
 }
 
 #[test]
-fn a_two_step_transfer_is_told_by_two_sessions() {
+fn a_two_step_transfer_is_reported_by_two_sessions() {
     let folder = Folder::new("ann:a pass:word&\nbob:b\n");
     let mut workspace = Workspace::start(folder.port, &[]);
     workspace.set("ann", json!({ "dn": dn("1") }));
@@ -205,7 +206,7 @@ fn a_two_step_transfer_is_told_by_two_sessions() {
 }
 
 #[test]
-fn a_session_that_the_server_has_forgotten_is_begun_again_and_what_was_missed_is_told() {
+fn a_forgotten_session_is_begun_again_and_missed_changes_are_reported() {
     let folder = Folder::new(ANN);
     let mut workspace = Workspace::start(folder.port, &[]);
     workspace.set("ann", json!({ "dn": dn("4711") }));
@@ -233,7 +234,7 @@ fn a_session_that_the_server_has_forgotten_is_begun_again_and_what_was_missed_is
     feed.stop();
 }
 
-/// With acknowledged messages: the server has them until we have said that they came.
+/// With acknowledged messages: the server keeps them until we have acknowledged them.
 #[test]
 fn answers_that_break_lose_and_double_nothing() {
     let folder = Folder::new(ANN);
@@ -278,7 +279,7 @@ fn an_answer_that_breaks_without_acknowledgements_is_a_gap() {
 }
 
 #[test]
-fn a_wrong_password_is_said_and_holds_up_no_other_agent() {
+fn a_wrong_password_is_reported_and_holds_up_no_other_agent() {
     let folder = Folder::new("bob:wrong\nann:a pass:word&\n");
     let mut workspace = Workspace::start(folder.port, &[]);
     workspace.set("ann", json!({}));
@@ -294,7 +295,7 @@ fn a_wrong_password_is_said_and_holds_up_no_other_agent() {
 }
 
 #[test]
-fn a_server_that_is_not_there_yet_is_waited_for_and_a_stop_is_not() {
+fn a_missing_server_is_waited_for_but_delays_no_stop() {
     let folder = Folder::new(ANN);
     let feed = folder.start();
     let lost = feed.expect_state("lost");
@@ -307,7 +308,7 @@ fn a_server_that_is_not_there_yet_is_waited_for_and_a_stop_is_not() {
 }
 
 #[test]
-fn settings_that_cannot_be_meant_are_refused() {
+fn contradictory_settings_are_refused() {
     let folder = Folder::new("nobody");
     let users = folder.path("users");
     let error = |settings: Value| match open("workspace", settings) {

@@ -1,4 +1,5 @@
-//! Each kind of plugin answers, in Rust, in C and without code; bad settings, panics and logs reach whom they concern.
+//! Each kind of plugin answers, in Rust, in C and without code; bad settings, panics and logs are reported to
+//! the right place.
 
 use super::*;
 
@@ -31,7 +32,7 @@ fn a_c_source_paints_frames() {
 }
 
 #[test]
-fn a_status_that_the_contract_does_not_have_is_no_success() {
+fn an_unknown_status_is_no_success() {
     let folder = TempDir::new().unwrap();
     let library = |name: &str, text: String| load(&compile(&folder, name, write(&folder, "plugin.c", &text)));
     let create = |library: &Library| library.create("test.source.c", &json!({}), HostCallbacks::default());
@@ -140,7 +141,7 @@ fn a_descriptor_alone_is_a_source_or_an_encoder() {
         elements[0].properties.iter().map(|p| (p.name.as_str(), p.value.clone())).collect();
     let expected =
         [("device", json!("/dev/video7")), ("io-mode", json!(2)), ("norm", json!("{ PAL, NTSC }"))];
-    assert_eq!(properties, expected, "given, by default, and as it stands; `brightness` is not given");
+    assert_eq!(properties, expected, "set, by default, and unchanged; `brightness` is not set");
 
     let mut encoder = library.create("acme.encoder.card", &json!({}), HostCallbacks::default()).unwrap();
     let candidates = encoder.candidates(&encode_request()).unwrap();
@@ -179,7 +180,7 @@ fn a_panic_ends_one_instance_and_nothing_else() {
 }
 
 #[test]
-fn what_a_plugin_logs_arrives_with_its_id() {
+fn a_plugins_log_arrives_with_its_id() {
     let log = log();
     let mut source = open("example_source_minimal", "example.source.minimal", json!({ "pattern": "snow" }));
     source.recipe(&SourceRequest { max_fps: 7 }).unwrap();

@@ -34,7 +34,7 @@ fn each_defect_has_a_message_of_its_own() {
         ),
         (
             compile(&folder, "libundefined.so", undefined),
-            "cannot be opened: undefined symbol: acme_driver; install what it needs, or get another build",
+            "cannot be opened: undefined symbol: acme_driver; install the missing libraries, or get another build",
         ),
         (
             compile(&folder, "libshort.so", short),
@@ -70,7 +70,7 @@ fn a_changed_layout_is_refused_in_one_line_and_explained_in_a_file() {
 }
 
 #[test]
-fn bad_ones_do_not_keep_good_ones_from_loading() {
+fn bad_plugins_do_not_keep_good_ones_from_loading() {
     let folder = TempDir::new().unwrap();
     let names = [
         "broken_changed_layout",
@@ -93,10 +93,10 @@ fn bad_ones_do_not_keep_good_ones_from_loading() {
     assert_eq!(ids, ["example.feed.minimal", "example.source.minimal"]);
 }
 
-/// The dynamic loader holds its lock while a library's constructors run, so this one needs a process of its own:
-/// the test runs itself again.
+/// The dynamic loader holds its lock while a library's constructors run, so this one needs a process of its
+/// own: the test runs itself again.
 #[test]
-fn a_library_that_hangs_in_the_loader_is_named_by_those_that_come_after() {
+fn a_library_that_hangs_in_the_loader_is_named_in_later_refusals() {
     const CHILD: &str = "DESKREEL_TEST_HANGING_LIBRARY";
     if let Some(hanging) = std::env::var_os(CHILD) {
         println!("first: {}", refusal(Path::new(&hanging)));
@@ -109,7 +109,7 @@ fn a_library_that_hangs_in_the_loader_is_named_by_those_that_come_after() {
         "#include <unistd.h>\n__attribute__((constructor)) static void hang(void) { for (;;) pause(); }";
     let source = write(&folder, "hang.c", &c_plugin(hang, "return 0;"));
     let hanging = compile(&folder, "libhang.so", source);
-    let name = "plugins::refusals::a_library_that_hangs_in_the_loader_is_named_by_those_that_come_after";
+    let name = "plugins::refusals::a_library_that_hangs_in_the_loader_is_named_in_later_refusals";
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, &hanging).output().unwrap();
     let output = String::from_utf8(output.stdout).unwrap();
@@ -119,7 +119,7 @@ fn a_library_that_hangs_in_the_loader_is_named_by_those_that_come_after() {
 }
 
 #[test]
-fn only_what_is_listed_and_unchanged_loads() {
+fn only_listed_and_unchanged_libraries_load() {
     let folder = TempDir::new().unwrap();
     let plugin = folder.path().join("libgrabber.so");
     fs::copy(built("example_source_minimal"), &plugin).unwrap();

@@ -59,7 +59,7 @@ impl Scenario {
         out
     }
 
-    /// Checks the file as any other, and shows what is wrong with it.
+    /// Checks the file like any other, and shows its mistakes.
     fn change(&mut self, policy: &str, out: &mut String) {
         let text = format!(
             "version = 1\nname = \"scenario\"\n[source.s]\nplugin = \"source.synthetic\"\n[encoder.e]\nfrom = \"s\"\n\

@@ -1,13 +1,16 @@
-//! Events, one per line, into `deskreel_daemon::seat::step`; the output is the effects in order, then the state if it
-//! changed. Clients are numbered in the order of their requests, recordings in the order in which they are admitted.
+//! Feeds events, one per line, to `deskreel_daemon::seat::step`; prints the effects in order, then the state
+//! if it changed. Clients are numbered in the order of their requests, recordings in that of their admission.
 //!
-//! Beginning: `seat` (policies decide) or `seat served` (a server decides); `remember ...` before `started [<patience>]`.
+//! Beginning: `seat` (policies decide) or `seat served` (a server decides); `remember ...` before
+//! `started [<patience>]`.
 //! Events: `event <type> <key>=<value> ...`
 //! Policies: `start | stop | mode <agent> [live | masked | paused] because <why>`
 //! Server: `order start <id> <agent> | stop <id> | mode <id> <mode> | tag <id> <name> <value> | unknown`
 //! Desktop: `ask login | logout | start | stop | pause [<ms>] | mask | resume <agent>`, `gave_up <client>`
-//! Recording: `began | frame | holds <mode> | count <n> | rests | sealed | failed <why> | gone <why>`, of the newest
-//! Surroundings: `ready | unready <why> | standby_ended [<why>] | lock | unlock | no_room <why> | room | full <why>`
+//! Recording: `began | frame | holds <mode> | count <n> | rests | sealed | failed <why> | gone <why>`, of the
+//! newest
+//! Surroundings: `ready | unready <why> | standby_ended [<why>] | lock | unlock | no_room <why> | room`,
+//! `full <why>`
 //! Others: `after <duration>`, `reloaded [<error>]`, `down`
 
 use std::cell::Cell;

@@ -84,7 +84,7 @@ fn show(effect: &Effect) -> String {
         Effect::StopSelecting => "stop selecting".to_owned(),
         Effect::StartPart(part, cause) => format!("start part {} because of {cause:?}", part.0),
         Effect::AskMode(capture) => format!("ask the worker to capture {capture:?}"),
-        Effect::Keep => "tell the worker to keep what it has".to_owned(),
+        Effect::Keep => "tell the worker to keep its footage".to_owned(),
         Effect::ModeHolds(capture) => format!("captured {capture:?} from now on"),
         Effect::Retry(pause) => format!("retry in {pause:?}"),
         Effect::AskStop => "ask the worker to stop".to_owned(),

@@ -1,4 +1,4 @@
-//! Apache with mod_dav, as Debian has it, on a folder of its own.
+//! Debian's Apache with mod_dav, on a folder of its own.
 
 use std::fmt::Write;
 use std::fs;
@@ -24,7 +24,7 @@ const MODULES: [&str; 9] = [
     "dav_fs",
     "ssl",
 ];
-/// Whom Apache runs as where it is started by root. `nobody` and `nogroup` of Debian.
+/// The user as which Apache runs if root starts it: `nobody` and `nogroup` of Debian.
 const NOBODY: u32 = 65_534;
 pub const USER: &str = "deskreel";
 pub const PASSWORD: &str = "secret";
@@ -65,7 +65,7 @@ impl Apache {
                 chown(folder.path().join(name), Some(NOBODY), Some(NOBODY)).unwrap();
             }
         }
-        // `{SHA}`: what is behind it is the SHA-1 of `PASSWORD` in base64.
+        // `{SHA}` and the SHA-1 of `PASSWORD` in base64.
         fs::write(folder.path().join("users"), format!("{USER}:{{SHA}}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"))
             .unwrap();
 
@@ -108,7 +108,7 @@ impl Apache {
             said.last().is_some_and(|line| line.contains("resuming normal operations"))
         });
         assert!(is_up, "apache2 does not start: {said:#?}");
-        // A pipe that nobody reads is full at some time.
+        // A pipe without a reader would fill up.
         thread::spawn(move || lines.for_each(drop));
         self.process = Some(process);
     }

@@ -1,4 +1,5 @@
-//! `sink.command`: the program learns what it must, and its end is understood. More in the plugin's own tests.
+//! `sink.command`: the program gets the facts about a recording, and its end is interpreted. More in the
+//! plugin's own tests.
 
 use std::fs;
 
@@ -8,7 +9,7 @@ use super::*;
 use deskreel_test_support::sealed_recording::{ID, SealedRecording};
 
 #[test]
-fn a_program_finds_the_facts_and_says_where_it_went() {
+fn a_program_gets_the_facts_and_names_the_place() {
     let recording = SealedRecording::new();
     let script = "cd \"$DESKREEL_DIRECTORY\" && test -f \"$DESKREEL_MANIFEST\" && echo busy \
                   && echo $DESKREEL_RECORDING $DESKREEL_AGENT $DESKREEL_CALLS $DESKREEL_TAG_PRODUCT";
@@ -19,8 +20,8 @@ fn a_program_finds_the_facts_and_says_where_it_went() {
 }
 
 #[test]
-fn a_program_learns_nothing_of_the_recorders_environment() {
-    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "cargo gives it to tests");
+fn a_program_gets_nothing_of_the_recorders_environment() {
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "cargo sets it for tests");
     let script = "echo \"<$CARGO_MANIFEST_DIR>$HOME\"";
     let mut sink = open("command", json!({ "command": ["sh", "-c", script] })).unwrap();
     let answer = sink.finish(&SealedRecording::new().finished()).unwrap();
@@ -46,7 +47,7 @@ fn its_exit_code_decides() {
 }
 
 #[test]
-fn a_program_that_is_not_there_may_be_installed_later() {
+fn a_missing_program_may_be_installed_later() {
     let (recording, folder) = (SealedRecording::new(), tempfile::tempdir().unwrap());
     let program = folder.path().join("push");
     let mut sink = open("command", json!({ "command": [program] })).unwrap();
@@ -57,7 +58,7 @@ fn a_program_that_is_not_there_may_be_installed_later() {
 }
 
 #[test]
-fn a_program_is_named_wholly_or_looked_for_in_path() {
+fn a_program_is_an_absolute_path_or_searched_in_path() {
     for command in [json!([]), json!([""]), json!(["./push"]), json!(["bin/push"])] {
         let failure = open("command", json!({ "command": command })).err().expect("refused");
         assert_eq!(failure.fault().exit_code(), 2, "{command}");

@@ -119,7 +119,7 @@ fn a_server_that_fails_is_asked_again_and_holds_each_fragment_once() {
         let name = ("video".to_owned(), 1, 1);
         assert_eq!(stored.times_stored[&name], 1, "{fault:?}");
         assert!(stored.fragments[&name] == recording.bytes()[&name], "{fault:?}");
-        // What was stored before the doubt came up is not sent again.
+        // Fragments stored before the doubt are not sent again.
         let sent = count(&server, &format!("PUT {ID}/tracks/video/parts/1/fragments/1"));
         let was_stored = matches!(fault, Fault::CutAnswer | Fault::WrongDigest | Fault::NoDigest);
         assert_eq!(sent, if was_stored { 1 } else { 2 }, "{fault:?}");
@@ -137,20 +137,20 @@ fn a_recorder_that_was_killed_sends_nothing_that_is_there() {
 }
 
 #[test]
-fn what_the_server_refuses_for_good_is_given_up() {
+fn final_refusals_are_not_tried_again() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     server.fail_once("PUT", "fragments/0", Fault::Status(410, None));
     let answer = send(&mut sink, &recording.deliveries[0]);
     assert!(is_refused(&answer), "{answer:?}");
-    assert_eq!(reason(&answer), "the server answers 410: told to fail");
+    assert_eq!(reason(&answer), "the server answers 410: a fault on request");
     let name = ("video".to_owned(), 1, 0);
     server.change(ID, |stored| drop(stored.fragments.insert(name, b"other bytes".to_vec())));
     assert!(is_refused(&send(&mut sink, &recording.deliveries[0])));
 }
 
 #[test]
-fn what_the_server_lost_is_sent_again_before_the_recording_counts_as_delivered() {
+fn lost_fragments_are_sent_again_before_the_recording_counts_as_delivered() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     server.fail_once("PUT", "parts/2/fragments/2", Fault::Forget);
@@ -171,7 +171,7 @@ fn a_manifest_that_the_server_lost_is_sent_again_before_anything_is_deleted() {
 }
 
 #[test]
-fn a_server_that_loses_whatever_it_is_sent_acknowledges_nothing() {
+fn a_server_that_loses_uploads_acknowledges_nothing() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     send_all(&mut sink, &recording);
@@ -184,7 +184,7 @@ fn a_server_that_loses_whatever_it_is_sent_acknowledges_nothing() {
 }
 
 #[test]
-fn footage_that_is_not_what_its_hash_says_is_never_sent() {
+fn footage_with_a_wrong_hash_is_never_sent() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     send_all(&mut sink, &recording);
@@ -206,7 +206,7 @@ fn a_whole_recording_is_sent_afterwards_and_resumed() {
     assert_eq!(sink.fragment(&recording.deliveries[0]).unwrap(), None, "whole recordings only");
     let faults = [Fault::CutAnswer, Fault::CutBody(1), Fault::Status(503, None)];
     let mut faults = faults.into_iter();
-    // One at each second fragment.
+    // A fault at every second fragment.
     let mut puts = 0;
     server.fail(move |request| {
         puts += usize::from(request.method == "PUT");
@@ -222,11 +222,11 @@ fn a_whole_recording_is_sent_afterwards_and_resumed() {
     assert_whole(&server.stored(ID), &recording);
     assert!(server.stored(ID).times_stored.values().all(|times| *times == 1));
     let fragments = server.requests().iter().filter(|request| request.contains("/fragments/")).count();
-    assert_eq!(fragments, recording.deliveries.len() + 2, "again only what was cut and what was not taken");
+    assert_eq!(fragments, recording.deliveries.len() + 2, "again only the cut and the refused ones");
 }
 
 #[test]
-fn a_token_is_read_anew_for_each_request() {
+fn a_token_is_read_for_each_request() {
     let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
     let mut sink = token.open(&server);
     token.set("expired");
@@ -255,7 +255,7 @@ fn the_token_goes_to_no_other_server() {
 }
 
 #[test]
-fn a_server_is_trusted_by_an_authority_that_was_named() {
+fn a_server_is_trusted_by_the_configured_authority() {
     let authority = Authority::new();
     let server = UploadServer::start_tls(authority.server());
     let (token, recording) = (Token::new(), SealedRecording::new());
@@ -284,7 +284,8 @@ fn settings_that_could_give_a_secret_away_are_refused() {
     assert!(refusal(both).contains("either `token_file` or `token_env`"));
 }
 
-/// Any failure, any time, and a recorder that is killed now and then: a new instance knows nothing of the old one.
+/// Any failure at any time, and a recorder that is killed now and then: a new instance knows nothing of the
+/// old one.
 #[test]
 fn whatever_happens_each_recording_arrives_exactly_once() {
     let (server, token, random) = (UploadServer::start(), Token::new(), Random::new());
@@ -297,7 +298,7 @@ fn whatever_happens_each_recording_arrives_exactly_once() {
         2 => Some(Fault::Status(500 + chance.below(8) as u16, None)),
         3 => Some(Fault::WrongDigest),
         4 => Some(Fault::NoDigest),
-        // What it says of the whole must be true, or nobody could do anything.
+        // Its statement about the whole must be true; without that, no client could work.
         5 if request.path.contains(&"fragments".to_owned()) => Some(Fault::Forget),
         6 => Some(Fault::Status(429, Some(0))),
         _ => None,
@@ -306,7 +307,7 @@ fn whatever_happens_each_recording_arrives_exactly_once() {
     for recording in &recordings {
         let mut sink = new();
         for delivery in &recording.deliveries {
-            // One that takes whole recordings is asked for nothing.
+            // A sink that takes whole recordings gets no fragments.
             while sink.fragment(delivery).unwrap().is_some_and(|answer| !is_acknowledged(&answer)) {
                 if random.below(3) == 0 {
                     sink = new();

@@ -56,7 +56,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// What was written anew is another inode.
+/// A rewritten file has another inode.
 fn inodes(folder: &Path) -> BTreeMap<String, u64> {
     let inode = |name: &String| fs::metadata(folder.join(name)).unwrap().ino();
     files(folder).keys().map(|name| (name.clone(), inode(name))).collect()
@@ -82,7 +82,7 @@ fn a_recording_arrives_byte_for_byte_and_once() {
 }
 
 #[test]
-fn a_copy_that_was_broken_off_goes_on() {
+fn an_interrupted_copy_is_resumed() {
     for (verify, mends) in [("hash", true), ("size", false)] {
         let (apache, password, recording) = (Apache::start(), Password::new(), SealedRecording::new());
         let mut sink = password.open(&apache.url(), json!({ "verify": verify }));
@@ -119,7 +119,7 @@ fn a_copy_that_was_broken_off_goes_on() {
 }
 
 #[test]
-fn a_server_that_is_away_is_asked_again() {
+fn an_unreachable_server_is_asked_again() {
     let (mut apache, password, recording) = (Apache::start(), Password::new(), SealedRecording::new());
     let mut sink = password.open(&apache.url(), json!({}));
     apache.stop();
@@ -131,7 +131,7 @@ fn a_server_that_is_away_is_asked_again() {
 }
 
 #[test]
-fn what_somebody_must_mend_is_said_and_asked_again() {
+fn failures_that_a_person_must_repair_are_reported_and_tried_again() {
     let (apache, password, recording) = (Apache::start(), Password::new(), SealedRecording::new());
     let mut sink = password.open(&apache.url(), json!({}));
     password.set("wrong");
@@ -145,7 +145,7 @@ fn what_somebody_must_mend_is_said_and_asked_again() {
 }
 
 #[test]
-fn footage_that_is_not_what_its_hash_says_is_never_sent() {
+fn footage_with_a_wrong_hash_is_never_sent() {
     let (apache, password, recording) = (Apache::start(), Password::new(), SealedRecording::new());
     recording.damage(2);
     let answer = password.open(&apache.url(), json!({})).finish(&recording.finished()).unwrap();
@@ -155,7 +155,7 @@ fn footage_that_is_not_what_its_hash_says_is_never_sent() {
 }
 
 #[test]
-fn a_server_is_trusted_by_an_authority_that_was_named() {
+fn a_server_is_trusted_by_the_configured_authority() {
     let authority = Authority::new();
     let (apache, password, recording) =
         (Apache::start_tls(&authority), Password::new(), SealedRecording::new());
@@ -167,7 +167,7 @@ fn a_server_is_trusted_by_an_authority_that_was_named() {
 }
 
 #[test]
-fn a_server_that_keeps_something_else_acknowledges_nothing() {
+fn a_server_that_stores_other_bytes_acknowledges_nothing() {
     let recording = SealedRecording::new();
     let url = flips_bits();
     let mut sink = open("webdav", json!({ "url": url })).unwrap();
@@ -175,12 +175,12 @@ fn a_server_that_keeps_something_else_acknowledges_nothing() {
     assert!(is_later(&answer) && reason(&answer).contains("has stored something else"), "{answer:?}");
     // The server has one connection at a time.
     drop(sink);
-    // Who looks at sizes alone does not see it.
+    // Comparing sizes alone does not reveal it.
     let mut sink = open("webdav", json!({ "url": url, "verify": "size" })).unwrap();
     assert!(is_acknowledged(&sink.finish(&recording.finished()).unwrap()));
 }
 
-/// Takes everything, and gives it back with one bit changed. One connection after the other.
+/// Takes everything, and returns it with one bit changed. One connection at a time.
 fn flips_bits() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -17,7 +17,7 @@ pub enum Fault {
     NoOpen,
     /// Every picture is black.
     Black,
-    /// Every picture is green: the result of encoding memory that nobody filled.
+    /// Every picture is green: the result of encoding memory that was never filled.
     Green,
     /// Takes frame `at` and never returns.
     Hang,
@@ -45,7 +45,7 @@ pub struct Faults {
     pub folder: String,
     /// While this file exists, there is no fault.
     pub back: String,
-    /// A file with all of the above in JSON, which stands for the PC: without the file there is no such GPU.
+    /// A file with all of the above in JSON, which represents the PC: without the file there is no such GPU.
     pub machine: Option<String>,
 }
 

@@ -30,7 +30,8 @@ impl Encoder for Lab {
         let file = self.0.machine.clone().filter(|_| is_absent);
         Ok(vec![Candidate {
             id: FACTORY.to_owned(),
-            // As what it stands for. Host and manifest show this, too, so its ids do not claim a real device.
+            // The tier of the GPU that it imitates. Host and manifest show this, too, so its ids do not claim
+            // a real device.
             tier: Tier::Hardware,
             memory: Memory::System,
             formats: vec!["NV12".to_owned(), "I420".to_owned()],

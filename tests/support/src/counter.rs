@@ -13,7 +13,7 @@ pub struct Reading {
     pub time_ms: u32,
 }
 
-/// One decoded frame of a file. `reading` is none if the cells do not match their CRC.
+/// One decoded frame of a file. `reading` is `None` if the cells do not match their CRC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     pub pts_ns: u64,

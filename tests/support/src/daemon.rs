@@ -31,12 +31,12 @@ impl Daemon {
         Daemon::start_with(pipeline, &[("origins", &format!("{origins:?}"))], "")
     }
 
-    /// As [`Daemon::start`], with more settings of the feed and in `[recording]`.
+    /// Like [`Daemon::start`], with more settings of the feed and in `[recording]`.
     pub fn start_with(pipeline: &str, feed: &[(&str, &str)], recording: &str) -> Daemon {
         Daemon::with_clock(pipeline, feed, recording, 0)
     }
 
-    /// As [`Daemon::start_with`], with a wall clock that is this many seconds ahead of this machine's.
+    /// Like [`Daemon::start_with`], with a wall clock that is this many seconds ahead of this machine's.
     pub fn with_clock(pipeline: &str, feed: &[(&str, &str)], recording: &str, ahead_s: i64) -> Daemon {
         if ahead_s == 0 {
             return Daemon::with_environment(pipeline, feed, recording, &[]);
@@ -49,7 +49,7 @@ impl Daemon {
         Daemon::with_environment(pipeline, feed, recording, &clock)
     }
 
-    /// As [`Daemon::start_with`], with these variables, also when it is started again.
+    /// Like [`Daemon::start_with`], with these variables, also when it is started again.
     pub fn with_environment(
         pipeline: &str,
         feed: &[(&str, &str)],
@@ -159,7 +159,7 @@ impl Daemon {
         self.folder
     }
 
-    /// SIGKILL. Returns the folder as it was at that moment.
+    /// Sends SIGKILL. Returns the folder of that moment.
     pub fn kill(mut self) -> TempDir {
         self.program.kill();
         self.folder
@@ -217,7 +217,7 @@ impl Ann {
         Ann::as_agent(daemon, "ann")
     }
 
-    /// As another agent than Ann.
+    /// Logs in another agent than Ann.
     pub fn as_agent(daemon: &Daemon, agent: &str) -> Ann {
         let agent = Some(json!({ "agent": agent }));
         let (status, session) = ApiClient::new(&daemon.api, TOKEN).ask("POST", "/api/v1/session", agent);

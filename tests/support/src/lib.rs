@@ -1,7 +1,7 @@
-//! Test equipment that several test programs share. It runs the real programs and judges them from outside;
-//! what only one test program needs lies in that program's folder.
+//! Test equipment that several test programs share. It runs the real programs and judges them from outside.
+//! Equipment of only one test program is in that program's folder.
 
-#![allow(clippy::new_without_default)] // A test asks for what it makes by name.
+#![allow(clippy::new_without_default)] // Tests name the things they make.
 
 pub mod counter;
 pub mod daemon;

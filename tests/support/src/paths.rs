@@ -1,4 +1,4 @@
-//! Where the repository and its build products are.
+//! The places of the repository and its build products.
 
 use std::fs;
 use std::path::{Path, PathBuf};

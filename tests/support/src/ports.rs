@@ -1,4 +1,4 @@
-//! TCP ports for programs that are told where to listen, and that may be started there again.
+//! TCP ports for programs that get their address from the test, and that may be started there again.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -7,10 +7,10 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::paths::shared_folder;
 
-/// Below 32768, where Linux begins to take ports for connections by itself.
+/// Below 32768, the first port that Linux assigns to connections by itself.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
-/// A port of 127.0.0.1 on which nobody listens. No other test gets it while this process lives.
+/// A port of 127.0.0.1 without a listener. No other test gets it while this process lives.
 pub fn free_port() -> u16 {
     let folder = shared_folder("ports");
     let first = std::process::id() as u16 % 10_000;

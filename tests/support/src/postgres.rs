@@ -87,7 +87,7 @@ fn serve(folder: &Path) -> Child {
     let mut said = String::new();
     while !said.ends_with("database system is ready to accept connections\n") {
         let line = lines.recv_timeout(PATIENCE);
-        said += &line.unwrap_or_else(|_| panic!("PostgreSQL does not come up: {said}"));
+        said += &line.unwrap_or_else(|_| panic!("PostgreSQL does not start: {said}"));
         said += "\n";
     }
     child

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Nothing in these tests takes longer; what does, hangs.
+/// Everything in these tests takes less time, or it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Killed when the test drops it.
@@ -93,7 +93,7 @@ impl Program {
         assert!(status.success(), "{status}");
     }
 
-    /// SIGKILL. Returns when it is gone.
+    /// Sends SIGKILL. Returns when the process is gone.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.wait();
@@ -109,6 +109,6 @@ impl Drop for Program {
 
 pub fn send(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    // A process that is gone already is as good as killed.
+    // A process that is already gone is as good as killed.
     let _ = kill_process(pid, signal);
 }

@@ -1,4 +1,4 @@
-//! Runs the real `deskreel record` and reads back what it made.
+//! Runs the real `deskreel record` and reads its recordings.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -14,8 +14,7 @@ use crate::counter::{self, Frame};
 use crate::paths::{program, shared_folder};
 use crate::program::{PATIENCE, Program};
 
-/// The `deskreel` command. All tests share one cache of what is known about encoders, apart from the user's
-/// own.
+/// The `deskreel` command. All tests share one cache of encoder verdicts, apart from the user's own.
 pub fn deskreel() -> Command {
     let mut command = Command::new(program("deskreel"));
     command.env("DESKREEL_CACHE", shared_folder("cache"));

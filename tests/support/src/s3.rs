@@ -37,7 +37,7 @@ sys.stdin.read()
 
 pub struct S3 {
     child: Child,
-    /// Its URL, and the user's key.
+    /// Its URL, and the user's key, as variables of the environment.
     access: Value,
 }
 
@@ -59,7 +59,7 @@ impl S3 {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let access = serde_json::from_str(&line).expect("moto says where it is");
+        let access = serde_json::from_str(&line).expect("moto prints its address");
         Some(S3 { child, access })
     }
 

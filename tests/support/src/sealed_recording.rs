@@ -17,12 +17,12 @@ pub struct SealedRecording {
     _root: TempDir,
     pub id: String,
     pub folder: PathBuf,
-    /// In the order in which they are handed over while the recording runs.
+    /// The deliveries, in the order in which a running recording hands them over.
     pub deliveries: Vec<FragmentDelivery>,
 }
 
 impl SealedRecording {
-    /// With two tracks, of which the first has two parts.
+    /// A recording with two tracks, of which the first has two parts.
     pub fn new() -> SealedRecording {
         SealedRecording::called(ID)
     }
@@ -91,7 +91,7 @@ impl SealedRecording {
         fs::read(self.folder.join("manifest.json")).unwrap()
     }
 
-    /// Every header and fragment as it is on disk.
+    /// The bytes of every header and fragment on disk.
     pub fn bytes(&self) -> BTreeMap<Name, Vec<u8>> {
         let named = self.deliveries.iter();
         named.map(|one| ((one.track.clone(), one.part, one.number), fs::read(&one.path).unwrap())).collect()

@@ -29,14 +29,14 @@ impl Server {
         Server::start_with("")
     }
 
-    /// With more in `[server]` and after it.
+    /// Starts a server with more in `[server]` and after it.
     pub fn start_with(more: &str) -> Server {
         let folder = tempfile::tempdir().unwrap();
         write_file(&folder, &database(&folder), more);
         Server::in_folder(folder)
     }
 
-    /// With its index in this database.
+    /// Starts a server with its index in this database.
     pub fn start_on(database: &str) -> Server {
         let folder = tempfile::tempdir().unwrap();
         write_file(&folder, database, "");
@@ -49,7 +49,7 @@ impl Server {
         Server::run(deskreel_server(), folder)
     }
 
-    /// With a limit of this many open files.
+    /// Starts a server with a limit of this many open files.
     pub fn start_with_files(files: u32, more: &str) -> Server {
         let folder = tempfile::tempdir().unwrap();
         write_file(&folder, &database(&folder), more);
@@ -169,7 +169,7 @@ impl Server {
         self.folder
     }
 
-    /// SIGKILL. Returns the folder as it was at that moment.
+    /// Sends SIGKILL. Returns the folder of that moment.
     pub fn kill(mut self) -> TempDir {
         self.program.kill();
         self.folder

@@ -18,7 +18,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// For `localhost`.
+    /// Makes an authority and a certificate for `localhost`.
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 pub const TOKEN: &str = "a-recorder's-token";
 
-/// What goes wrong with one request.
+/// A fault of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Reads the request, does nothing and does not answer until the client gives up.
@@ -30,7 +30,7 @@ pub enum Fault {
     WrongDigest,
     /// Serves the request, and answers without a digest.
     NoDigest,
-    /// Answers that it has stored the body, which it has not.
+    /// Answers that it has stored the body, although it has not.
     Forget,
     /// Redirects to this address, and does nothing.
     Redirect(SocketAddr),
@@ -39,7 +39,7 @@ pub enum Fault {
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
-    /// Without `/api/v1/recordings/`, decoded.
+    /// Path without `/api/v1/recordings/`, decoded.
     pub path: Vec<String>,
     pub headers: BTreeMap<String, String>,
 }
@@ -53,11 +53,11 @@ impl Request {
 /// Track, part and number.
 pub type Name = (String, u32, u32);
 
-/// What the server holds of one recording.
+/// The server's content of one recording.
 #[derive(Debug, Default, Clone)]
 pub struct Stored {
     pub fragments: BTreeMap<Name, Vec<u8>>,
-    /// How often each was answered with 201.
+    /// Number of times that each was answered with 201.
     pub times_stored: BTreeMap<Name, u32>,
     pub about: Option<Vec<u8>>,
     pub manifest: Option<Vec<u8>>,
@@ -125,12 +125,12 @@ impl UploadServer {
         format!("{scheme}://localhost:{}", self.address.port())
     }
 
-    /// From now on `judge` decides the fault of each request.
+    /// Lets `judge` decide the fault of each request from now on.
     pub fn fail(&self, judge: impl FnMut(&Request) -> Option<Fault> + Send + 'static) {
         self.state.lock().unwrap().judge = Some(Box::new(judge));
     }
 
-    /// Gives the next such request this fault, and no other.
+    /// Lets the next such request have this fault, and no other.
     pub fn fail_once(&self, method: &'static str, end: &'static str, fault: Fault) {
         let mut fault = Some(fault);
         self.fail(move |request| if request.is(method, end) { fault.take() } else { None });
@@ -144,7 +144,7 @@ impl UploadServer {
         self.state.lock().unwrap().recordings.get(recording).cloned().unwrap_or_default()
     }
 
-    /// Changes what is stored, as a failing disk does.
+    /// Changes stored bytes, as a failing disk does.
     pub fn change(&self, recording: &str, change: impl FnOnce(&mut Stored)) {
         change(self.state.lock().unwrap().recordings.entry(recording.to_owned()).or_default());
     }
@@ -180,7 +180,7 @@ fn serve(stream: impl Read + Write, state: &Mutex<State>) {
             Some(Fault::Status(status, retry_after)) => {
                 let retry_after = retry_after.map(|seconds| ("Retry-After", seconds.to_string()));
                 let headers = retry_after.into_iter().collect();
-                Answer { headers, ..Answer::problem(status, "told to fail") }
+                Answer { headers, ..Answer::problem(status, "a fault on request") }
             }
             Some(Fault::Redirect(to)) => {
                 let location = format!("http://{to}/api/v1/recordings/{}", request.path.join("/"));
@@ -257,7 +257,7 @@ impl Answer {
     }
 
     fn send(&self, stream: &mut impl Write, method: &str) -> std::io::Result<()> {
-        let mut bytes = format!("HTTP/1.1 {} as said\r\n", self.status).into_bytes();
+        let mut bytes = format!("HTTP/1.1 {} as set\r\n", self.status).into_bytes();
         for (name, value) in &self.headers {
             bytes.extend(format!("{name}: {value}\r\n").into_bytes());
         }

@@ -98,7 +98,8 @@ impl Lab {
 pub struct Hole {
     pub from_ns: u64,
     pub to_ns: u64,
-    /// Missing frames by the numbers in the pixels. None if the source has restarted and counts from 0 again.
+    /// Missing frames by the numbers in the pixels. `None` if the source has restarted and counts from 0
+    /// again.
     pub missing: Option<u64>,
 }
 
@@ -114,14 +115,14 @@ impl Hole {
         self.to_ns.saturating_sub(self.from_ns) / 1_000_000
     }
 
-    /// The number of missing frames, by time if the numbers do not tell.
+    /// The number of missing frames, by time if the numbers are unknown.
     pub fn frames(&self) -> u64 {
         let by_time = (self.to_ns.saturating_sub(self.from_ns) + PERIOD_NS / 2) / PERIOD_NS;
         self.missing.unwrap_or(by_time)
     }
 
     /// Asserts that the manifest has the same gap, exact to a frame, with the same number of frames.
-    pub fn assert_told(&self, gaps: &[Gap], what: &str) {
+    pub fn assert_reported(&self, gaps: &[Gap], what: &str) {
         let gap = gaps.iter().find(|gap| gap.to.0.abs_diff(self.to_ns) < PERIOD_NS);
         match gap {
             None => assert_eq!(self.frames(), 0, "{what}: the manifest has no gap: {self:?}"),

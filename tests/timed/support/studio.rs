@@ -37,7 +37,7 @@ pub struct Director {
 }
 
 impl Studio {
-    /// With a keyframe at least this often.
+    /// Makes a studio whose recordings have a keyframe at least this often.
     pub fn new(keyframe_interval_ms: u64) -> Studio {
         let plugin = |id: &str, settings| PluginSettings { plugin: id.to_owned(), settings };
         let (width, height) = SIZE;
@@ -111,7 +111,7 @@ impl Director {
         self.wait("status", |notice| status(notice).filter(|now| *now >= until)).await;
     }
 
-    /// Changes what is captured. Returns the time from which that holds.
+    /// Changes the capture mode. Returns the time from which it holds.
     pub async fn set_mode(&mut self, capture: CaptureMode, why: &str) -> MediaTime {
         self.control.send(Control::SetMode { capture, why: why.to_owned() }).await.unwrap();
         self.wait("confirmation", |notice| match notice {

@@ -10,12 +10,12 @@ pub struct Xvfb {
 }
 
 impl Xvfb {
-    /// On a display that is free.
+    /// Starts on a free display.
     pub fn start(width: u32, height: u32) -> Xvfb {
         Xvfb::with(&[], width, height)
     }
 
-    /// On the display of a server that is gone.
+    /// Starts on the display of a server that is gone.
     pub fn restart(name: &str, width: u32, height: u32) -> Xvfb {
         Xvfb::with(&[name], width, height)
     }

@@ -153,7 +153,7 @@ export class Stage {
     this.events.changed();
   }
 
-  /** Stays with this reel, whoever has the customer. */
+  /** Stays with this reel, even if another agent gets the customer. */
   watch(reel: number): void {
     this.isFollowing = false;
     if (this.side === reel) this.side = this.main;

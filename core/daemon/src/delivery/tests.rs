@@ -1,4 +1,5 @@
-//! The threads, with sinks that are closures and a real spool. What is delivered when is the outbox's, and tested there.
+//! Tests the threads, with closures as sinks and a real spool. The outbox decides what is delivered when, and
+//! its own tests cover that.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -95,7 +96,7 @@ fn release(delivery: &Delivery, recording: &RecordingId) {
     delivery.update(|outbox| outbox.released(recording, RecordingAbout::default())).unwrap();
 }
 
-/// What is told until this recording has left.
+/// Collects the progress until this recording has left.
 fn until_left(progress: &Receiver<Progress>, recording: &RecordingId) -> Vec<Progress> {
     let mut told = Vec::new();
     loop {
@@ -174,7 +175,7 @@ fn a_stop_does_not_wait_for_a_sink_that_hangs_and_its_late_answer_does_not_count
     assert_eq!(delivery.stop(Duration::from_millis(50)), ["hangs".into()]);
     assert!(begun.elapsed() < Duration::from_secs(2));
     answer.send(()).unwrap();
-    // The thread ends when it has its answer: nobody holds the other end then.
+    // The thread ends once it has its answer, which closes the other end.
     assert!(asked.recv_timeout(LIMIT).is_err());
     let fragments = delivery.look(|outbox| outbox.status(Instant::now()).sinks[0].fragments);
     assert_eq!((fragments, progress.try_iter().count()), (3, 0));
@@ -218,10 +219,10 @@ fn sending_is_as_fast_as_it_may_be_over_any_time_and_never_stops() {
             }
         }
     }
-    // A second's worth ahead at the start, and at most a fragment of debt at the end.
+    // A second's worth ahead at the start, and a debt of at most one fragment at the end.
     assert!((60_000..=61_600).contains(&sent), "{sent}");
 
-    // Having been idle for an hour, it may send no more than that ahead either.
+    // After an idle hour it may still send no more than that ahead.
     now += Duration::from_secs(3600);
     let at_once = (0..100).take_while(|_| rate.take(300, now).is_none()).count();
     assert_eq!(at_once, 4);

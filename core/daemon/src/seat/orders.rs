@@ -1,7 +1,7 @@
-//! Commands of a server, if the pipeline file has a [link]: they say what is wanted, instead of policies.
+//! Commands of a server, if the pipeline file has a `[link]`: they decide instead of policies.
 //!
-//! Requests of desktops go to the server and come back as commands. A pause does not wait for that: it holds here at
-//! once, and until the desktop resumes, whatever the server says.
+//! Requests of desktops go to the server and come back as commands. A pause does not wait for that: it holds
+//! here at once, and until the desktop resumes, whatever the server says.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use deskreel_recorder::Control;
 use super::pending::{Condition, Waiter};
 use super::{Effect, Event, Now, ReplyId, State, WantedFootage};
 
-/// What a server and the desktop want of the recording.
+/// The wishes of a server and of the desktop for the recording.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServerOrders {
-    /// The server's last word on the screen.
+    /// The mode that the server last asked for.
     capture: CaptureMode,
     /// A pause or mask of the desktop.
     hold: Option<Hold>,
@@ -29,7 +29,7 @@ pub struct ServerOrders {
 #[derive(Debug, Clone, PartialEq)]
 struct Hold {
     capture: CaptureMode,
-    /// As uptime; none: until the desktop resumes.
+    /// End of the hold, as uptime; `None`: until the desktop resumes.
     until: Option<Duration>,
 }
 
@@ -107,7 +107,7 @@ impl State {
         server.effective().0
     }
 
-    /// Whether the running or wanted footage is this recording of the server, or continues it.
+    /// Returns whether the running or wanted footage is this recording of the server, or continues it.
     fn belongs_to(&self, recording: &RecordingId) -> bool {
         let is_wanted =
             self.wanted.as_ref().is_some_and(|wanted| wanted.assigned.as_ref() == Some(recording));

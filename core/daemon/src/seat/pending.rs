@@ -1,4 +1,4 @@
-//! Replies that wait until what was asked for holds.
+//! Replies that wait until the request holds.
 
 use deskreel_contract::CaptureMode;
 use deskreel_desk::{Done, Refused};
@@ -18,7 +18,7 @@ pub(super) enum Waiter {
     Server(CommandId),
 }
 
-/// What an answer waits for.
+/// The condition that an answer waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Condition {
     /// The recording captures in this mode, and in no other any more.

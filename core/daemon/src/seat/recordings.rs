@@ -1,4 +1,4 @@
-//! The recording: begun when it is wanted, ended when it is not, and begun again when it ended by itself.
+//! The recording: begun when it is wanted, ended when it is not, and begun again if it ended by itself.
 
 use std::time::Duration;
 
@@ -13,14 +13,15 @@ use deskreel_recorder::{Control, Notice};
 use super::{Effect, Ending, Now, State, WantedFootage, Warning};
 use crate::recording_slots::StartOrder;
 
-/// Pauses before a failed recording is tried again, in seconds: before the first, second, ... retry. The last repeats.
+/// Pauses before a failed recording is tried again, in seconds: before the first, second, ... retry. The last
+/// repeats.
 const RETRY_PAUSES_S: [u64; 5] = [0, 1, 2, 5, 15];
 
 /// Pause before the encoders or a standby are tried again: screens and drivers come up later than services.
 const PREPARE_PAUSE: Duration = Duration::from_secs(15);
 
 impl State {
-    // What is wanted.
+    // Wanted footage.
 
     pub(super) fn want(&mut self, commanded: &RecorderCommand) {
         let RecorderCommand { agent, command, why, .. } = commanded;
@@ -70,7 +71,7 @@ impl State {
 
     // From start to end.
 
-    /// Begins what is wanted and does not run yet.
+    /// Begins the wanted footage if it does not run yet.
     pub(super) fn strive(&mut self, out: &mut Vec<Effect>) {
         let Some(wanted) = self.wanted.as_ref().filter(|_| self.current().is_none()) else { return };
         let assigned = wanted.assigned.clone().filter(|_| !wanted.is_assigned_taken);
@@ -127,7 +128,7 @@ impl State {
         out.push(Effect::Publish(What::Stopping { recording: recording.clone(), why: why.to_owned() }));
     }
 
-    /// What the running recording reports.
+    /// Handles a report of the running recording.
     pub(super) fn notice(&mut self, recording: RecordingId, notice: Notice, now: Now, out: &mut Vec<Effect>) {
         let running = self.status.recording.as_mut().filter(|running| running.recording == recording);
         match (notice, running) {
@@ -217,7 +218,7 @@ impl State {
         }
     }
 
-    // What surrounds it.
+    // Around the recording.
 
     /// Keeps the last moments in memory while an agent is here and nothing is recorded.
     pub(super) fn keep_standby(&mut self, now: Now, out: &mut Vec<Effect>) {

@@ -1,5 +1,5 @@
-//! Requests of agent desktops. Each becomes an event, and is answered once it holds or once it is clear that it will
-//! not.
+//! Requests of agent desktops. Each becomes an event, and is answered once it holds or once it is clear that
+//! it will not.
 
 use deskreel_contract::CaptureMode;
 use deskreel_desk::{Act, Done, Refused};

@@ -1,5 +1,5 @@
-//! Carries out the effects of the seat: the policies, the event log, recordings, the spool, the line to the server and
-//! the desk.
+//! Carries out the effects of the seat: the policies, the event log, recordings, the spool, the line to the
+//! server and the desk.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -131,7 +131,7 @@ impl Hands {
                     why = %decided.why, "decided");
             }
             Output::Note(Note::PolicyFailed { policy, message, .. }) => {
-                tracing::warn!(%policy, message, "a policy failed; its earlier decisions stand");
+                tracing::warn!(%policy, message, "a policy failed; its earlier decisions remain in force");
             }
             Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
         }
@@ -174,7 +174,7 @@ impl Hands {
             }
             SlotReport::StandbyEnded(result) => {
                 if let Err(error) = &result {
-                    tracing::warn!(error = error.with_causes(), "no pre-roll is kept for now");
+                    tracing::warn!(error = error.with_causes(), "the standby failed; no pre-roll for now");
                 }
                 Event::StandbyEnded(result.map_err(|error| error.with_causes()))
             }
@@ -192,7 +192,7 @@ impl Hands {
         Event::Room { spool: self.spool.status(), must_end }
     }
 
-    /// Hands over recordings that no footage will come for any more.
+    /// Hands over the recordings for which no footage will come any more.
     pub fn release_expired(&mut self) {
         for recording in self.unsettled.expired(now()) {
             self.spool.release(&recording, Default::default());
@@ -203,7 +203,7 @@ impl Hands {
         self.slots.equipment().graph.recording.directory.join(recording.as_str())
     }
 
-    /// Whether the recording that a server wants to start is on disk already.
+    /// Returns whether the recording that a server wants to start is on disk already.
     pub fn has_folder(&self, command: &Command) -> bool {
         match &command.kind {
             CommandKind::Start { recording, .. } => self.folder(recording).exists(),

@@ -9,7 +9,7 @@ use gstreamer_video as gst_video;
 use crate::probe::judge::Converter;
 use crate::probe::pattern::PIXEL;
 
-/// Of 255. Neither black, which a failing capture shows, nor white.
+/// Gray of the slate, of 255. Neither black, which a failing capture shows, nor white.
 const DARK: u8 = 32;
 const LIGHT: u8 = 200;
 

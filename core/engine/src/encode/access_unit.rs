@@ -2,7 +2,7 @@
 
 use deskreel_contract::Codec;
 
-/// Whether a decoder can start with this unit.
+/// Returns whether a decoder can start with this unit.
 pub fn is_start(codec: Codec, unit: &[u8]) -> bool {
     match codec {
         // An IDR slice.
@@ -31,7 +31,7 @@ pub fn sequence_header(unit: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Where the unit's MP4 sample begins: samples have no temporal delimiters.
+/// Returns the offset at which the unit's MP4 sample begins: samples have no temporal delimiters.
 pub fn mp4_start(codec: Codec, unit: &[u8]) -> usize {
     match obus(unit).next() {
         Some((TEMPORAL_DELIMITER, length)) if codec == Codec::Av1 => length,

@@ -26,7 +26,7 @@ pub type Data = gst::MappedBuffer<gst::buffer::Readable>;
 
 /// Most bytes of raw frames that wait for the encoder: a quarter of a gigabyte is 30 frames of 1080p BGRx.
 const WAIT_BYTES: usize = 256 << 20;
-/// For the next encoder to start, in addition to a frame's deadline; nothing is lost as long as frames wait.
+/// Time for the next encoder to start, beyond a frame's deadline; nothing is lost as long as frames wait.
 const SUCCESSION: Duration = Duration::from_secs(1);
 
 pub struct Bridge {
@@ -55,7 +55,7 @@ struct State {
     writer: WriterLink<Data>,
     generation: u32,
     encoder: Option<EncodePipeline>,
-    /// What the current generation's part will be opened with. Taken when it is opened.
+    /// The data with which the current generation's part will be opened. Taken then.
     opened: Option<Box<OpenedPart>>,
     /// The current generation's codec configuration, once it has delivered something: its part is open.
     configured: Option<VideoConfig>,
@@ -67,9 +67,9 @@ struct State {
     keyframe_at_ns: Option<u64>,
     /// No more frames are taken.
     closed: bool,
-    /// The current encoder was told that nothing follows.
+    /// The current encoder has got the end of the stream.
     ended: bool,
-    /// The writer was told that nothing follows.
+    /// The writer has got the end of the stream.
     finished: bool,
 }
 
@@ -83,7 +83,7 @@ pub enum FrameDemand {
     Picture,
 }
 
-/// What became of an access unit.
+/// The fate of an access unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
     Taken,
@@ -202,7 +202,7 @@ impl Bridge {
         Acceptance::Taken
     }
 
-    /// The encoder delivers nothing more. Returns false if it has not been told to end.
+    /// The encoder delivers nothing more. Returns false if it was not asked to end.
     pub fn end_encoder(&self, generation: u32) -> bool {
         let mut state = self.lock();
         if state.generation == generation {
@@ -243,7 +243,7 @@ impl Bridge {
         state.generation
     }
 
-    /// Gives frames to this encoder from here on. Returns false if its generation was dismissed meanwhile.
+    /// Passes frames to this encoder from here on. Returns false if its generation was dismissed meanwhile.
     pub fn attach(&self, generation: u32, encoder: EncodePipeline) -> bool {
         let mut state = self.lock();
         if state.generation != generation {
@@ -254,19 +254,19 @@ impl Bridge {
         true
     }
 
-    /// For a standby; see [`WriterInput::Choose`].
+    /// Passes the choice to a standby's writer; see [`WriterInput::Choose`].
     pub fn choose(&self, from_ns: u64) -> Receiver<Option<u64>> {
         let (answer, answered) = channel();
         self.lock().writer.send(WriterInput::Choose(from_ns, answer));
         answered
     }
 
-    /// For a standby; see [`WriterInput::Keep`].
+    /// Tells a standby's writer to keep its footage; see [`WriterInput::Keep`].
     pub fn keep(&self, directory: PathBuf, zero_ns: u64) {
         self.lock().writer.send(WriterInput::Keep { directory, zero_ns });
     }
 
-    /// Takes no more frames. What was captured goes through.
+    /// Takes no more frames. Frames that are already captured go through.
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -314,7 +314,7 @@ impl Bridge {
 }
 
 impl State {
-    /// Gives the encoder the frames that it may have, and ends it after the last one.
+    /// Passes the encoder the frames that it may have, and ends it after the last one.
     fn pass_on(&mut self) {
         if let Some(encoder) = &self.encoder {
             while !self.writer.is_full()
@@ -349,7 +349,7 @@ impl State {
         (self.part, self.counters) = (part, counters);
     }
 
-    /// Keyframes are requested by time, since encoders count frames, of which a still screen has few.
+    /// Keyframes are requested by time: encoders count frames, and a still screen has few.
     fn keyframe_is_due(&self, pts_ns: u64, timing: &Timing) -> bool {
         // Half a period of grace, so that an encoder that counts frames itself is not asked one frame too
         // early.

@@ -18,11 +18,11 @@ use crate::encode::refusal::{self, GstPluginState};
 use crate::error::Error;
 use crate::plugins::Plugins;
 
-/// A candidate whose elements exist here and accept what is asked for.
+/// A candidate whose elements exist here and accept the requested settings.
 pub struct FittedCandidate {
     /// Its elements have only concrete properties, which they support.
     pub candidate: Candidate,
-    /// What was asked for and its element cannot do.
+    /// Requested settings that its element cannot do.
     pub cannot: Vec<Meaning>,
     /// The instance of the encoding element that was inspected.
     pub encoder: gst::Element,
@@ -174,7 +174,7 @@ fn has_path(pattern: &str) -> bool {
     names.any(|entry| matches(name, &entry))
 }
 
-/// Whether a name matches a pattern with at most one `*`.
+/// Returns whether a name matches a pattern with at most one `*`.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         Some((begin, end)) => {
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_matches_what_differs_between_gpus() {
+    fn a_star_matches_the_part_that_differs_between_gpus() {
         let fits = |name| matches("varender*h264enc", name);
         assert_eq!(["varenderD129h264enc", "varenderh264enc"].map(fits), [true, true]);
         assert_eq!(["vah264enc", "varenderD129h264dec", "varenderh264en"].map(fits), [false; 3]);

@@ -13,11 +13,11 @@ pub struct Counters {
     pub skipped: AtomicU64,
     /// Frames that waited too long for the encoder or never came out of it.
     pub lost: AtomicU64,
-    /// By the writer: frames in fragments on disk.
+    /// Frames in fragments on disk; counted by the writer.
     pub written: AtomicU64,
-    /// By the writer: bytes of fragments on disk.
+    /// Bytes of fragments on disk; counted by the writer.
     pub bytes: AtomicU64,
-    /// By the writer: frames that it dropped, for want of disk space or of a keyframe.
+    /// Frames that the writer dropped, for lack of disk space or of a keyframe.
     pub dropped: AtomicU64,
     /// Media time up to which the screen is known to have been still.
     pub still_until_ns: AtomicU64,

@@ -14,7 +14,7 @@ use crate::encode::{self, EncodePipeline};
 use crate::error::Error;
 use crate::write::fragments::CodedFrame;
 
-/// What an encoder reports.
+/// A report of an encoder.
 #[derive(Debug)]
 pub enum Event {
     Failed(Failure),
@@ -22,9 +22,9 @@ pub enum Event {
     Reconfigured,
 }
 
-/// What is needed to start an encoder.
+/// Everything that is needed to start an encoder.
 pub struct EncoderSpec {
-    /// Begins the names of its elements.
+    /// Prefix of its elements' names.
     pub name: String,
     pub codec: Codec,
     pub candidate: Candidate,
@@ -112,7 +112,7 @@ fn unit(sample: &gst::Sample, offset_ns: u64, copies: bool) -> Option<CodedFrame
     let buffer = if copies { buffer.copy_deep().ok()? } else { buffer };
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     let pts_ns = segment.to_running_time(buffer.pts()?)?.nseconds() + offset_ns;
-    // Encoders that reorder frames give the first frames a decoding time before zero.
+    // Encoders that reorder frames give the first frames decoding times before zero.
     let dts_ns = match buffer.dts().map(|dts| segment.to_running_time_full(dts)) {
         Some(Some(gst::Signed::Positive(dts))) => dts.nseconds() + offset_ns,
         Some(Some(gst::Signed::Negative(dts))) => offset_ns.saturating_sub(dts.nseconds()),

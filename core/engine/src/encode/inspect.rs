@@ -1,4 +1,4 @@
-//! An element's properties and what they accept, in the form that `deskreel_pipeline::fit` takes.
+//! An element's properties and the values that they accept, in the form that `deskreel_pipeline::fit` takes.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_property_has_what_it_accepts() {
+    fn every_kind_of_property_has_its_accepted_values() {
         assert_eq!(kind_of("x264enc", "bitrate"), PropertyKind::Integer { min: 1, max: 2_048_000 });
         assert_eq!(kind_of("x264enc", "ip-factor"), PropertyKind::Float { min: 0.0, max: 2.0 });
         assert_eq!(kind_of("x264enc", "dct8x8"), PropertyKind::Boolean);

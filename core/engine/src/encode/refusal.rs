@@ -4,7 +4,7 @@ use deskreel_contract::Need;
 use deskreel_machine::{Gpu, Vendor, find};
 use deskreel_model::worker::{GpuChoice, MissingGpu};
 
-/// What GStreamer knows about the GStreamer plugin that would provide an element.
+/// The state of the GStreamer plugin that would provide an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GstPluginState {
     /// Installed; which elements it has depends on the drivers.
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_blacklisted_plugins_are_told_apart() {
+    fn missing_and_blacklisted_plugins_are_distinguished() {
         assert_eq!(why("nvh264enc", None, GstPluginState::Missing, &[]), "not installed");
         assert_eq!(why("x264enc", None, GstPluginState::Missing, &[]), "not installed");
         let file = "/usr/lib/gstreamer-1.0/libgstva.so";

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Frames that an encoder gets beyond those that it holds anyway: one that it works on, and two that wait, so
-/// that it never waits for us.
+/// that it never has to wait.
 const AHEAD: usize = 3;
 
 /// A captured frame.
@@ -92,7 +92,7 @@ impl<P> Window<P> {
                 || self.waiting_bytes > self.limits.wait_bytes)
         {
             let keyframe = self.pop().is_some_and(|raw| raw.keyframe);
-            // A keyframe that it was to be, the next one is to be.
+            // If it was to be a keyframe, the next one is to be one.
             if let Some(next) = self.waiting.front_mut() {
                 next.keyframe |= keyframe;
             }

@@ -15,9 +15,9 @@ use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use crate::build;
 use crate::error::Error;
 
-/// Without a decoded frame for this long, the decoder hangs.
+/// If no decoded frame comes for this long, the decoder hangs.
 const SILENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
-/// How often the silence is checked.
+/// Interval between checks for silence.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Decodes every frame of a part, in the order of the file.

@@ -18,11 +18,11 @@ use crate::{build, bus};
 /// x264 and openh264 it is 23 for 64x48 pixels and 12 for 720p, at the default quality 3. Pictures without
 /// color have 35 and more; gray, green and black ones and those with swapped colors 45 and more.
 const MOST_ERROR: f32 = 28.0;
-/// Without a decoded picture for this long, the decoder hangs.
+/// If no decoded picture comes for this long, the decoder hangs.
 const SILENCE: Duration = Duration::from_secs(3);
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-/// What a probe encoded: frame `n` is `n` periods after zero.
+/// The input of a probe's encoder: frame `n` is at `n` periods.
 pub struct ProbeInput<'a> {
     pub pattern: &'a Pattern,
     pub picture: &'a Picture,
@@ -118,7 +118,7 @@ impl Judge<'_> {
         let comparison = pattern.judge(number, &bytes, info.width() as usize * PIXEL);
         if comparison.error > MOST_ERROR {
             return Err(format!(
-                "what it encodes is not the picture: frame {number} is off by {:.0} of 255",
+                "it encodes another picture: frame {number} is off by {:.0} of 255",
                 comparison.error
             ));
         }
@@ -164,7 +164,7 @@ pub struct Converter {
 }
 
 impl Converter {
-    /// Without `to`, converts to BGRx.
+    /// Makes a converter; without `to`, to BGRx.
     pub fn new(from: &gst_video::VideoInfo, to: Option<&gst_video::VideoInfo>) -> Result<Self, String> {
         let bgrx = gst_video::VideoInfo::builder(gst_video::VideoFormat::Bgrx, from.width(), from.height());
         let bgrx = bgrx.fps(from.fps()).build().map_err(|error| error.to_string())?;

@@ -26,11 +26,11 @@ const COLORS: [[u8; 3]; 6] =
 pub struct Pattern {
     width: usize,
     height: usize,
-    /// The picture without what differs between frames.
+    /// The part of the picture that is the same in all frames.
     still: Vec<u8>,
 }
 
-/// How a decoded picture compares with the painted one.
+/// The result of comparing a decoded picture with the painted one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Comparison {
     /// Mean difference of a color byte, of 255.
@@ -62,7 +62,8 @@ impl Pattern {
         }
     }
 
-    /// What frame `number` paints over the still picture in row `y`: ranges of columns, and their gray.
+    /// The parts of row `y` that frame `number` paints over the still picture: ranges of columns, and their
+    /// gray.
     fn painted_over(&self, y: usize, number: u64) -> Vec<(std::ops::Range<usize>, u8)> {
         let strip = strip(self.height);
         if y < strip {

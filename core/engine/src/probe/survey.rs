@@ -1,4 +1,5 @@
-//! What a track's source shows and which candidates could encode it here, without encoding anything.
+//! Finds out what a track's source shows and which candidates could encode it here, without encoding
+//! anything.
 //!
 //! Opens sources, which takes as long as their devices need, but no encoder: whether one works is for the
 //! probe to say.
@@ -23,9 +24,9 @@ use crate::plugins::Plugins;
 use crate::probe::{self, bounded_close};
 use crate::{build, bus};
 
-/// For a source to deliver its first picture.
+/// Time for a source to deliver its first picture.
 const PICTURE_LIMIT: Duration = Duration::from_secs(5);
-/// For a source to release its device, which the recording needs next. One that takes longer is left behind.
+/// Time for a source to release its device, which the recording needs next. A slower one is left behind.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Surveys these tracks; the results are in their order.

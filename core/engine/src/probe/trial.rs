@@ -42,7 +42,7 @@ pub struct TrialPlan<'a> {
 
 #[derive(Debug, Clone, Copy)]
 pub struct TrialLimits {
-    /// Longer than `frame`, since opening a device can take seconds.
+    /// Longer than the limit of `frame`, since opening a device can take seconds.
     pub first_frame: Duration,
     pub frame: Duration,
 }
@@ -56,16 +56,16 @@ impl TrialLimits {
     }
 }
 
-/// What came out of a run.
+/// The output of a run.
 pub struct Trial {
-    /// In decoding order.
+    /// Access units in decoding order.
     pub units: Vec<gst::Sample>,
     /// Numbers of the frames that became keyframes.
     pub keyframes: BTreeSet<u64>,
     pub pushed: u64,
     /// Frames that the encoder keeps before it delivers the first one.
     pub holds: u32,
-    /// From the start of the chain to its first access unit.
+    /// Time from the start of the chain to its first access unit.
     pub first_frame: Duration,
 }
 
@@ -259,7 +259,7 @@ impl TrialRun<'_> {
         let mut taken: Option<Instant> = None;
         let TrialLimits { first_frame, frame } = self.plan.limits;
         let limit = if self.units.is_empty() { first_frame } else { frame };
-        // With an encoder that looks far ahead, not every frame is worth the wait.
+        // If an encoder looks far ahead, not every frame is worth the wait.
         let grace = if pushed > self.plan.count { Duration::ZERO } else { GRACE };
         loop {
             let inside = pushed.saturating_sub(self.units.len() as u64);
@@ -306,7 +306,7 @@ impl TrialRun<'_> {
                 Ok(())
             }
             Event::Failed(reason) => Err(reason),
-            Event::End => Err("it ends although nobody asked it to".to_owned()),
+            Event::End => Err("it ends without being asked to".to_owned()),
             Event::Taken(_) => Ok(()),
         }
     }

@@ -121,7 +121,7 @@ fn plugins(folder: &Path) -> Plugins {
     Plugins::load(&[PluginFile { path, sha256, unusable: None }]).ok().unwrap()
 }
 
-/// Runs a worker to its end. It is told to stop after each report for which `stop` is true.
+/// Runs a worker to its end. Sends it a stop after each report for which `stop` is true.
 fn run(source: &str, ranking: &[&str], stop: impl Fn(&Report) -> bool) -> Outcome {
     let folder = TempDir::new().unwrap();
     let job = job(folder.path(), source, ranking);

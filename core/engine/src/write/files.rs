@@ -63,7 +63,8 @@ fn fill(path: &Path, slices: &[&[u8]]) -> io::Result<(u64, String)> {
     Ok((size, HEXLOWER.encode(&hash.finalize())))
 }
 
-/// Whether there is no room: the disk or the quota is full, or the file too large.
+/// Returns whether the error means that there is no room: the disk or the quota is full, or the file too
+/// large.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -72,7 +73,7 @@ pub fn is_full(error: &io::Error) -> bool {
 }
 
 /// The samples that are in no fragment yet (`deskreel_fmp4::tail`). It is a second chance: if it cannot be
-/// written, the recording goes on without it.
+/// written, the recording continues without it.
 pub struct Tail {
     path: PathBuf,
     /// How long a frame lasts if the worker dies before the next one arrives.

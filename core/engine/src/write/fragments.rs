@@ -1,4 +1,4 @@
-//! Encoded frames -> fragments: where one ends and the next begins. Pure.
+//! Cuts encoded frames into fragments. Pure.
 
 use deskreel_fmp4::SampleInfo;
 
@@ -37,7 +37,7 @@ pub struct Cutter<D> {
     period_ns: u64,
     open: Vec<CodedFrame<D>>,
     number: u32,
-    /// Where the previous fragment ended; the next one begins there.
+    /// End of the previous fragment; the next one begins there.
     end_ns: Option<u64>,
 }
 
@@ -59,7 +59,7 @@ impl<D: AsRef<[u8]>> Cutter<D> {
     /// next.
     pub fn cut(&mut self, frame: &CodedFrame<D>) -> Option<ClosedFragment<D>> {
         let first = self.open.first()?;
-        // Close early at a keyframe, so that what can be decoded by itself begins with a fragment.
+        // Close early at a keyframe, so that a fragment begins with it.
         let enough = if frame.keyframe { self.length_ns / 2 } else { self.length_ns };
         if frame.dts_ns.saturating_sub(first.dts_ns) < enough {
             return None;
@@ -70,7 +70,7 @@ impl<D: AsRef<[u8]>> Cutter<D> {
 
     /// Adds a frame to the open fragment. Returns the fragment if that completes it.
     pub fn push(&mut self, mut frame: CodedFrame<D>) -> Option<ClosedFragment<D>> {
-        // The first fragment's length was a guess. Decoding continues where that fragment ended; presentation
+        // The first fragment's length was a guess. Decoding continues at that fragment's end; presentation
         // times stay. If the guess was too long, this may shift several frames.
         match (self.end_ns.take(), self.open.last()) {
             (Some(end), _) => frame.dts_ns = end,

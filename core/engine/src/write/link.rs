@@ -17,7 +17,7 @@ use crate::write::fragments::CodedFrame;
 /// wait in front of it, and the bridge counts those that are lost.
 const BACKLOG: usize = 256;
 
-/// What a bridge sends to its writer.
+/// A bridge's message to its writer.
 pub enum WriterInput<D> {
     /// The codec configuration of the frames that follow. Comes before a part's first frame.
     Configured(VideoConfig, Box<OpenedPart>),
@@ -27,7 +27,7 @@ pub enum WriterInput<D> {
     /// To a standby: choose the frames that are needed to show everything from this media time on. The answer
     /// is the time of the first of them.
     Choose(u64, Sender<Option<u64>>),
-    /// To a standby: write what was chosen to this recording's folder, with this media time as the
+    /// To a standby: write the chosen frames to this recording's folder, with this media time as the
     /// recording's zero.
     Keep {
         directory: PathBuf,
@@ -54,19 +54,19 @@ impl<D> WriterLink<D> {
         let _ = self.inputs.send(input);
     }
 
-    /// Whether as much waits as may.
+    /// Returns whether the queue is full.
     pub fn is_full(&self) -> bool {
         self.backlog.load(Relaxed) >= BACKLOG
     }
 }
 
-/// What a writer needs to know about its track.
+/// Everything that a writer needs to know about its track.
 pub struct WriterSetup {
     pub track: String,
     /// The recording's folder.
     pub directory: PathBuf,
     pub fragment_ns: u64,
-    /// How long a frame lasts that nothing follows.
+    /// Duration of a frame that nothing follows.
     pub period_ns: u64,
     pub reporter: Reporter,
     /// For a standby: how much footage is kept in memory until it is wanted. Until then there is no folder.

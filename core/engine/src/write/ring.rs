@@ -10,7 +10,7 @@ use crate::write::fragments::CodedFrame;
 
 #[derive(Debug, Clone, Copy)]
 pub struct RingLimits {
-    /// How much footage must be there at any moment.
+    /// Footage that must be there at any moment.
     pub length_ns: u64,
     /// Most bytes of encoded frames. Takes precedence over the length.
     pub bytes: usize,
@@ -65,7 +65,7 @@ impl<D: AsRef<[u8]>> Ring<D> {
         !self.frames.is_empty()
     }
 
-    /// Keeps what is needed to show everything from `from_ns` on, and all later frames. Returns the time of
+    /// Keeps the frames needed to show everything from `from_ns` on, and all later ones. Returns the time of
     /// the first kept frame or, if there is none yet, a time that is not later.
     pub fn choose(&mut self, from_ns: u64) -> Option<u64> {
         let is_before = |kept: &RingFrame<D>| kept.frame.keyframe && kept.frame.pts_ns <= from_ns;
@@ -96,7 +96,8 @@ mod tests {
 
     const LIMITS: RingLimits = RingLimits { length_ns: 3000, bytes: 1000 };
 
-    /// For ten frames per second and a keyframe each second. Times are in milliseconds here.
+    /// A frame, in a stream with ten frames per second and a keyframe each second. Times are in milliseconds
+    /// here.
     fn kept(ms: u64, size: usize) -> RingFrame<Vec<u8>> {
         let frame =
             CodedFrame { pts_ns: ms, dts_ns: ms, keyframe: ms.is_multiple_of(1000), data: vec![0; size] };
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_back_too_far_yields_what_there_is() {
+    fn looking_back_too_far_yields_all_kept_frames() {
         assert_eq!(filled(2000, 10).choose(0), Some(0));
         let mut empty = Ring::<Vec<u8>>::new(LIMITS);
         assert_eq!(empty.choose(500), None);

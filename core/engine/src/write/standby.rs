@@ -1,6 +1,6 @@
 //! A track's writer before there is a recording: encoded frames stay in memory, and the disk is not touched,
-//! until they are wanted. Then the chosen ones are written like any frame that arrives, and the writer goes
-//! on.
+//! until they are wanted. Then the chosen ones are written like any frame that arrives, and the writer
+//! carries on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -70,7 +70,7 @@ pub fn wait<D: AsRef<[u8]>>(
     None
 }
 
-/// Resets the counts to what is kept, since the part begins with that.
+/// Resets the counts to the kept frames, since the part begins with them.
 fn restart_counts<D>(counters: &Counters, first: Option<&RingFrame<D>>, kept: u64) {
     let encoded = counters.written.swap(0, Relaxed);
     let (skipped, lost) = first.map_or_else(

@@ -1,10 +1,10 @@
 //! The thread that puts a track's frames on disk.
 //!
-//! The order of a fragment's way: its frames are appended to the tail as they arrive; when the fragment is
-//! complete it is written as one file under a temporary name, synced, renamed, the folder is synced, and the
-//! fragment is reported; then the tail starts over. At whatever moment the process dies, each frame is in the
-//! tail or in a fragment. If a fragment stays open for long because the screen is still, the tail is synced
-//! instead. A part is finished before the next one's first fragment is written.
+//! A fragment is written in this order: its frames are appended to the tail as they arrive; when the fragment
+//! is complete it is written as one file under a temporary name, synced, renamed, the folder is synced, and
+//! the fragment is reported; then the tail starts over. At whatever moment the process dies, each frame is in
+//! the tail or in a fragment. If a fragment stays open for long because the screen is still, the tail is
+//! synced instead. A part is finished before the next one's first fragment is written.
 //!
 //! While the disk is full, complete fragments wait in memory up to a limit and the encoder keeps running.
 //! Beyond the limit the oldest are dropped, in whole runs from one keyframe to the next, and counted as lost.
@@ -30,7 +30,7 @@ use crate::write::link::{WriterInput, WriterSetup};
 
 /// Bytes of fragments that are held while the disk is full: half a minute of a busy screen at 8 Mbit/s.
 const HELD_LIMIT: usize = 32 << 20;
-/// Between two attempts to write what is held.
+/// Pause between two attempts to write held fragments.
 const RETRY: Duration = Duration::from_millis(500);
 
 pub struct Writer<D> {
@@ -142,7 +142,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
                 Ok(WriterInput::Configured(config, opened)) => self.queue_header(&config, opened),
                 Ok(WriterInput::Frame(frame)) => self.take_frame(frame),
                 Ok(WriterInput::Next(number, counters)) => self.begin_part(number, counters),
-                // Only for a standby, which this is no longer.
+                // Only for a standby, and this is a recording by now.
                 Ok(WriterInput::Choose(..) | WriterInput::Keep { .. }) => {}
                 Ok(WriterInput::Finish) | Err(RecvTimeoutError::Disconnected) => return self.finish(),
                 Err(RecvTimeoutError::Timeout) if !self.full => self.tail.sync(),
@@ -263,7 +263,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
         self.part.counters.want_keyframe.store(true, Relaxed);
     }
 
-    /// Writes what is held, oldest first, until nothing is left or the disk is full.
+    /// Writes the held fragments, oldest first, until none is left or the disk is full.
     fn flush(&mut self) {
         while !self.failed
             && let Some(item) = self.held.pop_front()
@@ -335,8 +335,8 @@ impl<D: AsRef<[u8]>> Writer<D> {
         Ok(())
     }
 
-    /// Reports a part's final counts. Frames that the next part took over count there, which no report has
-    /// said yet.
+    /// Reports a part's final counts. Frames that the next part took over are counted there, in no report
+    /// yet.
     fn report_end(&self, part: &PartFolder) {
         let beat = TrackBeat {
             track: self.setup.track.clone(),

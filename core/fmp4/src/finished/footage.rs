@@ -134,7 +134,7 @@ impl Footage {
         Ok(fragments)
     }
 
-    /// Where the fragment's samples are in the file, in order.
+    /// Byte ranges of the fragment's samples in the file, in order.
     pub fn byte_ranges(&self, fragment: &FragmentSamples) -> Vec<Range<u64>> {
         let samples = self.samples.get(fragment.samples.clone()).unwrap_or_default();
         samples.iter().map(|sample| sample.offset..sample.offset + u64::from(sample.size)).collect()

@@ -14,7 +14,7 @@ pub fn read(
     defaults: Defaults,
     samples: &mut TrackSamples,
 ) -> Result<(), Unfit> {
-    // Where the data of a `traf` without an explicit base begins.
+    // Start of the data of a `traf` without an explicit base.
     let mut base = at;
     for traf in boxes(moof) {
         let traf = traf?;
@@ -112,7 +112,7 @@ impl<'a> TrackRun<'a> {
         if self.has & flag != 0 { self.fields.u32() } else { Ok(otherwise) }
     }
 
-    /// Adds the samples, from this place on. Returns where they end.
+    /// Adds the samples, beginning at this place. Returns their end.
     fn take(mut self, mut place: u64, samples: &mut TrackSamples) -> Result<u64, Unfit> {
         for number in 0..self.count {
             let duration = self.optional(0x100, self.defaults.duration)?;
@@ -131,11 +131,11 @@ impl<'a> TrackRun<'a> {
         Ok(place)
     }
 
-    /// Skips the samples of another track. Returns where they end.
+    /// Skips the samples of another track. Returns their end.
     fn pass(mut self, place: u64) -> Result<u64, Unfit> {
         let mut bytes = 0;
         if self.has & 0x200 == 0 {
-            // Without a loop: samples without fields cost the sender of a hostile file nothing.
+            // Not a loop: samples without fields cost the sender of a hostile file nothing.
             bytes = self.count as u64 * u64::from(self.defaults.size);
         } else {
             for _ in 0..self.count {

@@ -1,4 +1,4 @@
-//! What a `moov` says about the video, apart from the tables of samples.
+//! A `moov`'s description of the video, apart from the tables of samples.
 
 use super::Unfit;
 use super::boxes::{Fields, box_name, boxes, child, needed};
@@ -14,7 +14,7 @@ pub struct VideoTrack<'a> {
     pub config: VideoConfig,
     /// Ticks of the track that the edit list leaves out at the start.
     pub trimmed: i64,
-    /// How long nothing is shown before the track begins.
+    /// Time before the track begins, in which nothing is shown.
     pub delay_ns: u64,
     pub stbl: &'a [u8],
     pub defaults: Defaults,
@@ -90,7 +90,7 @@ fn timescale(name: &'static str, parent: &[u8]) -> Result<u32, Unfit> {
     Some(fields.u32()?).filter(|timescale| *timescale > 0).ok_or(Unfit::Tables(name))
 }
 
-/// Checks that the samples are in this file: that no other is named.
+/// Checks that the samples are in this file and that no other file is named.
 fn check_data_references(minf: &[u8]) -> Result<(), Unfit> {
     let Some(dref) = child(minf, b"dinf")?.map(|dinf| child(dinf, b"dref")).transpose()?.flatten() else {
         return Ok(());
@@ -106,8 +106,8 @@ fn check_data_references(minf: &[u8]) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// What the edit list leaves out at the start, in the track's ticks, and how long nothing is shown before, in
-/// the movie's ticks.
+/// Returns the length that the edit list leaves out at the start, in the track's ticks, and the time before
+/// it in which nothing is shown, in the movie's ticks.
 fn edits(trak: &[u8]) -> Result<(i64, u64), Unfit> {
     let Some(elst) = child(trak, b"edts")?.map(|edts| child(edts, b"elst")).transpose()?.flatten() else {
         return Ok((0, 0));

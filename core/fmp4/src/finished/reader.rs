@@ -6,7 +6,7 @@ use super::tables::TrackSamples;
 use super::{Unfit, moof};
 use crate::VideoConfig;
 
-/// Collects what the tables say.
+/// Collects the contents of the tables.
 #[derive(Debug)]
 pub struct Reader {
     track: u32,

@@ -5,7 +5,7 @@ use super::boxes::{Fields, box_name, boxes, needed};
 use crate::codec::sample_entry;
 use crate::{Codec, VideoConfig};
 
-/// Bytes between a VisualSampleEntry's height and its boxes (ISO/IEC 14496-12, 12.1.3), which nobody reads.
+/// Bytes between a VisualSampleEntry's height and its boxes (ISO/IEC 14496-12, 12.1.3), which are not needed.
 const AFTER_HEIGHT: usize = 50;
 
 /// Reads the configuration, if our headers can express it.
@@ -40,14 +40,14 @@ pub fn read_config(stsd: &[u8]) -> Result<VideoConfig, Unfit> {
         _ => Codec::Av1 { av1c: record },
     };
     let config = VideoConfig { codec, width, height };
-    // Refuses a record that cannot be written again, too.
+    // Also refuses a record that cannot be written again.
     match is_complete == Ok(true) && sample_entry(&config).is_ok() {
         true => Ok(config),
         false => Err(Unfit::ParameterSets(known)),
     }
 }
 
-/// Whether an `avcC` has at least a sequence and a picture parameter set (ISO/IEC 14496-15, 5.3.3.1).
+/// Returns whether an `avcC` has at least a sequence and a picture parameter set (ISO/IEC 14496-15, 5.3.3.1).
 fn avcc_is_complete(record: &[u8]) -> Result<bool, Unfit> {
     let mut fields = Fields::of("avcC", record);
     fields.skip(5)?;
@@ -60,8 +60,8 @@ fn avcc_is_complete(record: &[u8]) -> Result<bool, Unfit> {
     Ok(sequences > 0 && pictures > 0)
 }
 
-/// Whether an `hvcC` has video, sequence and picture parameter sets, types 32 to 34 (ISO/IEC 14496-15,
-/// 8.3.3.1).
+/// Returns whether an `hvcC` has video, sequence and picture parameter sets, types 32 to 34 (ISO/IEC
+/// 14496-15, 8.3.3.1).
 fn hvcc_is_complete(record: &[u8]) -> Result<bool, Unfit> {
     let mut fields = Fields::of("hvcC", record);
     fields.skip(22)?;
@@ -79,8 +79,8 @@ fn hvcc_is_complete(record: &[u8]) -> Result<bool, Unfit> {
     Ok(seen == [true; 3])
 }
 
-/// Whether an `av1C` begins with a sequence header, OBU type 1 (AV1 Codec ISO Media File Format Binding,
-/// 2.3.3).
+/// Returns whether an `av1C` begins with a sequence header, OBU type 1 (AV1 Codec ISO Media File Format
+/// Binding, 2.3.3).
 fn av1c_is_complete(record: &[u8]) -> Result<bool, Unfit> {
     let mut fields = Fields::of("av1C", record);
     fields.skip(4)?;

@@ -5,14 +5,14 @@ use std::ops::Range;
 use super::boxes::box_name;
 use super::{LARGEST_TABLE, MOST_FRAGMENTS, Unfit};
 
-/// Boxes that a file may begin with: `ftyp`, and what old or unusual programs put there.
+/// Boxes that a file may begin with: `ftyp`, and those that old or unusual programs put first.
 const FIRST: [&[u8; 4]; 8] = [b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pdin"];
 
-/// Where the tables of a file are, in bytes from its start, including their heads.
+/// The places of a file's tables, in bytes from its start, including their heads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     pub moov: Range<u64>,
-    /// In the order of the file.
+    /// The fragments' tables, in the order of the file.
     pub moofs: Vec<Range<u64>>,
 }
 
@@ -22,9 +22,9 @@ pub struct Scan {
     length: u64,
     /// Position of the next byte.
     at: u64,
-    /// Where the box that is being skipped ends.
+    /// End of the box that is being skipped.
     end: u64,
-    /// The next box's head as far as it has arrived: size, kind, and a size of 64 bits if there is one.
+    /// The part of the next box's head that has arrived: size, kind, and a size of 64 bits if there is one.
     head: Vec<u8>,
     moov: Option<Range<u64>>,
     moofs: Vec<Range<u64>>,

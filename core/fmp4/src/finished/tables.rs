@@ -9,7 +9,7 @@ pub struct TableSample {
     /// Position in the file, in bytes.
     pub offset: u64,
     pub dts: u64,
-    /// From decoding to presentation.
+    /// Ticks from decoding to presentation.
     pub shown_after: i32,
     pub size: u32,
     pub keyframe: bool,
@@ -23,8 +23,8 @@ pub struct TrackSamples {
     pub end: u64,
     /// Length of the file, in bytes.
     length: u64,
-    /// Bytes of all samples. More than the file has would mean that samples overlap, and much footage made of
-    /// little.
+    /// Bytes of all samples. More than the file has would mean that samples overlap, and that little data
+    /// could make much footage.
     bytes: u64,
 }
 
@@ -167,7 +167,7 @@ impl<'a> Keyframes<'a> {
         Ok(Keyframes { fields, rows, next: 0 })
     }
 
-    /// Whether this sample is a keyframe. Must be called with ascending numbers.
+    /// Returns whether this sample is a keyframe. Must be called with ascending numbers.
     fn has(&mut self, number: usize) -> bool {
         while self.next < number && self.rows > 0 {
             self.rows -= 1;
@@ -189,7 +189,7 @@ struct Chunks<'a> {
     rows_left: usize,
     /// The first chunk of the next row.
     next_row: u32,
-    /// TrackSamples per chunk in the current row.
+    /// Samples per chunk in the current row.
     each: u32,
     left: u32,
     at: u64,

@@ -87,7 +87,7 @@ fn nal_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let ends: Vec<usize> = starts.iter().skip(1).copied().chain([stream.len()]).collect();
     starts.into_iter().zip(ends).map(|(start, end)| {
         let nal = &stream[start + 3..end];
-        // Without the fourth zero of the next start code and trailing zeros.
+        // Leave out the fourth zero of the next start code and trailing zeros.
         let length = nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         &nal[..length]
     })

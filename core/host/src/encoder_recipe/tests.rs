@@ -144,7 +144,7 @@ fn later_map_overrides_the_settings_that_it_has() {
     let candidates = candidates(&request(Rate::Quality { quality: 5 }));
     assert_eq!(ways(&candidates[1], Meaning::Speed), [r#"preset?="p2""#]);
     assert_eq!(ways(&candidates[1], Meaning::Rate), [r#"mode="cq" qp<=12"#]);
-    assert_eq!(ways(&candidates[2], Meaning::Speed), [r#"preset="p1""#], "nobody gave a preset");
+    assert_eq!(ways(&candidates[2], Meaning::Speed), [r#"preset="p1""#], "no preset was set");
     let always = &candidates[1].elements[0].properties[0];
     assert!(always.name == "aud" && always.if_present);
 }

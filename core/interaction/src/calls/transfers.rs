@@ -1,4 +1,4 @@
-//! Transfers and conferences: two calls become one, or a call goes on with another agent.
+//! Transfers and conferences: two calls become one, or a call continues with another agent.
 
 use deskreel_contract::{ConnectionState, Role};
 use deskreel_model::event::CallJoin;
@@ -9,7 +9,7 @@ use crate::agent::Connection;
 use crate::world::Call;
 
 impl EventFold<'_> {
-    /// Sets the interaction of a call and, if given, the role of everybody in it.
+    /// Sets the interaction of a call and, if given, the role of everyone in it.
     pub(super) fn assign_call(&mut self, id: &CallId, interaction: &InteractionId, role: Option<Role>) {
         let at = self.at;
         let call = self.world.call_mut(id, at, self.undo);
@@ -87,7 +87,7 @@ impl EventFold<'_> {
         moved
     }
 
-    /// Gives a call its new id: everybody in it stays. `before` is the call as it was before the event.
+    /// Renames a call to its new id: everyone in it stays. `before` is the call before the event.
     fn rename_call(&mut self, old: &CallId, new: &CallId, before: &Call) {
         let agents = self.world.call(old).map(|call| call.agents.clone()).unwrap_or_default();
         for agent in &agents {

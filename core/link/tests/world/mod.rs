@@ -314,7 +314,7 @@ impl World {
                 }
                 recorder::Effect::Close { reason, .. } => {
                     self.closed.push(format!("the recorder: {reason}"));
-                    // On a dead connection the server does not notice.
+                    // The server does not notice on a dead connection.
                     if self.is_silent { self.recorder.disconnected() } else { self.cut() }
                 }
             }

@@ -171,7 +171,7 @@ impl RawEvent<'_> {
 
     fn call(self, change: CallChange) -> Result<Kind, EventError> {
         let call = self.need("call", &self.call)?.into();
-        // Without an agent, a call is over for everybody; no other change makes sense without one.
+        // Without an agent, a call is over for everyone; no other change makes sense without one.
         let agent = match (&self.agent, change) {
             (None, CallChange::Cleared) => None,
             _ => Some(self.agent()?),

@@ -111,12 +111,12 @@ pub const TYPES: &[EventType] = &[
     ),
     event("call.held", CALL, "The agent has put the call on hold."),
     event("call.retrieved", CALL, "The agent has taken the call off hold."),
-    event("call.cleared", CLEARED, "The agent has left the call; without `agent`, everybody has."),
+    event("call.cleared", CLEARED, "The agent has left the call; without `agent`, everyone has."),
     event(
         "call.transferred",
         JOINED,
         "`from_agent` has transferred the primary call to `to_agent`, who was consulted in the secondary call, \
-         if there is one. It goes on as `resulting_call`.",
+         if there is one. It continues as `resulting_call`.",
     ),
     event(
         "call.conferenced",
@@ -125,7 +125,7 @@ pub const TYPES: &[EventType] = &[
     ),
     event("recording.started", VOICE, "The voice recorder records this agent in this call."),
     event("recording.paused", VOICE, "The voice recording has paused, for example for a card number."),
-    event("recording.resumed", VOICE, "The voice recording goes on."),
+    event("recording.resumed", VOICE, "The voice recording continues."),
     event("recording.stopped", VOICE, "The voice recording has ended."),
     event("interaction.accepted", INTERACTION, "The agent has accepted a chat, a mail or the like."),
     event("interaction.completed", INTERACTION, "The agent has finished it."),
@@ -147,9 +147,9 @@ pub const TYPES: &[EventType] = &[
     event(
         "recorder.disconnected",
         RECORDER,
-        "From the host: the recorder at this place cannot be commanded; it goes on with what it does.",
+        "From the host: the recorder at this place cannot be commanded; it continues what it is doing.",
     ),
-    event("feed.gap", GAP, "Events of this feed were lost: what is known of its calls is in doubt."),
+    event("feed.gap", GAP, "Events of this feed were lost: the known state of its calls is in doubt."),
     event(
         "feed.state",
         FEED_STATE,

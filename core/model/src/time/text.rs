@@ -96,7 +96,7 @@ fn date(days: i64) -> (i64, i64, i64) {
 mod tests {
     use super::*;
 
-    /// jiff is the judge.
+    /// The text of a time by jiff.
     fn judged(ms: i64) -> String {
         format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap_or_default())
     }

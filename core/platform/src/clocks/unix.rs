@@ -4,8 +4,8 @@ pub fn monotonic_ns() -> i64 {
     nanoseconds(ClockId::Monotonic)
 }
 
-/// CLOCK_BOOTTIME runs on during a sleep, CLOCK_MONOTONIC does not. The later reading is subtracted, so that the
-/// difference is never too large.
+/// CLOCK_BOOTTIME runs on during a sleep, CLOCK_MONOTONIC does not. The later reading is subtracted, so that
+/// the difference is never too large.
 pub fn asleep_ns() -> i64 {
     let boot = nanoseconds(ClockId::Boottime);
     boot - nanoseconds(ClockId::Monotonic)

@@ -11,8 +11,8 @@ use super::LoadError;
 /// `dlclose` does not unload.
 const RTLD_NODELETE: i32 = 0x1000;
 
-/// The bytes go through a sealed file in memory. Its descriptor is never closed: the loader identifies a library by its
-/// path, and a reused path below `/proc/self/fd` would return the earlier library.
+/// The bytes go through a sealed file in memory. Its descriptor is never closed: the loader identifies a
+/// library by its path, and a reused path below `/proc/self/fd` would return the earlier library.
 ///
 /// # Safety
 ///
@@ -24,8 +24,9 @@ pub unsafe fn load(bytes: &[u8], name: &str) -> Result<&'static Library, LoadErr
         .map_err(|error| failed(&error))?;
     let mut file = File::from(file);
     file.write_all(bytes).map_err(|error| failed(&error))?;
-    // `FUTURE_WRITE` instead of `WRITE`: the latter fails with EBUSY while the kernel still holds one of the pages that
-    // were just written, as happens under load. It only differs for writable mappings, and none exists yet.
+    // `FUTURE_WRITE` instead of `WRITE`: the latter fails with EBUSY while the kernel still holds one of the
+    // pages that were just written, as happens under load. It only differs for writable mappings, and none
+    // exists yet.
     fcntl_add_seals(&file, SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
         .map_err(|error| failed(&error))?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());

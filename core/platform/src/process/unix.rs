@@ -25,7 +25,7 @@ pub struct SupervisorChannel(UnixStream);
 
 pub fn supervisor_channel() -> io::Result<SupervisorChannel> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // Anything else than a socket fails here.
+    // Anything other than a socket fails here.
     socket.peer_addr()?;
     Ok(SupervisorChannel(socket))
 }

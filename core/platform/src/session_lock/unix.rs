@@ -1,7 +1,7 @@
 //! systemd's logind, on the system bus.
 //!
-//! The session is that of the captured X display, or the active one of `seat0` if no session claims the display. Its
-//! `LockedHint` decides, which desktops set whenever they lock the screen.
+//! The session is that of the captured X display, or the active one of `seat0` if no session claims the
+//! display. Its `LockedHint` decides, which desktops set whenever they lock the screen.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub async fn follow(tell: &watch::Sender<LockState>) {
     };
     loop {
         if let Err(error) = listen(&|is_locked| set(LockState { is_locked, unknown: None })).await {
-            tracing::warn!(%error, "cannot tell whether the session is locked");
+            tracing::warn!(%error, "cannot find out whether the session is locked");
             set(LockState { is_locked: false, unknown: Some(error.to_string()) });
         }
         tokio::time::sleep(PAUSE).await;
@@ -91,7 +91,7 @@ trait Session {
     default_path = "/org/freedesktop/login1/seat/seat0"
 )]
 trait Seat {
-    /// Id and path of the session.
+    /// Id and path of the active session.
     #[zbus(property)]
     fn active_session(&self) -> zbus::Result<(String, OwnedObjectPath)>;
 }

@@ -1,4 +1,4 @@
-//! What the recording writes into its manifest beside footage: incidents, withheld stretches and the end.
+//! Writes the manifest's content beside footage: incidents, withheld stretches and the end.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{ModeRequest, RecordingRun};
 use crate::notice::Notice;
 use crate::session::{Event, step};
 
-/// The last frame of a recording lies before its end by a frame's time and what encoding takes.
+/// Time from the last frame of a recording to its end: a frame's time and the time that encoding takes.
 const END_SLACK: Duration = Duration::from_millis(500);
 
 impl<T: FnMut(Notice)> RecordingRun<'_, T> {
@@ -30,7 +30,7 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         (self.tell)(Notice::ModeHolds { at, capture });
     }
 
-    /// The newest request holds, since nobody captures; older ones are moot.
+    /// The newest request holds, since nothing is captured; older ones are moot.
     pub(super) fn mode_holds_without_worker(&mut self, capture: CaptureMode) {
         let newest = self.unconfirmed.drain(..).next_back();
         let (asked, why) = newest.map(|request| (request.at, request.why)).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The worker of the part under way: how it is started, watched, reaped, and what its death is blamed on.
+//! The worker of the part under way: how it is started, watched and reaped, and the causes that its death is
+//! attributed to.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::session::{Effect, Event, Phase, step};
 use crate::watchdog::Watchdog;
 use crate::worker::Worker;
 
-/// What belongs to one worker: made when it starts, gone when it is reaped.
+/// The state of one worker: made when it starts, dropped when it is reaped.
 pub(super) struct PartInProgress {
     pub worker: Worker,
     pub watchdog: Watchdog,
@@ -21,7 +22,7 @@ pub(super) struct PartInProgress {
     pub newest_with_frame: Option<PartNumber>,
     /// If the worker dies now, its encoders may be why.
     pub is_suspect: bool,
-    /// The recording's stop was asked for, or the source ended.
+    /// The recording's stop was requested, or the source ended.
     pub is_asked_to_stop: bool,
     /// The worker recorded until it was asked to stop, and has written everything.
     pub has_ended_well: bool,
@@ -59,9 +60,9 @@ pub(super) struct PartEnd {
 
 impl<T: FnMut(Notice)> RecordingRun<'_, T> {
     pub(super) async fn start_part(&mut self, part: PartNumber, cause: Cause) {
-        // After a sleep the cause is the sleep, whatever became of the worker then: it is most of the gap.
+        // After a sleep the cause is the sleep, whatever happened to the worker then: it is most of the gap.
         let cause = if self.sleep.take_unreported() { Cause::Slept } else { cause };
-        // Why a standby's worker was replaced does not concern the recording that the standby may become.
+        // The reason why a standby's worker was replaced does not concern the recording that it may become.
         let cause = if self.state.standby { Cause::Start } else { cause };
         self.ledger.begin_part(cause);
         (self.last_end, self.missing_because) = (PartEnd::default(), None);
@@ -90,7 +91,7 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         }
     }
 
-    /// As if the worker had started, failed and died: the session decides whether to try again.
+    /// Proceeds as if the worker had started, failed and died: the session decides whether to try again.
     async fn worker_did_not_start(&mut self, failure: Failure) {
         let (state, mut effects) = step(self.state.clone(), Event::WorkerFailed(failure));
         let (state, more) = step(state, Event::WorkerGone("could not be started".to_owned()));
@@ -120,7 +121,7 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         let before = part.newest_with_frame;
         if before.is_none_or(|newest| newest < number) {
             part.newest_with_frame = Some(number);
-            // Whatever ended the part before is over. A full disk may not be.
+            // The cause that ended the previous part is over. Only a full disk may not be.
             self.missing_because = self.missing_because.filter(|cause| *cause == Cause::DiskFull);
             (self.tell)(Notice::Recording { part: number, zero: self.ledger.manifest().zero() });
         }
@@ -166,7 +167,7 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         self.event(Event::WorkerGone(how)).await;
     }
 
-    /// A worker that nobody asked to end, and that gave no reason, may have died of its encoder.
+    /// A worker that was not asked to end, and that reported no reason, may have died of its encoder.
     fn strike_encoders(&mut self, how: &str) {
         let is_unasked = matches!(
             self.state.phase,

@@ -1,4 +1,4 @@
-//! What each report of a worker means for the recording.
+//! Handles each report of a worker.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Which encoders a part may use: tried before the first part, and again when one has failed.
+//! Selects the encoders of a part: tried before the first part, and again when one has failed.
 
 use super::RecordingRun;
 use crate::notice::Notice;

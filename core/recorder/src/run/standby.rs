@@ -1,4 +1,4 @@
-//! How a standby becomes a recording.
+//! Turns a standby into a recording.
 //!
 //! A standby counts media time from the start of its worker. Once the worker has reported which frame the
 //! recording begins with, time counts from there, and everything noted before is moved to the new zero.
@@ -20,9 +20,9 @@ use crate::session::{Event, Phase};
 pub(super) enum Standby {
     /// None is under way.
     Settled,
-    /// The session has still to decide how, with this much of the past.
+    /// The session has still to decide about a request for this much of the past.
     Wanted { look_back: Duration },
-    /// The worker was told to keep what it has, and has not reported yet from when on.
+    /// The worker was asked to keep its footage, and has not reported yet from when on.
     Keeping,
     /// The recording's folder could not be created: the standby ends.
     Failed(Error),
@@ -76,7 +76,7 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         self.send(&Command::Keep { directory, look_back_ns }).await;
     }
 
-    /// Nothing of the standby's footage is left: media time begins with the next part.
+    /// None of the standby's footage is left: media time begins with the next part.
     pub(super) fn restart_time(&mut self) {
         self.standby = Standby::Settled;
         self.job.origin_ns = 0;

@@ -45,10 +45,11 @@ pub async fn record(
 }
 
 /// Captures and encodes into memory, holding the last `preroll`, until it is asked to keep that. From then on
-/// it is a recording that began earlier, and goes on like any other. Nothing is on disk until then. Returns
+/// it is a recording that began earlier, and continues like any other. Nothing is on disk until then. Returns
 /// `None` if it was stopped before.
 ///
-/// Whatever ends a worker meanwhile, another one takes its place, and what the first had in memory is lost.
+/// If a worker ends meanwhile, another one takes its place, and the footage in the first one's memory is
+/// lost.
 pub async fn stand_by(
     setup: RecordingSetup,
     preroll: Duration,

@@ -1,4 +1,4 @@
-//! Media time of a running recording, and what happens to it when the wall clock jumps or the PC sleeps.
+//! Media time of a running recording, also when the wall clock jumps or the PC sleeps.
 
 use deskreel_model::MediaTime;
 use deskreel_model::manifest::Cause;
@@ -11,7 +11,7 @@ use crate::session::Event;
 /// A wall clock that differs from media time by more than this has been set, and gets a new anchor.
 const CLOCK_JUMP_NS: i128 = 500_000_000;
 
-/// Sleeps of the PC, and whether the session knows of the last one.
+/// Sleeps of the PC; remembers whether the session knows of the last one.
 pub(super) struct SleepWatch {
     sleep: Sleep,
     is_unreported: bool,
@@ -22,7 +22,7 @@ impl SleepWatch {
         SleepWatch { sleep: Sleep::new(), is_unreported: false }
     }
 
-    /// Whether the session has a sleep to learn of; it counts as reported then.
+    /// Returns whether there is a sleep that the session does not know of; it counts as reported then.
     pub(super) fn take_unreported(&mut self) -> bool {
         std::mem::take(&mut self.is_unreported)
     }

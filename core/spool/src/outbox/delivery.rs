@@ -1,4 +1,4 @@
-//! What is delivered to a sink next, and what its reply means.
+//! Decides what is delivered to a sink next, and handles its reply.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,9 @@ use crate::files::Durability;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     Deliver(Item),
-    /// Something waits. Ask again at this time, or when something new comes.
+    /// Something waits. Ask again at this time, or when something new arrives.
     WaitUntil(Instant),
-    /// Nothing waits, until something new comes.
+    /// Nothing waits, until something new arrives.
     Idle,
 }
 
@@ -68,8 +68,8 @@ impl Outbox {
         until.map_or(Next::Idle, Next::WaitUntil)
     }
 
-    /// Takes the sink's reply to an item. An error means that it could not be written down: the same item is
-    /// next again, after a pause.
+    /// Takes the sink's reply to an item. An error means that it could not be recorded: the same item is next
+    /// again, after a pause.
     pub fn answered(
         &mut self,
         sink: &SinkName,

@@ -1,4 +1,4 @@
-//! How a recording leaves the spool. The outbox's documentation lists the steps.
+//! Removes recordings from the spool. The outbox's documentation lists the steps.
 
 use std::path::PathBuf;
 
@@ -46,7 +46,7 @@ impl Outbox {
         done.iter().map(|recording| self.leave(recording, "")).collect()
     }
 
-    /// Takes out a sealed recording for want of room, even if some sink does not have it. A running one is
+    /// Takes out a sealed recording for lack of room, even if some sink does not have it. A running one is
     /// refused. After an error the recording is no longer delivered, and [`take_out`](Self::take_out) tries
     /// again.
     pub fn evict(&mut self, recording: &RecordingId, why: &str) -> Result<Departure, Error> {
@@ -57,7 +57,7 @@ impl Outbox {
         self.leave(recording, why)
     }
 
-    /// Whether every sink has it. Never so without sinks.
+    /// Returns whether every sink has it; false without sinks.
     pub(super) fn is_done(&self, spooled: &SpooledRecording) -> bool {
         let has_it = |sink| spooled.is_delivered_to(sink);
         spooled.sealed.is_some() && !self.backlogs.is_empty() && self.backlogs.keys().all(has_it)

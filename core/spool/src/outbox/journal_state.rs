@@ -48,7 +48,7 @@ pub(super) enum JournalEntry {
     },
 }
 
-/// What a sealed recording holds, according to its manifest.
+/// The content of a sealed recording, according to its manifest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SealedContent {
     /// Number of headers and fragments.
@@ -70,7 +70,7 @@ pub(super) struct SpooledRecording {
     pub sinks: BTreeMap<SinkName, SinkProgress>,
 }
 
-/// How much of a recording a sink has.
+/// The part of a recording that a sink has.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct SinkProgress {
     parts: BTreeMap<(String, PartNumber), NumberRanges>,
@@ -127,7 +127,7 @@ impl JournalState {
 }
 
 impl SpooledRecording {
-    /// Whether a sink may still be sent something of it.
+    /// Returns whether a sink may still be sent something of it.
     pub fn owes(&self, sink: &SinkName) -> bool {
         let has_ended = self.sinks.get(sink).is_some_and(|progress| progress.end.is_some());
         !has_ended && self.sealed.is_none_or(|content| content.has_footage)
@@ -139,7 +139,7 @@ impl SpooledRecording {
             .is_some_and(|progress| matches!(progress.end, Some(DeliveryEnd::Delivered { .. })))
     }
 
-    /// Whether it is sealed without footage, so that no sink is sent it.
+    /// Returns whether it is sealed without footage, so that no sink is sent it.
     pub fn is_empty(&self) -> bool {
         self.sealed.is_some_and(|content| !content.has_footage)
     }

@@ -1,5 +1,4 @@
-//! Opening the outbox: brings journal and disk to one state, whatever the last process was doing when it
-//! ended.
+//! Opening the outbox: makes journal and disk agree, whatever the last process was doing when it ended.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -32,17 +31,17 @@ pub enum StartupFinding {
     Gone { recording: RecordingId },
     /// It was wanted, and the recorder ended before it began.
     NeverBegan { recording: RecordingId },
-    /// Its manifest cannot be read; it stays where it is and is not delivered.
+    /// Its manifest cannot be read; it stays in its place and is not delivered.
     Unreadable { recording: RecordingId, reason: String },
-    /// Lines of the journal with a wrong checksum. What they said is found out again if it matters.
+    /// Lines of the journal with a wrong checksum. Their content is found out again if it matters.
     Damaged { lines: usize },
     /// Files of a deleted recording that could not be removed. The next start tries again.
     Undeleted { recording: RecordingId, reason: String },
 }
 
 impl Outbox {
-    /// Takes ownership of the spool in `directory`, to deliver to `sinks`. To be called when nothing records
-    /// there and [`recover`](crate::recover()) has sealed what it could. `seed` is for the jitter and differs
+    /// Takes ownership of the spool in `directory`, to deliver to `sinks`. Call it when nothing records there
+    /// and [`recover`](crate::recover()) has sealed everything it could. `seed` is for the jitter and differs
     /// on each PC.
     pub fn open(
         directory: &Path,
@@ -177,7 +176,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Records what was found on disk; it counts even if there is no room to write it down.
+    /// Applies a finding on disk; it counts even if there is no room to record it.
     fn note(&mut self, entry: JournalEntry) {
         if self.write(vec![entry.clone()], Durability::Now).is_err() {
             self.state.apply(entry.clone());
@@ -208,7 +207,7 @@ impl fmt::Display for StartupFinding {
             }
             StartupFinding::Damaged { lines } => write!(f, "{lines} lines of the journal are damaged"),
             StartupFinding::Undeleted { recording, reason } => {
-                write!(f, "what is left of {recording} cannot be deleted: {reason}")
+                write!(f, "the rest of {recording} cannot be deleted: {reason}")
             }
         }
     }

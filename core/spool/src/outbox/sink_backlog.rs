@@ -4,7 +4,7 @@
 //! A failure delays the whole sink, since mostly the far end is away: full jitter over 1 s, 2 s, 4 s and so
 //! on up to 5 min, and at least as long as the sink asked for. It also moves the recording after all others
 //! that wait, and delays it by the same share of a backoff that counts its own failures. So a recording that
-//! cannot be delivered costs the others a try now and then, and nothing else.
+//! cannot be delivered costs the others only a try now and then.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

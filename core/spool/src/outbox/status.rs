@@ -12,7 +12,7 @@ use crate::capacity;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OutboxStatus {
-    /// Oldest first.
+    /// The recordings, oldest first.
     pub recordings: Vec<RecordingStatus>,
     pub sinks: Vec<SinkStatus>,
     /// Lines of the account that could not be written yet.
@@ -37,7 +37,7 @@ pub enum Stage {
     Released,
 }
 
-/// What a recording still owes a sink.
+/// The deliveries that a recording still owes a sink.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Debt {
     pub sink: SinkName,
@@ -104,8 +104,8 @@ impl Outbox {
         OutboxStatus { sinks: sinks.collect(), account_waiting: self.account.waiting(), recordings }
     }
 
-    /// What lies in the spool, as [`capacity`](crate::capacity) wants to know it. A running recording's bytes
-    /// are those of its `running_bytes`.
+    /// The content of the spool, in the form that [`capacity`](crate::capacity) takes. A running recording's
+    /// bytes are those of its `running_bytes`.
     pub fn stored_recordings(
         &self,
         running_bytes: impl Fn(&RecordingId) -> u64,

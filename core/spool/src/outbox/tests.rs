@@ -1,4 +1,4 @@
-//! Tests of one situation each; `model.rs` tests what holds whatever happens.
+//! Tests of one situation each; `model.rs` tests properties that always hold.
 #![allow(clippy::unwrap_used)]
 
 mod model;
@@ -28,7 +28,7 @@ fn refused() -> Reply {
     Reply::Answered(Answer::Refused { reason: "too long".into() })
 }
 
-/// Short name of what is next: `1/video/1/0` or `1 finished`.
+/// Short name of the next item: `1/video/1/0` or `1 finished`.
 fn name(next: &Next) -> String {
     match next {
         Next::Deliver(Item::Fragment(delivery)) => {
@@ -102,7 +102,7 @@ fn the_oldest_is_first_but_one_that_cannot_be_delivered_does_not_hold_up_the_oth
     now += Duration::from_secs(1);
     let Next::Deliver(item) = outbox.next(&sink("a"), now) else { panic!() };
     outbox.answered(&sink("a"), &item, acknowledged(), now).unwrap();
-    // It keeps failing, a bit less often each time, and whatever comes meanwhile is delivered at once.
+    // It keeps failing, a bit less often each time, and anything that arrives meanwhile is delivered at once.
     for number in 1..50 {
         spool.tell(&mut outbox, 2, 1, &[number]);
         assert_eq!(name(&outbox.next(&sink("a"), now)), format!("2/video/1/{number}"));
@@ -239,7 +239,7 @@ fn a_start_takes_in_what_is_sealed_and_reports_what_is_gone() {
     assert_eq!(spool.reopen(&["a"]).1, [StartupFinding::Unsealed { recording: id(3) }], "reported once");
 }
 
-/// Whichever write of the start finds no room.
+/// Any write of the start may find no room.
 #[test]
 fn a_start_that_cannot_write_costs_nothing_that_is_written_later() {
     for steps in 0..8 {

@@ -1,4 +1,5 @@
-//! Tests of one crash point each. Whatever it left, recovery ends with a sealed recording that verifies.
+//! Tests of one crash point each. Whatever the crash left, recovery ends with a sealed recording that
+//! verifies.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -287,7 +288,8 @@ fn wreck() -> Fixture {
 
 #[test]
 fn recovery_may_crash_at_any_step_and_be_done_again() {
-    // Whether a fragment came from a tail is forgotten if the crash comes right after it (see `salvage`).
+    // If the crash comes right after a salvage, it is forgotten that the fragment came from a tail (see
+    // `salvage`).
     let forget = |mut manifest: Manifest| {
         let parts = manifest.tracks.iter_mut().flat_map(|track| &mut track.parts);
         parts.flat_map(|part| &mut part.fragments).for_each(|fragment| fragment.salvaged = false);

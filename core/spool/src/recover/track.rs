@@ -15,18 +15,18 @@ use crate::jumps::jumps;
 use crate::recording_dir::file_ref;
 use crate::salvage::salvage;
 
-/// Which of a track's parts are recovered.
+/// The parts of a track that are recovered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope {
-    /// Every part, since nobody knows what happened.
+    /// Every part, since it is unknown what happened.
     All,
     /// The parts in which a worker that is gone may have left something: the newest part, and parts that
     /// could not be taken in completely before. The newest part's last picture lasts until `still_until`.
     LeftBehind { still_until: MediaTime },
 }
 
-/// Recovers a track. An error does not stop the rest: everything else is taken in, what was known stays
-/// known, and counts and gaps are right. The first error is returned; another call goes on with what is left.
+/// Recovers a track. An error does not stop the rest: everything else is taken in, known fragments stay
+/// known, and counts and gaps are right. The first error is returned; another call continues with the rest.
 pub(crate) fn recover_track(
     disk: &Disk,
     folder: &Path,
@@ -90,7 +90,7 @@ fn recover_part(
     tidied.and(dropped).and(taken_in)
 }
 
-/// Removes unfinished files. Nobody writes here any more, so they will never be finished.
+/// Removes unfinished files. Their writer is gone, so they will never be finished.
 pub(super) fn remove_temporary(disk: &Disk, folder: &Path) -> Result<(), Error> {
     for name in names(folder)?.unwrap_or_default() {
         let path = folder.join(&name);
@@ -170,7 +170,7 @@ fn new_part(folder: &Path, track: &str, number: PartNumber) -> Result<Option<Par
     }))
 }
 
-/// Sets aside the files of a part without a header, which nobody can decode. A worker that died early leaves
+/// Sets aside the files of a part without a header, which cannot be decoded. A worker that died early leaves
 /// an empty folder, which is removed.
 fn discard_part(
     disk: &Disk,
@@ -253,7 +253,7 @@ fn complete(number: u32, file: String, bytes: &[u8]) -> Option<Fragment> {
     })
 }
 
-/// Whether number and time agree on the fragment's place among the others.
+/// Returns whether number and time agree on the fragment's place among the others.
 fn fits(known: &[Fragment], fragment: &Fragment) -> bool {
     let (before, after) = known.split_at(known.partition_point(|known| known.number < fragment.number));
     let begins = before.last().is_none_or(|before| ticks(before.end().0) <= ticks(fragment.start.0) + 1);

@@ -1,7 +1,8 @@
 //! Calls of one agent.
 //!
-//! A call is identified by its connection id. When a consultation is completed, the API tells the consulted
-//! agent that the consultation now has the main call's id, and names the previous one (`previousConnId`).
+//! A call is identified by its connection id. When a consultation is completed, the API reports to the
+//! consulted agent that the consultation now has the main call's id, and names the previous one
+//! (`previousConnId`).
 
 use deskreel_sdk::prelude::*;
 use serde_json::{Map, Value};
@@ -89,7 +90,7 @@ impl Agent {
         self.voice(id, voice(about), at, out);
     }
 
-    /// The consultation `before` goes on as another call: conferenced if the agent who consulted is still
+    /// The consultation `before` continues as another call: conferenced if the agent who consulted is still
     /// there, else transferred.
     fn move_call(&mut self, before: &str, call: KnownCall, message: &Message<'_>, out: &mut Vec<Event>) {
         let Message { id, about, ref fields, at } = *message;
@@ -105,14 +106,14 @@ impl Agent {
         known.fields = fields.clone();
         match colleague {
             Some(colleague) => {
-                // The call goes on: it neither ends nor begins.
+                // The call continues: it neither ends nor begins.
                 (known.state, known.voice) = (call.state, call.voice);
                 let event = Event::new("call.conferenced", at).with("primary_call", id);
                 let event = event.with("secondary_call", before).with("resulting_call", id);
                 out.push(event.with("from_agent", colleague).with("to_agent", self.id.as_str()));
             }
             None => {
-                // Before the old call ends, so that the agent is in a call throughout.
+                // This precedes the old call's end, so that the agent is in a call throughout.
                 known.state = State::Established;
                 out.push(self.call_event("call.established", id, at));
                 self.calls.insert(before.to_owned(), call);

@@ -1,4 +1,4 @@
-//! Scenarios as the API reports them, and the events made of them.
+//! Scenarios with the API's reports, and the events made of them.
 
 use serde_json::json;
 
@@ -245,7 +245,7 @@ fn chats_and_mails_are_accepted_and_completed_once() {
     assert!(api.take(channels).is_empty());
 }
 
-/// After a gap the current session is asked for.
+/// After a gap the current session is requested.
 #[test]
 fn what_was_missed_is_reported_from_the_current_session() {
     let mut api = Api::ann();

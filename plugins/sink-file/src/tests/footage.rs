@@ -19,13 +19,13 @@ pub struct Clip {
     /// Start of the clip on the recording's timeline, in frames of a thirtieth of a second.
     pub start: u64,
     pub frames: u64,
-    /// Whether frames are coded out of order.
+    /// Set if frames are coded out of order.
     pub reordered: bool,
 }
 
 pub const SMALL: Clip = Clip { size: "320x240", profile: "high", start: 0, frames: 60, reordered: false };
 pub const LARGE: Clip = Clip { size: "640x360", ..SMALL };
-/// With other entropy coding, so that it cannot pass for [`SMALL`] by accident.
+/// A clip with other entropy coding, so that it cannot pass for [`SMALL`] by accident.
 pub const BASELINE: Clip = Clip { profile: "baseline", ..SMALL };
 
 pub struct Footage {

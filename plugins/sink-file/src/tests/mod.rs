@@ -262,7 +262,7 @@ fn footage_is_compared_although_its_export_exists() {
 #[test]
 fn an_error_that_can_be_repaired_is_tried_again() {
     let footage = Footage::new(&[&[SMALL]]);
-    // A link to itself stands for any error that is not about the recording or the name.
+    // A link to itself represents any error that is not about the recording or the name.
     let answer = |out: &str| finish(&footage, &footage.path(out), false);
     symlink("loop", footage.path("loop")).unwrap();
     for out in ["loop", "loop/out.mp4"] {

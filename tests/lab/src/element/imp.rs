@@ -32,7 +32,7 @@ pub struct LabH264Enc {
     #[property(get, set)]
     back: Mutex<String>,
 
-    /// The fault and its frame, as they were when the device was opened.
+    /// The fault and its frame when the device was opened.
     now: Mutex<(Fault, u32)>,
     frames: AtomicU32,
     encoder: OnceLock<gst::Element>,
@@ -158,7 +158,7 @@ impl LabH264Enc {
         }
     }
 
-    /// Applies the fault to everything that comes in and goes out.
+    /// Applies the fault to everything that enters or leaves.
     fn apply_fault(&self, pad: &gst::Pad, info: &mut gst::PadProbeInfo) -> gst::PadProbeReturn {
         let (fault, at) = *lock(&self.now);
         if let Some(event) = info.event() {

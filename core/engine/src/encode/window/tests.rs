@@ -33,7 +33,7 @@ impl Scenario {
         self.window.push(RawFrame { pts_ns, keyframe: false, size: 10, captured_at, picture: () })
     }
 
-    /// Gives the encoder what it may have and returns the times of those frames.
+    /// Passes the encoder the frames that it may have; returns their times.
     fn give(&mut self) -> Vec<u64> {
         std::iter::from_fn(|| self.window.next().map(|raw| raw.pts_ns)).collect()
     }

@@ -1,6 +1,6 @@
-//! A model of the outbox. Whatever is asked of it, and at whatever step the machine or the disk fails, it
-//! delivers, removes and keeps what it promises. There are two sinks: one takes fragments, one does not. The
-//! model is what they have and what is on the disk.
+//! A model of the outbox. Whatever it is asked, and at whatever step the machine or the disk fails, it keeps
+//! its promises about delivering, removing and keeping. There are two sinks: one takes fragments, one does
+//! not. The model is their content and that of the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -79,7 +79,7 @@ struct Recording {
     evicted: bool,
 }
 
-/// What a sink has of a recording.
+/// A sink's part of a recording.
 #[derive(Default)]
 struct FarEnd {
     files: BTreeSet<(u32, u32)>,
@@ -339,7 +339,7 @@ impl World {
         for number in self.recordings.keys() {
             let held = status.recordings.iter().find(|held| held.recording == id(*number));
             assert_eq!(held.is_some(), self.spool.has(*number), "{number} is forgotten, or imagined");
-            // What stays was refused, and is not owed.
+            // Only refused recordings stay, and they are not owed.
             if let Some(held) = held {
                 assert_eq!(held.stage, Stage::Released);
                 assert!(held.sinks.iter().any(|debt| matches!(debt.state, super::DebtState::Refused { .. })));
