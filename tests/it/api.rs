@@ -1,5 +1,5 @@
-//! The loopback API over real sockets, at a desk whose far end the test plays: what desktops get, and what
-//! attackers do not.
+//! The loopback API over real sockets, with a desk that the test plays: what desktops get, and attackers do
+//! not.
 
 mod attacks;
 mod classic;
@@ -8,7 +8,7 @@ mod crowds;
 mod document;
 mod http;
 mod judges;
+mod reports;
 mod sessions;
 mod streams;
-mod tells;
 mod world;

@@ -120,8 +120,7 @@ fn names_are_those_of_the_glossary() {
 }
 
 /// Types whose names are still participles, as `FILE: NAME`.
-const PARTICIPLES: &[&str] =
-    &["core/desk-api/src/connections.rs: Held", "core/desk-api/src/operation.rs: Known"];
+const PARTICIPLES: &[&str] = &[];
 
 /// No type has a name that the glossary lists with a capital letter: participles, which are not nouns.
 #[test]

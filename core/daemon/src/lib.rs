@@ -124,7 +124,7 @@ async fn bind(graph: &RecorderGraph, desk: Desk, link: Option<LinkHandle>) -> Re
         let desk = desk.clone();
         move || metrics::text(&desk)
     };
-    let setup = api::Setup {
+    let setup = api::ServerSetup {
         settings,
         limits: api::Limits::default(),
         desk,

@@ -1,8 +1,9 @@
-//! Connections: accepted, counted, given up when they are idle and others want in, ended at the end.
+//! Accepts and counts connections, closes idle ones to make room for new ones, and closes all at shutdown.
 //!
-//! Every program of the PC comes from the same address, so nothing can be limited by address. A connection is *busy* while a
-//! request that has been read whole is answered, or a stream runs; else it is idle, also while a request trickles in.
-//! When there are too many, the one that is idle for longest makes room.
+//! All programs of the PC have the same address, so nothing can be limited by address. A connection is *busy*
+//! from when a request has been read completely until it is answered, or while a stream runs. Else it is
+//! idle, even while a request trickles in. When there are too many, the one that is idle for longest is
+//! closed.
 
 use std::collections::HashMap;
 use std::io;
@@ -29,11 +30,12 @@ use tokio_rustls::TlsAcceptor;
 use super::closes;
 use super::settings::Limits;
 
-/// Of the head of a request, all headers together.
+/// Bytes of the head of a request: all headers together.
 const HEAD_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 64;
-/// After the system refused a connection: it is out of files, and asking at once would only heat the PC.
-const BREATH: Duration = Duration::from_millis(50);
+/// Pause after the system failed to accept a connection: it is out of files, and to retry at once would burn
+/// CPU.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 pub struct Connections {
     most: usize,
@@ -43,24 +45,24 @@ pub struct Connections {
 }
 
 pub struct Connection {
-    /// None while it is busy.
+    /// `None` while it is busy.
     idle_since: Mutex<Option<Instant>>,
     evicted: Notify,
 }
 
-/// A place among the connections, given back when the connection is dropped.
+/// A place among the connections. Dropping it frees the place.
 struct Slot {
     id: u64,
     connection: Arc<Connection>,
     connections: Arc<Connections>,
 }
 
-/// While it lives, its connection is not given up.
-pub struct Busy(Arc<Connection>);
+/// Keeps its connection busy, so that it is not closed to make room.
+pub struct BusyGuard(Arc<Connection>);
 
-/// What a connection needs to be served.
+/// Everything that serving a connection needs.
 #[derive(Clone)]
-pub struct Serving {
+pub struct ServeContext {
     pub router: Router,
     pub tls: Option<TlsAcceptor>,
     pub limits: Limits,
@@ -72,9 +74,9 @@ impl Connections {
         Arc::new(Connections { most, next: AtomicU64::new(0), open: Mutex::default(), closed: Notify::new() })
     }
 
-    /// Serves who comes until the API closes.
-    pub async fn accept(self: Arc<Self>, listener: TcpListener, serving: Serving) {
-        let mut closing = serving.closing.clone();
+    /// Accepts and serves connections until the API shuts down.
+    pub async fn accept(self: Arc<Self>, listener: TcpListener, context: ServeContext) {
+        let mut closing = context.closing.clone();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -83,18 +85,18 @@ impl Connections {
             match accepted {
                 Ok((stream, _)) => {
                     if let Some(slot) = self.admit() {
-                        tokio::spawn(serve(stream, slot, serving.clone()));
+                        tokio::spawn(serve(stream, slot, context.clone()));
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection to the desktop API was not accepted");
-                    sleep(BREATH).await;
+                    tracing::warn!(%error, "could not accept a connection to the desktop API");
+                    sleep(ACCEPT_RETRY).await;
                 }
             }
         }
     }
 
-    /// None where all are busy.
+    /// Returns `None` if all connections are busy.
     fn admit(self: &Arc<Self>) -> Option<Slot> {
         let mut open = self.open();
         if open.len() >= self.most {
@@ -113,8 +115,8 @@ impl Connections {
         self.open().len()
     }
 
-    /// Waits until all have ended, and ends those that have not by then.
-    pub async fn farewell(&self, limit: Duration) {
+    /// Waits until all have ended. Closes those that have not ended within `limit`.
+    pub async fn close_all(&self, limit: Duration) {
         let empty = async {
             loop {
                 let closed = self.closed.notified();
@@ -137,9 +139,9 @@ impl Connections {
 }
 
 impl Connection {
-    pub fn busy(self: &Arc<Self>) -> Busy {
+    pub fn mark_busy(self: &Arc<Self>) -> BusyGuard {
         *self.idle() = None;
-        Busy(self.clone())
+        BusyGuard(self.clone())
     }
 
     fn idle_since(&self) -> Option<Instant> {
@@ -151,7 +153,7 @@ impl Connection {
     }
 }
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         *self.0.idle() = Some(Instant::now());
     }
@@ -164,17 +166,19 @@ impl Drop for Slot {
     }
 }
 
-async fn serve(stream: TcpStream, slot: Slot, serving: Serving) {
+async fn serve(stream: TcpStream, slot: Slot, context: ServeContext) {
     let connection = slot.connection.clone();
-    // Answers are small and go out whole.
+    // Answers are small and are written at once.
     let _ = stream.set_nodelay(true);
     let served = async {
-        match &serving.tls {
-            None => speak(Guarded { io: stream, _slot: slot }, &connection, &serving).await,
-            Some(tls) => match timeout(serving.limits.head, tls.accept(stream)).await {
-                Ok(Ok(io)) => speak(Guarded { io, _slot: slot }, &connection, &serving).await,
-                Ok(Err(error)) => tracing::debug!(%error, "no TLS on a connection to the desktop API"),
-                Err(_) => tracing::debug!("a TLS handshake with the desktop API took too long"),
+        match &context.tls {
+            None => serve_http(SlotStream { io: stream, _slot: slot }, &connection, &context).await,
+            Some(tls) => match timeout(context.limits.head, tls.accept(stream)).await {
+                Ok(Ok(io)) => serve_http(SlotStream { io, _slot: slot }, &connection, &context).await,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the TLS handshake of a connection to the desktop API failed")
+                }
+                Err(_) => tracing::debug!("the TLS handshake of a connection to the desktop API timed out"),
             },
         }
     };
@@ -184,11 +188,11 @@ async fn serve(stream: TcpStream, slot: Slot, serving: Serving) {
     }
 }
 
-async fn speak<S>(io: Guarded<S>, connection: &Arc<Connection>, serving: &Serving)
+async fn serve_http<S>(io: SlotStream<S>, connection: &Arc<Connection>, context: &ServeContext)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let inner = TowerToHyperService::new(serving.router.clone());
+    let inner = TowerToHyperService::new(context.router.clone());
     let connection = connection.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());
@@ -196,13 +200,13 @@ where
     });
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(serving.limits.head)
+        .header_read_timeout(context.limits.head)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut http = pin!(http);
-    let mut closing = serving.closing.clone();
+    let mut closing = context.closing.clone();
     let ended = tokio::select! {
         ended = http.as_mut() => ended,
         () = closes(&mut closing) => {
@@ -211,31 +215,31 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection to the desktop API ended");
+        tracing::debug!(%error, "a connection to the desktop API failed");
     }
 }
 
-/// The body of an answer, and that its connection is busy with it.
-pub struct Held {
+/// The body of an answer, which keeps its connection busy until it is sent.
+pub struct BusyBody {
     body: Body,
-    _busy: Busy,
+    _busy: BusyGuard,
 }
 
-impl Held {
-    pub fn body(body: Body, busy: Busy) -> Body {
-        Body::new(Held { body, _busy: busy })
+impl BusyBody {
+    pub fn body(body: Body, busy: BusyGuard) -> Body {
+        Body::new(BusyBody { body, _busy: busy })
     }
 }
 
-impl HttpBody for Held {
+impl HttpBody for BusyBody {
     type Data = Bytes;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        task: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        Pin::new(&mut self.body).poll_frame(task)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -247,41 +251,37 @@ impl HttpBody for Held {
     }
 }
 
-/// A stream that gives its slot back when it is dropped, by whoever has it then: hyper, or a WebSocket.
-struct Guarded<S> {
+/// A stream that frees its slot when its last owner drops it: hyper, or a WebSocket.
+struct SlotStream<S> {
     io: S,
     _slot: Slot,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for SlotStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        task: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        Pin::new(&mut self.io).poll_read(task, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+impl<S: AsyncWrite + Unpin> AsyncWrite for SlotStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(task, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(task)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(task)
     }
 }
 
-/// What a handler sees of its request.
-pub fn of(request: &Request) -> Option<Arc<Connection>> {
+/// The connection that a request came by.
+pub fn connection_of(request: &Request) -> Option<Arc<Connection>> {
     request.extensions().get::<Arc<Connection>>().cloned()
 }

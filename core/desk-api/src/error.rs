@@ -1,4 +1,4 @@
-//! Why the API does not start, whose fault that is, and the cure.
+//! Why the API cannot start, whose fault that is, and the cure.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,12 +16,12 @@ pub enum Error {
     File { path: PathBuf, error: io::Error },
     #[error("{} can be read by others; run: chmod 600 {}", path.display(), path.display())]
     Readable { path: PathBuf },
-    /// A file of secrets that is not what it should be, in words that have the cure.
+    /// A file of secrets with wrong content; `what` has the cure.
     #[error("{}{}: {what}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
     Content { path: PathBuf, line: Option<usize>, what: String },
     #[error("the certificate {}: {what}", path.display())]
     Certificate { path: PathBuf, what: String },
-    #[error("the system gives no random numbers: {0}")]
+    #[error("the system provides no random numbers: {0}")]
     Random(String),
 }
 
@@ -37,9 +37,9 @@ impl Error {
 fn cure_of(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "; another recorder or program has it: end that one, or set `listen` in [feed.desktop]"
+            "; another recorder or program uses it: stop that one, or set `listen` in [feed.desktop]"
         }
-        io::ErrorKind::PermissionDenied => "; take a port above 1023",
+        io::ErrorKind::PermissionDenied => "; use a port above 1023",
         _ => "",
     }
 }

@@ -1,25 +1,43 @@
-//! The loopback API: what desktops and programs on this PC ask of the recorder, over HTTP. For its users there is
-//! docs/desktop-api.md.
+//! The loopback API: desktops and programs on this PC talk to its recorder over HTTP. docs/desktop-api.md is
+//! for its users.
 //!
-//! Loopback is hostile ground: any web page that the agent opens can send requests here. [`gate`] lets through what comes
-//! from a known page or no page at all, [`caller`] finds out who it is, and one file below `routes/` does what was asked,
-//! by the [`Desk`]. [`connections`] keeps the number of connections within bounds.
+//! Loopback is hostile ground: any web page that the agent opens can send requests here. The way of a
+//! request:
+//!
+//! 1. [`connections`] accepts it, over [`tls`], and keeps the number of connections within bounds.
+//! 2. [`request_checks`] lets it pass if it comes from a known page or from no page at all ([`origin`]), and
+//!    reads its body.
+//! 3. [`routes`] finds the handler for its path: one file below `routes/` for each topic.
+//! 4. [`caller`] identifies who sent it: a [`session`], or a program with the token. [`passwords`] checks
+//!    log-ins.
+//! 5. The handler asks the [`Desk`]. A command is one of the session's [`operations`], so that a repeated one
+//!    is done once.
+//! 6. A refusal is answered with a [`problem`].
 
-mod agents;
-mod agents_file;
-mod brake;
-mod caller;
-mod connections;
-mod error;
-mod gate;
-mod operation;
-mod origin;
-mod problem;
-mod routes;
-mod secret;
-mod session;
 mod settings;
+
+// The way of a request.
+mod connections;
 mod tls;
+
+mod origin;
+mod request_checks;
+
+mod routes;
+
+// Who sent it.
+mod agents_file;
+mod caller;
+mod passwords;
+mod session;
+
+// Commands that are under way, and limits.
+mod operations;
+mod token_bucket;
+
+mod error;
+mod problem;
+mod secret;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -37,69 +55,71 @@ use tokio::time::{Instant, sleep_until};
 
 pub use agents_file::{LineError, agents_file_line};
 pub use error::Error;
-pub use settings::{Limits, Scheme, Settings};
+pub use origin::Scheme;
+pub use settings::{Limits, Settings};
 
-use agents::Agents;
-use connections::{Connections, Serving};
+use connections::{Connections, ServeContext};
 use deskreel_desk::{Act, Desk};
 use origin::Hosts;
+use passwords::PasswordChecker;
 use secret::Digest;
 use session::Sessions;
 
-/// What the API needs of its surroundings.
-pub struct Setup {
+/// Everything that a server needs.
+pub struct ServerSetup {
     pub settings: Settings,
     pub limits: Limits,
     pub desk: Desk,
-    /// Of the recordings; a certificate that is made goes to `api/` in it.
+    /// Folder of the recordings. A generated certificate goes to its `api/`.
     pub directory: PathBuf,
-    /// The text of `/metrics`.
+    /// Returns the text of `/metrics`.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     pub recordings: ListRecordings,
-    /// Who is asked about passwords, where no file says.
+    /// Link to the server, which checks passwords if there is no `agents_file`.
     pub link: Option<LinkHandle>,
 }
 
-/// Lists the recordings on this PC: those of one agent, newest first, from the one after the given id on, at most the given
+/// Lists the recordings of one agent on this PC, newest first: those after the given id, at most the given
 /// number. May read the disk.
 pub type ListRecordings =
-    Box<dyn Fn(&AgentId, Option<&RecordingId>, usize) -> Result<Page, String> + Send + Sync>;
+    Box<dyn Fn(&AgentId, Option<&RecordingId>, usize) -> Result<RecordingsPage, String> + Send + Sync>;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Page {
-    pub recordings: Vec<Listed>,
-    /// Whether there are more behind the last.
+pub struct RecordingsPage {
+    pub recordings: Vec<RecordingSummary>,
+    /// Whether there are more after the last one.
     pub more: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Listed {
+pub struct RecordingSummary {
     pub recording: RecordingId,
     pub started: Utc,
     pub duration: MediaTime,
     pub bytes: u64,
     pub gaps: usize,
-    /// None while it runs.
+    /// `None` while the recording runs.
     pub outcome: Option<Outcome>,
-    /// Sinks that have not acknowledged it.
+    /// Sinks that have not acknowledged the recording.
     pub pending: Vec<String>,
 }
 
-/// What all requests share.
+/// State that all requests share.
 struct Api {
     settings: Settings,
     limits: Limits,
     hosts: Hosts,
     desk: Desk,
     sessions: Sessions,
-    agents: Agents,
-    /// Of programs.
+    passwords: PasswordChecker,
+    /// The token of programs.
     token: Option<Digest>,
-    /// New at each start, so that nothing that is kept in memory is a password's plain hash.
+    /// Random at each start, so that no plain hash of a password is kept in memory.
     salt: String,
-    /// Event streams of programs.
+    /// Permits for event streams and sockets of programs.
     streams: Arc<Semaphore>,
-    /// Held by whoever logs in or out, so that an agent whose session expires is not logged out behind a new log-in.
+    /// Locked during each log-in and log-out, so that an expired session cannot log its agent out after a new
+    /// log-in.
     turn: Mutex<()>,
     closing: watch::Receiver<bool>,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
@@ -107,7 +127,8 @@ struct Api {
 }
 
 impl Api {
-    /// `__Host-` keeps other servers on this PC from setting it; browsers know it on https only.
+    /// The prefix `__Host-` keeps other servers on this PC from setting the cookie. Browsers accept it on
+    /// https only.
     fn cookie_name(&self) -> &'static str {
         match self.settings.scheme {
             Scheme::Https => "__Host-deskreel",
@@ -119,20 +140,20 @@ impl Api {
 pub struct Server {
     api: Arc<Api>,
     listeners: Vec<TcpListener>,
-    serving: Serving,
+    context: ServeContext,
     close: watch::Sender<bool>,
 }
 
 impl Server {
-    /// Listens, and finds out everything that could be wrong with the settings.
-    pub async fn bind(setup: Setup) -> Result<Server, Error> {
-        let Setup { settings, limits, desk, directory, metrics, recordings, link } = setup;
+    /// Starts to listen. Returns everything that can be wrong with the settings as an error.
+    pub async fn bind(setup: ServerSetup) -> Result<Server, Error> {
+        let ServerSetup { settings, limits, desk, directory, metrics, recordings, link } = setup;
         let tls = match settings.scheme {
             Scheme::Http => None,
             Scheme::Https => Some(tls::acceptor(settings.certificate.as_ref(), &directory.join("api"))?),
         };
-        let agents = Agents::new(settings.agents_file.clone(), link, &limits)?;
-        let token = settings.token_file.as_deref().map(secret::token).transpose()?;
+        let passwords = PasswordChecker::new(settings.agents_file.clone(), link, &limits)?;
+        let token = settings.token_file.as_deref().map(secret::read_token).transpose()?;
         let listeners = listen(&settings.listen).await?;
         let addresses: Vec<SocketAddr> =
             listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
@@ -142,50 +163,51 @@ impl Server {
             sessions: Sessions::new(settings.session, limits.clone()),
             streams: Arc::new(Semaphore::new(limits.streams)),
             turn: Mutex::new(()),
-            salt: secret::fresh()?,
+            salt: secret::random()?,
             closing: closing.clone(),
             limits: limits.clone(),
             settings,
             desk,
-            agents,
+            passwords,
             token,
             metrics,
             recordings,
         });
         let router = routes::router(api.clone());
-        Ok(Server { api, listeners, serving: Serving { router, tls, limits, closing }, close })
+        Ok(Server { api, listeners, context: ServeContext { router, tls, limits, closing }, close })
     }
 
-    /// Where it listens: with port 0 in the settings the port that it got.
+    /// The first address, with the actual port if the settings say port 0.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.listeners.first()?.local_addr().ok()
     }
 
-    /// Serves until `shutdown`; then ends streams, finishes what is asked for, and takes nothing new.
+    /// Serves until `shutdown`. Then it accepts nothing more, ends streams, and finishes the requests under
+    /// way.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Server { api, listeners, serving, close } = self;
+        let Server { api, listeners, context, close } = self;
         let connections = Connections::new(api.limits.connections);
         for listener in listeners {
-            tokio::spawn(connections.clone().accept(listener, serving.clone()));
+            tokio::spawn(connections.clone().accept(listener, context.clone()));
         }
-        // It holds a receiver of `closing`, which must not outlive the connections that it is told by.
-        drop(serving);
+        // It holds a receiver of `closing`, which must not outlive the connections.
+        drop(context);
         let mut shutdown = pin!(shutdown);
         tokio::select! {
             () = shutdown.as_mut() => {}
             () = expire(&api) => {}
         }
         close.send_replace(true);
-        connections.farewell(api.limits.farewell).await;
+        connections.close_all(api.limits.farewell).await;
     }
 }
 
-/// Waits until the API goes down.
+/// Waits until the API shuts down.
 async fn closes(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
-/// The first address must be had; others are there for `localhost`, which need not be both.
+/// Binds the addresses. Only the first one must succeed: `localhost` has two, and a PC may lack one.
 async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     for &address in addresses {
@@ -195,14 +217,14 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
             Ok(listener) => listeners.push(listener),
             Err(error) if listeners.is_empty() => return Err(Error::Listen { address, error }),
             Err(error) => {
-                tracing::warn!(%address, %error, "the desktop API does not listen on all of localhost")
+                tracing::warn!(%address, %error, "the desktop API listens only on a part of localhost")
             }
         }
     }
     Ok(listeners)
 }
 
-/// Logs out agents whose desktops have fallen silent. Sleeps until the next one may have.
+/// Logs out agents whose desktops have fallen silent. Sleeps until the next session can expire.
 async fn expire(api: &Api) {
     let mut next = None;
     loop {
@@ -214,15 +236,15 @@ async fn expire(api: &Api) {
         };
         tokio::select! {
             () = due => {}
-            () = api.sessions.more.notified() => {}
+            () = api.sessions.started.notified() => {}
         }
         let _turn = api.turn.lock().await;
-        let (gone, later) = api.sessions.expire(Instant::now());
+        let (logged_out, later) = api.sessions.expire(Instant::now());
         next = later;
-        for agent in gone {
-            tracing::info!(%agent, "logged out: the desktop has fallen silent");
+        for agent in logged_out {
+            tracing::info!(%agent, "logged out an agent whose desktop has fallen silent");
             if let Err(error) = api.desk.ask(Act::LogOut { agent: agent.clone() }, api.limits.act).await {
-                tracing::warn!(%agent, %error, "not logged out");
+                tracing::warn!(%agent, %error, "could not log out an agent whose desktop has fallen silent");
             }
         }
     }

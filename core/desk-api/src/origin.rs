@@ -1,15 +1,38 @@
-//! Which page asks, and by which name it reached us. Pure.
+//! The pages that may use the API, and the host names that reach it. Pure.
 //!
-//! Any page that an agent opens can make the browser send requests to loopback. `Origin` says which page it was, and no
-//! page can forge it. `Host` says by which name it found us: where a page's own name was rebound to 127.0.0.1, that name
-//! stands there, and not ours.
+//! Any page that an agent opens can make the browser send requests to loopback. `Origin` names that page,
+//! which cannot forge it. `Host` is the name that the request used: if a page rebinds its own name to
+//! 127.0.0.1, `Host` has the page's name, not one of ours.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::http::uri::Authority;
+use serde::Deserialize;
 
-use super::settings::Scheme;
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    #[default]
+    Https,
+    Http,
+}
+
+impl Scheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Https => "https",
+            Scheme::Http => "http",
+        }
+    }
+
+    pub fn default_port(self) -> u16 {
+        match self {
+            Scheme::Https => 443,
+            Scheme::Http => 80,
+        }
+    }
+}
 
 /// Pages that may use the API.
 #[derive(Debug, Clone, Default)]
@@ -20,13 +43,13 @@ impl Origins {
         Origins(written.map(as_browsers_write).collect())
     }
 
-    /// `origin` as it stands in a request.
+    /// Whether `origin`, as in an `Origin` header, is one of them.
     pub fn has(&self, origin: &str) -> bool {
         self.0.iter().any(|allowed| **allowed == *origin)
     }
 }
 
-/// Lower case, without a port that the scheme implies.
+/// Lower case, without the scheme's default port.
 fn as_browsers_write(written: &str) -> Box<str> {
     let lower = written.to_ascii_lowercase();
     let implied = if lower.starts_with("https:") { ":443" } else { ":80" };
@@ -59,7 +82,7 @@ impl Hosts {
 
     /// Whether `host`, as in a `Host` header, is this API.
     pub fn has(&self, host: &str) -> bool {
-        // An authority may have a user, which a Host has not.
+        // An authority may have a user; a Host may not.
         let Some(authority) = host.parse::<Authority>().ok().filter(|_| !host.contains('@')) else {
             return false;
         };

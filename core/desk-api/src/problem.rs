@@ -1,5 +1,5 @@
-//! What is answered where something is not done: RFC 9457, with a code that keeps its meaning for ever, the place of the
-//! mistake and the cure. docs/desktop-api.md explains each code, and a test holds the two together.
+//! The answer to a request that is refused or fails: RFC 9457, with a code that keeps its meaning forever,
+//! the place of the mistake and the cure. docs/desktop-api.md explains each code; a test compares the two.
 
 use std::time::Duration;
 
@@ -29,30 +29,30 @@ macro_rules! codes {
 }
 
 codes! {
-    BadRequest 400 "bad_request" "The request is not HTTP as it should be";
+    BadRequest 400 "bad_request" "The request is not valid HTTP";
     BadJson 400 "bad_json" "The body is not JSON";
     NoCredentials 401 "no_credentials" "Log in first";
     WrongCredentials 401 "wrong_credentials" "Name and password, or the token, are wrong";
     SessionOver 401 "session_over" "The session is over";
     ForeignOrigin 403 "foreign_origin" "This page may not use the recorder";
     NoCsrfToken 403 "no_csrf_token" "The session's CSRF token is missing";
-    NotYours 403 "not_yours" "This is another agent's";
+    NotYours 403 "not_yours" "This belongs to another agent";
     NeedsSession 403 "needs_session" "Only an agent's session may do this";
     NotAllowed 403 "not_allowed" "The recorder's rules do not allow this";
     NotFound 404 "not_found" "There is nothing here";
-    WrongMethod 405 "wrong_method" "This is done with another method";
+    WrongMethod 405 "wrong_method" "This path has other methods";
     SlowRequest 408 "slow_request" "The request took too long to arrive";
     NothingRecorded 409 "nothing_recorded" "Nothing is being recorded";
     TooLarge 413 "too_large" "The body is too large";
     NotJson 415 "not_json" "The body must be application/json";
-    UnknownHost 421 "unknown_host" "This name is not the recorder's";
-    BadBody 422 "bad_body" "The body does not say what is needed";
+    UnknownHost 421 "unknown_host" "This host name is not the recorder's";
+    BadBody 422 "bad_body" "The body is not what this path expects";
     KeyReused 422 "key_reused" "This idempotency key belongs to another request";
     TooMany 429 "too_many" "Too many requests";
     Failed 500 "failed" "It could not be done";
-    ServerAway 503 "server_away" "The server, which knows the passwords, does not answer";
+    ServerAway 503 "server_away" "The server, which checks the passwords, does not answer";
     GoingDown 503 "going_down" "The recorder is going down";
-    Late 504 "late" "It is not done yet, and may still be";
+    Late 504 "late" "It is not done yet, but may still happen";
 }
 
 impl Code {
@@ -72,19 +72,19 @@ impl Code {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
     pub code: Code,
-    /// What is wrong with this one, for people.
+    /// What is wrong with this request, for people.
     detail: String,
-    /// Where: a header, or a path into the body, as in `/devices/0`.
+    /// A header, or a path into the body such as `/devices/0`.
     place: Option<String>,
     cure: Option<&'static str>,
     retry_after: Option<Duration>,
-    /// Whose fault, where the recorder could not.
+    /// Whose fault it is, if the recorder failed.
     fault: Option<Fault>,
-    more: Option<Box<(&'static str, Value)>>,
+    extension: Option<Box<(&'static str, Value)>>,
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct ProblemBody<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'a str,
@@ -98,13 +98,13 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<Fault>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    more: Option<serde_json::Map<String, Value>>,
+    extension: Option<serde_json::Map<String, Value>>,
 }
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
         let detail = detail.into();
-        Problem { code, detail, place: None, cure: None, retry_after: None, fault: None, more: None }
+        Problem { code, detail, place: None, cure: None, retry_after: None, fault: None, extension: None }
     }
 
     pub fn at(self, place: impl Into<String>) -> Problem {
@@ -119,9 +119,9 @@ impl Problem {
         Problem { retry_after: Some(wait), ..self }
     }
 
-    /// A member of its own.
+    /// Adds a member that only this kind of problem has.
     pub fn with(self, name: &'static str, value: Value) -> Problem {
-        Problem { more: Some(Box::new((name, value))), ..self }
+        Problem { extension: Some(Box::new((name, value))), ..self }
     }
 
     pub fn bad_json(error: &serde_json::Error) -> Problem {
@@ -145,9 +145,7 @@ impl From<Refused> for Problem {
                 Problem { fault: Some(fault), ..Problem::new(Code::Failed, detail) }
                     .cure("see the recorder's log")
             }
-            Refused::Late(_) => {
-                Problem::new(Code::Late, detail).cure("see GET /api/v1/status for how things stand")
-            }
+            Refused::Late(_) => Problem::new(Code::Late, detail).cure("see GET /api/v1/status"),
             Refused::GoingDown => Problem::new(Code::GoingDown, detail).retry_after(Duration::from_secs(5)),
         }
     }
@@ -156,7 +154,7 @@ impl From<Refused> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.code.status();
-        let body = Body {
+        let body = ProblemBody {
             kind: format!("urn:deskreel:problem:{}", self.code.as_str()),
             title: self.code.title(),
             status: status.as_u16(),
@@ -165,7 +163,9 @@ impl IntoResponse for Problem {
             place: self.place.as_deref(),
             cure: self.cure,
             fault: self.fault,
-            more: self.more.map(|more| [(more.0.to_owned(), more.1)].into_iter().collect()),
+            extension: self
+                .extension
+                .map(|extension| [(extension.0.to_owned(), extension.1)].into_iter().collect()),
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
@@ -174,10 +174,10 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil() as u64));
         }
         if status == StatusCode::UNAUTHORIZED {
-            // Not Basic: a browser would ask the agent for a password in a window of its own.
+            // Not Basic: a browser would open a window that asks the agent for a password.
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"deskreel\""));
         }
-        // Of a request that was not read to its end, the rest may not be taken for the next one.
+        // The rest of a request that was not read completely must not be taken for the next one.
         if matches!(self.code, Code::BadRequest | Code::SlowRequest | Code::TooLarge) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

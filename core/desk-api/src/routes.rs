@@ -1,12 +1,12 @@
-//! Paths and what does them. `openapi.json` says the same to others, and a test holds the two together.
+//! Paths and their handlers. `openapi.json` describes them for clients; a test compares the two.
 
 mod classic;
-mod events;
-mod log_in;
-mod record;
-mod show;
+mod commands;
+mod event_stream;
+mod queries;
+mod reports;
+mod sessions;
 mod socket;
-mod tell;
 
 use std::sync::Arc;
 
@@ -17,31 +17,31 @@ use axum::routing::{MethodRouter, get, post, put};
 use serde::de::DeserializeOwned;
 
 use super::Api;
-use super::gate;
 use super::problem::{Code, Problem};
+use super::request_checks;
 
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 fn routes() -> Vec<(&'static str, MethodRouter<Arc<Api>>)> {
     vec![
-        ("/api/v1/session", post(log_in::begin).get(log_in::show).delete(log_in::end)),
-        ("/api/v1/session/ping", post(log_in::ping)),
-        ("/api/v1/state", put(tell::state)),
-        ("/api/v1/events", post(tell::events).get(events::stream)),
+        ("/api/v1/session", post(sessions::begin).get(sessions::show).delete(sessions::end)),
+        ("/api/v1/session/ping", post(sessions::ping)),
+        ("/api/v1/state", put(reports::state)),
+        ("/api/v1/events", post(reports::events).get(event_stream::open)),
         ("/api/v1/ws", get(socket::open)),
-        ("/api/v1/recording/start", post(record::start)),
-        ("/api/v1/recording/stop", post(record::stop)),
-        ("/api/v1/recording/pause", post(record::pause)),
-        ("/api/v1/recording/resume", post(record::resume)),
-        ("/api/v1/recording/mask", post(record::mask)),
-        ("/api/v1/recording/tag", post(record::tag)),
-        ("/api/v1/operations/{id}", get(record::operation)),
-        ("/api/v1/recordings", get(show::recordings)),
-        ("/api/v1/status", get(show::status)),
-        ("/api/v1/health", get(show::health)),
-        ("/api/v1/version", get(show::version)),
-        ("/api/v1/openapi.json", get(show::openapi)),
-        ("/metrics", get(show::metrics)),
+        ("/api/v1/recording/start", post(commands::start)),
+        ("/api/v1/recording/stop", post(commands::stop)),
+        ("/api/v1/recording/pause", post(commands::pause)),
+        ("/api/v1/recording/resume", post(commands::resume)),
+        ("/api/v1/recording/mask", post(commands::mask)),
+        ("/api/v1/recording/tag", post(commands::tag)),
+        ("/api/v1/operations/{id}", get(commands::operation)),
+        ("/api/v1/recordings", get(queries::recordings)),
+        ("/api/v1/status", get(queries::status)),
+        ("/api/v1/health", get(queries::health)),
+        ("/api/v1/version", get(queries::version)),
+        ("/api/v1/openapi.json", get(queries::openapi)),
+        ("/metrics", get(queries::metrics)),
         ("/api/v2/me", get(classic::log_in).post(classic::log_in_with).options(classic::preflight)),
         ("/ping", get(classic::ping).options(classic::preflight)),
     ]
@@ -50,23 +50,24 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Api>>)> {
 pub fn router(api: Arc<Api>) -> Router {
     let mut router = Router::new();
     for (path, methods) in routes() {
-        let wrong = || async { Problem::new(Code::WrongMethod, "see the Allow header") };
+        let wrong =
+            || async { Problem::new(Code::WrongMethod, "the Allow header lists the methods of this path") };
         router = router.route(path, methods.fallback(wrong));
     }
     router
         .fallback(|| async {
             Problem::new(Code::NotFound, "no such path").cure("see GET /api/v1/openapi.json")
         })
-        .layer(from_fn_with_state(api.clone(), gate::pass))
+        .layer(from_fn_with_state(api.clone(), request_checks::check))
         .with_state(api)
 }
 
-/// The body as the object that it should be. No body at all is an empty one.
+/// Reads the body as a JSON object. A missing body counts as an empty object.
 fn object<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
-    // A struct would be read from a list too.
+    // Serde would also read a struct from a list.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(Problem::new(Code::BadBody, "a list, where an object should be").at("body"));
+        return Err(Problem::new(Code::BadBody, "expected an object, found a list").at("body"));
     }
     serde_json::from_slice(bytes).map_err(|error| Problem::bad_json(&error))
 }

@@ -1,4 +1,4 @@
-//! Secrets: made at random, kept as digests, read from files that nobody else may read.
+//! Secrets: random ones, digests of them, and files that nobody else may read.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +14,8 @@ use super::Error;
 /// A secrets file is a few lines; a thousand agents are 100 KB.
 const FILE_LIMIT: u64 = 1 << 20;
 
-/// What is kept of a secret. Two are compared as digests: where they first differ says nothing about the secret.
+/// A SHA-256 digest. Secrets are kept and compared as digests, so that the time of a comparison reveals
+/// nothing about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -24,15 +25,15 @@ impl Digest {
     }
 }
 
-/// 128 bits, as text that may stand in headers, cookies and addresses.
-pub fn fresh() -> Result<String, Error> {
+/// A new secret of 128 bits, as text that is valid in headers, cookies and URLs.
+pub fn random() -> Result<String, Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Refuses a file that group or others can read.
-pub fn read(path: &Path) -> Result<String, Error> {
+/// Reads a file of secrets. Refuses one that group or others can read.
+pub fn read_private(path: &Path) -> Result<String, Error> {
     let failed = |error| Error::File { path: path.to_owned(), error };
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
@@ -46,14 +47,14 @@ pub fn read(path: &Path) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The token of programs: the whole file but white space around it.
-pub fn token(path: &Path) -> Result<Digest, Error> {
-    let text = read(path)?;
+/// Reads the token of programs: the whole file without surrounding white space.
+pub fn read_token(path: &Path) -> Result<Digest, Error> {
+    let text = read_private(path)?;
     let token = text.trim();
-    // Shorter ones can be guessed by a program that tries for a day.
+    // A program could guess a shorter one within a day.
     if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         let what =
-            "the token needs 16 characters at least, without spaces; run: openssl rand -hex 32".to_owned();
+            "the token needs at least 16 characters without spaces; run: openssl rand -hex 32".to_owned();
         return Err(Error::Content { path: path.to_owned(), line: None, what });
     }
     Ok(Digest::of(token.as_bytes()))
@@ -74,10 +75,10 @@ mod tests {
         let path = folder.path().join("token");
         fs::write(&path, "0123456789abcdef0123\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = token(&path).unwrap_err();
+        let error = read_token(&path).unwrap_err();
         assert!(error.to_string().contains("chmod 600"), "{error}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(token(&path).unwrap(), Digest::of(b"0123456789abcdef0123"));
+        assert_eq!(read_token(&path).unwrap(), Digest::of(b"0123456789abcdef0123"));
     }
 
     #[test]
@@ -87,12 +88,12 @@ mod tests {
         for weak in ["", "secret", "a b c d e f g h i j k l m n"] {
             fs::write(&path, weak).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            assert!(matches!(token(&path), Err(Error::Content { .. })), "{weak}");
+            assert!(matches!(read_token(&path), Err(Error::Content { .. })), "{weak}");
         }
     }
 
     #[test]
     fn secrets_are_never_the_same() {
-        assert_ne!(fresh().unwrap(), fresh().unwrap());
+        assert_ne!(random().unwrap(), random().unwrap());
     }
 }

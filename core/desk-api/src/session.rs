@@ -1,12 +1,12 @@
-//! Who is logged in by this API, and until when.
+//! The sessions of this API: which agents are logged in, and until when.
 //!
-//! A session belongs to one agent and to the page that logged in (or to a program). It has three secrets: the *token*,
-//! which pages and programs send as a bearer; the *cookie*, for desktops that cannot; and the *CSRF token*, which is needed
-//! beside the cookie. They differ so that whoever gets hold of a cookie, as any server on this PC's loopback may, has
-//! nothing that commands the recorder.
+//! A session belongs to one agent and to the page (or program) that logged in. It has three secrets: the
+//! *token*, which pages and programs send as a bearer; the *cookie*, for desktops that cannot; and the *CSRF
+//! token*, which is needed beside the cookie. They differ so that a stolen cookie, which any server on this
+//! PC's loopback can get, cannot command the recorder.
 //!
-//! A session is over when it has been silent for too long, when its agent logs out, or when another agent logs in. The
-//! agent is logged out with the last of their sessions.
+//! A session is over when it has been silent for too long, when its agent logs out, or when another agent
+//! logs in. When the last session of an agent is over, the agent is logged out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,70 +17,75 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::Error;
-use super::brake::Brake;
-use super::operation::Operations;
+use super::operations::Operations;
 use super::secret::{self, Digest};
 use super::settings::Limits;
+use super::token_bucket::TokenBucket;
 
-/// Sessions of one agent. A page that is loaded anew leaves its last one behind until that expires; the one that was
-/// silent for longest makes room.
+/// Sessions of one agent. A reloaded page leaves its previous session behind until that expires. When there
+/// are too many, the one that has been silent for longest ends.
 const MOST: usize = 32;
 
 pub struct Sessions {
-    /// How long one may be silent.
+    /// How long a session may be silent.
     silence: Duration,
     limits: Limits,
     live: Mutex<Vec<Arc<Session>>>,
-    /// Somebody logged in: the next expiry may be sooner.
-    pub more: Notify,
+    /// Wakes the expiry: a new session may expire first.
+    pub started: Notify,
 }
 
 pub struct Session {
     pub agent: AgentId,
     pub place: Option<Place>,
     pub since: Utc,
-    /// The page that logged in; none of a program.
+    /// The page that logged in; `None` for a program.
     pub origin: Option<Box<str>>,
     token: Digest,
     cookie: Digest,
     csrf: Option<Digest>,
-    /// Name and password, for desktops that send them with each ping.
+    /// Digest of name and password, for desktops that send them with each ping.
     proof: Option<Digest>,
-    heard: Mutex<Instant>,
-    pub brake: Mutex<Brake>,
+    last_request: Mutex<Instant>,
+    pub bucket: Mutex<TokenBucket>,
     pub operations: Operations,
     pub streams: Arc<Semaphore>,
     over: watch::Sender<bool>,
 }
 
-/// What only the one who logs in gets to see.
-pub struct Secrets {
+/// The secrets of a session, shown once to the client that logs in.
+pub struct SessionSecrets {
     pub token: String,
     pub cookie: String,
     pub csrf: Option<String>,
 }
 
-/// What is known of who logs in.
-pub struct LogIn {
+/// The log-in from which a session begins.
+pub struct NewSession {
     pub agent: AgentId,
     pub place: Option<Place>,
     pub origin: Option<Box<str>>,
     pub proof: Option<Digest>,
-    /// Whether to make a CSRF token. Without one, the cookie commands nothing.
+    /// Whether to make a CSRF token. Without one, the cookie cannot command.
     pub csrf: bool,
 }
 
 impl Sessions {
     pub fn new(silence: Duration, limits: Limits) -> Sessions {
-        Sessions { silence, limits, live: Mutex::default(), more: Notify::new() }
+        Sessions { silence, limits, live: Mutex::default(), started: Notify::new() }
     }
 
-    /// Ends the sessions of every other agent: there is one seat.
-    pub fn begin(&self, log_in: LogIn, at: Utc, now: Instant) -> Result<(Arc<Session>, Secrets), Error> {
-        let secrets = Secrets {
-            token: secret::fresh()?,
-            cookie: secret::fresh()?,
-            csrf: log_in.csrf.then(secret::fresh).transpose()?,
+    /// Begins a session, and ends those of all other agents: there is one seat.
+    pub fn begin(
+        &self,
+        log_in: NewSession,
+        at: Utc,
+        now: Instant,
+    ) -> Result<(Arc<Session>, SessionSecrets), Error> {
+        let secrets = SessionSecrets {
+            token: secret::random()?,
+            cookie: secret::random()?,
+            csrf: log_in.csrf.then(secret::random).transpose()?,
         };
         let session = Arc::new(Session {
             agent: log_in.agent,
@@ -91,22 +96,22 @@ impl Sessions {
             cookie: Digest::of(secrets.cookie.as_bytes()),
             csrf: secrets.csrf.as_ref().map(|csrf| Digest::of(csrf.as_bytes())),
             proof: log_in.proof,
-            heard: Mutex::new(now),
-            brake: Mutex::new(Brake::new(self.limits.rate, Duration::from_secs(1), now)),
+            last_request: Mutex::new(now),
+            bucket: Mutex::new(TokenBucket::new(self.limits.rate, Duration::from_secs(1), now)),
             operations: Operations::new(self.limits.keys, self.limits.key_kept),
             streams: Arc::new(Semaphore::new(self.limits.streams)),
             over: watch::Sender::new(false),
         });
         let mut live = self.live();
-        end_those(&mut live, |other| other.agent != session.agent);
+        end_matching(&mut live, |other| other.agent != session.agent);
         if live.len() >= MOST
-            && let Some(quietest) = live.iter().min_by_key(|session| session.heard()).cloned()
+            && let Some(quietest) = live.iter().min_by_key(|session| session.last_request()).cloned()
         {
-            end_those(&mut live, |other| Arc::ptr_eq(other, &quietest));
+            end_matching(&mut live, |other| Arc::ptr_eq(other, &quietest));
         }
         live.push(session.clone());
         drop(live);
-        self.more.notify_one();
+        self.started.notify_one();
         Ok((session, secrets))
     }
 
@@ -124,34 +129,39 @@ impl Sessions {
         self.find(|session| session.proof == Some(proof))
     }
 
-    /// The youngest. One that was silent for too long is over, also where nobody has come to end it yet.
-    fn find(&self, is_it: impl Fn(&Session) -> bool) -> Option<Arc<Session>> {
+    /// The newest match. A session that has been silent for too long does not match, even before
+    /// [`Self::expire`] ends it.
+    fn find(&self, matches: impl Fn(&Session) -> bool) -> Option<Arc<Session>> {
         let now = Instant::now();
         let live = self.live();
-        live.iter().rev().find(|session| is_it(session) && session.heard() + self.silence > now).cloned()
+        live.iter()
+            .rev()
+            .find(|session| matches(session) && session.last_request() + self.silence > now)
+            .cloned()
     }
 
-    /// Ends one. The answer says whether its agent has no other.
+    /// Ends a session. Returns whether it was the last one of its agent.
     pub fn end(&self, session: &Arc<Session>) -> bool {
         let mut live = self.live();
-        end_those(&mut live, |other| Arc::ptr_eq(other, session));
+        end_matching(&mut live, |other| Arc::ptr_eq(other, session));
         !live.iter().any(|other| other.agent == session.agent)
     }
 
-    pub fn end_of(&self, agent: &AgentId) {
-        end_those(&mut self.live(), |session| session.agent == *agent);
+    pub fn end_all_of(&self, agent: &AgentId) {
+        end_matching(&mut self.live(), |session| session.agent == *agent);
     }
 
-    /// Ends those that were silent for too long. Gives the agents who have none left, and when to look again.
+    /// Ends those that have been silent for too long. Returns the agents without a session left, and when to
+    /// look again.
     pub fn expire(&self, now: Instant) -> (Vec<AgentId>, Option<Instant>) {
         let mut live = self.live();
-        let ended = end_those(&mut live, |session| session.heard() + self.silence <= now);
+        let ended = end_matching(&mut live, |session| session.last_request() + self.silence <= now);
         let mut gone: HashMap<AgentId, ()> =
             ended.iter().map(|session| (session.agent.clone(), ())).collect();
         for session in live.iter() {
             gone.remove(&session.agent);
         }
-        let next = live.iter().map(|session| session.heard() + self.silence).min();
+        let next = live.iter().map(|session| session.last_request() + self.silence).min();
         (gone.into_keys().collect(), next)
     }
 
@@ -160,7 +170,7 @@ impl Sessions {
     }
 }
 
-fn end_those(live: &mut Vec<Arc<Session>>, ends: impl Fn(&Arc<Session>) -> bool) -> Vec<Arc<Session>> {
+fn end_matching(live: &mut Vec<Arc<Session>>, ends: impl Fn(&Arc<Session>) -> bool) -> Vec<Arc<Session>> {
     let ended: Vec<Arc<Session>> = live.extract_if(.., |session| ends(session)).collect();
     for session in &ended {
         session.over.send_replace(true);
@@ -169,20 +179,20 @@ fn end_those(live: &mut Vec<Arc<Session>>, ends: impl Fn(&Arc<Session>) -> bool)
 }
 
 impl Session {
-    /// Its desktop has said something.
+    /// Notes that its desktop has sent something.
     pub fn touch(&self, now: Instant) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *self.last_request.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    fn heard(&self) -> Instant {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_request(&self) -> Instant {
+        *self.last_request.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn has_csrf(&self, token: &str) -> bool {
         self.csrf == Some(Digest::of(token.as_bytes()))
     }
 
-    /// Waits until it is over.
+    /// Waits until the session is over.
     pub async fn ended(&self) {
         let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
@@ -201,8 +211,8 @@ mod tests {
 
     const SILENCE: Duration = Duration::from_secs(60);
 
-    fn log_in(agent: &str) -> LogIn {
-        LogIn { agent: agent.into(), place: None, origin: None, proof: None, csrf: true }
+    fn log_in(agent: &str) -> NewSession {
+        NewSession { agent: agent.into(), place: None, origin: None, proof: None, csrf: true }
     }
 
     fn sessions() -> Sessions {
@@ -210,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_heard_of_lives_and_one_that_is_not_expires() {
+    fn a_session_with_requests_lives_and_a_silent_one_expires() {
         let (sessions, start) = (sessions(), Instant::now());
         let (session, secrets) = sessions.begin(log_in("ann"), Utc::MIN, start).unwrap();
         session.touch(start + SILENCE / 2);
@@ -221,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_due_is_over_before_anybody_ends_it() {
+    async fn a_session_that_is_due_is_over_before_it_is_ended() {
         let sessions = sessions();
         let (_, secrets) = sessions.begin(log_in("ann"), Utc::MIN, Instant::now()).unwrap();
         tokio::time::advance(SILENCE - Duration::from_millis(1)).await;
@@ -231,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_is_gone_with_the_last_session() {
+    fn an_agent_is_logged_out_with_the_last_session() {
         let (sessions, start) = (sessions(), Instant::now());
         let (first, _) = sessions.begin(log_in("ann"), Utc::MIN, start).unwrap();
         let (second, _) = sessions.begin(log_in("ann"), Utc::MIN, start + SILENCE / 2).unwrap();
@@ -241,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn another_agent_ends_the_sessions_of_the_one_before() {
+    fn another_agent_ends_the_sessions_of_the_previous_one() {
         let (sessions, start) = (sessions(), Instant::now());
         let (ann, _) = sessions.begin(log_in("ann"), Utc::MIN, start).unwrap();
         sessions.begin(log_in("bob"), Utc::MIN, start).unwrap();

@@ -1,5 +1,5 @@
-//! `[feed.desktop]` of a pipeline file, typed. plugins/feed-desktop/plugin.toml is its schema; what only makes sense
-//! here is checked here.
+//! `[feed.desktop]` of a pipeline file, typed. Its schema is plugins/feed-desktop/plugin.toml; what a schema
+//! cannot say is checked here.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,56 +10,32 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Error;
-use super::origin::Origins;
+use super::origin::{Origins, Scheme};
 
-/// What `listen` is without a word in the file.
+/// Default of `listen`.
 const LISTEN: &str = "127.0.0.1:8643";
-/// As the classic service has it.
+/// Default of `session`, the same as that of the classic endpoints.
 const SESSION: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "WrittenSettings")]
 pub struct Settings {
-    /// Loopback addresses, the first of which must be had.
+    /// Loopback addresses. The server does not start without the first one.
     pub listen: Vec<SocketAddr>,
     pub scheme: Scheme,
-    /// Certificate and key, where the deployer brings them.
+    /// The deployer's own certificate and key. Without them, they are generated.
     pub certificate: Option<(PathBuf, PathBuf)>,
     pub origins: Origins,
     pub agents_file: Option<PathBuf>,
     pub token_file: Option<PathBuf>,
-    /// An agent whose desktop says nothing for so long is logged out.
+    /// An agent whose desktop is silent for this long is logged out.
     pub session: Duration,
     pub place: Option<Place>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    #[default]
-    Https,
-    Http,
-}
-
-impl Scheme {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scheme::Https => "https",
-            Scheme::Http => "http",
-        }
-    }
-
-    pub fn default_port(self) -> u16 {
-        match self {
-            Scheme::Https => 443,
-            Scheme::Http => 80,
-        }
-    }
-}
-
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Written {
+struct WrittenSettings {
     listen: Option<String>,
     scheme: Scheme,
     certificate: Option<PathBuf>,
@@ -72,31 +48,33 @@ struct Written {
 }
 
 impl Settings {
-    /// From the settings of the feed, as `deskreel check` has let them through. Paths are taken as they are.
+    /// Reads the settings of the feed, which `deskreel check` accepts. Paths are used unchanged.
     pub fn read(settings: &Value) -> Result<Settings, Error> {
         Settings::deserialize(settings).map_err(|error| Error::Setting(error.to_string()))
     }
 }
 
-impl TryFrom<Written> for Settings {
+impl TryFrom<WrittenSettings> for Settings {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Settings, String> {
+    fn try_from(written: WrittenSettings) -> Result<Settings, String> {
         let listen = written.listen.as_deref().unwrap_or(LISTEN);
         let certificate = match (written.certificate, written.key) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
-            _ => return Err("`certificate` and `key` go together".to_owned()),
+            _ => return Err("`certificate` and `key` go together: set both or neither".to_owned()),
         };
         let session = match written.session.as_deref() {
             None => SESSION,
-            Some(text) => deskreel_pipeline::parse_duration(text)
-                .filter(|session| !session.is_zero())
-                .ok_or_else(|| format!("`session` is no length of time: `{text}`"))?,
+            Some(text) => {
+                deskreel_pipeline::parse_duration(text).filter(|session| !session.is_zero()).ok_or_else(
+                    || format!("`session` is not a duration above zero: `{text}`; write one as 60s"),
+                )?
+            }
         };
         Ok(Settings {
             listen: addresses(listen).ok_or_else(|| {
-                format!("`listen` is no loopback address with a port: `{listen}`; write 127.0.0.1:8643")
+                format!("`listen` is not a loopback address with a port: `{listen}`; write 127.0.0.1:8643")
             })?,
             scheme: written.scheme,
             certificate,
@@ -109,7 +87,7 @@ impl TryFrom<Written> for Settings {
     }
 }
 
-/// `localhost` is both loopback addresses, since browsers try either first.
+/// Parses `listen`. `localhost` means both loopback addresses, since browsers try either one first.
 fn addresses(text: &str) -> Option<Vec<SocketAddr>> {
     let addresses: Vec<SocketAddr> = match text.strip_prefix("localhost:") {
         Some(port) => {
@@ -121,34 +99,36 @@ fn addresses(text: &str) -> Option<Vec<SocketAddr>> {
     addresses.iter().all(|address| address.ip().is_loopback()).then_some(addresses)
 }
 
-/// What the API bears with. Tests set their own; the defaults are for a PC with one agent and a few desktops.
+/// Limits of the API. The defaults are for a PC with one agent and a few desktops; tests set their own.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time; the one that is idle for longest makes room for a new one. Far below the 1024 files
-    /// that a process may have open where nobody has raised that.
+    /// Connections at once; a new one replaces the one that is idle for longest. Far below 1024, the default
+    /// limit of open files of a process.
     pub connections: usize,
-    /// For a TLS handshake, for the head of a request, and between two requests.
+    /// Time for a TLS handshake, for the head of a request, and between two requests.
     pub head: Duration,
-    /// For the body of a request.
+    /// Time for the body of a request.
     pub body: Duration,
     pub body_bytes: usize,
-    /// How long a command is waited for before it is answered with 202.
+    /// Time until a command that is not done is answered with 202.
     pub answer: Duration,
-    /// How long the desk is given for what is asked of it.
+    /// Time for the desk to carry out a request.
     pub act: Duration,
-    /// Commands and events of one session a second.
+    /// Commands and events per second of one session.
     pub rate: u32,
-    /// Event streams and WebSockets of one session at a time.
+    /// Event streams and WebSockets of one session at once.
     pub streams: usize,
-    /// Between signs of life on event streams and WebSockets.
+    /// Time between keep-alive messages on event streams and WebSockets.
     pub beat: Duration,
-    /// How long an idempotency key is kept at least, and how many a session may have.
+    /// Least time for which an idempotency key is kept.
     pub key_kept: Duration,
+    /// Operations that are kept for one session.
     pub keys: usize,
-    /// Failed log-ins under one name before it has to wait, and for how long.
+    /// Failed log-ins under one name before it has to wait.
     pub failures: u32,
+    /// Wait for each further attempt.
     pub failure_wait: Duration,
-    /// For running requests, when the API goes down.
+    /// Time for running requests when the API shuts down.
     pub farewell: Duration,
 }
 
@@ -199,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_certificate_is_none() {
+    fn a_certificate_without_a_key_is_refused() {
         assert!(Settings::read(&json!({ "certificate": "a.pem" })).is_err());
     }
 }

@@ -1,7 +1,7 @@
-//! HTTPS on loopback: a certificate of the deployer's, or one that is made at the first start.
+//! HTTPS on loopback, with the deployer's certificate or one that is generated at the first start.
 //!
-//! The one that is made signs for nothing but itself: whoever trusts it trusts this PC's recorder and nobody else, even if
-//! its key were stolen.
+//! The generated one is no authority: trusting it means trusting this PC's recorder and no other server, even
+//! if its key is stolen.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -20,16 +20,17 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Error, secret};
 
-/// Ten years, more than a PC lasts: what expires on ten thousand PCs is trusted anew on ten thousand PCs.
+/// Ten years, more than a PC lasts: when a certificate expires, it must be replaced in the browsers of every
+/// PC.
 const VALID_YEARS: i32 = 10;
-/// When the log begins to warn.
+/// Time before the expiry from which on the log warns.
 const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Of the deployer, or made in `folder`.
+/// Loads the deployer's own certificate, or the one in `folder`, which is generated if it is missing.
 pub fn acceptor(own: Option<&(PathBuf, PathBuf)>, folder: &Path) -> Result<TlsAcceptor, Error> {
     let (certificate, key) = match own {
         Some(own) => own.clone(),
-        None => made(folder)?,
+        None => generated(folder)?,
     };
     let config = config(&certificate, &key)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
@@ -42,14 +43,14 @@ fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
         wrong(
             certificate,
-            "no certificate in PEM; bring one, or remove the file and a new one is made".to_owned(),
+            "no certificate in PEM; provide one, or remove the file to have a new one generated".to_owned(),
         )
     })?;
     is_in_time(&chain, SystemTime::now()).map_err(|what| wrong(certificate, what))?;
     if let Err(what) = is_in_time(&chain, SystemTime::now() + SOON) {
         tracing::warn!(certificate = %certificate.display(), "in 30 days: {what}");
     }
-    let secret = PrivateKeyDer::from_pem_slice(secret::read(key)?.as_bytes())
+    let secret = PrivateKeyDer::from_pem_slice(secret::read_private(key)?.as_bytes())
         .map_err(|error| wrong(key, format!("no private key in PEM ({error})")))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -57,15 +58,15 @@ fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
         .map_err(|error| wrong(certificate, error.to_string()))?
         .with_no_client_auth()
         .with_single_cert(chain, secret)
-        .map_err(|error| wrong(certificate, format!("it does not go with its key: {error}")))?;
+        .map_err(|error| wrong(certificate, format!("it does not match its key: {error}")))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
-/// Whether the certificate is valid at this time. Who has signed it is for browsers to judge.
+/// Checks whether the certificate is valid at this time. Browsers judge who has signed it.
 fn is_in_time(chain: &[CertificateDer<'static>], now: SystemTime) -> Result<(), String> {
     let Some((leaf, above)) = chain.split_first() else { return Ok(()) };
-    let unreadable = |error: rustls::Error| format!("it cannot be read ({error}); bring another");
+    let unreadable = |error: rustls::Error| format!("it cannot be read ({error}); provide another");
     let parsed = ParsedCertificate::try_from(leaf).map_err(unreadable)?;
     let mut roots = RootCertStore::empty();
     roots.add(above.last().unwrap_or(leaf).clone()).map_err(unreadable)?;
@@ -74,26 +75,26 @@ fn is_in_time(chain: &[CertificateDer<'static>], now: SystemTime) -> Result<(), 
     match verify_server_cert_signed_by_trust_anchor(&parsed, &roots, above, now, algorithms) {
         Err(rustls::Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        )) => Err("it has expired; bring another, or remove it together with its key, have a new one made at the next \
-                   start, and trust that"
+        )) => Err("it has expired; provide another, or remove it together with its key: the next start generates a new \
+                   one, which browsers must then trust"
             .to_owned()),
         Err(rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        )) => Err("it is not valid yet; set this PC's clock, or bring another".to_owned()),
+        )) => Err("it is not valid yet; set this PC's clock, or provide another".to_owned()),
         _ => Ok(()),
     }
 }
 
-/// Certificate and key of this PC, made where they are not there yet.
-fn made(folder: &Path) -> Result<(PathBuf, PathBuf), Error> {
+/// Certificate and key of this PC, generated if they do not exist yet.
+fn generated(folder: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
     if !certificate.exists() {
-        make(folder, &certificate, &key)?;
+        generate(folder, &certificate, &key)?;
     }
     Ok((certificate, key))
 }
 
-fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), Error> {
+fn generate(folder: &Path, certificate: &Path, key: &Path) -> Result<(), Error> {
     let failed =
         |error: rcgen::Error| Error::Certificate { path: certificate.to_owned(), what: error.to_string() };
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
@@ -108,19 +109,19 @@ fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), Error> {
     let pair = KeyPair::generate().map_err(failed)?;
     let mut params = CertificateParams::new(names).map_err(failed)?;
     params.distinguished_name.push(DnType::CommonName, format!("Deskreel recorder on {host}"));
-    // A day back, for clocks that are set later.
+    // Valid since yesterday, for clocks that are set back later.
     let today = rcgen::date_time_ymd(1970, 1, 1) + since_epoch() - Duration::from_secs(24 * 3600);
     params.not_before = today;
     params.not_after = today + Duration::from_secs(VALID_YEARS as u64 * 365 * 24 * 3600);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let made = params.self_signed(&pair).map_err(failed)?;
+    let signed = params.self_signed(&pair).map_err(failed)?;
     let in_folder = |error| Error::File { path: folder.to_owned(), error };
     fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(in_folder)?;
-    // The key first: a certificate that is there has one.
+    // The key first, so that a certificate never lacks its key.
     write(key, 0o600, &pair.serialize_pem()).map_err(in_folder)?;
-    write(certificate, 0o644, &made.pem()).map_err(in_folder)?;
-    tracing::info!(certificate = %certificate.display(), "a certificate was made; browsers have to be told to trust it");
+    write(certificate, 0o644, &signed.pem()).map_err(in_folder)?;
+    tracing::info!(certificate = %certificate.display(), "generated a certificate; browsers must be told to trust it");
     Ok(())
 }
 
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_made_once_and_its_key_is_for_nobody_else() {
+    fn a_certificate_is_generated_once_and_nobody_else_can_read_its_key() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("api");
         acceptor(None, &folder).unwrap();
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_out_of_its_time_is_refused_with_the_cure() {
+    fn a_certificate_that_is_not_valid_now_is_refused_with_the_cure() {
         let folder = tempfile::tempdir().unwrap();
         acceptor(None, folder.path()).unwrap();
         let text = fs::read(folder.path().join("certificate.pem")).unwrap();
@@ -172,11 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_certificate_is_refused_with_the_cure() {
+    fn a_file_that_is_not_a_certificate_is_refused_with_the_cure() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("certificate.pem"), "garbage").unwrap();
         let Err(error) = acceptor(None, folder.path()) else { panic!("accepted") };
-        assert!(error.to_string().contains("a new one is made"), "{error}");
+        assert!(error.to_string().contains("a new one generated"), "{error}");
     }
 
     #[test]

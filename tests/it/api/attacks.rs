@@ -1,4 +1,4 @@
-//! What a hostile page or program sends to loopback, one way a test. None may reach the desk.
+//! Attacks by hostile pages and programs on loopback, one kind per test. None may reach the desk.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn is_refused(answer: &Answer, status: u16, code: &str) {
     assert!(!answer.is_shared(), "a page could read it: {answer:?}");
 }
 
-/// With credentials that would do, so that only the attack can be the reason.
+/// Valid credentials, so that only the attack can be the reason of a refusal.
 fn credentials(world: &World) -> String {
     world.session("ann")
 }
@@ -50,7 +50,7 @@ fn a_foreign_page_is_refused_and_cannot_even_read_that() {
 }
 
 #[test]
-fn two_origins_are_none() {
+fn two_origins_are_refused() {
     let world = world();
     let answer =
         world.ask("GET", "/api/v1/health", &[("Origin", PAGE), ("Origin", "https://evil.example")], "");
@@ -86,7 +86,7 @@ fn a_rebound_name_is_refused_before_anything_else() {
         format!("0.0.0.0:{port}"),
         format!("x@localhost:{port}"),
     ] {
-        // Same-origin with itself, as a rebound page is; and by a path that is not there.
+        // Same-origin with itself, as a rebound page is; and a path that does not exist.
         for (path, origin) in
             [("/api/v1/status", PAGE), ("/api/v1/status", "http://evil.example"), ("/x", PAGE)]
         {
@@ -99,7 +99,7 @@ fn a_rebound_name_is_refused_before_anything_else() {
 }
 
 #[test]
-fn a_name_in_the_target_is_held_to_the_same() {
+fn a_host_name_in_the_target_is_checked_as_well() {
     let world = world();
     let session = credentials(&world);
     let answer = world.ask("GET", "http://evil.example/api/v1/status", &[("Authorization", &session)], "");
@@ -137,7 +137,7 @@ fn what_a_form_can_send_is_refused() {
     ];
     for (kind, body) in bodies {
         for path in ["/api/v1/recording/tag", "/api/v1/events", "/api/v2/me", "/api/v1/session"] {
-            // As a page of an allowed origin could be made to, and as one without any.
+            // With an allowed origin and without any.
             for headers in [
                 &[("Content-Type", kind), ("Cookie", &cookie), ("Origin", PAGE)][..],
                 &[("Content-Type", kind)],
@@ -172,7 +172,7 @@ fn a_preflight_opens_the_private_network_to_known_pages_only() {
     assert!(known.header("Vary").unwrap().contains("Origin"));
     is_refused(&ask("https://evil.example"), 403, "foreign_origin");
 
-    // Who does not ask is not told.
+    // Without the request header, the answer does not have it.
     let plain = world.ask("OPTIONS", "/api/v1/recording/start", &[("Origin", PAGE), asks[0]], "");
     assert_eq!(plain.header("Access-Control-Allow-Private-Network"), None);
 }
@@ -188,7 +188,7 @@ fn large_bodies_are_refused_without_reading_them() {
     assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
     assert!(http.is_closed(), "what follows would be taken for a request");
 
-    // Without saying so first.
+    // Without a length in the head.
     let mut http = world.http();
     let headers =
         [("Authorization", session.as_str()), ("Transfer-Encoding", "chunked"), ("Content-Length", "0")];
@@ -297,7 +297,7 @@ fn two_lengths_of_one_body_smuggle_nothing() {
             world.address
         );
         http.write(format!("{head}{smuggled}")).unwrap();
-        // Where both are there, chunks count and the connection ends, as RFC 9112 6.1 has it.
+        // If both are present, the chunks count and the connection ends (RFC 9112, 6.1).
         let first = http.answer();
         let ends = |first: &Answer| first.status == 400 || first.header("Connection") == Some("close");
         assert!(first.as_ref().is_none_or(ends), "{lengths:?}: {first:?}");
@@ -344,7 +344,7 @@ fn heads_that_are_bombs_are_refused() {
 }
 
 #[test]
-fn every_answer_forbids_to_guess_to_keep_and_to_frame() {
+fn every_answer_forbids_sniffing_caching_and_framing() {
     let world = world();
     for (path, headers) in [
         ("/api/v1/health", &[][..]),
@@ -366,7 +366,7 @@ fn every_answer_forbids_to_guess_to_keep_and_to_frame() {
 }
 
 #[test]
-fn methods_that_nobody_needs_do_nothing() {
+fn unusual_methods_do_nothing() {
     let world = world();
     let session = credentials(&world);
     for (method, path) in [

@@ -1,4 +1,4 @@
-//! The classic endpoints, as a desktop that was written for them uses them.
+//! The classic endpoints, used as by a desktop that was written for them.
 
 use deskreel_desk::Act;
 use deskreel_model::event::Seat;
@@ -60,7 +60,7 @@ fn a_log_in_with_configuration_says_place_and_devices() {
 }
 
 #[test]
-fn the_csrf_token_is_given_who_asks_and_needed_for_commands() {
+fn the_csrf_token_is_sent_on_request_and_needed_for_commands() {
     let world = world();
     let headers =
         [("Origin", PAGE), ("Authorization", &*basic("ann", PASSWORD)), ("X-Support-CSRFP", "True")];
@@ -126,7 +126,7 @@ fn another_page_cannot_ping_with_a_stolen_cookie() {
 }
 
 #[test]
-fn logging_in_anew_ends_the_session_before() {
+fn logging_in_again_ends_the_previous_session() {
     let world = world();
     let ann = basic("ann", PASSWORD);
     let first = world.ask("GET", "/api/v2/me", &[("Origin", PAGE), ("Authorization", &ann)], "").cookie();

@@ -1,4 +1,4 @@
-//! Start, stop, pause, mask, resume, tag: each done once for each key, and how long one waits.
+//! Start, stop, pause, mask, resume, tag: each carried out once per key, and answered within a limit.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ fn a_key_of_another_request_is_refused() {
         let answer = world.ask("POST", &format!("/api/v1/recording/{path}"), &headers, body);
         assert_eq!((answer.status, answer.code().as_str()), (422, "key_reused"));
     }
-    // Another session's key is another key.
+    // The same key in another session is another key.
     let bob = world.session("ann");
     let headers = [("Authorization", bob.as_str()), ("Idempotency-Key", "k1")];
     assert_eq!(world.ask("POST", "/api/v1/recording/mask", &headers, "").status, 200);
@@ -141,7 +141,7 @@ fn what_the_desk_refuses_is_a_problem_with_its_operation() {
 }
 
 #[test]
-fn bodies_that_do_not_say_what_is_needed_come_to_nothing() {
+fn wrong_bodies_are_refused() {
     let world = world();
     let session = world.session("ann");
     for (command, body, status, code) in [

@@ -1,4 +1,4 @@
-//! More connections than there should be, and the end of the server.
+//! Too many connections, and the shutdown of the server.
 
 use std::net::TcpStream;
 use std::time::Instant;
@@ -16,7 +16,7 @@ fn raise_file_limit() {
 }
 
 #[test]
-fn a_thousand_idle_connections_hinder_nobody() {
+fn a_thousand_idle_connections_block_nobody() {
     raise_file_limit();
     let world = world();
     let session = world.session("ann");
@@ -25,7 +25,7 @@ fn a_thousand_idle_connections_hinder_nobody() {
     assert_eq!(stream.head().unwrap().status, 200);
 
     let mut idle: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(world.address).unwrap()).collect();
-    // And some in the middle of a request, which are as idle.
+    // Some are in the middle of a request, which is idle too.
     for _ in 0..500 {
         let mut http = world.http();
         http.write(format!(
@@ -40,24 +40,24 @@ fn a_thousand_idle_connections_hinder_nobody() {
     assert_eq!(answer.status, 200);
     assert!(asked.elapsed() < SOON / 4, "{:?}", asked.elapsed());
 
-    // The oldest have made room: no more than the limit is left open.
+    // The oldest were closed: only as many as the limit are open.
     let most = Limits::default().connections;
     let closed = idle.iter().filter(|stream| is_cut(stream)).count();
     assert!(closed >= idle.len() - most, "{closed} of {}", idle.len());
 
-    // Who listens is not idle.
+    // A listener is not idle.
     world.tell("still there");
     assert!(std::iter::from_fn(|| stream.chunk()).any(|chunk| chunk.contains("still there")));
 }
 
-/// Waits for the end, but not for long where it is not coming.
+/// Waits for the end of the connection, but not for long.
 fn is_cut(stream: &TcpStream) -> bool {
     stream.set_read_timeout(Some(std::time::Duration::from_millis(1))).unwrap();
     !matches!(stream.peek(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 #[test]
-fn where_all_are_busy_a_new_one_is_turned_away() {
+fn a_new_connection_is_refused_if_all_are_busy() {
     let world = limited(Limits { connections: 2, ..Limits::default() });
     let session = world.session("ann");
     let mut streams: Vec<Http> = (0..2)
@@ -72,7 +72,7 @@ fn where_all_are_busy_a_new_one_is_turned_away() {
     assert!(world.http().is_closed());
     world.tell("still there");
     assert!(streams.iter_mut().all(|stream| stream.chunk().unwrap().contains("still there")));
-    // One of them goes, and there is room.
+    // One of them closes, and there is room.
     streams.pop();
     let limit = Instant::now() + SOON;
     loop {
@@ -86,7 +86,7 @@ fn where_all_are_busy_a_new_one_is_turned_away() {
 }
 
 #[test]
-fn the_end_finishes_what_was_asked_and_takes_nothing_new() {
+fn shutdown_finishes_requests_and_accepts_nothing_new() {
     let mut world = world();
     let session = world.session("ann");
     world.hold(true);
@@ -109,7 +109,7 @@ fn the_end_finishes_what_was_asked_and_takes_nothing_new() {
 }
 
 #[test]
-fn the_end_does_not_wait_for_ever() {
+fn shutdown_does_not_wait_forever() {
     let farewell = std::time::Duration::from_millis(200);
     let mut world = limited(Limits { farewell, ..Limits::default() });
     let session = world.session("ann");
@@ -125,11 +125,11 @@ fn the_end_does_not_wait_for_ever() {
 
 #[test]
 fn a_port_in_use_is_an_error_at_the_start_with_the_cure() {
-    use deskreel_desk_api::{Server, Settings, Setup};
+    use deskreel_desk_api::{Server, ServerSetup, Settings};
     use serde_json::json;
     let world = world();
     let settings = json!({ "listen": world.address.to_string(), "scheme": "http" });
-    let setup = Setup {
+    let setup = ServerSetup {
         link: None,
         settings: Settings::read(&settings).unwrap(),
         limits: Limits::default(),

@@ -1,4 +1,4 @@
-//! The OpenAPI document says what there is: every path and method of it is served, and nothing else is.
+//! The OpenAPI document is complete: the server has its paths and methods, and no others.
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ fn what_the_document_has_is_served_with_these_methods_and_no_others() {
     assert!(paths.len() >= 20);
     for (path, methods) in paths {
         let path = path.replace("{id}", "none");
-        // A socket would be opened by no ordinary request, and a stream has no end.
+        // Only the head is read, since a stream has no end. An ordinary request does not open a socket.
         for method in ["get", "post", "put", "delete", "options", "patch"] {
             let mut http = world.http();
             http.send(&method.to_uppercase(), &path, &[("Authorization", &bearer)], "");

@@ -1,4 +1,4 @@
-//! HTTP by hand, over a plain socket: attacks are not what clients' libraries send.
+//! HTTP by hand, over a plain socket: no client library sends attacks.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -36,7 +36,7 @@ impl Http {
         self.answer().expect("an answer")
     }
 
-    /// A request as a well-behaved client sends it, but for what `headers` say otherwise.
+    /// Sends a request as a well-behaved client does, except for `headers`.
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) {
         let has = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
@@ -55,7 +55,7 @@ impl Http {
         self.write(format!("{head}\r\n{body}")).unwrap();
     }
 
-    /// None at the end of the connection.
+    /// Returns `None` at the end of the connection.
     pub fn answer(&mut self) -> Option<Answer> {
         let mut answer = self.head()?;
         let length = answer.header("Content-Length").map(|length| length.parse::<usize>().unwrap());
@@ -67,7 +67,7 @@ impl Http {
         Some(answer)
     }
 
-    /// Without the body.
+    /// Reads an answer without its body.
     pub fn head(&mut self) -> Option<Answer> {
         let first = self.line()?;
         let status = first.split(' ').nth(1).unwrap_or_else(|| panic!("{first}")).parse().unwrap();
@@ -79,7 +79,7 @@ impl Http {
         Some(Answer { status, headers, body: String::new() })
     }
 
-    /// None at the end, or where the other side has cut it.
+    /// Returns `None` at the end, or if the server has closed the connection.
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.stream.read_line(&mut line) {
@@ -90,7 +90,7 @@ impl Http {
         }
     }
 
-    /// One chunk of a stream; none at its end.
+    /// Reads one chunk of a stream; `None` at its end.
     pub fn chunk(&mut self) -> Option<String> {
         let size = usize::from_str_radix(&self.line()?, 16).unwrap();
         let mut chunk = vec![0; size + 2];
@@ -99,7 +99,7 @@ impl Http {
         (size > 0).then(|| String::from_utf8(chunk).unwrap())
     }
 
-    /// Whether the other side has closed it, with nothing more to read.
+    /// Whether the server has closed the connection, with nothing more to read.
     pub fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
@@ -121,7 +121,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Of a problem.
+    /// The code of a problem.
     pub fn code(&self) -> String {
         assert_eq!(self.header("Content-Type"), Some("application/problem+json"), "{self:?}");
         let problem = self.json();
@@ -129,12 +129,12 @@ impl Answer {
         problem["code"].as_str().unwrap().to_owned()
     }
 
-    /// `name=value` of the cookie that it sets.
+    /// The cookie that the answer sets, as `name=value`.
     pub fn cookie(&self) -> String {
         self.header("Set-Cookie").unwrap().split(';').next().unwrap().to_owned()
     }
 
-    /// Whether a page could read it.
+    /// Whether a page can read the answer.
     pub fn is_shared(&self) -> bool {
         self.headers.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with("access-control-"))
     }

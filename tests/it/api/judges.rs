@@ -1,7 +1,8 @@
-//! Other people's programs judge the API: Schemathesis the document and the answers, Python's `websockets` the sockets.
+//! Independent programs judge the API: Schemathesis the document and the answers, Python's `websockets` the
+//! sockets.
 //!
-//! Both come from script/pip-packages.txt, which `script/setup` installs below `target/python`. Where they are not there,
-//! the tests say that they were skipped.
+//! Both come from script/pip-packages.txt, which `script/setup` installs below `target/python`. Without them,
+//! the tests report that they were skipped.
 
 use std::fs;
 use std::path::PathBuf;
@@ -30,13 +31,13 @@ fn must_pass(command: &mut Command) {
     println!("{text}");
 }
 
-/// Fast enough for a judge, and otherwise as it is.
+/// A world whose rate limits a judge does not reach.
 fn judged() -> World {
     limited(Limits { rate: 1_000_000, keys: 100_000, failures: 1_000_000, ..Limits::default() })
 }
 
-/// What no schema can say: that a key of one command is refused with another, and that the token of programs needs an
-/// agent's name beside it, where a password does not.
+/// Rules that no schema can express: a key of one command is refused with another, and the token of programs
+/// needs an agent's name beside it, while a password does not.
 const SETTINGS: &str = r#"
 [[operations]]
 include-path-regex = "^/api/v1/(recording/.*|session)$"
@@ -52,14 +53,14 @@ fn schemathesis(world: &World, headers: &[String], operations: &[&str]) {
             .arg(format!("http://{}/api/v1/openapi.json", world.address))
             .args(["--url", &format!("http://{}", world.address)])
             .args(headers.iter().flat_map(|header| ["--header", header]))
-            // The same requests each time: what it finds, it finds again.
+            // The same requests each time, so that findings are reproducible.
             .args(["--seed", "1", "--max-examples", "25", "--no-color", "--suppress-health-check", "all"])
             .args(operations)
             .current_dir(world.folder.path()),
     );
 }
 
-/// But for what has no end, what ends the session of the judge, and what wants other credentials.
+/// Excludes operations that never end, that end the session of the judge, or that need other credentials.
 const OF_A_SESSION: [&str; 10] = [
     "--exclude-operation-id",
     "hearEvents",
@@ -73,7 +74,7 @@ const OF_A_SESSION: [&str; 10] = [
     "classic",
 ];
 
-/// Operations of which none leads to another.
+/// For operations that do not lead to each other.
 const WITHOUT_LINKS: [&str; 2] = ["--phases", "examples,coverage,fuzzing"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who may log in, for how long, and what a session's secrets are worth to somebody else.
+//! Log-ins, the lifetime of sessions, and what a session's secrets are worth to others.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::world::{OTHER_PAGE, PAGE, PASSWORD, TOKEN, Wish, World, basic, limited, secret, world};
 
 #[test]
-fn a_program_opens_a_session_with_the_token_and_the_desk_is_told() {
+fn a_program_opens_a_session_with_the_token_at_the_desk() {
     let world = world();
     let body = json!({ "agent": "ann", "place": "seat 7", "devices": ["4711"], "groups": ["sales"], "skills": ["fr"] });
     let bearer = format!("Bearer {TOKEN}");
@@ -196,7 +196,7 @@ fn a_cookie_looks_and_commands_only_with_the_csrf_token() {
     }
     let right = [base[0], base[1], ("X-CSRF-Token", csrf.as_str())];
     assert_eq!(world.ask("POST", "/api/v1/recording/start", &right, "").status, 200);
-    // And the cookie is not the token.
+    // The cookie is not the token.
     let value = cookie.split_once('=').unwrap().1;
     let bearer = format!("Bearer {value}");
     let as_token = world.ask("GET", "/api/v1/status", &[("Origin", PAGE), ("Authorization", &bearer)], "");
@@ -227,7 +227,7 @@ fn without_credentials_there_is_nothing_but_health_and_the_documents() {
 }
 
 #[test]
-fn names_that_are_none_are_refused_at_their_place() {
+fn invalid_names_are_refused_with_their_place() {
     let world = world();
     let bearer = format!("Bearer {TOKEN}");
     let long = "x".repeat(257);

@@ -1,4 +1,4 @@
-//! What happens, as it is heard: server-sent events and WebSockets.
+//! The event stream: server-sent events and WebSockets.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl Events {
         Events(http, String::new())
     }
 
-    /// The next block: its id and its data. None at the end.
+    /// Reads the next block: its id and its data. `None` at the end.
     fn next(&mut self) -> Option<(Option<String>, Option<Value>)> {
         while !self.1.contains("\n\n") {
             self.1.push_str(&self.0.chunk()?);
@@ -33,7 +33,7 @@ impl Events {
         Some(block)
     }
 
-    /// The next that says something.
+    /// Reads the next block with data.
     fn item(&mut self) -> (String, Value) {
         loop {
             if let (Some(id), Some(data)) = self.next().expect("no end") {
@@ -60,7 +60,7 @@ fn a_listener_hears_what_happens_with_numbers() {
 }
 
 #[test]
-fn who_comes_back_gets_what_was_missed_or_is_told_that_it_is_gone() {
+fn a_returning_listener_gets_what_it_missed_or_learns_that_it_is_lost() {
     let world = world();
     let session = world.session("ann");
     world.tell("one");
@@ -107,7 +107,7 @@ fn streams_end_with_their_session() {
 }
 
 #[test]
-fn one_session_has_so_many_streams() {
+fn streams_of_a_session_are_limited() {
     let world = limited(Limits { streams: 2, ..Limits::default() });
     let session = world.session("ann");
     let first = Events::open(&world, &session, &[]);
@@ -116,7 +116,7 @@ fn one_session_has_so_many_streams() {
     assert_eq!((third.status, third.code().as_str()), (429, "too_many"));
     drop(first);
     let limit = std::time::Instant::now() + super::world::SOON;
-    // The server learns of it when it writes next.
+    // The server notices at its next write.
     loop {
         world.tell("tick");
         let mut http = world.http();
@@ -144,7 +144,7 @@ impl Socket {
         let answer = http.answer().unwrap();
         match answer.status {
             101 => {
-                // The example of RFC 6455.
+                // The example key of RFC 6455.
                 assert_eq!(answer.header("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
                 Ok(Socket(http))
             }
@@ -176,14 +176,14 @@ impl Socket {
         serde_json::from_slice(&payload).unwrap()
     }
 
-    /// The code of the close that comes next.
+    /// Reads the code of the close that comes next.
     fn closed(&mut self) -> u16 {
         let (head, payload) = self.frame();
         assert_eq!(head, 0x88, "a close");
         u16::from_be_bytes([payload[0], payload[1]])
     }
 
-    /// Masked by zeros, which is a mask.
+    /// Sends a frame masked with zeros, which is a valid mask.
     fn send(&mut self, opcode: u8, payload: &[u8]) {
         let head = [0x80 | opcode, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
         self.0.write([&head, payload].concat()).unwrap();
@@ -265,7 +265,7 @@ fn a_socket_that_answers_pings_keeps_the_session_and_one_that_does_not_is_closed
 }
 
 #[test]
-fn sockets_are_told_that_the_recorder_goes_down() {
+fn sockets_are_closed_with_the_reason_when_the_recorder_stops() {
     let mut world = world();
     let bearer = format!("Bearer {TOKEN}");
     let mut socket = Socket::open(&world, &[("Authorization", &bearer)], "").unwrap();

@@ -1,4 +1,4 @@
-//! HTTPS on loopback, with the certificate that is made at the first start.
+//! HTTPS on loopback, with the certificate that is generated at the first start.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +17,8 @@ fn https() -> World {
     World::new(Wish { settings: json!({ "scheme": "https" }), ..Wish::default() })
 }
 
-/// The whole answer to a request on a connection of its own, by a client that trusts the made certificate alone.
+/// Returns the whole answer to a request on a connection of its own, by a client that trusts only the
+/// generated certificate.
 fn ask(world: &World, name: &str, request: &str) -> Result<String, std::io::Error> {
     let path = world.folder.path().join("api/certificate.pem");
     let mut roots = RootCertStore::empty();
@@ -39,7 +40,7 @@ fn ask(world: &World, name: &str, request: &str) -> Result<String, std::io::Erro
 }
 
 #[test]
-fn the_made_certificate_is_good_for_loopback_and_for_nothing_else() {
+fn the_generated_certificate_is_valid_for_loopback_and_nothing_else() {
     let world = https();
     let port = world.address.port();
     for name in ["localhost", "127.0.0.1", "::1"] {
@@ -54,7 +55,7 @@ fn the_made_certificate_is_good_for_loopback_and_for_nothing_else() {
 }
 
 #[test]
-fn on_https_the_cookie_is_for_pages_of_other_sites_and_ours_alone() {
+fn on_https_the_cookie_works_for_pages_of_other_sites_and_is_ours_alone() {
     let world = https();
     let request = format!(
         "POST /api/v1/session HTTP/1.1\r\nHost: {}\r\nOrigin: {PAGE}\r\nAuthorization: {}\r\nContent-Length: 0\r\n\

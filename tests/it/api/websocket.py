@@ -1,11 +1,11 @@
-"""RFC 6455, case by case, against GET /api/v1/ws: what a strict peer sends, and what no peer may.
+"""Tests GET /api/v1/ws case by case against RFC 6455: what a strict peer sends, and what no peer may send.
 
 Usage: websocket.py HOST:PORT TOKEN
 
-The peer is Python's `websockets` (its client for what is right, its frames and handshake by hand for what is wrong), and
-`wsproto` reads what the server sends a second time. The suite that is usually named for this, wstest of Autobahn, needs
-Python 2 and an echo, which this socket is not; its groups are followed: 2 pings, 3 reserved bits, 4 opcodes, 5 fragments,
-6 UTF-8, 7 closing, 9 sizes.
+The peer is Python's `websockets`: its client for valid messages, frames and handshakes by hand for invalid ones. `wsproto`
+reads what the server sends a second time. The usual suite, Autobahn's wstest, needs Python 2 and an echo server, which
+this socket is not; this file follows its groups: 2 pings, 3 reserved bits, 4 opcodes, 5 fragments, 6 UTF-8, 7 closing,
+9 sizes.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 class Peer:
-    """A connection after the handshake: sends any frame, and reads what comes by wsproto."""
+    """A connection after the handshake: sends any frame, and reads with wsproto."""
 
     def __init__(self, reader, writer):
         self.reader, self.writer = reader, writer
@@ -39,7 +39,7 @@ class Peer:
         self.writer.write(frame(opcode, payload, fin, rsv, masked, length))
 
     async def event(self):
-        """The next that the server says; none at the end of the connection. Raises where wsproto finds a mistake."""
+        """The server's next message; None at the end of the connection. Raises if wsproto finds a mistake."""
         while not self.events:
             if self.ended:
                 return None
@@ -51,7 +51,7 @@ class Peer:
         return self.events.pop(0)
 
     async def closed(self):
-        """The code of the close that comes, and that the connection ends after it."""
+        """The code of the server's close. Checks that the connection ends after it."""
         while True:
             event = await self.event()
             if event is None:
@@ -61,7 +61,7 @@ class Peer:
                 try:
                     rest = await asyncio.wait_for(self.reader.read(), LIMIT)
                 except ConnectionError:
-                    # Who has failed is not waited for (7.1.7).
+                    # After a failure, neither side waits for the other (7.1.7).
                     rest = b""
                 assert not rest, f"data after the close: {rest!r}"
                 return event.code
@@ -124,7 +124,7 @@ def case(function):
 async def closes(codes, *frames):
     """After these frames the server closes with one of the codes."""
     connection = await peer()
-    # At once: what comes after the close could reset the connection before the close is read.
+    # In one write: data after the close could reset the connection before the close is read.
     connection.writer.write(b"".join(frames))
     code = await connection.closed()
     assert code in codes, f"closed with {code}, not one of {codes}"
@@ -247,7 +247,7 @@ async def text_that_is_not_utf8_is_refused():
 async def messages_that_are_data_are_refused_as_such():
     await closes([1003], frame(TEXT, "ünï".encode()))
     await closes([1003], frame(BINARY, b"\x00\xff"))
-    # In the middle of a character, which is whole in the end.
+    # Split within a character, which is complete in the end.
     await closes([1003], frame(TEXT, b"\xe2\x82", fin=False), frame(0, b"\xac"))
 
 

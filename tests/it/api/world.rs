@@ -1,4 +1,4 @@
-//! The real server on a port of its own, at a desk whose far end the test plays.
+//! The real server on a port of its own, with a desk that the test plays.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,7 +12,9 @@ use deskreel_contract::CaptureMode;
 use deskreel_desk::news::{News, What};
 use deskreel_desk::status::{Health, SpoolStatus, Status};
 use deskreel_desk::{Act, Ask, Desk, Done, Ends, Refused};
-use deskreel_desk_api::{Limits, Listed, Page, Server, Settings, Setup, agents_file_line};
+use deskreel_desk_api::{
+    Limits, RecordingSummary, RecordingsPage, Server, ServerSetup, Settings, agents_file_line,
+};
 use deskreel_model::event::Request;
 use deskreel_model::{AgentId, MediaTime, RecordingId, Utc};
 use serde_json::{Value, json};
@@ -25,10 +27,10 @@ pub const PAGE: &str = "https://desktop.example";
 pub const OTHER_PAGE: &str = "https://crm.example";
 pub const TOKEN: &str = "the-token-of-programs-on-this-pc";
 pub const PASSWORD: &str = "s3cret";
-/// For what comes at once, on a machine that is busy with other tests.
+/// Limit for an immediate answer, on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// What the desk answers, by what it is asked.
+/// The desk's answer to each request.
 pub type Reply = Box<dyn Fn(&Act) -> Result<Done, Refused> + Send>;
 
 pub struct World {
@@ -37,7 +39,7 @@ pub struct World {
     pub news: News,
     status: watch::Sender<Arc<Status>>,
     acts: Arc<Acts>,
-    /// While it is set, the desk takes commands and answers none.
+    /// While it is set, the desk accepts commands but answers none.
     held: watch::Sender<bool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -49,7 +51,7 @@ struct Acts {
     more: Condvar,
 }
 
-/// What differs from one world to the next.
+/// Options in which worlds differ.
 pub struct Wish {
     pub settings: Value,
     pub limits: Limits,
@@ -85,7 +87,7 @@ impl World {
         let (desk, ends) = Desk::new(status());
         let (told, tells) = (ends.status.clone(), ends.news.clone());
         let (acts, held) = (Arc::<Acts>::default(), watch::Sender::new(false));
-        let setup = Setup {
+        let setup = ServerSetup {
             link: None,
             settings: Settings::read(&settings).unwrap(),
             limits: wish.limits,
@@ -123,12 +125,12 @@ impl World {
         Http::to(self.address)
     }
 
-    /// On a connection of its own.
+    /// Sends a request on a connection of its own.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.http().ask(method, path, headers, body)
     }
 
-    /// A session of a program.
+    /// Opens a session of a program.
     pub fn session(&self, agent: &str) -> String {
         let bearer = format!("Bearer {TOKEN}");
         let body = json!({ "agent": agent }).to_string();
@@ -137,7 +139,7 @@ impl World {
         format!("Bearer {}", answer.json()["token"].as_str().unwrap())
     }
 
-    /// A session of a page: its answer, with cookie and tokens.
+    /// Opens a session of a page. Returns the answer, with cookie and tokens.
     pub fn page_session(&self, origin: &str) -> Answer {
         let basic = basic("ann", PASSWORD);
         let answer =
@@ -172,7 +174,7 @@ impl World {
         self.news.tell(now(), what);
     }
 
-    /// Ends the server, and waits for that.
+    /// Shuts the server down, and waits for it.
     pub fn stop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -180,7 +182,7 @@ impl World {
         }
     }
 
-    /// Tells it to end, and does not wait.
+    /// Begins the shutdown of the server, without waiting.
     pub fn begin_stop(&mut self) {
         drop(self.stop.take());
     }
@@ -242,7 +244,7 @@ fn settings(folder: &TempDir, wished: &Value) -> Value {
     settings
 }
 
-/// A hash takes a while, so the same one serves all tests.
+/// All tests share one hash, since it takes a while to compute.
 fn agents() -> &'static str {
     static LINES: OnceLock<String> = OnceLock::new();
     LINES.get_or_init(|| {
@@ -268,18 +270,22 @@ fn now() -> Utc {
     Utc::parse("2026-01-05T09:00:00Z").unwrap()
 }
 
-/// A desk without anybody.
+/// The status of a desk without an agent.
 pub fn desk() -> Desk {
     Desk::new(status()).0
 }
 
-/// Two recordings of ann's.
-pub fn two_recordings(agent: &AgentId, after: Option<&RecordingId>, limit: usize) -> Result<Page, String> {
+/// Two recordings of ann.
+pub fn two_recordings(
+    agent: &AgentId,
+    after: Option<&RecordingId>,
+    limit: usize,
+) -> Result<RecordingsPage, String> {
     let ids = ["20260105T090000Z-4f2a91", "20260104T090000Z-000001"];
     let all = ids.iter().filter(|_| agent.as_str() == "ann");
-    let rest: Vec<Listed> = all
+    let rest: Vec<RecordingSummary> = all
         .filter(|id| after.is_none_or(|after| **id < after.as_str()))
-        .map(|id| Listed {
+        .map(|id| RecordingSummary {
             recording: serde_json::from_value(json!(id)).unwrap(),
             started: now(),
             duration: MediaTime::from_millis(1500),
@@ -289,5 +295,5 @@ pub fn two_recordings(agent: &AgentId, after: Option<&RecordingId>, limit: usize
             pending: vec!["archive".to_owned()],
         })
         .collect();
-    Ok(Page { more: rest.len() > limit, recordings: rest.into_iter().take(limit).collect() })
+    Ok(RecordingsPage { more: rest.len() > limit, recordings: rest.into_iter().take(limit).collect() })
 }

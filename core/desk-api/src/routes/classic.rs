@@ -1,8 +1,9 @@
-//! The classic desktop endpoints, for integrations that were written for the recorder that agents had before: `/api/v2/me`
-//! logs in, `/ping` keeps the session alive.
+//! The classic endpoints, for integrations that were written for the previous recorder: `/api/v2/me` logs in,
+//! `/ping` keeps the session alive.
 //!
-//! Both want an Origin. Name and password come with each request, or a cookie stands in for them at `/ping`; a session whose
-//! pings stop is over, and the next gets 401, which makes the desktop log in again. There is no log-out.
+//! Both require an Origin. Each request has name and password; `/ping` also accepts the cookie. When the
+//! pings stop, the session ends, and the next ping gets 401, which makes the desktop log in again. There is
+//! no log-out.
 
 use std::sync::Arc;
 
@@ -15,16 +16,16 @@ use deskreel_model::event::Seat;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::log_in;
+use super::sessions;
 use crate::Api;
-use crate::caller::{basic, cookie, known, origin};
+use crate::caller::{basic, cookie, origin, session_of_page};
 use crate::problem::{Code, Problem};
 
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 
-/// One of the pairs that a log-in with configuration has.
+/// One setting of a log-in with configuration.
 #[derive(Deserialize)]
-struct Pair {
+struct SettingPair {
     name: String,
     value: Value,
 }
@@ -32,12 +33,13 @@ struct Pair {
 #[derive(Deserialize)]
 struct Device {
     dn: Box<str>,
-    /// Of the telephony system; events name devices without it.
+    /// Part of the telephony system; events name devices without it.
     #[serde(rename = "switch")]
     _switch: Option<Box<str>>,
 }
 
-/// The gate has answered those that ask before another request; this one only asks whether somebody is here.
+/// Answers an OPTIONS request that is no CORS preflight; [`request_checks`](crate::request_checks) answers
+/// those.
 pub async fn preflight(headers: HeaderMap) -> Result<StatusCode, Problem> {
     from_page(&headers).map(|()| StatusCode::OK)
 }
@@ -51,7 +53,7 @@ pub async fn log_in_with(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
-    let pairs: Vec<Pair> = match bytes.is_empty() {
+    let pairs: Vec<SettingPair> = match bytes.is_empty() {
         true => Vec::new(),
         false => serde_json::from_slice(&bytes).map_err(|error| Problem::bad_json(&error))?,
     };
@@ -59,10 +61,10 @@ pub async fn log_in_with(
     begin(&api, &headers, seat).await
 }
 
-/// `server` and `peer_server` said where recordings go, which is the pipeline file's word here.
-fn seat(pairs: Vec<Pair>, api: &Api) -> Result<Seat, Problem> {
+/// Ignores `server` and `peer_server`: the pipeline file says where recordings go.
+fn seat(pairs: Vec<SettingPair>, api: &Api) -> Result<Seat, Problem> {
     let mut seat = Seat { place: api.settings.place.clone(), ..Seat::default() };
-    for (index, Pair { name, value }) in pairs.into_iter().enumerate() {
+    for (index, SettingPair { name, value }) in pairs.into_iter().enumerate() {
         let wrong = |what: String| Problem::new(Code::BadBody, what).at(format!("/{index}/value"));
         match (name.as_str(), value) {
             ("place", Value::String(place)) => seat.place = Some(place.as_str().into()),
@@ -73,9 +75,9 @@ fn seat(pairs: Vec<Pair>, api: &Api) -> Result<Seat, Problem> {
             }
             ("place" | "server" | "peer_server", Value::Null)
             | ("server" | "peer_server", Value::String(_)) => {}
-            ("place" | "server" | "peer_server", _) => return Err(wrong(format!("`{name}` is a text"))),
-            ("devices", _) => return Err(wrong("`devices` is a list of {dn, switch}".to_owned())),
-            // What else the desktop has on its mind.
+            ("place" | "server" | "peer_server", _) => return Err(wrong(format!("`{name}` must be text"))),
+            ("devices", _) => return Err(wrong("`devices` must be a list of {dn, switch}".to_owned())),
+            // Other settings of the desktop.
             _ => {}
         }
     }
@@ -85,17 +87,18 @@ fn seat(pairs: Vec<Pair>, api: &Api) -> Result<Seat, Problem> {
 async fn begin(api: &Api, headers: &HeaderMap, seat: Seat) -> Result<Response, Problem> {
     from_page(headers)?;
     let basic = basic(headers)?.ok_or_else(no_credentials)?;
-    let agent = api.agents.verify(&basic.name, &basic.password).await?;
+    let agent = api.passwords.verify(&basic.name, &basic.password).await?;
     let csrf =
         headers.get("x-support-csrfp").is_some_and(|wish| wish.as_bytes().eq_ignore_ascii_case(b"true"));
-    let (session, secrets) = log_in::log_in(api, agent, seat, Some(basic.proof(api)), csrf, headers).await?;
-    // The page that logs in anew has done with the session that it had.
+    let (session, secrets) =
+        sessions::log_in(api, agent, seat, Some(basic.proof(api)), csrf, headers).await?;
+    // A page that logs in again no longer needs its previous session.
     if let Some(before) = cookie(api, headers).and_then(|cookie| api.sessions.by_cookie(cookie)) {
         api.sessions.end(&before);
     }
     let body = Json(json!({ "agent": session.agent, "place": session.place }));
     let mut response = (StatusCode::OK, body).into_response();
-    response.headers_mut().insert(header::SET_COOKIE, log_in::cookie(api, &secrets.cookie));
+    response.headers_mut().insert(header::SET_COOKIE, sessions::cookie(api, &secrets.cookie));
     if let Some(csrf) = secrets.csrf.as_deref().and_then(|csrf| HeaderValue::from_str(csrf).ok()) {
         response.headers_mut().insert(CSRF_TOKEN, csrf);
     }
@@ -108,21 +111,23 @@ pub async fn ping(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Res
     let session = match by_cookie {
         Some(session) => session,
         None => match basic(&headers)? {
-            // No hash is computed: what was right at the log-in is right now.
+            // The digest of the log-in suffices; no password hash is computed.
             Some(basic) => api.sessions.by_proof(basic.proof(&api)).ok_or_else(over)?,
             None if cookie(&api, &headers).is_some() => return Err(over()),
             None => return Err(no_credentials()),
         },
     };
-    known(session, &headers)?;
+    session_of_page(session, &headers)?;
     Ok((StatusCode::OK, Json(json!({}))).into_response())
 }
 
 fn from_page(headers: &HeaderMap) -> Result<(), Problem> {
     match origin(headers) {
         Some(_) => Ok(()),
-        None => Err(Problem::new(Code::ForeignOrigin, "this endpoint is for pages, which have an Origin")
-            .at("Origin")),
+        None => {
+            Err(Problem::new(Code::ForeignOrigin, "this endpoint is only for pages, which have an Origin")
+                .at("Origin"))
+        }
     }
 }
 
@@ -131,5 +136,6 @@ fn no_credentials() -> Problem {
 }
 
 fn over() -> Problem {
-    Problem::new(Code::SessionOver, "the session is over, or never was").cure("log in again: GET /api/v2/me")
+    Problem::new(Code::SessionOver, "the session is over, or never existed")
+        .cure("log in again: GET /api/v2/me")
 }

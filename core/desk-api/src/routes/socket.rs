@@ -1,7 +1,8 @@
-//! `GET /api/v1/ws`: what happens, as a WebSocket. One JSON text message an item, nothing in the other direction.
+//! `GET /api/v1/ws`: what happens, over a WebSocket. Each item is one JSON text message; clients send
+//! nothing.
 //!
-//! While it is open and answers pings, the session lives: browsers hold back the timers of pages in the background, but not
-//! their pongs.
+//! An open socket that answers pings keeps its session alive: browsers slow down the timers of background
+//! pages, but not their pongs.
 
 use std::sync::Arc;
 
@@ -16,19 +17,19 @@ use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
-use super::events::{lost, permit, resume};
+use super::event_stream::{lost, permit, resume};
 use crate::caller::Caller;
-use crate::connections::{Busy, Connection};
+use crate::connections::{BusyGuard, Connection};
 use crate::problem::{Code, Problem};
 use crate::session::Session;
 use crate::{Api, closes};
 use deskreel_desk::news::Heard;
 
 const PROTOCOL: &str = "deskreel.v1";
-/// A listener has nothing to say; a close has a reason of 123 bytes.
+/// Most bytes of a client's message. Clients only send pongs and a close, whose reason has up to 123 bytes.
 const MESSAGE_BYTES: usize = 4096;
 
-/// Why a socket is closed: the codes of RFC 6455, and two of our own.
+/// Close codes: those of RFC 6455, and two of our own.
 const GOING_AWAY: u16 = 1001;
 const PROTOCOL_ERROR: u16 = 1002;
 const UNSUPPORTED: u16 = 1003;
@@ -39,7 +40,7 @@ const NO_PONG: u16 = 4408;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub struct SocketQuery {
     after: Option<String>,
 }
 
@@ -47,15 +48,15 @@ pub async fn open(
     State(api): State<Arc<Api>>,
     caller: Caller,
     connection: Option<Extension<Arc<Connection>>>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    query: Result<Query<SocketQuery>, QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let Query(Asked { after }) =
-        asked.map_err(|error| Problem::new(Code::BadBody, error.body_text()).at("query"))?;
+    let Query(SocketQuery { after }) =
+        query.map_err(|error| Problem::new(Code::BadBody, error.body_text()).at("query"))?;
     let mut upgrade = upgrade.map_err(|error| Problem::new(Code::BadRequest, error.body_text()))?;
     let offers = upgrade.requested_protocols().next().is_some();
     if offers && !upgrade.requested_protocols().any(|protocol| protocol == PROTOCOL) {
-        // A browser would take an answer without one of its protocols for a failure.
+        // A browser treats an answer without one of its protocols as a failure.
         return Err(Problem::new(Code::BadRequest, "the protocol `deskreel.v1` is not among those offered")
             .at("Sec-WebSocket-Protocol")
             .cure("new WebSocket(url, ['deskreel.v1', 'deskreel.bearer.' + token])"));
@@ -64,40 +65,41 @@ pub async fn open(
         upgrade.set_selected_protocol(HeaderValue::from_static(PROTOCOL));
     }
     let permit = permit(&api, &caller)?;
-    let busy = connection.map(|Extension(connection)| connection.busy());
+    let busy = connection.map(|Extension(connection)| connection.mark_busy());
     let (seq, is_lost) = resume(api.desk.news(), after.as_deref());
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES).max_frame_size(MESSAGE_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let mut talk = Talk { api, caller, socket, seq, answered: true, _permit: permit, _busy: busy };
-        if talk.greet(is_lost).await.is_some() {
-            talk.on().await;
+        let mut listener =
+            Listener { api, caller, socket, seq, answered: true, _permit: permit, _busy: busy };
+        if listener.greet(is_lost).await.is_some() {
+            listener.send_news().await;
         }
     }))
 }
 
-struct Talk {
+struct Listener {
     api: Arc<Api>,
     caller: Caller,
     socket: WebSocket,
     seq: u64,
-    /// Whether the last ping has its pong.
+    /// Whether a pong has answered the last ping.
     answered: bool,
     _permit: OwnedSemaphorePermit,
-    _busy: Option<Busy>,
+    _busy: Option<BusyGuard>,
 }
 
-impl Talk {
+impl Listener {
     async fn greet(&mut self, is_lost: bool) -> Option<()> {
         let stream = self.api.desk.news().stream().to_owned();
-        self.say(json!({ "type": "hello", "id": format!("{stream}-{}", self.seq) })).await?;
+        self.send_json(json!({ "type": "hello", "id": format!("{stream}-{}", self.seq) })).await?;
         if is_lost {
-            self.say(lost(self.seq)).await?;
+            self.send_json(lost(self.seq)).await?;
         }
         Some(())
     }
 
-    /// Until one side ends it.
-    async fn on(&mut self) -> Option<()> {
+    /// Sends items until one side ends the connection.
+    async fn send_news(&mut self) -> Option<()> {
         let api = self.api.clone();
         let mut closing = api.closing.clone();
         let mut beat = tokio::time::interval_at(Instant::now() + api.limits.beat, api.limits.beat);
@@ -107,18 +109,18 @@ impl Talk {
                 heard = api.desk.news().after(self.seq) => match heard? {
                     Heard::Lost { seq } => {
                         self.seq = seq;
-                        self.say(lost(seq)).await?;
+                        self.send_json(lost(seq)).await?;
                     }
                     Heard::Items(items) => {
                         for item in items {
                             self.seq = item.seq;
                             let mut message = json!(item);
                             message["id"] = json!(format!("{}-{}", api.desk.news().stream(), item.seq));
-                            self.say(message).await?;
+                            self.send_json(message).await?;
                         }
                     }
                 },
-                () = over(&self.caller) => return self.close(SESSION_OVER, "the session is over").await,
+                () = session_over(&self.caller) => return self.close(SESSION_OVER, "the session is over").await,
                 () = closes(&mut closing) => {
                     return self.close(GOING_AWAY, "the recorder is going down").await;
                 }
@@ -131,16 +133,16 @@ impl Talk {
                             session.touch(Instant::now());
                         }
                     }
-                    // Answered by the library.
+                    // The library answers these.
                     Message::Ping(_) | Message::Close(_) => {}
                     Message::Text(_) | Message::Binary(_) => {
-                        return self.close(UNSUPPORTED, "commands go by POST /api/v1/recording/...").await;
+                        return self.close(UNSUPPORTED, "send commands with POST /api/v1/recording/...").await;
                     }
                     },
                 },
                 _ = beat.tick() => {
                     if !self.answered {
-                        return self.close(NO_PONG, "no pong came").await;
+                        return self.close(NO_PONG, "no pong within the time limit").await;
                     }
                     self.answered = false;
                     self.send(Message::Ping(Default::default())).await?;
@@ -149,25 +151,25 @@ impl Talk {
         }
     }
 
-    async fn say(&mut self, message: Value) -> Option<()> {
+    async fn send_json(&mut self, message: Value) -> Option<()> {
         self.send(Message::text(message.to_string())).await
     }
 
-    /// None where the other side is gone, or takes nothing for a beat.
+    /// Returns `None` if the client is gone, or has read nothing for a beat.
     async fn send(&mut self, message: Message) -> Option<()> {
         timeout(self.api.limits.beat, self.socket.send(message)).await.ok()?.ok()
     }
 
-    /// Says why, and waits a little for the other side to agree.
+    /// Sends the reason, and waits a little for the client to confirm the close.
     async fn close(&mut self, code: u16, reason: &'static str) -> Option<()> {
         self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await?;
-        let agreed = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-        let _ = timeout(self.api.limits.farewell / 2, agreed).await;
+        let confirmed = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+        let _ = timeout(self.api.limits.farewell / 2, confirmed).await;
         None
     }
 }
 
-/// None where there is nobody to tell.
+/// The close code for a failed read; `None` if the client is gone.
 fn code_of(error: axum::Error) -> Option<u16> {
     match *error.into_inner().downcast().ok()? {
         tungstenite::Error::Protocol(_) => Some(PROTOCOL_ERROR),
@@ -177,7 +179,7 @@ fn code_of(error: axum::Error) -> Option<u16> {
     }
 }
 
-async fn over(caller: &Caller) {
+async fn session_over(caller: &Caller) {
     match caller {
         Caller::Agent(session) => Session::ended(session).await,
         Caller::Program => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! What a desktop tells: states, calls, chats, in the session's name and no other.
+//! Events that a desktop reports: states, calls, chats, only in the name of the session's agent.
 
 use deskreel_desk::{Act, Done, Refused};
 use deskreel_model::event::{Event, Kind};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::world::{Wish, World, world};
 
-fn told(world: &World) -> Vec<Event> {
+fn reported(world: &World) -> Vec<Event> {
     let events = world.acts().into_iter().filter_map(|act| match act {
         Act::Tell(event) => Some(*event),
         _ => None,
@@ -21,7 +21,7 @@ fn a_state_is_an_event_of_the_agent() {
     let body = json!({ "media": "chat", "state": "ready", "work_mode": "after_call_work" });
     let answer = world.ask("PUT", "/api/v1/state", &[("Authorization", &session)], &body.to_string());
     assert_eq!((answer.status, &answer.json()["capture"]), (200, &json!("live")));
-    let events = told(&world);
+    let events = reported(&world);
     let Kind::State { agent, media, state, work_mode, reason } = &events[0].kind else {
         panic!("{events:?}")
     };
@@ -31,7 +31,7 @@ fn a_state_is_an_event_of_the_agent() {
 }
 
 #[test]
-fn events_are_told_in_order_in_the_sessions_name() {
+fn events_are_reported_in_order_in_the_sessions_name() {
     let world = world();
     let session = world.session("ann");
     let body = json!([
@@ -42,7 +42,7 @@ fn events_are_told_in_order_in_the_sessions_name() {
     ]);
     let answer = world.ask("POST", "/api/v1/events", &[("Authorization", &session)], &body.to_string());
     assert_eq!((answer.status, &answer.json()["accepted"]), (200, &json!(4)));
-    let events = told(&world);
+    let events = reported(&world);
     let names: Vec<&str> = events.iter().map(|event| event.kind.name()).collect();
     assert_eq!(names, ["call.established", "call.transferred", "interaction.accepted", "recording.paused"]);
     assert_eq!(events[0].at.to_string(), "2026-01-05T09:00:10.000Z");
@@ -51,7 +51,7 @@ fn events_are_told_in_order_in_the_sessions_name() {
 }
 
 #[test]
-fn one_wrong_event_and_none_is_told() {
+fn if_one_event_is_wrong_none_is_reported() {
     let world = world();
     let session = world.session("ann");
     let body = json!([
@@ -77,7 +77,7 @@ fn one_wrong_event_and_none_is_told() {
         .map(|index| (index, if matches!(index, 1 | 7) { "not_yours" } else { "bad_body" }.to_owned()))
         .collect();
     assert_eq!(wrong, expected);
-    assert_eq!(told(&world), []);
+    assert_eq!(reported(&world), []);
 }
 
 #[test]

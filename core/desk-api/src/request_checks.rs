@@ -1,5 +1,5 @@
-//! What every request passes before anything looks at what it wants: the name by which it found us, the page that
-//! it comes from, its body. In this order, so that a foreign page learns nothing but that it is foreign.
+//! Checks that every request passes before its path is looked at: the host name that it used, the page that
+//! it comes from, its body. The order matters: a foreign page learns only that it is foreign.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use super::Api;
-use super::connections::{self, Held};
+use super::connections::{BusyBody, connection_of};
 use super::problem::{Code, Problem};
 
 const METHODS: &str = "GET, POST, PUT, DELETE, OPTIONS";
 const HEADERS: &str =
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-CSRF-Token, X-Support-CSRFP";
 const EXPOSED: &str = "Allow, Location, Retry-After, X-CSRF-Token";
-/// Seconds for which a browser need not ask again.
+/// Seconds for which a browser may cache a preflight's answer.
 const PREFLIGHT_AGE: &str = "600";
 
-pub async fn pass(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let origin = match is_ours(&api, &request) {
+pub async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let origin = match allowed_origin(&api, &request) {
         Ok(origin) => origin,
-        Err(problem) => return guarded(problem.into_response(), None),
+        Err(problem) => return with_headers(problem.into_response(), None),
     };
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -36,32 +36,34 @@ pub async fn pass(State(api): State<Arc<Api>>, request: Request, next: Next) -> 
             Err(problem) => problem.into_response(),
         },
     };
-    guarded(response, origin)
+    with_headers(response, origin)
 }
 
-/// The page that asks, where it is one that may.
-fn is_ours(api: &Api, request: &Request) -> Result<Option<HeaderValue>, Problem> {
+/// Returns the page that sent the request; `None` for a program. Refuses a page that is not in `origins`.
+fn allowed_origin(api: &Api, request: &Request) -> Result<Option<HeaderValue>, Problem> {
     let headers = request.headers();
-    host(api, request)?;
+    check_host(api, request)?;
     let foreign = |detail: &str| {
         Problem::new(Code::ForeignOrigin, detail)
             .at("Origin")
-            .cure("a deployer adds the page to `origins` in [feed.desktop]")
+            .cure("a deployer can add the page to `origins` in [feed.desktop]")
     };
-    match one(headers, header::ORIGIN).map_err(|()| foreign("more than one origin"))? {
+    match one(headers, header::ORIGIN).map_err(|()| foreign("more than one Origin"))? {
         Some(origin) if origin.to_str().is_ok_and(|origin| api.settings.origins.has(origin)) => {
             Ok(Some(origin.clone()))
         }
-        Some(origin) => Err(foreign(&format!("not an origin that may: {}", origin.to_str().unwrap_or("?")))),
-        // Pages can send simple requests without an origin. Browsers say so in another header.
+        Some(origin) => {
+            Err(foreign(&format!("this origin is not allowed: {}", origin.to_str().unwrap_or("?"))))
+        }
+        // Pages can send simple requests without an Origin. Browsers mark them with another header.
         None => match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
-            Some(b"cross-site" | b"same-site") => Err(foreign("a page asks without saying which")),
+            Some(b"cross-site" | b"same-site") => Err(foreign("a page sent this without an Origin")),
             _ => Ok(None),
         },
     }
 }
 
-fn host(api: &Api, request: &Request) -> Result<(), Problem> {
+fn check_host(api: &Api, request: &Request) -> Result<(), Problem> {
     let unknown = |detail: String| {
         Problem::new(Code::UnknownHost, detail).at("Host").cure("use localhost or 127.0.0.1, with the port")
     };
@@ -69,7 +71,7 @@ fn host(api: &Api, request: &Request) -> Result<(), Problem> {
         Err(()) => return Err(Problem::new(Code::BadRequest, "more than one Host").at("Host")),
         Ok(host) => host.and_then(|host| host.to_str().ok()),
     };
-    // `GET http://name/ HTTP/1.1` names it a second time.
+    // `GET http://name/ HTTP/1.1` names the host a second time.
     let in_target = request.uri().authority().map(|authority| authority.as_str());
     match (host, in_target) {
         (None, _) if request.version() != Version::HTTP_10 => {
@@ -78,14 +80,14 @@ fn host(api: &Api, request: &Request) -> Result<(), Problem> {
         (None, _) => Err(unknown("no Host".to_owned())),
         (Some(host), in_target) => {
             match [Some(host), in_target].into_iter().flatten().find(|name| !api.hosts.has(name)) {
-                Some(name) => Err(unknown(format!("the recorder is not `{name}`"))),
+                Some(name) => Err(unknown(format!("`{name}` is not a name of the recorder"))),
                 None => Ok(()),
             }
         }
     }
 }
 
-/// The header, if it is there once.
+/// The header's value. Fails if there are several.
 fn one(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&HeaderValue>, ()> {
     let mut all = headers.get_all(name).iter();
     match (all.next(), all.next()) {
@@ -106,7 +108,7 @@ fn preflight_answer(asked: &HeaderMap) -> Response {
     response
 }
 
-/// Reads the body whole, within its limits. Forms and texts, which any page can send, are none of ours.
+/// Reads the whole body, within its limits. Refuses forms and plain text, which any page can send.
 async fn with_body(api: &Api, request: Request) -> Result<Request, Problem> {
     let (parts, body) = request.into_parts();
     let limit = api.limits.body_bytes;
@@ -117,7 +119,7 @@ async fn with_body(api: &Api, request: Request) -> Result<Request, Problem> {
     let read = timeout(api.limits.body, Limited::new(body, limit).collect()).await;
     let body: Bytes = match read {
         Err(_) => {
-            let detail = format!("the body was not there within {} ms", api.limits.body.as_millis());
+            let detail = format!("the body did not arrive within {} ms", api.limits.body.as_millis());
             return Err(Problem::new(Code::SlowRequest, detail));
         }
         Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(large()),
@@ -127,7 +129,7 @@ async fn with_body(api: &Api, request: Request) -> Result<Request, Problem> {
     let kind = parts.headers.get(header::CONTENT_TYPE);
     let writes = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     if writes && (kind.is_some() || !body.is_empty()) && !kind.is_some_and(is_json) {
-        return Err(Problem::new(Code::NotJson, "the body is said to be something else")
+        return Err(Problem::new(Code::NotJson, "the body has another content type")
             .at("Content-Type")
             .cure("send Content-Type: application/json"));
     }
@@ -139,18 +141,18 @@ fn is_json(kind: &HeaderValue) -> bool {
     kind.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// From here on the connection is busy, until the answer is out.
+/// Calls the route. The connection is busy until the answer is sent.
 async fn answer(request: Request, next: Next) -> Response {
-    let busy = connections::of(&request).map(|connection| connection.busy());
+    let busy = connection_of(&request).map(|connection| connection.mark_busy());
     let response = next.run(request).await;
     match busy {
-        Some(busy) => response.map(|body| Held::body(body, busy)),
+        Some(busy) => response.map(|body| BusyBody::body(body, busy)),
         None => response,
     }
 }
 
-/// What stands in every answer, and in those to a page that may read them.
-fn guarded(mut response: Response, origin: Option<HeaderValue>) -> Response {
+/// Adds the headers of every answer, and those that let an allowed page read it.
+fn with_headers(mut response: Response, origin: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
     let always = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -1,4 +1,5 @@
-//! Commands under way, and what became of them. A command that comes twice with the same key is done once.
+//! Commands under way, and their outcomes. A command that is sent twice with the same key is carried out
+//! once.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -14,15 +15,15 @@ use super::problem::{Code, Problem};
 use super::secret::{self, Digest};
 use deskreel_desk::{Done, Refused};
 
-/// Of one session.
+/// The operations of one session.
 pub struct Operations {
     most: usize,
     kept: Duration,
-    known: Mutex<Known>,
+    index: Mutex<OperationIndex>,
 }
 
 #[derive(Default)]
-struct Known {
+struct OperationIndex {
     by_id: HashMap<String, Arc<Operation>>,
     by_key: HashMap<Box<str>, Arc<Operation>>,
     /// Oldest first.
@@ -38,9 +39,9 @@ pub struct Operation {
     outcome: watch::Sender<Option<Result<Done, Refused>>>,
 }
 
-/// Where an operation stands, as it is shown.
+/// An operation as a client sees it.
 #[derive(Debug, Serialize)]
-pub struct Shown<'a> {
+pub struct OperationView<'a> {
     pub operation: &'a str,
     pub command: &'static str,
     pub state: &'static str,
@@ -50,14 +51,14 @@ pub struct Shown<'a> {
 
 impl Operations {
     pub fn new(most: usize, kept: Duration) -> Operations {
-        Operations { most, kept, known: Mutex::default() }
+        Operations { most, kept, index: Mutex::default() }
     }
 
     pub fn find(&self, id: &str) -> Option<Arc<Operation>> {
-        self.known().by_id.get(id).cloned()
+        self.index().by_id.get(id).cloned()
     }
 
-    /// The operation that `key` had before, or a new one, which `work` does.
+    /// Returns the operation that `key` already has, or a new one, which `work` carries out.
     pub fn begin(
         &self,
         command: &'static str,
@@ -66,18 +67,18 @@ impl Operations {
         work: impl Future<Output = Result<Done, Refused>> + Send + 'static,
     ) -> Result<Arc<Operation>, Problem> {
         let now = Instant::now();
-        let mut known = self.known();
-        if let Some(before) = key.and_then(|key| known.by_key.get(key)) {
+        let mut index = self.index();
+        if let Some(before) = key.and_then(|key| index.by_key.get(key)) {
             if before.command != command || before.body != body {
-                let detail = format!("the key was used for another `{}`", before.command);
+                let detail = format!("the key was already used for another `{}` request", before.command);
                 return Err(Problem::new(Code::KeyReused, detail)
                     .at("Idempotency-Key")
-                    .cure("take a new key for each new command"));
+                    .cure("use a new key for each new command"));
             }
             return Ok(before.clone());
         }
-        known.forget(now, self.most, self.kept)?;
-        let id = secret::fresh().map_err(|error: Error| Problem::new(Code::Failed, error.to_string()))?;
+        index.forget(now, self.most, self.kept)?;
+        let id = secret::random().map_err(|error: Error| Problem::new(Code::Failed, error.to_string()))?;
         let operation = Arc::new(Operation {
             id: id.clone(),
             command,
@@ -86,13 +87,13 @@ impl Operations {
             since: now,
             outcome: watch::Sender::new(None),
         });
-        known.by_id.insert(id, operation.clone());
+        index.by_id.insert(id, operation.clone());
         if let Some(key) = key {
-            known.by_key.insert(key.into(), operation.clone());
+            index.by_key.insert(key.into(), operation.clone());
         }
-        known.order.push_back(operation.clone());
-        drop(known);
-        // On its own: it goes on when the one who asked hangs up.
+        index.order.push_back(operation.clone());
+        drop(index);
+        // A task of its own: it continues if the client hangs up.
         let ends = operation.clone();
         tokio::spawn(async move {
             let outcome = work.await;
@@ -101,22 +102,23 @@ impl Operations {
         Ok(operation)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn index(&self) -> MutexGuard<'_, OperationIndex> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    /// Makes room for one more, of those that were kept for long enough.
+impl OperationIndex {
+    /// Makes room for one more: drops operations that have been kept for long enough.
     fn forget(&mut self, now: Instant, most: usize, kept: Duration) -> Result<(), Problem> {
         while self.order.len() >= most
             && let Some(oldest) = self.order.front()
         {
             let keep = oldest.since + kept;
-            // One without a key is nobody's to repeat.
+            // One without a key cannot be repeated, so it need not be kept.
             if oldest.key.is_some() && keep > now {
-                let detail =
-                    format!("{most} commands with keys are remembered, the oldest for too short a time");
+                let detail = format!(
+                    "{most} commands with keys are kept, and the oldest key is not old enough to be dropped"
+                );
                 return Err(Problem::new(Code::TooMany, detail)
                     .at("Idempotency-Key")
                     .retry_after(keep.saturating_duration_since(now)));
@@ -132,16 +134,16 @@ impl Known {
 }
 
 impl Operation {
-    /// What came of it, or none if it is not done within `limit`.
+    /// Waits for the outcome; `None` if there is none within `limit`.
     pub async fn outcome(&self, limit: Duration) -> Option<Result<Done, Refused>> {
         let mut outcome = self.outcome.subscribe();
         let outcome = timeout(limit, outcome.wait_for(Option::is_some)).await.ok()?.ok()?;
         outcome.clone()
     }
 
-    pub fn shown(&self, done: Option<Done>) -> Shown<'_> {
+    pub fn view(&self, done: Option<Done>) -> OperationView<'_> {
         let state = if done.is_some() { "done" } else { "pending" };
-        Shown { operation: &self.id, command: self.command, state, done }
+        OperationView { operation: &self.id, command: self.command, state, done }
     }
 }
 

@@ -1,25 +1,25 @@
-//! Limits by number: so many at once, and so many a second. Time is given, so that it is pure.
+//! A rate limit with bursts. Pure: the time is an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A bucket with `size` tokens that fills evenly within `fill`. Each take costs one.
+/// A bucket with `size` tokens that refills evenly within `fill`. Each event takes one.
 #[derive(Debug, Clone)]
-pub struct Brake {
+pub struct TokenBucket {
     size: f64,
     per_second: f64,
     left: f64,
     at: Instant,
 }
 
-impl Brake {
-    pub fn new(size: u32, fill: Duration, now: Instant) -> Brake {
+impl TokenBucket {
+    pub fn new(size: u32, fill: Duration, now: Instant) -> TokenBucket {
         let size = f64::from(size);
-        Brake { size, per_second: size / fill.as_secs_f64(), left: size, at: now }
+        TokenBucket { size, per_second: size / fill.as_secs_f64(), left: size, at: now }
     }
 
-    /// One more, or how long to wait for it.
+    /// Takes a token, or returns how long to wait for one.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         self.fill(now);
         if self.left < 1.0 {
@@ -29,12 +29,12 @@ impl Brake {
         Ok(())
     }
 
-    /// The one that was taken counts for nothing.
+    /// Returns the token that was taken.
     pub fn give_back(&mut self) {
         self.left = (self.left + 1.0).min(self.size);
     }
 
-    /// Whether nothing is held against it any more.
+    /// Whether all tokens are back.
     pub fn is_full(&mut self, now: Instant) -> bool {
         self.fill(now);
         self.left >= self.size
@@ -54,15 +54,15 @@ mod tests {
     #[test]
     fn a_burst_passes_and_then_one_at_a_time() {
         let start = Instant::now();
-        let mut brake = Brake::new(3, Duration::from_secs(3), start);
-        assert_eq!([(); 3].map(|()| brake.take(start)), [Ok(()); 3]);
-        assert_eq!(brake.take(start), Err(Duration::from_secs(1)));
+        let mut bucket = TokenBucket::new(3, Duration::from_secs(3), start);
+        assert_eq!([(); 3].map(|()| bucket.take(start)), [Ok(()); 3]);
+        assert_eq!(bucket.take(start), Err(Duration::from_secs(1)));
         let later = start + Duration::from_millis(1001);
-        assert_eq!(brake.take(later), Ok(()));
-        assert!(brake.take(later).is_err());
-        brake.give_back();
-        assert_eq!(brake.take(later), Ok(()));
-        assert!(brake.take(later).is_err());
-        assert!(!brake.is_full(later) && brake.is_full(start + Duration::from_secs(60)));
+        assert_eq!(bucket.take(later), Ok(()));
+        assert!(bucket.take(later).is_err());
+        bucket.give_back();
+        assert_eq!(bucket.take(later), Ok(()));
+        assert!(bucket.take(later).is_err());
+        assert!(!bucket.is_full(later) && bucket.is_full(start + Duration::from_secs(60)));
     }
 }

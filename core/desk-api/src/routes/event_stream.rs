@@ -1,5 +1,5 @@
-//! `GET /api/v1/events`: what happens, as server-sent events. A listener that comes back with `Last-Event-ID` gets what it
-//! missed, or is told that it is gone.
+//! `GET /api/v1/events`: what happens, as server-sent events. A listener that returns with `Last-Event-ID`
+//! gets what it missed, or an item `lost` if that is no longer kept.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::problem::{Code, Problem};
 use crate::{Api, closes};
 use deskreel_desk::news::{Heard, Item, News};
 
-pub async fn stream(
+pub async fn open(
     State(api): State<Arc<Api>>,
     caller: Caller,
     headers: HeaderMap,
@@ -26,42 +26,43 @@ pub async fn stream(
     let permit = permit(&api, &caller)?;
     let known = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let (seq, lost) = resume(api.desk.news(), known);
-    // A page that comes back before anything has happened goes on from here.
+    // The id lets a page that returns before anything has happened continue from here.
     let mut first = format!("retry: 1000\nid: {}-{seq}\n\n", api.desk.news().stream());
     if lost {
         first.push_str(&lost_message(&api, seq));
     }
-    let from = From { api, caller, seq, first: Some(first), _permit: permit };
-    let body = stream::unfold(from, |mut from| async {
-        let text = from.next().await?;
-        Some((Ok::<_, Infallible>(Bytes::from(text)), from))
+    let events = EventStream { api, caller, seq, first: Some(first), _permit: permit };
+    let body = stream::unfold(events, |mut events| async {
+        let text = events.next().await?;
+        Some((Ok::<_, Infallible>(Bytes::from(text)), events))
     });
     Ok(([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(body)).into_response())
 }
 
-/// One more stream of this caller.
+/// A permit for one more stream of this caller.
 pub fn permit(api: &Api, caller: &Caller) -> Result<OwnedSemaphorePermit, Problem> {
     let streams: &Arc<Semaphore> = match caller {
         Caller::Agent(session) => &session.streams,
         Caller::Program => &api.streams,
     };
     streams.clone().try_acquire_owned().map_err(|_| {
-        Problem::new(Code::TooMany, format!("{} streams are open", api.limits.streams))
+        Problem::new(Code::TooMany, format!("{} streams are open already", api.limits.streams))
             .cure("close one of them")
     })
 }
 
-/// From where to go on, and whether something in between is gone. `known` is the last id that the listener has.
+/// Returns the number to continue from, and whether items in between are lost. `known` is the last id that
+/// the listener has.
 pub fn resume(news: &News, known: Option<&str>) -> (u64, bool) {
     let Some(known) = known.filter(|known| !known.is_empty()) else { return (news.newest(), false) };
     match known.rsplit_once('-').map(|(stream, seq)| (stream, seq.parse::<u64>())) {
         Some((stream, Ok(seq))) if stream == news.stream() && seq <= news.newest() => (seq, false),
-        // Of another start of the recorder, or of nobody.
+        // The id is from another start of the recorder, or made up.
         _ => (news.newest(), true),
     }
 }
 
-struct From {
+struct EventStream {
     api: Arc<Api>,
     caller: Caller,
     seq: u64,
@@ -69,8 +70,8 @@ struct From {
     _permit: OwnedSemaphorePermit,
 }
 
-impl From {
-    /// None at the end of the stream.
+impl EventStream {
+    /// The next piece of the stream; `None` at its end.
     async fn next(&mut self) -> Option<String> {
         if let Some(first) = self.first.take() {
             return Some(first);
@@ -83,7 +84,7 @@ impl From {
             }
         };
         let heard = tokio::select! {
-            // What happened before the end is told before the end.
+            // Items from before the end are sent before the end.
             biased;
             heard = timeout(self.api.limits.beat, self.api.desk.news().after(self.seq)) => heard,
             () = ends => return None,
@@ -105,7 +106,7 @@ impl From {
 }
 
 fn message(stream: &str, item: &Item) -> String {
-    // JSON has no line breaks but in strings, where they are escaped.
+    // JSON escapes line breaks in strings, so this is one line.
     format!("id: {stream}-{}\ndata: {}\n\n", item.seq, json!(item))
 }
 
@@ -113,7 +114,7 @@ fn lost_message(api: &Api, seq: u64) -> String {
     format!("id: {}-{seq}\ndata: {}\n\n", api.desk.news().stream(), lost(seq))
 }
 
-/// The listener should ask how things stand.
+/// Tells the listener to query the status.
 pub fn lost(seq: u64) -> serde_json::Value {
     json!({ "type": "lost", "seq": seq })
 }

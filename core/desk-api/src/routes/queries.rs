@@ -1,4 +1,4 @@
-//! What can be looked at: how things stand, recordings, health, metrics, this API itself.
+//! Queries: status, recordings, health, metrics, and the API's own description.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::OPENAPI;
 use crate::Api;
-use crate::caller::{Agent, Caller};
+use crate::caller::{AgentSession, Caller};
 use crate::problem::{Code, Problem};
 
 const PAGE: usize = 50;
@@ -22,7 +22,7 @@ pub async fn status(State(api): State<Arc<Api>>, _: Caller) -> Response {
     Json(api.desk.status().as_ref()).into_response()
 }
 
-/// Anybody on this PC may know whether it is well; what is wrong is for those with credentials.
+/// Anybody on this PC may know whether the recorder is healthy; the problems need credentials.
 pub async fn health(State(api): State<Arc<Api>>, caller: Result<Caller, Problem>) -> Response {
     let status = api.desk.status();
     let healthy = status.health.is_well();
@@ -49,25 +49,26 @@ pub async fn metrics(State(api): State<Arc<Api>>, _: Caller) -> Response {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub struct PageQuery {
     after: Option<String>,
     limit: Option<usize>,
 }
 
-/// Those of the session's agent.
+/// The recordings of the session's agent.
 pub async fn recordings(
     State(api): State<Arc<Api>>,
-    Agent(session): Agent,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    AgentSession(session): AgentSession,
+    query: Result<Query<PageQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(Asked { after, limit }) =
-        asked.map_err(|error| Problem::new(Code::BadBody, error.body_text()).at("query"))?;
+    let Query(PageQuery { after, limit }) =
+        query.map_err(|error| Problem::new(Code::BadBody, error.body_text()).at("query"))?;
     let limit = limit.unwrap_or(PAGE);
     if !(1..=PAGE_LIMIT).contains(&limit) {
-        return Err(Problem::new(Code::BadBody, format!("1 to {PAGE_LIMIT}")).at("?limit"));
+        return Err(Problem::new(Code::BadBody, format!("expected 1 to {PAGE_LIMIT}")).at("?limit"));
     }
     let after = after.map(|after| {
-        recording_id(&after).ok_or_else(|| Problem::new(Code::BadBody, "no recording's id").at("?after"))
+        recording_id(&after)
+            .ok_or_else(|| Problem::new(Code::BadBody, "not the id of a recording").at("?after"))
     });
     let after = after.transpose()?;
     let listed = tokio::task::spawn_blocking(move || (api.recordings)(&session.agent, after.as_ref(), limit));
@@ -78,7 +79,7 @@ pub async fn recordings(
     }
 }
 
-/// `20261123T071002Z-4f2a91` and nothing else: it names a folder.
+/// Accepts only the form `20261123T071002Z-4f2a91`, since an id names a folder.
 fn recording_id(text: &str) -> Option<RecordingId> {
     let shape = |byte: u8| match byte {
         b'0'..=b'9' => b'd',

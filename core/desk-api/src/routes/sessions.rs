@@ -1,4 +1,5 @@
-//! Sessions: begun by a password or the token of programs, kept alive by anything that is asked, ended by a word or silence.
+//! Sessions: a password or the token of programs begins one, every request keeps it alive, a log-out or
+//! silence ends it.
 
 use std::sync::Arc;
 
@@ -13,21 +14,21 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::object;
-use crate::caller::{Agent, basic, bearer, is_program, origin};
+use crate::caller::{AgentSession, basic, bearer, origin, refuse_pages};
 use crate::problem::{Code, Problem};
 use crate::secret::Digest;
-use crate::session::{LogIn, Secrets, Session};
+use crate::session::{NewSession, Session, SessionSecrets};
 use crate::{Api, Scheme};
 use deskreel_desk::{Act, Refused};
 
-/// Characters in names of agents, places, devices, groups and skills.
+/// Most characters in names of agents, places, devices, groups and skills.
 const NAME: usize = 256;
-/// Devices, groups or skills of one agent.
+/// Most devices, groups or skills of one agent.
 const NAMES: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub struct LogInRequest {
     agent: Option<String>,
     place: Option<String>,
     #[serde(default)]
@@ -39,7 +40,7 @@ pub struct Asked {
 }
 
 #[derive(Serialize)]
-pub struct Shown<'a> {
+pub struct SessionView<'a> {
     agent: &'a AgentId,
     place: Option<&'a str>,
     since: Utc,
@@ -56,8 +57,8 @@ pub async fn begin(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
-    let asked: Asked = object(&bytes)?;
-    let (agent, proof) = who(&api, &headers, asked.agent.as_deref()).await?;
+    let asked: LogInRequest = object(&bytes)?;
+    let (agent, proof) = identify(&api, &headers, asked.agent.as_deref()).await?;
     let seat = Seat {
         place: asked.place.as_deref().map(Into::into).or_else(|| api.settings.place.clone()),
         devices: asked.devices,
@@ -65,22 +66,22 @@ pub async fn begin(
         skills: asked.skills,
     };
     let (session, secrets) = log_in(&api, agent, seat, proof, true, &headers).await?;
-    let shown = shown(&api, &session, Some(&secrets));
-    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie(&api, &secrets.cookie))], Json(shown))
+    let body = view(&api, &session, Some(&secrets));
+    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie(&api, &secrets.cookie))], Json(body))
         .into_response())
 }
 
-/// By name and password, or by the token of programs and a name in the body.
-async fn who(
+/// Identifies the agent: by name and password, or by the token of programs and the name in the body.
+async fn identify(
     api: &Api,
     headers: &HeaderMap,
     named: Option<&str>,
 ) -> Result<(AgentId, Option<Digest>), Problem> {
     if let Some(basic) = basic(headers)? {
-        let agent = api.agents.verify(&basic.name, &basic.password).await?;
+        let agent = api.passwords.verify(&basic.name, &basic.password).await?;
         return match named {
             Some(named) if named != agent.as_str() => {
-                Err(Problem::new(Code::NotYours, "the password is another agent's").at("/agent"))
+                Err(Problem::new(Code::NotYours, "the password belongs to another agent").at("/agent"))
             }
             _ => Ok((agent, Some(basic.proof(api)))),
         };
@@ -88,19 +89,22 @@ async fn who(
     let Some(token) = bearer(headers) else {
         return Err(Problem::new(Code::NoCredentials, "neither name and password nor the token of programs")
             .at("Authorization")
-            .cure("send Authorization: Basic with an agent's, or Bearer with the token of `token_file`"));
+            .cure("send Authorization: Basic with an agent's name and password, or Bearer with the token of `token_file`"));
     };
     if api.token != Some(Digest::of(token.as_bytes())) {
-        return Err(Problem::new(Code::WrongCredentials, "not the token of programs").at("Authorization"));
+        return Err(
+            Problem::new(Code::WrongCredentials, "this is not the token of programs").at("Authorization")
+        );
     }
-    is_program(headers)?;
+    refuse_pages(headers)?;
     let named = named.ok_or_else(|| {
-        Problem::new(Code::BadBody, "the token is nobody's: say whose session it is").at("/agent")
+        Problem::new(Code::BadBody, "the token belongs to no agent: send the agent's name as well")
+            .at("/agent")
     })?;
     Ok((named.into(), None))
 }
 
-/// Tells the desk, and begins a session once it agrees.
+/// Logs the agent in at the desk, and then begins a session.
 pub async fn log_in(
     api: &Api,
     agent: AgentId,
@@ -108,18 +112,18 @@ pub async fn log_in(
     proof: Option<Digest>,
     csrf: bool,
     headers: &HeaderMap,
-) -> Result<(Arc<Session>, Secrets), Problem> {
-    is_named(agent.as_str(), "/agent")?;
+) -> Result<(Arc<Session>, SessionSecrets), Problem> {
+    check_name(agent.as_str(), "/agent")?;
     if let Some(place) = &seat.place {
-        is_named(place.as_str(), "/place")?;
+        check_name(place.as_str(), "/place")?;
     }
     for (names, place) in [(&seat.devices, "/devices"), (&seat.groups, "/groups"), (&seat.skills, "/skills")]
     {
         if names.len() > NAMES {
-            return Err(Problem::new(Code::BadBody, format!("more than {NAMES}")).at(place));
+            return Err(Problem::new(Code::BadBody, format!("more than {NAMES} names")).at(place));
         }
         for (index, name) in names.iter().enumerate() {
-            is_named(name, &format!("{place}/{index}"))?;
+            check_name(name, &format!("{place}/{index}"))?;
         }
     }
     let place = seat.place.clone();
@@ -127,12 +131,12 @@ pub async fn log_in(
     api.desk.ask(Act::LogIn { agent: agent.clone(), seat }, api.limits.act).await?;
     let origin: Option<Box<str>> = origin(headers).map(Into::into);
     tracing::info!(%agent, page = origin.as_deref(), "logged in");
-    let begins = LogIn { agent, place, origin, proof, csrf };
-    let begun = api.sessions.begin(begins, Utc(jiff::Timestamp::now()), Instant::now());
-    begun.map_err(|error| Problem::new(Code::Failed, error.to_string()))
+    let new = NewSession { agent, place, origin, proof, csrf };
+    let session = api.sessions.begin(new, Utc(jiff::Timestamp::now()), Instant::now());
+    session.map_err(|error| Problem::new(Code::Failed, error.to_string()))
 }
 
-fn is_named(name: &str, place: &str) -> Result<(), Problem> {
+fn check_name(name: &str, place: &str) -> Result<(), Problem> {
     match name {
         "" => Err(Problem::new(Code::BadBody, "the name is empty").at(place)),
         name if name.chars().count() > NAME => {
@@ -145,7 +149,8 @@ fn is_named(name: &str, place: &str) -> Result<(), Problem> {
     }
 }
 
-/// For pages of other sites on https; on http browsers send it to pages of loopback only.
+/// The session's cookie. On https it also works for pages of other sites; on http, browsers send it for pages
+/// of loopback only.
 pub fn cookie(api: &Api, secret: &str) -> HeaderValue {
     let name = api.cookie_name();
     let attributes = match api.settings.scheme {
@@ -155,8 +160,8 @@ pub fn cookie(api: &Api, secret: &str) -> HeaderValue {
     HeaderValue::from_str(&format!("{name}={secret}; {attributes}")).unwrap_or(HeaderValue::from_static(""))
 }
 
-pub fn shown<'a>(api: &Api, session: &'a Session, secrets: Option<&'a Secrets>) -> Shown<'a> {
-    Shown {
+pub fn view<'a>(api: &Api, session: &'a Session, secrets: Option<&'a SessionSecrets>) -> SessionView<'a> {
+    SessionView {
         agent: &session.agent,
         place: session.place.as_ref().map(|place| place.as_str()),
         since: session.since,
@@ -166,24 +171,27 @@ pub fn shown<'a>(api: &Api, session: &'a Session, secrets: Option<&'a Secrets>) 
     }
 }
 
-pub async fn show(State(api): State<Arc<Api>>, Agent(session): Agent) -> Response {
-    Json(shown(&api, &session, None)).into_response()
+pub async fn show(State(api): State<Arc<Api>>, AgentSession(session): AgentSession) -> Response {
+    Json(view(&api, &session, None)).into_response()
 }
 
-/// The caller was found by its credentials, and with that the session has been heard of.
-pub async fn ping(_: Agent) -> StatusCode {
+/// Does nothing: every request with credentials keeps the session alive.
+pub async fn ping(_: AgentSession) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The agent is logged out, and all sessions of theirs are over.
-pub async fn end(State(api): State<Arc<Api>>, Agent(session): Agent) -> Result<StatusCode, Problem> {
+/// Logs the agent out, and ends all the agent's sessions.
+pub async fn end(
+    State(api): State<Arc<Api>>,
+    AgentSession(session): AgentSession,
+) -> Result<StatusCode, Problem> {
     let _turn = api.turn.lock().await;
     let agent = session.agent.clone();
     match api.desk.ask(Act::LogOut { agent: agent.clone() }, api.limits.act).await {
-        // It is as it was asked to be.
+        // Already logged out is as good.
         Ok(_) | Err(Refused::NotLoggedIn(_)) => {}
         Err(refused) => return Err(refused.into()),
     }
-    api.sessions.end_of(&agent);
+    api.sessions.end_all_of(&agent);
     Ok(StatusCode::NO_CONTENT)
 }

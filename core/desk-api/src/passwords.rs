@@ -1,8 +1,8 @@
-//! Agents and their passwords: out of a file with a line each, `ann:$argon2id$v=19$...`; or, where the file of the recorder names
-//! none and has a [link], by the word of the server.
+//! Checks agents' passwords: with the agents' file, or with the server if the pipeline file names no
+//! `agents_file` and has a `[link]`.
 //!
-//! The file is read at each log-in: an agent that a deployer adds can log in at once. A name that is not there costs as much
-//! time as one that is, and guessing is slowed down by name.
+//! The file is read at each log-in, so that an agent whom a deployer adds can log in at once. A name that is
+//! not in it takes as much time as one that is, and guessing is slowed down per name.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,76 +19,80 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Error;
-use super::brake::Brake;
+use super::agents_file::read_agents_file;
 use super::problem::{Code, Problem};
-use super::secret;
 use super::settings::Limits;
+use super::token_bucket::TokenBucket;
 
-/// Verifications at a time. Each takes 19 MiB and a core for some 20 ms.
+/// Passwords verified at once. Each takes 19 MiB and a core for some 20 ms.
 const AT_A_TIME: usize = 2;
-/// And that wait for their turn.
+/// Further log-ins that wait for their turn.
 const WAITING: usize = 16;
-/// Names that have failed of late. More of them share one limit.
+/// Names with recent failures. Further names share one limit.
 const NAMES: usize = 1024;
-/// Bytes of a name or a password.
+/// Most bytes of a name or a password.
 const LONGEST: usize = 1024;
-/// Nobody's: its costs are those that `deskreel password` takes.
+/// A hash of no password, verified for unknown names. Its costs are those of `deskreel password`.
 const DUMMY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-pub struct Agents {
-    judge: Judge,
+pub struct PasswordChecker {
+    source: PasswordSource,
     failures: u32,
     failure_wait: Duration,
     turn: Semaphore,
     queue: Semaphore,
-    failed: Mutex<HashMap<Box<str>, Brake>>,
+    attempts: Mutex<HashMap<Box<str>, TokenBucket>>,
 }
 
-enum Judge {
+enum PasswordSource {
     File(PathBuf),
     Server(LinkHandle),
-    Nobody,
+    Unset,
 }
 
-impl Agents {
-    /// Looks at the file once, so that what is wrong with it is known at the start.
-    pub fn new(file: Option<PathBuf>, server: Option<LinkHandle>, limits: &Limits) -> Result<Agents, Error> {
-        let judge = match (file, server) {
+impl PasswordChecker {
+    /// Reads the file once, so that a mistake in it is reported at the start.
+    pub fn new(
+        file: Option<PathBuf>,
+        server: Option<LinkHandle>,
+        limits: &Limits,
+    ) -> Result<PasswordChecker, Error> {
+        let source = match (file, server) {
             (Some(file), _) => {
-                read(&file)?;
-                Judge::File(file)
+                read_agents_file(&file)?;
+                PasswordSource::File(file)
             }
-            (None, Some(server)) => Judge::Server(server),
-            (None, None) => Judge::Nobody,
+            (None, Some(server)) => PasswordSource::Server(server),
+            (None, None) => PasswordSource::Unset,
         };
-        Ok(Agents {
-            judge,
+        Ok(PasswordChecker {
+            source,
             failures: limits.failures,
             failure_wait: limits.failure_wait,
             turn: Semaphore::new(AT_A_TIME),
             queue: Semaphore::new(AT_A_TIME + WAITING),
-            failed: Mutex::default(),
+            attempts: Mutex::default(),
         })
     }
 
     pub async fn verify(&self, name: &str, password: &str) -> Result<AgentId, Problem> {
-        if let Judge::Nobody = self.judge {
-            return Err(Problem::new(Code::WrongCredentials, "this recorder knows no passwords")
-                .cure("set `agents_file` in [feed.desktop], and fill it by `deskreel password NAME`"));
+        if let PasswordSource::Unset = self.source {
+            return Err(Problem::new(Code::WrongCredentials, "this recorder has no passwords")
+                .cure("set `agents_file` in [feed.desktop], and add agents with `deskreel password NAME`"));
         }
-        // Nobody's, and no message of the link: the server would close the line.
+        // Nobody has such a name or password, and the server would close the link if it were sent.
         if [name, password].iter().any(|text| text.contains('\0') || text.len() > LONGEST) {
             return Err(wrong(name));
         }
-        self.slow_down(name)?;
+        self.take_attempt(name)?;
         let crowded =
-            || Problem::new(Code::TooMany, "too many log-ins at a time").retry_after(Duration::from_secs(1));
+            || Problem::new(Code::TooMany, "too many log-ins at once").retry_after(Duration::from_secs(1));
         let _queue = self.queue.try_acquire().map_err(|_| crowded())?;
-        let file = match &self.judge {
-            Judge::File(file) => file.clone(),
-            Judge::Server(server) => return self.by_server(server, name, password).await,
-            Judge::Nobody => return Err(wrong(name)),
+        let file = match &self.source {
+            PasswordSource::File(file) => file.clone(),
+            PasswordSource::Server(server) => return self.by_server(server, name, password).await,
+            PasswordSource::Unset => return Err(wrong(name)),
         };
         let _turn = self.turn.acquire().await.map_err(|_| crowded())?;
         let (asked, password) = (name.to_owned(), password.to_owned());
@@ -100,7 +104,7 @@ impl Agents {
             }
             Ok(Ok(false)) => Err(wrong(name)),
             Ok(Err(error)) => {
-                tracing::error!(%error, "agents cannot log in");
+                tracing::error!(%error, "could not read the agents' file: agents cannot log in");
                 Err(Problem::new(Code::Failed, "the agents' file cannot be used")
                     .cure("see the recorder's log"))
             }
@@ -117,41 +121,41 @@ impl Agents {
             Some(CredentialVerdict::Wrong) => Err(wrong(name)),
             Some(CredentialVerdict::TooMany { seconds }) => {
                 self.give_back(name);
-                Err(Problem::new(Code::TooMany, "too many tries: the server says to wait")
+                Err(Problem::new(Code::TooMany, "too many attempts: the server says to wait")
                     .at("Authorization")
                     .retry_after(Duration::from_secs(seconds.into())))
             }
             Some(CredentialVerdict::CannotSay) | None => {
                 self.give_back(name);
-                Err(Problem::new(Code::ServerAway, "the server does not say whose password this is")
-                    .cure("try again in a moment; the recorder's log says how the link stands")
+                Err(Problem::new(Code::ServerAway, "the server could not check the password")
+                    .cure("try again in a moment; the recorder's log has the state of the link")
                     .retry_after(Duration::from_secs(5)))
             }
         }
     }
 
-    /// It was not judged: nobody has guessed anything.
+    /// Returns the attempt: the password was not checked, so nothing was guessed.
     fn give_back(&self, name: &str) {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(brake) = failed.get_mut(name) {
-            brake.give_back();
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = attempts.get_mut(name) {
+            bucket.give_back();
         }
     }
 
     fn forgive(&self, name: &str) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
-    /// Each try costs; a right password gives everything back.
-    fn slow_down(&self, name: &str) -> Result<(), Problem> {
+    /// Counts an attempt. A right password clears the count.
+    fn take_attempt(&self, name: &str) -> Result<(), Problem> {
         let now = Instant::now();
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed.len() >= NAMES && !failed.contains_key(name) {
-            failed.retain(|_, brake| !brake.is_full(now));
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if attempts.len() >= NAMES && !attempts.contains_key(name) {
+            attempts.retain(|_, bucket| !bucket.is_full(now));
         }
-        let name = if failed.len() >= NAMES && !failed.contains_key(name) { "" } else { name };
-        let fresh = || Brake::new(self.failures, self.failure_wait * self.failures, now);
-        failed.entry(name.into()).or_insert_with(fresh).take(now).map_err(|wait| {
+        let name = if attempts.len() >= NAMES && !attempts.contains_key(name) { "" } else { name };
+        let fresh = || TokenBucket::new(self.failures, self.failure_wait * self.failures, now);
+        attempts.entry(name.into()).or_insert_with(fresh).take(now).map_err(|wait| {
             Problem::new(Code::TooMany, "too many failed log-ins under this name")
                 .at("Authorization")
                 .retry_after(wait)
@@ -159,14 +163,14 @@ impl Agents {
     }
 }
 
-/// One text for all: who asks is not told which names there are.
+/// One text for all cases, so that an answer does not reveal which names exist.
 fn wrong(name: &str) -> Problem {
-    tracing::info!(agent = name, "a log-in failed");
+    tracing::info!(agent = name, "log-in refused: wrong name or password");
     Problem::new(Code::WrongCredentials, "name or password is wrong").at("Authorization")
 }
 
 fn is_right(file: &Path, name: &str, password: &str) -> Result<bool, Error> {
-    let agents = read(file)?;
+    let agents = read_agents_file(file)?;
     let hash = agents.get(name);
     let parsed = PasswordHash::new(hash.map_or(DUMMY, String::as_str)).map_err(|error| Error::Content {
         path: file.to_owned(),
@@ -175,28 +179,6 @@ fn is_right(file: &Path, name: &str, password: &str) -> Result<bool, Error> {
     })?;
     let agrees = Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok();
     Ok(agrees && hash.is_some())
-}
-
-fn read(path: &Path) -> Result<HashMap<String, String>, Error> {
-    let text = secret::read(path)?;
-    let mut agents = HashMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let wrong = |what: String| Error::Content { path: path.to_owned(), line: Some(index + 1), what };
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let cure = "write each as `deskreel password NAME` prints it";
-        let (name, hash) =
-            line.split_once(':').ok_or_else(|| wrong(format!("no agent and password; {cure}")))?;
-        if !hash.starts_with("$argon2id$") || PasswordHash::new(hash).is_err() {
-            return Err(wrong(format!("the password of `{name}` is no Argon2id hash; {cure}")));
-        }
-        if agents.insert(name.to_owned(), hash.to_owned()).is_some() {
-            return Err(wrong(format!("`{name}` is here twice")));
-        }
-    }
-    Ok(agents)
 }
 
 #[cfg(test)]
@@ -209,12 +191,12 @@ mod tests {
     use super::*;
     use crate::agents_file_line;
 
-    fn agents(text: &str) -> (tempfile::TempDir, Result<Agents, Error>) {
+    fn agents(text: &str) -> (tempfile::TempDir, Result<PasswordChecker, Error>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agents");
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let agents = Agents::new(Some(path), None, &Limits { failures: 2, ..Limits::default() });
+        let agents = PasswordChecker::new(Some(path), None, &Limits { failures: 2, ..Limits::default() });
         (folder, agents)
     }
 
@@ -244,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_agent_is_shown_with_its_number() {
+    fn a_line_that_is_not_an_agent_is_reported_with_its_number() {
         for text in ["# agents\nann\n", "# agents\nann:plain\n"] {
             let Err(error) = agents(text).1 else { panic!("{text}") };
             assert!(error.to_string().contains(":2: "), "{error}");
@@ -252,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_verified_at_the_price_of_somebody() {
+    fn an_unknown_name_costs_as_much_as_a_known_one() {
         let line = agents_file_line("ann", "right").unwrap();
         let costs = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(costs(DUMMY), costs(line.split_once(':').unwrap().1));

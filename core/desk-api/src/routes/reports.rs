@@ -1,5 +1,5 @@
-//! What a desktop knows: the agent's state, calls, chats, the voice recorder's word. It goes through the policies like any
-//! other feed's.
+//! Events that a desktop reports: the agent's state, calls, chats, the voice recorder. They go through the
+//! policies like those of any other feed.
 
 use std::sync::Arc;
 
@@ -12,22 +12,22 @@ use deskreel_model::event::{Event, TYPES};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::commands::take_token;
 use super::object;
-use super::record::slow_down;
 use crate::Api;
-use crate::caller::Agent;
+use crate::caller::AgentSession;
 use crate::problem::{Code, Problem};
 use crate::session::Session;
 use deskreel_desk::Act;
 
-/// As events name this feed.
+/// This feed's name in events.
 const FEED: &str = "desktop";
-/// Of one request.
+/// Most events of one request.
 const EVENTS: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StateTold {
+struct StateReport {
     media: String,
     state: String,
     work_mode: Option<String>,
@@ -36,11 +36,11 @@ struct StateTold {
 
 pub async fn state(
     State(api): State<Arc<Api>>,
-    Agent(session): Agent,
+    AgentSession(session): AgentSession,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
-    let StateTold { media, state, work_mode, reason } = object(&bytes)?;
-    slow_down(&session)?;
+    let StateReport { media, state, work_mode, reason } = object(&bytes)?;
+    take_token(&session)?;
     let fields =
         [("media", Some(media)), ("state", Some(state)), ("work_mode", work_mode), ("reason", reason)];
     let mut event: Map<String, Value> =
@@ -51,10 +51,10 @@ pub async fn state(
     Ok(Json(done).into_response())
 }
 
-/// All of them, in order, or none: what one is wrong, nothing is told.
+/// Accepts all events, in order, or none if one is wrong.
 pub async fn events(
     State(api): State<Arc<Api>>,
-    Agent(session): Agent,
+    AgentSession(session): AgentSession,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
     let written = serde_json::from_slice(&bytes).map_err(|error| Problem::bad_json(&error))?;
@@ -63,7 +63,7 @@ pub async fn events(
         event => vec![event],
     };
     if written.is_empty() || written.len() > EVENTS {
-        return Err(Problem::new(Code::BadBody, format!("1 to {EVENTS} events")).at("body"));
+        return Err(Problem::new(Code::BadBody, format!("expected 1 to {EVENTS} events")).at("body"));
     }
     let mut events = Vec::with_capacity(written.len());
     let mut wrong = Vec::new();
@@ -76,10 +76,10 @@ pub async fn events(
         }
     }
     if !wrong.is_empty() {
-        let detail = format!("{} of the events are wrong, and none was taken", wrong.len());
+        let detail = format!("{} of the events are wrong, so none was accepted", wrong.len());
         return Err(Problem::new(Code::BadBody, detail).at("body").with("events", json!(wrong)));
     }
-    slow_down(&session)?;
+    take_token(&session)?;
     let mut accepted = 0;
     let mut last = None;
     for event in events {
@@ -96,24 +96,25 @@ pub async fn events(
 
 fn read(event: Value, session: &Session) -> Result<Event, (Code, String)> {
     let Value::Object(event) = event else {
-        return Err((Code::BadBody, "an event is an object".to_owned()));
+        return Err((Code::BadBody, "an event must be an object".to_owned()));
     };
     let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
     let known = TYPES.iter().any(|known| known.name == kind);
     if !known || !["call.", "interaction.", "recording."].iter().any(|family| kind.starts_with(family)) {
-        let detail =
-            format!("`{kind}` is not told here: call.*, interaction.* and recording.* of docs/events.md are");
+        let detail = format!(
+            "`{kind}` cannot be reported here; call.*, interaction.* and recording.* of docs/events.md can"
+        );
         return Err((Code::BadBody, detail));
     }
     complete(event, session)
 }
 
-/// With what a session knows: the agent, the feed, and the time where none is said.
+/// Adds what the session knows: the agent, the feed, and the time if the event has none.
 fn complete(mut event: Map<String, Value>, session: &Session) -> Result<Event, (Code, String)> {
-    // As many desktops say that there is nothing.
+    // Many desktops send null for a field without a value.
     event.retain(|_, value| !value.is_null());
     let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
-    // Calls are joined by an agent; who is added may be another.
+    // `from_agent` joins the calls; the agent who is added may be another.
     let own = if matches!(kind, "call.transferred" | "call.conferenced") { "from_agent" } else { "agent" };
     match event.get(own) {
         None => {
@@ -121,12 +122,15 @@ fn complete(mut event: Map<String, Value>, session: &Session) -> Result<Event, (
         }
         Some(Value::String(agent)) if *agent == *session.agent.0 => {}
         Some(other) => {
-            return Err((Code::NotYours, format!("`{own}` is {other}, and the session {}'s", session.agent)));
+            return Err((
+                Code::NotYours,
+                format!("`{own}` is {other}, but the session belongs to {}", session.agent),
+            ));
         }
     }
     event.entry("at").or_insert_with(|| json!(Utc(jiff::Timestamp::now()).to_string()));
     event.insert("feed".to_owned(), json!(FEED));
-    // Numbers count what one feed says, and many pages may be this one.
+    // A number counts the events of one feed, but many pages may use this one.
     event.remove("seq");
     Event::parse(&Value::Object(event).to_string()).map_err(|error| (Code::BadBody, error.to_string()))
 }
