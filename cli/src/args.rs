@@ -1,4 +1,4 @@
-//! What can be typed, and the help to it.
+//! The command line and its help.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,18 +7,16 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use deskreel_contract::Codec;
 
-use crate::command::graph::Format;
-
-/// Records what is on an agent's screen, by plugins and pipeline files.
+/// Records agents' screens with plugins and pipeline files.
 #[derive(Debug, Parser)]
 #[command(
     name = "deskreel",
     version,
     disable_help_subcommand = true,
     after_help = "\
-Exit codes: 0 done, 1 there is something to report (nothing recorded, findings), 2 the pipeline file or the
-command line, 3 a plugin, 4 the machine (screen, GPU, GStreamer), 5 the disk, 6 the network, 70 a bug of ours.
-DESKREEL_LOG=debug shows what happens inside; docs/errors.md explains every code."
+Exit codes: 0 done, 1 something to report (nothing recorded, findings), 2 the pipeline file or the
+command line, 3 a plugin, 4 the machine (screen, GPU, GStreamer), 5 the disk, 6 the network, 70 a
+bug in Deskreel. DESKREEL_LOG=debug shows what happens inside; docs/errors.md explains every code."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -34,20 +32,20 @@ Examples:
   deskreel record pipelines/synthetic.toml --duration 10s --output desk.mp4
   deskreel record pipelines/agent-desktop.toml --json | jq .event")]
     Record(RecordOptions),
-    /// Be the recorder of this PC: serve agent desktops, decide by policies, record, deliver
+    /// Run the recorder of this PC: serve agent desktops, apply policies, record, deliver
     #[command(after_help = "\
 Examples:
   deskreel run pipelines/agent-desktop.toml
   deskreel run --log json /etc/deskreel/pipeline.toml
-  kill -HUP $(pidof deskreel)    reads the file again; recordings that run are not touched")]
+  kill -HUP $(pidof deskreel)    reads the file again; running recordings are not touched")]
     Run {
         /// The pipeline file
         file: PathBuf,
-        /// How what happens is written to the standard error
+        /// Format of the log on standard error
         #[arg(long, value_enum, default_value = "text")]
         log: LogFormat,
     },
-    /// Show every mistake in a pipeline file, at its line and column
+    /// Show every mistake in a pipeline file, with its line and column
     #[command(after_help = "\
 Examples:
   deskreel check pipelines/agent-desktop.toml
@@ -56,7 +54,7 @@ Examples:
     Check {
         /// The pipeline file
         file: PathBuf,
-        /// Also open its sources, and try its encoders on what they show
+        /// Also open its sources, and try its encoders on their pictures
         #[arg(long)]
         probe: bool,
         /// Print JSON (docs/errors.md)
@@ -73,9 +71,9 @@ Examples:
         file: PathBuf,
         /// SVG needs Graphviz
         #[arg(long, value_enum, default_value = "dot")]
-        format: Format,
+        format: GraphFormat,
     },
-    /// Show the plugins of this machine, without running any of them
+    /// Show the installed plugins, without running any of them
     #[command(
         subcommand,
         after_help = "\
@@ -84,14 +82,14 @@ Examples:
   deskreel plugins show source.x11"
     )]
     Plugins(PluginsCommand),
-    /// List what could be captured on this machine
+    /// List what can be captured on this machine
     #[command(after_help = "Example:\n  deskreel devices --json")]
     Devices {
         /// Print JSON (docs/command-line.md)
         #[arg(long)]
         json: bool,
     },
-    /// Try the encoders of this machine: which one is chosen, and why others are refused
+    /// Try this machine's encoders: show which one is chosen, and why others are refused
     #[command(after_help = "\
 Examples:
   deskreel encoders
@@ -111,18 +109,18 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Make one ordinary MP4 of a recording
+    /// Export a recording as one ordinary MP4
     #[command(after_help = "Example:\n  deskreel export recordings/20261123T071002Z-4f2a91 desk.mp4")]
     Export {
         /// The recording's folder
         recording: PathBuf,
         /// The file to write
         output: PathBuf,
-        /// Replace a file that is there already
+        /// Replace an existing file
         #[arg(long)]
         overwrite: bool,
     },
-    /// Run a log of events through a file's policies: what would be recorded, and why
+    /// Run a log of events through a file's policies: show what would be recorded, and why
     #[command(after_help = "\
 Examples:
   deskreel replay --pipeline pipelines/policies.toml examples/events/transfer-two-step.jsonl
@@ -130,35 +128,35 @@ Examples:
   deskreel replay --pipeline pipelines/policies.toml day.jsonl --svg day.svg
   deskreel replay --diff old.toml new.toml day.jsonl")]
     Replay(ReplayOptions),
-    /// Print the JSON Schema of pipeline files, for editors, or of events
+    /// Print the JSON Schema of pipeline files (for editors) or of events
     #[command(after_help = "\
 Examples:
   deskreel schema > deskreel.schema.json
   deskreel schema events > events.schema.json")]
     Schema {
-        /// Of what
+        /// What the schema describes
         #[arg(value_enum, default_value = "pipeline")]
         of: SchemaOf,
     },
-    /// Say what on this machine would stop a recording, and the cure
+    /// Show what on this machine would prevent a recording, and the cure
     #[command(after_help = "\
 Examples:
   deskreel doctor
   deskreel doctor pipelines/agent-desktop.toml")]
     Doctor {
-        /// Look at what this pipeline file needs
+        /// Check what this pipeline file needs
         file: Option<PathBuf>,
         /// Print JSON (docs/command-line.md)
         #[arg(long)]
         json: bool,
     },
-    /// Print the line of an agent for the file of agents and passwords of feed.desktop
+    /// Print an agent's line for the `agents_file` of feed.desktop
     #[command(after_help = "\
 Examples:
   deskreel password ann >> /etc/deskreel/agents
   printf secret | deskreel password ann")]
     Password {
-        /// The agent's name; the password is asked for, or read from the standard input
+        /// The agent's name; the password is prompted for, or read from standard input
         name: String,
     },
     /// Print a completion script for a shell
@@ -171,38 +169,44 @@ Examples:
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    Dot,
+    Svg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
-    /// A pipeline file, with the settings of all plugins of this machine
+    /// A pipeline file, with the settings of all installed plugins
     Pipeline,
-    /// One line of a log of events
+    /// A line of a log of events
     Events,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct ReplayOptions {
-    /// The log: one JSON object a line (docs/events.md); - is the standard input
+    /// The log: one JSON object per line (docs/events.md); - is standard input
     pub events: PathBuf,
-    /// The pipeline file whose policies are asked
+    /// The pipeline file with the policies
     #[arg(long, value_name = "FILE", required_unless_present = "diff", conflicts_with = "diff")]
     pub pipeline: Option<PathBuf>,
-    /// What would change from the policies of one file to those of the other
+    /// Compare two files: show what the policies of the new one would change
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["timeline", "svg", "summary"])]
     pub diff: Option<Vec<PathBuf>>,
     /// Print JSON Lines (docs/command-line.md)
     #[arg(long, conflicts_with_all = ["timeline", "svg"])]
     pub json: bool,
-    /// Draw one lane an agent
+    /// Draw a timeline as text, with one lane per agent
     #[arg(long)]
     pub timeline: bool,
-    /// Draw the same as a picture
+    /// Draw the timeline as a picture
     #[arg(long, value_name = "FILE.svg")]
     pub svg: Option<PathBuf>,
-    /// Print only how many events there were
+    /// Print only the number of events
     #[arg(long)]
     pub summary: bool,
 }
@@ -211,25 +215,26 @@ pub struct ReplayOptions {
 pub struct RecordOptions {
     /// The pipeline file
     pub file: PathBuf,
-    /// Stop after so long, as in 90s, 10m or 4h
+    /// Stop after this time, such as 90s, 10m or 4h
     #[arg(long, value_parser = duration)]
     pub duration: Option<Duration>,
     /// Export one MP4 at the end
     #[arg(long, value_name = "FILE.mp4")]
     pub output: Option<PathBuf>,
-    /// Print one line of JSON for each event (docs/command-line.md)
+    /// Print each event as a line of JSON (docs/command-line.md)
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct EncodersOptions {
-    /// The tracks and encoders of this pipeline file; without it, every encoder plugin on a screen of 1920x1080
+    /// Try the tracks and encoders of this pipeline file; without it, every encoder plugin on a screen of
+    /// 1920x1080
     pub file: Option<PathBuf>,
-    /// What the encoders are to give, where there is no file
+    /// Codec if there is no file
     #[arg(long, value_enum, default_value = "h264", conflicts_with = "file")]
     pub codec: CodecName,
-    /// Forget what earlier tries have found, and try everything again
+    /// Discard earlier results, and try everything again
     #[arg(long)]
     pub fresh: bool,
     /// Print JSON (docs/command-line.md)
@@ -256,15 +261,15 @@ impl From<CodecName> for Codec {
 
 #[derive(Debug, Subcommand)]
 pub enum PluginsCommand {
-    /// One line a plugin, and why others are not used
+    /// List the plugins, and why others are not used
     List {
         /// Print JSON (docs/command-line.md)
         #[arg(long)]
         json: bool,
     },
-    /// Everything that a plugin says of itself
+    /// Show everything that a plugin says about itself
     Show {
-        /// Its id, as in source.x11, or a library's file
+        /// Its id, such as source.x11, or the file of a library
         plugin: String,
         /// Print JSON (docs/command-line.md)
         #[arg(long)]
@@ -275,7 +280,7 @@ pub enum PluginsCommand {
 fn duration(text: &str) -> Result<Duration, String> {
     match deskreel_pipeline::parse_duration(text) {
         Some(duration) if !duration.is_zero() => Ok(duration),
-        Some(_) => Err("nothing can be recorded in no time".to_owned()),
-        None => Err("expected a number and a unit, as in 90s, 10m or 4h".to_owned()),
+        Some(_) => Err("it must be longer than zero".to_owned()),
+        None => Err("expected a number and a unit, such as 90s, 10m or 4h".to_owned()),
     }
 }

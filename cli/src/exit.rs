@@ -1,4 +1,4 @@
-//! From an error to the exit code that tells whose fault it is.
+//! The exit code of an error, which says whose fault it is.
 
 use std::process::ExitCode;
 
@@ -6,15 +6,20 @@ use deskreel_host::{PluginFailure, Refusal};
 use deskreel_model::{Failure, Fault};
 
 /// Nothing went wrong, but there is something to report: nothing was recorded, or a check found something.
-pub fn reported() -> ExitCode {
+pub fn something_to_report() -> ExitCode {
     ExitCode::from(1)
+}
+
+/// A pipeline file has errors, which have been shown.
+pub fn invalid_file() -> ExitCode {
+    ExitCode::from(Fault::Config.exit_code())
 }
 
 pub fn code_of(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(fault_of(error).exit_code())
 }
 
-/// What is not known to be anybody else's fault came from the command line: a path that is not there, mostly.
+/// An error of unknown origin counts as a mistake on the command line: mostly a path that does not exist.
 fn fault_of(error: &anyhow::Error) -> Fault {
     error
         .chain()

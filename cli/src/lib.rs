@@ -1,14 +1,18 @@
 //! The `deskreel` command.
 //!
-//! `args.rs` parses the command line; each command is one file in `command/`. Nothing here knows GStreamer: a command
-//! that needs media asks a worker.
+//! `args.rs` defines the command line; each command is one file in `command/`. Nothing here uses GStreamer: a
+//! command that needs media asks a worker.
 
 mod args;
 pub mod command;
-mod exit;
-mod progress;
-mod recording;
+
 pub mod replay;
+
+// Shared by commands.
+mod exit;
+mod manifest;
+mod output;
+mod progress;
 mod sinks;
 
 use std::process::ExitCode;
@@ -55,11 +59,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Lines of the log that wait to be written. Room for them is taken at the start, 32 bytes each; a busy second has a hundred.
+/// Log lines that may wait to be written: 32 bytes each, reserved at the start. A busy second has a hundred.
 const WAITING_LINES: usize = 4096;
 
-/// A service tells what it does; a command only what goes wrong. Written by a thread of its own: whoever does not read the
-/// log of a service must not hold it up, so lines that find no room are dropped. What is returned writes the rest when it goes.
+/// Starts the log on standard error: of a service everything from `info` on, of a command only warnings. A
+/// thread of its own writes it and drops lines that find no room, so that a service never waits for the
+/// reader of its log. The guard writes the remaining lines when it is dropped.
 fn log_to_stderr(command: &Command) -> WorkerGuard {
     let (level, format) = match command {
         Command::Run { log, .. } => ("info", *log),

@@ -1,8 +1,8 @@
-//! What `record` shows while it runs: one line that is drawn over and over on a terminal, plain lines for what
-//! happens, or JSON for programs.
+//! The progress of `record`: on a terminal one line that is redrawn, with lines for incidents; else only the
+//! lines; or JSON for programs.
 
 use std::collections::VecDeque;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
 use deskreel_contract::CaptureMode;
@@ -11,40 +11,42 @@ use deskreel_model::manifest::{EncoderUse, Refusal};
 use deskreel_recorder::{Notice, RecordingProgress};
 use serde_json::json;
 
-/// Frames per second are counted over so long.
+use crate::output::{eprint_line, print_line, size};
+
+/// Time over which frames per second are counted.
 const WINDOW: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
+pub enum ProgressStyle {
     Terminal,
     Lines,
     Json,
 }
 
-impl Style {
-    pub fn choose(json: bool) -> Style {
+impl ProgressStyle {
+    pub fn choose(json: bool) -> ProgressStyle {
         match json {
-            true => Style::Json,
-            false if stderr().is_terminal() => Style::Terminal,
-            false => Style::Lines,
+            true => ProgressStyle::Json,
+            false if stderr().is_terminal() => ProgressStyle::Terminal,
+            false => ProgressStyle::Lines,
         }
     }
 }
 
 pub struct Progress {
-    style: Style,
+    style: ProgressStyle,
     /// Encoded frames by time, the newest last.
     frames: VecDeque<(Instant, u64)>,
 }
 
 impl Progress {
-    pub fn new(style: Style) -> Self {
+    pub fn new(style: ProgressStyle) -> Self {
         Progress { style, frames: VecDeque::new() }
     }
 
     pub fn show(&mut self, notice: &Notice) {
         match self.style {
-            Style::Json => say(&to_json(notice).to_string()),
+            ProgressStyle::Json => print_line(&to_json(notice).to_string()),
             _ => match notice {
                 Notice::Progress(status) => self.status(status),
                 Notice::Began { folder, .. } => self.line(&format!("recording to {}", folder.display())),
@@ -52,17 +54,17 @@ impl Progress {
                 Notice::Encoder { track, part, encoder } => self.encoder(track, *part, encoder),
                 Notice::Part { .. } | Notice::File { .. } | Notice::StandingBy | Notice::Resting { .. } => {}
                 Notice::Recording { part, .. } if part.0 == 1 => {}
-                Notice::Recording { part, .. } => self.line(&format!("part {} goes on", part.0)),
+                Notice::Recording { part, .. } => self.line(&format!("continued in part {}", part.0)),
                 Notice::ModeHolds { at, capture } => self.line(&format!("{at}  {}", mode_text(*capture))),
                 Notice::Incident { at, detail, .. } => self.line(&format!("{at}  {detail}")),
-                Notice::DiskBack => self.line("there is room again"),
+                Notice::DiskBack => self.line("the disk has room again"),
             },
         }
     }
 
-    /// What is tried takes a moment, so it is shown where it can be drawn over.
+    /// Shows the encoder that is being tried, on a terminal only, since the next line replaces it.
     fn trying(&mut self, name: &str) {
-        if self.style == Style::Terminal {
+        if self.style == ProgressStyle::Terminal {
             let _ = write!(stderr(), "\r\x1b[Ktrying {name}");
             let _ = stderr().flush();
         }
@@ -71,9 +73,9 @@ impl Progress {
     fn encoder(&mut self, track: &str, part: PartNumber, encoder: &EncoderUse) {
         let (candidate, plugin) = (&encoder.candidate, &encoder.plugin);
         self.line(&format!("{track}: encoded by {candidate} ({plugin})"));
-        // Later parts say why they have begun.
+        // Only for the first part: later parts report why they began.
         if part == PartNumber::FIRST {
-            // Without a driver, all that a plugin has is refused for the same reason.
+            // Without a driver, all candidates of a plugin are refused for the same reason.
             let same = |a: &Refusal, b: &Refusal| (&a.plugin, &a.reason) == (&b.plugin, &b.reason);
             for alike in encoder.refused.chunk_by(same) {
                 let candidates: Vec<_> = alike.iter().filter_map(|one| one.candidate.as_deref()).collect();
@@ -86,20 +88,20 @@ impl Progress {
         }
     }
 
-    /// Ends the line that is drawn over.
+    /// Clears the line that is redrawn.
     pub fn end(&mut self) {
-        if self.style == Style::Terminal {
+        if self.style == ProgressStyle::Terminal {
             let _ = write!(stderr(), "\r\x1b[K");
         }
     }
 
     fn line(&mut self, text: &str) {
         self.end();
-        tell(text);
+        eprint_line(text);
     }
 
     fn status(&mut self, status: &RecordingProgress) {
-        if self.style != Style::Terminal {
+        if self.style != ProgressStyle::Terminal {
             return;
         }
         let now = Instant::now();
@@ -128,26 +130,6 @@ impl Progress {
     }
 }
 
-/// A line on standard output. Whoever reads it may have gone; the recording goes on.
-pub fn say(line: &str) {
-    let _ = writeln!(stdout(), "{line}");
-}
-
-/// The same on standard error.
-pub fn tell(line: &str) {
-    let _ = writeln!(stderr(), "{line}");
-}
-
-/// `12.3 MB`; decimal, as disks are sold.
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
-}
-
 fn mode_text(capture: CaptureMode) -> &'static str {
     match capture {
         CaptureMode::Live => "the screen is recorded",
@@ -156,7 +138,7 @@ fn mode_text(capture: CaptureMode) -> &'static str {
     }
 }
 
-/// docs/command-line.md has this for people.
+/// The JSON of `record --json`, as documented in docs/command-line.md.
 fn to_json(notice: &Notice) -> serde_json::Value {
     match notice {
         Notice::Began { recording, folder } => {

@@ -1,7 +1,7 @@
-//! A log of events, read line by line and run through an engine in simulated time.
+//! Reads a log of events line by line and runs it through an engine in simulated time.
 //!
-//! Memory is bounded by what is open, however long the log is. A line that is no event is told with its number, counted
-//! and left out; its neighbours are not touched.
+//! Memory depends on the open calls and footage, not on the length of the log. A line that is not an event is
+//! reported with its number, counted and skipped; it does not affect its neighbors.
 
 pub mod diff;
 pub mod svg;
@@ -18,54 +18,54 @@ use deskreel_interaction::{Engine, Output};
 use deskreel_model::event::Event;
 use deskreel_model::segment::Footage;
 
-/// Bytes; an event has hundreds. What is longer is no line of a log.
+/// Most bytes of a line; an event has hundreds.
 const LONGEST_LINE: u64 = 1 << 20;
-/// Lines that are told one by one; of a file that is no log at all there would be millions.
-const TOLD: u64 = 20;
+/// Malformed lines that are reported one by one. A file that is not a log would have millions.
+const REPORTED: u64 = 20;
 const PROGRESS: Duration = Duration::from_millis(500);
 
-pub struct Log {
+pub struct EventLog {
     name: String,
     reader: Box<dyn BufRead>,
     line: Vec<u8>,
     pub lines: u64,
     pub malformed: u64,
-    /// Malformed lines are only counted.
+    /// Whether malformed lines are only counted, not reported.
     pub is_quiet: bool,
 }
 
-impl Log {
-    /// `-` is the standard input.
-    pub fn open(path: &Path) -> Result<Log> {
+impl EventLog {
+    /// Opens a log. `-` is standard input.
+    pub fn open(path: &Path) -> Result<EventLog> {
         let (name, reader): (_, Box<dyn BufRead>) = if path == Path::new("-") {
             ("standard input".to_owned(), Box::new(stdin().lock()))
         } else {
             let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
             (path.display().to_string(), Box::new(BufReader::with_capacity(1 << 16, file)))
         };
-        Ok(Log { name, reader, line: Vec::new(), lines: 0, malformed: 0, is_quiet: false })
+        Ok(EventLog { name, reader, line: Vec::new(), lines: 0, malformed: 0, is_quiet: false })
     }
 
-    /// The next event; `None` at the end.
+    /// Returns the next event; `None` at the end.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         loop {
             self.line.clear();
             let mut limited = self.reader.by_ref().take(LONGEST_LINE);
             let read = limited.read_until(b'\n', &mut self.line);
             if read.with_context(|| format!("cannot read {}", self.name))? == 0 {
-                if self.malformed > TOLD && !self.is_quiet {
-                    eprintln!("{}: {} more lines are no events", self.name, self.malformed - TOLD);
+                if self.malformed > REPORTED && !self.is_quiet {
+                    eprintln!("{}: {} more lines are not events", self.name, self.malformed - REPORTED);
                 }
                 return Ok(None);
             }
             self.lines += 1;
             if self.line.len() as u64 == LONGEST_LINE && self.line.last() != Some(&b'\n') {
-                self.tell("longer than 1 MiB");
+                self.report("longer than 1 MiB");
                 self.skip_line()?;
                 continue;
             }
             let Ok(text) = str::from_utf8(&self.line) else {
-                self.tell("not UTF-8");
+                self.report("not UTF-8");
                 continue;
             };
             if text.trim().is_empty() {
@@ -73,14 +73,14 @@ impl Log {
             }
             match Event::parse(text) {
                 Ok(event) => return Ok(Some(event)),
-                Err(error) => self.tell(&error.to_string()),
+                Err(error) => self.report(&error.to_string()),
             }
         }
     }
 
-    fn tell(&mut self, reason: &str) {
+    fn report(&mut self, reason: &str) {
         self.malformed += 1;
-        if self.malformed <= TOLD && !self.is_quiet {
+        if self.malformed <= REPORTED && !self.is_quiet {
             eprintln!("{}:{}: {reason}", self.name, self.lines);
         }
     }
@@ -103,9 +103,9 @@ impl Log {
     }
 }
 
-/// Gives everything that comes out until `take` says that it is enough.
-pub fn run(engine: &mut Engine, log: &mut Log, mut take: impl FnMut(Output) -> bool) -> Result<()> {
-    let mut progress = Progress::new();
+/// Passes all output to `take`, until that returns false.
+pub fn run(engine: &mut Engine, log: &mut EventLog, mut take: impl FnMut(Output) -> bool) -> Result<()> {
+    let mut progress = ReplayProgress::new();
     let mut goes_on = true;
     while let Some(event) = log.next_event()? {
         progress.show(log.lines, &event);
@@ -119,8 +119,8 @@ pub fn run(engine: &mut Engine, log: &mut Log, mut take: impl FnMut(Output) -> b
     Ok(())
 }
 
-/// All footage, in the order in which it began.
-pub fn footage(engine: &mut Engine, log: &mut Log) -> Result<Vec<Footage>> {
+/// Returns all footage, in order of its beginning.
+pub fn footage(engine: &mut Engine, log: &mut EventLog) -> Result<Vec<Footage>> {
     let mut all = Vec::new();
     run(engine, log, |output| {
         if let Output::Footage(footage) = output {
@@ -132,19 +132,19 @@ pub fn footage(engine: &mut Engine, log: &mut Log) -> Result<Vec<Footage>> {
     Ok(all)
 }
 
-/// How far it is, on a terminal.
-struct Progress {
+/// The progress of a replay, on a terminal only.
+struct ReplayProgress {
     is_shown: bool,
     last: Instant,
 }
 
-impl Progress {
+impl ReplayProgress {
     fn new() -> Self {
-        Progress { is_shown: stderr().is_terminal(), last: Instant::now() }
+        ReplayProgress { is_shown: stderr().is_terminal(), last: Instant::now() }
     }
 
     fn show(&mut self, lines: u64, event: &Event) {
-        // The clock is asked now and then only.
+        // Every line would be too often to read the clock.
         if self.is_shown && lines.is_multiple_of(1024) && self.last.elapsed() >= PROGRESS {
             self.last = Instant::now();
             eprint!("\r{lines} lines, {}\x1b[K", event.at);

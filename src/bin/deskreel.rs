@@ -1,4 +1,4 @@
-//! The `deskreel` command: recording, checking, looking.
+//! The `deskreel` command.
 
 use std::process::ExitCode;
 

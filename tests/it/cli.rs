@@ -204,7 +204,7 @@ fn completions_name_the_commands() {
 }
 
 #[test]
-fn schema_is_one_that_validators_take_and_knows_the_plugins() {
+fn schema_is_valid_and_knows_the_plugins() {
     let schema: Value = serde_json::from_str(&stdout(&["schema"])).unwrap();
     let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
     for (name, text) in files().into_iter().filter(|(name, _)| name.ends_with(".toml")) {
@@ -233,7 +233,7 @@ fn plugin_list_as_json_is_stable() {
 }
 
 #[test]
-fn encoders_of_a_file_are_tried_once_and_then_known_until_it_is_asked_afresh() {
+fn encoders_of_a_file_are_tried_once_until_fresh_results_are_requested() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("desk.toml"), GOOD).unwrap();
     let encoders = |further: &[&str]| -> Value {
@@ -259,7 +259,7 @@ fn encoders_of_a_file_are_tried_once_and_then_known_until_it_is_asked_afresh() {
 }
 
 #[test]
-fn check_with_probe_tries_the_machine_and_tells_the_same() {
+fn check_with_probe_tries_the_machine() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("desk.toml"), GOOD).unwrap();
     let output = deskreel().args(["check", "--probe", "--json", "desk.toml"]).current_dir(&folder).output();

@@ -1,4 +1,4 @@
-//! `deskreel replay` on logs as they occur: the examples, and files with every kind of damage.
+//! `deskreel replay` on the example logs, and on files with every kind of damage.
 
 use std::fs;
 use std::io::Write;
@@ -39,7 +39,7 @@ fn replayed(log: &[u8], options: &[&str]) -> Output {
 }
 
 #[test]
-fn examples_are_events_and_give_recordings() {
+fn examples_are_events_and_result_in_recordings() {
     let schema = deskreel().args(["schema", "events"]).output().unwrap();
     let schema = serde_json::from_slice(&schema.stdout).unwrap();
     let validator = jsonschema::draft202012::new(&schema).unwrap();
@@ -76,16 +76,16 @@ fn damaged_lines_do_not_affect_their_neighbors() {
     assert_eq!(whole.status.code(), Some(0));
     assert_eq!(output.status.code(), Some(1), "there is something to report");
     let (whole, rows) = (String::from_utf8(whole.stdout).unwrap(), String::from_utf8(output.stdout).unwrap());
-    assert_eq!(rows, whole.replace("4 events", "4 events, 28 lines that are no events"));
+    assert_eq!(rows, whole.replace("4 events", "4 events, 28 lines that are not events"));
     assert!(rows.contains("primary of 77"), "{rows}");
 
-    let told = String::from_utf8(output.stderr).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
     for line in
         ["1: not UTF-8", "2: not JSON: ", "5: longer than 1 MiB", "6: not an event: missing field `at`"]
     {
-        assert!(told.contains(&format!("standard input:{line}")), "{line}: {told}");
+        assert!(errors.contains(&format!("standard input:{line}")), "{line}: {errors}");
     }
-    assert!(told.ends_with("standard input: 8 more lines are no events\n"), "{told}");
+    assert!(errors.ends_with("standard input: 8 more lines are not events\n"), "{errors}");
 }
 
 #[test]

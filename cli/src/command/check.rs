@@ -1,26 +1,21 @@
-//! `deskreel check FILE`: every mistake in a pipeline file, at its line and column. Runs nothing of a plugin, unless it is
-//! asked with `--probe` whether this machine can do what the file says.
+//! `deskreel check FILE`: shows every mistake in a pipeline file, with its line and column. No code of a
+//! plugin runs, except with `--probe`, which checks whether this machine can do what the file says.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use deskreel_deployment::{CheckedFile, Deployment};
-use deskreel_model::Fault;
 use deskreel_recorder::job_of;
 use serde_json::{Value, json};
 
 use crate::command::encoders;
-
-/// Exit code of every command that was given a file with errors.
-pub fn refused() -> ExitCode {
-    ExitCode::from(Fault::Config.exit_code())
-}
+use crate::exit;
 
 pub fn run(path: &Path, json: bool) -> Result<ExitCode> {
     let checked = CheckedFile::read(path)?;
     checked.show_notes();
-    let code = if checked.deployment.is_some() { ExitCode::SUCCESS } else { refused() };
+    let code = if checked.deployment.is_some() { ExitCode::SUCCESS } else { exit::invalid_file() };
     if json {
         let ok = checked.deployment.is_some();
         let report = json!({ "ok": ok, "diagnostics": checked.diagnostics_json() });
@@ -34,7 +29,7 @@ pub fn run(path: &Path, json: bool) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// The file, and then the machine: one line a track, or its candidates if none works.
+/// Checks the file, and then the machine: shows the encoder candidates of each track.
 pub fn probe(path: &Path, as_json: bool) -> Result<ExitCode> {
     let checked = CheckedFile::read(path)?;
     checked.show_notes();
@@ -42,12 +37,14 @@ pub fn probe(path: &Path, as_json: bool) -> Result<ExitCode> {
         checked.show_diagnostics();
     }
     let tracks = match &checked.deployment {
-        Some(Deployment::Recorder(graph)) => Some(encoders::ask(&job_of(graph), &checked.catalog, false)?),
+        Some(Deployment::Recorder(graph)) => {
+            Some(encoders::try_all(&job_of(graph), &checked.catalog, false)?)
+        }
         // A server encodes nothing.
         Some(Deployment::Server(_)) => Some(Vec::new()),
         None => None,
     };
-    let code = tracks.as_deref().map_or_else(refused, encoders::code);
+    let code = tracks.as_deref().map_or_else(exit::invalid_file, encoders::exit_code);
     if as_json {
         let ok = code == ExitCode::SUCCESS;
         let mut report = json!({ "ok": ok, "diagnostics": checked.diagnostics_json() });

@@ -1,4 +1,4 @@
-//! `deskreel completions SHELL`.
+//! `deskreel completions SHELL`: prints a completion script.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `deskreel devices`: asks each source plugin, in a worker, what it could capture.
+//! `deskreel devices`: asks each source plugin, in a worker, what it can capture.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use deskreel_model::worker::{Command, Report};
 use deskreel_recorder::{Worker, default_worker};
 use serde_json::json;
 
-/// A display server that does not answer is not waited for longer.
+/// Longest wait for a display server that does not answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A source's id, and what it could capture or why it cannot say.
+/// The id of each source, and its devices or why it cannot list them.
 pub type Devices = Vec<(String, std::result::Result<Vec<Device>, String>)>;
 
 pub fn run(as_json: bool) -> Result<ExitCode> {
-    let devices = ask(&installed_plugins())?;
+    let devices = find(&installed_plugins())?;
     if as_json {
         let sources = devices.iter().map(|(source, found)| match found {
             Ok(devices) => json!({ "source": source, "devices": devices }),
@@ -29,7 +29,7 @@ pub fn run(as_json: bool) -> Result<ExitCode> {
     }
     for (source, found) in devices {
         match found {
-            Ok(devices) if devices.is_empty() => println!("{source}  (needs settings to say)"),
+            Ok(devices) if devices.is_empty() => println!("{source}  (needs settings to list devices)"),
             Ok(devices) => {
                 for device in devices {
                     println!("{source}  {}  {}", device.name, device.settings);
@@ -41,7 +41,7 @@ pub fn run(as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn ask(catalog: &Catalog) -> Result<Devices> {
+pub fn find(catalog: &Catalog) -> Result<Devices> {
     let sources = catalog.plugins().filter(|(_, _, plugin)| plugin.interface.kind == Kind::Source);
     let files = plugin_files(catalog, sources.map(|(_, _, plugin)| plugin.id.as_str()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,7 +1,7 @@
-//! `deskreel doctor`: what on this machine would stop a recording, one line each, with the cure.
+//! `deskreel doctor`: shows what on this machine would prevent a recording, with the cure.
 //!
-//! It does not ask whether a thing is there but whether it works: it tries the encoders, or makes a real recording of a
-//! second as the pipeline file says and throws it away.
+//! It checks that things work, not only that they exist: it tries the encoders, or makes a real recording of
+//! one second with the pipeline file and throws it away.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,18 +18,18 @@ use deskreel_recorder::{Control, Notice, Pool, RecordingSetup, default_worker, j
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::command::{check::refused, devices, encoders};
+use crate::command::{devices, encoders};
 use crate::exit;
 
-/// Room for an hour of a busy screen.
-const ROOM: u64 = 1_000_000_000;
-/// Footage of a trial.
-const TRIAL: Duration = Duration::from_secs(1);
-/// For the trial's first frame; the first GStreamer on a machine looks at all its plugins.
+/// Least free space: an hour of a busy screen.
+const FREE_BYTES: u64 = 1_000_000_000;
+/// Footage of the trial recording.
+const TRIAL_FOOTAGE: Duration = Duration::from_secs(1);
+/// Time until the trial has its footage. The first start of GStreamer on a machine scans all its plugins.
 const TRIAL_LIMIT: Duration = Duration::from_secs(15);
 
-/// One line. `cure` is empty where nothing is wrong.
-struct Line {
+/// The result of one check. `cure` is empty if nothing is wrong.
+struct CheckResult {
     subject: String,
     what: String,
     cure: String,
@@ -40,32 +40,32 @@ pub fn run(file: Option<&Path>, as_json: bool) -> Result<ExitCode> {
         None => (None, installed_plugins()),
         Some(file) => match read_recorder(file)? {
             Some((graph, catalog)) => (Some(graph), catalog),
-            None => return Ok(refused()),
+            None => return Ok(exit::invalid_file()),
         },
     };
-    let mut lines = refused_plugins(&catalog);
+    let mut results = refused_plugins(&catalog);
     match &graph {
         Some(graph) => {
-            lines.push(room(&graph.recording.directory));
-            lines.push(pipeline(graph, &catalog));
+            results.push(check_disk_space(&graph.recording.directory));
+            results.push(check_pipeline(graph, &catalog));
         }
         None => {
-            lines.push(encoders(&catalog));
-            lines.extend(sources(&catalog));
+            results.push(check_encoders(&catalog));
+            results.extend(check_sources(&catalog));
         }
     }
-    show(&lines, as_json);
-    let well = lines.iter().all(|line| line.cure.is_empty());
-    Ok(if well { ExitCode::SUCCESS } else { exit::reported() })
+    show(&results, as_json);
+    let well = results.iter().all(|result| result.cure.is_empty());
+    Ok(if well { ExitCode::SUCCESS } else { exit::something_to_report() })
 }
 
-fn show(lines: &[Line], as_json: bool) {
+fn show(results: &[CheckResult], as_json: bool) {
     if as_json {
-        let row = |line: &Line| json!({ "ok": line.cure.is_empty(), "subject": line.subject, "what": line.what, "cure": line.cure });
-        println!("{:#}", json!({ "checks": lines.iter().map(row).collect::<Vec<_>>() }));
+        let row = |result: &CheckResult| json!({ "ok": result.cure.is_empty(), "subject": result.subject, "what": result.what, "cure": result.cure });
+        println!("{:#}", json!({ "checks": results.iter().map(row).collect::<Vec<_>>() }));
         return;
     }
-    for Line { subject, what, cure } in lines {
+    for CheckResult { subject, what, cure } in results {
         match cure.is_empty() {
             true => println!("ok    {subject}: {what}"),
             false => println!("FAIL  {subject}: {what}; {cure}"),
@@ -73,8 +73,8 @@ fn show(lines: &[Line], as_json: bool) {
     }
 }
 
-fn refused_plugins(catalog: &Catalog) -> Vec<Line> {
-    let refused = catalog.refused.iter().map(|(path, refused)| Line {
+fn refused_plugins(catalog: &Catalog) -> Vec<CheckResult> {
+    let refused = catalog.refused.iter().map(|(path, refused)| CheckResult {
         subject: path.display().to_string(),
         what: refused.to_string(),
         cure: "remove it from the plugin folder or fix it".to_owned(),
@@ -82,45 +82,45 @@ fn refused_plugins(catalog: &Catalog) -> Vec<Line> {
     refused.collect()
 }
 
-fn room(directory: &Path) -> Line {
+fn check_disk_space(directory: &Path) -> CheckResult {
     let subject = directory.display().to_string();
     let there = directory.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     match rustix::fs::statvfs(there) {
-        Ok(disk) if disk.f_bavail * disk.f_frsize >= ROOM => {
-            let what = format!("{} free", crate::progress::size(disk.f_bavail * disk.f_frsize));
-            Line { subject, what, cure: String::new() }
+        Ok(disk) if disk.f_bavail * disk.f_frsize >= FREE_BYTES => {
+            let what = format!("{} free", crate::output::size(disk.f_bavail * disk.f_frsize));
+            CheckResult { subject, what, cure: String::new() }
         }
-        Ok(disk) => Line {
+        Ok(disk) => CheckResult {
             subject,
-            what: format!("only {} free", crate::progress::size(disk.f_bavail * disk.f_frsize)),
-            cure: "make room, or name another `directory` in [recording]".to_owned(),
+            what: format!("only {} free", crate::output::size(disk.f_bavail * disk.f_frsize)),
+            cure: "free some space, or set another `directory` in [recording]".to_owned(),
         },
         Err(error) => {
-            Line { subject, what: error.to_string(), cure: "name a `directory` that exists".to_owned() }
+            CheckResult { subject, what: error.to_string(), cure: "set a `directory` that exists".to_owned() }
         }
     }
 }
 
-/// The file's own pipeline, for a second.
-fn pipeline(graph: &RecorderGraph, catalog: &Catalog) -> Line {
+/// Records with the file's own pipeline for a second.
+fn check_pipeline(graph: &RecorderGraph, catalog: &Catalog) -> CheckResult {
     let files = worker_files(graph, catalog);
-    tried(format!("pipeline `{}`", graph.name), &job_of(graph), files)
+    record_trial(format!("pipeline `{}`", graph.name), &job_of(graph), files)
 }
 
-/// Whether there is one that works. That most machines lack most encoders is nothing to report.
-fn encoders(catalog: &Catalog) -> Line {
+/// Checks that at least one encoder works. Most machines lack most encoders, which is not worth a report.
+fn check_encoders(catalog: &Catalog) -> CheckResult {
     let subject = "encoders".to_owned();
     let cure = "`deskreel encoders` says why each one is refused".to_owned();
-    let tracks = match encoders::ask(&encoders::any_job(catalog, Codec::H264), catalog, false) {
+    let tracks = match encoders::try_all(&encoders::job_of_all(catalog, Codec::H264), catalog, false) {
         Ok(tracks) => tracks,
-        Err(error) => return Line { subject, what: format!("{error:#}"), cure },
+        Err(error) => return CheckResult { subject, what: format!("{error:#}"), cure },
     };
     let tried = || tracks.iter().flat_map(|track| &track.candidates);
     let works: Vec<_> =
         tried().filter(|one| one.works()).map(|one| one.candidate.candidate.as_str()).collect();
     match works.is_empty() {
-        true => Line { subject, what: format!("none of {} works", tried().count()), cure },
-        false => Line {
+        true => CheckResult { subject, what: format!("none of {} works", tried().count()), cure },
+        false => CheckResult {
             subject,
             what: format!("{} of {}", works.join(", "), tried().count()),
             cure: String::new(),
@@ -129,7 +129,7 @@ fn encoders(catalog: &Catalog) -> Line {
 }
 
 /// Makes a recording in a temporary folder, verifies it and throws it away.
-fn tried(subject: String, job: &Job, plugins: Vec<PluginFile>) -> Line {
+fn record_trial(subject: String, job: &Job, plugins: Vec<PluginFile>) -> CheckResult {
     let mut pool = Pool::new(worker(), plugins, job, false);
     let folder = std::env::temp_dir().join(format!("deskreel-doctor-{}", std::process::id()));
     let setup = RecordingSetup {
@@ -141,9 +141,9 @@ fn tried(subject: String, job: &Job, plugins: Vec<PluginFile>) -> Line {
     let stop_after_trial = |notice| {
         if let Notice::Progress(status) = notice
             && status.frames.encoded > 0
-            && status.at - *first.get_or_insert(status.at) >= TRIAL
+            && status.at - *first.get_or_insert(status.at) >= TRIAL_FOOTAGE
         {
-            // Full only if it was sent before.
+            // The channel is full only if it was sent before.
             let _ = stop.try_send(Control::Stop);
         }
     };
@@ -163,36 +163,38 @@ fn tried(subject: String, job: &Job, plugins: Vec<PluginFile>) -> Line {
             Some(finding) => Err(format!("{}: {}", finding.file, finding.sentence)),
         }
     });
-    // It is ours alone; what cannot be removed is a few kilobytes in a temporary folder.
+    // Nobody else uses the folder. If it cannot be removed, a few kilobytes stay in a temporary folder.
     let _ = std::fs::remove_dir_all(&folder);
     match outcome {
-        Ok(frames) => Line { subject, what: format!("recorded {frames} frames"), cure: String::new() },
-        Err(what) => Line {
+        Ok(frames) => CheckResult { subject, what: format!("recorded {frames} frames"), cure: String::new() },
+        Err(what) => CheckResult {
             subject,
             what,
-            cure: "DESKREEL_LOG=debug shows more; docs/errors.md has the cures".to_owned(),
+            cure: "set DESKREEL_LOG=debug to see more; docs/errors.md has the cures".to_owned(),
         },
     }
 }
 
-fn sources(catalog: &Catalog) -> Vec<Line> {
-    let found = match devices::ask(catalog) {
+fn check_sources(catalog: &Catalog) -> Vec<CheckResult> {
+    let found = match devices::find(catalog) {
         Ok(found) => found,
         Err(error) => {
-            let cure = "see that deskreel-worker lies beside deskreel and starts".to_owned();
-            return vec![Line { subject: "worker".to_owned(), what: format!("{error:#}"), cure }];
+            let cure = "make sure that deskreel-worker is beside deskreel and starts".to_owned();
+            return vec![CheckResult { subject: "worker".to_owned(), what: format!("{error:#}"), cure }];
         }
     };
-    let line = |(source, devices): (String, Result<Vec<_>, String>)| match devices {
-        Ok(devices) => {
-            Line { subject: source, what: format!("{} to capture", devices.len()), cure: String::new() }
-        }
-        Err(what) => Line { subject: source, what, cure: "see the plugin's README".to_owned() },
+    let result = |(source, devices): (String, Result<Vec<_>, String>)| match devices {
+        Ok(devices) => CheckResult {
+            subject: source,
+            what: format!("{} to capture", devices.len()),
+            cure: String::new(),
+        },
+        Err(what) => CheckResult { subject: source, what, cure: "see the plugin's README".to_owned() },
     };
-    found.into_iter().map(line).collect()
+    found.into_iter().map(result).collect()
 }
 
-/// A worker that is missing is told by the trial that needs it.
+/// The worker program. If it is missing, the trial reports that.
 fn worker() -> PathBuf {
     default_worker().unwrap_or_else(|_| PathBuf::from("deskreel-worker"))
 }

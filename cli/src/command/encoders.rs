@@ -1,4 +1,5 @@
-//! `deskreel encoders [FILE]`: every encoder candidate of this machine, tried on the pictures that it would get.
+//! `deskreel encoders [FILE]`: tries every encoder candidate of this machine on the pictures that it would
+//! get.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
@@ -15,10 +16,11 @@ use deskreel_recorder::{
 use serde_json::{Value, json};
 
 use crate::args::EncodersOptions;
-use crate::command::check::refused;
-use crate::progress::say;
+use crate::exit;
+use crate::output::print_line;
 
-/// Without a file, the order in which the shipped plugins are shown; a vendor's come first, since somebody wanted them.
+/// The order of the shipped plugins if there is no file. Vendors' plugins come first, since somebody
+/// installed them.
 const ORDER: [&str; 11] = [
     "encoder.nvenc",
     "encoder.qsv",
@@ -37,53 +39,53 @@ pub fn run(options: &EncodersOptions) -> Result<ExitCode> {
     let (job, catalog) = match &options.file {
         Some(file) => match read_recorder(file)? {
             Some((graph, catalog)) => (job_of(&graph), catalog),
-            None => return Ok(refused()),
+            None => return Ok(exit::invalid_file()),
         },
         None => {
             let catalog = installed_plugins();
-            (any_job(&catalog, options.codec.into()), catalog)
+            (job_of_all(&catalog, options.codec.into()), catalog)
         }
     };
-    let tracks = ask(&job, &catalog, options.fresh)?;
+    let tracks = try_all(&job, &catalog, options.fresh)?;
     if options.json {
-        say(&format!("{:#}", to_json(&tracks)));
+        print_line(&format!("{:#}", to_json(&tracks)));
     } else {
         tracks.iter().for_each(show);
     }
-    Ok(code(&tracks))
+    Ok(exit_code(&tracks))
 }
 
-/// Zero where each track has an encoder that works.
-pub fn code(tracks: &[TrackEncoders]) -> ExitCode {
+/// Success if each track has an encoder that works.
+pub fn exit_code(tracks: &[TrackEncoders]) -> ExitCode {
     match tracks.iter().all(|track| track.candidates.iter().any(KnownCandidate::works)) {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(Fault::Device.exit_code()),
     }
 }
 
-/// Tries what is not known of a job's encoders; those that are known too, if it is to be `fresh`.
-pub fn ask(job: &Job, catalog: &Catalog, fresh: bool) -> Result<Vec<TrackEncoders>> {
+/// Tries a job's encoders. Those with a cached result are tried only if `fresh`.
+pub fn try_all(job: &Job, catalog: &Catalog, fresh: bool) -> Result<Vec<TrackEncoders>> {
     let tracks = job.tracks.iter();
     let used = tracks.flat_map(|track| std::iter::once(&track.source).chain(&track.encoders));
     let files = plugin_files(catalog, used.map(|plugin| plugin.plugin.as_str()));
     let mut pool = Pool::new(default_worker()?, files, job, false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let tracks = runtime.block_on(deskreel_recorder::survey_encoders(&mut pool, fresh, tell));
+    let tracks = runtime.block_on(deskreel_recorder::survey_encoders(&mut pool, fresh, show_trying));
     if stderr().is_terminal() {
         let _ = write!(stderr(), "\r\x1b[K");
     }
     Ok(tracks?)
 }
 
-/// A line that is drawn over, for whoever waits.
-fn tell(trying: CandidateTrial) {
+/// Shows the encoder that is being tried, on a line that the next one replaces.
+fn show_trying(trying: CandidateTrial) {
     if stderr().is_terminal() {
         let _ = write!(stderr(), "\r\x1b[Ktrying {} ({})", trying.candidate, trying.plugin);
     }
 }
 
-/// Every encoder plugin there is, on a screen of an ordinary size.
-pub fn any_job(catalog: &Catalog, codec: Codec) -> Job {
+/// A job with every installed encoder plugin, on a screen of ordinary size.
+pub fn job_of_all(catalog: &Catalog, codec: Codec) -> Job {
     let found = catalog.plugins().filter(|(_, _, plugin)| plugin.interface.kind == Kind::Encoder);
     let mut ids: Vec<&str> = found.map(|(_, _, plugin)| plugin.id.as_str()).collect();
     ids.sort_by_key(|id| ORDER.iter().position(|known| known == id).map_or(0, |place| place + 1));
@@ -97,15 +99,15 @@ pub fn any_job(catalog: &Catalog, codec: Codec) -> Job {
 
 pub fn show(track: &TrackEncoders) {
     let Picture { format, width, height, fps } = &track.picture;
-    say(&format!("{}: {width}x{height} {format}, {fps} fps", track.track));
+    print_line(&format!("{}: {width}x{height} {format}, {fps} fps", track.track));
     let width = track.candidates.iter().map(|one| name(one).len()).max().unwrap_or(0);
     for (index, one) in track.candidates.iter().enumerate() {
         let standing = standing(track, index);
-        say(&format!("  {standing:7}  {:width$}  {}", name(one), remarks(one).join("; ")));
+        print_line(&format!("  {standing:7}  {:width$}  {}", name(one), remarks(one).join("; ")));
     }
 }
 
-/// As a recording would have it: the first one that works is chosen.
+/// The standing in a recording: the first encoder that works is chosen.
 fn standing(track: &TrackEncoders, index: usize) -> &'static str {
     let chosen = track.candidates.iter().position(KnownCandidate::works);
     match track.candidates.get(index).map(|one| &one.standing) {
@@ -116,7 +118,7 @@ fn standing(track: &TrackEncoders, index: usize) -> &'static str {
     }
 }
 
-/// `x264enc (encoder.x264)`
+/// A name such as `x264enc (encoder.x264)`.
 fn name(one: &KnownCandidate) -> String {
     let plugin = &one.candidate.plugin.plugin;
     match one.candidate.candidate.as_str() {
@@ -142,7 +144,7 @@ fn remarks(one: &KnownCandidate) -> Vec<String> {
     remarks.extend(one.candidate.gpu.as_ref().map(|gpu| format!("GPU {gpu}")));
     if !one.candidate.cannot.is_empty() && one.works() {
         let cannot: Vec<String> = one.candidate.cannot.iter().map(ToString::to_string).collect();
-        remarks.push(format!("does without: {}", cannot.join(", ")));
+        remarks.push(format!("does not support: {}", cannot.join(", ")));
     }
     remarks.extend(tried.map(|at| format!("tried {}", age(at.0.as_second(), now()))));
     remarks
@@ -169,7 +171,7 @@ fn now() -> i64 {
     i64::try_from(now).unwrap_or(i64::MAX)
 }
 
-/// Both in seconds.
+/// The time since `at` for people. Both are in seconds.
 fn age(at: i64, now: i64) -> String {
     match now - at {
         ..60 => "just now".to_owned(),
@@ -179,7 +181,7 @@ fn age(at: i64, now: i64) -> String {
     }
 }
 
-/// docs/command-line.md has this for people.
+/// The JSON of `encoders --json`, as documented in docs/command-line.md.
 pub fn to_json(tracks: &[TrackEncoders]) -> Value {
     let candidate = |track: &TrackEncoders, index: usize, one: &KnownCandidate| {
         let (proof, reason, tried) = match &one.standing {
@@ -219,8 +221,8 @@ mod tests {
     use super::age;
 
     #[test]
-    fn an_age_is_told_in_the_unit_that_people_would_use() {
-        let told = [5, 90, 7200, 100_000, 864_000, -5].map(|seconds| age(0, seconds));
-        assert_eq!(told, ["just now", "1 min ago", "2 h ago", "27 h ago", "10 days ago", "just now"]);
+    fn an_age_has_the_unit_that_people_would_use() {
+        let ages = [5, 90, 7200, 100_000, 864_000, -5].map(|seconds| age(0, seconds));
+        assert_eq!(ages, ["just now", "1 min ago", "2 h ago", "27 h ago", "10 days ago", "just now"]);
     }
 }

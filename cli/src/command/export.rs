@@ -1,4 +1,4 @@
-//! `deskreel export RECORDING out.mp4`: the recording through `sink.file`.
+//! `deskreel export RECORDING OUT.mp4`: writes the recording with `sink.file`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,14 +7,14 @@ use anyhow::{Result, bail};
 use deskreel_contract::FinishedRecording;
 use deskreel_deployment::installed_plugins;
 
-use crate::recording::manifest;
+use crate::manifest;
 use crate::sinks;
 
 pub fn run(recording: &Path, output: &Path, overwrite: bool) -> Result<ExitCode> {
-    let manifest = manifest(recording)?;
+    let manifest = manifest::load(recording)?;
     if manifest.outcome.is_none() {
         bail!(
-            "the recording is not finished: wait for its recorder, or let `deskreel record` recover it at its next start"
+            "the recording is not finished: wait until its recorder ends, or start `deskreel record` to recover it"
         );
     }
     let catalog = installed_plugins();
@@ -23,7 +23,7 @@ pub fn run(recording: &Path, output: &Path, overwrite: bool) -> Result<ExitCode>
         directory: recording.canonicalize()?,
         ..Default::default()
     };
-    let place = sinks::finish(&catalog, &sinks::file(output, overwrite), &finished)?;
+    let place = sinks::deliver(&catalog, &sinks::file_sink(output, overwrite), &finished)?;
     println!("{place}");
     Ok(ExitCode::SUCCESS)
 }

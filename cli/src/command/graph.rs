@@ -1,4 +1,4 @@
-//! `deskreel graph FILE`: the pipeline as a drawing, as DOT or, with Graphviz, as SVG.
+//! `deskreel graph FILE`: draws the pipeline as DOT or, with Graphviz, as SVG.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -8,23 +8,18 @@ use anyhow::{Context, Result, bail};
 use deskreel_deployment::CheckedFile;
 use deskreel_pipeline::dot;
 
-use super::check::refused;
+use crate::args::GraphFormat;
+use crate::exit;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    Dot,
-    Svg,
-}
-
-pub fn run(path: &Path, format: Format) -> Result<ExitCode> {
+pub fn run(path: &Path, format: GraphFormat) -> Result<ExitCode> {
     let checked = CheckedFile::read(path)?;
     checked.show_notes();
     checked.show_diagnostics();
-    let Some(deployment) = &checked.deployment else { return Ok(refused()) };
+    let Some(deployment) = &checked.deployment else { return Ok(exit::invalid_file()) };
     let dot = dot(deployment);
     match format {
-        Format::Dot => print!("{dot}"),
-        Format::Svg => print!("{}", svg(&dot)?),
+        GraphFormat::Dot => print!("{dot}"),
+        GraphFormat::Svg => print!("{}", svg(&dot)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -33,15 +28,16 @@ fn svg(dot: &str) -> Result<String> {
     let graphviz = Command::new("dot").arg("-Tsvg").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut graphviz = match graphviz {
         Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-            "SVG needs Graphviz, and there is no `dot` on this machine: install the package graphviz, or ask for DOT"
+            "SVG needs Graphviz, but this machine has no `dot`: install the package graphviz, or use --format dot"
         ),
         started => started.context("cannot start Graphviz")?,
     };
-    // Dropped at the end of the statement: Graphviz draws when its input ends. It reads all of it before it writes.
+    // The input is dropped, and so closed, at the end of the statement. Graphviz reads all of it before it
+    // writes.
     graphviz.stdin.take().context("Graphviz has no input")?.write_all(dot.as_bytes())?;
-    let output = graphviz.wait_with_output().context("Graphviz did not answer")?;
+    let output = graphviz.wait_with_output().context("cannot read the output of Graphviz")?;
     if !output.status.success() {
-        bail!("Graphviz refused the drawing: {}", output.status);
+        bail!("Graphviz failed: {}", output.status);
     }
-    String::from_utf8(output.stdout).context("Graphviz gave no text")
+    String::from_utf8(output.stdout).context("the output of Graphviz is not text")
 }

@@ -1,4 +1,4 @@
-//! `deskreel password NAME`: a line for the agents' file of the desktop API.
+//! `deskreel password NAME`: prints a line for the agents' file of the desktop API.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -21,10 +21,10 @@ pub fn run(name: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Without showing what is typed.
+/// Prompts for a password without showing it.
 fn ask(prompt: &str) -> Result<String> {
     let stdin = io::stdin();
-    let before = tcgetattr(&stdin).context("the terminal cannot be asked")?;
+    let before = tcgetattr(&stdin).context("cannot prompt on this terminal")?;
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
     eprint!("{prompt}");
@@ -38,6 +38,6 @@ fn ask(prompt: &str) -> Result<String> {
 
 fn read() -> Result<String> {
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).context("no password could be read")?;
+    io::stdin().lock().read_line(&mut line).context("cannot read the password")?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

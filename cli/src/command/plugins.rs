@@ -1,4 +1,4 @@
-//! `deskreel plugins`: what there is on this machine, told by the descriptors alone.
+//! `deskreel plugins`: lists the installed plugins, from their descriptors alone.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ fn table(catalog: &Catalog) {
         eprintln!("not used: `{}` of {ignored}: {used} comes first", duplicate.id);
     }
     if catalog.libraries.is_empty() {
-        eprintln!("no plugins were found; name their folder in DESKREEL_PLUGIN_PATH");
+        eprintln!("no plugins were found; set DESKREEL_PLUGIN_PATH to their folder");
     }
 }
 
@@ -63,7 +63,8 @@ fn row(found: &FoundFile, library: &Descriptor, plugin: &Provides) -> Value {
     })
 }
 
-/// `wanted` is an id, or a file that need not be in any plugin folder nor be allowed: nothing of it is run.
+/// Shows a plugin by its id, or by a file. The file need not be in a plugin folder or allowed, since none of
+/// its code runs.
 pub fn show(wanted: &str, as_json: bool) -> Result<ExitCode> {
     let path = Path::new(wanted);
     let found = if path.is_file() { vec![examine(path)?] } else { installed_plugins().libraries };
@@ -76,7 +77,7 @@ pub fn show(wanted: &str, as_json: bool) -> Result<ExitCode> {
         shown += 1;
     }
     if shown == 0 {
-        bail!("there is no plugin `{wanted}`; `deskreel plugins list` shows those that there are");
+        bail!("there is no plugin `{wanted}`; `deskreel plugins list` shows the installed ones");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -109,7 +110,7 @@ fn show_one(found: &FoundFile, library: &Descriptor, plugin: &Provides, as_json:
     }
 }
 
-/// `integer, 1 to 60, default 10`
+/// The kind of a setting, such as `integer, 1 to 60, default 10`.
 fn kind(schema: &Value) -> String {
     let mut parts = vec![match &schema["enum"] {
         Value::Array(values) => values.iter().map(Value::to_string).collect::<Vec<_>>().join(" or "),

@@ -18,33 +18,33 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::check::refused;
 use crate::args::RecordOptions;
-use crate::progress::{Progress, Style, say, size, tell};
+use crate::output::{eprint_line, print_line, size};
+use crate::progress::{Progress, ProgressStyle};
 use crate::{exit, sinks};
 
-/// How long recovery may hold up the end of the command.
+/// How long recovery may delay the end of the command.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(1);
 
 pub fn run(options: &RecordOptions) -> Result<ExitCode> {
-    let Some((graph, catalog)) = read_recorder(&options.file)? else { return Ok(refused()) };
-    tell_ignored(&graph);
+    let Some((graph, catalog)) = read_recorder(&options.file)? else { return Ok(exit::invalid_file()) };
+    note_ignored(&graph);
     let recovered = recover(graph.recording.directory.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let style = Style::choose(options.json);
+    let style = ProgressStyle::choose(options.json);
     let finished = runtime.block_on(record(&graph, &catalog, options.duration, style))?;
     let delivered = deliver(&graph, &catalog, options, &finished);
-    report(options.json, &finished, &delivered);
-    // It has had the whole recording's time. What it has not done by now, the next start does.
+    print_result(options.json, &finished, &delivered);
+    // Recovery ran during the whole recording. The next start does the rest.
     let _ = recovered.recv_timeout(RECOVERY_LIMIT);
     if let Some(error) = finished.unsealed {
         return Err(
-            anyhow::Error::from(error).context("the recording is not sealed; the next start will do it")
+            anyhow::Error::from(error).context("the recording is not sealed; the next start will seal it")
         );
     }
     match &finished.manifest.outcome {
         Some(Outcome::Failed { failure }) => Err(failure.clone().into()),
-        Some(Outcome::Abandoned) => Ok(exit::reported()),
+        Some(Outcome::Abandoned) => Ok(exit::something_to_report()),
         _ => match delivered.into_iter().find_map(|(_, result)| result.err()) {
             Some(error) => Err(error.context("the recording is kept, but was not delivered")),
             None => Ok(ExitCode::SUCCESS),
@@ -52,15 +52,13 @@ pub fn run(options: &RecordOptions) -> Result<ExitCode> {
     }
 }
 
-/// What a daemon would obey and this command does not. Nobody may believe that a policy holds where it does not.
-fn tell_ignored(graph: &RecorderGraph) {
+/// Names the settings that only the service follows, so that nobody believes that a policy applies here.
+fn note_ignored(graph: &RecorderGraph) {
     if graph.recording.preroll.is_some() {
-        eprintln!("note: `preroll` has no effect here: `record` begins when it is started");
+        eprintln!("note: `preroll` has no effect here: `record` begins when it starts");
     }
     if !graph.deciders.policies.is_empty() || !graph.deciders.feeds.is_empty() {
-        eprintln!(
-            "note: `[policy]` and `[feed]` have no effect here: `record` records from its start to its stop"
-        );
+        eprintln!("note: `[policy]` and `[feed]` have no effect here: `record` records from start to stop");
     }
 }
 
@@ -68,7 +66,7 @@ async fn record(
     graph: &RecorderGraph,
     catalog: &Catalog,
     duration: Option<Duration>,
-    style: Style,
+    style: ProgressStyle,
 ) -> Result<RecordingResult> {
     let job = job_of(graph);
     let mut pool = Pool::new(default_worker()?, worker_files(graph, catalog), &job, true);
@@ -86,8 +84,9 @@ async fn record(
     Ok(finished?)
 }
 
-/// Ctrl-C, SIGTERM and a terminal that goes away ask for a clean end. A second one does not wait for it; the next start recovers what there is.
-/// On a thread of its own, so that it is heard even where the disk hangs.
+/// Ends the recording cleanly on Ctrl-C, SIGTERM or a closed terminal. A second signal exits at once; the
+/// next start then recovers the recording. Runs on a thread of its own, so that signals work even if the disk
+/// hangs.
 fn stop_on_signal(stop: mpsc::Sender<Control>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let entered = runtime.enter();
@@ -112,38 +111,39 @@ fn stop_on_signal(stop: mpsc::Sender<Control>) -> Result<()> {
     Ok(())
 }
 
-/// Seals what an earlier run left, beside the new recording and without holding it up. Says when it is done.
+/// Seals the recordings that an earlier run left, beside the new recording and without delaying it. The
+/// receiver gets a message when it is done.
 fn recover(directory: PathBuf) -> Receiver<()> {
     let (done, recovered) = channel();
     std::thread::spawn(move || {
         match deskreel_spool::recover(&directory) {
-            Ok(recovered) => recovered.iter().for_each(tell_recovered),
-            // Nothing was recorded there yet.
+            Ok(recovered) => recovered.iter().for_each(show_recovered),
+            // Nothing has been recorded there yet.
             Err(error) if error.is_not_found() => {}
-            Err(error) => tell(&format!("could not look for unfinished recordings: {error}")),
+            Err(error) => eprint_line(&format!("could not look for unfinished recordings: {error}")),
         }
         let _ = done.send(());
     });
     recovered
 }
 
-fn tell_recovered(recovered: &RecoveredFolder) {
+fn show_recovered(recovered: &RecoveredFolder) {
     let folder = recovered.folder.display();
     match &recovered.result {
-        Ok(summary) => tell(&format!("recovered {folder}: {} frames", summary.frames)),
-        Err(error) => tell(&format!("could not recover {folder}: {error}")),
+        Ok(summary) => eprint_line(&format!("recovered {folder}: {} frames", summary.frames)),
+        Err(error) => eprint_line(&format!("could not recover {folder}: {error}")),
     }
 }
 
-/// Each sink's name, and where the recording went or why it did not.
-type Delivered = Vec<(String, Result<String>)>;
+/// Each sink's name, and the place of the recording or why it was not delivered.
+type Deliveries = Vec<(String, Result<String>)>;
 
 fn deliver(
     graph: &RecorderGraph,
     catalog: &Catalog,
     options: &RecordOptions,
     finished: &RecordingResult,
-) -> Delivered {
+) -> Deliveries {
     let empty = finished.manifest.tracks.iter().all(|track| track.end().is_none());
     if empty || finished.unsealed.is_some() {
         return Vec::new();
@@ -151,13 +151,15 @@ fn deliver(
     let id = finished.manifest.recording.to_string();
     let directory = finished.folder.canonicalize().unwrap_or_else(|_| finished.folder.clone());
     let recording = FinishedRecording { id, directory, about: Default::default() };
-    let output =
-        options.output.as_deref().map(|path| ("--output".to_owned(), sinks::file(&absolute(path), true)));
+    let output = options
+        .output
+        .as_deref()
+        .map(|path| ("--output".to_owned(), sinks::file_sink(&absolute(path), true)));
     let configured = graph.sinks.iter().map(|sink| (sink.name.clone(), sink.plugin.clone()));
     let sinks = configured.chain(output);
     sinks
         .map(|(name, sink)| {
-            let result = sinks::finish(catalog, &sink, &recording);
+            let result = sinks::deliver(catalog, &sink, &recording);
             let result = result.with_context(|| format!("sink `{name}`"));
             (name, result)
         })
@@ -168,7 +170,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn report(as_json: bool, finished: &RecordingResult, delivered: &Delivered) {
+fn print_result(as_json: bool, finished: &RecordingResult, delivered: &Deliveries) {
     if as_json {
         let places = delivered.iter().map(|(sink, result)| match result {
             Ok(place) => json!({ "sink": sink, "place": place }),
@@ -181,12 +183,12 @@ fn report(as_json: bool, finished: &RecordingResult, delivered: &Delivered) {
             "outcome": finished.manifest.outcome,
             "delivered": places.collect::<Vec<_>>(),
         });
-        say(&ended.to_string());
+        print_line(&ended.to_string());
         return;
     }
-    say(&format!("{}  {}", finished.folder.display(), summary(&finished.manifest)));
+    print_line(&format!("{}  {}", finished.folder.display(), summary(&finished.manifest)));
     for (sink, place) in delivered.iter().filter_map(|(sink, result)| Some((sink, result.as_ref().ok()?))) {
-        say(&format!("{sink}: {place}"));
+        print_line(&format!("{sink}: {place}"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! `deskreel replay`: a log of events through the policies of a pipeline file, in simulated time.
+//! `deskreel replay`: runs a log of events through the policies of a pipeline file, in simulated time.
 
 use std::fs;
 use std::io::{BufWriter, ErrorKind, Write, stdout};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::args::ReplayOptions;
 use crate::exit;
-use crate::replay::{self, Log, diff, svg, text, timeline};
+use crate::replay::{self, EventLog, diff, svg, text, timeline};
 use deskreel_deployment::{policy_engine, read_recorder};
 
 pub fn run(options: &ReplayOptions) -> Result<ExitCode> {
@@ -17,11 +17,11 @@ pub fn run(options: &ReplayOptions) -> Result<ExitCode> {
     let code = match (&options.diff, &options.pipeline) {
         (Some(files), _) => compare(files, options, &mut out),
         (None, Some(pipeline)) => one(pipeline, options, &mut out),
-        // clap lets nobody through without one of them.
-        (None, None) => bail!("give --pipeline FILE, or --diff OLD NEW"),
+        // Ruled out by clap.
+        (None, None) => bail!("add --pipeline FILE, or --diff OLD NEW"),
     };
     match code {
-        // Whoever reads, `head` mostly, has enough.
+        // The reader, mostly `head`, has read enough.
         Err(error) if is_closed(&error) => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error),
         Ok(code) => match out.flush() {
@@ -33,10 +33,10 @@ pub fn run(options: &ReplayOptions) -> Result<ExitCode> {
 
 fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result<ExitCode> {
     let Some((graph, catalog)) = read_recorder(pipeline)? else {
-        return Ok(crate::command::check::refused());
+        return Ok(exit::invalid_file());
     };
     let mut engine = policy_engine(&graph.deciders, &catalog)?;
-    let mut log = Log::open(&options.events)?;
+    let mut log = EventLog::open(&options.events)?;
     if options.timeline || options.svg.is_some() {
         let footage = replay::footage(&mut engine, &mut log)?;
         if let Some(file) = &options.svg {
@@ -72,32 +72,32 @@ fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result
     } else if !options.timeline {
         writeln!(out, "{}", text::summary(&counts, &log))?;
     }
-    Ok(if log.malformed == 0 { ExitCode::SUCCESS } else { exit::reported() })
+    Ok(if log.malformed == 0 { ExitCode::SUCCESS } else { exit::something_to_report() })
 }
 
 fn compare(files: &[std::path::PathBuf], options: &ReplayOptions, out: &mut impl Write) -> Result<ExitCode> {
     if options.events == Path::new("-") {
-        bail!("--diff reads the log twice, which the standard input cannot be: give a file");
+        bail!("--diff reads the log twice, which standard input does not allow: use a file");
     }
     let mut tables = Vec::new();
     let mut malformed = 0;
     for file in files {
         let Some((graph, catalog)) = read_recorder(file)? else {
-            return Ok(crate::command::check::refused());
+            return Ok(exit::invalid_file());
         };
-        let mut log = Log::open(&options.events)?;
-        // The second reading would say the same again.
+        let mut log = EventLog::open(&options.events)?;
+        // The second reading would report the same lines again.
         log.is_quiet = !tables.is_empty();
         tables.push(replay::footage(&mut policy_engine(&graph.deciders, &catalog)?, &mut log)?);
         malformed = log.malformed;
     }
-    let [old, new] = &tables[..] else { return Ok(crate::command::check::refused()) };
+    let [old, new] = &tables[..] else { return Ok(exit::invalid_file()) };
     let difference = diff::compare(old, new);
     match options.json {
         true => writeln!(out, "{:#}", difference.to_json())?,
         false => out.write_all(difference.to_string().as_bytes())?,
     }
-    Ok(if difference.is_empty() && malformed == 0 { ExitCode::SUCCESS } else { exit::reported() })
+    Ok(if difference.is_empty() && malformed == 0 { ExitCode::SUCCESS } else { exit::something_to_report() })
 }
 
 fn is_closed(error: &anyhow::Error) -> bool {

@@ -1,4 +1,5 @@
-//! `deskreel schema`: the JSON Schema of pipeline files, with the settings of the plugins of this machine.
+//! `deskreel schema`: prints the JSON Schema of pipeline files with the settings of the installed plugins, or
+//! of events.
 
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ pub fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Of one event.
+/// Prints the schema of one event.
 pub fn events() -> Result<ExitCode> {
     println!("{:#}", deskreel_model::event::json_schema());
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! `deskreel verify RECORDING`: the manifest against the bytes, and the bytes against a decoder.
+//! `deskreel verify RECORDING`: checks the bytes against the manifest, and the frames with a decoder.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,16 +13,16 @@ use deskreel_spool::Finding;
 use serde_json::json;
 
 use crate::exit;
-use crate::progress::size;
-use crate::recording::manifest;
+use crate::manifest;
+use crate::output::size;
 
-/// How far a frame may be shown from where its fragment lies: one frame at 10 frames per second.
-const TIME_LIMIT: Duration = Duration::from_millis(100);
-/// For one part; four hours of footage decode in minutes.
+/// How far the time of a frame may lie outside its fragments: one frame at 10 frames per second.
+const TIME_TOLERANCE: Duration = Duration::from_millis(100);
+/// Time to decode one part; four hours of footage take minutes.
 const DECODE_LIMIT: Duration = Duration::from_secs(3600);
 
 pub fn run(recording: &Path, as_json: bool) -> Result<ExitCode> {
-    let manifest = match manifest(recording) {
+    let manifest = match manifest::load(recording) {
         Ok(manifest) => Some(manifest),
         // A manifest that cannot be read is a finding.
         Err(error) if error.is::<deskreel_spool::Error>() => None,
@@ -35,7 +35,7 @@ pub fn run(recording: &Path, as_json: bool) -> Result<ExitCode> {
             match decode(recording, part) {
                 Ok(frames) => {
                     decoded += frames.frames;
-                    report.findings.extend(judge(track, part, &frames));
+                    report.findings.extend(compare(track, part, &frames));
                 }
                 Err(sentence) => report.findings.push(finding(track, part, sentence)),
             }
@@ -57,7 +57,7 @@ pub fn run(recording: &Path, as_json: bool) -> Result<ExitCode> {
             println!("{}: {}", finding.file, finding.sentence);
         }
         let verdict =
-            if report.is_clean() { "the recording is what its manifest says" } else { "not as it should be" };
+            if report.is_clean() { "the recording matches its manifest" } else { "the recording is damaged" };
         println!(
             "{verdict}: {} fragments, {}, {} frames, {decoded} decoded",
             report.fragments,
@@ -65,10 +65,10 @@ pub fn run(recording: &Path, as_json: bool) -> Result<ExitCode> {
             report.frames
         );
     }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { exit::reported() })
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { exit::something_to_report() })
 }
 
-/// A worker a part: what cannot be decoded may take the decoder with it.
+/// Decodes a part in a worker of its own, since damaged footage may crash the decoder.
 fn decode(recording: &Path, part: &Part) -> Result<DecodedPart, String> {
     let path = |file: &str| recording.join(file);
     let fragments: Vec<PathBuf> = part.fragments.iter().map(|fragment| path(&fragment.file.file)).collect();
@@ -85,24 +85,24 @@ fn decode(recording: &Path, part: &Part) -> Result<DecodedPart, String> {
     decoded.map_err(|error: deskreel_recorder::Error| error.with_causes())?
 }
 
-/// What the decoder saw against what the manifest says.
-fn judge(track: &Track, part: &Part, decoded: &DecodedPart) -> Vec<Finding> {
+/// Compares the decoded frames with the manifest.
+fn compare(track: &Track, part: &Part, decoded: &DecodedPart) -> Vec<Finding> {
     let mut findings = Vec::new();
     let frames: u64 = part.fragments.iter().map(|fragment| u64::from(fragment.frames)).sum();
     if decoded.frames != frames {
-        let sentence = format!("{} frames can be decoded of {frames}", decoded.frames);
+        let sentence = format!("only {} of {frames} frames can be decoded", decoded.frames);
         findings.push(finding(track, part, sentence));
     }
     if !decoded.in_order {
-        findings.push(finding(track, part, "frames are not in the order of time".to_owned()));
+        findings.push(finding(track, part, "the frames are not in order of time".to_owned()));
     }
-    // Frames of a fragment may jitter against its times, by less than a frame lasts.
+    // Frames may jitter against the times of their fragment, by less than the duration of a frame.
     let (from, to) = match (part.fragments.first(), part.fragments.last()) {
         (Some(first), Some(last)) => (first.start, last.end()),
         _ => return findings,
     };
-    if decoded.first + TIME_LIMIT < from || decoded.last > to + TIME_LIMIT {
-        findings.push(finding(track, part, format!("frames are shown outside of {from} to {to}")));
+    if decoded.first + TIME_TOLERANCE < from || decoded.last > to + TIME_TOLERANCE {
+        findings.push(finding(track, part, format!("some frames are outside {from} to {to}")));
     }
     if (decoded.width, decoded.height) != (part.width, part.height) {
         let (width, height) = (decoded.width, decoded.height);

@@ -1,4 +1,4 @@
-//! What a change of policies would alter: the footage and segments of two replays of one log.
+//! Compares two policies: the footage and segments of two replays of one log.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::text::{clock, name};
 
-/// One line of either table: recordings and segments by agent and time.
-type Line = (AgentId, Utc, String);
+/// One row of either table: a recording, a segment or a withheld stretch, by agent and time.
+type TableRow = (AgentId, Utc, String);
 
 pub struct Difference {
-    /// In the order of agents and time: with the old policies only, or with the new ones only.
-    lines: Vec<(Line, bool)>,
+    /// Rows that only one side has, by agent and time; true if it is the new side.
+    rows: Vec<(TableRow, bool)>,
     old: Total,
     new: Total,
 }
@@ -27,31 +27,31 @@ struct Total {
 }
 
 pub fn compare(old: &[Footage], new: &[Footage]) -> Difference {
-    let (before, after) = (lines(old), lines(new));
-    let gone = before.difference(&after).map(|line| (line.clone(), false));
-    let come = after.difference(&before).map(|line| (line.clone(), true));
-    let mut lines: Vec<_> = gone.chain(come).collect();
-    lines.sort();
-    Difference { lines, old: total(old), new: total(new) }
+    let (before, after) = (rows(old), rows(new));
+    let removed = before.difference(&after).map(|row| (row.clone(), false));
+    let added = after.difference(&before).map(|row| (row.clone(), true));
+    let mut rows: Vec<_> = removed.chain(added).collect();
+    rows.sort();
+    Difference { rows, old: total(old), new: total(new) }
 }
 
-fn lines(footage: &[Footage]) -> BTreeSet<Line> {
-    let mut lines = BTreeSet::new();
+fn rows(footage: &[Footage]) -> BTreeSet<TableRow> {
+    let mut rows = BTreeSet::new();
     for recording in footage {
         let until = |to: Option<Utc>| to.map_or_else(|| "the end".to_owned(), clock);
         let place = recording.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
         let text = format!("recording{place}, until {}", until(recording.to));
-        lines.insert((recording.agent.clone(), recording.from, text));
+        rows.insert((recording.agent.clone(), recording.from, text));
         for segment in &recording.segments {
             let text = format!("{}, until {}", name(segment), until(segment.to));
-            lines.insert((recording.agent.clone(), segment.from, text));
+            rows.insert((recording.agent.clone(), segment.from, text));
         }
-        for held in &recording.withheld {
-            let text = format!("{:?}, until {}", held.capture, until(held.to)).to_lowercase();
-            lines.insert((recording.agent.clone(), held.from, text));
+        for stretch in &recording.withheld {
+            let text = format!("{:?}, until {}", stretch.capture, until(stretch.to)).to_lowercase();
+            rows.insert((recording.agent.clone(), stretch.from, text));
         }
     }
-    lines
+    rows
 }
 
 fn total(footage: &[Footage]) -> Total {
@@ -61,11 +61,11 @@ fn total(footage: &[Footage]) -> Total {
 
 impl Difference {
     pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.rows.is_empty()
     }
 
     pub fn to_json(&self) -> Value {
-        let lines = self.lines.iter().map(|((agent, at, text), is_new)| {
+        let lines = self.rows.iter().map(|((agent, at, text), is_new)| {
             json!({ "side": if *is_new { "new" } else { "old" }, "agent": agent, "at": at.to_string(), "what": text })
         });
         let total =
@@ -76,7 +76,7 @@ impl Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for ((agent, at, text), is_new) in &self.lines {
+        for ((agent, at, text), is_new) in &self.rows {
             let sign = if *is_new { '+' } else { '-' };
             writeln!(f, "{sign} {} {agent}: {text}", clock(*at))?;
         }

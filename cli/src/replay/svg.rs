@@ -1,4 +1,5 @@
-//! Footage as a picture: one lane an agent, footage as a bar, segments as bars in it, with the reasons as tooltips.
+//! Draws footage as a picture: one lane per agent, a bar for the footage, and bars below it for its segments.
+//! Tooltips have the reasons.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,7 +11,7 @@ use deskreel_model::{AgentId, Utc};
 use super::text::{clock, name};
 use super::timeline::bounds;
 
-/// Pixels.
+/// All in pixels, except `TICKS`.
 const WIDTH: u32 = 1000;
 const MARGIN: u32 = 140;
 const BAR: u32 = 12;
@@ -41,11 +42,11 @@ pub fn draw(footage: &[Footage]) -> String {
             escaped(agent.as_str())
         );
         for recording in recordings {
-            let ended = recording.why_ended.as_deref().unwrap_or("goes on");
+            let ended = recording.why_ended.as_deref().unwrap_or("continues");
             let why = format!("recording: {}; {ended}", recording.why);
             bar(&mut drawn, x(recording.from), x(recording.to.unwrap_or(end)), y, FOOTAGE, &why);
-            for held in &recording.withheld {
-                bar(&mut drawn, x(held.from), x(held.to.unwrap_or(end)), y, WITHHELD, &held.why);
+            for stretch in &recording.withheld {
+                bar(&mut drawn, x(stretch.from), x(stretch.to.unwrap_or(end)), y, WITHHELD, &stretch.why);
             }
             for (row, segment) in recording.segments.iter().enumerate() {
                 let title = format!("{}: {}", name(segment), segment.why);
@@ -81,7 +82,7 @@ pub fn draw(footage: &[Footage]) -> String {
     )
 }
 
-/// What the colors mean, below the lanes.
+/// The meaning of the colors, below the lanes.
 fn legend(y: u32) -> String {
     let roles = Role::ALL.iter().map(|role| (color(*role), role.name().replace('_', " ")));
     let others = [(FOOTAGE, "footage".to_owned()), (WITHHELD, "paused or masked".to_owned())];
@@ -104,7 +105,7 @@ fn bar(drawn: &mut String, from: f64, to: f64, y: u32, color: &str, title: &str)
     );
 }
 
-/// Told apart by people who do not see all colors (Okabe and Ito).
+/// Colors that people with color blindness can distinguish (Okabe and Ito).
 fn color(role: Role) -> &'static str {
     match role {
         Role::Primary => "#0072b2",
@@ -115,7 +116,7 @@ fn color(role: Role) -> &'static str {
     }
 }
 
-/// Names come from outside.
+/// Escapes text for XML: names come from outside.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_cannot_leave_its_text() {
+    fn a_name_cannot_inject_markup() {
         assert_eq!(escaped("<script>&\"a\""), "&lt;script&gt;&amp;&quot;a&quot;");
     }
 

@@ -1,4 +1,4 @@
-//! What comes out of a replay, as lines for people and as JSON Lines for programs.
+//! The output of a replay, as lines for people and as JSON Lines for programs.
 
 use std::io::{self, Write};
 
@@ -8,9 +8,9 @@ use deskreel_model::Utc;
 use deskreel_model::segment::{Footage, Segment};
 use serde_json::{Value, json};
 
-use super::Log;
+use super::EventLog;
 
-/// Commands are left out: in simulated time they say what the table says.
+/// Writes an output for people. Commands are left out: in simulated time, they repeat what the footage says.
 pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
     match output {
         Output::Command(_) | Output::Touched(_) => Ok(()),
@@ -27,7 +27,7 @@ pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
                 writeln!(out, "{} {events} events of the feed {feed} are missing", clock(*at))
             }
             Note::TooLate { at, .. } => {
-                writeln!(out, "{} an event came too late to be put in its place", clock(*at))
+                writeln!(out, "{} an event came too late to be put in order", clock(*at))
             }
         },
         Output::Footage(footage) => table(out, footage),
@@ -36,16 +36,16 @@ pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
 
 fn table(out: &mut impl Write, footage: &Footage) -> io::Result<()> {
     let place = footage.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
-    let until = footage.to.map_or_else(|| "goes on".to_owned(), |to| format!("to {}", clock(to)));
+    let until = footage.to.map_or_else(|| "continues".to_owned(), |to| format!("to {}", clock(to)));
     writeln!(out, "recording of {}{place}: {} {until}", footage.agent, footage.from)?;
     let ended = footage.why_ended.as_ref().map_or_else(String::new, |why| format!("; {why}"));
     writeln!(out, "    {}{ended}", footage.why)?;
     for tag in &footage.tags {
         writeln!(out, "    tag {} = {}", tag.name, tag.value)?;
     }
-    for held in &footage.withheld {
-        let what = if held.capture == CaptureMode::Masked { "masked" } else { "paused" };
-        writeln!(out, "    {} {what}: {}", span(held.from, held.to), held.why)?;
+    for stretch in &footage.withheld {
+        let what = if stretch.capture == CaptureMode::Masked { "masked" } else { "paused" };
+        writeln!(out, "    {} {what}: {}", span(stretch.from, stretch.to), stretch.why)?;
     }
     for segment in &footage.segments {
         writeln!(out, "    {} {}", span(segment.from, segment.to), name(segment))?;
@@ -53,14 +53,14 @@ fn table(out: &mut impl Write, footage: &Footage) -> io::Result<()> {
     Ok(())
 }
 
-/// `consult of 77 (call 78)`
+/// A segment's name, such as `consult of 77 (call 78)`.
 pub fn name(segment: &Segment) -> String {
     let call = segment.call.as_ref().filter(|call| call.as_str() != segment.interaction.as_str());
     let call = call.map_or_else(String::new, |call| format!(" (call {call})"));
     format!("{} of {}{call}", segment.role, segment.interaction)
 }
 
-/// `09:00:10.000`
+/// The time of day, such as `09:00:10.000`.
 pub fn clock(at: Utc) -> String {
     let text = at.to_string();
     text.split_once('T').map_or(text.clone(), |(_, time)| time.trim_end_matches('Z').to_owned())
@@ -70,7 +70,7 @@ fn span(from: Utc, to: Option<Utc>) -> String {
     format!("{} to {:12}", clock(from), to.map(clock).unwrap_or_default())
 }
 
-/// One row a line, told apart by `row`.
+/// Writes an output as one line of JSON; `row` is its kind.
 pub fn json(out: &mut impl Write, output: &Output) -> io::Result<()> {
     let (row, mut value) = match output {
         Output::Command(_) | Output::Touched(_) => return Ok(()),
@@ -84,7 +84,7 @@ pub fn json(out: &mut impl Write, output: &Output) -> io::Result<()> {
     writeln!(out, "{value}")
 }
 
-pub fn summary(counts: &Counts, log: &Log) -> String {
+pub fn summary(counts: &Counts, log: &EventLog) -> String {
     let mut text = format!("{} events", counts.events);
     let mut add = |number: u64, what: &str| {
         if number > 0 {
@@ -93,13 +93,13 @@ pub fn summary(counts: &Counts, log: &Log) -> String {
     };
     add(counts.late, "late");
     add(counts.too_late, "too late");
-    add(counts.doubled, "doubled");
+    add(counts.doubled, "duplicates");
     add(counts.missing, "missing");
-    add(log.malformed, "lines that are no events");
+    add(log.malformed, "lines that are not events");
     text
 }
 
-pub fn summary_json(counts: &Counts, log: &Log) -> Value {
+pub fn summary_json(counts: &Counts, log: &EventLog) -> Value {
     json!({
         "row": "summary",
         "events": counts.events,

@@ -1,4 +1,4 @@
-//! Footage as text: one lane an agent, time from left to right.
+//! Draws footage as text: one lane per agent, time from left to right.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,10 +9,10 @@ use deskreel_model::{AgentId, Utc};
 
 use super::text::clock;
 
-/// Columns of the lanes where nothing else is known.
+/// Columns of the lanes if `COLUMNS` is not set.
 const WIDTH: usize = 72;
 
-/// From the environment, as shells that export it have it.
+/// Columns of the lanes: `COLUMNS` of the environment, if the shell exports it, less a margin.
 pub fn width() -> usize {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
     columns.map_or(WIDTH, |columns| columns.saturating_sub(20).clamp(20, 400))
@@ -27,12 +27,12 @@ pub fn draw(footage: &[Footage], width: usize) -> String {
         let lane = lanes.entry(&recording.agent).or_insert_with(|| vec![' '; width]);
         let mut fill = |from: Utc, to: Option<Utc>, letter: char| {
             let (from, to) = (column(from).min(width - 1), column(to.unwrap_or(end)).min(width));
-            // What is shorter than a column is seen all the same.
+            // A stretch shorter than a column still gets one.
             lane[from..to.max(from + 1)].fill(letter);
         };
         fill(recording.from, recording.to, '-');
         let mut segments: Vec<_> = recording.segments.iter().collect();
-        // What lies on top: a consultation on its call, a call on a chat.
+        // Later ones are drawn on top: a consultation over its call, a call over a chat.
         segments.sort_by_key(|segment| match segment.role {
             Role::Digital => 0,
             Role::Primary => 1,
@@ -41,7 +41,7 @@ pub fn draw(footage: &[Footage], width: usize) -> String {
             Role::Consult => 4,
         });
         segments.iter().for_each(|segment| fill(segment.from, segment.to, letter(segment.role)));
-        recording.withheld.iter().for_each(|held| fill(held.from, held.to, 'x'));
+        recording.withheld.iter().for_each(|stretch| fill(stretch.from, stretch.to, 'x'));
     }
     let margin = lanes.keys().map(|agent| agent.as_str().chars().count()).max().unwrap_or(0);
     let mut drawn = String::new();
@@ -65,7 +65,7 @@ fn letter(role: Role) -> char {
     }
 }
 
-/// From the first start to the last end; what still runs ends with the last thing that is known.
+/// The time from the first start to the last end. Running footage ends with the last known event.
 pub fn bounds(footage: &[Footage]) -> Option<(Utc, Utc)> {
     let start = footage.iter().map(|recording| recording.from).min()?;
     let known = footage.iter().flat_map(|recording| {
