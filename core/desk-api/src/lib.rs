@@ -36,6 +36,7 @@ mod operations;
 mod token_bucket;
 
 mod error;
+mod openapi;
 mod problem;
 mod secret;
 
@@ -52,9 +53,11 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
+use utoipa::ToSchema;
 
 pub use agents_file::{LineError, agents_file_line};
 pub use error::Error;
+pub use openapi::document as openapi_document;
 pub use origin::Scheme;
 pub use settings::{Limits, Settings};
 
@@ -84,21 +87,28 @@ pub struct ServerSetup {
 pub type ListRecordings =
     Box<dyn Fn(&AgentId, Option<&RecordingId>, usize) -> Result<RecordingsPage, String> + Send + Sync>;
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = Page)]
 pub struct RecordingsPage {
     pub recordings: Vec<RecordingSummary>,
     /// Whether there are more after the last one.
     pub more: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Recording)]
 pub struct RecordingSummary {
+    #[schema(value_type = String)]
     pub recording: RecordingId,
+    #[schema(value_type = String, format = DateTime)]
     pub started: Utc,
+    /// Nanoseconds.
+    #[schema(value_type = u64)]
     pub duration: MediaTime,
     pub bytes: u64,
     pub gaps: usize,
-    /// `None` while the recording runs.
+    /// As in the manifest; null while the recording runs.
+    #[schema(value_type = serde_json::Value)]
     pub outcome: Option<Outcome>,
     /// Sinks that have not acknowledged the recording.
     pub pending: Vec<String>,

@@ -9,8 +9,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
 
 use super::Error;
+use super::openapi::schemas;
 use super::problem::{Code, Problem};
 use super::secret::{self, Digest};
 use deskreel_desk::{Done, Refused};
@@ -40,12 +42,16 @@ pub struct Operation {
 }
 
 /// An operation as a client sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Operation)]
 pub struct OperationView<'a> {
     pub operation: &'a str,
+    #[schema(inline, value_type = schemas::Command)]
     pub command: &'static str,
+    #[schema(inline, value_type = schemas::OperationState)]
     pub state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Standing>, nullable = false)]
     pub done: Option<Done>,
 }
 

@@ -8,8 +8,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use deskreel_model::Fault;
 use serde::Serialize;
-use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::openapi::schemas;
 use deskreel_desk::Refused;
 
 macro_rules! codes {
@@ -80,25 +81,56 @@ pub struct Problem {
     retry_after: Option<Duration>,
     /// Whose fault it is, if the recorder failed.
     fault: Option<Fault>,
-    extension: Option<Box<(&'static str, Value)>>,
+    extension: Option<Extension>,
 }
 
-#[derive(Serialize)]
-struct ProblemBody<'a> {
+/// A member that only some problems have.
+#[derive(Debug, Clone, PartialEq)]
+enum Extension {
+    Operation(String),
+    Accepted(usize),
+    Events(Vec<WrongEvent>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct WrongEvent {
+    pub index: usize,
+    pub code: &'static str,
+    pub detail: String,
+}
+
+/// RFC 9457.
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody<'a> {
+    /// `urn:deskreel:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
     title: &'a str,
     status: u16,
+    /// Keeps its meaning forever.
     code: &'a str,
     detail: &'a str,
+    /// A header, or a path into the body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     place: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     cure: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline, nullable = false, value_type = Option<schemas::Fault>)]
     fault: Option<Fault>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    extension: Option<serde_json::Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    operation: Option<&'a str>,
+    /// Events that were accepted before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    accepted: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline, nullable = false)]
+    events: Option<&'a [WrongEvent]>,
 }
 
 impl Problem {
@@ -119,9 +151,19 @@ impl Problem {
         Problem { retry_after: Some(wait), ..self }
     }
 
-    /// Adds a member that only this kind of problem has.
-    pub fn with(self, name: &'static str, value: Value) -> Problem {
-        Problem { extension: Some(Box::new((name, value))), ..self }
+    /// Names the operation that failed.
+    pub fn of_operation(self, id: &str) -> Problem {
+        Problem { extension: Some(Extension::Operation(id.to_owned())), ..self }
+    }
+
+    /// Adds the number of events that were accepted before it.
+    pub fn after_events(self, accepted: usize) -> Problem {
+        Problem { extension: Some(Extension::Accepted(accepted)), ..self }
+    }
+
+    /// Lists the events that are wrong.
+    pub fn with_events(self, events: Vec<WrongEvent>) -> Problem {
+        Problem { extension: Some(Extension::Events(events)), ..self }
     }
 
     pub fn bad_json(error: &serde_json::Error) -> Problem {
@@ -154,7 +196,7 @@ impl From<Refused> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.code.status();
-        let body = ProblemBody {
+        let mut body = ProblemBody {
             kind: format!("urn:deskreel:problem:{}", self.code.as_str()),
             title: self.code.title(),
             status: status.as_u16(),
@@ -163,10 +205,14 @@ impl IntoResponse for Problem {
             place: self.place.as_deref(),
             cure: self.cure,
             fault: self.fault,
-            extension: self
-                .extension
-                .map(|extension| [(extension.0.to_owned(), extension.1)].into_iter().collect()),
+            ..ProblemBody::default()
         };
+        match &self.extension {
+            None => {}
+            Some(Extension::Operation(id)) => body.operation = Some(id),
+            Some(Extension::Accepted(accepted)) => body.accepted = Some(*accepted),
+            Some(Extension::Events(events)) => body.events = Some(events),
+        }
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

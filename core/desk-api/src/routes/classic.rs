@@ -13,22 +13,36 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use deskreel_model::event::Seat;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use deskreel_model::{AgentId, Place};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::sessions;
 use crate::Api;
 use crate::caller::{basic, cookie, origin, session_of_page};
+use crate::openapi::responses::*;
+use crate::openapi::schemas::SupportCsrf;
 use crate::problem::{Code, Problem};
 
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 
 /// One setting of a log-in with configuration.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Pair)]
 struct SettingPair {
     name: String,
     value: Value,
 }
+
+#[derive(Serialize)]
+struct ClassicSession<'a> {
+    agent: &'a AgentId,
+    place: Option<&'a Place>,
+}
+
+#[derive(Serialize)]
+struct Alive {}
 
 #[derive(Deserialize)]
 struct Device {
@@ -38,16 +52,81 @@ struct Device {
     _switch: Option<Box<str>>,
 }
 
-/// Answers an OPTIONS request that is no CORS preflight; [`request_checks`](crate::request_checks) answers
-/// those.
-pub async fn preflight(headers: HeaderMap) -> Result<StatusCode, Problem> {
+/// Answers an OPTIONS request that is not a CORS preflight; `request_checks` answers those.
+#[utoipa::path(
+    options,
+    path = "/api/v2/me",
+    operation_id = "classicLogInAsk",
+    tag = "classic",
+    summary = "Tells whether the page is allowed.",
+    responses(AnyProblem, (status = 200, description = "The page is allowed.")),
+    security(),
+)]
+pub async fn preflight_log_in(headers: HeaderMap) -> Result<StatusCode, Problem> {
     from_page(&headers).map(|()| StatusCode::OK)
 }
 
+/// Like [`preflight_log_in`].
+#[utoipa::path(
+    options,
+    path = "/ping",
+    operation_id = "classicPingAsk",
+    tag = "classic",
+    summary = "Tells whether the page is allowed.",
+    responses(AnyProblem, (status = 200, description = "The page is allowed.")),
+    security(),
+)]
+pub async fn preflight_ping(headers: HeaderMap) -> Result<StatusCode, Problem> {
+    from_page(&headers).map(|()| StatusCode::OK)
+}
+
+/// Logs an agent in, as in the classic service.
+///
+/// Needs an Origin that is allowed.
+#[utoipa::path(
+    get,
+    path = "/api/v2/me",
+    operation_id = "classicLogIn",
+    tag = "classic",
+    params(SupportCsrf),
+    responses(
+        AnyProblem, Unauthorized, BadBody, TooMany, Failed, Late,
+        (
+            status = 200,
+            description = "Logged in.",
+            body = Object,
+            content_type = "application/json",
+            headers(("X-CSRF-Token" = String, description = "If requested by X-Support-CSRFP.")),
+        ),
+    ),
+    security(("agent" = [])),
+)]
 pub async fn log_in(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
     begin(&api, &headers, Seat { place: api.settings.place.clone(), ..Seat::default() }).await
 }
 
+/// Logs an agent in with configuration.
+///
+/// Needs an Origin that is allowed.
+#[utoipa::path(
+    post,
+    path = "/api/v2/me",
+    operation_id = "classicLogInWith",
+    tag = "classic",
+    params(SupportCsrf),
+    request_body = Vec<SettingPair>,
+    responses(
+        AnyProblem, Unauthorized, NotJson, BadBody, TooMany, Failed, Late,
+        (
+            status = 200,
+            description = "Logged in.",
+            body = Object,
+            content_type = "application/json",
+            headers(("X-CSRF-Token" = String, description = "If requested by X-Support-CSRFP.")),
+        ),
+    ),
+    security(("agent" = [])),
+)]
 pub async fn log_in_with(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
@@ -96,7 +175,7 @@ async fn begin(api: &Api, headers: &HeaderMap, seat: Seat) -> Result<Response, P
     if let Some(before) = cookie(api, headers).and_then(|cookie| api.sessions.by_cookie(cookie)) {
         api.sessions.end(&before);
     }
-    let body = Json(json!({ "agent": session.agent, "place": session.place }));
+    let body = Json(ClassicSession { agent: &session.agent, place: session.place.as_ref() });
     let mut response = (StatusCode::OK, body).into_response();
     response.headers_mut().insert(header::SET_COOKIE, sessions::cookie(api, &secrets.cookie));
     if let Some(csrf) = secrets.csrf.as_deref().and_then(|csrf| HeaderValue::from_str(csrf).ok()) {
@@ -105,6 +184,18 @@ async fn begin(api: &Api, headers: &HeaderMap, seat: Seat) -> Result<Response, P
     Ok(response)
 }
 
+/// Keeps the session alive, as in the classic service.
+#[utoipa::path(
+    get,
+    path = "/ping",
+    operation_id = "classicPing",
+    tag = "classic",
+    responses(
+        AnyProblem, Unauthorized,
+        (status = 200, description = "The session is alive.", body = Object, content_type = "application/json"),
+    ),
+    security(("agent" = []), ("cookie" = [])),
+)]
 pub async fn ping(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
     from_page(&headers)?;
     let by_cookie = cookie(&api, &headers).and_then(|cookie| api.sessions.by_cookie(cookie));
@@ -118,7 +209,7 @@ pub async fn ping(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Res
         },
     };
     session_of_page(session, &headers)?;
-    Ok((StatusCode::OK, Json(json!({}))).into_response())
+    Ok((StatusCode::OK, Json(Alive {})).into_response())
 }
 
 fn from_page(headers: &HeaderMap) -> Result<(), Problem> {

@@ -10,13 +10,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use deskreel_model::event::Request;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::object;
 use crate::Api;
 use crate::caller::AgentSession;
-use crate::operations::Operation;
+use crate::openapi::responses::*;
+use crate::openapi::schemas::{CsrfToken, IdempotencyKey};
+use crate::operations::{Operation, OperationView};
 use crate::problem::{Code, Problem};
 use crate::secret::Digest;
 use crate::session::Session;
@@ -30,51 +32,148 @@ const KEY_LENGTH: usize = 255;
 const TAG_NAME: usize = 128;
 const TAG_VALUE: usize = 4096;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EmptyBody {}
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PauseBody {
+    /// Capture resumes after this time, whatever happens.
+    #[schema(minimum = 1, maximum = 86_400_000)]
     limit_ms: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Tag)]
 struct TagBody {
+    #[schema(min_length = 1, max_length = 128)]
     name: String,
     #[serde(default)]
+    #[schema(max_length = 4096)]
     value: String,
 }
 
 type CommandParts = (State<Arc<Api>>, AgentSession, HeaderMap, Bytes);
 
+/// Requests footage.
+///
+/// The answer has the recording's id once it is commanded.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recording/start",
+    operation_id = "recordingStart",
+    tag = "recording",
+    params(IdempotencyKey, CsrfToken),
+    request_body = inline(EmptyBody),
+    responses(
+        AnyProblem, Unauthorized, NotJson, BadBody, TooMany, Failed, Late,
+        CommandAnswer,
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn start(parts: CommandParts) -> Result<Response, Problem> {
     let EmptyBody {} = object(&parts.3)?;
     command(parts, "start", Request::Start).await
 }
 
+/// Ends the request for footage.
+///
+/// Done once the recording is sealed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recording/stop",
+    operation_id = "recordingStop",
+    tag = "recording",
+    params(IdempotencyKey, CsrfToken),
+    request_body = inline(EmptyBody),
+    responses(
+        AnyProblem, Unauthorized, NothingRecorded, NotJson, BadBody, TooMany, Failed, Late,
+        CommandAnswer,
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn stop(parts: CommandParts) -> Result<Response, Problem> {
     let EmptyBody {} = object(&parts.3)?;
     command(parts, "stop", Request::Stop).await
 }
 
+/// Captures the screen again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recording/resume",
+    operation_id = "recordingResume",
+    tag = "recording",
+    params(IdempotencyKey, CsrfToken),
+    request_body = inline(EmptyBody),
+    responses(
+        AnyProblem, Unauthorized, NothingRecorded, NotJson, BadBody, TooMany, Failed, Late,
+        CommandAnswer,
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn resume(parts: CommandParts) -> Result<Response, Problem> {
     let EmptyBody {} = object(&parts.3)?;
     command(parts, "resume", Request::Resume).await
 }
 
+/// Captures nothing.
+///
+/// Done once no pixel passes any more.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recording/pause",
+    operation_id = "recordingPause",
+    tag = "recording",
+    params(IdempotencyKey, CsrfToken),
+    request_body = inline(PauseBody),
+    responses(
+        AnyProblem, Unauthorized, NothingRecorded, NotJson, BadBody, TooMany, Failed, Late,
+        CommandAnswer,
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn pause(parts: CommandParts) -> Result<Response, Problem> {
     let limit_ms = limit(&parts.3)?;
     command(parts, "pause", Request::Pause { limit_ms }).await
 }
 
+/// Captures a slate in place of the screen.
+///
+/// Like pause, but the picture says that the screen is hidden.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recording/mask",
+    operation_id = "recordingMask",
+    tag = "recording",
+    params(IdempotencyKey, CsrfToken),
+    request_body = inline(PauseBody),
+    responses(
+        AnyProblem, Unauthorized, NothingRecorded, NotJson, BadBody, TooMany, Failed, Late,
+        CommandAnswer,
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn mask(parts: CommandParts) -> Result<Response, Problem> {
     let limit_ms = limit(&parts.3)?;
     command(parts, "mask", Request::Mask { limit_ms }).await
 }
 
+/// Marks the footage.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recording/tag",
+    operation_id = "recordingTag",
+    tag = "recording",
+    params(IdempotencyKey, CsrfToken),
+    request_body = TagBody,
+    responses(
+        AnyProblem, Unauthorized, NothingRecorded, NotJson, BadBody, TooMany, Failed, Late,
+        CommandAnswer,
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn tag(parts: CommandParts) -> Result<Response, Problem> {
     let TagBody { name, value } = object(&parts.3)?;
     if name.is_empty() || name.chars().count() > TAG_NAME {
@@ -129,7 +228,7 @@ pub fn take_token(session: &Session) -> Result<(), Problem> {
 fn answer(operation: &Operation, outcome: Option<Result<Done, Refused>>) -> Result<Response, Problem> {
     match outcome {
         Some(Ok(done)) => Ok(Json(operation.view(Some(done))).into_response()),
-        Some(Err(refused)) => Err(Problem::from(refused).with("operation", json!(operation.id))),
+        Some(Err(refused)) => Err(Problem::from(refused).of_operation(&operation.id)),
         None => {
             let location = format!("/api/v1/operations/{}", operation.id);
             Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(operation.view(None)))
@@ -138,7 +237,27 @@ fn answer(operation: &Operation, outcome: Option<Result<Done, Refused>>) -> Resu
     }
 }
 
-/// The state of a command; 202 while it is not done.
+/// Shows the state of a command.
+///
+/// The answer is that of the command itself. Only for operations of this session.
+#[utoipa::path(
+    get,
+    path = "/api/v1/operations/{id}",
+    operation_id = "showOperation",
+    tag = "recording",
+    params(("id" = String, Path)),
+    responses(
+        AnyProblem, Unauthorized, NothingRecorded, Failed, Late,
+        (status = 200, description = "Done.", body = OperationView),
+        (
+            status = 202,
+            description = "Not done yet.",
+            body = OperationView,
+            headers(("Location" = String, description = "Where to query the operation.")),
+        ),
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn operation(
     AgentSession(session): AgentSession,
     Path(id): Path<String>,

@@ -9,15 +9,35 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::caller::Caller;
+use crate::openapi::responses::*;
+use crate::openapi::schemas::LastEventId;
 use crate::problem::{Code, Problem};
 use crate::{Api, closes};
 use deskreel_desk::news::{Heard, Item, News};
-
+/// Streams what happens, as server-sent events.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    operation_id = "hearEvents",
+    tag = "events",
+    params(LastEventId),
+    responses(
+        AnyProblem, Unauthorized, TooMany,
+        (
+            status = 200,
+            description = "Items as JSON in `data`, each with an `id` to continue from.",
+            body = String,
+            content_type = "text/event-stream",
+        ),
+    ),
+    security(("session" = []), ("cookie" = []), ("program" = [])),
+)]
 pub async fn open(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -111,10 +131,15 @@ fn message(stream: &str, item: &Item) -> String {
 }
 
 fn lost_message(api: &Api, seq: u64) -> String {
-    format!("id: {}-{seq}\ndata: {}\n\n", api.desk.news().stream(), lost(seq))
+    format!("id: {}-{seq}\ndata: {}\n\n", api.desk.news().stream(), json!(StreamNotice::Lost { seq }))
 }
 
-/// Tells the listener to query the status.
-pub fn lost(seq: u64) -> serde_json::Value {
-    json!({ "type": "lost", "seq": seq })
+/// A message about the stream itself.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum StreamNotice {
+    /// The listener is connected, and continues from `id`.
+    Hello { id: String },
+    /// Items up to `seq` are lost: the listener should query the status.
+    Lost { seq: u64 },
 }

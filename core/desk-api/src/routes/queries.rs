@@ -7,54 +7,137 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use deskreel_model::RecordingId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
-use super::OPENAPI;
-use crate::Api;
 use crate::caller::{AgentSession, Caller};
+use crate::openapi::responses::*;
+use crate::openapi::{self, schemas};
 use crate::problem::{Code, Problem};
+use crate::{Api, RecordingsPage};
 
 const PAGE: usize = 50;
 const PAGE_LIMIT: usize = 200;
 
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
+struct HealthView<'a> {
+    healthy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    problems: Option<&'a [String]>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Version)]
+struct VersionView {
+    deskreel: &'static str,
+    api: &'static str,
+}
+
+/// Shows the status of the recorder.
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    operation_id = "showStatus",
+    tag = "recorder",
+    responses(AnyProblem, Unauthorized, (status = 200, description = "The status.", body = schemas::Status)),
+    security(("session" = []), ("cookie" = []), ("program" = [])),
+)]
 pub async fn status(State(api): State<Arc<Api>>, _: Caller) -> Response {
     Json(api.desk.status().as_ref()).into_response()
 }
 
-/// Anybody on this PC may know whether the recorder is healthy; the problems need credentials.
+/// Tells whether a recording could begin now and a running one grows.
+///
+/// Anybody on this PC may ask; the problems need credentials.
+#[utoipa::path(
+    get,
+    path = "/api/v1/health",
+    operation_id = "showHealth",
+    tag = "recorder",
+    responses(
+        AnyProblem, Unauthorized,
+        (status = 200, description = "The recorder is healthy.", body = HealthView),
+        (status = 503, description = "The recorder is not healthy.", body = HealthView),
+    ),
+    security((), ("session" = []), ("cookie" = []), ("program" = [])),
+)]
 pub async fn health(State(api): State<Arc<Api>>, caller: Result<Caller, Problem>) -> Response {
     let status = api.desk.status();
     let healthy = status.health.is_well();
     let code = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    match caller {
-        Ok(_) => {
-            (code, Json(json!({ "healthy": healthy, "problems": status.health.problems }))).into_response()
-        }
-        Err(_) => (code, Json(json!({ "healthy": healthy }))).into_response(),
-    }
+    let problems = caller.is_ok().then_some(status.health.problems.as_slice());
+    (code, Json(HealthView { healthy, problems })).into_response()
 }
 
+/// Shows the version.
+#[utoipa::path(
+    get,
+    path = "/api/v1/version",
+    operation_id = "showVersion",
+    tag = "recorder",
+    responses(AnyProblem, (status = 200, description = "Versions of the program and of this API.", body = VersionView)),
+    security(),
+)]
 pub async fn version(State(api): State<Arc<Api>>) -> Response {
-    Json(json!({ "deskreel": api.desk.status().version, "api": "1.0" })).into_response()
+    Json(VersionView { deskreel: api.desk.status().version, api: "1.0" }).into_response()
 }
 
+/// Returns this document.
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    operation_id = "getDocument",
+    tag = "recorder",
+    responses(
+        AnyProblem,
+        (status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json"),
+    ),
+    security(),
+)]
 pub async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], openapi::JSON).into_response()
 }
 
+/// Returns metrics for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "getMetrics",
+    tag = "recorder",
+    responses(AnyProblem, Unauthorized, (status = 200, description = "Prometheus text.", body = String)),
+    security(("session" = []), ("cookie" = []), ("program" = [])),
+)]
 pub async fn metrics(State(api): State<Arc<Api>>, _: Caller) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (api.metrics)()).into_response()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
+    /// The last recording of the previous page.
+    #[param(nullable = false, pattern = "^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$")]
     after: Option<String>,
+    #[param(nullable = false, minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
 }
 
-/// The recordings of the session's agent.
+/// Lists the recordings of the session's agent.
+#[utoipa::path(
+    get,
+    path = "/api/v1/recordings",
+    operation_id = "listRecordings",
+    tag = "recording",
+    params(PageQuery),
+    responses(
+        AnyProblem, Unauthorized, BadBody, Failed,
+        (status = 200, description = "Newest first.", body = RecordingsPage),
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn recordings(
     State(api): State<Arc<Api>>,
     AgentSession(session): AgentSession,

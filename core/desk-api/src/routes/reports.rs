@@ -9,31 +9,60 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use deskreel_model::Utc;
 use deskreel_model::event::{Event, TYPES};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::commands::take_token;
 use super::object;
 use crate::Api;
 use crate::caller::AgentSession;
-use crate::problem::{Code, Problem};
+use crate::openapi::responses::*;
+use crate::openapi::schemas::{self, CsrfToken, Standing};
+use crate::problem::{Code, Problem, WrongEvent};
 use crate::session::Session;
-use deskreel_desk::Act;
+use deskreel_desk::{Act, Done};
 
 /// This feed's name in events.
 const FEED: &str = "desktop";
 /// Most events of one request.
 const EVENTS: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = State)]
 struct StateReport {
+    #[schema(examples("voice", "chat", "email"))]
     media: String,
     state: String,
     work_mode: Option<String>,
     reason: Option<String>,
 }
 
+/// The answer to reported events.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Told)]
+struct AcceptedEvents {
+    accepted: usize,
+    #[serde(flatten)]
+    #[schema(value_type = Standing)]
+    done: Done,
+}
+
+/// Reports the agent's state.
+#[utoipa::path(
+    put,
+    path = "/api/v1/state",
+    operation_id = "tellState",
+    tag = "events",
+    params(CsrfToken),
+    request_body = StateReport,
+    responses(
+        AnyProblem, Unauthorized, NothingRecorded, NotJson, BadBody, TooMany, Failed, Late,
+        (status = 200, description = "What is recorded after it.", body = Standing),
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn state(
     State(api): State<Arc<Api>>,
     AgentSession(session): AgentSession,
@@ -51,7 +80,23 @@ pub async fn state(
     Ok(Json(done).into_response())
 }
 
-/// Accepts all events, in order, or none if one is wrong.
+/// Reports calls, chats and the voice recorder.
+///
+/// One event or a list. If one is wrong, none is accepted, and the problem has `events` with index, code and
+/// detail of each wrong one.
+#[utoipa::path(
+    post,
+    path = "/api/v1/events",
+    operation_id = "tellEvents",
+    tag = "events",
+    params(CsrfToken),
+    request_body = inline(schemas::Events),
+    responses(
+        AnyProblem, Unauthorized, NothingRecorded, NotJson, BadBody, TooMany, Failed, Late,
+        (status = 200, description = "All were accepted, in order.", body = AcceptedEvents),
+    ),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn events(
     State(api): State<Arc<Api>>,
     AgentSession(session): AgentSession,
@@ -70,14 +115,12 @@ pub async fn events(
     for (index, event) in written.into_iter().enumerate() {
         match read(event, &session) {
             Ok(event) => events.push(event),
-            Err((code, detail)) => {
-                wrong.push(json!({ "index": index, "code": code.as_str(), "detail": detail }))
-            }
+            Err((code, detail)) => wrong.push(WrongEvent { index, code: code.as_str(), detail }),
         }
     }
     if !wrong.is_empty() {
         let detail = format!("{} of the events are wrong, so none was accepted", wrong.len());
-        return Err(Problem::new(Code::BadBody, detail).at("body").with("events", json!(wrong)));
+        return Err(Problem::new(Code::BadBody, detail).at("body").with_events(wrong));
     }
     take_token(&session)?;
     let mut accepted = 0;
@@ -85,13 +128,12 @@ pub async fn events(
     for event in events {
         match api.desk.ask(Act::Tell(Box::new(event)), api.limits.act).await {
             Ok(done) => last = Some(done),
-            Err(refused) => return Err(Problem::from(refused).with("accepted", json!(accepted))),
+            Err(refused) => return Err(Problem::from(refused).after_events(accepted)),
         }
         accepted += 1;
     }
     let done = last.unwrap_or_default();
-    Ok(Json(json!({ "accepted": accepted, "recording": done.recording, "capture": done.capture }))
-        .into_response())
+    Ok(Json(AcceptedEvents { accepted, done }).into_response())
 }
 
 fn read(event: Value, session: &Session) -> Result<Event, (Code, String)> {

@@ -12,9 +12,12 @@ use deskreel_model::event::Seat;
 use deskreel_model::{AgentId, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::object;
 use crate::caller::{AgentSession, basic, bearer, origin, refuse_pages};
+use crate::openapi::responses::*;
+use crate::openapi::schemas::{CsrfToken, Name as NameSchema, Names};
 use crate::problem::{Code, Problem};
 use crate::secret::Digest;
 use crate::session::{NewSession, Session, SessionSecrets};
@@ -26,32 +29,70 @@ const NAME: usize = 256;
 /// Most devices, groups or skills of one agent.
 const NAMES: usize = 64;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LogIn)]
 pub struct LogInRequest {
+    #[schema(value_type = Option<NameSchema>)]
     agent: Option<String>,
+    #[schema(value_type = Option<NameSchema>)]
     place: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Names)]
     devices: Vec<Box<str>>,
     #[serde(default)]
+    #[schema(value_type = Names)]
     groups: Vec<Box<str>>,
     #[serde(default)]
+    #[schema(value_type = Names)]
     skills: Vec<Box<str>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub struct SessionView<'a> {
+    #[schema(value_type = String)]
     agent: &'a AgentId,
+    #[schema(required = true)]
     place: Option<&'a str>,
+    #[schema(value_type = String, format = DateTime)]
     since: Utc,
     /// A session that is silent for longer is over.
     silence_ms: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewSession)]
+pub struct NewSessionView<'a> {
+    #[serde(flatten)]
+    session: SessionView<'a>,
+    token: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = true, nullable = false)]
     csrf_token: Option<&'a str>,
 }
 
+/// Logs an agent in.
+///
+/// The request has an agent's name and password, or the token of programs and the agent's name in the body.
+/// Ends the sessions of all other agents.
+#[utoipa::path(
+    post,
+    path = "/api/v1/session",
+    operation_id = "logIn",
+    tag = "session",
+    request_body = LogInRequest,
+    responses(
+        AnyProblem, Unauthorized, NotJson, BadBody, TooMany, Failed, Late,
+        (
+            status = 201,
+            description = "A session. Its secrets are shown only this once.",
+            body = NewSessionView,
+            headers(("Set-Cookie" = String, description = "The session's cookie, for desktops that cannot send a bearer token.")),
+        ),
+    ),
+    security(("agent" = []), ("program" = [])),
+)]
 pub async fn begin(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
@@ -66,7 +107,11 @@ pub async fn begin(
         skills: asked.skills,
     };
     let (session, secrets) = log_in(&api, agent, seat, proof, true, &headers).await?;
-    let body = view(&api, &session, Some(&secrets));
+    let body = NewSessionView {
+        session: view(&api, &session),
+        token: &secrets.token,
+        csrf_token: secrets.csrf.as_deref(),
+    };
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie(&api, &secrets.cookie))], Json(body))
         .into_response())
 }
@@ -160,27 +205,56 @@ pub fn cookie(api: &Api, secret: &str) -> HeaderValue {
     HeaderValue::from_str(&format!("{name}={secret}; {attributes}")).unwrap_or(HeaderValue::from_static(""))
 }
 
-pub fn view<'a>(api: &Api, session: &'a Session, secrets: Option<&'a SessionSecrets>) -> SessionView<'a> {
+fn view<'a>(api: &Api, session: &'a Session) -> SessionView<'a> {
     SessionView {
         agent: &session.agent,
         place: session.place.as_ref().map(|place| place.as_str()),
         since: session.since,
         silence_ms: u64::try_from(api.settings.session.as_millis()).unwrap_or(u64::MAX),
-        token: secrets.map(|secrets| secrets.token.as_str()),
-        csrf_token: secrets.and_then(|secrets| secrets.csrf.as_deref()),
     }
 }
 
+/// Shows the session.
+#[utoipa::path(
+    get,
+    path = "/api/v1/session",
+    operation_id = "showSession",
+    tag = "session",
+    responses(AnyProblem, Unauthorized, (status = 200, description = "The session.", body = SessionView)),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn show(State(api): State<Arc<Api>>, AgentSession(session): AgentSession) -> Response {
-    Json(view(&api, &session, None)).into_response()
+    Json(view(&api, &session)).into_response()
 }
 
-/// Does nothing: every request with credentials keeps the session alive.
+/// Keeps the session alive.
+///
+/// So does every other request with credentials.
+#[utoipa::path(
+    post,
+    path = "/api/v1/session/ping",
+    operation_id = "ping",
+    tag = "session",
+    params(CsrfToken),
+    responses(AnyProblem, Unauthorized, NotJson, (status = 204, description = "The session is alive.")),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn ping(_: AgentSession) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
 /// Logs the agent out, and ends all the agent's sessions.
+///
+/// The running recording is ended and finished.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/session",
+    operation_id = "logOut",
+    tag = "session",
+    params(CsrfToken),
+    responses(AnyProblem, Unauthorized, NotJson, Failed, Late, (status = 204, description = "Logged out.")),
+    security(("session" = []), ("cookie" = [])),
+)]
 pub async fn end(
     State(api): State<Arc<Api>>,
     AgentSession(session): AgentSession,

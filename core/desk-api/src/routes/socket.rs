@@ -12,18 +12,20 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, Query, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
+use utoipa::IntoParams;
 
-use super::event_stream::{lost, permit, resume};
+use super::event_stream::{StreamNotice, permit, resume};
 use crate::caller::Caller;
 use crate::connections::{BusyGuard, Connection};
+use crate::openapi::responses::*;
 use crate::problem::{Code, Problem};
 use crate::session::Session;
 use crate::{Api, closes};
-use deskreel_desk::news::Heard;
+use deskreel_desk::news::{Heard, Item};
 
 const PROTOCOL: &str = "deskreel.v1";
 /// Most bytes of a client's message. Clients only send pongs and a close, whose reason has up to 123 bytes.
@@ -38,12 +40,30 @@ const TOO_LARGE: u16 = 1009;
 const SESSION_OVER: u16 = 4401;
 const NO_PONG: u16 = 4408;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct SocketQuery {
+    /// As Last-Event-ID.
+    #[param(nullable = false)]
     after: Option<String>,
 }
 
+/// Streams what happens, over a WebSocket.
+///
+/// Pages send their token as a protocol: `deskreel.v1`, `deskreel.bearer.<token>`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/ws",
+    operation_id = "openSocket",
+    tag = "events",
+    params(SocketQuery),
+    responses(
+        AnyProblem, Unauthorized, BadBody, TooMany,
+        (status = 101, description = "The protocol is switched."),
+    ),
+    security(("session" = []), ("cookie" = []), ("program" = [])),
+)]
 pub async fn open(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -77,6 +97,14 @@ pub async fn open(
     }))
 }
 
+/// An item with the id to continue from.
+#[derive(Serialize)]
+struct SocketItem {
+    #[serde(flatten)]
+    item: Item,
+    id: String,
+}
+
 struct Listener {
     api: Arc<Api>,
     caller: Caller,
@@ -91,9 +119,9 @@ struct Listener {
 impl Listener {
     async fn greet(&mut self, is_lost: bool) -> Option<()> {
         let stream = self.api.desk.news().stream().to_owned();
-        self.send_json(json!({ "type": "hello", "id": format!("{stream}-{}", self.seq) })).await?;
+        self.send_json(&StreamNotice::Hello { id: format!("{stream}-{}", self.seq) }).await?;
         if is_lost {
-            self.send_json(lost(self.seq)).await?;
+            self.send_json(&StreamNotice::Lost { seq: self.seq }).await?;
         }
         Some(())
     }
@@ -109,14 +137,13 @@ impl Listener {
                 heard = api.desk.news().after(self.seq) => match heard? {
                     Heard::Lost { seq } => {
                         self.seq = seq;
-                        self.send_json(lost(seq)).await?;
+                        self.send_json(&StreamNotice::Lost { seq }).await?;
                     }
                     Heard::Items(items) => {
                         for item in items {
                             self.seq = item.seq;
-                            let mut message = json!(item);
-                            message["id"] = json!(format!("{}-{}", api.desk.news().stream(), item.seq));
-                            self.send_json(message).await?;
+                            let id = format!("{}-{}", api.desk.news().stream(), item.seq);
+                            self.send_json(&SocketItem { item, id }).await?;
                         }
                     }
                 },
@@ -151,8 +178,8 @@ impl Listener {
         }
     }
 
-    async fn send_json(&mut self, message: Value) -> Option<()> {
-        self.send(Message::text(message.to_string())).await
+    async fn send_json(&mut self, message: &impl Serialize) -> Option<()> {
+        self.send(Message::text(json!(message).to_string())).await
     }
 
     /// Returns `None` if the client is gone, or has read nothing for a beat.
