@@ -101,6 +101,30 @@ fn only_platform_asks_for_the_operating_system() {
     assert_none(&wrong, "the operating system is asked for outside of core/platform");
 }
 
+/// Calls of one operating system's interfaces are in `core/platform`. The exceptions are about Linux by their subject,
+/// or plugins, which may use only the SDK.
+#[test]
+fn only_platform_calls_one_operating_system() {
+    let calls =
+        ["std::os::unix", "std::os::linux", "std::os::fd", "rustix::", "signal::unix", "sd_notify", "zbus::"];
+    let places = [
+        "core/platform/",
+        "core/machine/",
+        "plugins/feed-jsonl/",
+        "plugins/sink-command/",
+        "plugins/source-x11/",
+        "tests/",
+        "sdk/tests/",
+    ];
+    let mut wrong = Vec::new();
+    for file in files("rs").iter().filter(|file| !file.is_in(&places) && !file.path.contains("/tests")) {
+        let code = file.code().take_while(|(_, line)| line != "mod tests {");
+        let called = code.filter(|(_, line)| calls.iter().any(|call| line.contains(call)));
+        wrong.extend(called.map(|(number, line)| format!("{}:{number}: {}", file.path, line.trim())));
+    }
+    assert_none(&wrong, "one operating system is called outside of core/platform");
+}
+
 /// `server/src/lib.rs` lists its modules in groups, the highest first. A module uses its own group and lower
 /// ones.
 #[test]

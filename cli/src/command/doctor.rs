@@ -85,14 +85,14 @@ fn refused_plugins(catalog: &Catalog) -> Vec<CheckResult> {
 fn check_disk_space(directory: &Path) -> CheckResult {
     let subject = directory.display().to_string();
     let there = directory.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    match rustix::fs::statvfs(there) {
-        Ok(disk) if disk.f_bavail * disk.f_frsize >= FREE_BYTES => {
-            let what = format!("{} free", crate::output::size(disk.f_bavail * disk.f_frsize));
+    match deskreel_platform::system::free_bytes(there) {
+        Ok(free) if free >= FREE_BYTES => {
+            let what = format!("{} free", crate::output::size(free));
             CheckResult { subject, what, cure: String::new() }
         }
-        Ok(disk) => CheckResult {
+        Ok(free) => CheckResult {
             subject,
-            what: format!("only {} free", crate::output::size(disk.f_bavail * disk.f_frsize)),
+            what: format!("only {} free", crate::output::size(free)),
             cure: "free some space, or set another `directory` in [recording]".to_owned(),
         },
         Err(error) => {

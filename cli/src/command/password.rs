@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use deskreel_desk_api::agents_file_line;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use deskreel_platform::terminal;
 
 pub fn run(name: &str) -> Result<ExitCode> {
     let password = if io::stdin().is_terminal() {
@@ -21,17 +21,11 @@ pub fn run(name: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prompts for a password without showing it.
+/// Asks for a password, and does not show what is typed.
 fn ask(prompt: &str) -> Result<String> {
-    let stdin = io::stdin();
-    let before = tcgetattr(&stdin).context("cannot prompt on this terminal")?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
     eprint!("{prompt}");
     io::stderr().flush()?;
-    tcsetattr(&stdin, OptionalActions::Flush, &silent)?;
-    let password = read();
-    tcsetattr(&stdin, OptionalActions::Flush, &before)?;
+    let password = terminal::without_echo(read).context("cannot prompt on this terminal")?;
     eprintln!();
     password
 }

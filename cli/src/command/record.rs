@@ -12,10 +12,10 @@ use deskreel_host::Catalog;
 use deskreel_model::manifest::{Outcome, Track};
 use deskreel_model::{Manifest, MediaTime};
 use deskreel_pipeline::RecorderGraph;
+use deskreel_platform::signals::StopRequests;
 use deskreel_recorder::{Control, Pool, RecordingResult, RecordingSetup, default_worker, job_of};
 use deskreel_spool::RecoveredFolder;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::args::RecordOptions;
@@ -90,17 +90,11 @@ async fn record(
 fn stop_on_signal(stop: mpsc::Sender<Control>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let entered = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut requests = StopRequests::with_terminal()?;
     drop(entered);
     let wait = async move {
         for asked in 0.. {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
+            requests.next().await;
             if asked > 0 {
                 std::process::exit(130);
             }

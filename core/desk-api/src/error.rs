@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use deskreel_platform::secrets::make_private_command;
+
 use deskreel_model::Fault;
 
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +16,7 @@ pub enum Error {
     Listen { address: SocketAddr, error: io::Error },
     #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: io::Error },
-    #[error("{} can be read by others; run: chmod 600 {}", path.display(), path.display())]
+    #[error("{} can be read by others; run: {}", path.display(), make_private_command(path))]
     Readable { path: PathBuf },
     /// A file of secrets with wrong content; `what` has the cure.
     #[error("{}{}: {what}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]

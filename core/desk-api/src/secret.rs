@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use deskreel_platform::secrets;
 use sha2::{Digest as _, Sha256};
 
 use super::Error;
@@ -36,7 +36,7 @@ pub fn random() -> Result<String, Error> {
 pub fn read_private(path: &Path) -> Result<String, Error> {
     let failed = |error| Error::File { path: path.to_owned(), error };
     let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
+    if secrets::others_can_read(&file).map_err(failed)? {
         return Err(Error::Readable { path: path.to_owned() });
     }
     let mut text = String::new();

@@ -3,13 +3,13 @@
 //! The generated one is no authority: trusting it means trusting this PC's recorder and no other server, even
 //! if its key is stolen.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use deskreel_platform::secrets;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::pem::PemObject;
@@ -98,7 +98,7 @@ fn generate(folder: &Path, certificate: &Path, key: &Path) -> Result<(), Error> 
     let failed =
         |error: rcgen::Error| Error::Certificate { path: certificate.to_owned(), what: error.to_string() };
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = deskreel_platform::system::host_name();
     if host.parse::<std::net::IpAddr>().is_err()
         && host.is_ascii()
         && !names.contains(&host)
@@ -117,10 +117,10 @@ fn generate(folder: &Path, certificate: &Path, key: &Path) -> Result<(), Error> 
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let signed = params.self_signed(&pair).map_err(failed)?;
     let in_folder = |error| Error::File { path: folder.to_owned(), error };
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(in_folder)?;
+    fs::create_dir_all(folder).map_err(in_folder)?;
     // The key first, so that a certificate never lacks its key.
-    write(key, 0o600, &pair.serialize_pem()).map_err(in_folder)?;
-    write(certificate, 0o644, &signed.pem()).map_err(in_folder)?;
+    write(key, secrets::create_private_file, &pair.serialize_pem()).map_err(in_folder)?;
+    write(certificate, |path| File::create_new(path), &signed.pem()).map_err(in_folder)?;
     tracing::info!(certificate = %certificate.display(), "generated a certificate; browsers must be told to trust it");
     Ok(())
 }
@@ -129,10 +129,10 @@ fn since_epoch() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-fn write(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+fn write(path: &Path, create: impl Fn(&Path) -> io::Result<File>, text: &str) -> io::Result<()> {
     let beside = path.with_extension("tmp");
     let _ = fs::remove_file(&beside);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    let mut file = create(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&beside, path)
