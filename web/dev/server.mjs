@@ -136,8 +136,9 @@ async function fullInteraction(id) {
 }
 
 /**
- * `[method, pattern, handler]`. The handler gets what the pattern captured. It returns JSON, a Buffer, `{ hls
- * }`, `{ mp4 }`, or nothing for 204. @type {[string, RegExp, Handler][]}
+ * `[method, pattern, handler]`. The handler gets what the pattern captured. It returns JSON, a Buffer,
+ * `{ hls }`, `{ mp4 }`, or nothing for 204.
+ * @type {[string, RegExp, Handler][]}
  */
 const routes = [
   ["GET", /^\/interactions$/, (_, { query }) => list(query)],
