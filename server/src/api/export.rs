@@ -82,7 +82,7 @@ pub async fn interaction(
     let scope = may_see(&app, &person, &interaction).await?;
     let summary = app.db.summary(&scope, &interaction).await?.ok_or_else(Problem::not_found)?;
     let segments = app.db.segments(&scope, std::slice::from_ref(&interaction)).await?;
-    let stretches = stretches(&wanted, &segments, summary.started_ms)?;
+    let stretches = stretches(&wanted, &segments, summary.outline.started_ms)?;
     let subject = interaction.as_str();
     app.db.audit(person.name.as_str(), "exported", subject, Some(&describe(&wanted))).await?;
     let mut sources = Vec::with_capacity(stretches.len());

@@ -11,7 +11,7 @@ use super::input::{Pairs, Path};
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::annotations::Note;
-use crate::db::interactions::{Call, Filter, Segment, Summary};
+use crate::db::interactions::{Call, Filter, Outline, Segment, Summary};
 use crate::db::scope::Scope;
 use crate::manifest::{Manifest, TRACK};
 use crate::people::Person;
@@ -36,7 +36,7 @@ pub async fn find(State(app): State<App>, person: Person, query: Pairs) -> Answe
     let more = interactions.len() > filter.limit as usize;
     interactions.truncate(filter.limit as usize);
     let last = interactions.last().filter(|_| more);
-    let next = last.map(|last| cursor(last.started_ms, &last.interaction));
+    let next = last.map(|last| cursor(last.outline.started_ms, &last.outline.interaction));
     Ok(Json(InteractionPage { interactions, next }))
 }
 
@@ -105,7 +105,7 @@ fn read_cursor(text: &str) -> Option<(i64, InteractionId)> {
 #[derive(Serialize)]
 pub struct WholeInteraction {
     #[serde(flatten)]
-    summary: Summary,
+    outline: Outline,
     segments: Vec<SegmentView>,
     calls: Vec<Call>,
     footage: Vec<FootageView>,
@@ -179,7 +179,7 @@ pub async fn one(
     Path(id): Path<InteractionId>,
 ) -> Answer<Json<WholeInteraction>> {
     let scope = may_see(&app, &person, &id).await?;
-    let summary = app.db.summary(&scope, &id).await?.ok_or_else(Problem::not_found)?;
+    let Summary { outline, .. } = app.db.summary(&scope, &id).await?.ok_or_else(Problem::not_found)?;
     app.audit_look(&person, "saw", id.as_str()).await?;
     let segments = app.db.segments(&scope, std::slice::from_ref(&id)).await?;
     let mut footage = Vec::new();
@@ -194,7 +194,7 @@ pub async fn one(
     let calls = app.db.calls(&id).await?;
     let notes = app.db.notes(&id).await?;
     let segments = segments.into_iter().map(SegmentView::from).collect();
-    Ok(Json(WholeInteraction { summary, segments, calls, footage, notes }))
+    Ok(Json(WholeInteraction { outline, segments, calls, footage, notes }))
 }
 
 impl From<Segment> for SegmentView {

@@ -37,8 +37,9 @@ pub struct Filter {
     pub limit: u32,
 }
 
+/// The fields that an interaction has both in a list and by itself.
 #[derive(Debug, Clone, Serialize)]
-pub struct Summary {
+pub struct Outline {
     pub interaction: InteractionId,
     pub started: String,
     pub ended: Option<String>,
@@ -46,14 +47,29 @@ pub struct Summary {
     pub media: String,
     pub direction: Option<String>,
     pub agents: Vec<AgentId>,
-    pub calls: Vec<String>,
     pub labels: Vec<String>,
-    /// `all`, `some` or `none` of its segments.
-    pub has_footage: &'static str,
+    /// Whether its segments have footage.
+    pub has_footage: HasFootage,
     pub live: bool,
     pub held: bool,
     #[serde(skip)]
     pub started_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HasFootage {
+    None,
+    Some,
+    All,
+}
+
+/// An interaction in a list.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    #[serde(flatten)]
+    pub outline: Outline,
+    pub calls: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -205,25 +221,26 @@ impl Db {
             let with_footage = segments.iter().filter(|segment| segment.has_footage).count();
             let agents: BTreeSet<_> = segments.iter().map(|segment| segment.agent.clone()).collect();
             let words = |of: &Words| of.get(&interaction).cloned().unwrap_or_default();
-            Summary {
+            let calls = words(&calls);
+            let outline = Outline {
                 started: rfc3339(started),
                 ended: ended.map(rfc3339),
                 duration_ms: ended.map(|ended| ended - started),
                 media,
                 direction,
                 agents: agents.into_iter().collect(),
-                calls: words(&calls),
                 labels: words(&labels),
                 has_footage: match with_footage {
-                    0 => "none",
-                    count if count < segments.len() => "some",
-                    _ => "all",
+                    0 => HasFootage::None,
+                    count if count < segments.len() => HasFootage::Some,
+                    _ => HasFootage::All,
                 },
                 live: segments.iter().any(|segment| segment.live),
                 held: holds.contains_key(&interaction),
                 started_ms: started,
                 interaction,
-            }
+            };
+            Summary { outline, calls }
         };
         Ok(rows.into_iter().map(summary).collect())
     }
