@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deskreel_model::{AgentId, CallId, InteractionId, Place, RecordingId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
+use crate::schema::Time;
 use crate::time::{now_ms, rfc3339};
 
 /// A recording that is not closed counts as live until none of it has arrived for this long. On a still
@@ -38,14 +40,18 @@ pub struct Filter {
 }
 
 /// The fields that an interaction has both in a list and by itself.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Outline {
+    #[schema(value_type = String)]
     pub interaction: InteractionId,
+    #[schema(value_type = Time)]
     pub started: String,
+    #[schema(value_type = Option<Time>)]
     pub ended: Option<String>,
     pub duration_ms: Option<i64>,
     pub media: String,
     pub direction: Option<String>,
+    #[schema(value_type = Vec<String>)]
     pub agents: Vec<AgentId>,
     pub labels: Vec<String>,
     /// Whether its segments have footage.
@@ -56,7 +62,7 @@ pub struct Outline {
     pub started_ms: i64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HasFootage {
     None,
@@ -65,7 +71,7 @@ pub enum HasFootage {
 }
 
 /// An interaction in a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Summary {
     #[serde(flatten)]
     pub outline: Outline,
@@ -93,8 +99,9 @@ pub struct Segment {
 }
 
 /// A call with its attached data and its times on hold.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Call {
+    #[schema(value_type = String)]
     pub call: CallId,
     pub direction: Option<String>,
     #[serde(rename = "type")]
@@ -104,10 +111,13 @@ pub struct Call {
 }
 
 /// A stretch on hold.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = CallHold)]
 pub struct Hold {
+    #[schema(value_type = Time)]
     pub from: String,
-    /// `None` while it lasts.
+    /// Null while it lasts.
+    #[schema(value_type = Option<Time>)]
     pub to: Option<String>,
 }
 
