@@ -21,6 +21,7 @@ mod session;
 
 mod caller;
 mod input;
+mod openapi;
 mod problem;
 
 pub use routes::router;

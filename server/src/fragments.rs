@@ -1,11 +1,13 @@
 //! Fragments in the index.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Track, part and number; number 0 is the part's header.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 pub struct FragmentName {
     pub track: String,
+    #[schema(minimum = 1)]
     pub part: u32,
     pub number: u32,
 }

@@ -44,6 +44,7 @@ mod segments;
 mod config;
 mod error;
 mod metrics;
+mod schema;
 mod secret;
 mod time;
 

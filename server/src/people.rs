@@ -2,10 +2,11 @@
 
 use deskreel_model::AgentId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::names::PersonName;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// May do everything.
@@ -31,12 +32,14 @@ impl Role {
 }
 
 /// A person, or a program that acts as one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Person {
+    #[schema(value_type = String)]
     pub name: PersonName,
     pub role: Role,
     pub groups: Vec<String>,
     /// The agent whose recordings are this person's own.
+    #[schema(value_type = Option<String>)]
     pub agent: Option<AgentId>,
     /// CSRF token of the session; programs have none.
     #[serde(skip)]

@@ -4,102 +4,145 @@
  */
 
 export interface paths {
-    "/recordings/{recording}/about": {
+    "/agents": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
-        /**
-         * Say whose recording it is
-         * @description Each field may be missing, and there may be more.
-         */
-        put: operations["describeRecording"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/recordings/{recording}/manifest": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Close a recording
-         * @description The recording's `manifest.json`, byte for byte. 409 with `missing`: send these first.
-         */
-        put: operations["closeRecording"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/recordings/{recording}/file": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Hand over a recording as one finished file
-         * @description An MP4 with H.264, H.265 or AV1. It is cut into fragments, which are its frames byte for byte. When it began is said in `about`, before. 422 says what is wrong with a file in `title`, and what helps in `detail`.
-         */
-        put: operations["putFile"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/recordings/{recording}/tracks/{track}/parts/{part}/fragments/{number}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The bytes of a fragment or of several (`1-4`); to a recorder, whether it is held
-         * @description `3-7` gives several, one behind the other; `.m4s` or `.mp4` may follow.
-         */
-        get: operations["getFragments"];
-        /** Hand over a fragment; number 0 is the header */
-        put: operations["putFragment"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        /** Ask for what is held under this name */
-        head: operations["headFragment"];
-        patch?: never;
-        trace?: never;
-    };
-    "/session": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Who is logged in */
-        get: operations["whoAmI"];
+        /** Lists agents. */
+        get: operations["listAgents"];
         put?: never;
-        /** Log in */
-        post: operations["logIn"];
-        /** Log out */
-        delete: operations["logOut"];
+        /** Adds or changes agents. */
+        post: operations["setAgents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists who looked at what and who changed what, newest first. */
+        get: operations["showAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/completeness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Compares the expected footage with what was recorded and uploaded; says why some is missing. */
+        get: operations["showCompleteness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrol": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Turns a code into a recorder's token.
+         * @description Needs no token: this is how a recorder gets one.
+         */
+        post: operations["enrol"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrolments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Creates a code with which one recorder enrols itself. */
+        post: operations["addEnrolment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes events from an administrator's program: one, or a list.
+         * @description They are stored by the time of the answer.
+         */
+        post: operations["tellEvents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists groups of agents. */
+        get: operations["listGroups"];
+        put?: never;
+        /** Adds or changes groups. */
+        post: operations["setGroups"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** For monitoring: checks that the index can be used. */
+        get: operations["showHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -113,8 +156,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Find interactions, newest first
-         * @description Conditions are joined by *and*. `attached.KEY` asks for attached data. Any other key is 400.
+         * Finds interactions, newest first.
+         * @description All conditions must match. `attached.KEY` asks for attached data.
+         *     Any other key is 400.
          */
         get: operations["findInteractions"];
         put?: never;
@@ -132,12 +176,54 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One, with its segments, calls, footage and notes */
+        /** Returns one interaction with its segments, calls, footage and notes. */
         get: operations["showInteraction"];
         put?: never;
         post?: never;
-        /** Delete it, with recordings that no other needs */
+        /** Deletes an interaction, with recordings that no other needs. */
         delete: operations["deleteInteraction"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/interactions/{interaction}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Exports footage as one MP4, which begins and ends with the frames that are on screen then.
+         * @description Exports one recording, with times from its media time zero; or the interaction,
+         *     with times from its beginning, showing the screen of the agent who has the customer.
+         */
+        post: operations["exportClip"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/interactions/{interaction}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Holds an interaction: it is not deleted. */
+        post: operations["hold"];
+        /**
+         * Ends a hold.
+         * @description Only administrators may end a hold, as only they may delete; the audit log has both.
+         */
+        delete: operations["endHold"];
         options?: never;
         head?: never;
         patch?: never;
@@ -152,7 +238,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Label it */
+        /** Labels an interaction. */
         post: operations["addLabel"];
         delete?: never;
         options?: never;
@@ -170,7 +256,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Take a label away */
+        /** Removes a label. */
         delete: operations["removeLabel"];
         options?: never;
         head?: never;
@@ -186,7 +272,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Note something */
+        /** Adds a note. */
         post: operations["addNote"];
         delete?: never;
         options?: never;
@@ -204,94 +290,25 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Take a note away */
+        /**
+         * Removes a note.
+         * @description People may remove their own notes, administrators any.
+         */
         delete: operations["removeNote"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/interactions/{interaction}/hold": {
+    "/link": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
-        put?: never;
-        /** Hold it: it is not deleted */
-        post: operations["hold"];
-        /** End the hold */
-        delete: operations["endHold"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/interactions/{interaction}/export": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Its footage, or a stretch of it, as one MP4 that begins and ends with the frames that are on then
-         * @description Of one recording, counted from its media time zero; without `recording`, of the interaction, counted from its beginning: then the screen of whoever has the customer is shown.
-         */
-        post: operations["exportClip"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/recordings/{recording}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** A recording; to its recorder, what is held of it */
-        get: operations["showRecording"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/recordings/{recording}/hls/{playlist}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The HLS playlist of a track, as in `video.m3u8` */
-        get: operations["getPlaylist"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/recordings/{recording}/movie.mp4": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The recording as one MP4, with byte ranges */
-        get: operations["getMovie"];
+        /** Opens the recorder's WebSocket (docs/link.md). */
+        get: operations["openLink"];
         put?: never;
         post?: never;
         delete?: never;
@@ -307,7 +324,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is recorded now */
+        /** Lists the recordings that run now. */
         get: operations["listLive"];
         put?: never;
         post?: never;
@@ -317,36 +334,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/agents": {
+    "/metrics": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Agents */
-        get: operations["listAgents"];
+        /** Metrics in the text format of Prometheus. */
+        get: operations["getMetrics"];
         put?: never;
-        /** Add or change agents */
-        post: operations["setAgents"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/groups": {
+    "/openapi.json": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Groups of agents */
-        get: operations["listGroups"];
+        /** The OpenAPI 3.1 document. */
+        get: operations["getOpenApi"];
         put?: never;
-        /** Add or change groups */
-        post: operations["setGroups"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -360,114 +375,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Places */
+        /** Lists places. */
         get: operations["listPlaces"];
         put?: never;
-        /** Add or change places */
+        /** Adds or changes places. */
         post: operations["setPlaces"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/completeness": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What was to be recorded, what was, what has arrived, and why not */
-        get: operations["showCompleteness"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/users": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** People who may log in */
-        get: operations["listUsers"];
-        put?: never;
-        /** Add a user */
-        post: operations["addUser"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/users/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Remove a user, and end their sessions */
-        delete: operations["removeUser"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/tokens": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** A token for a program */
-        post: operations["addToken"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/tokens/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Revoke it */
-        delete: operations["revokeToken"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/enrolments": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** A code with which one recorder enrols itself */
-        post: operations["addEnrolment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -481,7 +393,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Recorders */
+        /** Lists the recorders. */
         get: operations["listRecorders"];
         put?: never;
         post?: never;
@@ -501,10 +413,149 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke its token */
+        /** Revokes a recorder's token. */
         delete: operations["revokeRecorder"];
         options?: never;
         head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recordings/{recording}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a recording; to its recorder, what the server has of it. */
+        get: operations["showRecording"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recordings/{recording}/about": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Says whose recording it is.
+         * @description Each field is optional, and there may be others.
+         */
+        put: operations["describeRecording"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recordings/{recording}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Uploads a recording as one finished file.
+         * @description An MP4 with H.264, H.265 or AV1. It is cut into fragments, which are its frames
+         *     byte for byte. `about`, sent before, says when it began. 422 says in `title` what is
+         *     wrong with the file, and in `detail` what helps.
+         */
+        put: operations["putFile"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recordings/{recording}/hls/{playlist}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the HLS playlist of a track, such as `video.m3u8`.
+         * @description With `_HLS_msn` and `_HLS_part`, waits for a run or fragment that is not there yet.
+         */
+        get: operations["getPlaylist"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recordings/{recording}/manifest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Closes a recording.
+         * @description The body is the recording's `manifest.json`, byte for byte. After 409 with `missing`,
+         *     send those fragments first.
+         */
+        put: operations["closeRecording"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recordings/{recording}/movie.mp4": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a recording as one MP4, with byte ranges. */
+        get: operations["getMovie"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recordings/{recording}/tracks/{track}/parts/{part}/fragments/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the bytes of a fragment or of several.
+         * @description `3-7` returns several in sequence; `.m4s` or `.mp4` may follow.
+         */
+        get: operations["getFragments"];
+        /** Uploads a fragment; number 0 is the header. */
+        put: operations["putFragment"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** Tells a recorder that a fragment is stored. It never gets the bytes. */
+        head: operations["headFragment"];
         patch?: never;
         trace?: never;
     };
@@ -515,10 +566,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The rules */
+        /** Returns the retention rules. */
         get: operations["showRetention"];
         put?: never;
-        /** Set the rules, or see what they would take (`dry_run`) */
+        /**
+         * Sets the retention rules, or reports what they would delete (`dry_run`).
+         * @description What is due is deleted within the hour, or at once with `POST /retention/sweep`.
+         */
         post: operations["setRetention"];
         delete?: never;
         options?: never;
@@ -535,7 +589,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Delete what is due now */
+        /** Deletes what is due now. */
         post: operations["sweep"];
         delete?: never;
         options?: never;
@@ -543,24 +597,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/audit": {
+    "/session": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Who looked at what and changed what, newest first */
-        get: operations["showAudit"];
+        /** Returns the caller. */
+        get: operations["whoAmI"];
         put?: never;
-        post?: never;
-        delete?: never;
+        /** Logs in. */
+        post: operations["logIn"];
+        /** Logs out. */
+        delete: operations["logOut"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/events": {
+    "/tokens": {
         parameters: {
             query?: never;
             header?: never;
@@ -569,66 +625,15 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Events of interactions, one or several */
-        post: operations["tellEvents"];
+        /** Creates a token for a program. */
+        post: operations["addToken"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/metrics": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** For Prometheus */
-        get: operations["getMetrics"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/health": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Whether the server can work */
-        get: operations["showHealth"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/openapi.json": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** This document */
-        get: operations["getOpenApi"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/enrol": {
+    "/tokens/{id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -637,26 +642,44 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Turn a code into a recorder's token */
-        post: operations["enrol"];
-        delete?: never;
+        post?: never;
+        /** Revokes a program's token. */
+        delete: operations["revokeToken"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/link": {
+    "/users": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** The recorder's WebSocket (docs/link.md) */
-        get: operations["openLink"];
+        /** Lists the people who may log in. */
+        get: operations["listUsers"];
+        put?: never;
+        /** Adds a user. */
+        post: operations["addUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
         put?: never;
         post?: never;
-        delete?: never;
+        /** Removes a user, and ends their sessions. */
+        delete: operations["removeUser"];
         options?: never;
         head?: never;
         patch?: never;
@@ -666,242 +689,404 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description RFC 9457. `title` is a sentence for people. */
-        Problem: {
-            title: string;
-            status: number;
-            detail?: string;
-        };
-        /**
-         * Format: date-time
-         * @description UTC, with milliseconds
-         */
-        Time: string;
-        Text: string;
-        Word: string;
-        /** @description RFC 9530 */
-        Digest: string;
-        Sha256: string;
-        /** @enum {string} */
-        Role: "administrator" | "supervisor" | "agent";
-        LogIn: {
-            name: components["schemas"]["Text"];
-            password: components["schemas"]["Text"];
-        };
-        Session: {
-            name: string;
-            role: components["schemas"]["Role"];
-            groups: string[];
-            agent: string | null;
-            /** @description A program has none */
-            csrf_token: string | null;
-        };
-        Person: {
-            name: string;
-            role: components["schemas"]["Role"];
-            groups: string[];
-            agent: string | null;
-        };
-        NewUser: {
-            name: components["schemas"]["Word"];
-            role: components["schemas"]["Role"];
-            groups?: components["schemas"]["Text"][];
-            agent?: components["schemas"]["Text"] | null;
-            password: string;
-        };
-        NewProgram: {
-            name: components["schemas"]["Word"];
-            role: components["schemas"]["Role"];
-            groups?: components["schemas"]["Text"][];
-            agent?: components["schemas"]["Text"] | null;
-        };
         Agent: {
             agent: components["schemas"]["Word"];
-            name?: components["schemas"]["Text"] | null;
-            group?: components["schemas"]["Text"] | null;
             devices?: components["schemas"]["Text"][];
+            group?: components["schemas"]["Text"] | null;
+            name?: components["schemas"]["Text"] | null;
+        };
+        AgentList: {
+            agents: components["schemas"]["Agent"][];
+        };
+        Agents: components["schemas"]["Agent"] | components["schemas"]["Agent"][];
+        AuditEntry: {
+            at: components["schemas"]["Time"];
+            detail: string | null;
+            id: string;
+            subject: string;
+            what: string;
+            who: string;
+        };
+        AuditPage: {
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description `cursor` of the next page. */
+            next: string | null;
+        };
+        /** @description A call with its attached data and its times on hold. */
+        Call: {
+            attached: {
+                [key: string]: string;
+            };
+            call: string;
+            direction: string | null;
+            held: components["schemas"]["CallHold"][];
+            type: string | null;
+        };
+        /** @description A stretch on hold. */
+        CallHold: {
+            from: components["schemas"]["Time"];
+            to: components["schemas"]["Time"] | null;
+        };
+        Completeness: {
+            /** @description Of these, the number with any footage. */
+            captured: number;
+            /** @description Footage that was decided on, and recordings that recorders made by themselves. */
+            expected: number;
+            /** @description Those that are neither here nor running, newest first; at most a thousand. */
+            missing: components["schemas"]["MissingFootage"][];
+            /** @description Of these, the number that is here as a whole. */
+            uploaded: number;
+        };
+        CreatedToken: {
+            id: string;
+            token: string;
+        };
+        /** @description A file that has become a recording. */
+        Cut: {
+            duration_ms: number;
+            fragments: number;
+            /** @description Tracks that were left out, such as `audio (mp4a)`. */
+            left_out: string[];
+            recording: string;
+        };
+        /** @description SHA-256 of the content (RFC 9530). */
+        Digest: string;
+        /** @description An interaction that its rule deletes now. */
+        Due: {
+            ended: components["schemas"]["Time"];
+            interaction: string;
+            /** @description Index of the rule, from 0. */
+            rule: number;
+        };
+        EnrolledRecorder: {
+            place: string;
+            recorder: string;
+            token: string;
+        };
+        Enrolment: {
+            place: components["schemas"]["Word"];
+        };
+        EnrolmentCode: {
+            code: components["schemas"]["Text"];
+        };
+        /** @description docs/events.md has each type and its fields. */
+        Event: {
+            /** Format: date-time */
+            at: string;
+            type: components["schemas"]["Text"];
+        };
+        /** @description At most 1000 events. */
+        EventList: components["schemas"]["Event"][];
+        Export: {
+            /** @default 0 */
+            from_ms: number;
+            recording?: components["schemas"]["Text"] | null;
+            to_ms?: number | null;
+        };
+        /** @description The footage of a segment, by its manifest as soon as there is one. */
+        Footage: {
+            agent: string;
+            ended: components["schemas"]["Time"] | null;
+            gaps: components["schemas"]["Gap"][];
+            live: boolean;
+            /** @description Why there is no footage, or not all of it. */
+            missing: string | null;
+            parts: components["schemas"]["Part"][];
+            recording: string;
+            started: components["schemas"]["Time"];
+            /** @description Known once the recording is closed. */
+            still: components["schemas"]["Still"][];
+            withheld: components["schemas"]["Withheld"][];
+        };
+        /** @description Track, part and number; number 0 is the part's header. */
+        FragmentName: {
+            number: number;
+            part: number;
+            track: string;
+        };
+        Gap: {
+            cause: string;
+            /** Format: double */
+            from_ms: number;
+            /** Format: double */
+            to_ms: number;
         };
         Group: {
             group: components["schemas"]["Word"];
             parent?: components["schemas"]["Text"] | null;
         };
-        Place: {
-            place: components["schemas"]["Word"];
-            name?: components["schemas"]["Text"] | null;
-            devices?: components["schemas"]["Text"][];
+        GroupList: {
+            groups: components["schemas"]["Group"][];
         };
-        Recorder: {
-            recorder: string;
-            place: string;
-            revoked: boolean;
-            connected: boolean;
-            seen: components["schemas"]["Time"] | null;
-            version: string | null;
-            /** Format: int64 */
-            clock_offset_ms: number | null;
-            /** @description The `status` of its link, as JSON */
-            doing: string | null;
+        Groups: components["schemas"]["Group"] | components["schemas"]["Group"][];
+        /** @enum {string} */
+        HasFootage: "none" | "some" | "all";
+        Health: {
+            status: components["schemas"]["HealthStatus"];
         };
-        Outline: {
-            interaction: string;
-            started: components["schemas"]["Time"];
-            ended: components["schemas"]["Time"] | null;
-            /** Format: int64 */
-            duration_ms: number | null;
-            media: string;
-            direction: string | null;
-            agents: string[];
-            labels: string[];
-            /** @enum {string} */
-            has_footage: "none" | "some" | "all";
-            live: boolean;
-            held: boolean;
+        /** @enum {string} */
+        HealthStatus: "ok";
+        /** @description What the server has of a recording, for its recorder. */
+        Held: {
+            closed: boolean;
+            /** @description Digest of the finished file that it is cut from. */
+            file?: components["schemas"]["Sha256"];
+            fragments: components["schemas"]["HeldFragment"][];
+            recording: string;
         };
-        Summary: components["schemas"]["Outline"] & {
-            calls: string[];
+        HeldFragment: {
+            number: number;
+            part: number;
+            sha256: components["schemas"]["Sha256"];
+            size: number;
+            track: string;
         };
+        Hold: {
+            reason: string;
+        };
+        /** @description An interaction with everything that belongs to it. */
         Interaction: components["schemas"]["Outline"] & {
-            segments: components["schemas"]["Segment"][];
             calls: components["schemas"]["Call"][];
             footage: components["schemas"]["Footage"][];
             notes: components["schemas"]["Note"][];
+            segments: components["schemas"]["Segment"][];
+        };
+        InteractionPage: {
+            interactions: components["schemas"]["Summary"][];
+            /** @description `cursor` of the next page. */
+            next: string | null;
+        };
+        Label: {
+            label: string;
+        };
+        /** @description A recording that runs. */
+        Live: {
+            agent: string | null;
+            capture: components["schemas"]["LiveCapture"];
+            interaction: string | null;
+            place: string | null;
+            recording: string;
+            started: components["schemas"]["Time"] | null;
+        };
+        /** @enum {string} */
+        LiveCapture: "live" | "masked" | "paused";
+        /** @description Recordings that run now. */
+        LiveList: {
+            recordings: components["schemas"]["Live"][];
+        };
+        LogIn: {
+            name: components["schemas"]["Text"];
+            password: components["schemas"]["Text"];
+        };
+        MissingFootage: {
+            agent: string | null;
+            at: components["schemas"]["Time"];
+            interaction: string | null;
+            recording: string | null;
+            why: string;
+        };
+        /** @description The problem of a manifest that names fragments which the server does not have. */
+        MissingFragments: components["schemas"]["Problem"] & {
+            missing?: components["schemas"]["FragmentName"][];
+        };
+        NewNote: {
+            /** Format: int64 */
+            at_ms: number;
+            label?: string | null;
+            recording?: components["schemas"]["Text"] | null;
+            text: string;
+        };
+        NewProgram: {
+            agent?: components["schemas"]["Text"] | null;
+            groups?: components["schemas"]["Text"][];
+            name: components["schemas"]["Word"];
+            role: components["schemas"]["Role"];
+        };
+        NewRetention: {
+            /**
+             * @description Reports what would be deleted, and changes nothing.
+             * @default false
+             */
+            dry_run: boolean;
+            rules: components["schemas"]["Rule"][];
+        };
+        NewUser: {
+            agent?: components["schemas"]["Text"] | null;
+            groups?: components["schemas"]["Text"][];
+            name: components["schemas"]["Word"];
+            password: string;
+            role: components["schemas"]["Role"];
+        };
+        Note: {
+            /**
+             * Format: int64
+             * @description Milliseconds since the beginning of the interaction.
+             */
+            at_ms: number;
+            author: string;
+            created: components["schemas"]["Time"];
+            id: string;
+            label: string | null;
+            recording: string | null;
+            text: string;
+        };
+        /** @description The fields that an interaction has both in a list and by itself. */
+        Outline: {
+            agents: string[];
+            direction: string | null;
+            /** Format: int64 */
+            duration_ms: number | null;
+            ended: components["schemas"]["Time"] | null;
+            /** @description Whether its segments have footage. */
+            has_footage: components["schemas"]["HasFootage"];
+            held: boolean;
+            interaction: string;
+            labels: string[];
+            live: boolean;
+            media: string;
+            started: components["schemas"]["Time"];
+        };
+        Part: {
+            codec: string | null;
+            height: number | null;
+            number: number;
+            track: string;
+            width: number | null;
+        };
+        /** @description A person, or a program that acts as one. */
+        Person: {
+            /** @description The agent whose recordings are this person's own. */
+            agent: string | null;
+            groups: string[];
+            name: string;
+            role: components["schemas"]["Role"];
+        };
+        Place: {
+            devices?: components["schemas"]["Text"][];
+            name?: components["schemas"]["Text"] | null;
+            place: components["schemas"]["Word"];
+        };
+        PlaceList: {
+            places: components["schemas"]["Place"][];
+        };
+        Places: components["schemas"]["Place"] | components["schemas"]["Place"][];
+        /** @description RFC 9457. */
+        Problem: {
+            detail?: string;
+            status: number;
+            /** @description A sentence for people. */
+            title: string;
+        };
+        /** @description A recorder as administrators see it, by the last messages on its link. */
+        Recorder: {
+            /** Format: int64 */
+            clock_offset_ms: number | null;
+            connected: boolean;
+            /** @description The `status` of its link, as JSON. */
+            doing: string | null;
+            place: string;
+            recorder: string;
+            revoked: boolean;
+            seen: components["schemas"]["Time"] | null;
+            version: string | null;
+        };
+        RecorderList: {
+            recorders: components["schemas"]["Recorder"][];
+        };
+        /** @description A recording, for people. */
+        Recording: {
+            agent: string | null;
+            bytes: number;
+            closed: boolean;
+            ended: components["schemas"]["Time"] | null;
+            live: boolean;
+            place: string | null;
+            recording: string;
+            started: components["schemas"]["Time"] | null;
+            tracks: string[];
+        };
+        RetentionEffect: {
+            dry_run: boolean;
+            due: components["schemas"]["Due"][];
+        };
+        RetentionRules: {
+            rules: components["schemas"]["Rule"][];
+        };
+        /** @enum {string} */
+        Role: "administrator" | "supervisor" | "agent";
+        Rule: {
+            /** @description Counted from the end of the interaction. */
+            days: number;
+            group?: components["schemas"]["Text"] | null;
+            label?: components["schemas"]["Text"] | null;
+            media?: components["schemas"]["Text"] | null;
         };
         Segment: {
             agent: string;
-            place: string | null;
-            recording: string | null;
             call: string | null;
-            role: string;
-            from: components["schemas"]["Time"];
-            to: components["schemas"]["Time"] | null;
-            offset_ms: number;
             /** Format: int64 */
             duration_ms: number | null;
+            from: components["schemas"]["Time"];
+            /** @description From media time zero of the recording. */
+            offset_ms: number;
+            place: string | null;
+            recording: string | null;
+            role: string;
+            to: components["schemas"]["Time"] | null;
             why: string;
         };
-        Call: {
-            call: string;
-            direction: string | null;
-            type: string | null;
-            attached: {
-                [key: string]: string;
-            };
-            held: unknown[];
-        };
-        Footage: {
-            recording: string;
-            agent: string;
-            started: components["schemas"]["Time"];
-            ended: components["schemas"]["Time"] | null;
-            live: boolean;
-            withheld: {
-                from_ms: number;
-                to_ms: number | null;
-                capture: string;
-                why: string;
-            }[];
-            gaps: {
-                from_ms: number;
-                to_ms: number;
-                cause: string;
-            }[];
-            /** @description Where nothing moved on the screen, once it is closed */
-            still: {
-                from_ms: number;
-                to_ms: number;
-            }[];
-            parts: {
-                track: string;
-                number: number;
-                codec: string | null;
-                width: number | null;
-                height: number | null;
-            }[];
-            /** @description Why it is not here */
-            missing: string | null;
-        };
-        Note: {
-            id: string;
-            /** Format: int64 */
-            at_ms: number;
-            recording: string | null;
-            author: string;
-            text: string;
-            label: string | null;
-            created: components["schemas"]["Time"];
-        };
-        Recording: {
-            recording: string;
+        /** @description The person that a session belongs to. */
+        Session: {
             agent: string | null;
-            place: string | null;
-            started: components["schemas"]["Time"] | null;
-            ended: components["schemas"]["Time"] | null;
-            closed: boolean;
-            live: boolean;
-            bytes: number;
-            tracks: string[];
+            /** @description Programs have none. */
+            csrf_token: string | null;
+            groups: string[];
+            name: string;
+            role: components["schemas"]["Role"];
         };
-        Held: {
-            recording: string;
-            closed: boolean;
-            /** @description Of the file that it is cut from, if it is */
-            file?: components["schemas"]["Sha256"];
-            fragments: {
-                track: string;
-                part: number;
-                number: number;
-                size: number;
-                sha256: components["schemas"]["Sha256"];
-            }[];
+        Sha256: string;
+        /** @description A stretch in which nothing moved. */
+        Still: {
+            /** Format: double */
+            from_ms: number;
+            /** Format: double */
+            to_ms: number;
         };
-        /** @description What a file has become */
-        Cut: {
-            recording: string;
-            fragments: number;
-            duration_ms: number;
-            /** @description Its other tracks, as in `audio (mp4a)` */
-            left_out: string[];
+        StoredEvents: {
+            stored: number;
         };
-        Live: {
-            recording: string;
-            agent: string | null;
-            place: string | null;
-            started: components["schemas"]["Time"] | null;
-            interaction: string | null;
-            /** @enum {string} */
-            capture: "live" | "masked" | "paused";
+        /** @description An interaction in a list. */
+        Summary: components["schemas"]["Outline"] & {
+            calls: string[];
         };
-        Completeness: {
-            expected: number;
-            captured: number;
-            uploaded: number;
-            missing: {
-                recording: string | null;
-                agent: string | null;
-                interaction: string | null;
-                at: components["schemas"]["Time"];
-                why: string;
-            }[];
+        Sweep: {
+            /** @description Interactions. */
+            deleted: number;
         };
-        Rule: {
-            label?: components["schemas"]["Text"] | null;
-            media?: components["schemas"]["Text"] | null;
-            group?: components["schemas"]["Text"] | null;
-            days: number;
+        /** @description A text without NUL, which PostgreSQL cannot store. */
+        Text: string;
+        /**
+         * Format: date-time
+         * @description UTC, with milliseconds.
+         */
+        Time: string;
+        UserList: {
+            users: components["schemas"]["Person"][];
         };
-        /** @description docs/events.md has each type and its fields */
-        Event: {
-            type: components["schemas"]["Text"];
-            /** Format: date-time */
-            at: string;
+        Withheld: {
+            capture: string;
+            /** Format: double */
+            from_ms: number;
+            /** Format: double */
+            to_ms: number | null;
+            why: string;
         };
-        AuditEntry: {
-            id: string;
-            at: components["schemas"]["Time"];
-            who: string;
-            what: string;
-            subject: string;
-            detail: string | null;
+        /** @description A text that is not blank. */
+        Word: string;
+        /** @description The problem of events of which some are none; the others are stored. */
+        WrongEvents: components["schemas"]["Problem"] & {
+            stored?: number;
+            wrong?: string[];
         };
     };
     responses: {
@@ -914,8 +1099,8 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Nobody knows who asks: the token or session is missing, wrong or over */
-        Unauthorized: {
+        /** @description The file ends before this range */
+        BeyondTheEnd: {
             headers: {
                 [name: string]: unknown;
             };
@@ -923,34 +1108,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Not for this caller */
-        Forbidden: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description There is nothing here that this caller may see */
-        NotFound: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description The body took too long */
-        Slow: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description Something else is there, or something is missing */
+        /** @description Something else has this name, or something is missing */
         Conflict: {
             headers: {
                 [name: string]: unknown;
@@ -959,8 +1117,17 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description It was deleted here, and is not wanted again */
+        /** @description The recording was deleted here, and is not accepted again */
         Deleted: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Not allowed for this caller */
+        Forbidden: {
             headers: {
                 [name: string]: unknown;
             };
@@ -977,61 +1144,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body is larger than is taken */
-        TooLarge: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description The body is no `application/json` */
-        NotJson: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description The file ends before that range */
-        BeyondTheEnd: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description The body can be read, and does not say what is needed */
-        Unprocessable: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description This is for WebSockets */
-        UpgradeRequired: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description Not now; `Retry-After` has seconds */
-        TooMany: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description Footage of different codecs makes no one file */
+        /** @description Footage of different codecs does not fit into one file */
         NoMovie: {
             headers: {
                 [name: string]: unknown;
@@ -1040,16 +1153,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The server cannot do this at present; `Retry-After` has seconds */
-        Unavailable: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description There is no room; `Retry-After` has seconds */
+        /** @description The disk is full or a quota is reached; `Retry-After` has seconds */
         NoRoom: {
             headers: {
                 [name: string]: unknown;
@@ -1058,37 +1162,946 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Does not exist, or is hidden from this caller */
+        NotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is not `application/json` */
+        NotJson: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body took too long */
+        Slow: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is too large */
+        TooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests; `Retry-After` has seconds */
+        TooMany: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The token or session is missing, wrong or has ended */
+        Unauthorized: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The server cannot do this now; `Retry-After` has seconds */
+        Unavailable: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body can be read, but not used */
+        Unprocessable: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description This path is for WebSockets */
+        UpgradeRequired: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
-    parameters: {
-        /** @example r-1 */
-        Recording: string;
-        /** @example video */
-        Track: string;
-        /** @example 1 */
-        Part: string;
-        /** @example 1 */
-        Number: string;
-        /** @example 0-1 */
-        Numbers: string;
-        ContentDigest: components["schemas"]["Digest"];
-        /** @example call-1 */
-        Interaction: string;
-    };
+    parameters: never;
     requestBodies: never;
     headers: never;
     pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listAgents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that the caller may see */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    setAgents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Agents"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    showAudit: {
+        parameters: {
+            query?: {
+                subject?: components["schemas"]["Text"];
+                /** @description `next` of the page before. */
+                cursor?: components["schemas"]["Text"];
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    showCompleteness: {
+        parameters: {
+            query?: {
+                from?: string;
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Counts, and what is missing */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completeness"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    enrol: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnrolmentCode"];
+            };
+        };
+        responses: {
+            /** @description The token is shown only now */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolledRecorder"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    addEnrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Enrolment"];
+            };
+        };
+        responses: {
+            /** @description Valid once, for a day */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolmentCode"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    tellEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Event"] | components["schemas"]["EventList"];
+            };
+        };
+        responses: {
+            /** @description They are stored */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredEvents"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            /** @description Some are not events; the others are stored */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WrongEvents"];
+                };
+            };
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    listGroups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that the caller may see */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    setGroups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Groups"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    showHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All is well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    findInteractions: {
+        parameters: {
+            query?: {
+                agent?: components["schemas"]["Text"];
+                /** @description With the groups below it. */
+                group?: components["schemas"]["Text"];
+                role?: components["schemas"]["Text"];
+                call?: components["schemas"]["Text"];
+                label?: components["schemas"]["Text"];
+                media?: components["schemas"]["Text"];
+                direction?: components["schemas"]["Text"];
+                /** @description `product`, or `product=loan`. */
+                tag?: components["schemas"]["Text"][];
+                from?: string;
+                to?: string;
+                min_ms?: number;
+                max_ms?: number;
+                /** @description `next` of the page before. */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InteractionPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    showInteraction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example call-1 */
+                interaction: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description With everything that belongs to it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Interaction"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    deleteInteraction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example call-1 */
+                interaction: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    exportClip: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example call-1 */
+                interaction: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Export"];
+            };
+        };
+        responses: {
+            /** @description Footage */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "video/mp4": unknown;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            501: components["responses"]["NoMovie"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example call-1 */
+                interaction: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Hold"];
+            };
+        };
+        responses: {
+            /** @description It is held */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    endHold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example call-1 */
+                interaction: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    addLabel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example call-1 */
+                interaction: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Label"];
+            };
+        };
+        responses: {
+            /** @description It has the label */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Label"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    removeLabel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example call-1 */
+                interaction: string;
+                label: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    addNote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example call-1 */
+                interaction: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNote"];
+            };
+        };
+        responses: {
+            /** @description The note */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    removeNote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example call-1 */
+                interaction: string;
+                note: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    openLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The link is open */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            426: components["responses"]["UpgradeRequired"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listLive: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that the caller may see */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LiveList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Metrics */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getOpenApi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OpenAPI 3.1 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        components: Record<string, never>;
+                        info: Record<string, never>;
+                        openapi: string;
+                        paths: Record<string, never>;
+                    };
+                };
+            };
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listPlaces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that the caller may see */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaceList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    setPlaces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Places"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    listRecorders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description With their state */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecorderList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    revokeRecorder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                recorder: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    showRecording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example r-1 */
+                recording: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To people, or to its recorder */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recording"] | components["schemas"]["Held"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            410: components["responses"]["Deleted"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     describeRecording: {
         parameters: {
             query?: never;
             header: {
-                "Content-Digest": components["parameters"]["ContentDigest"];
+                "Content-Digest": components["schemas"]["Digest"];
             };
             path: {
                 /** @example r-1 */
-                recording: components["parameters"]["Recording"];
+                recording: string;
             };
             cookie?: never;
         };
@@ -1098,10 +2111,9 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was there already */
+            /** @description It replaced the one before */
             200: {
                 headers: {
-                    /** @description Of what is stored */
                     "Repr-Digest": components["schemas"]["Digest"];
                     [name: string]: unknown;
                 };
@@ -1110,7 +2122,6 @@ export interface operations {
             /** @description It is stored now */
             201: {
                 headers: {
-                    /** @description Of what is stored */
                     "Repr-Digest": components["schemas"]["Digest"];
                     [name: string]: unknown;
                 };
@@ -1129,78 +2140,15 @@ export interface operations {
             507: components["responses"]["NoRoom"];
         };
     };
-    closeRecording: {
-        parameters: {
-            query?: never;
-            header: {
-                "Content-Digest": components["parameters"]["ContentDigest"];
-            };
-            path: {
-                /** @example r-1 */
-                recording: components["parameters"]["Recording"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": Record<string, never>;
-            };
-        };
-        responses: {
-            /** @description It was there already */
-            200: {
-                headers: {
-                    /** @description Of what is stored */
-                    "Repr-Digest": components["schemas"]["Digest"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description It is stored now */
-            201: {
-                headers: {
-                    /** @description Of what is stored */
-                    "Repr-Digest": components["schemas"]["Digest"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            /** @description Something else is there, or something is missing */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        missing?: {
-                            track: string;
-                            part: number;
-                            number: number;
-                        }[];
-                    };
-                };
-            };
-            410: components["responses"]["Deleted"];
-            411: components["responses"]["LengthRequired"];
-            413: components["responses"]["TooLarge"];
-            429: components["responses"]["TooMany"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
     putFile: {
         parameters: {
             query?: never;
             header: {
-                "Content-Digest": components["parameters"]["ContentDigest"];
+                "Content-Digest": components["schemas"]["Digest"];
             };
             path: {
                 /** @example r-1 */
-                recording: components["parameters"]["Recording"];
+                recording: string;
             };
             cookie?: never;
         };
@@ -1213,7 +2161,6 @@ export interface operations {
             /** @description It was there already */
             200: {
                 headers: {
-                    /** @description Of the file */
                     "Repr-Digest": components["schemas"]["Digest"];
                     [name: string]: unknown;
                 };
@@ -1224,7 +2171,6 @@ export interface operations {
             /** @description It is a closed recording now */
             201: {
                 headers: {
-                    /** @description Of the file */
                     "Repr-Digest": components["schemas"]["Digest"];
                     [name: string]: unknown;
                 };
@@ -1246,25 +2192,160 @@ export interface operations {
             507: components["responses"]["NoRoom"];
         };
     };
+    getPlaylist: {
+        parameters: {
+            query?: {
+                _HLS_msn?: number;
+                _HLS_part?: number;
+            };
+            header?: never;
+            path: {
+                /** @example r-1 */
+                recording: string;
+                /**
+                 * @description The track, and `.m3u8`
+                 * @example video.m3u8
+                 */
+                playlist: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The playlist */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apple.mpegurl": unknown;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    closeRecording: {
+        parameters: {
+            query?: never;
+            header: {
+                "Content-Digest": components["schemas"]["Digest"];
+            };
+            path: {
+                /** @example r-1 */
+                recording: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description It was there already */
+            200: {
+                headers: {
+                    "Repr-Digest": components["schemas"]["Digest"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It is stored now */
+            201: {
+                headers: {
+                    "Repr-Digest": components["schemas"]["Digest"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description Something else has this name, or fragments are missing */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["MissingFragments"];
+                };
+            };
+            410: components["responses"]["Deleted"];
+            411: components["responses"]["LengthRequired"];
+            413: components["responses"]["TooLarge"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    getMovie: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 9110; ignored if it cannot be read */
+                Range?: string;
+            };
+            path: {
+                /** @example r-1 */
+                recording: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Footage */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "video/mp4": unknown;
+                };
+            };
+            /** @description A range of it */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "video/mp4": unknown;
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            416: components["responses"]["BeyondTheEnd"];
+            422: components["responses"]["Unprocessable"];
+            501: components["responses"]["NoMovie"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
     getFragments: {
         parameters: {
             query?: never;
             header?: never;
             path: {
                 /** @example r-1 */
-                recording: components["parameters"]["Recording"];
+                recording: string;
                 /** @example video */
-                track: components["parameters"]["Track"];
+                track: string;
                 /** @example 1 */
-                part: components["parameters"]["Part"];
+                part: string;
                 /** @example 0-1 */
-                number: components["parameters"]["Numbers"];
+                number: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Done */
+            /** @description Footage */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1284,17 +2365,17 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                "Content-Digest": components["parameters"]["ContentDigest"];
+                "Content-Digest": components["schemas"]["Digest"];
             };
             path: {
                 /** @example r-1 */
-                recording: components["parameters"]["Recording"];
+                recording: string;
                 /** @example video */
-                track: components["parameters"]["Track"];
+                track: string;
                 /** @example 1 */
-                part: components["parameters"]["Part"];
+                part: string;
                 /** @example 1 */
-                number: components["parameters"]["Number"];
+                number: string;
             };
             cookie?: never;
         };
@@ -1307,7 +2388,6 @@ export interface operations {
             /** @description It was there already */
             200: {
                 headers: {
-                    /** @description Of what is stored */
                     "Repr-Digest": components["schemas"]["Digest"];
                     [name: string]: unknown;
                 };
@@ -1316,7 +2396,6 @@ export interface operations {
             /** @description It is stored now */
             201: {
                 headers: {
-                    /** @description Of what is stored */
                     "Repr-Digest": components["schemas"]["Digest"];
                     [name: string]: unknown;
                 };
@@ -1341,13 +2420,13 @@ export interface operations {
             header?: never;
             path: {
                 /** @example r-1 */
-                recording: components["parameters"]["Recording"];
+                recording: string;
                 /** @example video */
-                track: components["parameters"]["Track"];
+                track: string;
                 /** @example 1 */
-                part: components["parameters"]["Part"];
+                part: string;
                 /** @example 1 */
-                number: components["parameters"]["Number"];
+                number: string;
             };
             cookie?: never;
         };
@@ -1356,8 +2435,8 @@ export interface operations {
             /** @description To a recorder, with its digest */
             200: {
                 headers: {
-                    "Repr-Digest"?: components["schemas"]["Digest"];
                     "Content-Length"?: number;
+                    "Repr-Digest"?: components["schemas"]["Digest"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -1369,6 +2448,86 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    showRetention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The first rule that matches decides */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionRules"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    setRetention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRetention"];
+            };
+        };
+        responses: {
+            /** @description What these rules delete */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionEffect"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
+    sweep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The number of deleted interactions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
+        };
+    };
     whoAmI: {
         parameters: {
             query?: never;
@@ -1378,7 +2537,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Who asks */
+            /** @description The caller */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1448,140 +2607,31 @@ export interface operations {
             507: components["responses"]["NoRoom"];
         };
     };
-    findInteractions: {
+    addToken: {
         parameters: {
-            query?: {
-                agent?: components["schemas"]["Text"];
-                /** @description With the groups below */
-                group?: components["schemas"]["Text"];
-                role?: components["schemas"]["Text"];
-                call?: components["schemas"]["Text"];
-                label?: components["schemas"]["Text"];
-                media?: components["schemas"]["Text"];
-                direction?: components["schemas"]["Text"];
-                /** @description `product`, or `product=loan` */
-                tag?: components["schemas"]["Text"][];
-                from?: string;
-                to?: string;
-                min_ms?: number;
-                max_ms?: number;
-                /** @description `next` of the page before */
-                cursor?: string;
-                limit?: number;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
-        responses: {
-            /** @description Newest first */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        interactions: components["schemas"]["Summary"][];
-                        /** @description The cursor of the page behind this one */
-                        next: string | null;
-                    };
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    showInteraction: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example call-1 */
-                interaction: components["parameters"]["Interaction"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description With all that belongs to it */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Interaction"];
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    deleteInteraction: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example call-1 */
-                interaction: components["parameters"]["Interaction"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    addLabel: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example call-1 */
-                interaction: components["parameters"]["Interaction"];
-            };
-            cookie?: never;
-        };
         requestBody: {
             content: {
-                "application/json": {
-                    label: string;
-                };
+                "application/json": components["schemas"]["NewProgram"];
             };
         };
         responses: {
-            /** @description It has the label */
+            /** @description The token is shown only now */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        label: string;
-                    };
+                    "application/json": components["schemas"]["CreatedToken"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
             408: components["responses"]["Slow"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
@@ -1590,14 +2640,12 @@ export interface operations {
             507: components["responses"]["NoRoom"];
         };
     };
-    removeLabel: {
+    revokeToken: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                /** @example call-1 */
-                interaction: components["parameters"]["Interaction"];
-                label: string;
+                id: string;
             };
             cookie?: never;
         };
@@ -1615,514 +2663,6 @@ export interface operations {
             404: components["responses"]["NotFound"];
             503: components["responses"]["Unavailable"];
             507: components["responses"]["NoRoom"];
-        };
-    };
-    addNote: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example call-1 */
-                interaction: components["parameters"]["Interaction"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    /** Format: int64 */
-                    at_ms: number;
-                    recording?: components["schemas"]["Text"] | null;
-                    text: string;
-                    label?: string | null;
-                };
-            };
-        };
-        responses: {
-            /** @description The note */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Note"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    removeNote: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example call-1 */
-                interaction: components["parameters"]["Interaction"];
-                note: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    hold: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example call-1 */
-                interaction: components["parameters"]["Interaction"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    reason: string;
-                };
-            };
-        };
-        responses: {
-            /** @description It is held */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        reason: string;
-                    };
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    endHold: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example call-1 */
-                interaction: components["parameters"]["Interaction"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    exportClip: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example call-1 */
-                interaction: components["parameters"]["Interaction"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    recording?: components["schemas"]["Text"] | null;
-                    /** @default 0 */
-                    from_ms?: number;
-                    to_ms?: number | null;
-                };
-            };
-        };
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "video/mp4": unknown;
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            501: components["responses"]["NoMovie"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    showRecording: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example r-1 */
-                recording: components["parameters"]["Recording"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description To people, what it is; to its recorder, what is here of it */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Recording"] | components["schemas"]["Held"];
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Deleted"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getPlaylist: {
-        parameters: {
-            query?: {
-                _HLS_msn?: number;
-                _HLS_part?: number;
-            };
-            header?: never;
-            path: {
-                /** @example r-1 */
-                recording: components["parameters"]["Recording"];
-                /**
-                 * @description The track, and `.m3u8`
-                 * @example video.m3u8
-                 */
-                playlist: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/vnd.apple.mpegurl": unknown;
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    getMovie: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description RFC 9110. What cannot be read is not heeded */
-                Range?: string;
-            };
-            path: {
-                /** @example r-1 */
-                recording: components["parameters"]["Recording"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "video/mp4": unknown;
-                };
-            };
-            /** @description Done */
-            206: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "video/mp4": unknown;
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            416: components["responses"]["BeyondTheEnd"];
-            422: components["responses"]["Unprocessable"];
-            501: components["responses"]["NoMovie"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    listLive: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Who is recorded now */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        recordings: components["schemas"]["Live"][];
-                    };
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    listAgents: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description All that this caller may see */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        agents: components["schemas"]["Agent"][];
-                    };
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    setAgents: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Agent"] | components["schemas"]["Agent"][];
-            };
-        };
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    listGroups: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description All that this caller may see */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        groups: components["schemas"]["Group"][];
-                    };
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    setGroups: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Group"] | components["schemas"]["Group"][];
-            };
-        };
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    listPlaces: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description All that this caller may see */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        places: components["schemas"]["Place"][];
-                    };
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    setPlaces: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Place"] | components["schemas"]["Place"][];
-            };
-        };
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    showCompleteness: {
-        parameters: {
-            query?: {
-                from?: string;
-                to?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description How much was to be recorded, was, and is here */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Completeness"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listUsers: {
@@ -2140,9 +2680,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        users: components["schemas"]["Person"][];
-                    };
+                    "application/json": components["schemas"]["UserList"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -2205,461 +2743,6 @@ export interface operations {
             404: components["responses"]["NotFound"];
             503: components["responses"]["Unavailable"];
             507: components["responses"]["NoRoom"];
-        };
-    };
-    addToken: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewProgram"];
-            };
-        };
-        responses: {
-            /** @description The token is shown this once */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        id: string;
-                        token: string;
-                    };
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    revokeToken: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    addEnrolment: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    place: components["schemas"]["Word"];
-                };
-            };
-        };
-        responses: {
-            /** @description Good once, and for a day */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        code: string;
-                    };
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    listRecorders: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description With how they fare */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        recorders: components["schemas"]["Recorder"][];
-                    };
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    revokeRecorder: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                recorder: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    showRetention: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The first rule that an interaction fits decides */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        rules: components["schemas"]["Rule"][];
-                    };
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    setRetention: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    rules: components["schemas"]["Rule"][];
-                    /** @default false */
-                    dry_run?: boolean;
-                };
-            };
-        };
-        responses: {
-            /** @description What is due by these rules */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        dry_run: boolean;
-                        due: {
-                            interaction: string;
-                            ended: components["schemas"]["Time"];
-                            rule: number;
-                        }[];
-                    };
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    sweep: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description So many interactions went */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        deleted: number;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    showAudit: {
-        parameters: {
-            query?: {
-                subject?: components["schemas"]["Text"];
-                /** @description `next` of the page before */
-                cursor?: components["schemas"]["Text"];
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Newest first */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        entries: components["schemas"]["AuditEntry"][];
-                        next: string | null;
-                    };
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    tellEvents: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Event"] | components["schemas"]["Event"][];
-            };
-        };
-        responses: {
-            /** @description They are stored */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        stored: number;
-                    };
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            /** @description Not all of them are events; the others are stored */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        stored?: number;
-                        wrong?: string[];
-                    };
-                };
-            };
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    getMetrics: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/plain": unknown;
-                };
-            };
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    showHealth: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description All is well */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        status: "ok";
-                    };
-                };
-            };
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getOpenApi: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OpenAPI 3.1 */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        openapi: string;
-                        info: Record<string, never>;
-                        paths: Record<string, never>;
-                        components: Record<string, never>;
-                    };
-                };
-            };
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    enrol: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    code: components["schemas"]["Text"];
-                };
-            };
-        };
-        responses: {
-            /** @description The token is shown this once */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        recorder: string;
-                        place: string;
-                        token: string;
-                    };
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            403: components["responses"]["Forbidden"];
-            408: components["responses"]["Slow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["NotJson"];
-            422: components["responses"]["Unprocessable"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["NoRoom"];
-        };
-    };
-    openLink: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The line is open */
-            101: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            426: components["responses"]["UpgradeRequired"];
-            503: components["responses"]["Unavailable"];
         };
     };
 }

@@ -18,12 +18,7 @@ export type Recording = Schemas["Recording"];
 export type LiveRecording = Schemas["Live"];
 export type Recorder = Schemas["Recorder"];
 export type Completeness = Schemas["Completeness"];
-
-/** One page of the list of interactions. */
-export interface Page {
-  interactions: Summary[];
-  next: string | null;
-}
+export type Page = Schemas["InteractionPage"];
 
 export type SegmentRole = "primary" | "consult" | "conference" | "after_call_work" | "digital";
 export type Segment = Schemas["Segment"] & { role: SegmentRole };

@@ -6,8 +6,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use deskreel_model::{AgentId, Place};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::input::{JsonBody, Object, Pairs, Path, trimmed};
+use super::openapi::{
+    AuditQuery, BadRequest, BodyProblems, CallerProblems, Conflict, Forbidden, NewProgram, NewUser, NoRoom,
+    NotFound, PeriodQuery, Unavailable,
+};
 use super::problem::{Answer, Problem, no_content};
 use crate::app::App;
 use crate::db::audit::AuditEntry;
@@ -18,13 +23,22 @@ use crate::db::retention::{Due, Rule};
 use crate::names::{PersonName, RecorderId};
 use crate::people::{Person, Role};
 use crate::retention;
+use crate::schema::{Text, Word};
 use crate::time;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct UserList {
     users: Vec<Person>,
 }
 
+/// Lists the people who may log in.
+#[utoipa::path(
+    get,
+    path = "/users",
+    operation_id = "listUsers",
+    tag = "administration",
+    responses((status = 200, description = "Without their passwords", body = UserList), CallerProblems),
+)]
 pub async fn users(State(app): State<App>, person: Person) -> Answer<Json<UserList>> {
     person.must_be(Role::Administrator)?;
     Ok(Json(UserList { users: app.db.users().await? }))
@@ -57,6 +71,15 @@ impl NewPerson {
     }
 }
 
+/// Adds a user.
+#[utoipa::path(
+    post,
+    path = "/users",
+    operation_id = "addUser",
+    tag = "administration",
+    request_body = NewUser,
+    responses((status = 201, description = "Done"), CallerProblems, BodyProblems, Conflict, NoRoom),
+)]
 pub async fn add_user(
     State(app): State<App>,
     person: Person,
@@ -76,6 +99,15 @@ pub async fn add_user(
     }
 }
 
+/// Removes a user, and ends their sessions.
+#[utoipa::path(
+    delete,
+    path = "/users/{name}",
+    operation_id = "removeUser",
+    tag = "administration",
+    params(("name" = String, Path)),
+    responses((status = 204, description = "Done"), CallerProblems, NotFound, NoRoom),
+)]
 pub async fn remove_user(
     State(app): State<App>,
     person: Person,
@@ -86,12 +118,24 @@ pub async fn remove_user(
     no_content(app.db.remove_user(&name).await?)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct CreatedToken {
     id: String,
     token: String,
 }
 
+/// Creates a token for a program.
+#[utoipa::path(
+    post,
+    path = "/tokens",
+    operation_id = "addToken",
+    tag = "administration",
+    request_body = NewProgram,
+    responses(
+        (status = 201, description = "The token is shown only now", body = CreatedToken),
+        CallerProblems, BodyProblems, NoRoom,
+    ),
+)]
 pub async fn add_token(
     State(app): State<App>,
     person: Person,
@@ -105,6 +149,15 @@ pub async fn add_token(
     Ok((StatusCode::CREATED, Json(CreatedToken { id, token })))
 }
 
+/// Revokes a program's token.
+#[utoipa::path(
+    delete,
+    path = "/tokens/{id}",
+    operation_id = "revokeToken",
+    tag = "administration",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "Done"), CallerProblems, NotFound, NoRoom),
+)]
 pub async fn revoke_token(
     State(app): State<App>,
     person: Person,
@@ -115,16 +168,30 @@ pub async fn revoke_token(
     no_content(app.db.revoke_token(&id).await?)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct Enrolment {
+    #[schema(value_type = Word)]
     place: String,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub struct EnrolmentCode {
+    #[schema(value_type = Text)]
     code: String,
 }
 
+/// Creates a code with which one recorder enrols itself.
+#[utoipa::path(
+    post,
+    path = "/enrolments",
+    operation_id = "addEnrolment",
+    tag = "administration",
+    request_body = Enrolment,
+    responses(
+        (status = 201, description = "Valid once, for a day", body = EnrolmentCode),
+        CallerProblems, BodyProblems, NoRoom,
+    ),
+)]
 pub async fn add_enrolment(
     State(app): State<App>,
     person: Person,
@@ -137,14 +204,30 @@ pub async fn add_enrolment(
     Ok((StatusCode::CREATED, Json(EnrolmentCode { code })))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct EnrolledRecorder {
+    #[schema(value_type = String)]
     recorder: RecorderId,
+    #[schema(value_type = String)]
     place: Place,
     token: String,
 }
 
+/// Turns a code into a recorder's token.
+///
 /// Needs no token: this is how a recorder gets one.
+#[utoipa::path(
+    post,
+    path = "/enrol",
+    operation_id = "enrol",
+    tag = "recorder",
+    security(()),
+    request_body = EnrolmentCode,
+    responses(
+        (status = 201, description = "The token is shown only now", body = EnrolledRecorder),
+        Forbidden, BodyProblems, Unavailable, NoRoom,
+    ),
+)]
 pub async fn enrol(
     State(app): State<App>,
     JsonBody(given): JsonBody<EnrolmentCode>,
@@ -159,16 +242,33 @@ pub async fn enrol(
     Ok((StatusCode::CREATED, Json(body)))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct RecorderList {
     recorders: Vec<RecorderOverview>,
 }
 
+/// Lists the recorders.
+#[utoipa::path(
+    get,
+    path = "/recorders",
+    operation_id = "listRecorders",
+    tag = "operations",
+    responses((status = 200, description = "With their state", body = RecorderList), CallerProblems),
+)]
 pub async fn recorders(State(app): State<App>, person: Person) -> Answer<Json<RecorderList>> {
     person.must_be(Role::Administrator)?;
     Ok(Json(RecorderList { recorders: app.db.recorders().await? }))
 }
 
+/// Revokes a recorder's token.
+#[utoipa::path(
+    delete,
+    path = "/recorders/{recorder}",
+    operation_id = "revokeRecorder",
+    tag = "administration",
+    params(("recorder" = String, Path)),
+    responses((status = 204, description = "Done"), CallerProblems, NotFound, NoRoom),
+)]
 pub async fn revoke_recorder(
     State(app): State<App>,
     person: Person,
@@ -179,32 +279,58 @@ pub async fn revoke_recorder(
     no_content(app.db.revoke(&recorder).await?)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct RetentionRules {
     rules: Vec<Rule>,
 }
 
+/// Returns the retention rules.
+#[utoipa::path(
+    get,
+    path = "/retention",
+    operation_id = "showRetention",
+    tag = "administration",
+    responses(
+        (status = 200, description = "The first rule that matches decides", body = RetentionRules),
+        CallerProblems,
+    ),
+)]
 pub async fn get_retention(State(app): State<App>, person: Person) -> Answer<Json<RetentionRules>> {
     person.must_be(Role::Administrator)?;
     Ok(Json(RetentionRules { rules: app.db.retention().await? }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRetention {
+    #[schema(value_type = Vec<Rule>)]
     rules: Vec<Object<Rule>>,
     /// Reports what would be deleted, and changes nothing.
     #[serde(default)]
+    #[schema(default = false)]
     dry_run: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct RetentionEffect {
     dry_run: bool,
     due: Vec<Due>,
 }
 
+/// Sets the retention rules, or reports what they would delete (`dry_run`).
+///
 /// What is due is deleted within the hour, or at once with `POST /retention/sweep`.
+#[utoipa::path(
+    post,
+    path = "/retention",
+    operation_id = "setRetention",
+    tag = "administration",
+    request_body = NewRetention,
+    responses(
+        (status = 200, description = "What these rules delete", body = RetentionEffect),
+        CallerProblems, BodyProblems, NoRoom,
+    ),
+)]
 pub async fn set_retention(
     State(app): State<App>,
     person: Person,
@@ -222,25 +348,45 @@ pub async fn set_retention(
     Ok(Json(RetentionEffect { dry_run, due }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Sweep {
     /// Interactions.
     deleted: usize,
 }
 
+/// Deletes what is due now.
+#[utoipa::path(
+    post,
+    path = "/retention/sweep",
+    operation_id = "sweep",
+    tag = "administration",
+    responses(
+        (status = 200, description = "The number of deleted interactions", body = Sweep),
+        CallerProblems, NoRoom,
+    ),
+)]
 pub async fn sweep(State(app): State<App>, person: Person) -> Answer<Json<Sweep>> {
     person.must_be(Role::Administrator)?;
     app.db.audit(person.name.as_str(), "retention_swept", "retention", None).await?;
     Ok(Json(Sweep { deleted: retention::sweep(&app).await? }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct AuditPage {
     entries: Vec<AuditEntry>,
     /// `cursor` of the next page.
     next: Option<String>,
 }
 
+/// Lists who looked at what and who changed what, newest first.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    operation_id = "showAudit",
+    tag = "administration",
+    params(AuditQuery),
+    responses((status = 200, description = "Newest first", body = AuditPage), BadRequest, CallerProblems),
+)]
 pub async fn audit(State(app): State<App>, person: Person, query: Pairs) -> Answer<Json<AuditPage>> {
     person.must_be(Role::Administrator)?;
     let limit =
@@ -251,6 +397,18 @@ pub async fn audit(State(app): State<App>, person: Person, query: Pairs) -> Answ
     Ok(Json(AuditPage { entries, next }))
 }
 
+/// Compares the expected footage with what was recorded and uploaded; says why some is missing.
+#[utoipa::path(
+    get,
+    path = "/completeness",
+    operation_id = "showCompleteness",
+    tag = "operations",
+    params(PeriodQuery),
+    responses(
+        (status = 200, description = "Counts, and what is missing", body = Completeness),
+        BadRequest, CallerProblems,
+    ),
+)]
 pub async fn completeness(
     State(app): State<App>,
     person: Person,
@@ -271,6 +429,13 @@ pub async fn completeness(
 }
 
 /// Metrics in the text format of Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "getMetrics",
+    tag = "operations",
+    responses((status = 200, description = "Metrics", content_type = "text/plain"), CallerProblems),
+)]
 pub async fn metrics(State(app): State<App>, person: Person) -> Answer<Response> {
     person.must_be(Role::Administrator)?;
     let text = app.metrics().await?;

@@ -5,22 +5,39 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use deskreel_model::{InteractionId, RecordingId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::input::{JsonBody, Path, trimmed};
 use super::interactions::may_see;
+use super::openapi::{BodyProblems, CallerProblems, Conflict, InteractionPath, NoRoom, NotFound};
 use super::problem::{Answer, Problem, no_content};
 use crate::app::App;
 use crate::db::annotations::{Note, note_id};
 use crate::db::deletion::Deletion;
 use crate::db::scope::Scope;
 use crate::people::{Person, Role};
+use crate::schema::Text;
 use crate::time::{now_ms, rfc3339};
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub struct Label {
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\u0000]*\S[^\u0000]*$")]
     label: String,
 }
 
+/// Labels an interaction.
+#[utoipa::path(
+    post,
+    path = "/interactions/{interaction}/labels",
+    operation_id = "addLabel",
+    tag = "interactions",
+    params(InteractionPath),
+    request_body = Label,
+    responses(
+        (status = 201, description = "It has the label", body = Label),
+        CallerProblems, BodyProblems, NotFound, NoRoom,
+    ),
+)]
 pub async fn label(
     State(app): State<App>,
     person: Person,
@@ -34,6 +51,15 @@ pub async fn label(
     Ok((StatusCode::CREATED, Json(Label { label: label.to_owned() })))
 }
 
+/// Removes a label.
+#[utoipa::path(
+    delete,
+    path = "/interactions/{interaction}/labels/{label}",
+    operation_id = "removeLabel",
+    tag = "interactions",
+    params(InteractionPath, ("label" = String, Path)),
+    responses((status = 204, description = "Done"), CallerProblems, NotFound, NoRoom),
+)]
 pub async fn unlabel(
     State(app): State<App>,
     person: Person,
@@ -44,16 +70,33 @@ pub async fn unlabel(
     no_content(app.db.unlabel(&id, &label).await?)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct NewNote {
+    #[schema(minimum = -9223372036854775808i64, maximum = 9223372036854775807i64)]
     at_ms: i64,
     #[serde(default)]
+    #[schema(value_type = Option<Text>)]
     recording: Option<RecordingId>,
+    #[schema(min_length = 1, max_length = 10_000, pattern = r"^[^\u0000]*\S[^\u0000]*$")]
     text: String,
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\u0000]*\S[^\u0000]*$")]
     label: Option<String>,
 }
 
+/// Adds a note.
+#[utoipa::path(
+    post,
+    path = "/interactions/{interaction}/notes",
+    operation_id = "addNote",
+    tag = "interactions",
+    params(InteractionPath),
+    request_body = NewNote,
+    responses(
+        (status = 201, description = "The note", body = Note),
+        CallerProblems, BodyProblems, NotFound, NoRoom,
+    ),
+)]
 pub async fn add_note(
     State(app): State<App>,
     person: Person,
@@ -82,7 +125,17 @@ pub async fn add_note(
     Ok((StatusCode::CREATED, Json(note)))
 }
 
+/// Removes a note.
+///
 /// People may remove their own notes, administrators any.
+#[utoipa::path(
+    delete,
+    path = "/interactions/{interaction}/notes/{note}",
+    operation_id = "removeNote",
+    tag = "interactions",
+    params(InteractionPath, ("note" = String, Path)),
+    responses((status = 204, description = "Done"), CallerProblems, NotFound, NoRoom),
+)]
 pub async fn remove_note(
     State(app): State<App>,
     person: Person,
@@ -94,11 +147,25 @@ pub async fn remove_note(
     no_content(app.db.remove_note(&id, &note, author).await?)
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub struct Hold {
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\u0000]*\S[^\u0000]*$")]
     reason: String,
 }
 
+/// Holds an interaction: it is not deleted.
+#[utoipa::path(
+    post,
+    path = "/interactions/{interaction}/hold",
+    operation_id = "hold",
+    tag = "interactions",
+    params(InteractionPath),
+    request_body = Hold,
+    responses(
+        (status = 201, description = "It is held", body = Hold),
+        CallerProblems, BodyProblems, NotFound, NoRoom,
+    ),
+)]
 pub async fn hold(
     State(app): State<App>,
     person: Person,
@@ -112,7 +179,17 @@ pub async fn hold(
     Ok((StatusCode::CREATED, Json(Hold { reason: reason.to_owned() })))
 }
 
+/// Ends a hold.
+///
 /// Only administrators may end a hold, as only they may delete; the audit log has both.
+#[utoipa::path(
+    delete,
+    path = "/interactions/{interaction}/hold",
+    operation_id = "endHold",
+    tag = "interactions",
+    params(InteractionPath),
+    responses((status = 204, description = "Done"), CallerProblems, NotFound, NoRoom),
+)]
 pub async fn release(
     State(app): State<App>,
     person: Person,
@@ -123,6 +200,15 @@ pub async fn release(
     no_content(app.db.release(&id).await?)
 }
 
+/// Deletes an interaction, with recordings that no other needs.
+#[utoipa::path(
+    delete,
+    path = "/interactions/{interaction}",
+    operation_id = "deleteInteraction",
+    tag = "interactions",
+    params(InteractionPath),
+    responses((status = 204, description = "Done"), CallerProblems, NotFound, Conflict, NoRoom),
+)]
 pub async fn delete(
     State(app): State<App>,
     person: Person,

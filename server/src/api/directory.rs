@@ -4,42 +4,86 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::input::{OneOrMany, trimmed};
+use super::openapi::{Agents, BodyProblems, CallerProblems, Groups, NoRoom, Places};
 use super::problem::Answer;
 use crate::app::App;
 use crate::db::directory::{Directory, DirectoryAgent, DirectoryGroup, DirectoryPlace};
 use crate::people::{Person, Role};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct AgentList {
     agents: Vec<DirectoryAgent>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct GroupList {
     groups: Vec<DirectoryGroup>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct PlaceList {
     places: Vec<DirectoryPlace>,
 }
 
+/// Lists agents.
+#[utoipa::path(
+    get,
+    path = "/agents",
+    operation_id = "listAgents",
+    tag = "directory",
+    responses(
+        (status = 200, description = "Those that the caller may see", body = AgentList),
+        CallerProblems,
+    ),
+)]
 pub async fn agents(State(app): State<App>, person: Person) -> Answer<Json<AgentList>> {
     let scope = app.db.scope(&person).await?;
     Ok(Json(AgentList { agents: app.db.agents(&scope).await? }))
 }
 
+/// Lists groups of agents.
+#[utoipa::path(
+    get,
+    path = "/groups",
+    operation_id = "listGroups",
+    tag = "directory",
+    responses(
+        (status = 200, description = "Those that the caller may see", body = GroupList),
+        CallerProblems,
+    ),
+)]
 pub async fn groups(State(app): State<App>, _: Person) -> Answer<Json<GroupList>> {
     Ok(Json(GroupList { groups: app.db.groups().await? }))
 }
 
+/// Lists places.
+#[utoipa::path(
+    get,
+    path = "/places",
+    operation_id = "listPlaces",
+    tag = "directory",
+    responses(
+        (status = 200, description = "Those that the caller may see", body = PlaceList),
+        CallerProblems,
+    ),
+)]
 pub async fn places(State(app): State<App>, person: Person) -> Answer<Json<PlaceList>> {
     person.must_be(Role::Administrator)?;
     Ok(Json(PlaceList { places: app.db.places().await? }))
 }
 
+/// Adds or changes agents.
+#[utoipa::path(
+    post,
+    path = "/agents",
+    operation_id = "setAgents",
+    tag = "directory",
+    request_body = Agents,
+    responses((status = 204, description = "Done"), CallerProblems, BodyProblems, NoRoom),
+)]
 pub async fn set_agents(
     State(app): State<App>,
     person: Person,
@@ -48,6 +92,15 @@ pub async fn set_agents(
     import(&app, &person, Directory { agents, ..Directory::default() }).await
 }
 
+/// Adds or changes groups.
+#[utoipa::path(
+    post,
+    path = "/groups",
+    operation_id = "setGroups",
+    tag = "directory",
+    request_body = Groups,
+    responses((status = 204, description = "Done"), CallerProblems, BodyProblems, NoRoom),
+)]
 pub async fn set_groups(
     State(app): State<App>,
     person: Person,
@@ -56,6 +109,15 @@ pub async fn set_groups(
     import(&app, &person, Directory { groups, ..Directory::default() }).await
 }
 
+/// Adds or changes places.
+#[utoipa::path(
+    post,
+    path = "/places",
+    operation_id = "setPlaces",
+    tag = "directory",
+    request_body = Places,
+    responses((status = 204, description = "Done"), CallerProblems, BodyProblems, NoRoom),
+)]
 pub async fn set_places(
     State(app): State<App>,
     person: Person,

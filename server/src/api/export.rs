@@ -9,11 +9,16 @@ use deskreel_fmp4::{FragmentInfo, ParameterSets};
 use deskreel_model::{InteractionId, RecordingId};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::files::send;
 use super::input::{JsonBody, Path};
 use super::interactions::may_see;
 use super::media::{may_watch, reel};
+use super::openapi::{
+    BeyondTheEnd, BodyProblems, CallerProblems, InteractionPath, NoMovie, NoRoom, NotFound, RecordingPath,
+    Unprocessable,
+};
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::interactions::Segment;
@@ -21,6 +26,7 @@ use crate::fragments::StoredFragment;
 use crate::manifest::TRACK;
 use crate::media::{ClipBuilder, Reel, ServedFile, Span, Take, TakeFragment, Turn, progressive, turns};
 use crate::people::Person;
+use crate::schema::Text;
 use crate::time::now_ms;
 
 /// Bytes of a fragment that are read for its tables. If it has hundreds of frames, all of it is read then.
@@ -43,6 +49,22 @@ struct ClipSource {
     to_ns: u64,
 }
 
+/// Returns a recording as one MP4, with byte ranges.
+#[utoipa::path(
+    get,
+    path = "/recordings/{recording}/movie.mp4",
+    operation_id = "getMovie",
+    tag = "media",
+    params(
+        RecordingPath,
+        ("Range" = Option<String>, Header, description = "RFC 9110; ignored if it cannot be read"),
+    ),
+    responses(
+        (status = 200, description = "Footage", content_type = "video/mp4"),
+        (status = 206, description = "A range of it", content_type = "video/mp4"),
+        CallerProblems, NotFound, BeyondTheEnd, Unprocessable, NoMovie, NoRoom,
+    ),
+)]
 pub async fn recording(
     State(app): State<App>,
     person: Person,
@@ -61,18 +83,35 @@ pub async fn recording(
     send(&app, &file, &headers, &tag)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct Export {
     #[serde(default)]
+    #[schema(value_type = Option<Text>)]
     recording: Option<RecordingId>,
     #[serde(default)]
+    #[schema(default = 0, maximum = 18446744073709551615u64)]
     from_ms: u64,
     #[serde(default)]
+    #[schema(maximum = 18446744073709551615u64)]
     to_ms: Option<u64>,
 }
 
-/// Exports one recording, with times from its media time zero; or the interaction, with times from its
-/// beginning, showing the screen of the agent who has the customer.
+/// Exports footage as one MP4, which begins and ends with the frames that are on screen then.
+///
+/// Exports one recording, with times from its media time zero; or the interaction,
+/// with times from its beginning, showing the screen of the agent who has the customer.
+#[utoipa::path(
+    post,
+    path = "/interactions/{interaction}/export",
+    operation_id = "exportClip",
+    tag = "media",
+    params(InteractionPath),
+    request_body = Export,
+    responses(
+        (status = 200, description = "Footage", content_type = "video/mp4"),
+        CallerProblems, BodyProblems, NotFound, NoMovie, NoRoom,
+    ),
+)]
 pub async fn interaction(
     State(app): State<App>,
     person: Person,
@@ -82,7 +121,7 @@ pub async fn interaction(
     let scope = may_see(&app, &person, &interaction).await?;
     let summary = app.db.summary(&scope, &interaction).await?.ok_or_else(Problem::not_found)?;
     let segments = app.db.segments(&scope, std::slice::from_ref(&interaction)).await?;
-    let stretches = stretches(&wanted, &segments, summary.started_ms)?;
+    let stretches = stretches(&wanted, &segments, summary.outline.started_ms)?;
     let subject = interaction.as_str();
     app.db.audit(person.name.as_str(), "exported", subject, Some(&describe(&wanted))).await?;
     let mut sources = Vec::with_capacity(stretches.len());

@@ -7,8 +7,10 @@ use axum::response::{IntoResponse, Response};
 use deskreel_fmp4::finished::{Scan, Unfit};
 use deskreel_model::RecordingId;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::input::Path;
+use super::openapi::{RecordingPath, Unprocessable, UploadHeaders, UploadProblems};
 use super::problem::{Answer, Problem};
 use super::upload_body::{
     Checked, Refusal, TimedBody, acknowledge, admit, content_length, digest_of, drain, too_large,
@@ -22,8 +24,37 @@ use crate::error::{Error, Result};
 use crate::ingest::{FileOutcome, ReceivedFile, start_time};
 use crate::limits::files::{Busy, FileSlot};
 use crate::manifest::Manifest;
+use crate::schema::Digest;
 use crate::secret::hex;
 
+/// Uploads a recording as one finished file.
+///
+/// An MP4 with H.264, H.265 or AV1. It is cut into fragments, which are its frames
+/// byte for byte. `about`, sent before, says when it began. 422 says in `title` what is
+/// wrong with the file, and in `detail` what helps.
+#[utoipa::path(
+    put,
+    path = "/recordings/{recording}/file",
+    operation_id = "putFile",
+    tag = "recorder",
+    params(RecordingPath, UploadHeaders),
+    request_body(content_type = "application/octet-stream"),
+    responses(
+        (
+            status = 200,
+            description = "It was there already",
+            body = TakenFile,
+            headers(("Repr-Digest" = Digest)),
+        ),
+        (
+            status = 201,
+            description = "It is a closed recording now",
+            body = TakenFile,
+            headers(("Repr-Digest" = Digest)),
+        ),
+        UploadProblems, Unprocessable,
+    ),
+)]
 pub async fn put_file(
     State(app): State<App>,
     from: Recorder,
@@ -158,9 +189,12 @@ async fn receive(app: &App, request: Request, digest: &[u8]) -> Answer<ReceivedF
 }
 
 /// A file that has become a recording.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cut)]
 pub struct TakenFile {
+    #[schema(value_type = String)]
     recording: RecordingId,
+    #[schema(minimum = 1)]
     fragments: usize,
     duration_ms: u64,
     /// Tracks that were left out, such as `audio (mp4a)`.

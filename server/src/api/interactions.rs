@@ -6,15 +6,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deskreel_model::{AgentId, CallId, InteractionId, Place, RecordingId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::input::{Pairs, Path};
+use super::openapi::{BadRequest, CallerProblems, InteractionPath, NoRoom, NotFound, SearchQuery};
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::annotations::Note;
-use crate::db::interactions::{Call, Filter, Segment, Summary};
+use crate::db::interactions::{Call, Filter, Outline, Segment, Summary};
 use crate::db::scope::Scope;
 use crate::manifest::{Manifest, TRACK};
 use crate::people::Person;
+use crate::schema::Time;
 use crate::time::{self, rfc3339};
 
 const PAGE: u32 = 100;
@@ -22,13 +25,28 @@ const LARGEST_PAGE: u32 = 500;
 /// Conditions on attached data and tags that one search may have.
 const CONDITIONS: usize = 16;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct InteractionPage {
     interactions: Vec<Summary>,
     /// `cursor` of the next page.
     next: Option<String>,
 }
 
+/// Finds interactions, newest first.
+///
+/// All conditions must match. `attached.KEY` asks for attached data.
+/// Any other key is 400.
+#[utoipa::path(
+    get,
+    path = "/interactions",
+    operation_id = "findInteractions",
+    tag = "interactions",
+    params(SearchQuery),
+    responses(
+        (status = 200, description = "Newest first", body = InteractionPage),
+        BadRequest, CallerProblems,
+    ),
+)]
 pub async fn find(State(app): State<App>, person: Person, query: Pairs) -> Answer<Json<InteractionPage>> {
     let filter = filter(&query)?;
     let scope = app.db.scope(&person).await?;
@@ -36,7 +54,7 @@ pub async fn find(State(app): State<App>, person: Person, query: Pairs) -> Answe
     let more = interactions.len() > filter.limit as usize;
     interactions.truncate(filter.limit as usize);
     let last = interactions.last().filter(|_| more);
-    let next = last.map(|last| cursor(last.started_ms, &last.interaction));
+    let next = last.map(|last| cursor(last.outline.started_ms, &last.outline.interaction));
     Ok(Json(InteractionPage { interactions, next }))
 }
 
@@ -102,47 +120,64 @@ fn read_cursor(text: &str) -> Option<(i64, InteractionId)> {
 }
 
 /// An interaction with everything that belongs to it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Interaction)]
 pub struct WholeInteraction {
     #[serde(flatten)]
-    summary: Summary,
+    outline: Outline,
     segments: Vec<SegmentView>,
     calls: Vec<Call>,
     footage: Vec<FootageView>,
     notes: Vec<Note>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Segment)]
 pub struct SegmentView {
+    #[schema(value_type = String)]
     agent: AgentId,
+    #[schema(value_type = Option<String>)]
     place: Option<Place>,
+    #[schema(value_type = Option<String>)]
     recording: Option<RecordingId>,
+    #[schema(value_type = Option<String>)]
     call: Option<CallId>,
     role: String,
+    #[schema(value_type = Time)]
     from: String,
+    #[schema(value_type = Option<Time>)]
     to: Option<String>,
     /// From media time zero of the recording.
+    #[schema(minimum = 0)]
     offset_ms: i64,
     duration_ms: Option<i64>,
     why: String,
 }
 
 /// The footage of a segment, by its manifest as soon as there is one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Footage)]
 pub struct FootageView {
+    #[schema(value_type = String)]
     recording: RecordingId,
+    #[schema(value_type = String)]
     agent: AgentId,
+    #[schema(value_type = Time)]
     started: String,
+    #[schema(value_type = Option<Time>)]
     ended: Option<String>,
     live: bool,
     withheld: Vec<WithheldView>,
     gaps: Vec<GapView>,
+    /// Known once the recording is closed.
     still: Vec<StillView>,
     parts: Vec<PartView>,
+    /// Why there is no footage, or not all of it.
     missing: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Withheld)]
 pub struct WithheldView {
     from_ms: f64,
     to_ms: Option<f64>,
@@ -150,7 +185,8 @@ pub struct WithheldView {
     why: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Gap)]
 pub struct GapView {
     from_ms: f64,
     to_ms: f64,
@@ -158,13 +194,15 @@ pub struct GapView {
 }
 
 /// A stretch in which nothing moved.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Still)]
 pub struct StillView {
     from_ms: f64,
     to_ms: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Part)]
 pub struct PartView {
     track: String,
     number: u32,
@@ -173,13 +211,25 @@ pub struct PartView {
     height: Option<u32>,
 }
 
+/// Returns one interaction with its segments, calls, footage and notes.
+#[utoipa::path(
+    get,
+    path = "/interactions/{interaction}",
+    operation_id = "showInteraction",
+    tag = "interactions",
+    params(InteractionPath),
+    responses(
+        (status = 200, description = "With everything that belongs to it", body = WholeInteraction),
+        CallerProblems, NotFound, NoRoom,
+    ),
+)]
 pub async fn one(
     State(app): State<App>,
     person: Person,
     Path(id): Path<InteractionId>,
 ) -> Answer<Json<WholeInteraction>> {
     let scope = may_see(&app, &person, &id).await?;
-    let summary = app.db.summary(&scope, &id).await?.ok_or_else(Problem::not_found)?;
+    let Summary { outline, .. } = app.db.summary(&scope, &id).await?.ok_or_else(Problem::not_found)?;
     app.audit_look(&person, "saw", id.as_str()).await?;
     let segments = app.db.segments(&scope, std::slice::from_ref(&id)).await?;
     let mut footage = Vec::new();
@@ -194,7 +244,7 @@ pub async fn one(
     let calls = app.db.calls(&id).await?;
     let notes = app.db.notes(&id).await?;
     let segments = segments.into_iter().map(SegmentView::from).collect();
-    Ok(Json(WholeInteraction { summary, segments, calls, footage, notes }))
+    Ok(Json(WholeInteraction { outline, segments, calls, footage, notes }))
 }
 
 impl From<Segment> for SegmentView {

@@ -13,8 +13,12 @@ use deskreel_model::link::{CredentialVerdict, FromRecorder, FromServer, MESSAGE_
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
+use utoipa::ToSchema;
 
 use super::input::OneOrMany;
+use super::openapi::{
+    BadRequest, BodyProblems, CallerProblems, Events, NoRoom, UpgradeRequired, WrongEvents,
+};
 use super::problem::{Answer, Problem};
 use super::session;
 use crate::app::App;
@@ -44,6 +48,14 @@ struct Credentials {
     password: String,
 }
 
+/// Opens the recorder's WebSocket (docs/link.md).
+#[utoipa::path(
+    get,
+    path = "/link",
+    operation_id = "openLink",
+    tag = "recorder",
+    responses((status = 101, description = "The link is open"), BadRequest, CallerProblems, UpgradeRequired),
+)]
 pub async fn open(State(app): State<App>, recorder: Recorder, upgrade: Upgrade) -> Answer {
     let upgrade = upgrade.map_err(|rejected| Problem::new(rejected.status(), rejected.body_text()))?;
     let response = upgrade
@@ -130,12 +142,31 @@ fn check(
     });
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct StoredEvents {
     stored: usize,
 }
 
-/// Takes events from an administrator's program: one, or a list. They are stored by the time of the answer.
+/// Takes events from an administrator's program: one, or a list.
+///
+/// They are stored by the time of the answer.
+#[utoipa::path(
+    post,
+    path = "/events",
+    operation_id = "tellEvents",
+    tag = "administration",
+    request_body = inline(Events),
+    responses(
+        (status = 202, description = "They are stored", body = StoredEvents),
+        CallerProblems, BodyProblems, NoRoom,
+        (
+            status = 422,
+            description = "Some are not events; the others are stored",
+            body = WrongEvents,
+            content_type = "application/problem+json",
+        ),
+    ),
+)]
 pub async fn events(
     State(app): State<App>,
     person: Person,

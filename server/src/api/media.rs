@@ -11,10 +11,15 @@ use axum::response::IntoResponse;
 use deskreel_model::{AgentId, Place, RecordingId};
 use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::files::stream_pieces;
 use super::input::{Pairs, Path};
+use super::openapi::{
+    BadRequest, CallerProblems, Deleted, NoRoom, NotFound, NumbersPath, PartPath, RecordingOrHeld,
+    RecordingPath,
+};
 use super::problem::{Answer, Problem};
 use super::uploads::{self, recording_id};
 use crate::app::App;
@@ -22,6 +27,7 @@ use crate::db::interactions::SILENCE_MS;
 use crate::db::recordings::LiveRecording;
 use crate::media::{FilePiece, Reel, playlist};
 use crate::people::Person;
+use crate::schema::Time;
 use crate::time::{now_ms, rfc3339};
 
 /// Time for which a playlist request waits for the next fragment; then the player asks again.
@@ -30,19 +36,39 @@ const BLOCK: Duration = Duration::from_secs(6);
 const MOST: u32 = 1000;
 
 /// A recording, for people.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Recording)]
 pub struct RecordingView {
+    #[schema(value_type = String)]
     recording: RecordingId,
+    #[schema(value_type = Option<String>)]
     agent: Option<AgentId>,
+    #[schema(value_type = Option<String>)]
     place: Option<Place>,
+    #[schema(value_type = Option<Time>)]
     started: Option<String>,
+    #[schema(value_type = Option<Time>)]
     ended: Option<String>,
     closed: bool,
     live: bool,
+    #[schema(minimum = 0)]
     bytes: i64,
+    #[schema(value_type = Vec<String>)]
     tracks: BTreeSet<String>,
 }
 
+/// Returns a recording; to its recorder, what the server has of it.
+#[utoipa::path(
+    get,
+    path = "/recordings/{recording}",
+    operation_id = "showRecording",
+    tag = "media",
+    params(RecordingPath),
+    responses(
+        (status = 200, description = "To people, or to its recorder", body = inline(RecordingOrHeld)),
+        CallerProblems, NotFound, Deleted,
+    ),
+)]
 pub async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Answer {
     let person = match caller {
         Caller::Recorder(from) => return uploads::holdings(&app, &from, &id).await,
@@ -65,6 +91,20 @@ pub async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<St
     Ok(Json(view).into_response())
 }
 
+/// Returns the bytes of a fragment or of several.
+///
+/// `3-7` returns several in sequence; `.m4s` or `.mp4` may follow.
+#[utoipa::path(
+    get,
+    path = "/recordings/{recording}/tracks/{track}/parts/{part}/fragments/{number}",
+    operation_id = "getFragments",
+    tag = "media",
+    params(PartPath, NumbersPath),
+    responses(
+        (status = 200, description = "Footage", content_type = "video/mp4"),
+        CallerProblems, NotFound, Deleted,
+    ),
+)]
 pub async fn fragments(
     State(app): State<App>,
     caller: Caller,
@@ -104,7 +144,25 @@ pub async fn fragments(
     Ok(response)
 }
 
-/// The HLS playlist. With `_HLS_msn` and `_HLS_part`, waits for a run or fragment that is not there yet.
+/// Returns the HLS playlist of a track, such as `video.m3u8`.
+///
+/// With `_HLS_msn` and `_HLS_part`, waits for a run or fragment that is not there yet.
+#[utoipa::path(
+    get,
+    path = "/recordings/{recording}/hls/{playlist}",
+    operation_id = "getPlaylist",
+    tag = "media",
+    params(
+        RecordingPath,
+        ("playlist" = String, Path, description = "The track, and `.m3u8`", example = "video.m3u8"),
+        ("_HLS_msn" = Option<u32>, Query, maximum = 4294967295u32),
+        ("_HLS_part" = Option<u32>, Query, maximum = 4294967295u32),
+    ),
+    responses(
+        (status = 200, description = "The playlist", content_type = "application/vnd.apple.mpegurl"),
+        BadRequest, CallerProblems, NotFound, NoRoom,
+    ),
+)]
 pub async fn hls(
     State(app): State<App>,
     person: Person,
@@ -162,11 +220,19 @@ pub async fn may_watch(app: &App, person: &Person, recording: &str) -> Answer<Re
 }
 
 /// Recordings that run now.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct LiveList {
     recordings: Vec<LiveRecording>,
 }
 
+/// Lists the recordings that run now.
+#[utoipa::path(
+    get,
+    path = "/live",
+    operation_id = "listLive",
+    tag = "operations",
+    responses((status = 200, description = "Those that the caller may see", body = LiveList), CallerProblems),
+)]
 pub async fn live(State(app): State<App>, person: Person) -> Answer<Json<LiveList>> {
     let scope = app.db.scope(&person).await?;
     let recordings = app.db.live(&scope, now_ms() - SILENCE_MS).await?;

@@ -8,7 +8,9 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::{Document, Unavailable};
 use super::problem::{Answer, Problem};
 use super::{
     admin, annotations, directory, export, finished_file, interactions, link, media, player, session, uploads,
@@ -85,19 +87,41 @@ async fn add_headers(mut response: Response) -> Response {
 }
 
 /// The OpenAPI 3.1 document.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "getOpenApi",
+    tag = "operations",
+    security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = inline(Document)), Unavailable),
+)]
 async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Health {
-    status: &'static str,
+    status: HealthStatus,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum HealthStatus {
+    Ok,
 }
 
 /// For monitoring: checks that the index can be used.
+#[utoipa::path(
+    get,
+    path = "/health",
+    operation_id = "showHealth",
+    tag = "operations",
+    security(()),
+    responses((status = 200, description = "All is well", body = Health), Unavailable),
+)]
 async fn health(State(app): State<App>) -> Answer<Json<Health>> {
     app.db.check().await?;
-    Ok(Json(Health { status: "ok" }))
+    Ok(Json(Health { status: HealthStatus::Ok }))
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use axum::response::{IntoResponse, Response};
 use deskreel_model::AgentId;
 use deskreel_model::link::CredentialVerdict;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::caller::{COOKIE, cookie};
 use super::input::JsonBody;
+use super::openapi::{BodyProblems, CallerProblems, NoRoom, TooMany, Unauthorized, Unavailable};
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::people::NewSession;
@@ -18,20 +20,27 @@ use crate::error::Result;
 use crate::limits::logins::WAIT;
 use crate::names::PersonName;
 use crate::people::{Person, Role};
+use crate::schema::Text;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct LogIn {
+    #[schema(value_type = Text)]
     name: PersonName,
+    #[schema(value_type = Text)]
     password: String,
 }
 
 /// The person that a session belongs to.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub struct SessionPerson {
+    #[schema(value_type = String)]
     name: PersonName,
     role: Role,
     groups: Vec<String>,
+    #[schema(value_type = Option<String>)]
     agent: Option<AgentId>,
+    /// Programs have none.
     csrf_token: Option<String>,
 }
 
@@ -41,6 +50,24 @@ impl From<Person> for SessionPerson {
     }
 }
 
+/// Logs in.
+#[utoipa::path(
+    post,
+    path = "/session",
+    operation_id = "logIn",
+    tag = "session",
+    security(()),
+    request_body = LogIn,
+    responses(
+        (
+            status = 200,
+            description = "The session; its token is in the cookie",
+            body = SessionPerson,
+            headers(("Set-Cookie" = String)),
+        ),
+        Unauthorized, BodyProblems, TooMany, Unavailable, NoRoom,
+    ),
+)]
 pub async fn log_in(State(app): State<App>, JsonBody(given): JsonBody<LogIn>) -> Answer {
     let name = given.name.as_str();
     let turn = app.password_turn().await?;
@@ -104,10 +131,26 @@ pub async fn verify(
     Ok(CredentialVerdict::Right { agent })
 }
 
+/// Returns the caller.
+#[utoipa::path(
+    get,
+    path = "/session",
+    operation_id = "whoAmI",
+    tag = "session",
+    responses((status = 200, description = "The caller", body = SessionPerson), CallerProblems),
+)]
 pub async fn current(person: Person) -> Json<SessionPerson> {
     Json(person.into())
 }
 
+/// Logs out.
+#[utoipa::path(
+    delete,
+    path = "/session",
+    operation_id = "logOut",
+    tag = "session",
+    responses((status = 204, description = "Done"), CallerProblems, NoRoom),
+)]
 pub async fn log_out(State(app): State<App>, person: Person, headers: HeaderMap) -> Answer<Response> {
     if let Some(token) = cookie(&headers) {
         app.db.end_session(token).await?;

@@ -7,8 +7,13 @@ use axum::response::{IntoResponse, Response};
 use deskreel_model::RecordingId;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::input::Path;
+use super::openapi::{
+    CallerProblems, Deleted, MissingFragments, NotFound, NumberPath, PartPath, RecordingPath, UploadHeaders,
+    UploadProblems,
+};
 use super::problem::{Answer, Problem};
 use super::upload_body::{Checked, Refusal, acknowledgement, admit, content_length, read};
 use crate::app::App;
@@ -19,9 +24,24 @@ use crate::error::Result;
 use crate::fragments::{FragmentName, StoredFragment};
 use crate::ingest::{AboutOutcome, Body, ManifestOutcome};
 use crate::names::{has_nul, parse_recording};
+use crate::schema::{Digest, Sha256};
 
 type FragmentPath = Path<(String, String, String, String)>;
 
+/// Uploads a fragment; number 0 is the header.
+#[utoipa::path(
+    put,
+    path = "/recordings/{recording}/tracks/{track}/parts/{part}/fragments/{number}",
+    operation_id = "putFragment",
+    tag = "recorder",
+    params(PartPath, NumberPath, UploadHeaders),
+    request_body(content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "It was there already", headers(("Repr-Digest" = Digest))),
+        (status = 201, description = "It is stored now", headers(("Repr-Digest" = Digest))),
+        UploadProblems,
+    ),
+)]
 pub async fn put_fragment(
     State(app): State<App>,
     from: Recorder,
@@ -127,6 +147,21 @@ fn answer(outcome: FragmentOutcome, sha256: &str) -> Answer {
 }
 
 /// Tells a recorder that a fragment is stored. It never gets the bytes.
+#[utoipa::path(
+    head,
+    path = "/recordings/{recording}/tracks/{track}/parts/{part}/fragments/{number}",
+    operation_id = "headFragment",
+    tag = "recorder",
+    params(PartPath, NumberPath),
+    responses(
+        (
+            status = 200,
+            description = "To a recorder, with its digest",
+            headers(("Repr-Digest" = Digest), ("Content-Length" = usize)),
+        ),
+        CallerProblems, NotFound, Deleted,
+    ),
+)]
 pub async fn head_fragment(
     app: &App,
     from: &Recorder,
@@ -144,6 +179,22 @@ pub async fn head_fragment(
     Ok(response)
 }
 
+/// Says whose recording it is.
+///
+/// Each field is optional, and there may be others.
+#[utoipa::path(
+    put,
+    path = "/recordings/{recording}/about",
+    operation_id = "describeRecording",
+    tag = "recorder",
+    params(RecordingPath, UploadHeaders),
+    request_body(content = Object, content_type = "application/json"),
+    responses(
+        (status = 200, description = "It replaced the one before", headers(("Repr-Digest" = Digest))),
+        (status = 201, description = "It is stored now", headers(("Repr-Digest" = Digest))),
+        UploadProblems,
+    ),
+)]
 pub async fn put_about(
     State(app): State<App>,
     from: Recorder,
@@ -162,6 +213,29 @@ pub async fn put_about(
     }
 }
 
+/// Closes a recording.
+///
+/// The body is the recording's `manifest.json`, byte for byte. After 409 with `missing`,
+/// send those fragments first.
+#[utoipa::path(
+    put,
+    path = "/recordings/{recording}/manifest",
+    operation_id = "closeRecording",
+    tag = "recorder",
+    params(RecordingPath, UploadHeaders),
+    request_body(content = Object, content_type = "application/json"),
+    responses(
+        (status = 200, description = "It was there already", headers(("Repr-Digest" = Digest))),
+        (status = 201, description = "It is stored now", headers(("Repr-Digest" = Digest))),
+        UploadProblems,
+        (
+            status = 409,
+            description = "Something else has this name, or fragments are missing",
+            body = MissingFragments,
+            content_type = "application/problem+json",
+        ),
+    ),
+)]
 pub async fn put_manifest(
     State(app): State<App>,
     from: Recorder,
@@ -186,22 +260,27 @@ pub async fn put_manifest(
 }
 
 /// What the server has of a recording, for its recorder.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Held)]
 pub struct Holdings {
+    #[schema(value_type = String)]
     recording: RecordingId,
     closed: bool,
     fragments: Vec<HeldFragment>,
     /// Digest of the finished file that it is cut from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Sha256)]
     file: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct HeldFragment {
     track: String,
+    #[schema(minimum = 1)]
     part: u32,
     number: u32,
     size: u64,
+    #[schema(value_type = Sha256)]
     sha256: String,
 }
 

@@ -2,22 +2,27 @@
 
 use deskreel_model::{InteractionId, RecordingId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::db::sql::{new_id, row};
 use crate::error::Result;
 use crate::names::PersonName;
+use crate::schema::Time;
 use crate::time::{now_ms, rfc3339};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Note {
     pub id: String,
     /// Milliseconds since the beginning of the interaction.
     pub at_ms: i64,
+    #[schema(value_type = Option<String>)]
     pub recording: Option<RecordingId>,
+    #[schema(value_type = String)]
     pub author: PersonName,
     pub text: String,
     pub label: Option<String>,
+    #[schema(value_type = Time)]
     pub created: String,
 }
 

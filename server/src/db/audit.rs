@@ -1,15 +1,18 @@
 //! The audit log: records who looked at what, and who changed what.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::db::sql::{Sql, new_id, row};
 use crate::error::Result;
+use crate::schema::Time;
 use crate::time::{now_ms, rfc3339};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AuditEntry {
     pub id: String,
+    #[schema(value_type = Time)]
     pub at: String,
     pub who: String,
     pub what: String,

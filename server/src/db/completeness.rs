@@ -3,15 +3,17 @@
 
 use deskreel_model::{AgentId, InteractionId, RecordingId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::db::interactions::SILENCE_MS;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
+use crate::schema::Time;
 use crate::time::{now_ms, rfc3339};
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Completeness {
     /// Footage that was decided on, and recordings that recorders made by themselves.
     pub expected: u64,
@@ -23,11 +25,16 @@ pub struct Completeness {
     pub missing: Vec<Missing>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MissingFootage)]
 pub struct Missing {
+    #[schema(value_type = Option<String>)]
     pub recording: Option<RecordingId>,
+    #[schema(value_type = Option<String>)]
     pub agent: Option<AgentId>,
+    #[schema(value_type = Option<String>)]
     pub interaction: Option<InteractionId>,
+    #[schema(value_type = Time)]
     pub at: String,
     pub why: String,
 }

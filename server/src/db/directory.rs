@@ -2,40 +2,54 @@
 
 use deskreel_model::{AgentId, Place};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::{Error, Result};
+use crate::schema::{Text, Word};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Agent)]
 pub struct DirectoryAgent {
+    #[schema(value_type = Word)]
     pub agent: AgentId,
     #[serde(default)]
+    #[schema(value_type = Option<Text>)]
     pub name: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<Text>)]
     pub group: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Vec<Text>)]
     pub devices: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Group)]
 pub struct DirectoryGroup {
+    #[schema(value_type = Word)]
     pub group: String,
     /// The group above.
     #[serde(default)]
+    #[schema(value_type = Option<Text>)]
     pub parent: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Place)]
 pub struct DirectoryPlace {
+    #[schema(value_type = Word)]
     pub place: Place,
     #[serde(default)]
+    #[schema(value_type = Option<Text>)]
     pub name: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Vec<Text>)]
     pub devices: Vec<String>,
 }
 

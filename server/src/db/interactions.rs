@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deskreel_model::{AgentId, CallId, InteractionId, Place, RecordingId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
+use crate::schema::Time;
 use crate::time::{now_ms, rfc3339};
 
 /// A recording that is not closed counts as live until none of it has arrived for this long. On a still
@@ -37,23 +39,43 @@ pub struct Filter {
     pub limit: u32,
 }
 
-#[derive(Debug, Clone, Serialize)]
-pub struct Summary {
+/// The fields that an interaction has both in a list and by itself.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Outline {
+    #[schema(value_type = String)]
     pub interaction: InteractionId,
+    #[schema(value_type = Time)]
     pub started: String,
+    #[schema(value_type = Option<Time>)]
     pub ended: Option<String>,
     pub duration_ms: Option<i64>,
     pub media: String,
     pub direction: Option<String>,
+    #[schema(value_type = Vec<String>)]
     pub agents: Vec<AgentId>,
-    pub calls: Vec<String>,
     pub labels: Vec<String>,
-    /// `all`, `some` or `none` of its segments.
-    pub has_footage: &'static str,
+    /// Whether its segments have footage.
+    pub has_footage: HasFootage,
     pub live: bool,
     pub held: bool,
     #[serde(skip)]
     pub started_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HasFootage {
+    None,
+    Some,
+    All,
+}
+
+/// An interaction in a list.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Summary {
+    #[serde(flatten)]
+    pub outline: Outline,
+    pub calls: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -77,8 +99,9 @@ pub struct Segment {
 }
 
 /// A call with its attached data and its times on hold.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Call {
+    #[schema(value_type = String)]
     pub call: CallId,
     pub direction: Option<String>,
     #[serde(rename = "type")]
@@ -88,10 +111,13 @@ pub struct Call {
 }
 
 /// A stretch on hold.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = CallHold)]
 pub struct Hold {
+    #[schema(value_type = Time)]
     pub from: String,
-    /// `None` while it lasts.
+    /// Null while it lasts.
+    #[schema(value_type = Option<Time>)]
     pub to: Option<String>,
 }
 
@@ -205,25 +231,26 @@ impl Db {
             let with_footage = segments.iter().filter(|segment| segment.has_footage).count();
             let agents: BTreeSet<_> = segments.iter().map(|segment| segment.agent.clone()).collect();
             let words = |of: &Words| of.get(&interaction).cloned().unwrap_or_default();
-            Summary {
+            let calls = words(&calls);
+            let outline = Outline {
                 started: rfc3339(started),
                 ended: ended.map(rfc3339),
                 duration_ms: ended.map(|ended| ended - started),
                 media,
                 direction,
                 agents: agents.into_iter().collect(),
-                calls: words(&calls),
                 labels: words(&labels),
                 has_footage: match with_footage {
-                    0 => "none",
-                    count if count < segments.len() => "some",
-                    _ => "all",
+                    0 => HasFootage::None,
+                    count if count < segments.len() => HasFootage::Some,
+                    _ => HasFootage::All,
                 },
                 live: segments.iter().any(|segment| segment.live),
                 held: holds.contains_key(&interaction),
                 started_ms: started,
                 interaction,
-            }
+            };
+            Summary { outline, calls }
         };
         Ok(rows.into_iter().map(summary).collect())
     }

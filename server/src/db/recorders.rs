@@ -7,6 +7,7 @@ use crate::db::sql::{new_id, random, row};
 use crate::db::{Db, Write};
 use crate::error::Result;
 use crate::names::RecorderId;
+use crate::schema::Time;
 use crate::secret;
 use crate::time::{now_ms, rfc3339};
 
@@ -20,15 +21,20 @@ pub struct Recorder {
 }
 
 /// A recorder as administrators see it, by the last messages on its link.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Recorder)]
 pub struct RecorderOverview {
+    #[schema(value_type = String)]
     pub recorder: RecorderId,
+    #[schema(value_type = String)]
     pub place: Place,
     pub revoked: bool,
     pub connected: bool,
+    #[schema(value_type = Option<Time>)]
     pub seen: Option<String>,
     pub version: Option<String>,
     pub clock_offset_ms: Option<i64>,
+    /// The `status` of its link, as JSON.
     pub doing: Option<String>,
 }
 

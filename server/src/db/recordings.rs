@@ -2,6 +2,7 @@
 
 use deskreel_model::{AgentId, InteractionId, Place, RecordingId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::db::interactions::SILENCE_MS;
@@ -10,6 +11,7 @@ use crate::db::sql::{Sql, row};
 use crate::error::Result;
 use crate::fragments::{FragmentName, FragmentTimes, StoredFragment};
 use crate::names::RecorderId;
+use crate::schema::{LiveCapture, Time};
 use crate::time::{self, now_ms};
 
 /// The state of a recording, as uploads see it.
@@ -42,14 +44,20 @@ impl Recording {
 }
 
 /// A recording that runs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Live)]
 pub struct LiveRecording {
+    #[schema(value_type = String)]
     pub recording: RecordingId,
+    #[schema(value_type = Option<String>)]
     pub agent: Option<AgentId>,
+    #[schema(value_type = Option<String>)]
     pub place: Option<Place>,
+    #[schema(value_type = Option<Time>)]
     pub started: Option<String>,
+    #[schema(value_type = Option<String>)]
     pub interaction: Option<InteractionId>,
-    /// `live`, `paused` or `masked`.
+    #[schema(value_type = LiveCapture)]
     pub capture: String,
 }
 

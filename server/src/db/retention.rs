@@ -4,32 +4,40 @@ use std::collections::HashSet;
 
 use deskreel_model::InteractionId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
+use crate::schema::{Text, Time};
 use crate::time::{now_ms, rfc3339};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     #[serde(default)]
+    #[schema(value_type = Option<Text>)]
     pub label: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<Text>)]
     pub media: Option<String>,
     /// Matches if one of the interaction's agents is in this group or in one below it.
     #[serde(default)]
+    #[schema(value_type = Option<Text>)]
     pub group: Option<String>,
     /// Counted from the end of the interaction.
+    #[schema(maximum = 4294967295u32)]
     pub days: u32,
 }
 
 /// An interaction that its rule deletes now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Due {
+    #[schema(value_type = String)]
     pub interaction: InteractionId,
+    #[schema(value_type = Time)]
     pub ended: String,
     /// Index of the rule, from 0.
     pub rule: usize,

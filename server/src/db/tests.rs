@@ -16,7 +16,7 @@ use crate::db::deletion::Deletion;
 use crate::db::directory::{Directory, DirectoryAgent, DirectoryGroup, DirectoryPlace};
 use crate::db::events::{ReceivedEvent, StreamPosition, event_ids};
 use crate::db::footage::NewFootage;
-use crate::db::interactions::Filter;
+use crate::db::interactions::{Filter, HasFootage};
 use crate::db::recorders::Recorder;
 use crate::db::retention::Rule;
 use crate::db::scope::Scope;
@@ -162,9 +162,13 @@ async fn rows_of_recordings_and_interactions_are_read() {
         ..Filter::default()
     };
     let found = db.find(&scope, &filter).await.unwrap();
-    assert_eq!((found[0].has_footage, found[0].duration_ms, found[0].live), ("all", Some(8_000), true));
+    let outline = &found[0].outline;
     assert_eq!(
-        (&found[0].calls[..], &found[0].agents[..]),
+        (outline.has_footage, outline.duration_ms, outline.live),
+        (HasFootage::All, Some(8_000), true)
+    );
+    assert_eq!(
+        (&found[0].calls[..], &outline.agents[..]),
         (&["77".to_owned()][..], &[AgentId::from("ann")][..])
     );
     assert!(db.find(&Scope::Own("bob".into()), &filter).await.unwrap().is_empty());
@@ -190,7 +194,7 @@ async fn rows_of_recordings_and_interactions_are_read() {
     assert_eq!(db.retention().await.unwrap(), std::slice::from_ref(&rule));
     assert_eq!(db.due(&[rule]).await.unwrap()[0].interaction, call);
     db.hold(&call, "court", &author).await.unwrap();
-    assert!(db.summary(&scope, &call).await.unwrap().unwrap().held);
+    assert!(db.summary(&scope, &call).await.unwrap().unwrap().outline.held);
     assert_eq!(db.delete_interaction(&call, "x").await.unwrap(), Deletion::Held("court".into()));
     assert!(db.release(&call).await.unwrap());
     assert_eq!(db.delete_interaction(&call, "x").await.unwrap(), Deletion::Done(vec![id.clone()]));
