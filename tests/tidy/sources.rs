@@ -101,8 +101,8 @@ fn only_platform_asks_for_the_operating_system() {
     assert_none(&wrong, "the operating system is asked for outside of core/platform");
 }
 
-/// Calls of one operating system's interfaces are in `core/platform`. The exceptions are about Linux by their subject,
-/// or plugins, which may use only the SDK.
+/// Calls of one operating system's interfaces are in `core/platform`. The exceptions are about Linux by their
+/// subject, or plugins, which may use only the SDK.
 #[test]
 fn only_platform_calls_one_operating_system() {
     let calls =

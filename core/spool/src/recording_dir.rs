@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use deskreel_model::layout;
 use deskreel_model::manifest::MANIFEST_SCHEMA;
 use deskreel_model::{Manifest, RecordingId, manifest::FileRef};
@@ -102,7 +103,7 @@ struct Schema {
 
 /// The SHA-256 as in the manifest: lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 pub(crate) fn file_ref(file: String, bytes: &[u8]) -> FileRef {
