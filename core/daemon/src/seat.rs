@@ -407,7 +407,7 @@ impl State {
         let problems = [
             self.status.stale.clone(),
             encoders.clone(),
-            lock_unknown.as_ref().map(|why| format!("the lock state of the session is unknown: {why}")),
+            lock_unknown.as_ref().map(|why| format!("cannot tell whether the session is locked: {why}")),
             last_start.as_ref().map(|why| format!("a recording could not begin: {why}")),
             stalled.map(|running| format!("recording {} has stopped growing", running.recording)),
             running.filter(|running| running.disk_full).map(|_| "the disk is full".to_owned()),
