@@ -117,10 +117,10 @@ fn generate(folder: &Path, certificate: &Path, key: &Path) -> Result<(), Error> 
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let signed = params.self_signed(&pair).map_err(failed)?;
     let in_folder = |error| Error::File { path: folder.to_owned(), error };
-    fs::create_dir_all(folder).map_err(in_folder)?;
+    secrets::create_folder(folder).map_err(in_folder)?;
     // The key first, so that a certificate never lacks its key.
     write(key, secrets::create_private_file, &pair.serialize_pem()).map_err(in_folder)?;
-    write(certificate, |path| File::create_new(path), &signed.pem()).map_err(in_folder)?;
+    write(certificate, secrets::create_public_file, &signed.pem()).map_err(in_folder)?;
     tracing::info!(certificate = %certificate.display(), "generated a certificate; browsers must be told to trust it");
     Ok(())
 }

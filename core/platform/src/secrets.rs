@@ -1,4 +1,4 @@
-//! Files with secrets, which only their owner may read.
+//! Files with secrets, which only their owner may read, and files beside them, which only their owner may change.
 
 use std::fs::File;
 use std::io;
@@ -17,6 +17,16 @@ pub fn others_can_read(file: &File) -> io::Result<bool> {
 /// The command that makes a file private, for messages.
 pub fn make_private_command(path: &Path) -> String {
     native::make_private_command(path)
+}
+
+/// Makes a folder, and those above it, whose names only the owner can change.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    native::create_folder(path)
+}
+
+/// Makes a file that everybody can read and only its owner can change. Fails if it exists.
+pub fn create_public_file(path: &Path) -> io::Result<File> {
+    native::create_public_file(path)
 }
 
 /// Makes a file that only its owner can read. Fails if it exists.
