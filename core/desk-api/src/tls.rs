@@ -63,7 +63,7 @@ fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
     Ok(config)
 }
 
-/// Checks whether the certificate is valid at this time. Browsers judge who has signed it.
+/// Checks whether the certificate is valid at this time. Browsers judge its signature.
 fn is_in_time(chain: &[CertificateDer<'static>], now: SystemTime) -> Result<(), String> {
     let Some((leaf, above)) = chain.split_first() else { return Ok(()) };
     let unreadable = |error: rustls::Error| format!("it cannot be read ({error}); provide another");

@@ -1,4 +1,5 @@
-//! Files with secrets, which only their owner may read, and files beside them, which only their owner may change.
+//! Files with secrets, which only their owner may read, and files beside them, which only their owner may
+//! change.
 
 use std::fs::File;
 use std::io;

@@ -156,7 +156,7 @@ fn complete(mut event: Map<String, Value>, session: &Session) -> Result<Event, (
     // Many desktops send null for a field without a value.
     event.retain(|_, value| !value.is_null());
     let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
-    // `from_agent` joins the calls; the agent who is added may be another.
+    // `from_agent` joins the calls; the added agent may be a different one.
     let own = if matches!(kind, "call.transferred" | "call.conferenced") { "from_agent" } else { "agent" };
     match event.get(own) {
         None => {

@@ -50,7 +50,7 @@ pub fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Result<Option<&'a [u8]>, Un
     Ok(None)
 }
 
-/// The first box of this kind. An error if there is none.
+/// Returns the first box of this kind, or an error without one.
 pub fn needed<'a>(bytes: &'a [u8], kind: &'static str) -> Result<&'a [u8], Unfit> {
     for one in boxes(bytes) {
         let one = one?;
