@@ -14,8 +14,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use deskreel_interaction::{Engine, Output};
-use deskreel_model::event::Event;
+use deskreel_interaction::{Engine, LogClock, Output};
+use deskreel_model::event::{Event, LoggedEvent};
 use deskreel_model::segment::Footage;
 
 /// Most bytes of a line; an event has hundreds.
@@ -47,7 +47,7 @@ impl EventLog {
     }
 
     /// Returns the next event; `None` at the end.
-    pub fn next_event(&mut self) -> Result<Option<Event>> {
+    pub fn next_event(&mut self) -> Result<Option<LoggedEvent>> {
         loop {
             self.line.clear();
             let mut limited = self.reader.by_ref().take(LONGEST_LINE);
@@ -71,7 +71,7 @@ impl EventLog {
             if text.trim().is_empty() {
                 continue;
             }
-            match Event::parse(text) {
+            match LoggedEvent::parse(text) {
                 Ok(event) => return Ok(Some(event)),
                 Err(error) => self.report(&error.to_string()),
             }
@@ -106,10 +106,21 @@ impl EventLog {
 /// Passes all output to `take`, until that returns false.
 pub fn run(engine: &mut Engine, log: &mut EventLog, mut take: impl FnMut(Output) -> bool) -> Result<()> {
     let mut progress = ReplayProgress::new();
+    let mut clock = LogClock::default();
     let mut goes_on = true;
-    while let Some(event) = log.next_event()? {
-        progress.show(log.lines, &event);
-        engine.push(event, &mut |output| goes_on = goes_on && take(output));
+    loop {
+        let next = log.next_event()?;
+        let is_end = next.is_none();
+        let arrived = match next {
+            Some(event) => clock.push(event),
+            None => clock.pop(),
+        };
+        if let Some((event, received)) = arrived {
+            progress.show(log.lines, &event);
+            engine.push(event, received, &mut |output| goes_on = goes_on && take(output));
+        } else if is_end {
+            break;
+        }
         if !goes_on {
             return Ok(());
         }

@@ -2,20 +2,23 @@
 //! to the index.
 //!
 //! One task takes everything in sequence, so that nothing here needs a lock: events of feeds and of desktops,
-//! messages of recorders, and time. Events are stored before they are interpreted. A start replays those of
-//! the last hours, so that calls under way continue.
+//! messages of recorders, and time. Events are stored with their time of arrival before they are interpreted.
+//! A start replays them (`past.rs`), so that a restart changes nothing.
 
 mod calls;
 mod commanded;
 mod links;
+mod past;
+mod reconcile;
 mod write_behind;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use deskreel_deployment::DecisionClock;
 use deskreel_interaction::{Command as Wanted, Engine, Note, Output, Policy, RecorderCommand};
 use deskreel_link::ServerEnd;
-use deskreel_model::event::Event;
+use deskreel_model::event::{Event, Kind};
 use deskreel_model::link::RecorderStatus;
 use deskreel_model::{Place, Utc};
 use serde_json::{Value, json};
@@ -39,10 +42,8 @@ const BACKLOG: usize = 4096;
 /// Inputs that are taken at once; their events are stored in one transaction.
 const BATCH: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
-/// Age of the oldest event that a start replays; no call lasts longer.
-const REPLAYED: Duration = Duration::from_secs(12 * 3600);
-/// Footage that ended this long before the last event is in the index for certain.
-const UNWRITTEN: Duration = Duration::from_secs(300);
+/// The feed of the server's own events: its starts, and the links of recorders.
+const OWN_FEED: &str = "server";
 
 enum ControlInput {
     Events { feed: String, events: Vec<Value>, stored: Option<oneshot::Sender<Result<Vec<String>>>> },
@@ -113,6 +114,7 @@ struct KnownRecorder {
 struct Loop {
     db: Db,
     engine: Engine,
+    clock: DecisionClock,
     calls: Calls,
     recorders: HashMap<RecorderId, KnownRecorder>,
     /// The recorder that connected last at each place. Searching thousands would cost each start a tenth of a
@@ -121,6 +123,8 @@ struct Loop {
     commanded: Vec<CommandedFootage>,
     effects: BatchEffects,
     desktop_events: Vec<DesktopEvent>,
+    /// Events of the server itself that are not stored yet.
+    own_events: Vec<Event>,
     began: Instant,
     salt: u32,
 }
@@ -132,16 +136,18 @@ pub async fn start(config: &Config, db: &Db) -> Result<Control> {
     let mut control = Loop {
         db: db.clone(),
         engine,
+        clock: DecisionClock::start(db.newest_arrival().await?),
         calls: Calls::default(),
         recorders: HashMap::new(),
         at_place: HashMap::new(),
         commanded: Vec::new(),
         effects: BatchEffects::start(db),
         desktop_events: Vec::new(),
+        own_events: Vec::new(),
         began: Instant::now(),
         salt: std::process::id(),
     };
-    control.replay().await?;
+    control.take_up().await?;
     tokio::spawn(control.serve(inputs));
     Ok(Control(send))
 }
@@ -173,67 +179,13 @@ impl Loop {
             if let Err(error) = result.and_then(|()| self.advance()) {
                 tracing::error!(%error, "inputs dropped: could not process this batch");
             }
+            if let Err(error) = self.take_own_events().await {
+                tracing::error!(%error, "events of the server were not stored");
+            }
             for (recorder, message) in self.effects.finish(&self.db).await {
                 self.send(&recorder, &message);
             }
         }
-    }
-
-    /// Takes the events from before this start again, for calls that are still on.
-    async fn replay(&mut self) -> Result<()> {
-        // Until its recorder connects, nothing starts at a place; whatever is wanted by then starts then.
-        for place in self.db.places_of_recorders().await? {
-            let event = presence(&place, false)?;
-            self.engine.push(event, &mut |_| {});
-        }
-        let since = now().minus(REPLAYED);
-        let mut touched = Vec::new();
-        let mut finals = Vec::new();
-        let mut newest = since;
-        for body in self.db.events_since(to_ms(since)).await? {
-            let Ok(event) = Event::parse(&body) else { continue };
-            newest = newest.max(event.at);
-            self.calls.take(&event);
-            let mut outputs = Vec::new();
-            self.engine.push(event, &mut |output| outputs.push(output));
-            for output in outputs {
-                match output {
-                    Output::Command(commanded) => self.recall(&commanded).await?,
-                    Output::Touched(agent) => touched.push(agent),
-                    Output::Footage(footage) => finals.push(footage),
-                    Output::Decision(_) | Output::Note(_) => {}
-                }
-            }
-        }
-        // The previous run may not have written the newest footage.
-        for footage in finals {
-            match footage.to.is_none_or(|to| to.plus(UNWRITTEN) >= newest) {
-                true => self.settle(footage),
-                false => self.forget(&footage),
-            }
-        }
-        self.update_footage(touched);
-        Ok(())
-    }
-
-    /// Restores the commands from before this start: recorders still follow it, or report otherwise when
-    /// they connect.
-    async fn recall(&mut self, commanded: &RecorderCommand) -> Result<()> {
-        match commanded.command {
-            Wanted::Start { capture } => {
-                let from = commanded.at.minus(Duration::from_millis(commanded.late_ms));
-                let stored = self.db.footage_at(&commanded.agent, to_ms(from)).await?;
-                let agent = commanded.agent.clone();
-                let footage = stored.map(|stored| CommandedFootage::restored(agent, from, capture, stored));
-                self.commanded.extend(footage);
-            }
-            Wanted::Stop => self.mark_over(&commanded.agent),
-            Wanted::SetMode { capture } => {
-                let of_agent = self.commanded.iter_mut().filter(|one| one.agent == commanded.agent);
-                of_agent.for_each(|one| one.capture = capture);
-            }
-        }
-        Ok(())
     }
 
     async fn take(&mut self, inputs: Vec<ControlInput>) -> Result<()> {
@@ -255,7 +207,7 @@ impl Loop {
                 other => rest.push(other),
             }
         }
-        let result = self.take_events(events, &[]).await;
+        let result = self.take_events(events.into_iter().map(NewEvent::from).collect(), &[]).await;
         let failed = result.is_err();
         for (stored, wrong) in answers {
             let _ = stored.send(if failed { Err(Error::GoingDown) } else { Ok(wrong) });
@@ -267,39 +219,48 @@ impl Loop {
         self.take_desktop_events().await
     }
 
+    async fn take_own_events(&mut self) -> Result<()> {
+        let own = std::mem::take(&mut self.own_events);
+        let own = own.into_iter().map(|event| NewEvent::from((OWN_FEED.to_owned(), event)));
+        self.take_events(own.collect(), &[]).await
+    }
+
     /// Stores events, then interprets them. `positions` are those of the streams that they came on.
-    async fn take_events(
-        &mut self,
-        events: Vec<(String, Event)>,
-        positions: &[StreamPosition<'_>],
-    ) -> Result<()> {
+    async fn take_events(&mut self, events: Vec<NewEvent>, positions: &[StreamPosition<'_>]) -> Result<()> {
         if events.is_empty() && positions.is_empty() {
             return Ok(());
         }
-        let ids = event_ids(events.len())?.into_iter();
-        let received = ids.zip(&events).map(|(id, (feed, event))| {
-            let at = to_ms(event.at);
-            ReceivedEvent { id, feed, at, body: &event.json }
-        });
-        let received: Vec<_> = received.collect();
-        persist(|| self.db.store_events(&received, positions)).await?;
-        for (_, event) in events {
-            self.calls.take(&event);
-            self.push(event)?;
+        let now = self.store_events(&events, positions).await?;
+        for event in events {
+            self.push(event.corrected(), now)?;
         }
         Ok(())
     }
 
-    fn push(&mut self, event: Event) -> Result<()> {
+    /// Returns the time of their arrival.
+    async fn store_events(&mut self, events: &[NewEvent], positions: &[StreamPosition<'_>]) -> Result<Utc> {
+        let now = self.clock.now();
+        let ids = event_ids(events.len(), to_ms(now))?.into_iter();
+        let received = ids.zip(events).map(|(id, NewEvent { feed, event, corrected })| {
+            let at = corrected.map(to_ms);
+            ReceivedEvent { id, feed, received: to_ms(now), at, body: &event.json }
+        });
+        let received: Vec<_> = received.collect();
+        persist(|| self.db.store_events(&received, positions)).await?;
+        Ok(now)
+    }
+
+    fn push(&mut self, event: Event, received: Utc) -> Result<()> {
+        self.calls.take(&event);
         let mut outputs = Vec::new();
-        self.engine.push(event, &mut |output| outputs.push(output));
+        self.engine.push(event, received, &mut |output| outputs.push(output));
         self.obey(outputs)
     }
 
     /// Lets the engine do everything that is due by time alone.
     fn advance(&mut self) -> Result<()> {
         let mut outputs = Vec::new();
-        self.engine.advance(now(), &mut |output| outputs.push(output));
+        self.engine.advance(self.clock.now(), &mut |output| outputs.push(output));
         self.obey(outputs)
     }
 
@@ -349,20 +310,45 @@ impl Loop {
     }
 }
 
-/// Parses an event, with its feed added.
+/// An event that is not stored yet.
+struct NewEvent {
+    feed: String,
+    event: Event,
+    /// Its time by the server's clock, if the offset of the sender's clock is known.
+    corrected: Option<Utc>,
+}
+
+impl NewEvent {
+    fn corrected(self) -> Event {
+        Event { at: self.corrected.unwrap_or(self.event.at), ..self.event }
+    }
+}
+
+impl From<(String, Event)> for NewEvent {
+    fn from((feed, event): (String, Event)) -> NewEvent {
+        NewEvent { feed, event, corrected: None }
+    }
+}
+
+/// Parses an event of a feed, with its feed added.
 fn read(feed: &str, mut event: Value) -> std::result::Result<Event, String> {
     let Value::Object(fields) = &mut event else { return Err("not an object".to_owned()) };
     fields.insert("feed".to_owned(), json!(feed));
-    Event::parse(&event.to_string()).map_err(|error| error.to_string())
+    let event = Event::parse(&event.to_string()).map_err(|error| error.to_string())?;
+    match event.kind {
+        Kind::HostStarted => Err(format!("only the host may send `{}`", event.kind.name())),
+        _ => Ok(event),
+    }
 }
 
-/// The event that a place's recorder is online or offline.
-fn presence(place: &Place, online: bool) -> Result<Event> {
-    let kind = if online { "recorder.connected" } else { "recorder.disconnected" };
-    let event = json!({ "type": kind, "at": now().to_string(), "place": place });
+/// An event of the server itself.
+fn own_event(mut event: Value, at: Utc) -> Result<Event> {
+    event["at"] = json!(at.to_string());
     Event::parse(&event.to_string()).map_err(|error| Error::Corrupt(error.to_string()))
 }
 
-fn now() -> Utc {
-    Utc(jiff::Timestamp::now())
+/// The event that a place's recorder is online or offline.
+fn presence(place: &Place, online: bool, at: Utc) -> Result<Event> {
+    let kind = if online { "recorder.connected" } else { "recorder.disconnected" };
+    own_event(json!({ "type": kind, "place": place }), at)
 }

@@ -46,6 +46,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "clocks", include_str!("../migrations/0002_clocks.sql")),
     (3, "files", include_str!("../migrations/0003_files.sql")),
+    (4, "account", include_str!("../migrations/0004_account.sql")),
 ];
 
 /// Open connections. PostgreSQL accepts 100 by default.

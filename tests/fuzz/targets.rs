@@ -26,7 +26,8 @@ pub fn events(data: &[u8]) {
     let mut engine = Engine::new(vec![policy], PolicyRules::default());
     let mut take = |output: Output| drop(output);
     for event in text.lines().filter_map(|line| Event::parse(line).ok()) {
-        engine.push(event, &mut take);
+        let received = event.at;
+        engine.push(event, received, &mut take);
     }
     engine.finish(&mut take);
 }

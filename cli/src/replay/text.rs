@@ -29,6 +29,9 @@ pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
             Note::TooLate { at, .. } => {
                 writeln!(out, "{} an event came too late to be put in order", clock(*at))
             }
+            Note::Early { at, received, .. } => {
+                writeln!(out, "{} an event came with a time of the future, {at}", clock(*received))
+            }
         },
         Output::Footage(footage) => table(out, footage),
     }
@@ -93,6 +96,7 @@ pub fn summary(counts: &Counts, log: &EventLog) -> String {
     };
     add(counts.late, "late");
     add(counts.too_late, "too late");
+    add(counts.early, "from the future");
     add(counts.doubled, "duplicates");
     add(counts.missing, "missing");
     add(log.malformed, "lines that are not events");
@@ -105,6 +109,7 @@ pub fn summary_json(counts: &Counts, log: &EventLog) -> Value {
         "events": counts.events,
         "late": counts.late,
         "too_late": counts.too_late,
+        "early": counts.early,
         "doubled": counts.doubled,
         "missing": counts.missing,
         "malformed": log.malformed,

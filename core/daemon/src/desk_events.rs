@@ -22,6 +22,11 @@ pub fn logged_out(agent: &AgentId, at: Utc) -> Result<Event, EventError> {
     event(json!({ "type": "agent.logged_out", "agent": agent }), at)
 }
 
+/// This daemon has started; what it logged before is the past.
+pub fn host_started(at: Utc) -> Result<Event, EventError> {
+    Event::parse(&json!({ "type": "host.started", "at": at.to_string() }).to_string())
+}
+
 pub fn requested(agent: &AgentId, request: &Request, at: Utc) -> Result<Event, EventError> {
     let mut json = match request {
         Request::Start => json!({ "type": "screen.start_requested" }),

@@ -1,6 +1,6 @@
 //! The events of the day, on disk: knowledge of agents and calls outlives the daemon.
 //!
-//! One line per event, in order of arrival. A daemon that was killed in mid-call reads them at its next start
+//! One line per event, with its time of arrival and in that order. A daemon that was killed in mid-call reads them at its next start
 //! and continues recording, since its policies know the call again. The lines are not synced: the kernel
 //! keeps the writes of a killed process, and after a power failure the agent logs in again anyway.
 
@@ -9,8 +9,9 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use deskreel_interaction::HostClock;
 use deskreel_model::Utc;
-use deskreel_model::event::Event;
+use deskreel_model::event::{Event, LoggedEvent};
 
 /// Older events say nothing about calls that are still on: the engine does not believe in longer ones.
 const RETENTION: Duration = Duration::from_secs(12 * 3600);
@@ -26,10 +27,11 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Opens the log; returns it with the events that may still matter, in order of arrival.
-    pub fn open(path: &Path, now: Utc) -> io::Result<(EventLog, Vec<Event>)> {
+    /// Opens the log; returns it with the events that may still matter and their times of arrival, in that
+    /// order.
+    pub fn open(path: &Path, now: Utc) -> io::Result<(EventLog, Vec<(Event, Utc)>)> {
         let events = match File::open(path) {
-            Ok(file) => read(file, now.minus(RETENTION)),
+            Ok(file) => read(file, now),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
@@ -37,9 +39,11 @@ impl EventLog {
         Ok((log, events))
     }
 
+    /// Adds an event that has arrived now.
     pub fn append(&mut self, event: &Event, now: Utc) {
-        let written = self.file.write_all(format!("{}\n", event.json).as_bytes());
-        self.size += event.json.len() as u64 + 1;
+        let line = LoggedEvent::line(event, now);
+        let written = self.file.write_all(format!("{line}\n").as_bytes());
+        self.size += line.len() as u64 + 1;
         let kept = written.and_then(|()| if self.size > REWRITE_AT { self.rewrite(now) } else { Ok(()) });
         if let Err(error) = kept {
             tracing::warn!(%error, path = %self.path.display(), "could not store an event for the next start");
@@ -47,13 +51,14 @@ impl EventLog {
     }
 
     fn rewrite(&mut self, now: Utc) -> io::Result<()> {
-        let events = read(File::open(&self.path)?, now.minus(RETENTION));
+        let events = read(File::open(&self.path)?, now);
         *self = EventLog::write(&self.path, &events)?;
         Ok(())
     }
 
-    fn write(path: &Path, events: &[Event]) -> io::Result<EventLog> {
-        let text: String = events.iter().map(|event| format!("{}\n", event.json)).collect();
+    fn write(path: &Path, events: &[(Event, Utc)]) -> io::Result<EventLog> {
+        let text: String =
+            events.iter().map(|(event, received)| LoggedEvent::line(event, *received) + "\n").collect();
         let beside = path.with_added_extension("tmp");
         fs::write(&beside, &text)?;
         fs::rename(&beside, path)?;
@@ -63,8 +68,9 @@ impl EventLog {
     }
 }
 
-/// Skips lines that do not parse: a kill cut them off.
-fn read(file: File, since: Utc) -> Vec<Event> {
+/// Skips lines that do not parse, since a kill cut them off, and times from the future, since the clock was
+/// wrong.
+fn read(file: File, now: Utc) -> Vec<(Event, Utc)> {
     let mut reader = BufReader::new(file);
     let mut events = Vec::new();
     let mut line = Vec::new();
@@ -75,8 +81,13 @@ fn read(file: File, since: Utc) -> Vec<Event> {
             Ok(length) if length > LONGEST => continue,
             Ok(_) => {}
         }
-        let event = std::str::from_utf8(&line).ok().and_then(|text| Event::parse(text).ok());
-        events.extend(event.filter(|event| event.at >= since));
+        let logged = std::str::from_utf8(&line).ok().and_then(|text| LoggedEvent::parse(text).ok());
+        let logged = logged.map(|LoggedEvent { event, received }| {
+            let received = received.unwrap_or(event.at);
+            (event, received)
+        });
+        let matters = |received: Utc| received >= now.minus(RETENTION) && HostClock::believes(received, now);
+        events.extend(logged.filter(|(_, received)| matters(*received)));
     }
 }
 
@@ -97,15 +108,20 @@ mod tests {
         let now = Utc::parse("2026-01-05T12:00:00.000Z").unwrap();
         let (mut log, before) = EventLog::open(&path, now).unwrap();
         assert!(before.is_empty());
-        log.append(&event("2026-01-05T11:00:00.000Z"), now);
+        log.append(&event("2026-01-05T11:00:00.000Z"), now.minus(Duration::from_secs(60)));
         log.append(&event("2026-01-05T11:30:00.000Z"), now);
         drop(log);
         let mut bytes = fs::read(&path).unwrap();
         bytes.truncate(bytes.len() - 5);
         fs::write(&path, bytes).unwrap();
         let (_, events) = EventLog::open(&path, now).unwrap();
-        assert_eq!(events.len(), 1);
+        let [(_, received)] = events[..] else { panic!("one event") };
+        assert_eq!(received, now.minus(Duration::from_secs(60)));
         let later = now.plus(Duration::from_secs(12 * 3600));
         assert!(EventLog::open(&path, later).unwrap().1.is_empty(), "a call of yesterday is not on any more");
+        let mut wrong = File::create(&path).unwrap();
+        writeln!(wrong, "{}", LoggedEvent::line(&event("2026-01-05T11:00:00.000Z"), later)).unwrap();
+        let before = now.minus(Duration::from_secs(24 * 3600));
+        assert!(EventLog::open(&path, before).unwrap().1.is_empty(), "the clock was days ahead");
     }
 }

@@ -25,7 +25,7 @@ mod pipeline_file;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use deskreel_deployment::open_policies;
+use deskreel_deployment::{DecisionClock, open_policies, wall_clock};
 use deskreel_desk::Desk;
 use deskreel_desk::status::{Health, SpoolStatus, Status};
 use deskreel_desk_api::{self as api, Server};
@@ -33,7 +33,7 @@ use deskreel_host::Catalog;
 use deskreel_interaction::{Engine, Policy};
 use deskreel_link::recorder::RecorderIdentity;
 use deskreel_link::{Link, LinkHandle, TokenSource};
-use deskreel_model::{Place, Utc};
+use deskreel_model::Place;
 use deskreel_pipeline::{Node, RecorderGraph};
 use deskreel_platform::service;
 use deskreel_platform::signals::{ReloadRequests, StopRequests};
@@ -75,8 +75,9 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
     let unsettled = spool.0.unsettled(graph.deciders.rules.late, graph.link.is_some());
 
     let engine = Engine::new(policies(&graph, &catalog)?, graph.deciders.rules.clone());
-    let events = EventLog::open(&directory.join("events.jsonl"), now())
+    let events = EventLog::open(&directory.join("events.jsonl"), wall_clock())
         .with_context(|| format!("cannot store events in {}", directory.display()))?;
+    let clock = DecisionClock::start(events.1.iter().map(|(_, received)| *received).max());
     let status = first_status(&graph, stale);
     let (link, commands) = open_link(graph.link.clone(), status.place.clone())?;
     let (desk, ends) = Desk::new(status);
@@ -90,6 +91,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
     let slots = RecordingSlots::new(equipment);
     let parts = Parts {
         engine,
+        clock,
         events,
         slots,
         spool,
@@ -195,7 +197,7 @@ fn first_status(graph: &RecorderGraph, stale: Option<String>) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION"),
         pipeline: graph.name.clone(),
-        started: now(),
+        started: wall_clock(),
         place: named.unwrap_or_else(host_name),
         health: Health { problems: vec!["the first worker is loading".to_owned()] },
         stale,
@@ -277,9 +279,4 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>> {
             std::process::exit(130);
         });
     })
-}
-
-/// The wall clock.
-fn now() -> Utc {
-    Utc(jiff::Timestamp::now())
 }

@@ -18,8 +18,8 @@ use deskreel_spool::outbox::StartupFinding;
 use tokio::sync::mpsc;
 
 use super::delivery::{self, Delivery, Progress, Sink};
-use super::now;
 use super::unsettled::Unsettled;
+use deskreel_deployment::wall_clock;
 use deskreel_desk::status::{SinkStatus, SpoolStatus};
 
 /// Limit for the sinks' current calls when the daemon ends.
@@ -80,8 +80,8 @@ impl SeatSpool {
                     let since = manifest.and_then(|manifest| manifest.zero());
                     // Without an agent no footage comes, and the recording expires by itself.
                     let agent = agent.unwrap_or_else(|| "".into());
-                    unsettled.began(recording.clone(), agent, since.unwrap_or_else(now), folder);
-                    unsettled.ended(&recording, now());
+                    unsettled.began(recording.clone(), agent, since.unwrap_or_else(wall_clock), folder);
+                    unsettled.ended(&recording, wall_clock());
                 }
             }
         }

@@ -15,6 +15,7 @@ use deskreel_desk::{Ask, Ends};
 use deskreel_host::Catalog;
 use deskreel_interaction::{Engine, Output, Policy};
 use deskreel_link::LinkHandle;
+use deskreel_model::Utc;
 use deskreel_model::event::Event as InteractionEvent;
 use deskreel_model::link::{self, CommandRefusal, CommandResult};
 use deskreel_platform::session_lock::{self, LockState};
@@ -22,12 +23,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::delivery::Progress;
+use crate::desk_events;
 use crate::event_log::EventLog;
-use crate::now;
 use crate::recording_slots::{Equipment, RecordingSlots, SlotMessage};
 use crate::seat::{self, Event, Now, ReplyId, State};
 use crate::spool::SeatSpool;
 use crate::unsettled::Unsettled;
+use deskreel_deployment::DecisionClock;
 
 use hands::Hands;
 
@@ -42,8 +44,9 @@ pub type Reload = Result<(Equipment, Vec<Policy>, Catalog), String>;
 /// The parts that a supervisor is made of.
 pub struct Parts {
     pub engine: Engine,
-    /// The log, and the events in it from before this start.
-    pub events: (EventLog, Vec<InteractionEvent>),
+    pub clock: DecisionClock,
+    /// The log, and the events in it from before this start, with their times of arrival.
+    pub events: (EventLog, Vec<(InteractionEvent, Utc)>),
     pub slots: (RecordingSlots, mpsc::UnboundedReceiver<SlotMessage>),
     pub spool: (SeatSpool, mpsc::UnboundedReceiver<Progress>),
     pub unsettled: Unsettled,
@@ -89,6 +92,7 @@ impl Supervisor {
             state: State::new(status, parts.link.is_some()),
             hands: Hands {
                 engine: parts.engine,
+                clock: parts.clock,
                 events,
                 slots,
                 spool,
@@ -109,13 +113,19 @@ impl Supervisor {
             started: Instant::now(),
             sent_status: link::RecorderStatus::default(),
         };
-        past.into_iter().for_each(|event| supervisor.remember(event));
+        past.into_iter().for_each(|(event, received)| supervisor.remember(event, received));
+        let now = supervisor.hands.clock.now();
+        if let Ok(started) = desk_events::host_started(now) {
+            supervisor.hands.events.append(&started, now);
+            supervisor.remember(started, now);
+        }
         supervisor
     }
 
-    fn remember(&mut self, event: InteractionEvent) {
+    /// Takes in an event of the past, which arrived at `received`.
+    fn remember(&mut self, event: InteractionEvent, received: Utc) {
         self.take_in(Event::Remembered(Box::new(event.clone())));
-        for output in self.hands.push(event) {
+        for output in self.hands.push(event, received) {
             match output {
                 Output::Command(commanded) if self.hands.link.is_none() => {
                     self.take_in(Event::RememberedCommand(commanded));
@@ -156,15 +166,16 @@ impl Supervisor {
     }
 
     fn take_in(&mut self, event: Event) {
-        let started = self.started;
-        let now = || Now { utc: now(), uptime: started.elapsed() };
+        let (started, clock) = (self.started, self.hands.clock.clone());
+        let now = || Now { utc: clock.now(), uptime: started.elapsed() };
         let hands = &mut self.hands;
         seat::carry_out(&mut self.state, event, &now, &mut |effect| hands.perform(effect));
     }
 
     /// Time until something is due; at most until the next tick.
     fn due(&self) -> Duration {
-        let engine = self.hands.engine.next_due().map_or(TICK, |due| due.saturating_since(now()));
+        let engine =
+            self.hands.engine.next_due().map_or(TICK, |due| due.saturating_since(self.hands.clock.now()));
         let retry = self.state.next_retry().map_or(TICK, |at| at.saturating_sub(self.started.elapsed()));
         engine.min(retry)
     }

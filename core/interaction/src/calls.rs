@@ -97,9 +97,9 @@ impl<'w> EventFold<'w> {
                 known.end_mappings(|mapping| mapping.call.is_none() && mapping.interaction == *interaction);
             }
             Kind::Request { agent, request } => self.take_request(agent, request),
-            Kind::Recorder { place, online } => self.set_recorder_online(place, *online),
+            Kind::Recorder { place, .. } => self.touch_agents_at(place),
             Kind::FeedGap { feed } => self.doubt_connections(feed),
-            Kind::FeedClock { .. } | Kind::Other { .. } => {}
+            Kind::FeedClock { .. } | Kind::HostStarted | Kind::Other { .. } => {}
         }
         self.touches
     }
@@ -364,11 +364,9 @@ impl<'w> EventFold<'w> {
         }
     }
 
-    fn set_recorder_online(&mut self, place: &Place, online: bool) {
-        if self.world.is_online(Some(place)) == online {
-            return;
-        }
-        self.world.set_online(place, online, self.undo);
+    /// Policies may want to know; footage does not depend on it. It is wanted or not, whether or not a recorder
+    /// can be commanded.
+    fn touch_agents_at(&mut self, place: &Place) {
         for agent in self.world.agents_at(place) {
             self.agent_mut(&agent);
             self.touch(&agent);

@@ -19,6 +19,18 @@
 //! do its footage, decisions and notes leave the engine. An event that is even later counts as of now, and a
 //! note says so.
 //!
+//! # Time
+//!
+//! The host's clock is the only one that moves time: every event comes with the time at which the host
+//! received it. The time that a sender wrote orders events, but only up to then. An event from the future
+//! counts as of its arrival, so that one wrong clock moves nobody's footage and fires nobody's timer.
+//!
+//! # Restarts
+//!
+//! The same events with the same times of arrival yield the same state and the same commands. So a host takes
+//! up its earlier run from its log of events. Events of its absence come late by as much as it was away: for
+//! [`AFTER_START`] after `host.started`, nothing becomes final.
+//!
 //! # Commands
 //!
 //! Commands are not undone. After each call the engine compares the footage that now runs with the last
@@ -54,6 +66,14 @@ use deskreel_model::PolicyRules;
 
 /// Time for which a call without agents is remembered: it may wait in a queue for its next agent.
 const IDLE_CALL: Duration = Duration::from_secs(3600);
+/// Time after a start of the host in which events of its absence still take their place: feeds and recorders
+/// connect again within seconds, at most within a minute.
+pub const AFTER_START: Duration = Duration::from_secs(60);
+/// Clocks of well-kept machines differ by less. An event that is further ahead is noted.
+const EARLY: Duration = Duration::from_secs(1);
+/// Timers that one call fires at their own times. Work is bounded by it, whatever the times are; the rest
+/// fires at the end.
+const TIMERS: usize = 10_000;
 
 /// An output of the engine.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +131,19 @@ struct Question<'a> {
     at: Utc,
 }
 
+/// A time up to which nothing older than `oldest` becomes final than was already.
+struct FinalityHold {
+    oldest: Utc,
+    until: Utc,
+}
+
+/// The time at which an event counts.
+struct Placement {
+    at: Utc,
+    /// It is too late for its place.
+    is_too_late: bool,
+}
+
 pub struct Engine {
     policies: Vec<Policy>,
     rules: PolicyRules,
@@ -123,6 +156,8 @@ pub struct Engine {
     /// Clock offsets of the feeds, in milliseconds.
     offsets: HashMap<deskreel_model::FeedName, i64>,
     now: Utc,
+    /// Set for a while after a start of the host.
+    hold: Option<FinalityHold>,
     next_cleaning: Utc,
     counts: Counts,
     /// Buffer for the fact that is being written; shared by all facts, so that it is allocated once.
@@ -141,16 +176,23 @@ impl Engine {
             commanded: HashMap::default(),
             offsets: HashMap::default(),
             now: Utc::MIN,
+            hold: None,
             next_cleaning: Utc::MIN,
             counts: Counts::default(),
             fact: String::new(),
         }
     }
 
-    /// Takes one event in. Events come in the order of arrival.
-    pub fn push(&mut self, event: Event, out: &mut impl FnMut(Output)) {
+    /// Takes in one event, which the host received at this time by its own clock. Events come in the order of
+    /// arrival.
+    pub fn push(&mut self, event: Event, received: Utc, out: &mut impl FnMut(Output)) {
         self.counts.events += 1;
-        let (at, is_too_late) = self.corrected_time(&event);
+        let now = self.now.max(received);
+        if event.kind == Kind::HostStarted {
+            self.hold = Some(FinalityHold { oldest: self.oldest(self.now), until: now.plus(AFTER_START) });
+            return self.advance(now, out);
+        }
+        let Placement { at, is_too_late } = self.place_event(&event, now, out);
         let mut key = self.order.key(&event, at);
         if self.order.is_duplicate(&event, &key) {
             self.counts.doubled += 1;
@@ -160,25 +202,26 @@ impl Engine {
             self.counts.too_late += 1;
             out(Output::Note(Note::TooLate { at: event.at, event: event.json.clone() }));
             // After everything of the present moment, so that final steps stay unchanged.
-            key.at = self.now;
+            key.at = now;
         }
-        let mut touched = Vec::new();
+        let (mut touched, mut timers) = (Vec::new(), TIMERS);
         let undone = self.undo_after(&key, &mut touched);
         let new = (key, Arc::new(event));
         for (key, event) in std::iter::once(new).chain(undone.into_iter().rev()) {
-            self.fire_timers(key.at, &mut touched, out);
+            self.fire_timers(key.at, &mut timers, &mut touched, out);
+            self.now = self.now.max(key.at);
             self.apply_event(key, event, &mut touched);
         }
-        self.now = self.now.max(at);
-        self.fire_timers(self.now, &mut touched, out);
+        self.fire_timers(now, &mut timers, &mut touched, out);
+        self.now = now;
         self.command_recorders(touched, out);
         self.emit_final(out);
     }
 
     /// Lets time pass without an event.
     pub fn advance(&mut self, now: Utc, out: &mut impl FnMut(Output)) {
-        let mut touched = Vec::new();
-        self.fire_timers(now, &mut touched, out);
+        let (mut touched, mut timers) = (Vec::new(), TIMERS);
+        self.fire_timers(now, &mut timers, &mut touched, out);
         self.now = self.now.max(now);
         self.command_recorders(touched, out);
         self.emit_final(out);
@@ -237,16 +280,27 @@ impl Engine {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Returns an event's time by our clock, and whether that is too late to be corrected; if so, the time is
-    /// the oldest that can.
-    fn corrected_time(&mut self, event: &Event) -> (Utc, bool) {
+    /// Places an event that was received at `now` by our clock: neither later than that, nor earlier than
+    /// what is final.
+    fn place_event(&mut self, event: &Event, now: Utc, out: &mut impl FnMut(Output)) -> Placement {
         let offset = event.feed.as_ref().and_then(|feed| self.offsets.get(feed)).copied().unwrap_or(0);
         if let Kind::FeedClock { feed, offset_ms } = &event.kind {
             self.offsets.insert(feed.clone(), *offset_ms);
         }
         let at = if offset == 0 { event.at } else { event.at.shifted_ms(offset) };
-        let oldest = self.now.minus(self.rules.late);
-        (at.max(oldest), at < oldest)
+        if at > now.plus(EARLY) {
+            self.counts.early += 1;
+            out(Output::Note(Note::Early { at: event.at, received: now, event: event.json.clone() }));
+        }
+        let (at, oldest) = (at.min(now), self.oldest(now));
+        Placement { at: at.max(oldest), is_too_late: at < oldest }
+    }
+
+    /// The oldest time that an event may have at `now` to take its place.
+    fn oldest(&self, now: Utc) -> Utc {
+        let oldest = now.minus(self.rules.late);
+        let hold = self.hold.as_ref().filter(|hold| now < hold.until);
+        hold.map_or(oldest, |hold| hold.oldest.min(oldest))
     }
 
     /// Undoes every step that belongs after `key`. Returns their events, the latest first; mostly there are
@@ -289,9 +343,18 @@ impl Engine {
     }
 
     /// Does everything that is due by `until`, in the order of time. Recorders are commanded at once, unless
-    /// these are past steps that are applied again.
-    fn fire_timers(&mut self, until: Utc, touched: &mut Vec<AgentId>, out: &mut impl FnMut(Output)) {
+    /// these are past steps that are applied again. `left` counts the timers that may still fire at their own
+    /// times.
+    fn fire_timers(
+        &mut self,
+        until: Utc,
+        left: &mut usize,
+        touched: &mut Vec<AgentId>,
+        out: &mut impl FnMut(Output),
+    ) {
         while let Some((at, agent)) = self.due.first().filter(|(at, _)| *at <= until).cloned() {
+            let at = if *left > 0 { at } else { until };
+            *left = left.saturating_sub(1);
             let mut effects = Effects::default();
             let fold = EventFold::new(&mut self.world, &self.rules, at, &mut effects.undo);
             let touches = fold.end_overlong_connections(&agent);
@@ -370,10 +433,7 @@ impl Engine {
         if let Some((name, value)) = &touch.tag {
             agent.tag(name, value);
         }
-        let place = agent.place().cloned();
-        let online = self.world.is_online(place.as_ref());
-        let agent = self.world.agent_mut(&touch.agent, undo);
-        outputs.extend(agent.update_footage(&self.rules, online, at).into_iter().map(PendingOutput::Footage));
+        outputs.extend(agent.update_footage(&self.rules, at).into_iter().map(PendingOutput::Footage));
     }
 
     fn finish_step(&mut self, key: StepKey, event: Option<Arc<Event>>, effects: Effects, agents: &[AgentId]) {
@@ -381,8 +441,7 @@ impl Engine {
         self.order.push(Step { key, event, effects });
     }
 
-    /// Notes when something is next due for an agent, after `done`. Anything due earlier that cannot be done
-    /// because the recorder is away is done when the recorder is back.
+    /// Notes when something is next due for an agent, after `done`.
     fn reschedule(&mut self, agent: &AgentId, done: Utc) {
         let next = self.world.agent(agent).and_then(|known| known.next_due(&self.rules, done));
         if self.due_of.get(agent).copied() == next {
@@ -426,16 +485,13 @@ impl Engine {
                 commanded.place == open.footage.place
                     && (commanded.serial == open.serial || open.footage.from <= commanded.from)
             });
-            if !goes_on && self.world.is_online(commanded.place.as_ref()) {
+            if !goes_on {
                 send(&commanded.place, Command::Stop, self.now, "");
                 self.commanded.remove(id);
             }
         }
         let Some(open) = open else { return };
         let (footage, capture) = (&open.footage, open.capture);
-        if !self.world.is_online(footage.place.as_ref()) {
-            return;
-        }
         let new = || {
             let (from, place) = (footage.from, footage.place.clone());
             CommandedFootage { serial: open.serial, from, place, capture }
@@ -459,7 +515,8 @@ impl Engine {
 
     /// Yields the outputs of steps that can no longer change.
     fn emit_final(&mut self, out: &mut impl FnMut(Output)) {
-        while let Some(step) = self.order.pop_final(self.now, self.rules.late) {
+        let limit = self.oldest(self.now);
+        while let Some(step) = self.order.pop_final(limit) {
             step.effects.outputs.into_iter().for_each(|output| out(output.into()));
         }
         if self.now >= self.next_cleaning {

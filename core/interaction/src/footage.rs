@@ -1,7 +1,7 @@
 //! Footage and segments, made from all wishes of one agent together.
 //!
-//! - Footage runs while some policy wants it, none forbids it, and the agent is not logged out. It begins and
-//!   ends only while the recorder can be commanded.
+//! - Footage runs while some policy wants it, none forbids it, and the agent is not logged out. Whether a
+//!   recorder is there to make it does not matter: footage that is wanted and does not exist is missing.
 //! - If several policies or pauses hold the capture back, the most private one wins.
 //! - Footage ends when the agent logs in at another place, and when it reaches its maximum length. New
 //!   footage begins if it is still wanted.
@@ -60,11 +60,13 @@ pub enum Note {
     Missing { at: Utc, feed: FeedName, events: u64 },
     /// An event was too late for the past to be corrected: it counts as of now.
     TooLate { at: Utc, event: Box<str> },
+    /// An event came from the future: it counts as of its arrival.
+    Early { at: Utc, received: Utc, event: Box<str> },
 }
 
 impl Agent {
     /// Brings footage and segments in line with the wishes. Returns the footage that has ended.
-    pub(crate) fn update_footage(&mut self, rules: &PolicyRules, online: bool, at: Utc) -> Vec<Footage> {
+    pub(crate) fn update_footage(&mut self, rules: &PolicyRules, at: Utc) -> Vec<Footage> {
         let mut finished = Vec::new();
         let split = self.split.take();
         let reason = self.reason.take();
@@ -76,8 +78,6 @@ impl Agent {
                 Some("the agent has logged out".into())
             } else if open.footage.place.as_ref() != self.place() {
                 Some("the agent has moved to another place".into())
-            } else if !online {
-                None
             } else if wanted.is_none() {
                 Some(self.why_forbidden().or(reason).unwrap_or_else(|| "nothing wants it any longer".into()))
             } else if rules.max_duration.is_some_and(|max| ran >= max) {
@@ -90,7 +90,6 @@ impl Agent {
             }
         }
         if self.open.is_none()
-            && online
             && !self.is_out()
             && let Some(why) = wanted
         {

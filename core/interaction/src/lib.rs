@@ -7,8 +7,8 @@
 //!
 //! # Constraints
 //!
-//! - No clock and no IO: time comes from events and from [`Engine::advance`]. The same events yield the same
-//!   result, on any machine.
+//! - No clock and no IO: time comes from the arrival of events and from [`Engine::advance`]. The same events
+//!   yield the same result, on any machine.
 //! - A command goes out with its event, since nothing may wait for events that come late.
 //! - The table of footage and segments depends neither on the order of arrival, as long as no event is later
 //!   than [`PolicyRules::late`](deskreel_model::PolicyRules::late), nor on the order of policies.
@@ -61,9 +61,13 @@ mod wishes;
 
 // The events, and their order.
 mod engine;
+mod host_clock;
+mod log_clock;
 mod order;
 
-pub use engine::{Command, Engine, Output, RecorderCommand};
+pub use engine::{AFTER_START, Command, Engine, Output, RecorderCommand};
 pub use footage::{DecisionRecord, Note};
+pub use host_clock::HostClock;
+pub use log_clock::LogClock;
 pub use order::Counts;
 pub use policy::{Policy, PolicyError};

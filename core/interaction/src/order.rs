@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use deskreel_model::event::Event;
 use deskreel_model::segment::Footage;
@@ -69,6 +68,8 @@ pub struct Counts {
     /// Events that came after one with a later time, and were put in their place.
     pub late: u64,
     pub too_late: u64,
+    /// Events from the future, which count as of their arrival.
+    pub early: u64,
     pub doubled: u64,
     /// Sequence numbers that feeds left out.
     pub missing: u64,
@@ -120,9 +121,8 @@ impl Order {
         self.steps.push_back(step);
     }
 
-    /// Removes the first step if it is so old that no event can come before it.
-    pub fn pop_final(&mut self, now: Utc, late: Duration) -> Option<Step> {
-        let limit = now.minus(late);
+    /// Removes the first step if it is older than `limit`: no event can come before it.
+    pub fn pop_final(&mut self, limit: Utc) -> Option<Step> {
         self.steps.pop_front_if(|step| step.key.at < limit)
     }
 

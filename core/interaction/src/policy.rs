@@ -1,6 +1,6 @@
 //! A policy plugin that can be asked for decisions.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use deskreel_host::{ErrorKind, HostCallbacks, Library, Plugin, PluginFailure};
 use serde_json::Value;
@@ -9,13 +9,16 @@ use serde_json::Value;
 pub type PolicyError = String;
 
 /// Turns the JSON of a `Fact` into the JSON of a `PolicyAnswer`.
-type Ask = Box<dyn FnMut(&str) -> Result<String, PolicyError> + Send>;
+type Ask = dyn FnMut(&str) -> Result<String, PolicyError> + Send;
 
+/// Clones share the plugin: it keeps no state between two questions. A library is never unloaded, so a host
+/// that needs a policy again keeps a clone.
+#[derive(Clone)]
 pub struct Policy {
     id: Arc<str>,
     /// Event types that it wants to be asked about, with `*` for any ending; `None` means all.
     events: Option<Vec<String>>,
-    ask: Ask,
+    ask: Arc<Mutex<Ask>>,
 }
 
 impl Policy {
@@ -39,7 +42,7 @@ impl Policy {
             }
             answer.map_err(|failure| failure.message)
         };
-        Ok(Policy { id: id.into(), events, ask: Box::new(ask) })
+        Ok(Policy { id: id.into(), events, ask: Arc::new(Mutex::new(ask)) })
     }
 
     /// Makes a policy of a function, to test how decisions are carried out.
@@ -47,7 +50,7 @@ impl Policy {
         id: &str,
         ask: impl FnMut(&str) -> Result<String, PolicyError> + Send + 'static,
     ) -> Policy {
-        Policy { id: id.into(), events: None, ask: Box::new(ask) }
+        Policy { id: id.into(), events: None, ask: Arc::new(Mutex::new(ask)) }
     }
 
     pub fn id(&self) -> &Arc<str> {
@@ -64,6 +67,6 @@ impl Policy {
 
     /// Returns a [`deskreel_contract::PolicyAnswer`] as JSON.
     pub(crate) fn decide(&mut self, fact: &str) -> Result<String, PolicyError> {
-        (self.ask)(fact)
+        self.ask.lock().unwrap_or_else(PoisonError::into_inner)(fact)
     }
 }

@@ -16,7 +16,6 @@ pub(crate) struct World {
     calls: HashMap<CallId, Arc<Call>>,
     /// Last sequence number of each feed.
     feeds: HashMap<FeedName, u64>,
-    offline: BTreeSet<Place>,
     /// Agents who may be logged in at each place; may include some who have left.
     seats: HashMap<Place, BTreeSet<AgentId>>,
     /// Number of policies.
@@ -41,7 +40,6 @@ pub(crate) struct Undo {
     agents: Vec<(AgentId, Option<Arc<Agent>>)>,
     calls: Vec<(CallId, Option<Arc<Call>>)>,
     feeds: Vec<(FeedName, Option<u64>)>,
-    places: Vec<(Place, bool)>,
 }
 
 impl World {
@@ -125,19 +123,6 @@ impl World {
         seated.filter(there).cloned().collect()
     }
 
-    pub fn is_online(&self, place: Option<&Place>) -> bool {
-        place.is_none_or(|place| !self.offline.contains(place))
-    }
-
-    pub fn set_online(&mut self, place: &Place, online: bool, undo: &mut Undo) {
-        undo.places.push((place.clone(), self.is_online(Some(place))));
-        if online {
-            self.offline.remove(place);
-        } else {
-            self.offline.insert(place.clone());
-        }
-    }
-
     /// Undoes a step. Returns the agents that were restored.
     pub fn undo(&mut self, undo: Undo) -> Vec<AgentId> {
         for (id, call) in undo.calls {
@@ -150,13 +135,6 @@ impl World {
             match seq {
                 Some(seq) => drop(self.feeds.insert(feed, seq)),
                 None => drop(self.feeds.remove(&feed)),
-            }
-        }
-        for (place, online) in undo.places.into_iter().rev() {
-            if online {
-                self.offline.remove(&place);
-            } else {
-                self.offline.insert(place);
             }
         }
         let mut touched = Vec::new();

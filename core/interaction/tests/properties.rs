@@ -164,7 +164,11 @@ fn run(policies: Vec<Policy>, events: impl IntoIterator<Item = Event>) -> Outcom
         Output::Note(note) => panic!("{note:?}"),
         Output::Decision(_) | Output::Touched(_) => {}
     };
-    events.into_iter().for_each(|event| engine.push(event, &mut take));
+    let mut now = Utc::MIN;
+    for event in events {
+        now = now.max(event.at);
+        engine.push(event, now, &mut take);
+    }
     engine.advance(start().plus(LATE), &mut take);
     engine.finish(&mut take);
     outcome.footage.sort_by(|a, b| (a.from, &a.agent).cmp(&(b.from, &b.agent)));

@@ -4,6 +4,7 @@
 //! JSON Schema and docs/events.md are made from it. The words are CSTA's (ECMA-269) if it has one. Fields
 //! that are not in the table are accepted, so that a feed may report more than we know of.
 
+mod logged;
 mod parse;
 mod types;
 
@@ -14,6 +15,7 @@ use deskreel_contract::Voice;
 use crate::ids::{AgentId, CallId, FeedName, InteractionId, Place};
 use crate::time::Utc;
 
+pub use logged::LoggedEvent;
 pub use types::{COMMON, EventType, Field, FieldKind, TYPES, json_schema};
 
 /// One event, typed.
@@ -78,6 +80,8 @@ pub enum Kind {
         place: Place,
         online: bool,
     },
+    /// The host that decides has started again, after the events before.
+    HostStarted,
     /// Events of this feed are missing.
     FeedGap {
         feed: FeedName,
@@ -222,6 +226,7 @@ impl Kind {
             },
             Kind::Recorder { online: true, .. } => "recorder.connected",
             Kind::Recorder { .. } => "recorder.disconnected",
+            Kind::HostStarted => "host.started",
             Kind::FeedGap { .. } => "feed.gap",
             Kind::FeedClock { .. } => "feed.clock",
             Kind::Other { name, .. } => name,
@@ -240,7 +245,9 @@ impl Kind {
             | Kind::Request { agent, .. } => (Some(agent), None),
             Kind::Call { agent, .. } | Kind::Other { agent, .. } => (agent.as_ref(), None),
             Kind::Joined(joined) => (Some(&joined.from), joined.to.as_ref()),
-            Kind::Recorder { .. } | Kind::FeedGap { .. } | Kind::FeedClock { .. } => (None, None),
+            Kind::Recorder { .. } | Kind::HostStarted | Kind::FeedGap { .. } | Kind::FeedClock { .. } => {
+                (None, None)
+            }
         };
         first.into_iter().chain(second)
     }

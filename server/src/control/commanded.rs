@@ -1,15 +1,16 @@
-//! Footage that was commanded: its start and stop at a recorder, the recordings made of it, and its rows in
-//! the index.
+//! Footage that is wanted: its start and stop at a recorder, the recordings made of it, and its rows in the
+//! index. It has a row from the moment that it is wanted, whether or not a recorder can make it.
 
 use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
-use deskreel_model::link::{self, Command, CommandId, CommandKind};
+use deskreel_model::link::{self, Command, CommandId, CommandKind, CommandRefusal, CommandResult};
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Place, RecordingId, Utc};
 
+use super::reconcile::{Difference, reconcile};
 use super::write_behind::IndexUpdate;
-use super::{KnownRecorder, Loop, now};
+use super::{KnownRecorder, Loop};
 use crate::db::footage::{NewFootage, StoredFootage};
 use crate::db::recorders::Recorder;
 use crate::error::{Error, Result};
@@ -23,17 +24,21 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Commanded footage begins at its event, except for the time that the command takes.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Footage that was commanded and is not final.
+/// Footage that is wanted and not final.
 pub struct CommandedFootage {
     pub agent: AgentId,
+    pub place: Option<Place>,
     pub from: Utc,
     /// The recording that was requested. Its id is also the footage's.
     pub recording: RecordingId,
     /// Recordings that continued it, each with its beginning: a recorder that was killed begins another one.
     pub continued: Vec<(RecordingId, Utc)>,
-    /// `None`: no recorder could be commanded.
+    /// `None`: no recorder could be commanded until now.
     pub recorder: Option<RecorderId>,
     pub capture: CaptureMode,
+    pub why: String,
+    /// The command that starts it, until it is answered.
+    pub start: Option<CommandId>,
     pub is_over: bool,
     /// Set if it has segments in the index.
     pub is_written: bool,
@@ -41,17 +46,25 @@ pub struct CommandedFootage {
 
 impl CommandedFootage {
     /// Footage from before this start. It continues, unless its recorder reports otherwise.
-    pub(super) fn restored(agent: AgentId, from: Utc, capture: CaptureMode, stored: StoredFootage) -> Self {
+    pub(super) fn restored(
+        place: Option<Place>,
+        from: Utc,
+        capture: CaptureMode,
+        stored: StoredFootage,
+    ) -> Self {
         let continued = stored.continued.into_iter().filter_map(|(recording, since)| {
             Some((recording, Utc(jiff::Timestamp::from_millisecond(since).ok()?)))
         });
         CommandedFootage {
-            agent,
+            agent: stored.agent,
+            place,
             from,
             recording: stored.id,
             continued: continued.collect(),
             recorder: stored.recorder,
             capture,
+            why: "the agent is still to be recorded".to_owned(),
+            start: None,
             is_over: false,
             is_written: true,
         }
@@ -77,6 +90,7 @@ impl CommandedFootage {
 }
 
 impl Loop {
+    /// Wants footage, and starts it if a recorder is connected.
     pub(super) fn begin(
         &mut self,
         agent: AgentId,
@@ -85,36 +99,71 @@ impl Loop {
         capture: CaptureMode,
         why: String,
     ) -> Result<()> {
-        let recording = self.new_recording();
         let recorder = place.as_ref().and_then(|place| self.recorder_at(place));
-        let missing = match (&place, &recorder) {
-            (_, Some(_)) => None,
-            (None, None) => Some("it is unknown where the agent sits".to_owned()),
-            (Some(place), None) => Some(format!("no recorder is connected at {place}")),
+        self.want(agent, place, from, capture, why);
+        match (recorder, self.commanded.len().checked_sub(1)) {
+            (Some(recorder), Some(newest)) => self.start(&recorder, newest),
+            _ => Ok(()),
+        }
+    }
+
+    /// Wants footage: from here on it has a row, with the reason why it does not exist.
+    pub(super) fn want(
+        &mut self,
+        agent: AgentId,
+        place: Option<Place>,
+        from: Utc,
+        capture: CaptureMode,
+        why: String,
+    ) {
+        let recording = self.new_recording();
+        let missing = match &place {
+            None => "it is unknown where the agent sits".to_owned(),
+            Some(place) => format!("no recorder is connected at {place}"),
         };
         self.effects.add_footage(NewFootage {
             recording: recording.clone(),
-            recorder: recorder.clone(),
             agent: agent.clone(),
-            place,
+            place: place.clone(),
             from,
             why: why.clone(),
-            missing,
+            missing: Some(missing),
         });
         self.commanded.push(CommandedFootage {
-            agent: agent.clone(),
+            agent,
+            place,
             from,
-            recording: recording.clone(),
+            recording,
             continued: Vec::new(),
-            recorder: recorder.clone(),
+            recorder: None,
             capture,
+            why,
+            start: None,
             is_over: false,
             is_written: false,
         });
-        match recorder {
-            Some(recorder) => self.order(&recorder, CommandKind::Start { recording, agent, capture, why }),
-            None => Ok(()),
+    }
+
+    /// Commands a recorder to start this footage.
+    fn start(&mut self, recorder: &RecorderId, at: usize) -> Result<()> {
+        let Some(one) = self.commanded.get_mut(at) else { return Ok(()) };
+        one.recorder = Some(recorder.clone());
+        let (recording, agent, why) = (one.recording.clone(), one.agent.clone(), one.why.clone());
+        let start = CommandKind::Start {
+            recording: recording.clone(),
+            agent: agent.clone(),
+            capture: one.capture,
+            why,
+        };
+        if !self.effects.assign(&recording) {
+            // Its row exists already.
+            self.update_footage(vec![agent]);
         }
+        let command = self.order(recorder, start)?;
+        if let Some(one) = self.commanded.iter_mut().find(|one| one.recording == recording) {
+            one.start = Some(command);
+        }
+        Ok(())
     }
 
     /// The connected recorder at a place; of several, the one that connected last.
@@ -127,7 +176,7 @@ impl Loop {
 
     fn new_recording(&mut self) -> RecordingId {
         self.salt = self.salt.wrapping_mul(0x9e37_79b1).wrapping_add(1);
-        RecordingId::new(now(), self.salt)
+        RecordingId::new(self.clock.now(), self.salt)
     }
 
     pub(super) fn stop(&mut self, agent: &AgentId, why: String) -> Result<()> {
@@ -137,7 +186,9 @@ impl Loop {
         });
         self.mark_over(agent);
         match current {
-            Some((recorder, recording)) => self.order(&recorder, CommandKind::Stop { recording, why }),
+            Some((recorder, recording)) => {
+                self.order(&recorder, CommandKind::Stop { recording, why }).map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -147,7 +198,9 @@ impl Loop {
         current.capture = capture;
         let recording = current.recording.clone();
         match current.recorder.clone() {
-            Some(recorder) => self.order(&recorder, CommandKind::SetMode { recording, capture, why }),
+            Some(recorder) => {
+                self.order(&recorder, CommandKind::SetMode { recording, capture, why }).map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -161,34 +214,64 @@ impl Loop {
         of_agent.for_each(|one| one.is_over = true);
     }
 
-    fn order(&mut self, recorder: &RecorderId, kind: CommandKind) -> Result<()> {
+    fn order(&mut self, recorder: &RecorderId, kind: CommandKind) -> Result<CommandId> {
         let id = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
-        let command = Command { id: CommandId(id.into()), deadline: now().plus(DEADLINE), kind };
+        let id = CommandId(id.into());
+        let command = Command { id: id.clone(), deadline: self.clock.now().plus(DEADLINE), kind };
         let moment = self.moment();
-        let Some(known) = self.recorders.get_mut(recorder) else { return Ok(()) };
+        let Some(known) = self.recorders.get_mut(recorder) else { return Ok(id) };
         let effects = known.end.send_command(command, moment);
-        self.perform(recorder, effects)
+        self.perform(recorder, effects)?;
+        Ok(id)
     }
 
-    /// A recorder has connected again. Repeats commands that it no longer carries out; footage is then in one
-    /// recording up to here and in another from here on.
+    /// A recorder has connected. What it does is compared with what is wanted at its place: commands may have
+    /// been lost, or there was no recorder to command. Footage that was interrupted is then in one recording
+    /// up to here and in another from here on.
     pub(super) fn resume(&mut self, recorder: &RecorderId, status: &link::RecorderStatus) -> Result<()> {
-        let is_done = |one: &CommandedFootage| status.recordings.iter().any(|known| known.agent == one.agent);
-        let mut orders = Vec::new();
-        for one in &self.commanded {
-            if one.recorder.as_ref() == Some(recorder) && !one.is_over && !is_done(one) {
-                orders.push(CommandKind::Start {
-                    recording: one.recording.clone(),
-                    agent: one.agent.clone(),
-                    capture: one.capture,
-                    why: "the recorder is back, and the agent is still to be recorded".to_owned(),
-                });
+        let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) else {
+            return Ok(());
+        };
+        let is_here = |one: &CommandedFootage| match &one.recorder {
+            Some(own) => own == recorder,
+            None => one.place.as_ref() == Some(&place),
+        };
+        let wanted: Vec<usize> =
+            (0..self.commanded.len()).filter(|at| is_here(&self.commanded[*at])).collect();
+        let wanted = wanted.into_iter().filter(|at| !self.commanded[*at].is_over);
+        let wanted: Vec<(usize, AgentId, CaptureMode)> =
+            wanted.map(|at| (at, self.commanded[at].agent.clone(), self.commanded[at].capture)).collect();
+        for difference in reconcile(&wanted, &status.recordings) {
+            match difference {
+                Difference::Missing(at) => self.start(recorder, at)?,
+                Difference::Other(recording, capture) => {
+                    let why = "the recorder is back".to_owned();
+                    self.order(recorder, CommandKind::SetMode { recording, capture, why })?;
+                }
+                Difference::Unwanted(recording) => {
+                    let why = "nothing wants it any longer".to_owned();
+                    self.order(recorder, CommandKind::Stop { recording, why })?;
+                }
             }
         }
-        for order in orders {
-            self.order(recorder, order)?;
-        }
         Ok(())
+    }
+
+    /// A command was answered. A start that was not tried is commanded again while it is wanted.
+    pub(super) fn answered(
+        &mut self,
+        recorder: &RecorderId,
+        id: &CommandId,
+        result: &CommandResult,
+    ) -> Result<()> {
+        let started = self.commanded.iter().position(|one| one.start.as_ref() == Some(id));
+        let Some(at) = started else { return Ok(()) };
+        self.commanded[at].start = None;
+        let is_untried = matches!(
+            result,
+            CommandResult::Refused { refusal: CommandRefusal::Late | CommandRefusal::Busy, .. }
+        );
+        if is_untried && !self.commanded[at].is_over { self.start(recorder, at) } else { Ok(()) }
     }
 
     /// Takes the recordings that a recorder reports as running.

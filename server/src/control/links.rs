@@ -8,7 +8,7 @@ use deskreel_model::link::{
 };
 
 use super::write_behind::{IndexUpdate, persist};
-use super::{ControlInput, KnownRecorder, LinkConnection, Loop, now, presence, read};
+use super::{ControlInput, KnownRecorder, LinkConnection, Loop, NewEvent, presence, read};
 use crate::db::events::StreamPosition;
 use crate::db::recorders::Recorder;
 use crate::error::Result;
@@ -89,7 +89,8 @@ impl Loop {
         known.connection = None;
         let place = known.place.clone();
         self.effects.write(IndexUpdate::Presence { recorder, program: None });
-        self.push(presence(&place, false)?)
+        self.own_events.push(presence(&place, false, self.clock.now())?);
+        Ok(())
     }
 
     /// Removes reports that a recorder must not make: recordings of other recorders, which would be shown as
@@ -154,7 +155,8 @@ impl Loop {
                     tracing::warn!(%recorder, from, to, "events of a desktop were lost")
                 }
                 Effect::Answered { id, result } => {
-                    tracing::info!(%recorder, %id, ?result, "command answered")
+                    tracing::info!(%recorder, %id, ?result, "command answered");
+                    self.answered(recorder, &id, &result)?;
                 }
                 Effect::Overdue { id } => tracing::warn!(%recorder, %id, "command not answered in time"),
                 Effect::Close { reason } => {
@@ -173,7 +175,7 @@ impl Loop {
         let program = Some(hello.program.clone());
         self.effects.write(IndexUpdate::Presence { recorder: recorder.clone(), program });
         if let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) {
-            self.push(presence(&place, true)?)?;
+            self.own_events.push(presence(&place, true, self.clock.now())?);
         }
         self.resume(recorder, &hello.status)
     }
@@ -199,7 +201,12 @@ impl Loop {
                 number: *number,
             })
             .collect();
-        let events = received.iter().filter_map(|one| Some((feed_of(&one.recorder), one.event.clone()?)));
+        let events = received.iter().filter_map(|one| {
+            let event = one.event.clone()?;
+            let offset = self.recorders.get(&one.recorder).and_then(|known| known.status.offset_ms);
+            let corrected = offset.filter(|ms| *ms != 0).map(|ms| event.at.shifted_ms(ms));
+            Some(NewEvent { feed: feed_of(&one.recorder), event, corrected })
+        });
         self.take_events(events.collect(), &positions).await?;
         for DesktopEvent { recorder, stream, number, .. } in &received {
             let known = self.recorders.get_mut(recorder);
@@ -218,7 +225,7 @@ impl Loop {
     }
 
     pub(super) fn moment(&self) -> ClockReading {
-        ClockReading { monotonic: self.began.elapsed(), utc: now() }
+        ClockReading { monotonic: self.began.elapsed(), utc: self.clock.now() }
     }
 }
 

@@ -80,6 +80,15 @@ impl BatchEffects {
         self.new_footage.push(footage);
     }
 
+    /// A recorder is commanded to make footage that was added just now. False: it was added earlier.
+    pub fn assign(&mut self, footage: &RecordingId) -> bool {
+        let new = self.new_footage.iter_mut().find(|new| new.recording == *footage);
+        new.is_some_and(|new| {
+            new.missing = None;
+            true
+        })
+    }
+
     pub fn send(&mut self, recorder: &RecorderId, message: FromServer) {
         self.messages.push((recorder.clone(), message));
     }

@@ -1,18 +1,23 @@
 //! Events as received; control replays the newest at a start.
 
+use deskreel_model::Utc;
+use deskreel_model::event::Event;
 use deskreel_model::link::EventStreamId;
+use jiff::Timestamp;
 
 use crate::db::Db;
-use crate::db::sql::{ROWS, insert, new_id};
+use crate::db::sql::{ROWS, insert, new_id, row};
 use crate::error::Result;
 use crate::names::RecorderId;
-use crate::time::now_ms;
 
 pub struct ReceivedEvent<'a> {
     /// Sorts in the order of arrival.
     pub id: String,
     pub feed: &'a str,
-    pub at: i64,
+    /// Time of arrival by the server's clock.
+    pub received: i64,
+    /// Its time by the server's clock; `None`: as written in the body.
+    pub at: Option<i64>,
     pub body: &'a str,
 }
 
@@ -23,10 +28,18 @@ pub struct StreamPosition<'a> {
     pub number: u64,
 }
 
-/// Ids for events that arrived together. They sort in this order within the millisecond.
-pub fn event_ids(count: usize) -> Result<Vec<String>> {
-    let first = new_id()?;
-    let (time, random) = first.split_at(12);
+row! {
+    struct EventRow {
+        received: i64,
+        at: Option<i64>,
+        body: String,
+    }
+}
+
+/// Ids for events that arrived together, at this time. They sort in this order within the millisecond.
+pub fn event_ids(count: usize, received: i64) -> Result<Vec<String>> {
+    let id = new_id()?;
+    let (time, random) = (time_prefix(received), id.split_at(12).1);
     Ok((0..count).map(|index| format!("{time}{index:06}{random}")).collect())
 }
 
@@ -42,8 +55,8 @@ impl Db {
         for chunk in events.chunks(ROWS) {
             // An id that exists is the same event: this is another attempt to store it.
             let mut query = sqlx::query(insert("events (id, feed, received, at, body)", 5, chunk.len()));
-            for ReceivedEvent { id, feed, at, body } in chunk {
-                query = query.bind(id).bind(*feed).bind(now_ms()).bind(*at).bind(*body);
+            for ReceivedEvent { id, feed, received, at, body } in chunk {
+                query = query.bind(id).bind(*feed).bind(*received).bind(*at).bind(*body);
             }
             query.execute(&mut *write.tx).await?;
         }
@@ -58,12 +71,34 @@ impl Db {
         write.commit().await
     }
 
-    /// The events since then, in the order of arrival.
-    pub async fn events_since(&self, since: i64) -> Result<Vec<String>> {
-        let bodies = sqlx::query_scalar("SELECT body FROM events WHERE at >= $1 ORDER BY id")
-            .bind(since)
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(bodies)
+    /// The events that arrived from `since` to `until`, with their times of arrival, in that order. A later
+    /// arrival was noted under a wrong clock.
+    pub async fn events_since(&self, since: i64, until: i64) -> Result<Vec<(Event, Utc)>> {
+        let rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT received, at, body FROM events WHERE id >= $1 AND received <= $2 ORDER BY id",
+        )
+        .bind(time_prefix(since))
+        .bind(until)
+        .fetch_all(&self.pool)
+        .await?;
+        let utc = |ms| Timestamp::from_millisecond(ms).ok().map(Utc);
+        let event = |EventRow { received, at, body }: EventRow| {
+            let event = Event::parse(&body).ok()?;
+            let at = at.and_then(utc).unwrap_or(event.at);
+            Some((Event { at, ..event }, utc(received)?))
+        };
+        Ok(rows.into_iter().filter_map(event).collect())
     }
+
+    /// When the newest event arrived.
+    pub async fn newest_arrival(&self) -> Result<Option<Utc>> {
+        let newest: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(received) FROM events").fetch_one(&self.pool).await?;
+        Ok(newest.and_then(|ms| Timestamp::from_millisecond(ms).ok().map(Utc)))
+    }
+}
+
+/// The beginning of an id that sorts by this time.
+fn time_prefix(ms: i64) -> String {
+    format!("{:012x}", ms.max(0))
 }

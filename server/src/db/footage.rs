@@ -21,18 +21,21 @@ use crate::time::to_ms;
 /// Footage that is being commanded. Its id is that of the requested recording.
 pub struct NewFootage {
     pub recording: RecordingId,
-    /// The commanded recorder; `None`: no recorder can be commanded, for the reason in `missing`.
-    pub recorder: Option<RecorderId>,
     pub agent: AgentId,
     pub place: Option<Place>,
     pub from: Utc,
     pub why: String,
+    /// Why no recorder can be commanded; `None`: one is.
     pub missing: Option<String>,
 }
 
-/// Footage that was commanded before this start of the server.
+/// Footage that was wanted before this start of the server.
 pub struct StoredFootage {
     pub id: RecordingId,
+    pub agent: AgentId,
+    pub from: i64,
+    pub to: Option<i64>,
+    /// The commanded recorder.
     pub recorder: Option<RecorderId>,
     /// Recordings that continued it, each with its beginning.
     pub continued: Vec<(RecordingId, i64)>,
@@ -41,6 +44,9 @@ pub struct StoredFootage {
 row! {
     struct FootageRow {
         footage: RecordingId,
+        agent: AgentId,
+        from_ms: i64,
+        to_ms: Option<i64>,
         recorder: Option<RecorderId>,
     }
 }
@@ -48,30 +54,59 @@ row! {
 row! {
     struct ContinuedRow {
         recording: RecordingId,
-        started: i64,
+        from_ms: i64,
     }
 }
 
 impl Db {
-    pub async fn footage_at(&self, agent: &AgentId, from: i64) -> Result<Option<StoredFootage>> {
-        let row: Option<FootageRow> = sqlx::query_as(
-            "SELECT footage, (SELECT recorder FROM recorders WHERE recorders.place = footage.place AND revoked IS NULL \
-             ORDER BY created DESC LIMIT 1) AS recorder FROM footage WHERE agent = $1 AND from_ms = $2",
+    /// Footage that began at `since` or later, or still runs.
+    pub async fn unsettled_footage(&self, since: i64) -> Result<Vec<StoredFootage>> {
+        let rows: Vec<FootageRow> = sqlx::query_as(
+            "SELECT f.footage, f.agent, f.from_ms, f.to_ms, CASE WHEN f.recording IS NOT NULL THEN \
+             (SELECT recorder FROM recorders r WHERE r.place = f.place AND revoked IS NULL ORDER BY created DESC LIMIT 1) \
+             END AS recorder FROM footage f WHERE f.from_ms >= $1 OR f.to_ms IS NULL ORDER BY f.from_ms",
         )
-        .bind(agent.as_str())
-        .bind(from)
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(FootageRow { footage: id, recorder }) = row else { return Ok(None) };
-        let rows: Vec<ContinuedRow> = sqlx::query_as(
-            "SELECT DISTINCT r.recording, r.started FROM segments s JOIN recordings r ON r.recording = s.recording \
-             WHERE s.footage = $1 AND s.recording <> $1 AND r.started IS NOT NULL ORDER BY r.started",
-        )
-        .bind(id.as_str())
+        .bind(since)
         .fetch_all(&self.pool)
         .await?;
-        let continued = rows.into_iter().map(|row| (row.recording, row.started)).collect();
-        Ok(Some(StoredFootage { id, recorder, continued }))
+        let mut all = Vec::new();
+        for FootageRow { footage: id, agent, from_ms: from, to_ms: to, recorder } in rows {
+            let continued = self.continued(&id).await?;
+            all.push(StoredFootage { id, agent, from, to, recorder, continued });
+        }
+        Ok(all)
+    }
+
+    async fn continued(&self, footage: &RecordingId) -> Result<Vec<(RecordingId, i64)>> {
+        let rows: Vec<ContinuedRow> = sqlx::query_as(
+            "SELECT recording, from_ms FROM footage_recordings WHERE footage = $1 AND recording <> $1 ORDER BY from_ms",
+        )
+        .bind(footage.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.recording, row.from_ms)).collect())
+    }
+
+    /// Ends footage that nothing wants any more, and its segments.
+    pub async fn end_footage(&self, footage: &RecordingId, to: i64, why: &str) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query("UPDATE footage SET to_ms = $1, why_ended = $2 WHERE footage = $3 AND to_ms IS NULL")
+            .bind(to)
+            .bind(why)
+            .bind(footage.as_str())
+            .execute(&mut *write.tx)
+            .await?;
+        let rows: Vec<InteractionRow> = sqlx::query_as(
+            "UPDATE segments SET to_ms = $1 WHERE footage = $2 AND to_ms IS NULL RETURNING interaction",
+        )
+        .bind(to)
+        .bind(footage.as_str())
+        .fetch_all(&mut *write.tx)
+        .await?;
+        for InteractionRow { interaction } in &rows {
+            write.measure(interaction).await?;
+        }
+        write.commit().await
     }
 
     /// Durable once this returns.
@@ -80,13 +115,13 @@ impl Db {
         for chunk in new.chunks(ROWS) {
             let columns = "footage (footage, agent, place, from_ms, why, recording, missing)";
             let mut query = sqlx::query(insert(columns, 7, chunk.len()));
-            for NewFootage { recording, recorder, agent, place, from, why, missing } in chunk {
+            for NewFootage { recording, agent, place, from, why, missing } in chunk {
                 let recording = recording.as_str();
                 query = query.bind(recording).bind(agent.as_str()).bind(place.as_ref().map(Place::as_str));
                 query = query
                     .bind(to_ms(*from))
                     .bind(why)
-                    .bind(recorder.as_ref().map(|_| recording))
+                    .bind(missing.is_none().then_some(recording))
                     .bind(missing.as_deref());
             }
             query.execute(&mut *write.tx).await?;
@@ -132,6 +167,7 @@ impl Write {
         calls: &HashMap<CallId, CallData>,
     ) -> Result<()> {
         self.upsert_footage(id, footage).await?;
+        self.write_recordings(id, stretches, footage).await?;
         let before = self.clear_segments(id, stretches).await?;
         let mut deleted = 0;
         for segment in &footage.segments {
@@ -177,6 +213,34 @@ impl Write {
         .bind(footage.why_ended.as_deref())
         .execute(&mut *self.tx)
         .await?;
+        Ok(())
+    }
+
+    /// Writes which recordings the footage became.
+    async fn write_recordings(
+        &mut self,
+        id: &RecordingId,
+        stretches: &[Stretch],
+        footage: &Footage,
+    ) -> Result<()> {
+        for Stretch { recording, from, .. } in stretches {
+            let Some(recording) = recording else { continue };
+            if recording == id {
+                sqlx::query("UPDATE footage SET recording = $1, missing = NULL WHERE footage = $1")
+                    .bind(id.as_str())
+                    .execute(&mut *self.tx)
+                    .await?;
+            }
+            sqlx::query(
+                "INSERT INTO footage_recordings (footage, recording, from_ms) VALUES ($1, $2, $3) \
+                 ON CONFLICT (footage, recording) DO UPDATE SET from_ms = excluded.from_ms",
+            )
+            .bind(id.as_str())
+            .bind(recording.as_str())
+            .bind(from.unwrap_or_else(|| to_ms(footage.from)))
+            .execute(&mut *self.tx)
+            .await?;
+        }
         Ok(())
     }
 

@@ -26,6 +26,7 @@ use crate::manifest::About;
 use crate::names::known_recording;
 use crate::people::{Person, Role};
 use crate::segments::{CallData, Stretch};
+use crate::time::to_ms;
 
 async fn index(folder: &tempfile::TempDir) -> Db {
     Db::open(&format!("sqlite://{}/index.db", folder.path().display())).await.unwrap()
@@ -76,12 +77,16 @@ async fn rows_of_recorders_and_people_are_read() {
     assert_eq!(db.places_of_recorders().await.unwrap().len(), 2);
 
     assert_eq!(db.stored_stream(&recorder.id).await.unwrap(), None);
-    let (ids, stream) = (event_ids(1).unwrap(), EventStreamId("s-1".into()));
-    let event = ReceivedEvent { id: ids[0].clone(), feed: "api", at: 5, body: "{}" };
+    let (ids, stream) = (event_ids(1, 6).unwrap(), EventStreamId("s-1".into()));
+    let body = r#"{"type":"agent.logged_out","at":"2026-01-05T09:00:00.000Z","agent":"ann"}"#;
+    let event = ReceivedEvent { id: ids[0].clone(), feed: "api", received: 6, at: Some(5), body };
     let position = StreamPosition { recorder: &recorder.id, stream: &stream, number: 3 };
     db.store_events(&[event], &[position]).await.unwrap();
     assert_eq!(db.stored_stream(&recorder.id).await.unwrap(), Some((stream, 3)));
-    assert_eq!(db.events_since(5).await.unwrap(), ["{}"]);
+    let [(event, received)] = &db.events_since(6, 6).await.unwrap()[..] else { panic!("one event") };
+    assert_eq!((to_ms(event.at), to_ms(*received), &*event.json), (5, 6, body));
+    assert_eq!(db.events_since(7, 7).await.unwrap(), []);
+    assert_eq!(db.events_since(5, 5).await.unwrap(), [], "from the future");
 
     let mut write = db.write().await.unwrap();
     write.set_presence(&recorder.id, Some("1.0")).await.unwrap();

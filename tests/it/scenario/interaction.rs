@@ -6,20 +6,27 @@
 //! recording max_duration = "1h"            a key of its [recording] table
 //! 4.5 call.established call=77 agent=ann   an event: seconds from 09:00:00, type, fields; `devices`, `groups`
 //!                                          and `skills` take a list as in a,b; attached.queue=sales
+//! 4.5>6 call.established call=77 agent=ann an event of 4.5 that the host receives at 6; without `>`, it is
+//!                                          received at its time, or with the event before if that came later
 //! wait 60                                  time passes without an event, until this second
 //! counts | decisions | notes               the counts; policies' decisions since the last time; the notes, too
 //! end                                      the end of the events
 //! ```
+//!
+//! `end` also runs everything again with a restart of the host at each position (`restart.rs`).
+
+mod restart;
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use deskreel_contract::CaptureMode;
 use deskreel_deployment::open_policies;
 use deskreel_host::Catalog;
-use deskreel_interaction::{Command, Engine, Note, Output, RecorderCommand};
-use deskreel_model::Utc;
+use deskreel_interaction::{Command, Engine, Note, Output, Policy, RecorderCommand};
 use deskreel_model::event::Event;
 use deskreel_model::segment::Footage;
+use deskreel_model::{PolicyRules, Utc};
 use deskreel_pipeline::{Deployment, RecorderGraph};
 
 use deskreel_test_support::paths::build_folder;
@@ -36,9 +43,30 @@ pub fn run(blocks: &[String]) -> Vec<String> {
 struct Scenario {
     recording: String,
     engine: Option<Engine>,
+    /// The time, by the host's clock.
+    now: Option<Utc>,
     footage: Vec<Footage>,
     decisions: Vec<String>,
     notes: Vec<String>,
+    /// Everything up to here, for the runs with a restart.
+    log: Vec<Step>,
+    /// The commands of each step.
+    commands: Vec<Vec<RecorderCommand>>,
+}
+
+/// The policies and rules of a `[policy]` table.
+#[derive(Clone)]
+struct Opened {
+    policies: Vec<Policy>,
+    rules: PolicyRules,
+}
+
+/// Input of the engine.
+#[derive(Clone)]
+enum Step {
+    Policies(Opened),
+    Event(Event, Utc),
+    Wait(Utc),
 }
 
 impl Scenario {
@@ -66,10 +94,7 @@ impl Scenario {
              plugin = \"encoder.x264\"\n[recording]\ntracks = [\"e\"]\n{}[policy]\n{policy}",
             self.recording
         );
-        let built = build_folder();
-        let libraries = deskreel_host::search(&deskreel_host::folders_beside(&built));
-        let catalog = Catalog { libraries, ..Catalog::default() };
-        let listed = catalog.libraries.iter().filter_map(|found| found.descriptor.clone().ok());
+        let listed = catalog().libraries.iter().filter_map(|found| found.descriptor.clone().ok());
         let (deployment, diagnostics) =
             deskreel_pipeline::check(&text, &deskreel_pipeline::Catalog::new(listed));
         for diagnostic in &diagnostics {
@@ -84,15 +109,19 @@ impl Scenario {
             .unwrap();
         }
         let Some(Deployment::Recorder(RecorderGraph { deciders, .. })) = deployment else { return };
-        let (opened, rules) = (open_policies(&deciders, &catalog), deciders.rules);
-        match (opened, self.engine.take()) {
-            (Err(error), _) => writeln!(out, "{error:#}").unwrap(),
-            (Ok(opened), None) => self.engine = Some(Engine::new(opened, rules)),
-            (Ok(opened), Some(mut engine)) => {
-                engine.replace_policies(opened, rules, &mut |output| self.take(output, out));
-                self.engine = Some(engine);
+        let policies = match open_policies(&deciders, catalog()) {
+            Ok(policies) => policies,
+            Err(error) => return writeln!(out, "{error:#}").unwrap(),
+        };
+        let rules = deciders.rules;
+        self.step(Step::Policies(Opened { policies: policies.clone(), rules: rules.clone() }));
+        self.engine = Some(match self.engine.take() {
+            None => Engine::new(policies, rules),
+            Some(mut engine) => {
+                engine.replace_policies(policies, rules, &mut |output| self.take(output, out));
+                engine
             }
-        }
+        });
     }
 
     fn line(&mut self, line: &str, out: &mut String) {
@@ -100,26 +129,48 @@ impl Scenario {
             self.engine.take().unwrap_or_else(|| panic!("a scenario begins with a policy: {line}\n{out}"));
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "wait" => engine.advance(at(rest), &mut |output| self.take(output, out)),
+            "wait" => {
+                self.now = self.now.max(Some(at(rest)));
+                self.step(Step::Wait(at(rest)));
+                engine.advance(at(rest), &mut |output| self.take(output, out));
+            }
             "counts" => writeln!(out, "{:?}", engine.counts()).unwrap(),
             "decisions" => self.decisions.drain(..).for_each(|line| writeln!(out, "{line}").unwrap()),
             "notes" => self.notes.drain(..).for_each(|line| writeln!(out, "{line}").unwrap()),
             "end" => {
                 engine.finish(&mut |output| self.take(output, out));
-                self.footage.sort_by(|a, b| (a.from, &a.agent).cmp(&(b.from, &b.agent)));
+                sort(&mut self.footage);
+                restart::check(&self.log, &self.footage, &self.commands, engine.counts());
                 self.footage.drain(..).for_each(|footage| table(&footage, out));
             }
-            _ => match Event::parse(&event(at(word), rest).to_string()) {
-                Ok(event) => engine.push(event, &mut |output| self.take(output, out)),
-                Err(error) => writeln!(out, "{error}").unwrap(),
-            },
+            _ => self.event(word, rest, &mut engine, out),
         }
         self.engine = Some(engine);
     }
 
+    fn event(&mut self, times: &str, rest: &str, engine: &mut Engine, out: &mut String) {
+        let (written, received) = times.split_once('>').unwrap_or((times, times));
+        let event = match Event::parse(&event(at(written), rest).to_string()) {
+            Ok(event) => event,
+            Err(error) => return writeln!(out, "{error}").unwrap(),
+        };
+        let received = self.now.map_or(at(received), |now| now.max(at(received)));
+        self.now = Some(received);
+        self.step(Step::Event(event.clone(), received));
+        engine.push(event, received, &mut |output| self.take(output, out));
+    }
+
+    fn step(&mut self, step: Step) {
+        self.log.push(step);
+        self.commands.push(Vec::new());
+    }
+
     fn take(&mut self, output: Output, out: &mut String) {
         match output {
-            Output::Command(command) => writeln!(out, "{}", show(&command)).unwrap(),
+            Output::Command(command) => {
+                writeln!(out, "{}", show(&command)).unwrap();
+                self.commands.last_mut().unwrap().push(command);
+            }
             Output::Touched(_) => {}
             Output::Footage(footage) => self.footage.push(footage),
             Output::Decision(decision) => {
@@ -136,9 +187,25 @@ impl Scenario {
                     format!("{} {feed}: {events} events are missing", seconds(at))
                 }
                 Note::TooLate { at, .. } => format!("an event of {} is too late", seconds(at)),
+                Note::Early { at, received, .. } => {
+                    format!("an event of {} came at {}", seconds(at), seconds(received))
+                }
             }),
         }
     }
+}
+
+/// The plugins of this build.
+fn catalog() -> &'static Catalog {
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+        let libraries = deskreel_host::search(&deskreel_host::folders_beside(&build_folder()));
+        Catalog { libraries, ..Catalog::default() }
+    });
+    &CATALOG
+}
+
+fn sort(footage: &mut [Footage]) {
+    footage.sort_by(|a, b| (a.from, &a.agent).cmp(&(b.from, &b.agent)));
 }
 
 fn at(seconds: &str) -> Utc {

@@ -11,21 +11,22 @@ use deskreel_link::LinkHandle;
 use deskreel_model::event::Event as InteractionEvent;
 use deskreel_model::link::{Command, CommandKind};
 use deskreel_model::manifest::Outcome;
-use deskreel_model::{AgentId, MediaTime, PolicyRules, RecordingId};
+use deskreel_model::{AgentId, MediaTime, PolicyRules, RecordingId, Utc};
 use deskreel_recorder::{Error, RecordingResult};
 use tokio::sync::oneshot;
 
 use crate::event_log::EventLog;
-use crate::now;
 use crate::recording_slots::{RecordingSlots, SlotReport};
 use crate::seat::{Effect, Ending, Event, ReplyId, Warning};
 use crate::spool::SeatSpool;
 use crate::unsettled::Unsettled;
+use deskreel_deployment::DecisionClock;
 
 pub type Reply = oneshot::Sender<Result<Done, Refused>>;
 
 pub struct Hands {
     pub engine: Engine,
+    pub clock: DecisionClock,
     pub events: EventLog,
     pub slots: RecordingSlots,
     pub spool: SeatSpool,
@@ -76,31 +77,32 @@ impl Hands {
 
     fn publish(&self, what: What) {
         tracing::info!(?what, "news");
-        self.news.tell(now(), what);
+        self.news.tell(self.clock.now(), what);
     }
 
     // Events and policies.
 
     fn push_event(&mut self, event: InteractionEvent) -> Vec<Event> {
-        self.events.append(&event, now());
+        let now = self.clock.now();
+        self.events.append(&event, now);
         if let Some(link) = &self.link {
             link.send_event(&event);
         }
-        let outputs = self.push(event);
+        let outputs = self.push(event, now);
         self.take_outputs(outputs)
     }
 
-    /// Asks the policies.
-    pub fn push(&mut self, event: InteractionEvent) -> Vec<Output> {
+    /// Asks the policies about an event that arrived at `received`.
+    pub fn push(&mut self, event: InteractionEvent, received: Utc) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.engine.push(event, &mut |output| outputs.push(output));
+        self.engine.push(event, received, &mut |output| outputs.push(output));
         outputs
     }
 
     /// Tells the policies the time.
     pub fn advance(&mut self) -> Vec<Event> {
         let mut outputs = Vec::new();
-        self.engine.advance(now(), &mut |output| outputs.push(output));
+        self.engine.advance(self.clock.now(), &mut |output| outputs.push(output));
         self.take_outputs(outputs)
     }
 
@@ -141,7 +143,7 @@ impl Hands {
     /// Settles the footage that is final by now.
     pub fn settle_final_footage(&mut self) {
         let mut outputs = Vec::new();
-        self.engine.advance(now(), &mut |output| outputs.push(output));
+        self.engine.advance(self.clock.now(), &mut |output| outputs.push(output));
         outputs.retain(|output| matches!(output, Output::Footage(_)));
         self.take_outputs(outputs);
     }
@@ -154,7 +156,7 @@ impl Hands {
             return Event::NotAdmitted { agent, why };
         }
         if self.link.is_none() {
-            self.unsettled.began(recording.clone(), agent, now(), self.folder(&recording));
+            self.unsettled.began(recording.clone(), agent, self.clock.now(), self.folder(&recording));
         }
         Event::Admitted(recording)
     }
@@ -167,7 +169,7 @@ impl Hands {
                 Event::Notice(recording, notice)
             }
             SlotReport::Ended(recording, result) => {
-                self.unsettled.ended(&recording, now());
+                self.unsettled.ended(&recording, self.clock.now());
                 self.spool.ended(&recording, &result);
                 let ending = ending(result);
                 Event::Ended(recording, ending)
@@ -194,7 +196,7 @@ impl Hands {
 
     /// Hands over the recordings for which no footage will come any more.
     pub fn release_expired(&mut self) {
-        for recording in self.unsettled.expired(now()) {
+        for recording in self.unsettled.expired(self.clock.now()) {
             self.spool.release(&recording, Default::default());
         }
     }

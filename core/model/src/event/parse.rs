@@ -152,6 +152,7 @@ impl RawEvent<'_> {
                 let place = self.need("place", &self.place)?.into();
                 Ok(Kind::Recorder { place, online: kind == "recorder.connected" })
             }
+            "host.started" => Ok(Kind::HostStarted),
             "feed.gap" => Ok(Kind::FeedGap { feed: self.need("feed", &self.feed)?.into() }),
             "feed.clock" => {
                 let offset_ms = self.offset_ms.ok_or_else(|| self.missing("offset_ms"))?;

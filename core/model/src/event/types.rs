@@ -84,6 +84,7 @@ const STATE: &[Field] =
 const INTERACTION: &[Field] = &[required("interaction"), required("agent"), optional("media")];
 const TAG: &[Field] = &[required("agent"), required("name"), optional("value")];
 const RECORDER: &[Field] = &[required("place")];
+const STARTED: &[Field] = &[];
 const GAP: &[Field] = &[required("feed"), optional("reason")];
 const FEED_STATE: &[Field] =
     &[required("feed"), required("state"), optional("device"), optional("agent"), optional("reason")];
@@ -148,6 +149,11 @@ pub const TYPES: &[EventType] = &[
         "recorder.disconnected",
         RECORDER,
         "From the host: the recorder at this place cannot be commanded; it continues what it is doing.",
+    ),
+    event(
+        "host.started",
+        STARTED,
+        "From the host: it has started again. Events of its absence follow, each late by as much.",
     ),
     event("feed.gap", GAP, "Events of this feed were lost: the known state of its calls is in doubt."),
     event(
