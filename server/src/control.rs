@@ -24,6 +24,7 @@ use deskreel_model::{Place, Utc};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::account::hindrances::{HindranceSource, Hindrances};
 use crate::config::Config;
 use crate::db::Db;
 use crate::db::events::{ReceivedEvent, StreamPosition, event_ids};
@@ -35,13 +36,15 @@ use crate::time::to_ms;
 use calls::Calls;
 use commanded::CommandedFootage;
 use links::DesktopEvent;
-use write_behind::{BatchEffects, persist};
+use write_behind::{BatchEffects, IndexUpdate, persist};
 
 /// Inputs that may wait; a sender of more waits too.
 const BACKLOG: usize = 4096;
 /// Inputs that are taken at once; their events are stored in one transaction.
 const BATCH: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
+/// Interval at which the index learns that the server runs: a later start knows since when it did not.
+const ALIVE_MS: i64 = 5000;
 /// The feed of the server's own events: its starts, and the links of recorders.
 const OWN_FEED: &str = "server";
 
@@ -121,10 +124,13 @@ struct Loop {
     /// millisecond.
     at_place: HashMap<Place, RecorderId>,
     commanded: Vec<CommandedFootage>,
+    hindrances: Hindrances,
     effects: BatchEffects,
     desktop_events: Vec<DesktopEvent>,
     /// Events of the server itself that are not stored yet.
     own_events: Vec<Event>,
+    /// When the index was last told that the server runs, in milliseconds.
+    alive: i64,
     began: Instant,
     salt: u32,
 }
@@ -141,9 +147,11 @@ pub async fn start(config: &Config, db: &Db) -> Result<Control> {
         recorders: HashMap::new(),
         at_place: HashMap::new(),
         commanded: Vec::new(),
+        hindrances: Hindrances::default(),
         effects: BatchEffects::start(db),
         desktop_events: Vec::new(),
         own_events: Vec::new(),
+        alive: 0,
         began: Instant::now(),
         salt: std::process::id(),
     };
@@ -250,6 +258,18 @@ impl Loop {
         Ok(now)
     }
 
+    /// Sets what hinders recordings at a place from now on.
+    fn set_hindrances(&mut self, place: &Place, source: HindranceSource, causes: &[String], at: i64) {
+        let salt = &mut self.salt;
+        let id = || {
+            *salt = next_salt(*salt);
+            format!("{at:012x}{salt:08x}")
+        };
+        for row in self.hindrances.set(place, source, causes, at, id) {
+            self.effects.write(IndexUpdate::Hindrance(row));
+        }
+    }
+
     fn push(&mut self, event: Event, received: Utc) -> Result<()> {
         self.calls.take(&event);
         let mut outputs = Vec::new();
@@ -266,6 +286,11 @@ impl Loop {
 
     /// Checks all links. There are thousands, so not with each input.
     fn tick(&mut self) -> Result<()> {
+        let now = to_ms(self.clock.now());
+        if now - self.alive >= ALIVE_MS {
+            self.alive = now;
+            self.effects.write(IndexUpdate::Alive(now));
+        }
         let moment = self.moment();
         let ids: Vec<RecorderId> = self.recorders.keys().cloned().collect();
         for id in ids {
@@ -308,6 +333,10 @@ impl Loop {
             Wanted::SetMode { capture } => self.set_mode(&agent, capture, why),
         }
     }
+}
+
+fn next_salt(salt: u32) -> u32 {
+    salt.wrapping_mul(0x9e37_79b1).wrapping_add(1)
 }
 
 /// An event that is not stored yet.

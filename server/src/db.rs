@@ -10,6 +10,7 @@ pub mod recordings;
 pub mod uploads;
 
 // Events, and footage decided from them.
+pub mod account;
 pub mod events;
 pub mod footage;
 mod segments;

@@ -15,6 +15,7 @@ use deskreel_model::RecordingId;
 use object_store::PutPayload;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::account::coverage::Coverage;
 use crate::db::recorders::Recorder;
 use crate::db::uploads::{FragmentOutcome, NewFragment};
 use crate::db::{Db, Write};
@@ -169,7 +170,7 @@ impl Ingest {
             let objection = self.objection(from, recording, text, manifest, file).await?;
             return Ok(objection.unwrap_or(ManifestOutcome::Refused(OTHER_MANIFEST)));
         }
-        write.close_recording(recording, text).await?;
+        write.close_recording(recording, text, &Coverage::of_manifest(manifest)).await?;
         // Fragments that the manifest does not name are not footage. Their objects are deleted with the
         // recording.
         let named: HashSet<FragmentName> = manifest.named().map(|(name, _)| name).collect();

@@ -30,6 +30,7 @@ mod store;
 
 // Pure decisions about footage.
 mod about_segments;
+mod account;
 mod manifest;
 mod media;
 

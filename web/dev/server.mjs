@@ -66,6 +66,7 @@ function fillerInteraction(_, i) {
     agents: [agents[i % 6], ...(i % 4 ? [] : [agents[(i + 1) % 6]])],
     calls: [`${70_000 + i}`],
     labels: i % 11 ? [] : ["training"],
+    coverage: { wanted_ms: 0, stored_ms: 0, withheld_ms: 0, on_its_way_ms: 0, missing_ms: 0 },
     has_footage: FOOTAGE_CYCLE[i % 5],
     live: false,
     held: false,

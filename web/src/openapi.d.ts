@@ -689,6 +689,14 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An [`AccountStretch`] in an answer. */
+        AccountStretch: {
+            from: components["schemas"]["Time"];
+            state: components["schemas"]["FootageState"];
+            to: components["schemas"]["Time"];
+            /** @description Empty if it is stored. */
+            why: string;
+        };
         Agent: {
             agent: components["schemas"]["Word"];
             devices?: components["schemas"]["Text"][];
@@ -730,10 +738,14 @@ export interface components {
         Completeness: {
             /** @description Of these, the number with any footage. */
             captured: number;
+            /** @description The same in time. */
+            coverage: components["schemas"]["FootageFigures"];
             /** @description Footage that was decided on, and recordings that recorders made by themselves. */
             expected: number;
-            /** @description Those that are neither here nor running, newest first; at most a thousand. */
+            /** @description Those of which something is missing, newest first; at most a thousand. */
             missing: components["schemas"]["MissingFootage"][];
+            /** @description Of these, the number of which something is still to come. */
+            on_its_way: number;
             /** @description Of these, the number that is here as a whole. */
             uploaded: number;
         };
@@ -789,7 +801,7 @@ export interface components {
             ended: components["schemas"]["Time"] | null;
             gaps: components["schemas"]["Gap"][];
             live: boolean;
-            /** @description Why there is no footage, or not all of it. */
+            /** @description Why there is no footage. */
             missing: string | null;
             parts: components["schemas"]["Part"][];
             recording: string;
@@ -798,6 +810,24 @@ export interface components {
             still: components["schemas"]["Still"][];
             withheld: components["schemas"]["Withheld"][];
         };
+        /** @description The account in figures, in milliseconds. */
+        FootageFigures: {
+            /** Format: int64 */
+            missing_ms: number;
+            /** Format: int64 */
+            on_its_way_ms: number;
+            /** Format: int64 */
+            stored_ms: number;
+            /** Format: int64 */
+            wanted_ms: number;
+            /** Format: int64 */
+            withheld_ms: number;
+        };
+        /**
+         * @description What became of wanted footage.
+         * @enum {string}
+         */
+        FootageState: "stored" | "withheld" | "on_its_way" | "missing";
         /** @description Track, part and number; number 0 is the part's header. */
         FragmentName: {
             number: number;
@@ -820,7 +850,7 @@ export interface components {
         };
         Groups: components["schemas"]["Group"] | components["schemas"]["Group"][];
         /** @enum {string} */
-        HasFootage: "none" | "some" | "all";
+        HasFootage: "none" | "some" | "all" | "on_its_way";
         Health: {
             status: components["schemas"]["HealthStatus"];
         };
@@ -882,7 +912,12 @@ export interface components {
             agent: string | null;
             at: components["schemas"]["Time"];
             interaction: string | null;
+            /** Format: int64 */
+            missing_ms: number;
             recording: string | null;
+            /** Format: int64 */
+            wanted_ms: number;
+            /** @description The reason for most of it. */
             why: string;
         };
         /** @description The problem of a manifest that names fragments which the server does not have. */
@@ -933,6 +968,8 @@ export interface components {
         /** @description The fields that an interaction has both in a list and by itself. */
         Outline: {
             agents: string[];
+            /** @description The account of its segments in figures. */
+            coverage: components["schemas"]["FootageFigures"];
             direction: string | null;
             /** Format: int64 */
             duration_ms: number | null;
@@ -1022,6 +1059,8 @@ export interface components {
             media?: components["schemas"]["Text"] | null;
         };
         Segment: {
+            /** @description For each moment, whether there is footage, and why not. */
+            account: components["schemas"]["AccountStretch"][];
             agent: string;
             call: string | null;
             /** Format: int64 */

@@ -1,8 +1,9 @@
 //! The events of the day, on disk: knowledge of agents and calls outlives the daemon.
 //!
-//! One line per event, with its time of arrival and in that order. A daemon that was killed in mid-call reads them at its next start
-//! and continues recording, since its policies know the call again. The lines are not synced: the kernel
-//! keeps the writes of a killed process, and after a power failure the agent logs in again anyway.
+//! One line per event, with its time of arrival and in that order. A daemon that was killed in mid-call reads
+//! them at its next start and continues recording, since its policies know the call again. The lines are not
+//! synced: the kernel keeps the writes of a killed process, and after a power failure the agent logs in again
+//! anyway.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};

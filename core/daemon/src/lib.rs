@@ -72,7 +72,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
     let directory = graph.recording.directory.clone();
     recover(&directory);
     let mut spool = SeatSpool::open(&graph, &catalog)?;
-    let unsettled = spool.0.unsettled(graph.deciders.rules.late, graph.link.is_some());
+    let unsettled = spool.0.unsettled(graph.link.is_some());
 
     let engine = Engine::new(policies(&graph, &catalog)?, graph.deciders.rules.clone());
     let events = EventLog::open(&directory.join("events.jsonl"), wall_clock())

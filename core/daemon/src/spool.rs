@@ -57,8 +57,8 @@ impl SeatSpool {
 
     /// Returns the recordings from before this start whose segments are not final. Recordings with a
     /// `footage.json` are released, and so are all if a server decides: it knows what they belong to.
-    pub fn unsettled(&mut self, late: Duration, is_served: bool) -> Unsettled {
-        let mut unsettled = Unsettled::new(late);
+    pub fn unsettled(&mut self, is_served: bool) -> Unsettled {
+        let mut unsettled = Unsettled::default();
         for recording in self.delivery.look(Outbox::unreleased) {
             let folder = self.directory.join(recording.as_str());
             let known = std::fs::read(folder.join(layout::FOOTAGE)).ok();

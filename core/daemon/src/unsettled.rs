@@ -6,8 +6,8 @@ use std::time::Duration;
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, RecordingId, Utc};
 
-/// How long after its end, beyond the lateness of events, a recording may wait for its footage. If none has
-/// come by then, a late event has revoked the command for it.
+/// How long after its end is final a recording may wait for its footage. If none has come by then, a late
+/// event has revoked the command for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A recording begins a moment after the event that its footage begins with.
 const SLACK: Duration = Duration::from_secs(2);
@@ -23,17 +23,12 @@ struct UnsettledRecording {
 }
 
 /// Recordings whose segments are not final. Pure.
+#[derive(Default)]
 pub struct Unsettled {
-    late: Duration,
     entries: Vec<UnsettledRecording>,
 }
 
 impl Unsettled {
-    /// `late` is the lateness in `[policy]`.
-    pub fn new(late: Duration) -> Self {
-        Unsettled { late, entries: Vec::new() }
-    }
-
     pub fn began(&mut self, recording: RecordingId, agent: AgentId, since: Utc, folder: PathBuf) {
         self.entries.push(UnsettledRecording {
             recording,
@@ -68,11 +63,11 @@ impl Unsettled {
         settled
     }
 
-    /// Removes and returns recordings that have ended and will get no footage any more.
-    pub fn expired(&mut self, now: Utc) -> Vec<RecordingId> {
-        let patience = self.late + PATIENCE;
+    /// Removes and returns recordings that have ended and will get no footage any more. Everything before
+    /// `settled` is final.
+    pub fn expired(&mut self, settled: Utc) -> Vec<RecordingId> {
         let expired =
-            |entry: &mut UnsettledRecording| entry.ended.is_some_and(|ended| ended.plus(patience) < now);
+            |entry: &mut UnsettledRecording| entry.ended.is_some_and(|ended| ended.plus(PATIENCE) < settled);
         self.entries.extract_if(.., expired).map(|entry| entry.recording).collect()
     }
 
@@ -112,7 +107,7 @@ mod tests {
 
     #[test]
     fn interrupted_footage_settles_every_recording_within_it() {
-        let mut unsettled = Unsettled::new(Duration::from_secs(10));
+        let mut unsettled = Unsettled::default();
         let [first, second, other] = [1, 2, 3].map(|salt| RecordingId::new(Utc::MIN, salt));
         unsettled.began(first.clone(), "ann".into(), at("09:00:00"), PathBuf::new());
         unsettled.ended(&first, at("09:01:00"));
@@ -125,12 +120,12 @@ mod tests {
 
     #[test]
     fn a_recording_that_a_late_event_revoked_expires() {
-        let mut unsettled = Unsettled::new(Duration::from_secs(10));
+        let mut unsettled = Unsettled::default();
         let recording = RecordingId::new(Utc::MIN, 1);
         unsettled.began(recording.clone(), "ann".into(), at("09:00:00"), PathBuf::new());
         assert!(unsettled.expired(at("10:00:00")).is_empty(), "it still runs");
         unsettled.ended(&recording, at("10:00:00"));
-        assert!(unsettled.expired(at("10:00:14")).is_empty(), "events may still be late");
-        assert_eq!(unsettled.expired(at("10:00:16")), [recording]);
+        assert!(unsettled.expired(at("10:00:04")).is_empty(), "its footage may be the next");
+        assert_eq!(unsettled.expired(at("10:00:06")), [recording]);
     }
 }

@@ -364,8 +364,8 @@ impl<'w> EventFold<'w> {
         }
     }
 
-    /// Policies may want to know; footage does not depend on it. It is wanted or not, whether or not a recorder
-    /// can be commanded.
+    /// Policies may want to know. Footage does not depend on it: it is wanted or not, whether or not a
+    /// recorder can be commanded.
     fn touch_agents_at(&mut self, place: &Place) {
         for agent in self.world.agents_at(place) {
             self.agent_mut(&agent);

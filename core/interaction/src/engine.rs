@@ -28,8 +28,8 @@
 //! # Restarts
 //!
 //! The same events with the same times of arrival yield the same state and the same commands. So a host takes
-//! up its earlier run from its log of events. Events of its absence come late by as much as it was away: for
-//! [`AFTER_START`] after `host.started`, nothing becomes final.
+//! up its earlier run from its log of events. Events of its absence come late by as much as it was away, so
+//! after `host.started` nothing becomes final for a while ([`AFTER_START`]).
 //!
 //! # Commands
 //!
@@ -66,9 +66,10 @@ use deskreel_model::PolicyRules;
 
 /// Time for which a call without agents is remembered: it may wait in a queue for its next agent.
 const IDLE_CALL: Duration = Duration::from_secs(3600);
-/// Time after a start of the host in which events of its absence still take their place: feeds and recorders
-/// connect again within seconds, at most within a minute.
-pub const AFTER_START: Duration = Duration::from_secs(60);
+/// Time after a start of the host in which events of its absence still take their place, as a multiple of
+/// the lateness of events. With the usual ten seconds that is a minute, within which feeds and recorders have
+/// connected again.
+const AFTER_START: u32 = 6;
 /// Clocks of well-kept machines differ by less. An event that is further ahead is noted.
 const EARLY: Duration = Duration::from_secs(1);
 /// Timers that one call fires at their own times. Work is bounded by it, whatever the times are; the rest
@@ -189,7 +190,10 @@ impl Engine {
         self.counts.events += 1;
         let now = self.now.max(received);
         if event.kind == Kind::HostStarted {
-            self.hold = Some(FinalityHold { oldest: self.oldest(self.now), until: now.plus(AFTER_START) });
+            // The first start of all has missed nothing.
+            let has_past = self.counts.events > 1;
+            let until = now.plus(self.rules.late * AFTER_START);
+            self.hold = has_past.then(|| FinalityHold { oldest: self.final_before(), until });
             return self.advance(now, out);
         }
         let Placement { at, is_too_late } = self.place_event(&event, now, out);
@@ -269,6 +273,11 @@ impl Engine {
         });
         let open = self.world.agent(agent).and_then(|known| known.open.as_ref());
         ended.chain(open.map(|open| &open.footage))
+    }
+
+    /// Everything before this time is final.
+    pub fn final_before(&self) -> Utc {
+        self.oldest(self.now)
     }
 
     pub fn counts(&self) -> Counts {
@@ -515,7 +524,7 @@ impl Engine {
 
     /// Yields the outputs of steps that can no longer change.
     fn emit_final(&mut self, out: &mut impl FnMut(Output)) {
-        let limit = self.oldest(self.now);
+        let limit = self.final_before();
         while let Some(step) = self.order.pop_final(limit) {
             step.effects.outputs.into_iter().for_each(|output| out(output.into()));
         }

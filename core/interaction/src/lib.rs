@@ -65,7 +65,7 @@ mod host_clock;
 mod log_clock;
 mod order;
 
-pub use engine::{AFTER_START, Command, Engine, Output, RecorderCommand};
+pub use engine::{Command, Engine, Output, RecorderCommand};
 pub use footage::{DecisionRecord, Note};
 pub use host_clock::HostClock;
 pub use log_clock::LogClock;

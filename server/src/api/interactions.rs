@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::input::{Pairs, Path};
 use super::openapi::{BadRequest, CallerProblems, InteractionPath, NoRoom, NotFound, SearchQuery};
 use super::problem::{Answer, Problem};
+use crate::account::AccountView;
 use crate::app::App;
 use crate::db::annotations::Note;
 use crate::db::interactions::{Call, Filter, Outline, Segment, Summary};
@@ -152,6 +153,8 @@ pub struct SegmentView {
     offset_ms: i64,
     duration_ms: Option<i64>,
     why: String,
+    /// For each moment, whether there is footage, and why not.
+    account: Vec<AccountView>,
 }
 
 /// The footage of a segment, by its manifest as soon as there is one.
@@ -172,7 +175,7 @@ pub struct FootageView {
     /// Known once the recording is closed.
     still: Vec<StillView>,
     parts: Vec<PartView>,
-    /// Why there is no footage, or not all of it.
+    /// Why there is no footage.
     missing: Option<String>,
 }
 
@@ -260,6 +263,7 @@ impl From<Segment> for SegmentView {
             call: segment.call,
             role: segment.role,
             why: segment.why,
+            account: segment.account.iter().map(AccountView::from).collect(),
         }
     }
 }
@@ -278,7 +282,7 @@ async fn describe(app: &App, segment: &Segment, recording: &RecordingId) -> Answ
         gaps: Vec::new(),
         still: Vec::new(),
         parts: Vec::new(),
-        missing: segment.missing.clone(),
+        missing: segment.missing(),
     };
     if let Some(manifest) = manifest {
         let end = zero + i64::try_from(manifest.end_ns() / 1_000_000).unwrap_or(0);

@@ -10,7 +10,7 @@ use deskreel_model::{AgentId, Place, RecordingId, Utc};
 
 use super::reconcile::{Difference, reconcile};
 use super::write_behind::IndexUpdate;
-use super::{KnownRecorder, Loop};
+use super::{KnownRecorder, Loop, next_salt};
 use crate::db::footage::{NewFootage, StoredFootage};
 use crate::db::recorders::Recorder;
 use crate::error::{Error, Result};
@@ -175,7 +175,7 @@ impl Loop {
     }
 
     fn new_recording(&mut self) -> RecordingId {
-        self.salt = self.salt.wrapping_mul(0x9e37_79b1).wrapping_add(1);
+        self.salt = next_salt(self.salt);
         RecordingId::new(self.clock.now(), self.salt)
     }
 

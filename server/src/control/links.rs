@@ -2,6 +2,7 @@
 
 use deskreel_link::server::Effect;
 use deskreel_link::{ClockReading, ServerEnd};
+use deskreel_model::Place;
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::link::{
     EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus, RunningRecording,
@@ -9,10 +10,12 @@ use deskreel_model::link::{
 
 use super::write_behind::{IndexUpdate, persist};
 use super::{ControlInput, KnownRecorder, LinkConnection, Loop, NewEvent, presence, read};
+use crate::account::hindrances::HindranceSource;
 use crate::db::events::StreamPosition;
 use crate::db::recorders::Recorder;
 use crate::error::Result;
 use crate::names::{RecorderId, has_nul, is_recording_name};
+use crate::time::to_ms;
 
 /// Recordings of one status that are taken; a recorder has one or two.
 const RECORDINGS: usize = 16;
@@ -89,8 +92,15 @@ impl Loop {
         known.connection = None;
         let place = known.place.clone();
         self.effects.write(IndexUpdate::Presence { recorder, program: None });
+        self.hinder_by_line(&place, to_ms(self.clock.now()));
         self.own_events.push(presence(&place, false, self.clock.now())?);
         Ok(())
+    }
+
+    /// No recorder is connected at this place since then.
+    pub(super) fn hinder_by_line(&mut self, place: &Place, since: i64) {
+        let cause = format!("no recorder is connected at {place}");
+        self.set_hindrances(place, HindranceSource::Line, &[cause], since);
     }
 
     /// Removes reports that a recorder must not make: recordings of other recorders, which would be shown as
@@ -175,6 +185,7 @@ impl Loop {
         let program = Some(hello.program.clone());
         self.effects.write(IndexUpdate::Presence { recorder: recorder.clone(), program });
         if let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) {
+            self.set_hindrances(&place, HindranceSource::Line, &[], to_ms(self.clock.now()));
             self.own_events.push(presence(&place, true, self.clock.now())?);
         }
         self.resume(recorder, &hello.status)
@@ -182,6 +193,10 @@ impl Loop {
 
     fn take_status(&mut self, recorder: &RecorderId, status: RecorderStatus) -> Result<()> {
         self.effects.write(IndexUpdate::Status { recorder: recorder.clone(), status: status.clone() });
+        if let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) {
+            let now = to_ms(self.clock.now());
+            self.set_hindrances(&place, HindranceSource::Recorder, &status.problems, now);
+        }
         self.take_running(recorder, &status);
         if let Some(known) = self.recorders.get_mut(recorder) {
             known.status = status;

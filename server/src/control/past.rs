@@ -13,7 +13,9 @@ use deskreel_model::{AgentId, Utc};
 use serde_json::json;
 
 use super::commanded::CommandedFootage;
+use super::write_behind::IndexUpdate;
 use super::{Loop, NewEvent, OWN_FEED, own_event};
+use crate::account::hindrances::{HindranceRow, HindranceSource};
 use crate::db::footage::StoredFootage;
 use crate::error::Result;
 use crate::time::to_ms;
@@ -56,8 +58,29 @@ impl Loop {
         self.engine.push(started, now, &mut |output| outputs.push(output));
         self.recall(outputs, &mut stored, &mut replayed);
         self.settle_past(replayed);
+        self.restore_hindrances(to_ms(now)).await?;
         self.end_unknown(stored, now).await?;
         self.effects.finish(&self.db).await;
+        Ok(())
+    }
+
+    /// No recorder is connected now. Between the two runs, the server could command none.
+    async fn restore_hindrances(&mut self, now: i64) -> Result<()> {
+        if let Some(last) = self.db.last_alive().await? {
+            self.effects.write(IndexUpdate::Hindrance(HindranceRow {
+                id: format!("{last:012x}server"),
+                place: None,
+                source: HindranceSource::Server,
+                cause: "the server was not running".to_owned(),
+                from: last,
+                to: Some(now.max(last)),
+            }));
+        }
+        self.db.open_hindrances().await?.into_iter().for_each(|row| self.hindrances.restore(row));
+        for place in self.db.places_of_recorders().await? {
+            self.hinder_by_line(&place, now);
+            self.set_hindrances(&place, HindranceSource::Recorder, &[], now);
+        }
         Ok(())
     }
 

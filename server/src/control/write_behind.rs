@@ -14,6 +14,7 @@ use deskreel_model::segment::Footage;
 use deskreel_model::{CallId, RecordingId};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::account::hindrances::HindranceRow;
 use crate::db::Db;
 use crate::db::footage::NewFootage;
 use crate::db::recorders::Recorder;
@@ -65,6 +66,9 @@ pub(super) enum IndexUpdate {
         recorder: RecorderId,
         status: RecorderStatus,
     },
+    Hindrance(HindranceRow),
+    /// The server runs at this time.
+    Alive(i64),
     /// Answered once everything before it is written.
     Flush(oneshot::Sender<()>),
 }
@@ -165,13 +169,14 @@ async fn write_each(db: &Db, updates: Vec<IndexUpdate>) {
 
 impl IndexUpdate {
     fn replaces(&self, older: &IndexUpdate) -> bool {
-        use IndexUpdate::{Footage, FootageRemoved, Status};
+        use IndexUpdate::{Alive, Footage, FootageRemoved, Status};
         match (self, older) {
             (
                 Footage { id, .. } | FootageRemoved { id, .. },
                 Footage { id: other, .. } | FootageRemoved { id: other, .. },
             ) => id == other,
             (Status { recorder, .. }, Status { recorder: other, .. }) => recorder == other,
+            (Alive(_), Alive(_)) => true,
             _ => false,
         }
     }
@@ -202,6 +207,8 @@ async fn write_all(db: &Db, updates: &[IndexUpdate]) -> Result<()> {
                 write.set_presence(recorder, program.as_deref()).await?;
             }
             IndexUpdate::Status { recorder, status } => write.set_status(recorder, status).await?,
+            IndexUpdate::Hindrance(row) => write.set_hindrance(row).await?,
+            IndexUpdate::Alive(at) => write.set_alive(*at).await?,
             IndexUpdate::Flush(_) => {}
         }
     }

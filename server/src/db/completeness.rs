@@ -1,12 +1,14 @@
-//! Completeness: counts what was to be recorded, what was captured and what has arrived, with the reasons for
-//! the rest.
+//! Completeness: what was to be recorded against what is stored, in time, with the reasons for the rest.
 
-use deskreel_model::{AgentId, InteractionId, RecordingId};
+use std::collections::BTreeMap;
+
+use deskreel_model::{AgentId, InteractionId, Place, RecordingId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::account::{AccountStretch, FootageFigures, FootageState, WantedStretch, figures};
 use crate::db::Db;
-use crate::db::interactions::SILENCE_MS;
+use crate::db::account::Wanted;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
@@ -21,7 +23,11 @@ pub struct Completeness {
     pub captured: u64,
     /// Of these, the number that is here as a whole.
     pub uploaded: u64,
-    /// Those that are neither here nor running, newest first; at most a thousand.
+    /// Of these, the number of which something is still to come.
+    pub on_its_way: u64,
+    /// The same in time.
+    pub coverage: FootageFigures,
+    /// Those of which something is missing, newest first; at most a thousand.
     pub missing: Vec<Missing>,
 }
 
@@ -36,6 +42,9 @@ pub struct Missing {
     pub interaction: Option<InteractionId>,
     #[schema(value_type = Time)]
     pub at: String,
+    pub wanted_ms: i64,
+    pub missing_ms: i64,
+    /// The reason for most of it.
     pub why: String,
 }
 
@@ -43,58 +52,143 @@ pub struct Missing {
 const MOST: usize = 1000;
 
 row! {
-    struct ExpectedRow {
+    struct WantedRow {
+        /// Of footage, its id; of a recording that its recorder made by itself, that of the recording.
+        id: RecordingId,
         recording: Option<RecordingId>,
         agent: Option<AgentId>,
-        at: i64,
-        bytes: i64,
+        place: Option<Place>,
+        from_ms: i64,
+        to_ms: Option<i64>,
+        /// When this recording of the footage began.
+        since: Option<i64>,
         closed: Option<i64>,
         deleted: Option<i64>,
-        touched: Option<i64>,
-        missing: Option<String>,
         interaction: Option<InteractionId>,
     }
 }
 
+/// Footage, with the recordings that it became.
+struct Expected {
+    id: RecordingId,
+    agent: Option<AgentId>,
+    place: Option<Place>,
+    interaction: Option<InteractionId>,
+    from: i64,
+    to: Option<i64>,
+    /// Each with its beginning.
+    recordings: Vec<(RecordingId, i64)>,
+    are_closed: bool,
+    was_deleted: bool,
+}
+
 impl Db {
+    /// `from` and `to`: when the footage began.
     pub async fn completeness(&self, scope: &Scope, from: i64, to: i64) -> Result<Completeness> {
+        let expected = self.expected(scope, from, to).await?;
+        let now = now_ms();
+        let wanted: Vec<(usize, Wanted<'_>)> = expected
+            .iter()
+            .enumerate()
+            .flat_map(|(index, one)| one.wanted(now).into_iter().map(move |wanted| (index, wanted)))
+            .collect();
+        let (indexes, stretches): (Vec<usize>, Vec<Wanted<'_>>) = wanted.into_iter().unzip();
+        let mut accounts: BTreeMap<usize, Vec<AccountStretch>> = BTreeMap::new();
+        for (index, account) in indexes.into_iter().zip(self.accounts(&stretches).await?) {
+            accounts.entry(index).or_default().extend(account);
+        }
         let mut all = Completeness::default();
+        for (index, one) in expected.iter().enumerate().rev() {
+            all.add(one, accounts.get(&index).map_or(&[][..], Vec::as_slice));
+        }
+        Ok(all)
+    }
+
+    /// By their beginning.
+    async fn expected(&self, scope: &Scope, from: i64, to: i64) -> Result<Vec<Expected>> {
         let mut sql = Sql::new(
-            "SELECT r.recording AS recording, COALESCE(r.agent, f.agent) AS agent, COALESCE(r.started, f.from_ms) AS at, \
-             r.bytes AS bytes, r.closed AS closed, r.deleted AS deleted, r.touched AS touched, f.missing AS missing, \
-             (SELECT MIN(interaction) FROM segments s WHERE s.recording = r.recording) AS interaction \
-             FROM recordings r LEFT JOIN footage f ON f.recording = r.recording \
-             WHERE COALESCE(r.started, f.from_ms) >= ",
-        );
-        sql.bind(from).push(" AND COALESCE(r.started, f.from_ms) < ").bind(to).push(" AND ");
-        scope.restrict(&mut sql, "COALESCE(r.agent, f.agent)");
-        sql.push(
-            " UNION ALL SELECT f.recording, f.agent, f.from_ms, 0, NULL, NULL, NULL, f.missing, \
-             (SELECT MIN(interaction) FROM segments s WHERE s.footage = f.footage) FROM footage f \
-             WHERE NOT EXISTS (SELECT 1 FROM recordings r WHERE r.recording = f.recording) AND f.from_ms >= ",
+            "SELECT f.footage AS id, fr.recording, f.agent, f.place, f.from_ms, f.to_ms, fr.from_ms AS since, \
+             r.closed, r.deleted, \
+             (SELECT MIN(interaction) FROM segments s WHERE s.footage = f.footage) AS interaction \
+             FROM footage f LEFT JOIN footage_recordings fr ON fr.footage = f.footage \
+             LEFT JOIN recordings r ON r.recording = fr.recording WHERE f.from_ms >= ",
         );
         sql.bind(from).push(" AND f.from_ms < ").bind(to).push(" AND ");
         scope.restrict(&mut sql, "f.agent");
-        sql.push(" ORDER BY 3 DESC, 1 DESC");
-        for row in sql.rows(self).await? {
-            let ExpectedRow { recording, agent, at, bytes, closed, deleted, touched, missing, interaction } =
-                row;
-            all.expected += 1;
-            // A deleted recording had been captured.
-            all.captured += u64::from(bytes > 0 || deleted.is_some());
-            all.uploaded += u64::from(closed.is_some());
-            let runs = touched.is_some_and(|touched| now_ms() - touched < SILENCE_MS);
-            if closed.is_some() || deleted.is_some() || runs || all.missing.len() >= MOST {
-                continue;
+        sql.push(
+            " UNION ALL SELECT r.recording, r.recording, r.agent, r.place, r.started, COALESCE(r.ended, r.started), \
+             r.started, r.closed, r.deleted, \
+             (SELECT MIN(interaction) FROM segments s WHERE s.recording = r.recording) FROM recordings r \
+             WHERE NOT EXISTS (SELECT 1 FROM footage_recordings fr WHERE fr.recording = r.recording) AND r.started >= ",
+        );
+        sql.bind(from).push(" AND r.started < ").bind(to).push(" AND ");
+        scope.restrict(&mut sql, "r.agent");
+        sql.push(" ORDER BY 5, 1, 7");
+        let rows: Vec<WantedRow> = sql.rows(self).await?;
+        let mut all: Vec<Expected> = Vec::new();
+        for row in rows {
+            if all.last().is_none_or(|last| last.id != row.id) {
+                all.push(Expected {
+                    id: row.id,
+                    agent: row.agent,
+                    place: row.place,
+                    interaction: row.interaction,
+                    from: row.from_ms,
+                    to: row.to_ms,
+                    recordings: Vec::new(),
+                    are_closed: true,
+                    was_deleted: false,
+                });
             }
-            let why = missing.unwrap_or_else(|| match touched {
-                Some(touched) => {
-                    format!("it is incomplete, and nothing of it has arrived since {}", rfc3339(touched))
-                }
-                None => "nothing of it has arrived".to_owned(),
-            });
-            all.missing.push(Missing { recording, agent, interaction, at: rfc3339(at), why });
+            if let (Some(last), Some(recording)) = (all.last_mut(), row.recording) {
+                last.recordings.push((recording, row.since.unwrap_or(row.from_ms)));
+                last.are_closed &= row.closed.is_some();
+                last.was_deleted |= row.deleted.is_some();
+            }
         }
         Ok(all)
+    }
+}
+
+impl Expected {
+    /// Its stretches, one for each recording. A gap between two belongs to the earlier one.
+    fn wanted(&self, now: i64) -> Vec<Wanted<'_>> {
+        let end = self.to.unwrap_or(now).max(self.from);
+        let stretch =
+            |from: i64, to: i64| WantedStretch { from, to: to.max(from), place: self.place.as_ref() };
+        if self.recordings.is_empty() {
+            return vec![Wanted { stretch: stretch(self.from, end), recording: None }];
+        }
+        let ends = self.recordings.iter().skip(1).map(|(_, since)| (*since).min(end));
+        let ends = ends.chain([end]);
+        let begins = [self.from].into_iter().chain(ends.clone());
+        let each = self.recordings.iter().zip(begins.zip(ends));
+        each.map(|((id, _), (from, to))| Wanted { stretch: stretch(from, to), recording: Some(id) }).collect()
+    }
+}
+
+impl Completeness {
+    fn add(&mut self, expected: &Expected, account: &[AccountStretch]) {
+        let sum = figures(account);
+        self.coverage.add(sum);
+        self.expected += 1;
+        // A deleted recording had been captured.
+        self.captured += u64::from(sum.stored_ms + sum.withheld_ms > 0 || expected.was_deleted);
+        self.uploaded += u64::from(expected.are_closed && !expected.recordings.is_empty());
+        self.on_its_way += u64::from(sum.on_its_way_ms > 0);
+        let missing = account.iter().filter(|one| one.state == FootageState::Missing);
+        let longest = missing.max_by_key(|one| one.to - one.from);
+        let Some(longest) = longest.filter(|_| !expected.was_deleted && self.missing.len() < MOST) else {
+            return;
+        };
+        self.missing.push(Missing {
+            recording: expected.recordings.first().map(|(id, _)| id.clone()),
+            agent: expected.agent.clone(),
+            interaction: expected.interaction.clone(),
+            at: rfc3339(longest.from),
+            wanted_ms: sum.wanted_ms,
+            missing_ms: sum.missing_ms,
+            why: longest.why.clone(),
+        });
     }
 }

@@ -6,7 +6,9 @@ use deskreel_model::{AgentId, CallId, InteractionId, Place, RecordingId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::account::{AccountStretch, FootageFigures, FootageState, WantedStretch, figures};
 use crate::db::Db;
+use crate::db::account::Wanted;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
@@ -56,6 +58,8 @@ pub struct Outline {
     pub labels: Vec<String>,
     /// Whether its segments have footage.
     pub has_footage: HasFootage,
+    /// The account of its segments in figures.
+    pub coverage: FootageFigures,
     pub live: bool,
     pub held: bool,
     #[serde(skip)]
@@ -68,6 +72,22 @@ pub enum HasFootage {
     None,
     Some,
     All,
+    /// Nothing is here yet, and something may come.
+    #[serde(rename = "on_its_way")]
+    OnItsWay,
+}
+
+impl HasFootage {
+    /// While it is live, the last seconds are always on their way.
+    fn of(figures: &FootageFigures, live: bool) -> HasFootage {
+        let FootageFigures { stored_ms, withheld_ms, on_its_way_ms, missing_ms, .. } = *figures;
+        match (stored_ms + withheld_ms, on_its_way_ms, missing_ms) {
+            (0, 1.., _) => HasFootage::OnItsWay,
+            (0, _, _) => HasFootage::None,
+            (_, on_its_way, 0) if live || on_its_way == 0 => HasFootage::All,
+            _ => HasFootage::Some,
+        }
+    }
 }
 
 /// An interaction in a list.
@@ -94,9 +114,20 @@ pub struct Segment {
     /// More of its recording may still arrive.
     pub live: bool,
     pub has_footage: bool,
-    /// Why there is no footage, or not all of it.
-    pub missing: Option<String>,
+    /// For each moment, whether there is footage, and why not.
+    pub account: Vec<AccountStretch>,
 }
+
+impl Segment {
+    /// Why there is no footage at all.
+    pub fn missing(&self) -> Option<String> {
+        let has_some = self.account.iter().any(|one| one.state == FootageState::Stored);
+        let first = self.account.iter().find(|one| !one.why.is_empty()).filter(|_| !has_some);
+        first.map(|one| one.why.clone()).or_else(|| (!self.has_footage).then(|| NOTHING.to_owned()))
+    }
+}
+
+const NOTHING: &str = "nothing of it has arrived";
 
 /// A call with its attached data and its times on hold.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -147,8 +178,6 @@ row! {
         deleted: Option<i64>,
         touched: Option<i64>,
         bytes: Option<i64>,
-        why_deleted: Option<String>,
-        missing: Option<String>,
     }
 }
 
@@ -228,7 +257,8 @@ impl Db {
             self.words("SELECT interaction, reason AS word FROM holds WHERE interaction IN ", &ids).await?;
         let summary = |SummaryRow { interaction, media, direction, started, ended }| {
             let segments = segments.get(&interaction).map_or(&[][..], Vec::as_slice);
-            let with_footage = segments.iter().filter(|segment| segment.has_footage).count();
+            let coverage = figures(segments.iter().flat_map(|segment| &segment.account));
+            let live = segments.iter().any(|segment| segment.live);
             let agents: BTreeSet<_> = segments.iter().map(|segment| segment.agent.clone()).collect();
             let words = |of: &Words| of.get(&interaction).cloned().unwrap_or_default();
             let calls = words(&calls);
@@ -240,12 +270,9 @@ impl Db {
                 direction,
                 agents: agents.into_iter().collect(),
                 labels: words(&labels),
-                has_footage: match with_footage {
-                    0 => HasFootage::None,
-                    count if count < segments.len() => HasFootage::Some,
-                    _ => HasFootage::All,
-                },
-                live: segments.iter().any(|segment| segment.live),
+                has_footage: HasFootage::of(&coverage, live),
+                coverage,
+                live,
                 held: holds.contains_key(&interaction),
                 started_ms: started,
                 interaction,
@@ -259,15 +286,28 @@ impl Db {
     pub async fn segments(&self, scope: &Scope, interactions: &[InteractionId]) -> Result<Vec<Segment>> {
         let mut sql = Sql::new(
             "SELECT s.interaction, s.agent, s.place, s.recording, s.call, s.role, s.from_ms, s.to_ms, s.why, \
-             r.started, r.closed, r.deleted, r.touched, r.bytes, r.why_deleted, f.missing \
-             FROM segments s LEFT JOIN recordings r ON r.recording = s.recording \
-             LEFT JOIN footage f ON f.footage = s.footage WHERE s.interaction IN ",
+             r.started, r.closed, r.deleted, r.touched, r.bytes \
+             FROM segments s LEFT JOIN recordings r ON r.recording = s.recording WHERE s.interaction IN ",
         );
         sql.bind_all(interactions).push(" AND ");
         scope.restrict(&mut sql, "s.agent");
         sql.push(" ORDER BY s.from_ms, s.id");
         let rows: Vec<SegmentRow> = sql.rows(self).await?;
-        Ok(rows.into_iter().map(Segment::from).collect())
+        let mut segments: Vec<Segment> = rows.into_iter().map(Segment::from).collect();
+        let now = now_ms();
+        let wanted = segments.iter().map(|segment| Wanted {
+            stretch: WantedStretch {
+                from: segment.from,
+                to: segment.to.unwrap_or(now).max(segment.from),
+                place: segment.place.as_ref(),
+            },
+            recording: segment.recording.as_ref(),
+        });
+        let accounts = self.accounts(&wanted.collect::<Vec<_>>()).await?;
+        for (segment, account) in segments.iter_mut().zip(accounts) {
+            segment.account = account;
+        }
+        Ok(segments)
     }
 
     /// One column of text for each interaction, sorted.
@@ -352,7 +392,6 @@ impl From<SegmentRow> for Segment {
     fn from(row: SegmentRow) -> Segment {
         let is_fresh = row.touched.is_some_and(|touched| now_ms() - touched < SILENCE_MS);
         let has_footage = row.deleted.is_none() && row.bytes.unwrap_or(0) > 0;
-        let nothing = || (!has_footage).then(|| "nothing of it has arrived".to_owned());
         Segment {
             interaction: row.interaction,
             agent: row.agent,
@@ -366,7 +405,7 @@ impl From<SegmentRow> for Segment {
             zero: row.started,
             live: has_footage && row.closed.is_none() && is_fresh,
             has_footage,
-            missing: row.why_deleted.filter(|_| row.deleted.is_some()).or(row.missing).or_else(nothing),
+            account: Vec::new(),
         }
     }
 }

@@ -10,6 +10,7 @@ use deskreel_model::link::{EventStreamId, RecorderStatus};
 use deskreel_model::segment::{Footage, Segment, Tag};
 use deskreel_model::{AgentId, InteractionId, RecordingId, Utc};
 
+use crate::account::coverage::Coverage;
 use crate::db::Db;
 use crate::db::annotations::{Note, note_id};
 use crate::db::deletion::Deletion;
@@ -42,7 +43,8 @@ fn person(name: &str, role: Role) -> Person {
 }
 
 fn fragment(number: u32) -> StoredFragment {
-    let times = FragmentTimes { start_ns: 5, duration_ns: 7, keyframe: true };
+    let start_ns = u64::from(number - 1) * 4_000_000_000;
+    let times = FragmentTimes { start_ns, duration_ns: 4_000_000_000, keyframe: true };
     let name = FragmentName { track: "video".to_owned(), part: 1, number };
     StoredFragment { name, size: 100, sha256: format!("digest-{number}"), times: Some(times) }
 }
@@ -217,7 +219,6 @@ async fn rows_of_footage_and_files_are_read() {
     let (from, to) = (at("2026-01-05T09:00:00Z"), at("2026-01-05T09:01:00Z"));
     let new = NewFootage {
         recording: id.clone(),
-        recorder: Some(recorder.id.clone()),
         agent: "ann".into(),
         place: Some(recorder.place.clone()),
         from,
@@ -225,8 +226,9 @@ async fn rows_of_footage_and_files_are_read() {
         missing: None,
     };
     db.add_footage(&[new]).await.unwrap();
-    let stored = db.footage_at(&"ann".into(), crate::time::to_ms(from)).await.unwrap().unwrap();
-    assert_eq!((&stored.id, &stored.recorder, stored.continued.len()), (&id, &Some(recorder.id.clone()), 0));
+    let [stored] = &db.unsettled_footage(to_ms(to)).await.unwrap()[..] else { panic!("it still runs") };
+    assert_eq!((&stored.id, &stored.recorder, stored.from), (&id, &Some(recorder.id.clone()), to_ms(from)));
+    assert_eq!((stored.to, stored.continued.len()), (None, 0));
 
     let segment = Segment {
         interaction: "i-1".into(),
@@ -272,8 +274,8 @@ async fn rows_of_footage_and_files_are_read() {
     );
     let segments = db.segments(&Scope::All, &["i-1".into()]).await.unwrap();
     assert_eq!(
-        (segments[0].role.as_str(), segments[0].missing.as_deref()),
-        ("primary", Some("nothing of it has arrived"))
+        (segments[0].role.as_str(), segments[0].missing().as_deref()),
+        ("primary", Some("it is not delivered yet"))
     );
     let mut write = db.write().await.unwrap();
     write.remove_footage(&id, &[stretch]).await.unwrap();
@@ -285,6 +287,6 @@ async fn rows_of_footage_and_files_are_read() {
     assert_eq!(write.begin_file(&file, &recorder, "digest").await.unwrap(), FileStart::Started);
     assert_eq!(write.begin_file(&file, &recorder, "other").await.unwrap(), FileStart::OtherFile);
     write.keep_only(&file, &Default::default()).await.unwrap();
-    write.close_recording(&file, "{}").await.unwrap();
+    write.close_recording(&file, "{}", &Coverage::default()).await.unwrap();
     assert_eq!(write.documents(&file).await.unwrap().manifest.as_deref(), Some("{}"));
 }

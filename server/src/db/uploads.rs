@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use deskreel_model::{AgentId, Place, RecordingId};
 
+use crate::account::coverage::Coverage;
 use crate::db::Write;
 use crate::db::recorders::Recorder;
 use crate::db::recordings::{Documents, DocumentsRow, RecordingState, StateRow};
@@ -248,11 +249,17 @@ impl Write {
         Ok(row.into())
     }
 
-    pub async fn close_recording(&mut self, recording: &RecordingId, manifest: &str) -> Result<()> {
-        sqlx::query("UPDATE recordings SET manifest = $1, closed = $2 WHERE recording = $3")
+    pub async fn close_recording(
+        &mut self,
+        recording: &RecordingId,
+        manifest: &str,
+        coverage: &Coverage,
+    ) -> Result<()> {
+        sqlx::query("UPDATE recordings SET manifest = $1, closed = $2, coverage = $4 WHERE recording = $3")
             .bind(manifest)
             .bind(now_ms())
             .bind(recording.as_str())
+            .bind(serde_json::to_string(coverage).unwrap_or_default())
             .execute(&mut *self.tx)
             .await?;
         Ok(())

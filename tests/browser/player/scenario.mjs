@@ -45,6 +45,7 @@ export function transfer(ann, bob, { ask, over, end, wrap }) {
     agents: ["ann", "bob"],
     labels: ["complaint", "training"],
     has_footage: "all",
+    coverage: { wanted_ms: 60000, stored_ms: 60000, withheld_ms: 0, on_its_way_ms: 0, missing_ms: 0 },
     calls: [
       {
         call: "77",
@@ -80,6 +81,7 @@ export function call(interaction, recording, agent, { end = null, ...more } = {}
     agents: [agent],
     labels: [],
     has_footage: "all",
+    coverage: { wanted_ms: 60000, stored_ms: 60000, withheld_ms: 0, on_its_way_ms: 0, missing_ms: 0 },
     calls: [{ call: interaction, direction: "inbound", type: "inbound", attached: {}, held: [] }],
     segments: [
       {
@@ -112,6 +114,7 @@ export const lost = {
   agents: ["cleo"],
   labels: [],
   has_footage: "none",
+  coverage: { wanted_ms: 60000, stored_ms: 0, withheld_ms: 0, on_its_way_ms: 0, missing_ms: 60000 },
   calls: [{ call: "65", direction: "inbound", type: "inbound", attached: {}, held: [] }],
   segments: [
     {
@@ -216,12 +219,16 @@ export const directory = {
     expected: 1284,
     captured: 1282,
     uploaded: 1280,
+    on_its_way: 1,
+    coverage: { wanted_ms: 90000, stored_ms: 60000, withheld_ms: 0, on_its_way_ms: 0, missing_ms: 30000 },
     missing: [
       {
         recording: null,
         agent: "cleo",
         interaction: "65",
         at: "2026-11-25T09:12:00Z",
+        wanted_ms: 60000,
+        missing_ms: 60000,
         why: "the recorder at seat-3 was away",
       },
       {
@@ -229,6 +236,8 @@ export const directory = {
         agent: "dan",
         interaction: null,
         at: "2026-11-25T08:44:10Z",
+        wanted_ms: 340000,
+        missing_ms: 12000,
         why: "captured, not uploaded yet: 12 of 340 fragments are missing",
       },
     ],

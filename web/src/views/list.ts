@@ -160,7 +160,12 @@ class ListView implements View {
   private row(row: Summary, index: number): HTMLElement {
     const agents = row.agents.map((agent) => this.names.get(agent) ?? agent);
     const kind = row.media === "voice" ? (row.direction === "outbound" ? "outbound" : "inbound") : "chat";
-    const footage = { all: "Recorded", some: "Partly", none: "None" }[row.has_footage];
+    const footage = {
+      all: "Recorded",
+      some: `In part: ${duration(row.coverage.missing_ms + row.coverage.on_its_way_ms)} missing`,
+      on_its_way: "On its way",
+      none: "None",
+    }[row.has_footage];
     const cell = (name: string, ...children: Parameters<typeof h>[2][]): HTMLElement =>
       h("span", { class: `c-${name}`, role: "cell" }, ...children);
     const element = h(

@@ -3,7 +3,7 @@
 import { get, Problem } from "../api.ts";
 import { agentNames } from "../agents.ts";
 import { fill, h, icon } from "../dom.ts";
-import { clock, day } from "../format.ts";
+import { clock, day, duration } from "../format.ts";
 import { setKeys } from "../keys.ts";
 import { href } from "../route.ts";
 import type { Completeness, Recorder } from "../types.ts";
@@ -69,6 +69,7 @@ export function open(main: HTMLElement): View {
         figure(complete.expected, "recordings expected"),
         figure(complete.captured, "captured"),
         figure(complete.uploaded, "stored"),
+        figure(complete.on_its_way, "on their way"),
         figure(complete.missing.length, "missing", complete.missing.length > 0),
       );
       fill(recorders, ...[...away, ...list.filter((recorder) => recorder.connected)].map(recorderRow));
@@ -85,7 +86,7 @@ export function open(main: HTMLElement): View {
               { class: "mono" },
               one.interaction ? h("a", { href: href("interaction", one.interaction) }, one.interaction) : "–",
             ),
-            h("td", {}, one.why),
+            h("td", {}, `${duration(one.missing_ms)} of ${duration(one.wanted_ms)}: ${one.why}`),
           ),
         ),
       );

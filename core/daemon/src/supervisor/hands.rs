@@ -196,7 +196,7 @@ impl Hands {
 
     /// Hands over the recordings for which no footage will come any more.
     pub fn release_expired(&mut self) {
-        for recording in self.unsettled.expired(self.clock.now()) {
+        for recording in self.unsettled.expired(self.engine.final_before()) {
             self.spool.release(&recording, Default::default());
         }
     }

@@ -212,7 +212,19 @@ export async function attack() {
     expected: 1,
     captured: 0,
     uploaded: 0,
-    missing: [{ recording: null, agent: EVIL, interaction: EVIL, at: evil.started, why: EVIL }],
+    on_its_way: 0,
+    coverage: { wanted_ms: 9, stored_ms: 0, withheld_ms: 0, on_its_way_ms: 0, missing_ms: 9 },
+    missing: [
+      {
+        recording: null,
+        agent: EVIL,
+        interaction: EVIL,
+        at: evil.started,
+        wanted_ms: 9,
+        missing_ms: 9,
+        why: EVIL,
+      },
+    ],
   };
   const recorders = [
     {

@@ -30,6 +30,7 @@ export function asInteraction(recording: Recording): Interaction {
     calls: [],
     labels: [],
     has_footage: "all",
+    coverage: { wanted_ms: 0, stored_ms: 0, withheld_ms: 0, on_its_way_ms: 0, missing_ms: 0 },
     live,
     held: false,
     segments: [],
