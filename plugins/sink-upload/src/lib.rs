@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deskreel_http::{Connection, SLOWLY, Trouble, url};
+use deskreel_http::{Connection, Trouble, url};
 use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
 
+use answer::SOON;
 use client::{Client, Closing};
 use footage::{Footage, Name, Piece};
 
@@ -120,7 +121,7 @@ impl UploadSink {
                 self.client.send(&recording.id, pieces.get(name).ok_or_else(unknown)?)?;
             }
         }
-        Err(Trouble::later(SLOWLY, "the server is still missing fragments that it had reported as stored"))
+        Err(Trouble::later(SOON, "the server is still missing fragments that it had reported as stored"))
     }
 }
 
