@@ -50,6 +50,12 @@ impl Client {
         Client { connection, token, is_in_doubt: true }
     }
 
+    /// Fails if requests cannot be made: the token or the authorities cannot be read.
+    pub fn check(&mut self) -> Result<(), Trouble> {
+        self.connection.check().map_err(|reason| Trouble::later(SOON, reason))?;
+        bearer(&self.token).map(drop)
+    }
+
     /// The URL of a recording, for people.
     pub fn place(&self, recording: &str) -> String {
         self.url(recording, &[]).to_string()

@@ -77,6 +77,10 @@ impl Sink for UploadSink {
         Ok(answer(sent.map(|()| self.client.place(&delivery.recording))))
     }
 
+    fn check(&mut self) -> Result<()> {
+        Ok(self.client.check()?)
+    }
+
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer> {
         let closed = self.hand_over(recording);
         Ok(answer(closed.map(|()| self.client.place(&recording.id))))
