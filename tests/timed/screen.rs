@@ -103,6 +103,10 @@ fn recording_resumes_when_the_display_server_is_back() {
     assert_eq!(track.parts.len(), 2, "tries without a frame are no parts");
     assert_eq!(track.gaps.len(), 1);
     assert_shows(*colors(&recording, 1).last().unwrap(), BLUE);
+    // It is the source that failed; the encoder is not suspected.
+    assert_eq!((track.parts[1].cause, track.gaps[0].cause), (Cause::SourceFailed, Cause::SourceFailed));
+    assert_eq!(track.parts[1].encoder.plugin, track.parts[0].encoder.plugin);
+    assert!(track.parts[1].encoder.refused.is_empty(), "{:?}", track.parts[1].encoder.refused);
 }
 
 #[test]
