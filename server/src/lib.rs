@@ -17,6 +17,7 @@ mod serve;
 // The API and background work.
 mod api;
 mod app;
+mod health;
 mod retention;
 
 // Processing of events and uploads.

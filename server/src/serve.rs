@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::feeds::Feeds;
+use crate::health;
 use crate::limits::connections::ConnectionLimit;
 use crate::retention;
 
@@ -48,7 +49,9 @@ pub async fn run(config: Config) -> Result<()> {
         service::notify_stopping();
         stop.graceful_shutdown(Some(GRACE));
     });
-    tokio::spawn(retention::run(app.clone()));
+    let retention = tokio::spawn(retention::run(app.clone()));
+    tokio::spawn(health::run(app.clone(), retention));
+    tokio::spawn(health::feed_watchdog(app.clone()));
     service::notify_ready();
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
     let patience = (server.head_patience, server.answer_patience);
