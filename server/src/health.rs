@@ -1,35 +1,11 @@
-//! Whether the server would store and decide the next thing that arrives.
-//!
-//! A task writes a row and an object, and asks the tasks that everything depends on: at the start, then each
-//! minute, and more often while something is wrong. `/health`, the metrics and the log show what it found.
-//! The systemd watchdog is fed as long as the control loop answers, so a server whose loop stands still is
-//! restarted; one whose database is away is not, since that would not help.
-
-mod disks;
+//! Whether the server would store and decide the next thing that arrives, by the last round of
+//! `health_rounds.rs`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use deskreel_platform::service::Watchdog;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-
-use crate::app::App;
-use crate::error::{Result, with_causes};
-
-pub use disks::Disks;
-
-const EVERY: Duration = Duration::from_secs(60);
-/// The same while something is wrong.
-const EVERY_WHILE_ILL: Duration = Duration::from_secs(5);
-/// Limit for each of the things that are tried. Longer than the pause for which a busy index is retried.
-const LIMIT: Duration = Duration::from_secs(35);
-/// Limit for a report to be believed: two rounds in which everything takes as long as it may.
+/// Time for which a report is believed: several rounds in which everything takes as long as it may.
 const STALE: Duration = Duration::from_secs(300);
-/// Time between two questions to the control loop for the watchdog.
-const FEED_EVERY: Duration = Duration::from_secs(10);
-/// Limit for the control loop to turn. It waits for a busy index, several times in the worst case.
-const TURN_LIMIT: Duration = Duration::from_secs(120);
 
 /// The part of the server that has a problem: the label of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,6 +52,12 @@ pub struct ServerProblem {
     pub text: String,
 }
 
+impl ServerProblem {
+    pub fn new(part: Part, text: impl Into<String>) -> ServerProblem {
+        ServerProblem { part, text: text.into() }
+    }
+}
+
 /// The result of the last round. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct HealthReport(Arc<Mutex<Round>>);
@@ -96,13 +78,13 @@ impl HealthReport {
     pub fn problems(&self, now: Instant) -> Vec<ServerProblem> {
         let round = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(round.at) > STALE {
-            return vec![problem(Part::Check, "nobody has looked for minutes")];
+            return vec![ServerProblem::new(Part::Check, "nobody has looked for minutes")];
         }
         round.problems.clone()
     }
 
     /// Logs each change as one line.
-    fn set(&self, problems: Vec<ServerProblem>) {
+    pub fn set(&self, problems: Vec<ServerProblem>) {
         let mut round = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         round.at = Instant::now();
         if round.problems == problems {
@@ -120,80 +102,6 @@ pub fn texts(problems: &[ServerProblem]) -> Vec<String> {
     problems.iter().map(|problem| problem.text.clone()).collect()
 }
 
-/// Looks at everything for as long as the server runs. `retention` is the task that deletes what is due.
-pub async fn run(app: App, retention: JoinHandle<()>) {
-    loop {
-        let problems = look(&app, &retention).await;
-        let pause = if problems.is_empty() { EVERY } else { EVERY_WHILE_ILL };
-        app.health.set(problems);
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// Feeds the watchdog for as long as the control loop turns.
-pub async fn feed_watchdog(app: App) {
-    let mut watchdog = Watchdog::new();
-    loop {
-        if timeout(TURN_LIMIT, app.control.turns()).await == Ok(true) {
-            watchdog.feed();
-        }
-        tokio::time::sleep(FEED_EVERY).await;
-    }
-}
-
-async fn look(app: &App, retention: &JoinHandle<()>) -> Vec<ServerProblem> {
-    let (index, storage, decisions) = tokio::join!(
-        attempt(app.db.write_health()),
-        attempt(app.store.write_health()),
-        timeout(LIMIT, app.control.decides()),
-    );
-    let mut problems = Vec::new();
-    let mut add = |part, text: String| problems.push(problem(part, &text));
-    let is_index_well = index.is_ok();
-    if let Err(why) = index {
-        add(Part::Index, format!("the index cannot be written: {why}"));
-    }
-    if let Err(why) = storage {
-        add(Part::Storage, format!("footage cannot be stored: {why}"));
-    }
-    if let Err(full) = app.disks.check() {
-        add(Part::Disk, format!("uploads are refused: {full}"));
-    }
-    if app.ingest.has_ended() {
-        add(Part::Uploads, "uploads are not taken in any more; restart the server".to_owned());
-    }
-    match decisions {
-        Ok(true) => {}
-        Ok(false) => add(Part::Decisions, "nothing is decided any more; restart the server".to_owned()),
-        // They wait for the index, which has been named.
-        Err(_) if !is_index_well => {}
-        Err(_) => {
-            add(Part::Decisions, format!("decisions have not been written for {} s", LIMIT.as_secs()));
-        }
-    }
-    if retention.is_finished() {
-        add(Part::Retention, "nothing is deleted by retention rules any more; restart the server".to_owned());
-    }
-    problems
-}
-
-async fn attempt(write: impl Future<Output = Result<()>>) -> Result<(), String> {
-    match timeout(LIMIT, write).await {
-        Ok(written) => written.map_err(|error| without_places(&with_causes(&error))),
-        Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
-    }
-}
-
-/// Errors of files name them, and `/health` is for anybody.
-fn without_places(text: &str) -> String {
-    let words = text.split(' ').map(|word| if word.contains('/') { "..." } else { word });
-    words.collect::<Vec<_>>().join(" ")
-}
-
-fn problem(part: Part, text: &str) -> ServerProblem {
-    ServerProblem { part, text: text.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,13 +112,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(report.problems(now), []);
         assert_eq!(report.problems(now + 2 * STALE).first().map(|problem| problem.part), Some(Part::Check));
-        report.set(vec![problem(Part::Index, "it is read-only")]);
+        report.set(vec![ServerProblem::new(Part::Index, "it is read-only")]);
         assert_eq!(texts(&report.problems(Instant::now())), ["it is read-only"]);
-    }
-
-    #[test]
-    fn reasons_name_no_file() {
-        let text = "cannot use the store: Unable to open file /var/lib/footage/x: Permission denied";
-        assert_eq!(without_places(text), "cannot use the store: Unable to open file ... Permission denied");
     }
 }
