@@ -22,9 +22,9 @@ pub trait Sink: Sized + Send + 'static {
         Err(PluginError::unsupported("fragment"))
     }
 
-    /// Tells whether deliveries could succeed as far as this PC is concerned: the file of a secret can be read,
-    /// a folder can be written to. Delivers nothing and asks no server. The host calls it now and then, and an
-    /// error becomes a problem in the recorder's health report.
+    /// Tells whether deliveries could succeed as far as this PC is concerned: the file of a secret can be
+    /// read, a folder can be written to. Delivers nothing and asks no server. The host calls it now and then,
+    /// and an error becomes a problem in the recorder's health report.
     fn check(&mut self) -> Result<()> {
         Ok(())
     }

@@ -140,7 +140,7 @@ export interface paths {
         };
         /**
          * For monitoring: tells whether the server would store and decide the next thing that arrives.
-         * @description The server writes a row and an object, and asks its tasks, each minute. A 503 has the reasons in `problems`.
+         * @description The server writes a row and an object and asks its tasks each minute. A 503 has the reasons in `problems`.
          */
         get: operations["showHealth"];
         put?: never;

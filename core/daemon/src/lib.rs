@@ -88,7 +88,8 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
     let feed_nodes = graph.deciders.feeds.clone();
     let patience = desktop(&graph)?.map(|settings| settings.session);
     let certificate = api.as_ref().and_then(Server::certificate);
-    let surroundings = SurroundingsReader::new(place.filter(|_| patience.is_some()), certificate, now());
+    let surroundings =
+        SurroundingsReader::new(place.filter(|_| patience.is_some()), certificate, wall_clock());
     let started = Started::with(&graph);
     let equipment = Equipment::new(graph, &catalog)?;
     let (feeds, feed_events) = Feeds::start(&feed_nodes, &catalog)?;

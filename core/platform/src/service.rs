@@ -12,8 +12,8 @@ pub fn notify_ready() {
     native::notify_ready();
 }
 
-/// The service manager's watchdog, which restarts a service that no longer feeds it (`WatchdogSec` of a unit).
-/// Feed it where the service does its work and nowhere else.
+/// The service manager's watchdog, which restarts a service that no longer feeds it (`WatchdogSec` of a
+/// unit). Feed it where the service does its work and nowhere else.
 pub struct Watchdog {
     every: Option<Duration>,
     fed: Option<Instant>,

@@ -270,6 +270,7 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
         (Preparing | Recording, Event::SourceFailed(failure)) => {
             let note = Note(Cause::SourceFailed, failure.to_string());
             state.failure = Some(failure);
+            // A survey tells whether the source is back, and keeps the cause.
             state.selected = false;
             state.phase = Renewing(Cause::SourceFailed);
             vec![note, AwaitEnd]

@@ -4,9 +4,9 @@
 //! or minimizing a captured window, or shrinking the screen, causes such requests. With our own handler the
 //! element continues with its last picture, and the watch reports the change to the host.
 //!
-//! Xlib also calls `exit(1)` when the X server has ended, which would cost the frames that are in the encoder,
-//! and look like a death of the encoder. Its thread is stopped instead, and the watch reports that the source
-//! has failed. The worker writes what it has, and ends without waiting for the source.
+//! Xlib also calls `exit(1)` when the X server has ended, which would cost the frames that are in the
+//! encoder, and look like a death of the encoder. Its thread is stopped instead, and the watch reports that
+//! the source has failed. The worker writes what it has, and ends without waiting for the source.
 
 #![allow(unsafe_code)]
 

@@ -115,7 +115,7 @@ enum HealthStatus {
 
 /// For monitoring: tells whether the server would store and decide the next thing that arrives.
 ///
-/// The server writes a row and an object, and asks its tasks, each minute. A 503 has the reasons in `problems`.
+/// The server writes a row and an object and asks its tasks each minute. A 503 has the reasons in `problems`.
 #[utoipa::path(
     get,
     path = "/health",

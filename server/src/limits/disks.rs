@@ -1,5 +1,5 @@
-//! The room that uploads leave on the disks of storage and index. Rows still fit when footage is refused: on a
-//! full disk people can log in, delete and change retention rules.
+//! The room that uploads leave on the disks of storage and index. Rows still fit when footage is refused: on
+//! a full disk people can log in, delete and change retention rules.
 
 use std::path::{Path, PathBuf};
 
@@ -32,8 +32,8 @@ impl Disks {
         Disks { folders, min_free: server.min_free }
     }
 
-    /// Fails if footage must not take more of a disk. If the free space cannot be read, uploads run into a full
-    /// disk themselves.
+    /// Fails if footage must not take more of a disk. If the free space cannot be read, uploads run into a
+    /// full disk themselves.
     pub fn check(&self) -> Result<(), Full> {
         let min_free = self.min_free;
         for (disk, folder) in &self.folders {

@@ -17,8 +17,8 @@ use crate::recording_slots::StartOrder;
 /// repeats.
 const RETRY_PAUSES_S: [u64; 5] = [0, 1, 2, 5, 15];
 
-/// Pause before the sources and encoders, or a standby, are tried again: screens and drivers come up later than
-/// services, and a screen may go at any time.
+/// Pause before the sources and encoders, or a standby, are tried again: screens and drivers come up later
+/// than services, and a screen may go at any time.
 pub(super) const PREPARE_PAUSE: Duration = Duration::from_secs(15);
 
 impl State {
