@@ -22,6 +22,13 @@ pub trait Sink: Sized + Send + 'static {
         Err(PluginError::unsupported("fragment"))
     }
 
+    /// Tells whether deliveries could succeed as far as this PC is concerned: the file of a secret can be
+    /// read, a folder can be written to. Delivers nothing and asks no server. The host calls it now and then,
+    /// and an error becomes a problem in the recorder's health report.
+    fn check(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// A recording is sealed. If this sink takes fragments, all of this recording's were delivered before.
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer>;
 }
@@ -38,6 +45,7 @@ impl<P: Sink> Instance for SinkInstance<P> {
     fn call(&mut self, method: &str, json: &str) -> Result<String> {
         match method {
             "fragment" => answer(json, |delivery| self.0.fragment(&delivery)),
+            "check" => answer(json, |()| self.0.check()),
             "finish" => answer(json, |recording| self.0.finish(&recording)),
             other => Err(PluginError::unsupported(other)),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use deskreel_model::RecordingId;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -10,7 +11,9 @@ use crate::config::Config;
 use crate::control::{self, Control};
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::health::HealthReport;
 use crate::ingest::Ingest;
+use crate::limits::disks::Disks;
 use crate::limits::files::FileUploads;
 use crate::limits::logins::LoginAttempts;
 use crate::limits::upload_memory::UploadMemory;
@@ -34,6 +37,8 @@ pub struct Shared {
     pub ingest: Ingest,
     pub control: Control,
     pub metrics: Metrics,
+    pub health: HealthReport,
+    pub disks: Disks,
     pub file_uploads: FileUploads,
     pub upload_memory: UploadMemory,
     pub login_attempts: LoginAttempts,
@@ -61,6 +66,8 @@ impl App {
         let control = control::start(&config, &db).await?;
         let shared = Shared {
             upload_memory: UploadMemory::new(&config.graph.server),
+            disks: Disks::of(&config.graph.server),
+            health: HealthReport::new(),
             config,
             db,
             store,
@@ -92,6 +99,7 @@ impl App {
     }
 
     pub async fn metrics(&self) -> Result<String> {
+        self.metrics.set_problems(&self.health.problems(Instant::now()));
         let counts = self.db.counts().await?;
         self.metrics.recordings_open.set(counts.open);
         self.metrics.recordings_closed.set(counts.closed);

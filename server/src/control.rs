@@ -49,11 +49,27 @@ const ALIVE_MS: i64 = 5000;
 const OWN_FEED: &str = "server";
 
 enum ControlInput {
-    Events { feed: String, events: Vec<Value>, stored: Option<oneshot::Sender<Result<Vec<String>>>> },
-    Connected { recorder: Recorder, connection: LinkConnection },
-    Message { recorder: RecorderId, connection: u64, text: String },
-    Disconnected { recorder: RecorderId, connection: u64 },
+    Events {
+        feed: String,
+        events: Vec<Value>,
+        stored: Option<oneshot::Sender<Result<Vec<String>>>>,
+    },
+    Connected {
+        recorder: Recorder,
+        connection: LinkConnection,
+    },
+    Message {
+        recorder: RecorderId,
+        connection: u64,
+        text: String,
+    },
+    Disconnected {
+        recorder: RecorderId,
+        connection: u64,
+    },
     Flush(oneshot::Sender<()>),
+    /// Answered at once.
+    Ping(oneshot::Sender<()>),
 }
 
 /// A connection of a recorder's link. It is closed when this is dropped.
@@ -99,6 +115,18 @@ impl Control {
         if self.send(ControlInput::Flush(answer)).await.is_ok() {
             let _ = flushed.await;
         }
+    }
+
+    /// Returns true once all earlier inputs have their effect in the index, or false if the task has ended.
+    pub async fn decides(&self) -> bool {
+        let (answer, flushed) = oneshot::channel();
+        self.send(ControlInput::Flush(answer)).await.is_ok() && flushed.await.is_ok()
+    }
+
+    /// Returns true once the loop has come round, whether the index takes its effects or not.
+    pub async fn turns(&self) -> bool {
+        let (answer, turned) = oneshot::channel();
+        self.send(ControlInput::Ping(answer)).await.is_ok() && turned.await.is_ok()
     }
 
     async fn send(&self, input: ControlInput) -> Result<()> {

@@ -35,12 +35,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deskreel_platform::secrets;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, ConnectOptions, Executor, SqlSafeStr, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::{Error, Result};
+use crate::time::now_ms;
 
 /// Migrations, in order. A released one never changes.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -48,6 +50,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "clocks", include_str!("../migrations/0002_clocks.sql")),
     (3, "files", include_str!("../migrations/0003_files.sql")),
     (4, "account", include_str!("../migrations/0004_account.sql")),
+    (7, "health", include_str!("../migrations/0007_health.sql")),
 ];
 
 /// Open connections. PostgreSQL accepts 100 by default.
@@ -85,9 +88,8 @@ impl Db {
                 return Err(Error::DatabaseUrl { url: url.to_owned(), why });
             }
         };
-        if let Some(folder) = sqlite.and_then(|path| Path::new(path).parent()) {
-            let read = |source| Error::Read { what: folder.display().to_string(), source };
-            std::fs::create_dir_all(folder).map_err(read)?;
+        if let Some(file) = sqlite {
+            create_file(Path::new(file))?;
         }
         let full = if sqlite.is_some() { format!("{url}?mode=rwc") } else { url.to_owned() };
         let options: AnyConnectOptions = full.parse()?;
@@ -110,6 +112,9 @@ impl Db {
             Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
         });
         Migrator::with_migrations(migrations.collect()).run(&pool).await?;
+        if let Some(file) = sqlite {
+            warn_of_other_owner(Path::new(file));
+        }
         Ok(Db { pool, writer: sqlite.map(|_| Arc::default()) })
     }
 
@@ -132,7 +137,40 @@ impl Db {
         Ok(())
     }
 
+    /// Writes a row, as proof that rows can be written.
+    pub async fn write_health(&self) -> Result<()> {
+        let mut write = self.write().await?;
+        sqlx::query(
+            "INSERT INTO health (name, at) VALUES ('server', $1) ON CONFLICT (name) DO UPDATE SET at = EXCLUDED.at",
+        )
+        .bind(now_ms())
+        .execute(&mut *write.tx)
+        .await?;
+        write.commit().await
+    }
+
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Makes SQLite's file, if there is none, so that only its owner can read it: it has the hashes of passwords
+/// and what customers said. SQLite gives its other files the same mode.
+fn create_file(file: &Path) -> Result<()> {
+    let read = |source| Error::Read { what: file.display().to_string(), source };
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(read)?;
+    }
+    match secrets::create_private_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(read(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A command that root runs before the first start makes files that the service cannot write.
+fn warn_of_other_owner(file: &Path) {
+    if let Ok(Some(cure)) = secrets::give_to_folder_owner_command(file) {
+        let index = file.display();
+        tracing::warn!(%index, cure, "the index belongs to another user than its folder; the service cannot write it");
     }
 }

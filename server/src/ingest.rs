@@ -81,6 +81,11 @@ impl Ingest {
         Ingest { db, store, pending, progress }
     }
 
+    /// Returns whether the worker has ended: no row is written any more.
+    pub fn has_ended(&self) -> bool {
+        self.pending.is_closed()
+    }
+
     /// Lets requests wait for the next fragment of a running recording.
     pub fn progress(&self) -> watch::Receiver<u64> {
         self.progress.clone()

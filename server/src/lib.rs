@@ -17,6 +17,7 @@ mod serve;
 // The API and background work.
 mod api;
 mod app;
+mod health_rounds;
 mod retention;
 
 // Processing of events and uploads.
@@ -44,6 +45,7 @@ mod segments;
 // Foundations.
 mod config;
 mod error;
+mod health;
 mod metrics;
 mod schema;
 mod secret;

@@ -1,6 +1,7 @@
 //! Limits that keep one client from using up the others' share.
 
 pub mod connections;
+pub mod disks;
 pub mod files;
 pub mod logins;
 pub mod upload_memory;

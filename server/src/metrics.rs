@@ -2,8 +2,11 @@
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::health::{Part, ServerProblem};
 
 #[derive(Debug)]
 pub struct Metrics {
@@ -15,6 +18,8 @@ pub struct Metrics {
     pub recordings_closed: Gauge,
     pub footage_bytes: Gauge,
     pub recorders_connected: Gauge,
+    healthy: Gauge,
+    problems: Family<[(&'static str, &'static str); 1], Gauge>,
 }
 
 impl Metrics {
@@ -30,14 +35,27 @@ impl Metrics {
         registry.register("recordings_closed", "Recordings that are closed", recordings_closed.clone());
         registry.register_with_unit("footage", "Footage that is kept", Unit::Bytes, footage_bytes.clone());
         registry.register("recorders_connected", "Recorders with a link", recorders_connected.clone());
+        let (healthy, problems) = (Gauge::default(), Family::default());
+        registry.register("healthy", "1 if footage and rows can be stored and decided on", healthy.clone());
+        registry.register("problem", "1 if this part keeps the server from being healthy", problems.clone());
         Metrics {
             registry,
+            healthy,
+            problems,
             uploads,
             uploaded_bytes,
             recordings_open,
             recordings_closed,
             footage_bytes,
             recorders_connected,
+        }
+    }
+
+    pub fn set_problems(&self, problems: &[ServerProblem]) {
+        self.healthy.set(problems.is_empty().into());
+        for part in Part::ALL {
+            let has_problem = problems.iter().any(|problem| problem.part == part);
+            self.problems.get_or_create(&[("part", part.name())]).set(has_problem.into());
         }
     }
 

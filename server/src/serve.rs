@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::feeds::Feeds;
+use crate::health_rounds;
 use crate::limits::connections::ConnectionLimit;
 use crate::retention;
 
@@ -48,9 +49,11 @@ pub async fn run(config: Config) -> Result<()> {
         service::notify_stopping();
         stop.graceful_shutdown(Some(GRACE));
     });
-    tokio::spawn(retention::run(app.clone()));
+    let retention = tokio::spawn(retention::run(app.clone()));
     service::notify_ready();
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
+    tokio::spawn(health_rounds::run(app.clone(), retention));
+    tokio::spawn(health_rounds::feed_watchdog(app.clone()));
     let patience = (server.head_patience, server.answer_patience);
     let served = listen(listener, tls, api::router(app.clone()), handle, patience).await;
     drop(feeds);

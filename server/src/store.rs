@@ -28,6 +28,9 @@ pub use incoming::Original;
 /// until then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The name of an object that no recording has: those do not begin with a period.
+const HEALTH: &str = ".health";
+
 #[derive(Debug, Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
@@ -58,6 +61,14 @@ impl Store {
 
     pub async fn put_manifest(&self, recording: &RecordingId, bytes: Bytes) -> Result<()> {
         self.objects.put(&object(recording, "manifest.json"), bytes.into()).await?;
+        Ok(())
+    }
+
+    /// Writes an object and deletes it, as proof that objects can be written.
+    pub async fn write_health(&self) -> Result<()> {
+        let path = Path::from_iter([HEALTH]);
+        self.objects.put(&path, Bytes::from_static(b"the server can store footage").into()).await?;
+        self.objects.delete(&path).await?;
         Ok(())
     }
 

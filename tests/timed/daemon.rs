@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::support::xvfb::Xvfb;
 use deskreel_model::Manifest;
 use deskreel_test_support::daemon::{Ann, Daemon};
 use deskreel_test_support::recorder::Recording;
@@ -148,6 +149,42 @@ fn without_room_nothing_begins_and_the_reason_is_reported() {
     assert_eq!(code, 503);
     let account = fs::read_to_string(daemon.recordings().join("account.jsonl")).unwrap();
     assert!(account.contains("not_begun"), "{account}");
+}
+
+/// The health of an idle recorder is that of the next call, both when the screen goes and when it is back.
+#[test]
+fn an_idle_recorder_notices_when_its_screen_goes_and_when_it_is_back() {
+    let screen = Xvfb::start(320, 240);
+    let pipeline = calls().replace(
+        "plugin = \"source.synthetic\"\nmode = \"counter\"\nwidth = 320\nheight = 180\nfps = 10",
+        &format!("plugin = \"source.x11\"\ndisplay = \"{}\"", screen.name),
+    );
+    let mut daemon = Daemon::start(&pipeline, &[]);
+    daemon.wait_for_log("healthy");
+    let name = screen.name.clone();
+    drop(screen);
+    let line = daemon.wait_for_log("not healthy");
+    assert!(line["problems"].as_str().unwrap().contains(&format!("`{name}`")), "{line}");
+    // An agent comes and goes meanwhile, and nothing of that remains.
+    let ann = Ann::log_in(&daemon);
+    ann.tell("call.established", "77");
+    daemon.wait_for_log("a recording could not begin");
+    ann.tell("call.cleared", "77");
+    ann.log_out();
+    let _screen = Xvfb::restart(&name, 320, 240);
+    daemon.wait_for("health", |status| status["health"]["problems"] == json!([]));
+    assert!(daemon.status()["recording"].is_null());
+}
+
+#[test]
+fn a_missing_token_of_a_sink_is_reported_before_a_recording_comes() {
+    let sink = "[sink.archive]\nplugin = \"sink.upload\"\nserver = \"https://localhost:1\"\n\
+                token_file = \"/nowhere/token\"\n";
+    let daemon = Daemon::start(&format!("{}{sink}", calls()), &[]);
+    daemon.wait_for("a report of the token", |status| {
+        let problems = status["health"]["problems"].to_string();
+        problems.contains("sink `archive` cannot deliver") && problems.contains("/nowhere/token")
+    });
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn recording_resumes_when_the_display_server_is_back() {
     let name = screen.name.clone();
     drop(screen);
     running.wait_for_event("incident");
-    running.wait_for("another try", |event| event["event"] == "part");
+    running.wait_for("another try", |event| event["cause"] == "worker_failed");
     let screen = Xvfb::restart(&name, 640, 480);
     screen.show("blue");
     running.wait_for_event("recording");
@@ -103,6 +103,10 @@ fn recording_resumes_when_the_display_server_is_back() {
     assert_eq!(track.parts.len(), 2, "tries without a frame are no parts");
     assert_eq!(track.gaps.len(), 1);
     assert_shows(*colors(&recording, 1).last().unwrap(), BLUE);
+    // It is the source that failed; the encoder is not suspected.
+    assert_eq!((track.parts[1].cause, track.gaps[0].cause), (Cause::SourceFailed, Cause::SourceFailed));
+    assert_eq!(track.parts[1].encoder.plugin, track.parts[0].encoder.plugin);
+    assert!(track.parts[1].encoder.refused.is_empty(), "{:?}", track.parts[1].encoder.refused);
 }
 
 #[test]
@@ -133,7 +137,7 @@ fn time_without_a_screen_at_the_end_is_a_gap() {
     let mut running = desk.record();
     running.wait_for_event("recording");
     drop(screen);
-    running.wait_for("another try", |event| event["event"] == "part");
+    running.wait_for("another try", |event| event["cause"] == "worker_failed");
     running.run_for(Duration::from_secs(1));
     let recording = running.stop();
     recording.assert_verified();

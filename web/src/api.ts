@@ -65,6 +65,14 @@ export const get = <T>(
 export const post = <T>(path: string, body: unknown): Promise<T> => request<T>("POST", url(path), body);
 export const remove = (path: string): Promise<void> => request<void>("DELETE", url(path));
 
+/** Why the server is not healthy; empty if it is, or if it does not answer, which shows elsewhere. */
+export async function serverProblems(signal?: AbortSignal): Promise<string[]> {
+  const response = await tryFetch("GET", url("/health"), undefined, signal);
+  if (!response || response.status !== 503) return [];
+  const problem = await response.json().catch(() => null);
+  return Array.isArray(problem?.problems) ? problem.problems.map(String) : [];
+}
+
 /** Posts and returns the bytes of the answer. */
 export async function postForFile(path: string, body: unknown): Promise<Blob> {
   return (await send("POST", url(path), body)).blob();

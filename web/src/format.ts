@@ -55,7 +55,9 @@ const GAP_CAUSES: Record<string, string> = {
   source_changed: "the screen size changed",
   slept: "the PC slept",
   locked: "the session was locked",
+  source_failed: "the display was gone",
   source_ended: "the screen disappeared",
+  backlog: "the encoder was too slow",
   disk_full: "the disk was full",
 };
 

@@ -138,7 +138,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** For monitoring: checks that the index can be used. */
+        /**
+         * For monitoring: tells whether the server would store and decide the next thing that arrives.
+         * @description The server writes a row and an object and asks its tasks each minute. A 503 has the reasons in `problems`.
+         */
         get: operations["showHealth"];
         put?: never;
         post?: never;

@@ -8,9 +8,13 @@
 //! sent whole and at once, and the next one waits until the bytes before it are paid for. Handing over a
 //! finished recording does not count.
 
+mod rate;
+mod watch;
+
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,11 +29,18 @@ use deskreel_model::{RecordingId, SinkName};
 use deskreel_spool::Outbox;
 use deskreel_spool::outbox::{Departure, Item, Next, Reply};
 
+use rate::Rate;
+use watch::SinkWatch;
+
 /// An instance of a sink, owned by the sink's thread.
 pub trait Deliver {
     /// Returns `None` if the sink takes only whole recordings.
     fn fragment(&mut self, delivery: &FragmentDelivery) -> Result<Option<Answer>, String>;
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer, String>;
+    /// Fails if deliveries could not succeed now.
+    fn check(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// Makes an instance. Called on the sink's thread, and again after each failure.
@@ -86,6 +97,7 @@ struct Shared {
 struct State {
     outbox: Outbox,
     rate: Option<Rate>,
+    watches: BTreeMap<SinkName, SinkWatch>,
 }
 
 struct Thread {
@@ -112,7 +124,7 @@ impl Delivery {
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Delivery> {
         let rate = rate.map(|rate| Rate::new(rate, Instant::now()));
-        let state = Mutex::new(State { outbox, rate });
+        let state = Mutex::new(State { outbox, rate, watches: BTreeMap::new() });
         let shared = Arc::new(Shared { state, work: Condvar::new(), progress: Box::new(progress) });
         let mut delivery = Delivery { shared, threads: Vec::new() };
         delivery.set_sinks(sinks)?;
@@ -128,6 +140,14 @@ impl Delivery {
 
     pub fn look<T>(&self, look: impl FnOnce(&Outbox) -> T) -> T {
         look(&self.shared.state().outbox)
+    }
+
+    /// The sinks whose deliveries could not succeed now, each with the reason for people.
+    pub fn problems(&self) -> Vec<(SinkName, String)> {
+        let now = Instant::now();
+        let state = self.shared.state();
+        let problems = state.watches.iter().filter_map(|(sink, watch)| Some((sink, watch.problem(now)?)));
+        problems.map(|(sink, problem)| (sink.clone(), problem)).collect()
     }
 
     /// Deletes recordings that every sink has, and empty ones. The sinks' threads do so after each delivery;
@@ -152,7 +172,11 @@ impl Delivery {
     /// Replaces the sinks, or their settings. Call [`stop`](Self::stop) first to end the running ones.
     pub fn set_sinks(&mut self, sinks: Vec<Sink>) -> Result<()> {
         let names: Vec<SinkName> = sinks.iter().map(|sink| sink.name.clone()).collect();
-        self.shared.state().outbox.set_sinks(&names);
+        {
+            let mut state = self.shared.state();
+            state.outbox.set_sinks(&names);
+            state.watches = names.iter().map(|name| (name.clone(), SinkWatch::default())).collect();
+        }
         for Sink { name, make } in sinks {
             let (ending, ended) = mpsc::channel();
             let signal = Arc::new(Signal::default());
@@ -199,6 +223,34 @@ impl Drop for Delivery {
     }
 }
 
+impl State {
+    /// The next task of a sink, or when to ask again if there is none before.
+    fn next(&mut self, sink: &SinkName, now: Instant) -> Result<Task, Instant> {
+        let watch = self.watches.entry(sink.clone()).or_default();
+        let check_at = watch.check_at(now);
+        let until = match self.outbox.next(sink, now) {
+            Next::Deliver(item) => {
+                let size = if let Item::Fragment(delivery) = &item { delivery.size } else { 0 };
+                let rate = self.rate.as_mut().filter(|_| size > 0);
+                match rate.and_then(|rate| rate.take(size, now)) {
+                    None => {
+                        watch.call_begins(now);
+                        return Ok(Task::Deliver(item));
+                    }
+                    Some(until) => until.min(check_at),
+                }
+            }
+            Next::WaitUntil(until) => until.min(check_at),
+            Next::Idle => check_at,
+        };
+        if check_at > now {
+            return Err(until);
+        }
+        watch.call_begins(now);
+        Ok(Task::Check)
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -226,6 +278,12 @@ impl Shared {
     }
 }
 
+/// The next work of a sink's thread.
+enum Task {
+    Deliver(Item),
+    Check,
+}
+
 /// A sink's thread.
 struct Running {
     shared: Arc<Shared>,
@@ -237,43 +295,53 @@ struct Running {
 impl Running {
     fn run(mut self) {
         let mut instance = None;
-        while let Some(item) = self.wait_for_item() {
-            let reply = self.ask(&mut instance, &item);
-            if !self.record(&item, reply) {
+        while let Some(task) = self.wait_for_task() {
+            let goes_on = match task {
+                Task::Check => self.check(&mut instance),
+                Task::Deliver(item) => {
+                    let reply = self.ask(&mut instance, &item);
+                    self.record(&item, reply)
+                }
+            };
+            if !goes_on {
                 return;
             }
         }
     }
 
     /// Returns `None` when the thread has to stop.
-    fn wait_for_item(&self) -> Option<Item> {
+    fn wait_for_task(&self) -> Option<Task> {
         let mut state = self.shared.state();
         loop {
             if self.signal.stops.load(Ordering::Relaxed) {
                 return None;
             }
             let now = Instant::now();
-            let State { outbox, rate } = &mut *state;
-            let until = match outbox.next(&self.sink, now) {
-                Next::Deliver(Item::Fragment(delivery)) => {
-                    match rate.as_mut().and_then(|rate| rate.take(delivery.size, now)) {
-                        None => return Some(Item::Fragment(delivery)),
-                        until => until,
-                    }
-                }
-                Next::Deliver(item) => return Some(item),
-                Next::WaitUntil(until) => Some(until),
-                Next::Idle => None,
+            let until = match state.next(&self.sink, now) {
+                Ok(task) => return Some(task),
+                Err(until) => until,
             };
-            let work = &self.shared.work;
-            state = match until {
-                None => work.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let waited = work.wait_timeout(state, until.saturating_duration_since(now));
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            let waited = self.shared.work.wait_timeout(state, until.saturating_duration_since(now));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Asks the plugin whether deliveries could succeed. Returns whether the thread continues.
+    fn check(&mut self, instance: &mut Option<Box<dyn Deliver>>) -> bool {
+        let made = instance.take().map_or_else(|| (self.make)(), Ok);
+        let result = made.and_then(|mut made| {
+            made.check()?;
+            *instance = Some(made);
+            Ok(())
+        });
+        let mut state = self.shared.state();
+        if self.signal.is_given_up.load(Ordering::Relaxed) {
+            return false;
+        }
+        let watch = state.watches.entry(self.sink.clone()).or_default();
+        watch.call_ends();
+        watch.checked(result, Instant::now());
+        true
     }
 
     /// An instance that failed is not used again: its state may be as broken as its answer.
@@ -304,6 +372,7 @@ impl Running {
         if self.signal.is_given_up.load(Ordering::Relaxed) {
             return false;
         }
+        state.watches.entry(self.sink.clone()).or_default().call_ends();
         let written = state.outbox.answered(&self.sink, item, reply.clone(), Instant::now());
         drop(state);
         let progress = match written {
@@ -342,34 +411,6 @@ impl Running {
     }
 }
 
-/// The rate cap, as a debt: at most one second's bytes are sent ahead.
-struct Rate {
-    per_second: f64,
-    /// Bytes that may be sent now; negative while earlier bytes are unpaid.
-    credit: f64,
-    at: Instant,
-}
-
-impl Rate {
-    fn new(per_second: u64, now: Instant) -> Rate {
-        // A rate of zero would wait forever.
-        let per_second = per_second.max(1) as f64;
-        Rate { per_second, credit: per_second, at: now }
-    }
-
-    /// Takes `bytes` from the credit, or returns the time at which to ask again.
-    fn take(&mut self, bytes: u64, now: Instant) -> Option<Instant> {
-        let earned = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
-        (self.credit, self.at) = ((self.credit + earned).min(self.per_second), now);
-        if self.credit > 0.0 {
-            self.credit -= bytes as f64;
-            return None;
-        }
-        // One byte more than the debt, so that rounding leaves nothing unpaid.
-        Some(now + Duration::from_secs_f64((1.0 - self.credit) / self.per_second))
-    }
-}
-
 /// Makes instances of a sink of the pipeline file.
 pub fn instances(catalog: &Catalog, plugin: &PluginSettings) -> Result<Make> {
     let PluginSettings { plugin: id, settings } = plugin.clone();
@@ -390,5 +431,9 @@ impl Deliver for Plugin {
 
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer, String> {
         Plugin::finish(self, recording).map_err(|failure| failure.to_string())
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        Plugin::check(self).map_err(|failure| failure.to_string())
     }
 }

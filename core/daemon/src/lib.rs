@@ -13,6 +13,7 @@ mod supervisor;
 pub mod delivery;
 pub mod recording_slots;
 mod spool;
+mod surroundings;
 mod unsettled;
 
 mod desk_events;
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use deskreel_deployment::{DecisionClock, open_policies, wall_clock};
 use deskreel_desk::Desk;
-use deskreel_desk::status::{Health, SpoolStatus, Status};
+use deskreel_desk::status::{Health, HealthPart, HealthProblem, SpoolStatus, Status};
 use deskreel_desk_api::{self as api, Server};
 use deskreel_host::Catalog;
 use deskreel_interaction::{Engine, Policy};
@@ -45,6 +46,7 @@ use pipeline_file::LoadedFile;
 use recording_slots::{Equipment, RecordingSlots};
 use spool::SeatSpool;
 use supervisor::{Parts, Reload, Supervisor};
+use surroundings::SurroundingsReader;
 
 /// Why [`run`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,11 +81,15 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
         .with_context(|| format!("cannot store events in {}", directory.display()))?;
     let clock = DecisionClock::start(events.1.iter().map(|(_, received)| *received).max());
     let status = first_status(&graph, stale);
+    let place = Some(status.place.clone());
     let (link, commands) = open_link(graph.link.clone(), status.place.clone())?;
     let (desk, ends) = Desk::new(status);
     let api = bind(&graph, desk, link.clone()).await?;
     let feed_nodes = graph.deciders.feeds.clone();
     let patience = desktop(&graph)?.map(|settings| settings.session);
+    let certificate = api.as_ref().and_then(Server::certificate);
+    let surroundings =
+        SurroundingsReader::new(place.filter(|_| patience.is_some()), certificate, wall_clock());
     let started = Started::with(&graph);
     let equipment = Equipment::new(graph, &catalog)?;
     let (feeds, feed_events) = Feeds::start(&feed_nodes, &catalog)?;
@@ -101,6 +107,7 @@ async fn serve(file: &Path, kept: PathBuf, loaded: LoadedFile) -> Result<()> {
         patience,
         link,
         commands,
+        surroundings,
     };
     let supervisor = Supervisor::new(parts, ends);
     let stop = asked_to_stop()?;
@@ -199,7 +206,9 @@ fn first_status(graph: &RecorderGraph, stale: Option<String>) -> Status {
         pipeline: graph.name.clone(),
         started: wall_clock(),
         place: named.unwrap_or_else(host_name),
-        health: Health { problems: vec!["the first worker is loading".to_owned()] },
+        health: Health {
+            problems: vec![HealthProblem { part: HealthPart::Capture, text: seat::LOADING.into() }],
+        },
         stale,
         counts: Default::default(),
         agent: None,

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use deskreel_desk::Desk;
-use deskreel_desk::status::{SinkStatus, Status};
+use deskreel_desk::status::{HealthPart, HealthProblem, SinkStatus, Status};
 
 /// The text of `/metrics`.
 pub fn text(desk: &Desk) -> String {
@@ -33,9 +33,10 @@ impl Collector for Reading {
         let mut metrics = Metrics(encoder);
         metrics.gauge(
             "healthy",
-            "1 if a recording could begin now and a running one grows",
+            "1 if a recording could begin now and would arrive, and a running one grows",
             health.is_well(),
         )?;
+        metrics.problems(&health.problems)?;
         metrics.gauge(
             "pipeline_stale",
             "1 if the pipeline file on disk has mistakes and an older one is used",
@@ -85,6 +86,19 @@ impl Metrics<'_> {
     fn gauge(&mut self, name: &str, help: &str, value: impl Into<Number>) -> fmt::Result {
         let gauge = ConstGauge::new(value.into().0);
         gauge.encode(self.0.encode_descriptor(name, help, None, gauge.metric_type())?)
+    }
+
+    /// Each part of the recorder has a line, whether it has a problem or not.
+    fn problems(&mut self, problems: &[HealthProblem]) -> fmt::Result {
+        let kind = ConstGauge::new(0i64).metric_type();
+        let help = "1 if this part keeps the recorder from being healthy";
+        let mut family = self.0.encode_descriptor("problem", help, None, kind)?;
+        for part in HealthPart::ALL {
+            let has_problem = problems.iter().any(|problem| problem.part == part);
+            ConstGauge::new(Number::from(has_problem).0)
+                .encode(family.encode_family(&[("part", part.name())])?)?;
+        }
+        Ok(())
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
@@ -154,7 +168,9 @@ mod tests {
             pipeline: "desk".into(),
             started: Utc::MIN,
             place: "seat".into(),
-            health: Health { problems: vec!["ann's disk".into()] },
+            health: Health {
+                problems: vec![HealthProblem { part: HealthPart::Room, text: "ann's disk".into() }],
+            },
             stale: None,
             counts: Default::default(),
             agent: None,
@@ -165,6 +181,8 @@ mod tests {
         let text = text(&desk);
         for line in [
             "deskreel_healthy 0",
+            "deskreel_problem{part=\"room\"} 1",
+            "deskreel_problem{part=\"link\"} 0",
             "deskreel_sink_pending{sink=\"archive\"} 3",
             "deskreel_recordings_started_total 0",
         ] {

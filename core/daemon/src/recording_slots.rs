@@ -19,7 +19,7 @@ use deskreel_model::{AgentId, Place, RecordingId};
 use deskreel_pipeline::RecorderGraph;
 use deskreel_recorder::{
     Control, Error, KeepRequest, Notice, Pool, RecordingResult, RecordingSetup, Rest, default_worker, job_of,
-    stand_by, survey_encoders,
+    look_at_sources, stand_by, survey_encoders,
 };
 use tokio::sync::mpsc;
 
@@ -83,6 +83,10 @@ pub struct RecordingSlots {
     idle: Option<Box<Pool>>,
     running: HashMap<RecordingId, mpsc::Sender<Control>>,
     standby: Option<Standby>,
+    /// Set while a trial is under way.
+    is_preparing: bool,
+    /// The encoders of the equipment work, by their last trial.
+    is_ready: bool,
     /// Set while nothing is to be captured.
     rest: Option<Rest>,
     tell: mpsc::UnboundedSender<SlotMessage>,
@@ -99,6 +103,8 @@ impl RecordingSlots {
                 idle: None,
                 running: HashMap::new(),
                 standby: None,
+                is_preparing: false,
+                is_ready: false,
                 rest: None,
                 tell,
             },
@@ -110,20 +116,20 @@ impl RecordingSlots {
         &self.equipment
     }
 
-    /// Loads a worker and tries the encoders, so that the first recording need not. `Prepared` reports the
-    /// result.
-    pub fn prepare(&self) {
-        let (equipment, tell) = (self.equipment.clone(), self.tell.clone());
+    /// Finds out whether a recording could begin: loads a worker and tries the encoders, so that the next
+    /// recording need not, or, if they work, only asks the sources whether they could capture. `Prepared`
+    /// reports the result. A standby captures already, which says more.
+    pub fn prepare(&mut self) {
+        if self.is_preparing || self.standby.is_some() {
+            return;
+        }
+        self.is_preparing = true;
+        let (equipment, tell, is_ready) = (self.equipment.clone(), self.tell.clone(), self.is_ready);
+        let mut pool = self.idle.take().unwrap_or_else(|| Box::new(equipment.pool()));
         tokio::task::spawn_local(async move {
-            let mut pool = Box::new(equipment.pool());
-            let tried = survey_encoders(&mut pool, false, |_| {}).await.map_err(|error| error.with_causes());
-            let ready = tried.and_then(|tracks| {
-                let without = tracks.iter().find(|track| !track.candidates.iter().any(|tried| tried.works()));
-                without.map_or(Ok(()), |track| Err(format!("no encoder works for track `{}`", track.track)))
-            });
-            let ready = match pool.settle().await {
-                Ok(()) => ready,
-                Err(error) => Err(error.with_causes()),
+            let ready = match is_ready {
+                true => look_at_sources(&mut pool).await.map_err(|error| error.with_causes()),
+                false => try_encoders(&mut pool).await,
             };
             let _ = tell.send(SlotMessage::Pool(pool, equipment, SlotReport::Prepared(ready)));
         });
@@ -173,7 +179,7 @@ impl RecordingSlots {
     pub fn change(&mut self, equipment: Equipment) {
         self.stand_down();
         self.equipment = Rc::new(equipment);
-        self.idle = None;
+        (self.idle, self.is_preparing, self.is_ready) = (None, false, false);
         self.prepare();
     }
 
@@ -268,14 +274,35 @@ impl RecordingSlots {
             SlotMessage::Report(told) => return told,
             SlotMessage::Pool(pool, equipment, told) => (pool, equipment, told),
         };
+        let is_current = Rc::ptr_eq(&equipment, &self.equipment);
         match &told {
-            SlotReport::Ended(recording, _) => drop(self.running.remove(recording)),
-            SlotReport::StandbyEnded(_) => drop(self.standby.take_if(|standby| standby.control.is_closed())),
+            SlotReport::Prepared(result) if is_current => {
+                (self.is_preparing, self.is_ready) = (false, result.is_ok());
+            }
+            SlotReport::Ended(recording, result) => {
+                self.is_ready &= result.is_ok();
+                self.running.remove(recording);
+            }
+            SlotReport::StandbyEnded(result) => {
+                self.is_ready &= result.is_ok();
+                self.standby.take_if(|standby| standby.control.is_closed());
+            }
             SlotReport::Notice(..) | SlotReport::Prepared(_) => {}
         }
-        if Rc::ptr_eq(&equipment, &self.equipment) && self.idle.is_none() {
+        if is_current && self.idle.is_none() {
             self.idle = Some(pool);
         }
         told
     }
+}
+
+/// Tries the encoders, and leaves a worker in the pool that has loaded everything.
+async fn try_encoders(pool: &mut Pool) -> Result<(), String> {
+    let tried = survey_encoders(pool, false, |_| {}).await.map_err(|error| error.with_causes());
+    let ready = tried.and_then(|tracks| {
+        let without = tracks.iter().find(|track| !track.candidates.iter().any(|tried| tried.works()));
+        without.map_or(Ok(()), |track| Err(format!("no encoder works for track `{}`", track.track)))
+    });
+    pool.settle().await.map_err(|error| error.with_causes())?;
+    ready
 }

@@ -7,6 +7,7 @@
 //! `requests.rs` handles requests of agent desktops, `orders.rs` commands of a server, `recordings.rs` the
 //! recording from its start to its end, and `pending.rs` the replies that wait for an effect to hold.
 
+mod health;
 mod orders;
 mod pending;
 mod recordings;
@@ -30,12 +31,11 @@ use crate::delivery::Progress;
 use crate::desk_events;
 use crate::recording_slots::StartOrder;
 
+use health::Hindrances;
+
+pub use health::{FailingDelivery, LOADING, Surroundings};
 pub use orders::ServerOrders;
 pub use pending::{PendingReplies, ReplyId};
-
-/// A running recording counts frames, captured or skipped, twice a second. Without a new count for this long
-/// it is stalled.
-const STALLED: Duration = Duration::from_secs(5);
 
 /// The time of an event: by the wall clock, and since the daemon started. Limits run by the second, so that a
 /// clock that is set does not move them.
@@ -54,6 +54,7 @@ pub struct State {
     /// Set if a server decides instead of policies.
     server: Option<ServerOrders>,
     hindrances: Hindrances,
+    surroundings: Surroundings,
     deadlines: Deadlines,
     /// Recordings in a row that ended by themselves.
     failures: usize,
@@ -77,30 +78,17 @@ struct WantedFootage {
     is_assigned_taken: bool,
 }
 
-/// Reasons why nothing could be recorded now, for people.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Hindrances {
-    /// Why the last recording could not begin, while it is still wanted.
-    last_start: Option<String>,
-    /// Why no recording could begin, by the last trial of the encoders.
-    encoders: Option<String>,
-    /// Why the lock state of the session is unknown.
-    lock_unknown: Option<String>,
-}
-
 /// The times at which something is due, as uptime.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Deadlines {
     /// The next try to begin wanted footage.
     retry: Option<Duration>,
-    /// The next trial of the encoders.
+    /// The next trial of the sources and encoders.
     prepare: Option<Duration>,
     /// The agent known from before this start is logged out then, unless a desktop returns.
     desktop_return: Option<Duration>,
     /// A standby that failed is not started again earlier.
     standby_after: Duration,
-    /// When the running recording last counted another frame.
-    grew: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -151,6 +139,8 @@ pub enum Event {
     Prepared(Result<(), String>),
     Lock(LockState),
     Delivery(Progress),
+    /// What the loop sees around the seat.
+    Surroundings(Box<Surroundings>),
     /// The state of the spool, and why the running recording has to end for lack of room.
     Room {
         spool: SpoolStatus,
@@ -199,7 +189,7 @@ pub enum Effect {
     Rest(Option<Rest>),
     StandBy,
     StandDown,
-    /// Try the encoders out. `Prepared` follows.
+    /// Find out whether a recording could begin. `Prepared` follows, unless a standby captures.
     Prepare,
     StopAll,
     /// Hand the recording to the sinks, with what it belongs to.
@@ -208,6 +198,8 @@ pub enum Effect {
     CheckRoom {
         is_running: bool,
     },
+    /// Look at the line to the server, the sinks and so on. `Surroundings` follows.
+    LookAround,
     /// Reply to a desktop.
     Reply(ReplyId, Result<Done, Refused>),
     /// Answer a server's command.
@@ -233,12 +225,14 @@ pub enum Warning {
 impl State {
     /// A seat before its first event. With `is_served`, a server decides.
     pub fn new(status: Status, is_served: bool) -> State {
-        let encoders = status.health.problems.first().cloned();
+        // Until the first trial of the encoders.
+        let encoders = (!status.health.is_well()).then(|| health::LOADING.to_owned());
         State {
             status,
             wanted: None,
             server: is_served.then(ServerOrders::default),
             hindrances: Hindrances { encoders, ..Hindrances::default() },
+            surroundings: Surroundings::default(),
             deadlines: Deadlines::default(),
             failures: 0,
             has_standby: false,
@@ -335,6 +329,7 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
             let why = "the session is locked".to_owned();
             out.push(Effect::Rest(is_locked.then_some(Rest { cause: Cause::Locked, why })));
         }
+        Event::Surroundings(seen) => state.surroundings = *seen,
         Event::Delivery(progress) => out.extend(delivery_news(progress).map(Effect::Publish)),
         Event::Room { spool, must_end } => state.check_room(spool, must_end, out),
         Event::Reloaded { name, error } => state.reloaded(name, error, out),
@@ -349,6 +344,7 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
         }
     }
     state.keep_standby(now, out);
+    state.forget_failed_start(now);
     state.judge_health(now);
     effects
 }
@@ -381,10 +377,11 @@ impl State {
             out.push(Effect::Then(Box::new(Event::Entered(Box::new(event)))));
         }
         if self.status.recording.is_none() && self.deadlines.prepare.take_if(is_over).is_some() {
+            self.deadlines.prepare = Some(now.uptime + recordings::PREPARE_PAUSE);
             out.push(Effect::Prepare);
         }
         self.end_hold(now, out);
-        out.push(Effect::CheckRoom { is_running: self.current().is_some() });
+        out.extend([Effect::CheckRoom { is_running: self.current().is_some() }, Effect::LookAround]);
     }
 
     fn reloaded(&mut self, name: Option<String>, error: Option<String>, out: &mut Vec<Effect>) {
@@ -395,24 +392,6 @@ impl State {
         }
         self.status.stale.clone_from(&error);
         out.push(Effect::Publish(What::Reloaded { error }));
-    }
-
-    /// Healthy means that a recording could begin now, and that a running one grows.
-    fn judge_health(&mut self, now: Now) {
-        let Hindrances { last_start, encoders, lock_unknown } = &self.hindrances;
-        let running = self.status.recording.as_ref();
-        let should_grow = |running: &&Running| running.phase == Phase::Recording && running.resting.is_none();
-        let is_stalled = now.uptime.saturating_sub(self.deadlines.grew) > STALLED;
-        let stalled = running.filter(should_grow).filter(|_| is_stalled);
-        let problems = [
-            self.status.stale.clone(),
-            encoders.clone(),
-            lock_unknown.as_ref().map(|why| format!("cannot tell whether the session is locked: {why}")),
-            last_start.as_ref().map(|why| format!("a recording could not begin: {why}")),
-            stalled.map(|running| format!("recording {} has stopped growing", running.recording)),
-            running.filter(|running| running.disk_full).map(|_| "the disk is full".to_owned()),
-        ];
-        self.status.health.problems = problems.into_iter().flatten().collect();
     }
 }
 

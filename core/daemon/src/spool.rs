@@ -8,16 +8,17 @@ use anyhow::Result;
 use deskreel_contract::RecordingAbout;
 use deskreel_host::Catalog;
 use deskreel_model::segment::Footage;
-use deskreel_model::{AgentId, Fault, RecordingId, SinkName, layout};
+use deskreel_model::{AgentId, Fault, RecordingId, SinkName, Utc, layout};
 use deskreel_pipeline::RecorderGraph;
 use deskreel_recorder::{Error, Notice, RecordingResult};
 use deskreel_spool::Outbox;
 use deskreel_spool::account::NoStartCause;
 use deskreel_spool::capacity::{self, CapacityPlan, Full, Limits, WhenFull};
-use deskreel_spool::outbox::StartupFinding;
+use deskreel_spool::outbox::{OldestFailure, StartupFinding};
 use tokio::sync::mpsc;
 
 use super::delivery::{self, Delivery, Progress, Sink};
+use super::seat::FailingDelivery;
 use super::unsettled::Unsettled;
 use deskreel_deployment::wall_clock;
 use deskreel_desk::status::{SinkStatus, SpoolStatus};
@@ -195,10 +196,7 @@ impl SeatSpool {
         &self,
         plan: fn(&Limits, u64, &[capacity::StoredRecording]) -> CapacityPlan,
     ) -> Option<Full> {
-        let running = |recording: &RecordingId| {
-            self.running.as_ref().filter(|(running, _)| running == recording).map_or(0, |(_, bytes)| *bytes)
-        };
-        let stored = self.delivery.look(|outbox| outbox.stored_recordings(running));
+        let stored = self.stored();
         let CapacityPlan { evict, full } = plan(&self.limits, free(&self.directory), &stored);
         for recording in evict {
             tracing::warn!(%recording, "deleted for lack of room");
@@ -207,6 +205,39 @@ impl SeatSpool {
             }
         }
         full
+    }
+
+    fn stored(&self) -> Vec<capacity::StoredRecording> {
+        let running = |recording: &RecordingId| {
+            self.running.as_ref().filter(|(running, _)| running == recording).map_or(0, |(_, bytes)| *bytes)
+        };
+        self.delivery.look(|outbox| outbox.stored_recordings(running))
+    }
+
+    /// Why a recording would find no room now, after everything that may be deleted for it.
+    pub fn no_room(&self) -> Option<String> {
+        let stored = self.stored();
+        capacity::plan_start(&self.limits, free(&self.directory), &stored).full.map(|full| full.to_string())
+    }
+
+    /// The sinks that could not deliver, with the reason.
+    pub fn sink_problems(&self) -> Vec<(String, String)> {
+        self.delivery.problems().into_iter().map(|(sink, why)| (sink.to_string(), why)).collect()
+    }
+
+    /// The deliveries that fail, the oldest of each sink. `began` is one moment by both clocks.
+    pub fn failing(&self, now: Instant, began: (Instant, Utc)) -> Vec<FailingDelivery> {
+        let outbox = self.delivery.look(|outbox| outbox.status(now));
+        let failing = outbox.sinks.into_iter().filter_map(|sink| {
+            let OldestFailure { since, reason } = sink.oldest_failure?;
+            Some(FailingDelivery {
+                sink: sink.sink.to_string(),
+                lasts: now.saturating_duration_since(since),
+                since: began.1.plus(since.saturating_duration_since(began.0)),
+                reason,
+            })
+        });
+        failing.collect()
     }
 
     pub fn status(&self) -> SpoolStatus {

@@ -11,6 +11,7 @@ mod hands;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use deskreel_desk::status::HealthProblem;
 use deskreel_desk::{Ask, Ends};
 use deskreel_host::Catalog;
 use deskreel_interaction::{Engine, Output, Policy};
@@ -18,6 +19,7 @@ use deskreel_link::LinkHandle;
 use deskreel_model::Utc;
 use deskreel_model::event::Event as InteractionEvent;
 use deskreel_model::link::{self, CommandRefusal, CommandResult};
+use deskreel_platform::service::Watchdog;
 use deskreel_platform::session_lock::{self, LockState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -28,6 +30,7 @@ use crate::event_log::EventLog;
 use crate::recording_slots::{Equipment, RecordingSlots, SlotMessage};
 use crate::seat::{self, Event, Now, ReplyId, State};
 use crate::spool::SeatSpool;
+use crate::surroundings::SurroundingsReader;
 use crate::unsettled::Unsettled;
 use deskreel_deployment::DecisionClock;
 
@@ -59,6 +62,7 @@ pub struct Parts {
     /// The line to the server that decides, if one does, and its commands.
     pub link: Option<LinkHandle>,
     pub commands: mpsc::Receiver<link::Command>,
+    pub surroundings: SurroundingsReader,
 }
 
 pub struct Supervisor {
@@ -78,6 +82,8 @@ pub struct Supervisor {
     started: Instant,
     /// The status that the server last received.
     sent_status: link::RecorderStatus,
+    /// The problems that the log has last named.
+    logged: Vec<HealthProblem>,
 }
 
 impl Supervisor {
@@ -99,6 +105,8 @@ impl Supervisor {
                 unsettled: parts.unsettled,
                 link: parts.link,
                 news: ends.news.clone(),
+                was_ready: false,
+                surroundings: parts.surroundings,
                 replies: HashMap::new(),
             },
             messages,
@@ -112,6 +120,7 @@ impl Supervisor {
             next_reply: 0,
             started: Instant::now(),
             sent_status: link::RecorderStatus::default(),
+            logged: Vec::new(),
         };
         past.into_iter().for_each(|(event, received)| supervisor.remember(event, received));
         let now = supervisor.hands.clock.now();
@@ -142,6 +151,8 @@ impl Supervisor {
         self.take_in(Event::Started { patience: self.patience });
         self.publish();
         tokio::pin!(shutdown);
+        // Only this loop feeds it, so it barks if the loop stands still.
+        let mut watchdog = Watchdog::new();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -161,6 +172,7 @@ impl Supervisor {
                 _ = tick.tick() => self.tick(),
             }
             self.publish();
+            watchdog.feed();
         }
         self.end().await;
     }
@@ -276,6 +288,7 @@ impl Supervisor {
 
     fn publish(&mut self) {
         self.send_status();
+        self.log_health();
         let status = &self.state.status;
         self.ends.status.send_if_modified(|known| {
             let is_new = **known != *status;
@@ -284,6 +297,19 @@ impl Supervisor {
             }
             is_new
         });
+    }
+
+    /// Each change of the health is one line.
+    fn log_health(&mut self) {
+        let problems = &self.state.status.health.problems;
+        if *problems == self.logged {
+            return;
+        }
+        self.logged.clone_from(problems);
+        match self.state.status.health.texts() {
+            texts if texts.is_empty() => tracing::info!("healthy"),
+            texts => tracing::warn!(problems = texts.join("; "), "not healthy"),
+        }
     }
 
     fn send_status(&mut self) {
@@ -298,7 +324,7 @@ impl Supervisor {
         let status = link::RecorderStatus {
             agent: status.agent.as_ref().map(|seated| seated.agent.clone()),
             recordings: running.into_iter().collect(),
-            problems: status.health.problems.clone(),
+            problems: status.health.texts(),
             waiting: status.spool.sinks.iter().map(|sink| sink.pending).sum(),
             offset_ms: None,
             uncertainty_ms: None,

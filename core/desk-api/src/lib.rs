@@ -60,6 +60,7 @@ pub use error::Error;
 pub use openapi::document as openapi_document;
 pub use origin::Scheme;
 pub use settings::{Limits, Settings};
+pub use tls::CertificateCheck;
 
 use connections::{Connections, ServeContext};
 use deskreel_desk::{Act, Desk};
@@ -152,6 +153,7 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     context: ServeContext,
     close: watch::Sender<bool>,
+    certificate: Option<CertificateCheck>,
 }
 
 impl Server {
@@ -162,6 +164,7 @@ impl Server {
             Scheme::Http => None,
             Scheme::Https => Some(tls::acceptor(settings.certificate.as_ref(), &directory.join("api"))?),
         };
+        let (tls, certificate) = tls.unzip();
         let passwords = PasswordChecker::new(settings.agents_file.clone(), link, &limits)?;
         let token = settings.token_file.as_deref().map(secret::read_token).transpose()?;
         let listeners = listen(&settings.listen).await?;
@@ -184,7 +187,8 @@ impl Server {
             recordings,
         });
         let router = routes::router(api.clone());
-        Ok(Server { api, listeners, context: ServeContext { router, tls, limits, closing }, close })
+        let context = ServeContext { router, tls, limits, closing };
+        Ok(Server { api, listeners, context, close, certificate })
     }
 
     /// The first address, with the actual port if the settings say port 0.
@@ -192,10 +196,15 @@ impl Server {
         self.listeners.first()?.local_addr().ok()
     }
 
+    /// Tells whether the certificate is valid; `None` without https.
+    pub fn certificate(&self) -> Option<CertificateCheck> {
+        self.certificate.clone()
+    }
+
     /// Serves until `shutdown`. Then it accepts nothing more, ends streams, and finishes the requests under
     /// way.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Server { api, listeners, context, close } = self;
+        let Server { api, listeners, context, close, .. } = self;
         let connections = Connections::new(api.limits.connections);
         for listener in listeners {
             tokio::spawn(connections.clone().accept(listener, context.clone()));

@@ -27,16 +27,34 @@ const VALID_YEARS: i32 = 10;
 const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Loads the deployer's own certificate, or the one in `folder`, which is generated if it is missing.
-pub fn acceptor(own: Option<&(PathBuf, PathBuf)>, folder: &Path) -> Result<TlsAcceptor, Error> {
+pub fn acceptor(
+    own: Option<&(PathBuf, PathBuf)>,
+    folder: &Path,
+) -> Result<(TlsAcceptor, CertificateCheck), Error> {
     let (certificate, key) = match own {
         Some(own) => own.clone(),
         None => generated(folder)?,
     };
-    let config = config(&certificate, &key)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    let (config, check) = config(&certificate, &key)?;
+    Ok((TlsAcceptor::from(Arc::new(config)), check))
 }
 
-fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
+/// Tells whether a certificate that is in use is still valid.
+#[derive(Debug, Clone)]
+pub struct CertificateCheck {
+    path: Arc<Path>,
+    chain: Arc<[CertificateDer<'static>]>,
+}
+
+impl CertificateCheck {
+    /// Why browsers do not accept the certificate now, for people.
+    pub fn problem(&self) -> Option<String> {
+        let wrong = is_in_time(&self.chain, SystemTime::now()).err()?;
+        Some(format!("{}: {wrong}", self.path.display()))
+    }
+}
+
+fn config(certificate: &Path, key: &Path) -> Result<(ServerConfig, CertificateCheck), Error> {
     let wrong = |path: &Path, what: String| Error::Certificate { path: path.to_owned(), what };
     let text = fs::read(certificate).map_err(|error| Error::File { path: certificate.to_owned(), error })?;
     let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&text).collect();
@@ -50,6 +68,7 @@ fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
     if let Err(what) = is_in_time(&chain, SystemTime::now() + SOON) {
         tracing::warn!(certificate = %certificate.display(), "in 30 days: {what}");
     }
+    let check = CertificateCheck { path: certificate.into(), chain: chain.clone().into() };
     let secret = PrivateKeyDer::from_pem_slice(secret::read_private(key)?.as_bytes())
         .map_err(|error| wrong(key, format!("no private key in PEM ({error})")))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -60,7 +79,7 @@ fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
         .with_single_cert(chain, secret)
         .map_err(|error| wrong(certificate, format!("it does not match its key: {error}")))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, check))
 }
 
 /// Checks whether the certificate is valid at this time. Browsers judge its signature.

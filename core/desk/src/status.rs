@@ -33,16 +33,88 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// The recorder is healthy if a recording could begin now and a running one grows.
+/// The recorder is healthy if a recording could begin now and would arrive, and a running one grows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Health {
-    /// Why a recording could not begin now, or does not grow; empty if the recorder is healthy.
-    pub problems: Vec<String>,
+    /// Why a recording could not begin now, would not arrive or does not grow; empty if the recorder is
+    /// healthy.
+    pub problems: Vec<HealthProblem>,
 }
 
 impl Health {
     pub fn is_well(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// The problems in words.
+    pub fn texts(&self) -> Vec<String> {
+        self.problems.iter().map(|problem| problem.text.clone()).collect()
+    }
+}
+
+/// A reason why the recorder is not healthy. Serialized as its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct HealthProblem {
+    pub part: HealthPart,
+    /// For people.
+    pub text: String,
+}
+
+impl From<HealthProblem> for String {
+    fn from(problem: HealthProblem) -> String {
+        problem.text
+    }
+}
+
+/// The part of the recorder that has a problem: the label of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthPart {
+    Pipeline,
+    /// The sources and encoders.
+    Capture,
+    /// The last start.
+    Start,
+    Growth,
+    Room,
+    Lock,
+    Link,
+    Place,
+    /// The settings and files of a sink.
+    Sink,
+    Delivery,
+    Certificate,
+}
+
+impl HealthPart {
+    pub const ALL: [HealthPart; 11] = [
+        HealthPart::Pipeline,
+        HealthPart::Capture,
+        HealthPart::Start,
+        HealthPart::Growth,
+        HealthPart::Room,
+        HealthPart::Lock,
+        HealthPart::Link,
+        HealthPart::Place,
+        HealthPart::Sink,
+        HealthPart::Delivery,
+        HealthPart::Certificate,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            HealthPart::Pipeline => "pipeline",
+            HealthPart::Capture => "capture",
+            HealthPart::Start => "start",
+            HealthPart::Growth => "growth",
+            HealthPart::Room => "room",
+            HealthPart::Lock => "lock",
+            HealthPart::Link => "link",
+            HealthPart::Place => "place",
+            HealthPart::Sink => "sink",
+            HealthPart::Delivery => "delivery",
+            HealthPart::Certificate => "certificate",
+        }
     }
 }
 

@@ -19,5 +19,7 @@ pub enum WorkerInput {
     /// An encoder's event, with the track's index and the encoder's generation.
     Encoder(usize, u32, encoder::Event),
     SourceChanged(String),
+    /// A source can capture no more.
+    SourceFailed(Failure),
     TrackDone(usize),
 }

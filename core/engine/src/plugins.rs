@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use deskreel_contract::{Candidate, Device, EncodeRequest, Kind, SourceRecipe, SourceRequest};
+use deskreel_contract::{Candidate, Device, EncodeRequest, Kind, Notice, SourceRecipe, SourceRequest};
 use deskreel_host::{FoundFile, FrameStatus, HostCallbacks, Library, Plugin, PluginFailure, Refusal};
 use deskreel_model::Fault;
 use deskreel_model::manifest::PluginUse;
@@ -56,16 +56,15 @@ impl Plugins {
         self.unusable.iter().map(|library| (library.path.clone(), library.reason.clone())).collect()
     }
 
-    /// Opens a source. `changed` is called when the source reports that its screen changed.
+    /// Opens a source. `noticed` is called with each of its notices.
     pub fn source(
         &self,
         wanted: &PluginSettings,
-        changed: impl Fn(String) + Send + Sync + 'static,
+        noticed: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<SourcePlugin, Error> {
-        let on_emit = move |notice: Value| {
-            if notice["type"] == "source.changed" {
-                changed(notice["detail"].as_str().unwrap_or("the screen changed").to_owned());
-            }
+        let on_emit = move |notice: Value| match serde_json::from_value(notice) {
+            Ok(notice) => noticed(notice),
+            Err(error) => tracing::warn!(%error, "a source has sent a notice that is unknown here"),
         };
         let (plugin, used) = self.create(wanted, HostCallbacks { on_emit: Arc::new(on_emit) })?;
         Ok(SourcePlugin { plugin, used })

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use deskreel_contract::{Candidate, CaptureMode, Element, Producer, SourceRequest};
+use deskreel_contract::{Candidate, CaptureMode, Element, Notice, Producer, SourceRequest};
 use deskreel_model::manifest::{Cause, EncoderUse, FileRef, PluginUse, Refusal};
 use deskreel_model::worker::{Job, OpenedPart, RankedCandidate, Report, TrackBeat, TrackJob};
 use deskreel_model::{Failure, Fault, MediaTime, PartNumber};
@@ -95,8 +95,15 @@ impl Track {
     pub fn start(index: usize, job: &TrackJob, context: &TrackContext) -> Result<Track, Failure> {
         let TrackContext { plugins, pipeline, offset_ns, inputs, reporter, .. } = *context;
         let tell = inputs.clone();
-        let changed = move |detail| drop(tell.send(WorkerInput::SourceChanged(detail)));
-        let mut source = plugins.source(&job.source, changed)?;
+        let noticed = move |notice| {
+            drop(tell.send(match notice {
+                Notice::SourceChanged { detail } => WorkerInput::SourceChanged(detail),
+                Notice::SourceFailed { detail } => {
+                    WorkerInput::SourceFailed(Failure::new(Fault::Device, detail))
+                }
+            }));
+        };
+        let mut source = plugins.source(&job.source, noticed)?;
         let recipe = source.recipe(&SourceRequest { max_fps: job.max_fps })?;
         let fps = elements::fps(&recipe, job.max_fps);
 

@@ -156,6 +156,12 @@ impl Worker {
                     return self.drain();
                 }
             }
+            WorkerInput::SourceFailed(failure) => {
+                if matches!(self.phase, Phase::Running(..)) {
+                    self.reporter.send(&Report::SourceFailed { failure });
+                    return self.drain();
+                }
+            }
             WorkerInput::TrackDone(index) if matches!(self.phase, Phase::Running(..)) => {
                 // The source has nothing more to deliver, although no stop was requested.
                 self.reporter.send(&Report::SourceEnded);
@@ -204,6 +210,10 @@ impl Worker {
             Command::Stop => self.drain(),
             Command::Survey { tracks } => {
                 self.reporter.send(&Report::Surveyed { tracks: survey::tracks(&tracks, &self.plugins) });
+                false
+            }
+            Command::Look { tracks } => {
+                self.reporter.send(&Report::Looked { result: survey::look(&tracks, &self.plugins) });
                 false
             }
             Command::Probe { track, plugin, candidate, picture } => {

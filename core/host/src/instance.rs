@@ -100,6 +100,14 @@ impl Plugin {
         }
     }
 
+    /// Asks a sink whether its deliveries could succeed. One that predates the question has no objection.
+    pub fn check(&mut self) -> Result<(), PluginFailure> {
+        match self.call("check", &()) {
+            Err(failure) if failure.kind == ErrorKind::Unsupported => Ok(()),
+            answer => answer,
+        }
+    }
+
     pub fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer, PluginFailure> {
         self.call("finish", recording)
     }

@@ -80,10 +80,23 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(Err(tungstenite::Error::Http(response))) => {
             let status = response.status();
             let is_refused = status.is_client_error() && status.as_u16() != 429;
-            Err(Problem { text: format!("{place} answers {status}"), is_refused })
+            let text = format!("{place} answers {status}{}", hint(status.as_u16()));
+            Err(Problem { text, is_refused })
         }
         Ok(Err(error)) => Err(format!("{place}: {error}").into()),
         Ok(Ok((socket, _))) => Ok(socket),
+    }
+}
+
+/// What an answer without an upgrade says about the way to the server.
+fn hint(status: u16) -> &'static str {
+    match status {
+        200..=299 | 400 | 426 => {
+            ": something before the server does not pass WebSockets on (Upgrade), or it is no recording server"
+        }
+        401 | 403 => ": the token is wrong, expired or revoked",
+        404 => ": there is no recording server at this address",
+        _ => "",
     }
 }
 

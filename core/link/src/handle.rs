@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use deskreel_model::Utc;
 use deskreel_model::event::Event;
 use deskreel_model::link::{
     CommandId, CommandResult, CredentialVerdict, MESSAGE_LIMIT, Password, RecorderStatus,
 };
+use deskreel_model::{Place, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -47,6 +47,8 @@ pub struct LinkState {
     pub waiting: usize,
     /// Events that were dropped, the oldest first, because too many waited.
     pub lost: u64,
+    /// This recorder's place as the server has it, once the server has said so.
+    pub place: Option<Place>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -68,7 +70,8 @@ pub enum LinkPhase {
 }
 
 impl LinkState {
-    pub(crate) const FIRST: LinkState = LinkState { phase: LinkPhase::Connecting, waiting: 0, lost: 0 };
+    pub(crate) const FIRST: LinkState =
+        LinkState { phase: LinkPhase::Connecting, waiting: 0, lost: 0, place: None };
 
     pub fn is_open(&self) -> bool {
         matches!(self.phase, LinkPhase::Open { .. })

@@ -231,9 +231,10 @@ impl Keeper {
 
     fn update_counts(&self) {
         let (waiting, lost) = self.end.waiting();
+        let place = self.end.place_at_server();
         self.state.send_if_modified(|state| {
-            let is_new = (state.waiting, state.lost) != (waiting, lost);
-            (state.waiting, state.lost) = (waiting, lost);
+            let is_new = (state.waiting, state.lost) != (waiting, lost) || state.place.as_ref() != place;
+            (state.waiting, state.lost, state.place) = (waiting, lost, place.cloned());
             is_new
         });
     }

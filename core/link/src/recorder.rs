@@ -70,6 +70,8 @@ pub struct RecorderEnd {
     probes: ClockProbes,
     /// When the server's last message came.
     last_message: Duration,
+    /// This recorder's place, by the server's last welcome.
+    place_at_server: Option<Place>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,7 @@ impl RecorderEnd {
             clock: ServerClock::default(),
             probes: ClockProbes::default(),
             last_message: Duration::ZERO,
+            place_at_server: None,
         }
     }
 
@@ -172,6 +175,11 @@ impl RecorderEnd {
         }
     }
 
+    /// This recorder's place as the server has it, by its last welcome.
+    pub fn place_at_server(&self) -> Option<&Place> {
+        self.place_at_server.as_ref()
+    }
+
     pub fn receive(&mut self, message: FromServer, now: ClockReading) -> Vec<Effect> {
         self.last_message = now.monotonic;
         match (self.handshake, message) {
@@ -203,6 +211,7 @@ impl RecorderEnd {
             return vec![Effect::Close { reason, is_refused: true }];
         }
         self.handshake = Handshake::Open;
+        self.place_at_server = welcome.place;
         self.clock.sample(since, welcome.now, welcome.now, now.monotonic);
         self.backlog.acknowledge(welcome.heard, now.monotonic);
         self.due(now)

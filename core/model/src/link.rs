@@ -100,6 +100,9 @@ pub struct Welcome {
     pub now: Utc,
     /// The number of the last event of this stream that is stored already.
     pub heard: u64,
+    /// The place of this recorder, as the server has it. Servers before this field send none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// The owner of credentials, if they are right.

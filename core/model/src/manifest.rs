@@ -208,8 +208,12 @@ pub enum Cause {
     EncoderHung,
     /// The screen changed its size or layout.
     SourceChanged,
+    /// The source could capture no more: its display has ended, for example.
+    SourceFailed,
     /// The source has ended.
     SourceEnded,
+    /// The encoder had not handed over these frames when the time for a stop was over.
+    Backlog,
     /// There was no room to write.
     DiskFull,
     /// The PC slept.

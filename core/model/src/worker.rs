@@ -25,6 +25,9 @@ pub enum Command {
     /// Open the sources of these tracks, get a picture of each, and list the candidates that could encode it.
     /// Answered by `Surveyed`.
     Survey { tracks: Vec<TrackJob> },
+    /// Ask the sources of these tracks whether they could capture now, without capturing. Answered by
+    /// `Looked`.
+    Look { tracks: Vec<TrackJob> },
     /// Try one candidate on pictures of this kind. Answered by `Probed` if the process survives the
     /// candidate.
     Probe { track: Box<TrackJob>, plugin: PluginSettings, candidate: String, picture: Picture },
@@ -282,9 +285,17 @@ pub enum Report {
         detail: String,
         next: Option<PartNumber>,
     },
+    /// A source can capture no more. The worker drains and ends.
+    SourceFailed {
+        failure: Failure,
+    },
     /// The surveys, in the order of the requested tracks.
     Surveyed {
         tracks: Vec<Result<TrackSurvey, Failure>>,
+    },
+    /// Why a source could not capture now, if one could not.
+    Looked {
+        result: Result<(), Failure>,
     },
     /// The result of a probe. An error is the reason, for people, why the candidate is refused.
     Probed {

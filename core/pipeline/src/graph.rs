@@ -72,6 +72,8 @@ pub struct Server {
     pub largest_file: u64,
     /// Bytes that one recorder may store in recordings that are not closed.
     pub quota: Option<u64>,
+    /// Bytes that uploads leave free on the disks of storage and index.
+    pub min_free: u64,
     /// Time for the head of a request: a client that needs longer only occupies a connection.
     pub head_patience: Duration,
     /// Time for a body, however short.

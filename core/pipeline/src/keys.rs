@@ -157,6 +157,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Server, "largest_upload", Size("1MB", "4GiB"), Default("64MiB"), "Size limit of a fragment or manifest."),
     key(Section::Server, "largest_file", Size("1MB", "1000GB"), Default("4GiB"), "Size limit of a finished file of another recorder."),
     key(Section::Server, "quota", Size("10MB", "1000000GB"), Optional, "The most that one recorder may store in recordings that are not closed; absent: only the disk limits it."),
+    key(Section::Server, "min_free", Size("0B", "1000GB"), Default("1GiB"), "Uploads are refused (507) if the disk of the storage or of the index has less free space than this; the rest is for the index."),
     key(Section::Server, "head_patience", Duration("100ms", "10m"), Default("10s"), "Time limit for the head of a request, and for the first bytes of a connection."),
     key(Section::Server, "body_patience", Duration("100ms", "10m"), Default("30s"), "Time limit for a body; an upload gets one second more per 16 KiB."),
     key(Section::Server, "answer_patience", Duration("100ms", "1h"), Default("1m"), "How long a client may read nothing of a response or a link."),

@@ -349,6 +349,7 @@ impl<'d> Resolver<'_> {
             largest_upload: fields.size("largest_upload")?,
             largest_file: fields.size("largest_file")?,
             quota: fields.size("quota"),
+            min_free: fields.size("min_free")?,
             head_patience: fields.duration("head_patience")?,
             body_patience: fields.duration("body_patience")?,
             answer_patience: fields.duration("answer_patience")?,

@@ -20,6 +20,12 @@ pub fn make_private_command(path: &Path) -> String {
     native::make_private_command(path)
 }
 
+/// The command that gives a file, and those beside it whose names begin with its own, to the owner of its
+/// folder; `None` if they belong to that owner.
+pub fn give_to_folder_owner_command(file: &Path) -> io::Result<Option<String>> {
+    native::give_to_folder_owner_command(file)
+}
+
 /// Makes a folder, and those above it, whose names only the owner can change.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     native::create_folder(path)

@@ -39,7 +39,7 @@ pub use ranking::{KnownCandidate, Standing};
 pub use run::{record, stand_by};
 pub use select::CandidateTrial;
 pub use setup::RecordingSetup;
-pub use survey::{TrackEncoders, survey_encoders};
+pub use survey::{TrackEncoders, look_at_sources, survey_encoders};
 pub use worker::{Worker, default_worker};
 
 use std::error::Error as _;

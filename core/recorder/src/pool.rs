@@ -90,6 +90,12 @@ impl Pool {
         Worker::spawn(&self.program, &self.plugins, &self.prepared).await
     }
 
+    /// Keeps a worker that was taken and is still idle.
+    pub(crate) fn put_back(&mut self, mut worker: Worker) {
+        worker.is_ready = true;
+        self.spare = Some(worker);
+    }
+
     /// Future workers do not load this library.
     pub fn exclude(&mut self, path: &Path, reason: &str) {
         tracing::warn!(path = %path.display(), reason, "plugin not loaded");

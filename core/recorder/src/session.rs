@@ -73,6 +73,8 @@ pub enum Event {
     WorkerFailed(Failure),
     /// The screen changed. The worker writes its frames, and ends.
     SourceChanged(String),
+    /// A source can capture no more. The worker writes its frames, and ends.
+    SourceFailed(Failure),
     /// The worker reported nothing for too long, or its frame counts no longer grow.
     WorkerSilent(String),
     /// A source has no more frames. The worker writes its frames, and ends.
@@ -264,6 +266,14 @@ pub fn step(mut state: State, event: Event) -> (State, Vec<Effect>) {
             state.selected = false;
             state.phase = Renewing(Cause::SourceChanged);
             vec![Note(Cause::SourceChanged, detail), AwaitEnd]
+        }
+        (Preparing | Recording, Event::SourceFailed(failure)) => {
+            let note = Note(Cause::SourceFailed, failure.to_string());
+            state.failure = Some(failure);
+            // A survey tells whether the source is back, and keeps the cause.
+            state.selected = false;
+            state.phase = Renewing(Cause::SourceFailed);
+            vec![note, AwaitEnd]
         }
         (Preparing | Recording, Event::WorkerSilent(detail)) => {
             state.selected &= state.phase == Recording;

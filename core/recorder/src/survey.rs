@@ -1,6 +1,8 @@
 //! A survey of every encoder candidate of this machine, without a recording.
 
-use deskreel_model::worker::Picture;
+use std::time::Duration;
+
+use deskreel_model::worker::{Command, Picture, Report};
 
 use crate::Error;
 use crate::pool::Pool;
@@ -14,6 +16,25 @@ pub struct TrackEncoders {
     pub track: String,
     pub picture: Picture,
     pub candidates: Vec<KnownCandidate>,
+}
+
+/// Limit for the sources to say whether they could capture now.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Asks the sources of the pool's tracks whether they could capture now. Captures nothing, and tries no
+/// encoder.
+pub async fn look_at_sources(pool: &mut Pool) -> Result<(), Error> {
+    pool.settle().await?;
+    let tracks = pool.tracks().to_vec();
+    let mut worker = pool.take().await?;
+    let answer = |report| match report {
+        Report::Looked { result } => Some(result),
+        _ => None,
+    };
+    // A worker that does not answer in time is of no further use.
+    let result = worker.ask(&Command::Look { tracks }, LOOK_LIMIT, answer).await?;
+    pool.put_back(worker);
+    result.map_err(Error::Selection)
 }
 
 /// Tries every candidate of the pool's tracks whose standing is not known; with `fresh`, every candidate.

@@ -51,7 +51,7 @@ pub use delivery::{Item, Next, Reply};
 pub use departure::Departure;
 pub use open::StartupFinding;
 pub use sink_backlog::DeliveryCounts;
-pub use status::{Debt, DebtState, OutboxStatus, RecordingStatus, SinkStatus, Stage};
+pub use status::{Debt, DebtState, OldestFailure, OutboxStatus, RecordingStatus, SinkStatus, Stage};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

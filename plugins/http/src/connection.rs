@@ -43,6 +43,14 @@ impl Connection {
         url
     }
 
+    /// Fails if the authorities to trust cannot be read. Sends nothing.
+    pub fn check(&mut self) -> Result<(), String> {
+        if self.client.is_none() {
+            self.client = Some(self.make_client()?);
+        }
+        Ok(())
+    }
+
     pub fn request(&mut self, method: Method, url: Url) -> Result<RequestBuilder, Trouble> {
         let client = match self.client.take() {
             Some(client) => client,

@@ -27,6 +27,14 @@ impl Trouble {
     }
 }
 
+impl From<Trouble> for PluginError {
+    fn from(trouble: Trouble) -> PluginError {
+        match trouble {
+            Trouble::Later { reason, .. } | Trouble::Never { reason } => PluginError::unavailable(reason),
+        }
+    }
+}
+
 impl From<Trouble> for Answer {
     fn from(trouble: Trouble) -> Answer {
         match trouble {

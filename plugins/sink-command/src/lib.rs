@@ -54,6 +54,16 @@ impl Sink for CommandSink {
         Ok(CommandSink { program })
     }
 
+    fn check(&mut self) -> Result<()> {
+        let name = &self.program.name;
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        // An absolute name replaces the folder that it is joined to.
+        match std::env::split_paths(&folders).any(|folder| folder.join(name).is_file()) {
+            true => Ok(()),
+            false => Err(PluginError::unavailable(format!("there is no program `{name}`"))),
+        }
+    }
+
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer> {
         let name = &self.program.name;
         Ok(match self.program.run(&environment::for_recording(recording)) {

@@ -53,6 +53,16 @@ impl Sink for FileSink {
         Ok(FileSink { path, overwrite })
     }
 
+    fn check(&mut self) -> Result<()> {
+        let folder = self.fixed_folder();
+        let failed =
+            |error| PluginError::unavailable(format!("cannot write to {}: {error}", folder.display()));
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        let probe = folder.join(format!(".deskreel-check-{}", std::process::id()));
+        std::fs::write(&probe, b"").map_err(failed)?;
+        std::fs::remove_file(&probe).map_err(failed)
+    }
+
     fn finish(&mut self, finished: &FinishedRecording) -> Result<Answer> {
         match self.export(&finished.directory) {
             Ok(path) => Ok(Answer::Acknowledged { place: path.display().to_string() }),
@@ -70,6 +80,14 @@ impl FileSink {
         let path = self.path_for(&recording);
         export::export(directory, &recording, &path, self.overwrite)?;
         Ok(path)
+    }
+
+    /// The folder of all exports, without the part that depends on the recording.
+    fn fixed_folder(&self) -> PathBuf {
+        let parent = self.path.parent().unwrap_or(Path::new(""));
+        let fixed = parent.components().take_while(|part| !part.as_os_str().to_string_lossy().contains('{'));
+        let folder: PathBuf = fixed.collect();
+        if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
     }
 
     fn path_for(&self, recording: &Recording) -> PathBuf {

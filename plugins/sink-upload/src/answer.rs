@@ -3,7 +3,8 @@
 use deskreel_http::{MUCH_LATER, SLOWLY, Trouble, retry_after};
 
 /// Seconds until the next try, at least, if the server does not say: it, or the network, may be back soon.
-/// The host waits longer from one failure to the next.
+/// The host waits longer from one failure to the next, and delivers other recordings meanwhile. So this is
+/// also the pause after an answer that makes no sense: it may have been a single one.
 pub const SOON: u32 = 1;
 
 /// The head of a response, and its problem in words.
@@ -25,10 +26,18 @@ pub fn judge_put(head: &ResponseHead, own: &str) -> Result<(), Trouble> {
         Some(theirs) if theirs.trim() == own => Ok(()),
         Some(_) => Err(Trouble::later(SOON, "the server has stored other bytes than were sent")),
         None => Err(Trouble::later(
-            MUCH_LATER,
+            SOON,
             "the server does not report the digest of the stored bytes (Repr-Digest)",
         )),
     }
+}
+
+/// What a response without a problem of ours says about the way to the server. `length` is that of the body.
+pub fn foreign(status: u16, length: u64) -> Option<String> {
+    (status == 413).then(|| {
+        let size = length.div_ceil(1000);
+        format!("a proxy before the server refuses bodies of this size ({size} kB); raise its limit")
+    })
 }
 
 /// The trouble in a response that is not a success. Anything that a person can repair is tried again: waiting
@@ -49,9 +58,12 @@ pub fn trouble(head: &ResponseHead) -> Trouble {
     let later = |default| Trouble::later(retry_after(head.retry_after.as_deref(), default), reason.clone());
     match head.status {
         409 | 410 => Trouble::never(reason),
-        // A proxy on the way may have too low a limit: a body that is too large today may pass tomorrow.
-        413 | 507 => later(SLOWLY),
-        400 | 422 | 429 | 500.. => later(SOON),
+        507 => later(SLOWLY),
+        // A proxy on the way may have too low a limit: a body that is too large today may pass tomorrow, and
+        // smaller ones pass now.
+        400 | 413 | 422 | 429 | 500.. => later(SOON),
+        // A success of another kind than was asked for.
+        200..=299 => Trouble::later(SOON, format!("{reason}, which is no answer to this request")),
         300..=399 => {
             let to = head.location.as_deref().unwrap_or("elsewhere");
             let reason = format!("the server redirects to {to}; `server` must name the right one");
@@ -93,7 +105,7 @@ mod tests {
 
     #[test]
     fn only_failures_that_waiting_cannot_repair_are_final() {
-        for status in 300..=599 {
+        for status in 100..=599 {
             let is_final = matches!(trouble(&head(status)), Trouble::Never { .. });
             assert_eq!(is_final, [409, 410].contains(&status), "{status}");
         }
@@ -113,8 +125,17 @@ mod tests {
         assert_eq!(wait(429, "999999"), 3600);
         assert_eq!(wait(503, "Fri, 31 Dec 1999 23:59:59 GMT"), SOON);
         assert_eq!((wait(500, "7"), wait(413, "7")), (7, 7));
-        assert_eq!(wait(507, ""), 60);
+        assert_eq!((wait(507, ""), wait(413, "")), (60, SOON));
         assert_eq!(wait(401, ""), 300);
+        // Such as the answer to another request.
+        assert!((200..300).all(|status| wait(status, "") == SOON));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_the_servers_says_who_refuses() {
+        let text = "a proxy before the server refuses bodies of this size (812 kB); raise its limit";
+        assert_eq!(foreign(413, 811_300).as_deref(), Some(text));
+        assert_eq!(foreign(502, 811_300), None);
     }
 
     #[test]

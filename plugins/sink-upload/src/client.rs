@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use deskreel_http::{Connection, MUCH_LATER, Trouble, bearer};
+use deskreel_http::{Connection, Trouble, bearer};
 use deskreel_sdk::prelude::*;
 use reqwest::blocking::{RequestBuilder, Response};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::{Method, Url};
 
-use crate::answer::{ResponseHead, SOON, judge_put, trouble};
+use crate::answer::{ResponseHead, SOON, foreign, judge_put, trouble};
 use crate::digest;
 use crate::footage::{Name, Piece};
 
@@ -50,6 +50,12 @@ impl Client {
         Client { connection, token, is_in_doubt: true }
     }
 
+    /// Fails if requests cannot be made: the token or the authorities cannot be read.
+    pub fn check(&mut self) -> Result<(), Trouble> {
+        self.connection.check().map_err(|reason| Trouble::later(SOON, reason))?;
+        bearer(&self.token).map(drop)
+    }
+
     /// The URL of a recording, for people.
     pub fn place(&self, recording: &str) -> String {
         self.url(recording, &[]).to_string()
@@ -88,7 +94,7 @@ impl Client {
             200 => {
                 let body = self.body_of(response)?;
                 let body: Body = serde_json::from_slice(&body).map_err(|error| {
-                    Trouble::later(MUCH_LATER, format!("cannot read the server's list of fragments: {error}"))
+                    Trouble::later(SOON, format!("cannot read the server's list of fragments: {error}"))
                 })?;
                 let fragments = body.fragments.into_iter().map(|one| (one.name, one.sha256)).collect();
                 Ok(Holdings { is_closed: body.closed, fragments })
@@ -138,7 +144,6 @@ impl Client {
         let response = self.ask(request.header("Content-Digest", &own).body(bytes), length)?;
         let mut head = head(&response);
         if !response.status().is_success() {
-            // A body that is not a problem, such as a proxy's, has no further information.
             let body = self.body_of(response)?;
             if let Ok(problem) = serde_json::from_slice::<Problem>(&body) {
                 if head.status == 409 && !problem.missing.is_empty() {
@@ -146,6 +151,7 @@ impl Client {
                 }
                 head.title = problem.title;
             }
+            head.title = head.title.or_else(|| foreign(head.status, length));
         }
         let outcome = judge_put(&head, &own);
         // A server may have stored it before it failed.

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deskreel_http::{Connection, SLOWLY, Trouble, url};
+use deskreel_http::{Connection, Trouble, url};
 use deskreel_sdk::durations;
 use deskreel_sdk::prelude::*;
 
+use answer::SOON;
 use client::{Client, Closing};
 use footage::{Footage, Name, Piece};
 
@@ -76,6 +77,10 @@ impl Sink for UploadSink {
         Ok(answer(sent.map(|()| self.client.place(&delivery.recording))))
     }
 
+    fn check(&mut self) -> Result<()> {
+        Ok(self.client.check()?)
+    }
+
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer> {
         let closed = self.hand_over(recording);
         Ok(answer(closed.map(|()| self.client.place(&recording.id))))
@@ -120,7 +125,7 @@ impl UploadSink {
                 self.client.send(&recording.id, pieces.get(name).ok_or_else(unknown)?)?;
             }
         }
-        Err(Trouble::later(SLOWLY, "the server is still missing fragments that it had reported as stored"))
+        Err(Trouble::later(SOON, "the server is still missing fragments that it had reported as stored"))
     }
 }
 

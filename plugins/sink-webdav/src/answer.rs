@@ -36,6 +36,8 @@ pub fn trouble(method: &str, head: &ResponseHead) -> Trouble {
             let reason = format!("the server redirects to {to}; `url` must name the right one");
             Trouble::later(MUCH_LATER, reason)
         }
+        // A success of another kind than was asked for; it may have been a single one.
+        200..=299 => Trouble::later(SOON, reason),
         _ => Trouble::later(MUCH_LATER, reason),
     }
 }

@@ -23,6 +23,12 @@ impl Client {
         Client { connection, login }
     }
 
+    /// Fails if requests cannot be made: the secret or the authorities cannot be read.
+    pub fn check(&mut self) -> Result<(), Trouble> {
+        self.connection.check().map_err(|reason| Trouble::later(SOON, reason))?;
+        self.request("HEAD", self.url(&[], true)).map(drop)
+    }
+
     /// Makes a folder. Returns whether it is new.
     pub fn make_folder(&mut self, place: &[String]) -> Result<bool, Trouble> {
         let request = self.request("MKCOL", self.url(place, true))?;

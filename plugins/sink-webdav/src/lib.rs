@@ -82,6 +82,10 @@ impl Sink for WebdavSink {
         })
     }
 
+    fn check(&mut self) -> Result<()> {
+        Ok(self.client.check()?)
+    }
+
     fn finish(&mut self, recording: &FinishedRecording) -> Result<Answer> {
         let folder = self.path.fill(recording);
         let copied = copy::copy(&mut self.client, &folder, &recording.directory, self.verify);

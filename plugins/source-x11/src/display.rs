@@ -30,9 +30,10 @@ impl Display {
         let (connection, screen) = x11rb::connect(Some(name)).map_err(|error| {
             PluginError::unavailable(format!("could not open the X display `{name}`: {error}"))
         })?;
-        let root = connection.setup().roots.get(screen).map(|screen| screen.root);
-        let root =
-            root.ok_or_else(|| PluginError::unavailable(format!("`{name}` has no screen {screen}")))?;
+        let found = connection.setup().roots.get(screen).map(|screen| (screen.root, screen.root_depth));
+        let (root, depth) =
+            found.ok_or_else(|| PluginError::unavailable(format!("`{name}` has no screen {screen}")))?;
+        check_depth(name, depth)?;
         Ok(Display { connection, root })
     }
 
@@ -106,10 +107,39 @@ impl Display {
     }
 }
 
+/// Colors of fewer bits are indexes into a map, which `ximagesrc` does not read.
+fn check_depth(name: &str, depth: u8) -> Result<()> {
+    if depth >= 15 {
+        return Ok(());
+    }
+    let text =
+        format!("the X display `{name}` has depth {depth}, which cannot be captured; start it with depth 24");
+    Err(PluginError::unavailable(text))
+}
+
 pub fn lost(error: ConnectionError) -> PluginError {
     PluginError::unavailable(format!("the X server does not answer: {error}"))
 }
 
 pub fn failed(error: impl Into<ReplyOrIdError>) -> PluginError {
     PluginError::failed(format!("the X server refused a request: {}", error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::xvfb::Xvfb;
+
+    #[test]
+    fn a_display_of_indexed_colors_is_refused_with_the_cure() {
+        let (mut server, name) = Xvfb::spawn("320x240x8");
+        let refused = Display::open(&name).err().map(|error| (error.kind, error.message));
+        server.kill().unwrap();
+        server.wait().unwrap();
+        let text =
+            format!("the X display `{name}` has depth 8, which cannot be captured; start it with depth 24");
+        assert_eq!(refused, Some((ErrorKind::Unavailable, text)));
+    }
 }

@@ -32,9 +32,9 @@ impl Source for X11 {
 
         self.watch = None;
         let host = self.host.clone();
-        let notify = move |detail| {
-            if let Err(error) = host.notify(&Notice::SourceChanged { detail }) {
-                tracing::error!(%error, "could not report the change of the source to the host");
+        let notify = move |notice| {
+            if let Err(error) = host.notify(&notice) {
+                tracing::error!(%error, "could not report the state of the source to the host");
             }
         };
         self.watch = Some(Watch::start(display, self.settings.clone(), target, notify)?);

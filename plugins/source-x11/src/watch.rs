@@ -1,4 +1,5 @@
-//! Reports, once, that the target has changed its size or position. The host then asks for a new recipe.
+//! Reports, once, that the target has changed its size or position, or that its X server has ended. The host
+//! then asks for a new recipe.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -29,7 +30,7 @@ impl Watch {
         display: Display,
         settings: Settings,
         target: Target,
-        notify: impl FnOnce(String) + Send + 'static,
+        notify: impl FnOnce(Notice) + Send + 'static,
     ) -> Result<Watch> {
         let bell = subscribe(&display, &target)?;
         // A change between the first look and the subscription has sent no event.
@@ -84,17 +85,20 @@ fn subscribe(display: &Display, target: &Target) -> Result<Window> {
     Ok(bell)
 }
 
-fn wait(display: &Display, settings: &Settings, target: &Target, bell: Window, notify: impl FnOnce(String)) {
+fn wait(display: &Display, settings: &Settings, target: &Target, bell: Window, notify: impl FnOnce(Notice)) {
     loop {
         match display.connection.wait_for_event() {
             Ok(Event::ClientMessage(message)) if message.window == bell => return,
             Ok(_) => {}
-            // The capture has lost its X server, too, and reports that by itself.
-            Err(error) => return tracing::warn!(%error, "no longer watching the X server"),
+            // The capture has lost its X server, too, and its thread stands still (`xlib.rs`).
+            Err(error) => {
+                let detail = format!("the X server has ended: {error}");
+                return notify(Notice::SourceFailed { detail });
+            }
         }
         let now = Target::find(display, settings);
         if now.as_ref() != Ok(target) {
-            return notify(target.changed_to(&now));
+            return notify(Notice::SourceChanged { detail: target.changed_to(&now) });
         }
     }
 }
@@ -116,7 +120,13 @@ mod tests {
         let (sender, receiver) = channel();
         let display = Display::open(&xvfb.name).unwrap();
         let target = Target::find(&display, &settings).unwrap();
-        let notify = move |detail| sender.send(detail).unwrap();
+        let notify = move |notice| {
+            let text = match notice {
+                Notice::SourceChanged { detail } => detail,
+                Notice::SourceFailed { detail } => format!("failed: {detail}"),
+            };
+            sender.send(text).unwrap();
+        };
         (Watch::start(display, settings, target, notify).unwrap(), receiver)
     }
 
@@ -169,6 +179,15 @@ mod tests {
         xvfb.close_window(window);
         let expected = "window `Case 7` is gone: no window title contains `Case 7`; the windows are: none";
         assert_eq!(reports.recv_timeout(LIMIT).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_x_server_that_ends_is_a_failure_of_the_source() {
+        let mut xvfb = Xvfb::start(640, 480);
+        let (_watch, reports) = watch(&xvfb, Settings::default());
+        xvfb.end();
+        let report = reports.recv_timeout(LIMIT).unwrap();
+        assert!(report.starts_with("failed: the X server has ended"), "{report}");
     }
 
     #[test]

@@ -3,6 +3,10 @@
 //! `ximagesrc` talks to the X server through Xlib, which calls `exit(1)` when a request is refused. Closing
 //! or minimizing a captured window, or shrinking the screen, causes such requests. With our own handler the
 //! element continues with its last picture, and the watch reports the change to the host.
+//!
+//! Xlib also calls `exit(1)` when the X server has ended, which would cost the frames that are in the
+//! encoder, and look like a death of the encoder. Its thread is stopped instead, and the watch reports that
+//! the source has failed. The worker writes what it has, and ends without waiting for the source.
 
 #![allow(unsafe_code)]
 
@@ -13,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use deskreel_sdk::prelude::tracing;
 
 type Handler = extern "C" fn(display: *mut c_void, event: *mut c_void) -> c_int;
+type IoHandler = extern "C" fn(display: *mut c_void) -> c_int;
+type SetIoErrorHandler = unsafe extern "C" fn(handler: IoHandler) -> *mut c_void;
 type SetErrorHandler = unsafe extern "C" fn(handler: Handler) -> *mut c_void;
 
 /// Sets the error handler of the whole process. Without Xlib there is no `ximagesrc` either.
@@ -26,8 +32,20 @@ pub fn outlive_errors() {
             // SAFETY: the handler lives as long as the process, since plugins are never unloaded.
             unsafe { set(log_first) };
         }
+        // SAFETY: XSetIOErrorHandler(3) has this type.
+        if let Ok(set) = unsafe { xlib.get::<SetIoErrorHandler>(b"XSetIOErrorHandler\0") } {
+            // SAFETY: as above.
+            unsafe { set(stop_thread) };
+        }
         std::mem::forget(xlib);
     });
+}
+
+/// Never returns: Xlib would end the process. It holds no lock while it calls this.
+extern "C" fn stop_thread(_display: *mut c_void) -> c_int {
+    loop {
+        std::thread::park();
+    }
 }
 
 /// Logs only once: further errors would come with every frame.

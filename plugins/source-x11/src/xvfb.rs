@@ -22,19 +22,29 @@ pub struct Xvfb {
 
 impl Xvfb {
     pub fn start(width: u32, height: u32) -> Xvfb {
-        let screen = format!("{width}x{height}x24");
+        let (server, name) = Xvfb::spawn(&format!("{width}x{height}x24"));
+        let client = Display::open(&name).unwrap();
+        Xvfb { name, server, client }
+    }
+
+    /// Starts a server with this `<width>x<height>x<depth>`. Returns its process and its name.
+    pub fn spawn(screen: &str) -> (Child, String) {
         // Without -noreset the server resets whenever its last client disconnects.
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp", "-noreset"])
+            .args(["-displayfd", "1", "-screen", "0", screen, "-nolisten", "tcp", "-noreset"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("Xvfb does not run ({error}); script/test installs it"));
         let mut number = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
-        let name = format!(":{}", number.trim());
-        let client = Display::open(&name).unwrap();
-        Xvfb { name, server, client }
+        (server, format!(":{}", number.trim()))
+    }
+
+    /// Ends the server while it is in use.
+    pub fn end(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
     }
 
     /// Resizes the screen, at most to the size with which it was started.

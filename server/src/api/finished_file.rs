@@ -16,7 +16,7 @@ use super::upload_body::{
     Checked, Refusal, TimedBody, acknowledge, admit, content_length, digest_of, drain, too_large,
 };
 use super::uploads::{
-    check_writable, conflict, deleted, is_over_quota, not_yours, quota_reached, recording_id,
+    check_room, check_writable, conflict, deleted, is_over_quota, not_yours, quota_reached, recording_id,
 };
 use crate::app::App;
 use crate::db::recorders::Recorder;
@@ -135,6 +135,7 @@ async fn check(app: &App, from: &Recorder, recording: &str, headers: &HeaderMap)
     }
     let begun = app.file_uploads.begin(&from.id, &recording, length);
     let slot = begun.map_err(|busy| Refusal::AfterBody(wait(busy)))?;
+    check_room(app).map_err(Refusal::AfterBody)?;
     if is_over_quota(app, from, slot.recorder_bytes).await? {
         return Err(Refusal::AfterBody(quota_reached()));
     }

@@ -1,5 +1,7 @@
 //! The routes of the API.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
@@ -16,6 +18,7 @@ use super::{
     admin, annotations, directory, export, finished_file, interactions, link, media, player, session, uploads,
 };
 use crate::app::App;
+use crate::health::texts;
 
 const FRAGMENT: &str = "/recordings/{recording}/tracks/{track}/parts/{part}/fragments/{number}";
 
@@ -110,7 +113,9 @@ enum HealthStatus {
     Ok,
 }
 
-/// For monitoring: checks that the index can be used.
+/// For monitoring: tells whether the server would store and decide the next thing that arrives.
+///
+/// The server writes a row and an object and asks its tasks each minute. A 503 has the reasons in `problems`.
 #[utoipa::path(
     get,
     path = "/health",
@@ -120,8 +125,15 @@ enum HealthStatus {
     responses((status = 200, description = "All is well", body = Health), Unavailable),
 )]
 async fn health(State(app): State<App>) -> Answer<Json<Health>> {
-    app.db.check().await?;
-    Ok(Json(Health { status: HealthStatus::Ok }))
+    let problems = app.health.problems(Instant::now());
+    if problems.is_empty() {
+        // Between two rounds, an index that cannot be reached is noticed here.
+        app.db.check().await?;
+        return Ok(Json(Health { status: HealthStatus::Ok }));
+    }
+    let texts = texts(&problems);
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The server is not healthy");
+    Err(problem.detail(texts.join("; ")).retry_after(60).with("problems", texts.into()))
 }
 
 #[cfg(test)]

@@ -110,6 +110,7 @@ async fn keep_fragment(
     body: Body,
 ) -> Answer<FragmentOutcome> {
     let size = body.size;
+    check_room(app)?;
     if is_over_quota(app, from, size).await? {
         return Err(quota_reached());
     }
@@ -125,6 +126,15 @@ async fn keep_fragment(
 pub(super) async fn is_over_quota(app: &App, from: &Recorder, bytes: u64) -> Result<bool> {
     let Some(quota) = app.config.graph.server.quota else { return Ok(false) };
     Ok(app.db.open_bytes(&from.id).await?.saturating_add(bytes) > quota)
+}
+
+/// Refuses footage while rows still fit.
+pub(super) fn check_room(app: &App) -> Answer<()> {
+    app.disks.check().map_err(|full| {
+        tracing::warn!(%full, "refused an upload");
+        let title = "The server's disk is full";
+        Problem::new(StatusCode::INSUFFICIENT_STORAGE, title).detail(full.to_string()).retry_after(60)
+    })
 }
 
 pub(super) fn quota_reached() -> Problem {

@@ -5,7 +5,7 @@ use deskreel_link::{ClockReading, ServerEnd};
 use deskreel_model::Place;
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::link::{
-    EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus, RunningRecording,
+    EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus, RunningRecording, Welcome,
 };
 
 use super::write_behind::{IndexUpdate, persist};
@@ -37,6 +37,10 @@ impl Loop {
             ControlInput::Events { .. } => Ok(()),
             ControlInput::Flush(answer) => {
                 self.effects.write(IndexUpdate::Flush(answer));
+                Ok(())
+            }
+            ControlInput::Ping(answer) => {
+                let _ = answer.send(());
                 Ok(())
             }
             ControlInput::Connected { recorder, connection } => self.connected(recorder, connection).await,
@@ -151,6 +155,11 @@ impl Loop {
     pub(super) fn perform(&mut self, recorder: &RecorderId, effects: Vec<Effect>) -> Result<()> {
         for effect in effects {
             match effect {
+                Effect::Send(FromServer::Welcome(welcome)) => {
+                    let place = self.recorders.get(recorder).map(|known| known.place.clone());
+                    let welcome = Welcome { place, ..welcome };
+                    self.effects.send(recorder, FromServer::Welcome(welcome));
+                }
                 Effect::Send(message) => self.effects.send(recorder, message),
                 Effect::Present(hello) => self.present(recorder, &hello)?,
                 Effect::Status(status) => self.take_status(recorder, status)?,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
 use deskreel_desk::news::{News, What};
-use deskreel_desk::status::{Health, SpoolStatus, Status};
+use deskreel_desk::status::{Health, HealthPart, HealthProblem, SpoolStatus, Status};
 use deskreel_desk::{Act, Ask, Desk, Done, Ends, Refused};
 use deskreel_desk_api::{
     Limits, RecordingSummary, RecordingsPage, Server, ServerSetup, Settings, agents_file_line,
@@ -165,7 +165,8 @@ impl World {
 
     pub fn problem(&self, problem: &str) {
         let mut status = status();
-        status.health = Health { problems: vec![problem.to_owned()] };
+        status.health =
+            Health { problems: vec![HealthProblem { part: HealthPart::Capture, text: problem.to_owned() }] };
         self.status.send_replace(Arc::new(status));
     }
 

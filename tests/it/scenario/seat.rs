@@ -9,7 +9,8 @@
 //! Desktop: `ask login | logout | start | stop | pause [<ms>] | mask | resume <agent>`, `gave_up <client>`
 //! Recording: `began | frame | holds <mode> | count <n> | rests | sealed | failed <why> | gone <why>`, of the
 //! newest
-//! Surroundings: `ready | unready <why> | standby_ended [<why>] | lock | unlock | no_room <why> | room`,
+//! Surroundings: `around [link <why> | room <why> | place <place> | sink <sink> <why> | failing <sink> <time>
+//! <why> | certificate <what>]`, all else being well; `ready | unready <why> | standby_ended [<why>] | lock | unlock | no_room <why> | room`,
 //! `full <why>`
 //! Others: `after <duration>`, `reloaded [<error>]`, `down`
 
@@ -18,7 +19,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
-use deskreel_daemon::seat::{Effect, Ending, Event, Now, ReplyId, State, Warning, carry_out};
+use deskreel_daemon::seat::{
+    Effect, Ending, Event, FailingDelivery, Now, ReplyId, State, Surroundings, Warning, carry_out,
+};
 use deskreel_desk::Act;
 use deskreel_desk::status::{Health, SpoolStatus, Status};
 use deskreel_interaction::{Command, RecorderCommand};
@@ -122,11 +125,39 @@ impl Seat {
             "lock" => Event::Lock(LockState { is_locked: true, unknown: None }),
             "unlock" => Event::Lock(LockState { is_locked: false, unknown: None }),
             "full" => Event::Room { spool: SpoolStatus::default(), must_end: Some(rest.to_owned()) },
+            "around" => Event::Surroundings(Box::new(self.around(rest))),
             "reloaded" if rest.is_empty() => Event::Reloaded { name: Some("other".to_owned()), error: None },
             "reloaded" => Event::Reloaded { name: None, error: Some(rest.to_owned()) },
             "down" => Event::GoingDown,
             _ => panic!("no such event: {word} {rest}"),
         }
+    }
+
+    fn around(&self, rest: &str) -> Surroundings {
+        let mut around = Surroundings::default();
+        let (part, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let text = || Some(rest.to_owned());
+        match part {
+            "" => {}
+            "link" => around.link = text(),
+            "room" => around.room = text(),
+            "place" => around.place_at_server = text(),
+            "certificate" => around.certificate = text(),
+            "sink" => {
+                let (sink, why) = rest.split_once(' ').unwrap();
+                around.sinks.push((sink.to_owned(), why.to_owned()));
+            }
+            "failing" => {
+                let [sink, lasts, reason] = rest.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+                    panic!("{rest}")
+                };
+                let (sink, reason, lasts) = (sink.to_owned(), reason.to_owned(), seconds(lasts));
+                let since = Utc::parse(START).unwrap();
+                around.failing.push(FailingDelivery { sink, lasts, since, reason });
+            }
+            _ => panic!("no such part: {part}"),
+        }
+        around
     }
 
     fn interaction_event(&self, rest: &str) -> InteractionEvent {
@@ -169,7 +200,7 @@ impl Seat {
         let recording = status.recording.as_ref().map_or("no recording".to_owned(), |running| {
             format!("{} {:?} {:?}", short(&running.recording), running.phase, running.capture)
         });
-        let problems = status.health.problems.join("; ");
+        let problems = status.health.texts().join("; ");
         let problems = if problems.is_empty() { problems } else { format!(", problems: {problems}") };
         format!("{agent}, {recording}{problems}")
     }
@@ -206,7 +237,7 @@ fn perform(
             format!("release {} of {:?}, tags {:?}", short(&recording), about.agent, about.tags)
         }
         // Every tick has one.
-        Effect::CheckRoom { .. } => return Vec::new(),
+        Effect::CheckRoom { .. } | Effect::LookAround => return Vec::new(),
         Effect::Reply(ReplyId(id), answer) => match answer {
             Ok(done) => format!("reply to {id}: {:?} {:?}", done.recording.as_ref().map(short), done.capture),
             Err(refused) => format!("refuse {id}: {refused}"),

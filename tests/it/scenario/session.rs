@@ -2,7 +2,7 @@
 //! effects come out, and the phase after each event.
 //!
 //! start [unknown|locked] | stand by | selected | frame | failed <fault> <text> | encoder_failed <text> [->
-//! <part>] | source_changed <text> | slept | lock | unlock | source_ended | silent <text> | gone [<how>] |
+//! <part>] | source_changed <text> | source_failed <text> | slept | lock | unlock | source_ended | silent <text> | gone [<how>] |
 //! pause | mask | resume | captured | standing_by | keep | stop | drain_expired | retry_due | sealed
 //!
 //! `start` begins with encoders that are known to work, `start unknown` has to select them, and `start
@@ -52,6 +52,7 @@ fn event(line: &str) -> Event {
             Event::WorkerFailed(Failure::new(fault_of(fault), text))
         }
         "source_changed" => Event::SourceChanged(rest.to_owned()),
+        "source_failed" => Event::SourceFailed(Failure::new(Fault::Device, rest)),
         "slept" => Event::Slept,
         "lock" => Event::RestAsked(Cause::Locked, "the session is locked".to_owned()),
         "unlock" => Event::RestOver,

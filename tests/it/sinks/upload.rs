@@ -97,13 +97,13 @@ fn a_server_that_fails_is_asked_again_and_holds_each_fragment_once() {
         (Fault::Status(401, None), 300),
         (Fault::Status(404, None), 300),
         (Fault::Status(429, Some(17)), 17),
-        (Fault::Status(413, None), 60),
+        (Fault::Status(413, None), 1),
         (Fault::Status(500, None), 1),
         (Fault::Status(502, None), 1),
         (Fault::Status(503, Some(3)), 3),
         (Fault::Status(507, None), 60),
         (Fault::WrongDigest, 1),
-        (Fault::NoDigest, 300),
+        (Fault::NoDigest, 1),
     ];
     for (fault, wait) in faults {
         let (server, token) = (UploadServer::start(), Token::new());
@@ -134,6 +134,40 @@ fn a_recorder_that_was_killed_sends_nothing_that_is_there() {
     // Another process, which knows nothing.
     assert!(is_acknowledged(&send(&mut token.open(&server), &recording.deliveries[0])));
     assert_eq!(count(&server, &format!("PUT {ID}/tracks/video/parts/1/fragments/0")), 1);
+}
+
+/// One answer that makes no sense must not hold up the delivery of everything for minutes.
+#[test]
+fn an_answer_to_another_request_is_asked_for_again_soon() {
+    let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
+    let mut sink = token.open(&server);
+    let soon = |answer: Answer| {
+        let Answer::RetryAfter { seconds, reason } = answer else { panic!("{answer:?}") };
+        assert_eq!((seconds, &*reason), (1, "the server answers 201, which is no answer to this request"));
+    };
+    server.fail_once("HEAD", "fragments/0", Fault::Forget);
+    soon(send(&mut sink, &recording.deliveries[0]));
+    server.work();
+    send_all(&mut sink, &recording);
+    server.fail_once("GET", "", Fault::Forget);
+    soon(sink.finish(&recording.finished()).unwrap());
+    assert!(is_acknowledged(&sink.finish(&recording.finished()).unwrap()));
+    assert_whole(&server.stored(ID), &recording);
+}
+
+#[test]
+fn a_proxy_that_refuses_large_bodies_is_named() {
+    let (server, token, recording) = (UploadServer::start(), Token::new(), SealedRecording::new());
+    let mut sink = token.open(&server);
+    server.fail_once("PUT", "fragments/0", Fault::Proxy(413));
+    let answer = send(&mut sink, &recording.deliveries[0]);
+    assert!(is_later(&answer) && reason(&answer).contains("413: a proxy before the server"), "{answer:?}");
+    server.fail_once("PUT", "fragments/0", Fault::Status(413, None));
+    assert_eq!(
+        reason(&send(&mut sink, &recording.deliveries[0])),
+        "the server answers 413: a fault on request"
+    );
+    assert!(is_acknowledged(&send(&mut sink, &recording.deliveries[0])));
 }
 
 #[test]

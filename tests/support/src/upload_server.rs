@@ -26,6 +26,8 @@ pub enum Fault {
     CutAnswer,
     /// Answers with this status, and `Retry-After` if given, and does nothing.
     Status(u16, Option<u32>),
+    /// Answers with this status and no problem, as a proxy does, and does nothing.
+    Proxy(u16),
     /// Serves the request, and answers with another digest.
     WrongDigest,
     /// Serves the request, and answers without a digest.
@@ -181,6 +183,9 @@ fn serve(stream: impl Read + Write, state: &Mutex<State>) {
                 let retry_after = retry_after.map(|seconds| ("Retry-After", seconds.to_string()));
                 let headers = retry_after.into_iter().collect();
                 Answer { headers, ..Answer::problem(status, "a fault on request") }
+            }
+            Some(Fault::Proxy(status)) => {
+                Answer { status, headers: Vec::new(), body: b"<html>Too large</html>".to_vec() }
             }
             Some(Fault::Redirect(to)) => {
                 let location = format!("http://{to}/api/v1/recordings/{}", request.path.join("/"));

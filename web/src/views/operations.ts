@@ -1,9 +1,9 @@
 // For operators: which recorders are disconnected, and which recordings are missing and why.
 
-import { get, Problem } from "../api.ts";
+import { get, Problem, serverProblems } from "../api.ts";
 import { agentNames } from "../agents.ts";
 import { fill, h, icon } from "../dom.ts";
-import { clock, day, duration } from "../format.ts";
+import { capital, clock, day, duration } from "../format.ts";
 import { setKeys } from "../keys.ts";
 import { href } from "../route.ts";
 import type { Completeness, Recorder } from "../types.ts";
@@ -16,6 +16,7 @@ const MAX_CLOCK_OFFSET_MS = 200;
 export function open(main: HTMLElement): View {
   document.title = "Operations · Deskreel";
   const figures = h("div", { class: "figures" });
+  const health = h("section", { class: "panel wrong", role: "alert", hidden: true });
   const recorders = h("tbody");
   const missing = h("tbody");
   const ended = new AbortController();
@@ -39,6 +40,7 @@ export function open(main: HTMLElement): View {
   const panel = table("Recorders", ["Recorder", "Place", "State", "Activity", "Version", "Clock"], recorders);
   main.append(
     h("div", { class: "page-head" }, h("div", { class: "page-title" }, h("h1", {}, "Operations"))),
+    health,
     figures,
     table("Missing recordings", ["When", "Agent", "Interaction", "Why"], missing),
     panel,
@@ -47,11 +49,18 @@ export function open(main: HTMLElement): View {
 
   const refresh = async (): Promise<void> => {
     try {
-      const [names, found, complete] = await Promise.all([
+      const [problems, names, found, complete] = await Promise.all([
+        serverProblems(ended.signal),
         agentNames(),
         get<{ recorders: Recorder[] }>("/recorders", {}, ended.signal).catch(nullIfForbidden),
         get<Completeness>("/completeness", {}, ended.signal),
       ]);
+      health.hidden = problems.length === 0;
+      fill(
+        health,
+        h("h2", {}, "The server is not healthy"),
+        ...problems.map((text) => h("p", {}, capital(text))),
+      );
       panel.hidden = found === null;
       const list = (found?.recorders ?? []).filter((recorder) => !recorder.revoked);
       const away = list.filter((recorder) => !recorder.connected);

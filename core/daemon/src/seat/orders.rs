@@ -135,12 +135,13 @@ impl State {
     }
 
     fn answer_once_mode_holds(&mut self, id: CommandId, out: &mut Vec<Effect>) {
-        let Some(wanted) = &self.wanted else { return };
-        let changing = self.status.recording.as_ref().filter(|running| running.capture != wanted.capture);
-        match changing {
+        // A recording that stops changes its mode no more: its end is the answer.
+        let asked = self.server.as_ref().map_or(CaptureMode::Live, |server| server.effective().0);
+        let capture = self.wanted.as_ref().map_or(asked, |wanted| wanted.capture);
+        match self.status.recording.as_ref().filter(|running| running.capture != capture) {
             None => out.push(Effect::Answer(id, CommandResult::Done)),
             Some(running) => {
-                let condition = Condition::ModeHolds(running.recording.clone(), wanted.capture);
+                let condition = Condition::ModeHolds(running.recording.clone(), capture);
                 self.pending.push(condition, Waiter::Server(id));
             }
         }

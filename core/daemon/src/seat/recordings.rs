@@ -17,8 +17,9 @@ use crate::recording_slots::StartOrder;
 /// repeats.
 const RETRY_PAUSES_S: [u64; 5] = [0, 1, 2, 5, 15];
 
-/// Pause before the encoders or a standby are tried again: screens and drivers come up later than services.
-const PREPARE_PAUSE: Duration = Duration::from_secs(15);
+/// Pause before the sources and encoders, or a standby, are tried again: screens and drivers come up later
+/// than services, and a screen may go at any time.
+pub(super) const PREPARE_PAUSE: Duration = Duration::from_secs(15);
 
 impl State {
     // Wanted footage.
@@ -140,13 +141,13 @@ impl State {
                 running.since = zero.unwrap_or(running.since);
                 self.failures = 0;
                 (self.hindrances.last_start, self.hindrances.encoders) = (None, None);
-                self.deadlines.grew = now.uptime;
+                self.hindrances.grew = now.uptime;
                 self.status.counts.started += 1;
                 out.push(Effect::Publish(What::Started { recording }));
             }
             (Notice::Recording { .. }, Some(running)) => {
                 running.resting = None;
-                self.deadlines.grew = now.uptime;
+                self.hindrances.grew = now.uptime;
             }
             (Notice::ModeHolds { at, capture }, running) => {
                 running.into_iter().for_each(|running| running.capture = capture);
@@ -160,7 +161,7 @@ impl State {
             }
             (Notice::Progress(status), Some(running)) => {
                 if running.frames.captured != status.frames.captured {
-                    self.deadlines.grew = now.uptime;
+                    self.hindrances.grew = now.uptime;
                 }
                 running.media = status.at;
                 running.frames = status.frames;
@@ -240,12 +241,13 @@ impl State {
         self.has_standby = false;
         if result.is_err() {
             self.deadlines.standby_after = now.uptime + PREPARE_PAUSE;
+            self.deadlines.prepare = Some(now.uptime);
         }
     }
 
     pub(super) fn prepared(&mut self, result: Result<(), String>, now: Now) {
-        self.hindrances.encoders = result.err().map(|error| format!("a recording could not begin: {error}"));
-        self.deadlines.prepare = self.hindrances.encoders.as_ref().map(|_| now.uptime + PREPARE_PAUSE);
+        self.hindrances.encoders = result.err();
+        self.deadlines.prepare = Some(now.uptime + PREPARE_PAUSE);
     }
 
     /// A recording that takes the last of the disk ends while its end can still be written.

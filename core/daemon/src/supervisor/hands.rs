@@ -17,8 +17,9 @@ use tokio::sync::oneshot;
 
 use crate::event_log::EventLog;
 use crate::recording_slots::{RecordingSlots, SlotReport};
-use crate::seat::{Effect, Ending, Event, ReplyId, Warning};
+use crate::seat::{Effect, Ending, Event, ReplyId, Surroundings, Warning};
 use crate::spool::SeatSpool;
+use crate::surroundings::SurroundingsReader;
 use crate::unsettled::Unsettled;
 use deskreel_deployment::DecisionClock;
 
@@ -34,6 +35,9 @@ pub struct Hands {
     /// Set if a server decides.
     pub link: Option<LinkHandle>,
     pub news: News,
+    /// The last trial found that a recording could begin.
+    pub was_ready: bool,
+    pub surroundings: SurroundingsReader,
     /// Desktops that wait for a reply.
     pub replies: HashMap<ReplyId, Reply>,
 }
@@ -54,6 +58,7 @@ impl Hands {
             Effect::StopAll => self.slots.stop_all(),
             Effect::Release(recording, about) => self.spool.release(&recording, about),
             Effect::CheckRoom { is_running } => return vec![self.check_room(is_running)],
+            Effect::LookAround => return vec![Event::Surroundings(Box::new(self.look_around()))],
             Effect::Reply(reply, answer) => {
                 if let Some(reply) = self.replies.remove(&reply) {
                     let _ = reply.send(answer);
@@ -181,7 +186,8 @@ impl Hands {
                 Event::StandbyEnded(result.map_err(|error| error.with_causes()))
             }
             SlotReport::Prepared(result) => {
-                if result.is_ok() {
+                let was_ready = std::mem::replace(&mut self.was_ready, result.is_ok());
+                if result.is_ok() && !was_ready {
                     tracing::info!("ready");
                 }
                 Event::Prepared(result)
@@ -192,6 +198,10 @@ impl Hands {
     fn check_room(&mut self, is_running: bool) -> Event {
         let must_end = if is_running { self.spool.must_end() } else { None };
         Event::Room { spool: self.spool.status(), must_end }
+    }
+
+    fn look_around(&mut self) -> Surroundings {
+        self.surroundings.read(&self.spool, self.link.as_ref())
     }
 
     /// Hands over the recordings for which no footage will come any more.

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use deskreel_desk::status::HealthProblem;
 use deskreel_model::RecordingId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -25,8 +26,8 @@ const PAGE_LIMIT: usize = 200;
 struct HealthView<'a> {
     healthy: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    problems: Option<&'a [String]>,
+    #[schema(nullable = false, value_type = Vec<String>)]
+    problems: Option<&'a [HealthProblem]>,
 }
 
 #[derive(Serialize, ToSchema)]

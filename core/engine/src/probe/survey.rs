@@ -41,6 +41,20 @@ pub fn tracks(tracks: &[TrackJob], plugins: &Plugins) -> Vec<Result<TrackSurvey,
     tracks.iter().map(survey).collect()
 }
 
+/// Asks the sources of these tracks for their recipes, and captures nothing: a camera stays dark.
+pub fn look(tracks: &[TrackJob], plugins: &Plugins) -> Result<(), Failure> {
+    let look = |job: &TrackJob| {
+        let recipe = plugins
+            .source(&job.source, |_| ())
+            .map_err(Failure::from)
+            .and_then(|mut source| Ok(source.recipe(&SourceRequest { max_fps: job.max_fps })?));
+        recipe.map(drop).map_err(|failure| {
+            Failure::new(failure.fault, format!("track `{}`: {}", job.track, failure.message))
+        })
+    };
+    tracks.iter().try_for_each(look)
+}
+
 /// The source's picture. A source of elements is run until it has delivered one.
 fn picture(job: &TrackJob, plugins: &Plugins) -> Result<Picture, Failure> {
     let mut source = plugins.source(&job.source, |_| ())?;

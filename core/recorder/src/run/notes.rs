@@ -60,8 +60,13 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
     fn seal_manifest(&mut self, outcome: Outcome) {
         let ended = self.stopped_at.unwrap_or_else(|| self.now());
         let slack = if self.last_end.is_complete { END_SLACK } else { Duration::ZERO };
-        // A part without a frame has not ended the gap that it began with.
-        let begun = if self.last_end.had_frame { Cause::WorkerDied } else { self.ledger.cause() };
+        // A part without a frame has not ended the gap that it began with. A worker that has written
+        // everything it was handed until the stop was too slow for the rest.
+        let begun = match (self.last_end.had_frame, self.last_end.is_complete) {
+            (true, true) => Cause::Backlog,
+            (true, false) => Cause::WorkerDied,
+            (false, _) => self.ledger.cause(),
+        };
         self.ledger.gap_at_end(ended, slack, self.missing_because.unwrap_or(begun));
         self.unsealed = self.ledger.seal(outcome, ended).err();
     }

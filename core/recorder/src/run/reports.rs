@@ -56,6 +56,10 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
                 self.pool.forget_survey();
                 self.event(Event::SourceChanged(detail)).await;
             }
+            Report::SourceFailed { failure } => {
+                self.pool.forget_survey();
+                self.event(Event::SourceFailed(failure)).await;
+            }
             Report::Failed { failure } => {
                 self.pool.forget_survey();
                 self.event(Event::WorkerFailed(failure)).await;
@@ -75,6 +79,7 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
                 self.worker_gone().await;
             }
             Report::Surveyed { .. }
+            | Report::Looked { .. }
             | Report::Probed { .. }
             | Report::Devices { .. }
             | Report::Decoded { .. } => {}

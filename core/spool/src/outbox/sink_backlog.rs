@@ -60,6 +60,8 @@ pub struct DeliveryCounts {
 /// A recording whose last delivery failed.
 pub(super) struct FailedRecording {
     failures: u32,
+    /// When the first of these failures happened.
+    pub since: Instant,
     pub not_before: Instant,
     turn: u64,
     pub error: String,
@@ -77,6 +79,11 @@ impl SinkBacklog {
     /// The newest error among recordings whose last delivery failed.
     pub fn last_error(&self) -> Option<&str> {
         self.stuck.values().max_by_key(|stuck| stuck.turn).map(|stuck| stuck.error.as_str())
+    }
+
+    /// The recording that has failed for the longest time, if any has.
+    pub fn oldest_failure(&self) -> Option<&FailedRecording> {
+        self.stuck.values().min_by_key(|stuck| stuck.since)
     }
 
     /// Sorts recordings: first those without a failure, oldest first; then those that failed, the longest
@@ -117,10 +124,12 @@ impl SinkBacklog {
     ) {
         self.turn += 1;
         self.counts.failures += 1;
-        let failures = self.stuck.get(recording).map_or(0, |stuck| stuck.failures).saturating_add(1);
+        let (failures, since) =
+            self.stuck.get(recording).map_or((0, now), |stuck| (stuck.failures, stuck.since));
+        let failures = failures.saturating_add(1);
         let not_before = now + delay(failures, floor, chance);
-        self.stuck
-            .insert(recording.clone(), FailedRecording { failures, not_before, turn: self.turn, error });
+        let failed = FailedRecording { failures, since, not_before, turn: self.turn, error };
+        self.stuck.insert(recording.clone(), failed);
     }
 
     pub fn forget(&mut self, recording: &RecordingId) {

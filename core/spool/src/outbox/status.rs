@@ -73,8 +73,18 @@ pub struct SinkStatus {
     pub last_error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
+    /// The delivery that has failed for the longest time, if any fails.
+    #[serde(skip)]
+    pub oldest_failure: Option<OldestFailure>,
     #[serde(skip)]
     pub counts: DeliveryCounts,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct OldestFailure {
+    pub since: Instant,
+    /// The reason of the last try.
+    pub reason: String,
 }
 
 impl Outbox {
@@ -98,6 +108,9 @@ impl Outbox {
                     as u64,
                 last_error: backlog.last_error().map(str::to_owned),
                 retry_in_ms: backlog.waits_until(now).map(|until| millis(until - now)),
+                oldest_failure: backlog
+                    .oldest_failure()
+                    .map(|failed| OldestFailure { since: failed.since, reason: failed.error.clone() }),
                 counts: backlog.counts,
             }
         });

@@ -115,6 +115,11 @@ fn the_oldest_is_first_but_one_that_cannot_be_delivered_does_not_hold_up_the_oth
     }
     let status = outbox.status(now);
     assert_eq!(status.recordings[0].sinks[0].last_error.as_deref(), Some("the file is gone"));
+    let oldest = status.sinks[0].oldest_failure.as_ref().unwrap();
+    assert!(
+        oldest.since <= now - Duration::from_secs(48) && oldest.reason == "the file is gone",
+        "{oldest:?}"
+    );
     assert!(status.sinks[0].counts.failures < 25, "{:?}", status.sinks[0].counts);
 }
 
