@@ -118,6 +118,47 @@ fn a_progressive_file_of_one_configuration_shows_the_same_as_its_fragments() {
     assert_eq!(pictures(&file), alone(&footage, 0..40));
 }
 
+#[test]
+fn a_gap_of_any_length_keeps_every_frame_at_its_time() {
+    let footage = Footage::new(30, 30);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("movie.mp4");
+    // The last ones lie on both sides of what 32 bits of ticks can express, and FFmpeg reads.
+    for gap in [13 * 3600, 55 * 3600, 30 * 86_400, 47_710, 47_712, 47_721, 47_722] {
+        let edits = [Edit { from_ns: 0, duration_ns: (gap + 1) * 1_000_000_000 }];
+        std::fs::write(&file, film(&[&footage, &footage], gap * 1_000_000_000, &edits)).unwrap();
+        assert_eq!(pictures(&file).len(), 60, "{gap} s");
+        let packets = probe(&file, "packet=pts_time:format=duration");
+        let packets: Vec<f64> = packets["packets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|packet| seconds(&packet["pts_time"]))
+            .collect();
+        for (index, time) in packets.iter().enumerate() {
+            let due = (index % 30) as f64 / 30.0 + if index < 30 { 0.0 } else { gap as f64 };
+            // Half a millisecond, and the six digits that ffprobe prints.
+            assert!((time - due).abs() <= 0.000_502, "frame {index} of {gap} s: {time} is not {due}");
+        }
+        assert_eq!(packets.len(), 60);
+        let duration = seconds(&probe(&file, "format=duration")["format"]["duration"]);
+        assert!((duration - gap as f64 - 1.0).abs() < 0.002, "{duration} s instead of {gap} s and one");
+        assert_eq!(mediainfo(&file)["FrameCount"], "60");
+    }
+}
+
+fn seconds(text: &serde_json::Value) -> f64 {
+    text.as_str().unwrap().parse().unwrap()
+}
+
+/// What MediaInfo says of the video track.
+fn mediainfo(file: &Path) -> serde_json::Value {
+    let output = Command::new("mediainfo").arg("--Output=JSON").arg(file).output();
+    let output = output.expect("mediainfo is installed");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    report["media"]["track"][1].clone()
+}
+
 /// A file with one chunk per footage, the second one at `after_ns`, and the frames after the tables.
 fn film(footage: &[&Footage], after_ns: u64, edits: &[Edit]) -> Vec<u8> {
     let configs: Vec<VideoConfig> = footage.iter().map(|one| one.config.clone()).collect();
