@@ -192,6 +192,9 @@ fn tracks_share_one_timeline() {
     assert_decodes(&out, "0");
     assert_eq!(frames(&out, 0), due(&SMALL).collect::<Vec<_>>());
     assert_eq!(frames(&out, 1), due(&late).collect::<Vec<_>>());
+    let streams = probe(&out, "stream_tags=handler_name");
+    let name = |stream: usize| streams["streams"][stream]["tags"]["handler_name"].clone();
+    assert_eq!((name(0), name(1)), (json!("track1"), json!("track2")));
 }
 
 #[test]
