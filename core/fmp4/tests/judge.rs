@@ -8,6 +8,7 @@ use std::process::Command;
 
 use deskreel_fmp4::{
     Chunk, Edit, ParameterSets, Sample, VideoConfig, fragment, header, progressive_head, read_fragment,
+    slate, slate_config,
 };
 use support::{Footage, HEIGHT, WIDTH};
 
@@ -145,6 +146,64 @@ fn a_gap_of_any_length_keeps_every_frame_at_its_time() {
         assert!((duration - gap as f64 - 1.0).abs() < 0.002, "{duration} s instead of {gap} s and one");
         assert_eq!(mediainfo(&file)["FrameCount"], "60");
     }
+}
+
+#[test]
+fn a_slate_between_footage_is_decoded_as_it_was_painted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("movie.mp4");
+    let text = |line: &str| vec![line.to_owned(), "2026-11-30 09:12:15 to 09:13:19 UTC".to_owned()];
+    for (width, height) in [(WIDTH, HEIGHT), (1366, 768), (1920, 1080), (3840, 1080), (34, 22)] {
+        let lines = text("No footage: the display was gone");
+        let footage = Footage::new(30, 30);
+        let data = slate(width, height, &lines);
+        assert!(data.len() < 600_000, "{width}x{height}: {} bytes", data.len());
+        let between = Footage { config: slate_config(width, height), frames: vec![(true, data)] };
+        let edits = [Edit { from_ns: 0, duration_ns: 61_000_000_000 }];
+        // The slate stands for a minute, and footage follows.
+        let films = [&footage, &between];
+        std::fs::write(&file, film(&films, 1_000_000_000, &edits)).unwrap();
+        assert_eq!(strict_decode(&file), "", "{width}x{height}");
+        assert_eq!(probe(&file, "stream=nb_read_frames")["streams"][0]["nb_read_frames"], "31");
+        let own = alone(&between, 0..1);
+        // Of another size, FFmpeg scales it to the first picture's.
+        if (width, height) == (WIDTH, HEIGHT) {
+            assert_eq!(pictures(&file).last(), own.last());
+        }
+        if width > 100 {
+            assert_ne!(
+                own,
+                alone(&Footage { frames: vec![(true, slate(width, height, &[]))], ..between }, 0..1)
+            );
+        }
+    }
+}
+
+/// The slate's luma, decoded, has the ground everywhere but in the middle, and text of one shade there.
+#[test]
+fn a_slate_is_dark_and_has_light_text_in_its_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("part.mp4");
+    let (width, height) = (1366_usize, 768_usize);
+    let lines = ["NO FOOTAGE".to_owned()];
+    let frames = vec![(true, slate(width as u32, height as u32, &lines))];
+    let footage = Footage { config: slate_config(width as u32, height as u32), frames };
+    write(&file, &footage, footage.samples(0).chunks(1));
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&file)
+        .args(["-f", "rawvideo", "-pix_fmt", "yuv420p", "-"])
+        .output()
+        .unwrap();
+    let (luma, chroma) = output.stdout.split_at(width * height);
+    assert!(chroma.iter().all(|value| *value == 128));
+    let light: Vec<usize> = (0..luma.len()).filter(|at| luma[*at] != 40).collect();
+    assert!(light.iter().all(|at| luma[*at] == 210), "another shade");
+    let rows = (light.first().unwrap() / width, light.last().unwrap() / width);
+    assert!(rows.0 > height / 2 - 40 && rows.1 < height / 2 + 40, "{rows:?}");
+    // Pixels of the glyphs N, O, F, O, O, T, A, G and E, each 3 by 3 pixels here.
+    let glyphs = 17 + 16 + 14 + 16 + 16 + 11 + 18 + 17 + 18;
+    assert_eq!(light.len(), glyphs * 9);
 }
 
 fn seconds(text: &serde_json::Value) -> f64 {
