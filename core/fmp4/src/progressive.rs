@@ -47,17 +47,22 @@ pub struct Edit {
     pub duration_ns: u64,
 }
 
-/// Everything that precedes the frames. With several configurations each keyframe must contain its
+/// Everything that precedes the frames of a track of this name. With several configurations each keyframe must contain its
 /// [`ParameterSets`].
 ///
 /// A frame lasts until the next one is decoded, whatever its own duration says; only the last frame's
 /// duration counts. If one lasts longer than 13 hours, the times of all are whole milliseconds.
-pub fn progressive_head(configs: &[VideoConfig], chunks: &[Chunk], edits: &[Edit]) -> Result<Vec<u8>, Error> {
+pub fn progressive_head(
+    track: &str,
+    configs: &[VideoConfig],
+    chunks: &[Chunk],
+    edits: &[Edit],
+) -> Result<Vec<u8>, Error> {
     let payload: u64 = chunks.iter().map(Chunk::size).sum();
     let is_wide = payload + TABLES > u64::from(u32::MAX);
     // The tables' length does not depend on the offsets' values: write once to learn it.
-    let head = tables(configs, chunks, edits, is_wide, 0)?;
-    let mut head = tables(configs, chunks, edits, is_wide, head.len() as u64 + MDAT_HEADER)?;
+    let head = tables((track, configs), chunks, edits, is_wide, 0)?;
+    let mut head = tables((track, configs), chunks, edits, is_wide, head.len() as u64 + MDAT_HEADER)?;
     head.extend(1u32.to_be_bytes());
     head.extend(b"mdat");
     head.extend((payload + MDAT_HEADER).to_be_bytes());
@@ -113,7 +118,7 @@ impl Chunk {
 
 /// `ftyp` and `moov`, for a file whose first chunk is at byte `at`.
 fn tables(
-    configs: &[VideoConfig],
+    (track, configs): (&str, &[VideoConfig]),
     chunks: &[Chunk],
     edits: &[Edit],
     is_wide: bool,
@@ -157,7 +162,7 @@ fn tables(
         edts: Some(Edts { elst: Some(Elst { entries: edits.iter().map(edit).collect() }) }),
         mdia: Mdia {
             mdhd: Mdhd { timescale, duration: end, language: "und".to_owned(), ..Default::default() },
-            hdlr: Hdlr { handler: b"vide".into(), name: "video".to_owned() },
+            hdlr: Hdlr { handler: b"vide".into(), name: track.to_owned() },
             minf: video_minf(stbl),
         },
         ..Default::default()

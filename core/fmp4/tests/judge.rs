@@ -97,8 +97,9 @@ fn a_progressive_file_of_two_configurations_shows_exactly_the_frames_of_its_edit
     std::fs::write(&file, film(&[&first, &second], 60 * frame_ns, &edits)).unwrap();
 
     assert_eq!(strict_decode(&file), "");
-    let stream = probe(&file, "stream=codec_tag_string,nb_read_frames");
+    let stream = probe(&file, "stream=codec_tag_string,nb_read_frames:stream_tags=handler_name");
     assert_eq!(stream["streams"][0]["codec_tag_string"], "avc3");
+    assert_eq!(stream["streams"][0]["tags"]["handler_name"], "left");
     let mut due = alone(&first, 10..55);
     due.extend(alone(&second, 5..42));
     assert_eq!(pictures(&file), due);
@@ -238,7 +239,7 @@ fn film(footage: &[&Footage], after_ns: u64, edits: &[Edit]) -> Vec<u8> {
         }
         chunks.push(Chunk { config, samples });
     }
-    let mut bytes = progressive_head(&configs, &chunks, edits).unwrap();
+    let mut bytes = progressive_head("left", &configs, &chunks, edits).unwrap();
     bytes.extend(payload);
     bytes
 }

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::db::annotations::Note;
 use crate::db::interactions::{Call, Filter, Outline, Segment, Summary};
 use crate::db::scope::Scope;
-use crate::manifest::{Manifest, TRACK};
+use crate::manifest::Manifest;
 use crate::people::Person;
 use crate::schema::Time;
 use crate::time::{self, rfc3339};
@@ -167,6 +167,8 @@ pub struct FootageView {
     #[schema(value_type = Option<Time>)]
     ended: Option<String>,
     live: bool,
+    /// Tracks with stored footage, in the order in which players show them.
+    tracks: Vec<String>,
     withheld: Vec<WithheldView>,
     gaps: Vec<GapView>,
     /// Known once the recording is closed.
@@ -188,6 +190,7 @@ pub struct WithheldView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Gap)]
 pub struct GapView {
+    track: String,
     from_ms: f64,
     to_ms: f64,
     cause: String,
@@ -197,6 +200,7 @@ pub struct GapView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Still)]
 pub struct StillView {
+    track: String,
     from_ms: f64,
     to_ms: f64,
 }
@@ -274,6 +278,7 @@ async fn describe(app: &App, segment: &Segment, recording: &RecordingId) -> Answ
         started: rfc3339(zero),
         ended: None,
         live: segment.live,
+        tracks: app.db.tracks(recording).await?,
         withheld: Vec::new(),
         gaps: Vec::new(),
         still: Vec::new(),
@@ -296,12 +301,13 @@ impl FootageView {
             self.withheld.push(WithheldView { from_ms, to_ms, capture: one.capture, why: one.why });
         }
         for track in manifest.tracks {
-            if track.name == TRACK {
-                let still = track.still().into_iter();
-                self.still.extend(still.map(|(from, to)| StillView { from_ms: ms(from), to_ms: ms(to) }));
+            for (from, to) in track.still() {
+                let (from_ms, to_ms) = (ms(from), ms(to));
+                self.still.push(StillView { track: track.name.clone(), from_ms, to_ms });
             }
             for gap in track.gaps {
-                self.gaps.push(GapView { from_ms: ms(gap.from), to_ms: ms(gap.to), cause: gap.cause });
+                let (from_ms, to_ms) = (ms(gap.from), ms(gap.to));
+                self.gaps.push(GapView { track: track.name.clone(), from_ms, to_ms, cause: gap.cause });
             }
             for part in track.parts {
                 self.parts.push(PartView {
