@@ -13,6 +13,7 @@ export function asInteraction(recording: Recording): Interaction {
     started,
     ended,
     live,
+    tracks: recording.tracks,
     withheld: [],
     gaps: [],
     still: [],
