@@ -212,7 +212,8 @@ fn every_track_is_played_described_and_exported_whatever_its_name() {
     assert_eq!(footage["tracks"], json!(["left", "right"]), "{whole:#}");
     let of: Vec<&Value> = footage["gaps"].as_array().unwrap().iter().map(|gap| &gap["track"]).collect();
     assert_eq!(of, ["right", "left"]);
-    assert_eq!(server.get(&who, "/api/v1/recordings/r-1").json()["tracks"], json!(["left", "right"]));
+    let alone = server.get(&who, "/api/v1/recordings/r-1").json();
+    assert_eq!((&alone["tracks"], &alone["gaps"]), (&json!(["left", "right"]), &footage["gaps"]));
     for (track, width) in [("left", 320), ("right", 640)] {
         let playlist = server.get(&who, &format!("/api/v1/recordings/r-1/hls/{track}.m3u8"));
         assert_eq!((playlist.status, playlist.text().matches("#EXTINF").count()), (200, 3));

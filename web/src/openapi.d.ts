@@ -1005,7 +1005,9 @@ export interface components {
             bytes: number;
             closed: boolean;
             ended: components["schemas"]["Time"] | null;
+            gaps: components["schemas"]["Gap"][];
             live: boolean;
+            parts: components["schemas"]["Part"][];
             place: string | null;
             recording: string;
             started: components["schemas"]["Time"] | null;

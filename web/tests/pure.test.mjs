@@ -242,6 +242,58 @@ test("an interaction is laid out in moments, with missing footage and holds wher
   assert.equal(layout.marks[0].at, 5000);
 });
 
+test("an interaction is as long in the player as in the list", () => {
+  const at = (seconds) => new Date(1_000_000 + seconds * 1000).toISOString();
+  const footage = {
+    recording: "r1",
+    agent: "ann",
+    started: at(-2),
+    ended: at(62),
+    live: false,
+    tracks: ["video"],
+    withheld: [],
+    still: [],
+    gaps: [],
+    parts: [],
+    missing: null,
+  };
+  const segment = {
+    agent: "ann",
+    place: null,
+    recording: "r1",
+    call: "77",
+    role: "primary",
+    from: at(0),
+    to: at(60),
+    offset_ms: 2000,
+    duration_ms: 60_000,
+    why: "",
+  };
+  const data = {
+    interaction: "77",
+    started: at(0),
+    ended: at(60),
+    duration_ms: 60_000,
+    live: false,
+    agents: ["ann"],
+    labels: [],
+    media: "voice",
+    direction: null,
+    has_footage: "all",
+    held: false,
+    notes: [],
+    calls: [],
+    segments: [segment],
+    footage: [footage],
+  };
+  const layout = layOut(data, new Map(), 0);
+  // The footage goes on after the call, until the recorder learns of its end.
+  assert.deepEqual([layout.length, layout.reels[0].to], [60_000, 60_000]);
+  // A segment is never cut off.
+  const longer = layOut({ ...data, segments: [{ ...segment, to: at(61) }] }, new Map(), 0);
+  assert.equal(longer.length, 61_000);
+});
+
 test("addresses are written and parsed back", () => {
   const evil = 'a/b?c#d&"<';
   const { view, id, query } = parse(href("interaction", evil, { at: "5", agent: evil }));

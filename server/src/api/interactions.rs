@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::db::annotations::Note;
 use crate::db::interactions::{Call, Filter, Outline, Segment, Summary};
 use crate::db::scope::Scope;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestTrack};
 use crate::people::Person;
 use crate::schema::Time;
 use crate::time::{self, rfc3339};
@@ -293,9 +293,35 @@ async fn describe(app: &App, segment: &Segment, recording: &RecordingId) -> Answ
     Ok(view)
 }
 
+fn ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+impl GapView {
+    pub fn of(track: &ManifestTrack) -> impl Iterator<Item = GapView> {
+        track.gaps.iter().map(|gap| GapView {
+            track: track.name.clone(),
+            from_ms: ms(gap.from),
+            to_ms: ms(gap.to),
+            cause: gap.cause.clone(),
+        })
+    }
+}
+
+impl PartView {
+    pub fn of(track: &ManifestTrack) -> impl Iterator<Item = PartView> {
+        track.parts.iter().map(|part| PartView {
+            track: track.name.clone(),
+            number: part.number,
+            codec: part.codec.clone(),
+            width: part.width,
+            height: part.height,
+        })
+    }
+}
+
 impl FootageView {
     fn add(&mut self, manifest: Manifest) {
-        let ms = |ns: u64| ns as f64 / 1e6;
         for one in manifest.withheld {
             let (from_ms, to_ms) = (ms(one.from), one.to.map(ms));
             self.withheld.push(WithheldView { from_ms, to_ms, capture: one.capture, why: one.why });
@@ -305,19 +331,8 @@ impl FootageView {
                 let (from_ms, to_ms) = (ms(from), ms(to));
                 self.still.push(StillView { track: track.name.clone(), from_ms, to_ms });
             }
-            for gap in track.gaps {
-                let (from_ms, to_ms) = (ms(gap.from), ms(gap.to));
-                self.gaps.push(GapView { track: track.name.clone(), from_ms, to_ms, cause: gap.cause });
-            }
-            for part in track.parts {
-                self.parts.push(PartView {
-                    track: track.name.clone(),
-                    number: part.number,
-                    codec: part.codec,
-                    width: part.width,
-                    height: part.height,
-                });
-            }
+            self.gaps.extend(GapView::of(&track));
+            self.parts.extend(PartView::of(&track));
         }
     }
 }

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::caller::Caller;
 use super::files::{check_stored, stream_pieces};
 use super::input::{Pairs, Path};
+use super::interactions::{GapView, PartView};
 use super::openapi::{
     BadRequest, CallerProblems, Deleted, Lost, NoRoom, NotFound, NumbersPath, PartPath, RecordingOrHeld,
     RecordingPath,
@@ -25,6 +26,7 @@ use crate::app::App;
 use crate::db::interactions::SILENCE_MS;
 use crate::db::recordings::LiveRecording;
 use crate::fragments::shown_order;
+use crate::manifest::Manifest;
 use crate::media::{FilePiece, Reel, playlist};
 use crate::people::Person;
 use crate::schema::Time;
@@ -55,6 +57,8 @@ pub struct RecordingView {
     bytes: i64,
     /// In the order in which players show them.
     tracks: Vec<String>,
+    gaps: Vec<GapView>,
+    parts: Vec<PartView>,
 }
 
 /// Returns a recording; to its recorder, what the server has of it.
@@ -77,7 +81,9 @@ pub async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<St
     let id = may_watch(&app, &person, &id).await?;
     let recording = app.db.recording(&id).await?.ok_or_else(Problem::not_found)?;
     let tracks = app.db.tracks(&id).await?;
-    let view = RecordingView {
+    let manifest = app.db.documents(&id).await?.manifest;
+    let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_str(&text).ok());
+    let mut view = RecordingView {
         recording: id,
         live: recording.live(),
         agent: recording.agent,
@@ -87,7 +93,15 @@ pub async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<St
         closed: recording.closed,
         bytes: recording.bytes,
         tracks,
+        gaps: Vec::new(),
+        parts: Vec::new(),
     };
+    if let Some(manifest) = manifest {
+        for track in &manifest.tracks {
+            view.gaps.extend(GapView::of(track));
+            view.parts.extend(PartView::of(track));
+        }
+    }
     Ok(Json(view).into_response())
 }
 

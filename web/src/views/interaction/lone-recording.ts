@@ -15,9 +15,9 @@ export function asInteraction(recording: Recording): Interaction {
     live,
     tracks: recording.tracks,
     withheld: [],
-    gaps: [],
+    gaps: recording.gaps,
     still: [],
-    parts: [],
+    parts: recording.parts,
     missing: null,
   };
   return {
