@@ -47,8 +47,8 @@ pub struct Edit {
     pub duration_ns: u64,
 }
 
-/// Everything that precedes the frames of a track of this name. With several configurations each keyframe must contain its
-/// [`ParameterSets`].
+/// Everything that precedes the frames of a track of this name. With several configurations each keyframe
+/// must contain its [`ParameterSets`].
 ///
 /// A frame lasts until the next one is decoded, whatever its own duration says; only the last frame's
 /// duration counts. If one lasts longer than 13 hours, the times of all are whole milliseconds.

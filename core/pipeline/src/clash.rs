@@ -53,7 +53,7 @@ pub(crate) fn gpu_gone(encoder: &Fields<'_>) -> Option<Diagnostic> {
     Some(problem.help("name the GPU in `gpu`, or remove `gpu_gone`: without `gpu`, any GPU will do"))
 }
 
-/// Not every browser plays this codec or chroma, and the file uploads to a server, on whose page people watch.
+/// Not every browser plays this codec or chroma, and the file uploads to a server, whose page people watch.
 pub(crate) fn playback(word: Word<'_>) -> Diagnostic {
     let message = format!("not every browser plays `{}` on the server's page", word.text);
     let help = match word.text {

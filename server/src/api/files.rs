@@ -78,7 +78,7 @@ fn byte_range(text: &str, size: u64) -> ByteRange {
 /// Objects that are looked for at once.
 const AHEAD: usize = 16;
 
-/// An error if one of these objects is not stored any more. Once a body has begun, it could only be broken off.
+/// An error if one of these objects is not stored any more. Once a body has begun, it could only break off.
 pub async fn check_stored(app: &App, pieces: &[FilePiece]) -> Answer<()> {
     let objects = pieces.iter().filter_map(|piece| match piece {
         FilePiece::Object { recording, sha256, .. } => Some((recording.clone(), sha256.clone())),

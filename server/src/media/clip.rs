@@ -59,8 +59,8 @@ pub struct ClipBuilder {
     slates: usize,
 }
 
-/// Limit of a clip's slates, which are in memory while it is sent. Each takes 30 to 500 kB, so that all gaps of
-/// any honest recording have one.
+/// Limit of a clip's slates, which are in memory while it is sent. Each takes 30 to 500 kB, so that all gaps
+/// of any honest recording have one.
 const SLATE_BYTES: usize = 32 << 20;
 /// Limit of a slate's picture: that of H.264's highest level.
 const SLATE_PIXELS: u64 = 139_264 * 256;
@@ -83,8 +83,8 @@ impl ClipBuilder {
         Ok(self.configs.len() - 1)
     }
 
-    /// Makes a slate with the size of pictures of this configuration. `None`: their codec has none, or there is
-    /// no room for another one.
+    /// Makes a slate with the size of pictures of this configuration. `None`: their codec has none, or there
+    /// is no room for another one.
     pub fn slate(&mut self, config: usize, lines: &[String]) -> Option<SlateFrame> {
         let VideoConfig { codec: Codec::H264 { .. }, width, height } = *self.configs.get(config)? else {
             return None;

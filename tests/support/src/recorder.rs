@@ -153,8 +153,8 @@ impl Recording {
         path
     }
 
-    /// Asserts that `deskreel verify`, which decodes everything, finds nothing, and that no frame is shown before
-    /// it is decoded.
+    /// Asserts that `deskreel verify`, which decodes everything, finds nothing, and that no frame is shown
+    /// before it is decoded.
     pub fn assert_verified(&self) {
         let output = deskreel().arg("verify").arg(&self.folder).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);

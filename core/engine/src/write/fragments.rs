@@ -70,8 +70,8 @@ impl<D: AsRef<[u8]>> Cutter<D> {
 
     /// Adds a frame to the open fragment. Returns the fragment if that completes it.
     pub fn push(&mut self, mut frame: CodedFrame<D>) -> Option<ClosedFragment<D>> {
-        // The first fragment's length was a guess. Decoding continues at that fragment's end. If the guess was
-        // too long, this may shift several frames. None is shown before it is decoded.
+        // The first fragment's length was a guess. Decoding continues at that fragment's end. If the guess
+        // was too long, this may shift several frames. None is shown before it is decoded.
         let is_reordered = frame.pts_ns != frame.dts_ns;
         match (self.end_ns.take(), self.open.last()) {
             (Some(end), _) => frame.dts_ns = end,
