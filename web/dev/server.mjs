@@ -4,9 +4,10 @@
 //
 //   node web/dev/server.mjs <scenario.json> [port]
 //
-// The scenario: `{ "recordings": { "<id>": { "folder", "agent", "place", "repeat", "lost", "later", "codec" } },
-// "interactions": [...], "many": 1000 }`. An interaction is as in the API, with the ids of its recordings as `footage`. `many` adds
-// this many interactions without footage, for the list.
+// The scenario: `{ "recordings": { "<id>": { "folder", "agent", "place", "repeat", "lost", "later",
+// "codec" } },
+// "interactions": [...], "many": 1000 }`. An interaction is as in the API, with the ids of its recordings as
+// `footage`. `many` adds this many interactions without footage, for the list.
 //
 // Reads one command per line from standard input, for tests: `expire` ends all sessions.
 
