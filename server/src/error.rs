@@ -78,6 +78,11 @@ impl Error {
         }
     }
 
+    /// Returns whether an object that the index names is not in the store.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Error::Store(object_store::Error::NotFound { .. }))
+    }
+
     /// Returns whether the disk of the store or of the index is full.
     pub fn is_full(&self) -> bool {
         if let Error::Batch(_, full) = self {

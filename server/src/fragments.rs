@@ -48,3 +48,25 @@ pub struct FragmentTimes {
     /// Set if the fragment begins with a keyframe.
     pub keyframe: bool,
 }
+
+/// The track that our recorders name by default, and into which a finished file is cut.
+pub const TRACK: &str = "video";
+
+/// The tracks of a recording as players show them: `video` first, others by their names.
+pub fn shown_order(mut tracks: Vec<String>) -> Vec<String> {
+    tracks.sort_by(|one, other| (one != TRACK, one).cmp(&(other != TRACK, other)));
+    tracks.dedup();
+    tracks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracks_are_shown_by_name_after_video() {
+        let order = |names: &[&str]| shown_order(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(order(&["right", "left"]), ["left", "right"]);
+        assert_eq!(order(&["camera", "video", "video"]), ["video", "camera"]);
+    }
+}

@@ -100,9 +100,6 @@ pub struct ManifestWithheld {
     pub why: String,
 }
 
-/// The track that players show, and into which a finished file is cut.
-pub const TRACK: &str = "video";
-
 /// A frame that lasts this long counts as a still screen. Players skip the same.
 const STILL_NS: u64 = 1_500_000_000;
 

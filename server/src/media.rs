@@ -6,6 +6,7 @@
 //! come out.
 
 mod clip;
+mod holes;
 mod playlist;
 mod progressive;
 mod turns;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 
-pub use clip::{ClipBuilder, Take, TakeFragment};
+pub use clip::{ClipBuilder, Take, TakeFragment, TakeHole};
+pub use holes::{Hole, holes};
 pub use playlist::playlist;
 pub use progressive::progressive;
 pub use turns::{Span, Turn, turns};

@@ -81,6 +81,14 @@ impl Store {
         Ok(self.objects.get_range(&object(recording, sha256), range).await?)
     }
 
+    pub async fn contains(&self, recording: &RecordingId, sha256: &str) -> Result<bool> {
+        match self.objects.head(&object(recording, sha256)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Deletes all objects of a recording, also those that no row names. Objects that are already gone are no
     /// error.
     pub async fn delete(&self, recording: &RecordingId) -> Result<()> {

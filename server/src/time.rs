@@ -16,6 +16,11 @@ pub fn rfc3339(ms: i64) -> String {
     Utc(Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)).to_string()
 }
 
+/// A time for people, to the second, without a zone: `2026-01-05 09:00:15`. It is UTC.
+pub fn wall_clock(ms: i64) -> String {
+    rfc3339(ms).replace('T', " ").chars().take(19).collect()
+}
+
 pub fn parse(text: &str) -> Option<i64> {
     Utc::parse(text).map(to_ms)
 }

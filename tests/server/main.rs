@@ -13,6 +13,7 @@ mod attacks;
 mod crash;
 mod finished;
 mod finished_attacked;
+mod gaps;
 mod health;
 mod hostile;
 mod ingest;

@@ -78,6 +78,31 @@ fn text_of_other_people_is_shown_as_text() {
 }
 
 #[test]
+fn in_a_gap_the_reason_is_shown_and_no_picture() {
+    check("gap");
+}
+
+#[test]
+fn playback_jumps_over_a_gap_and_shows_nothing_from_after_it() {
+    check("gap-played");
+}
+
+#[test]
+fn every_track_of_a_recording_is_shown() {
+    check("tracks");
+}
+
+#[test]
+fn lost_footage_is_a_gap_and_is_not_asked_for_again_and_again() {
+    check("lost");
+}
+
+#[test]
+fn footage_that_the_browser_cannot_decode_is_named_and_offered_as_a_file() {
+    check("undecodable");
+}
+
+#[test]
 fn an_ended_session_is_renewed_without_a_reload() {
     check("session");
 }

@@ -14,22 +14,36 @@ const TICKS = 90_000;
 
 export class Recording {
   /** `repeat` repeats the footage this many times in sequence, to make a long recording of a short one. */
-  constructor(id, folder, { agent = "", repeat = 1 } = {}) {
+  constructor(id, folder, { agent = "", repeat = 1, lost = [], codec = null, later = 0 } = {}) {
     this.id = id;
     this.folder = folder;
     this.agent = agent;
     this.repeat = repeat;
+    /** Numbers of fragments of the first part that the server has lost. */
+    this.lost = lost;
+    /** Milliseconds by which all parts but the first begin later than they were recorded. */
+    this.later = later;
+    /** The codec that the server reports instead of none. */
+    this.codec = codec;
     this.fragmentsByFile = new Map();
   }
 
   async manifest() {
-    return JSON.parse(await readFile(join(this.folder, "manifest.json"), "utf8"));
+    const manifest = JSON.parse(await readFile(join(this.folder, "manifest.json"), "utf8"));
+    for (const { gaps } of manifest.tracks) if (gaps[0]) gaps[0].to += this.later * 1e6;
+    return manifest;
+  }
+
+  /** Names of the tracks, in the order in which they are shown. */
+  async tracks() {
+    const names = (await this.manifest()).tracks.map((track) => track.name);
+    return names.sort((a, b) => Number(a !== "video") - Number(b !== "video") || a.localeCompare(b));
   }
 
   /** Returns every fragment on disk: part, number, start and end in ticks, and what `times` reads. */
-  async fragments() {
+  async fragments(name = "") {
     const found = [];
-    const track = join(this.folder, "video");
+    const track = join(this.folder, name || (await this.tracks())[0]);
     const parts = existsSync(track)
       ? (await readdir(track)).filter((name) => /^part-\d+$/.test(name)).sort()
       : [];
@@ -48,23 +62,21 @@ export class Recording {
         found.push(this.fragmentsByFile.get(file));
       }
     }
+    if (this.later) return found.map((one) => (one.part > 1 ? moved(one, (this.later * TICKS) / 1000) : one));
     if (this.repeat === 1 || found.length === 0) return found;
     const length = found.at(-1).end - found[0].start;
     return Array.from({ length: this.repeat }, (_, turn) =>
       found.map((fragment) => ({
-        ...fragment,
+        ...moved(fragment, turn * length),
         number: fragment.number + turn * found.length,
-        shift: turn * length,
-        start: fragment.start + turn * length,
-        end: fragment.end + turn * length,
       })),
     ).flat();
   }
 
   /** Returns the runs: fragments from one keyframe to the next, in the same part. */
-  async runs() {
+  async runs(track = "") {
     const runs = [];
-    for (const fragment of await this.fragments()) {
+    for (const fragment of await this.fragments(track)) {
       const last = runs.at(-1);
       if (last && !fragment.keyframe && last[0].part === fragment.part) last.push(fragment);
       else runs.push([fragment]);
@@ -72,8 +84,8 @@ export class Recording {
     return runs;
   }
 
-  async bytes(part, first, last) {
-    const wanted = (await this.fragments()).filter(
+  async bytes(track, part, first, last) {
+    const wanted = (await this.fragments(track)).filter(
       (f) => f.part === part && f.number >= first && f.number <= last,
     );
     return Buffer.concat(
@@ -81,8 +93,13 @@ export class Recording {
     );
   }
 
-  init(part) {
-    return readFile(join(this.folder, "video", `part-${String(part).padStart(4, "0")}`, "init.mp4"));
+  /** Whether one of these fragments is lost. */
+  isLost(part, first, last) {
+    return part === 1 && this.lost.some((number) => first <= number && number <= last);
+  }
+
+  init(track, part) {
+    return readFile(join(this.folder, track, `part-${String(part).padStart(4, "0")}`, "init.mp4"));
   }
 
   /** Media time zero, in milliseconds of UTC. */
@@ -112,25 +129,30 @@ export class Recording {
       started: new Date(zero).toISOString(),
       ended: live ? null : new Date(zero + end).toISOString(),
       live,
+      tracks: await this.tracks(),
       withheld: (manifest.withheld ?? []).map(ms),
-      gaps: manifest.tracks.flatMap((track) => track.gaps).map(ms),
-      still: still(fragments),
-      parts: manifest.tracks[0].parts.map(({ number, width, height }) => ({
-        track: "video",
-        number,
-        codec: null,
-        width,
-        height,
-      })),
+      gaps: manifest.tracks.flatMap(({ name, gaps }) => gaps.map((gap) => ({ track: name, ...ms(gap) }))),
+      still: still(fragments).map((stretch) => ({ track: manifest.tracks[0].name, ...stretch })),
+      parts: manifest.tracks.flatMap(({ name, parts }) =>
+        parts.map(({ number, width, height }) => ({
+          track: name,
+          number,
+          codec: this.codec,
+          width,
+          height,
+        })),
+      ),
       missing: null,
     };
   }
 
-  async playlist() {
+  async playlist(track) {
     const manifest = await this.manifest();
     const live = manifest.outcome === null;
     const zero = await this.zero();
-    const runs = await this.runs();
+    const runs = await this.runs(track);
+    const address = (part, first, last) =>
+      `../tracks/${encodeURIComponent(track)}/parts/${part}/fragments/${first === last ? first : `${first}-${last}`}`;
     // The last run of a live recording may still grow.
     const growing = live && runs.length ? runs.pop() : [];
     const seconds = (run) => (run.at(-1).end - run[0].start) / TICKS;
@@ -152,7 +174,7 @@ export class Recording {
       if (run[0].part !== part) {
         if (part) lines.push("#EXT-X-DISCONTINUITY");
         part = run[0].part;
-        lines.push(`#EXT-X-MAP:URI="../tracks/video/parts/${part}/fragments/0"`);
+        lines.push(`#EXT-X-MAP:URI="${address(part, 0, 0)}"`);
       }
       lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(zero + (run[0].start / TICKS) * 1000).toISOString()}`);
     };
@@ -176,8 +198,13 @@ export class Recording {
   }
 }
 
-const address = (part, first, last) =>
-  `../tracks/video/parts/${part}/fragments/${first === last ? first : `${first}-${last}`}`;
+/** The same fragment, later by this many ticks. */
+const moved = (fragment, ticks) => ({
+  ...fragment,
+  shift: ticks,
+  start: fragment.start + ticks,
+  end: fragment.end + ticks,
+});
 
 /** Returns the stretches of two seconds or more without a new frame. */
 function still(fragments) {

@@ -4,9 +4,10 @@
 //
 //   node web/dev/server.mjs <scenario.json> [port]
 //
-// The scenario: `{ "recordings": { "<id>": { "folder", "agent", "place", "repeat" } }, "interactions": [...],
-// "many": 1000 }`. An interaction is as in the API, with the ids of its recordings as `footage`. `many` adds
-// this many interactions without footage, for the list.
+// The scenario: `{ "recordings": { "<id>": { "folder", "agent", "place", "repeat", "lost", "later",
+// "codec" } },
+// "interactions": [...], "many": 1000 }`. An interaction is as in the API, with the ids of its recordings as
+// `footage`. `many` adds this many interactions without footage, for the list.
 //
 // Reads one command per line from standard input, for tests: `expire` ends all sessions.
 
@@ -182,16 +183,20 @@ const routes = [
     },
   ],
   ["POST", /^\/interactions\/([^/]+)\/export$/, (_, { body }) => clip(body)],
-  ["GET", /^\/recordings\/([^/]+)\/hls\/video\.m3u8$/, playlist],
+  ["GET", /^\/recordings\/([^/]+)\/hls\/([^/]+)\.m3u8$/, playlist],
   [
     "GET",
-    /^\/recordings\/([^/]+)\/tracks\/video\/parts\/(\d+)\/fragments\/0$/,
-    async ([id, part]) => recording(id).init(Number(part)),
+    /^\/recordings\/([^/]+)\/tracks\/([^/]+)\/parts\/(\d+)\/fragments\/0$/,
+    async ([id, track, part]) => recording(id).init(track, Number(part)),
   ],
   [
     "GET",
-    /^\/recordings\/([^/]+)\/tracks\/video\/parts\/(\d+)\/fragments\/(\d+)(?:-(\d+))?$/,
-    ([id, part, first, last]) => recording(id).bytes(Number(part), Number(first), Number(last ?? first)),
+    /^\/recordings\/([^/]+)\/tracks\/([^/]+)\/parts\/(\d+)\/fragments\/(\d+)(?:-(\d+))?$/,
+    ([id, track, part, first, last = first]) => {
+      const numbers = [part, first, last].map(Number);
+      if (recording(id).isLost(...numbers)) throw new HttpError(410, "This footage is not stored any more");
+      return recording(id).bytes(track, ...numbers);
+    },
   ],
   ["GET", /^\/agents$/, () => ({ agents: scenario.agents ?? [] })],
   ["GET", /^\/groups$/, () => ({ groups: scenario.groups ?? [] })],
@@ -227,10 +232,10 @@ async function live() {
  * Waits if the request names a piece or part that does not exist yet (low-latency HLS).
  * @type {Handler}
  */
-async function playlist([id], { query }) {
+async function playlist([id, track], { query }) {
   const [piece, part] = [Number(query.get("_HLS_msn") ?? -1), Number(query.get("_HLS_part") ?? 0)];
   for (let turn = 0; ; turn++) {
-    const now = await recording(id).playlist();
+    const now = await recording(id).playlist(track);
     const isThere = now.pieces > piece || (now.pieces === piece && now.parts > part);
     if (!now.live || piece < 0 || isThere || turn > 40) return { hls: now.text };
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -240,10 +245,11 @@ async function playlist([id], { query }) {
 /**
  * Returns a clip of one recording, cut at keyframes. The real server cuts at frames, and across all agents.
  */
-async function clip({ recording: id, from_ms = 0, to_ms }) {
+async function clip({ recording: id, track, from_ms = 0, to_ms }) {
   if (!id) throw new HttpError(422, "This server cuts clips of one recording only");
   const footage = recording(id);
-  const runs = await footage.runs();
+  track ??= (await footage.tracks())[0];
+  const runs = await footage.runs(track);
   const folder = await mkdtemp(join(tmpdir(), "clip-"));
   const wanted = runs.filter(
     (run) => run.at(-1).end / 90 > from_ms && (to_ms === undefined || run[0].start / 90 < to_ms),
@@ -251,8 +257,8 @@ async function clip({ recording: id, from_ms = 0, to_ms }) {
   if (!wanted.length) throw new HttpError(422, "This stretch has no footage");
   const { part } = wanted[0][0];
   const parts = wanted.filter(([f]) => f.part === part);
-  const bytes = await footage.bytes(part, parts[0][0].number, parts.at(-1).at(-1).number);
-  await writeFile(join(folder, "in.mp4"), Buffer.concat([await footage.init(part), bytes]));
+  const bytes = await footage.bytes(track, part, parts[0][0].number, parts.at(-1).at(-1).number);
+  await writeFile(join(folder, "in.mp4"), Buffer.concat([await footage.init(track, part), bytes]));
   await promisify(execFile)("ffmpeg", [
     "-v",
     "error",

@@ -8,8 +8,32 @@ const CLOCK = new Intl.DateTimeFormat(undefined, {
   hourCycle: "h23",
 });
 
+const CLOCK_AND_ZONE = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+  timeZoneName: "short",
+});
+
 export const day = (utc: string | number): string => DAY.format(new Date(utc));
-export const clock = (utc: string | number): string => CLOCK.format(new Date(utc));
+export const clock = (utc: string | number): string => {
+  const time = new Date(utc);
+  return (isRepeated(time) ? CLOCK_AND_ZONE : CLOCK).format(time);
+};
+
+/** Whether the clocks show this time twice, since they are set back. */
+function isRepeated(time: Date): boolean {
+  const offset = (ms: number): number => -new Date(ms).getTimezoneOffset();
+  const own = offset(time.getTime());
+  // Far enough to see the change, and near enough to see no other one.
+  return [-CHANGE_MS, CHANGE_MS].some((far) => {
+    const by = (own - offset(time.getTime() + far)) * 60_000;
+    return by * far > 0 && offset(time.getTime() + by) * 60_000 + by === own * 60_000;
+  });
+}
+
+const CHANGE_MS = 4 * 3600 * 1000;
 
 /** `4:07` or `1:02:09`. */
 export function duration(ms: number): string {

@@ -203,6 +203,8 @@ export interface paths {
          * Exports footage as one MP4, which begins and ends with the frames that are on screen then.
          * @description Exports one recording, with times from its media time zero; or the interaction,
          *     with times from its beginning, showing the screen of the agent who has the customer.
+         *     In a gap, a slate has the reason and the time (UTC).
+         *     H.265 and AV1 have no slates: the gap is left out.
          */
         post: operations["exportClip"];
         delete?: never;
@@ -797,6 +799,7 @@ export interface components {
             from_ms: number;
             recording?: components["schemas"]["Text"] | null;
             to_ms?: number | null;
+            track?: components["schemas"]["Text"] | null;
         };
         /** @description The footage of a segment, by its manifest as soon as there is one. */
         Footage: {
@@ -811,6 +814,8 @@ export interface components {
             started: components["schemas"]["Time"];
             /** @description Known once the recording is closed. */
             still: components["schemas"]["Still"][];
+            /** @description Tracks with stored footage, in the order in which players show them. */
+            tracks: string[];
             withheld: components["schemas"]["Withheld"][];
         };
         /** @description The account in figures, in milliseconds. */
@@ -843,6 +848,7 @@ export interface components {
             from_ms: number;
             /** Format: double */
             to_ms: number;
+            track: string;
         };
         Group: {
             group: components["schemas"]["Word"];
@@ -1039,10 +1045,13 @@ export interface components {
             bytes: number;
             closed: boolean;
             ended: components["schemas"]["Time"] | null;
+            gaps: components["schemas"]["Gap"][];
             live: boolean;
+            parts: components["schemas"]["Part"][];
             place: string | null;
             recording: string;
             started: components["schemas"]["Time"] | null;
+            /** @description In the order in which players show them. */
             tracks: string[];
         };
         RetentionEffect: {
@@ -1093,6 +1102,7 @@ export interface components {
             from_ms: number;
             /** Format: double */
             to_ms: number;
+            track: string;
         };
         StoredEvents: {
             stored: number;
@@ -1179,6 +1189,15 @@ export interface components {
         };
         /** @description `Content-Length` is missing */
         LengthRequired: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description This footage is not stored any more */
+        Lost: {
             headers: {
                 [name: string]: unknown;
             };
@@ -1711,6 +1730,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["Slow"];
+            410: components["responses"]["Lost"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Unprocessable"];
@@ -2328,7 +2348,13 @@ export interface operations {
     };
     getMovie: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description The first one if it is left out
+                 * @example video
+                 */
+                track?: string;
+            };
             header?: {
                 /** @description RFC 9110; ignored if it cannot be read */
                 Range?: string;
@@ -2359,9 +2385,11 @@ export interface operations {
                     "video/mp4": unknown;
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            410: components["responses"]["Lost"];
             416: components["responses"]["BeyondTheEnd"];
             422: components["responses"]["Unprocessable"];
             501: components["responses"]["NoMovie"];
@@ -2399,7 +2427,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            410: components["responses"]["Deleted"];
+            410: components["responses"]["Lost"];
             503: components["responses"]["Unavailable"];
         };
     };

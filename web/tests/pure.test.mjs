@@ -1,13 +1,16 @@
 // Tests of the page that need no browser: who is shown when, and conversions of times and addresses.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { toMediaTime, toVideoTime } from "../../target/web-tests/player/media-time.js";
 import { reelAt, nextTurn, turnAfter } from "../../target/web-tests/player/follow.js";
 import { frameTimes } from "../../target/web-tests/player/frame-times.js";
 import { layOut } from "../../target/web-tests/views/interaction/layout.js";
 import { href, parse } from "../../target/web-tests/route.js";
-import { duration, parseDuration } from "../../target/web-tests/format.js";
+import { codecName } from "../../target/web-tests/player/decode.js";
+import { gapAt, gapBetween, jumpText } from "../../target/web-tests/player/gaps.js";
+import { clock, duration, parseDuration } from "../../target/web-tests/format.js";
 
 // Two-step transfer: reel 0 has the customer until 30, reel 1 from then on; both consult from 20 to 30.
 const TRANSFER = [
@@ -169,9 +172,13 @@ test("an interaction is laid out in moments, with missing footage and holds wher
           started: at(2),
           ended: at(40),
           live: false,
+          tracks: ["video", "camera"],
           withheld: [],
           still: [],
-          gaps: [{ from_ms: 1000, to_ms: 2000, cause: "disk_full" }],
+          gaps: [
+            { track: "video", from_ms: 1000, to_ms: 2000, cause: "disk_full" },
+            { track: "camera", from_ms: 4000, to_ms: 5000, cause: "slept" },
+          ],
           parts: [],
           missing: null,
         },
@@ -181,6 +188,7 @@ test("an interaction is laid out in moments, with missing footage and holds wher
           started: at(30),
           ended: at(60),
           live: false,
+          tracks: [],
           withheld: [],
           still: [],
           gaps: [],
@@ -210,7 +218,20 @@ test("an interaction is laid out in moments, with missing footage and holds wher
       ["hold", 0],
     ],
   );
-  assert.equal(ann.screen.find(({ kind }) => kind === "gap").from, 3000);
+  assert.deepEqual(
+    ann.screen.filter(({ kind }) => kind === "gap").map(({ from, text, detail }) => [from, text, detail]),
+    [
+      [3000, "Gap", "1.0 s without footage: the disk was full"],
+      [6000, "Gap, camera", "1.0 s without footage: the PC slept"],
+    ],
+  );
+  assert.deepEqual(
+    layout.reels.map(({ track, first, gaps }) => [track, first, gaps.length]),
+    [
+      ["video", 0, 1],
+      ["camera", 0, 1],
+    ],
+  );
   assert.equal(bob.reel, null);
   assert.equal(bob.screen[0].detail, "the recorder was away");
   assert.equal(
@@ -219,6 +240,58 @@ test("an interaction is laid out in moments, with missing footage and holds wher
     "Bob was not in the call then",
   );
   assert.equal(layout.marks[0].at, 5000);
+});
+
+test("an interaction is as long in the player as in the list", () => {
+  const at = (seconds) => new Date(1_000_000 + seconds * 1000).toISOString();
+  const footage = {
+    recording: "r1",
+    agent: "ann",
+    started: at(-2),
+    ended: at(62),
+    live: false,
+    tracks: ["video"],
+    withheld: [],
+    still: [],
+    gaps: [],
+    parts: [],
+    missing: null,
+  };
+  const segment = {
+    agent: "ann",
+    place: null,
+    recording: "r1",
+    call: "77",
+    role: "primary",
+    from: at(0),
+    to: at(60),
+    offset_ms: 2000,
+    duration_ms: 60_000,
+    why: "",
+  };
+  const data = {
+    interaction: "77",
+    started: at(0),
+    ended: at(60),
+    duration_ms: 60_000,
+    live: false,
+    agents: ["ann"],
+    labels: [],
+    media: "voice",
+    direction: null,
+    has_footage: "all",
+    held: false,
+    notes: [],
+    calls: [],
+    segments: [segment],
+    footage: [footage],
+  };
+  const layout = layOut(data, new Map(), 0);
+  // The footage goes on after the call, until the recorder learns of its end.
+  assert.deepEqual([layout.length, layout.reels[0].to], [60_000, 60_000]);
+  // A segment is never cut off.
+  const longer = layOut({ ...data, segments: [{ ...segment, to: at(61) }] }, new Map(), 0);
+  assert.equal(longer.length, 61_000);
 });
 
 test("addresses are written and parsed back", () => {
@@ -238,4 +311,57 @@ test("durations are parsed and formatted", () => {
     assert.equal(parseDuration(text), ms);
   for (const text of ["", "1:", "a", "1:2:3:4"]) assert.equal(parseDuration(text), null);
   assert.equal(duration(3_662_999), "1:01:02");
+});
+
+test("a moment lies in the gap that has it, and playback meets each gap at its start", () => {
+  const gaps = [
+    { from: 1000, to: 1050, why: "too short" },
+    { from: 15_000, to: 79_000, why: "the screen disappeared" },
+  ];
+  assert.equal(gapAt(gaps, 1020), null);
+  assert.equal(gapAt(gaps, 14_999), null);
+  assert.equal(gapAt(gaps, 15_000), gaps[1]);
+  assert.equal(gapAt(gaps, 78_999), gaps[1]);
+  assert.equal(gapAt(gaps, 79_000), null);
+  assert.equal(gapBetween(gaps, 900, 1100), null);
+  assert.equal(gapBetween(gaps, 14_990, 79_020), gaps[1]);
+  assert.equal(gapBetween(gaps, 15_000, 15_100), null, "it is in it");
+  assert.equal(jumpText(gaps[1]), "1:04 min without footage: the screen disappeared");
+});
+
+test("codecs have names for people", () => {
+  for (const [codec, name] of [
+    ["avc1.64001f", "H.264"],
+    ["avc1.F40028", "H.264 4:4:4"],
+    ["avc1.6e0028", "H.264 with 10 bits"],
+    ["hvc1.1.6.L93.90", "H.265"],
+    ["av01.0.04M.08", "AV1"],
+  ])
+    assert.equal(codecName(codec), name);
+});
+
+/** Writes times as a browser in this place does. */
+function clocksIn(place, times) {
+  const format = new URL("../../target/web-tests/format.js", import.meta.url);
+  const script = `import { clock } from ${JSON.stringify(format.href)};
+    console.log(JSON.stringify(${JSON.stringify(times)}.map((time) => clock(time))));`;
+  const options = { env: { ...process.env, TZ: place }, encoding: "utf8" };
+  return JSON.parse(execFileSync(process.execPath, ["--input-type=module", "--eval", script], options));
+}
+
+test("a time that the clocks show twice has its zone, and no other one has", () => {
+  for (const [place, ...times] of [
+    ["Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-24T23:30:00Z"],
+    ["America/New_York", "2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z", "2026-11-01T07:30:00Z"],
+    ["Australia/Lord_Howe", "2026-04-04T14:45:00Z", "2026-04-04T15:15:00Z", "2026-04-04T15:45:00Z"],
+  ]) {
+    const [first, second, ...once] = clocksIn(place, [
+      ...times,
+      "2026-03-29T01:30:00Z",
+      "2026-07-01T12:00:00Z",
+    ]);
+    assert.equal(first.slice(0, 8), second.slice(0, 8), place);
+    assert.notEqual(first, second, place);
+    for (const other of once) assert.match(other, /^\d\d:\d\d:\d\d$/, place);
+  }
 });

@@ -11,7 +11,7 @@
 //! - a fragment has only these two boxes.
 //!
 //! [`progressive_head`] writes the head of one ordinary file with frames of many fragments: a clip, or
-//! several whole recordings.
+//! several whole recordings. Where footage is missing, a [`slate`] says so.
 //!
 //! The samples of the fragment that is still growing are kept in a [tail](mod@tail), so that a killed worker
 //! costs some frames instead of a second.
@@ -25,6 +25,7 @@ mod fragment;
 mod header;
 mod progressive;
 mod read;
+mod slate;
 pub mod tail;
 mod time;
 
@@ -34,6 +35,7 @@ pub use fragment::{Sample, SampleInfo, fragment, fragment_header};
 pub use header::header;
 pub use progressive::{Chunk, Edit, ParameterSets, progressive_head};
 pub use read::{FragmentInfo, HeaderInfo, read_fragment, read_fragment_start, read_header};
+pub use slate::{slate, slate_config};
 pub use tail::{Tail, read_tail, tail_head, tail_record};
 pub use time::{TIMESCALE, nanos, ticks};
 

@@ -15,6 +15,7 @@ use mp4_atom::{
 use crate::codec::sample_entry;
 use crate::fragment::TRACK_ID;
 use crate::header::video_minf;
+use crate::time::ticks_at;
 use crate::{Codec, Error, SampleInfo, TIMESCALE, VideoConfig, ticks};
 
 /// Size, name and 64-bit size.
@@ -24,6 +25,12 @@ const MDAT_HEADER: u64 = 16;
 const TABLES: u64 = 256 << 20;
 /// Type of H.264's access unit delimiter, which must stay in front.
 const ACCESS_UNIT_DELIMITER: u8 = 9;
+
+/// Ticks per second of a file's frames, the finest first. A frame's duration has 32 bits: 13 hours at the
+/// first, 49 days at the second, 136 years at the last.
+const TIMESCALES: [u32; 3] = [TIMESCALE, 1000, 1];
+/// FFmpeg reads durations in the last seconds of the 32 bits as negative ones.
+const NEGATIVE_S: u32 = 10;
 
 /// Consecutive frames with the same codec configuration. Times and sizes are those in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,17 +47,22 @@ pub struct Edit {
     pub duration_ns: u64,
 }
 
-/// Everything that precedes the frames. With several configurations each keyframe must contain its
-/// [`ParameterSets`].
+/// Everything that precedes the frames of a track of this name. With several configurations each keyframe
+/// must contain its [`ParameterSets`].
 ///
 /// A frame lasts until the next one is decoded, whatever its own duration says; only the last frame's
-/// duration counts.
-pub fn progressive_head(configs: &[VideoConfig], chunks: &[Chunk], edits: &[Edit]) -> Result<Vec<u8>, Error> {
+/// duration counts. If one lasts longer than 13 hours, the times of all are whole milliseconds.
+pub fn progressive_head(
+    track: &str,
+    configs: &[VideoConfig],
+    chunks: &[Chunk],
+    edits: &[Edit],
+) -> Result<Vec<u8>, Error> {
     let payload: u64 = chunks.iter().map(Chunk::size).sum();
     let is_wide = payload + TABLES > u64::from(u32::MAX);
     // The tables' length does not depend on the offsets' values: write once to learn it.
-    let head = tables(configs, chunks, edits, is_wide, 0)?;
-    let mut head = tables(configs, chunks, edits, is_wide, head.len() as u64 + MDAT_HEADER)?;
+    let head = tables((track, configs), chunks, edits, is_wide, 0)?;
+    let mut head = tables((track, configs), chunks, edits, is_wide, head.len() as u64 + MDAT_HEADER)?;
     head.extend(1u32.to_be_bytes());
     head.extend(b"mdat");
     head.extend((payload + MDAT_HEADER).to_be_bytes());
@@ -106,7 +118,7 @@ impl Chunk {
 
 /// `ftyp` and `moov`, for a file whose first chunk is at byte `at`.
 fn tables(
-    configs: &[VideoConfig],
+    (track, configs): (&str, &[VideoConfig]),
     chunks: &[Chunk],
     edits: &[Edit],
     is_wide: bool,
@@ -117,11 +129,12 @@ fn tables(
         minor_version: 512,
         compatible_brands: vec![b"isom".into(), b"iso2".into(), b"mp41".into()],
     };
-    let (times, end) = times(chunks)?;
+    let timescale = timescale(chunks);
+    let (times, end) = times(chunks, timescale)?;
     let stbl = Stbl {
         stsd: Stsd { codecs: sample_entries(configs)? },
         stts: Stts { entries: times },
-        ctts: shifts(chunks)?,
+        ctts: shifts(chunks, timescale)?,
         stss: keyframes(chunks),
         stsc: Stsc { entries: chunk_runs(chunks) },
         stsz: Stsz { samples: StszSamples::Different { sizes: sizes(chunks)? } },
@@ -130,7 +143,7 @@ fn tables(
     let shown = edits.iter().map(|edit| ticks(edit.duration_ns)).sum();
     let edit = |edit: &Edit| ElstEntry {
         segment_duration: ticks(edit.duration_ns),
-        media_time: Some(ticks(edit.from_ns)),
+        media_time: Some(ticks_at(edit.from_ns, timescale)),
         media_rate: 1.into(),
     };
     let largest = |side: fn(&VideoConfig) -> u32| {
@@ -148,13 +161,8 @@ fn tables(
         },
         edts: Some(Edts { elst: Some(Elst { entries: edits.iter().map(edit).collect() }) }),
         mdia: Mdia {
-            mdhd: Mdhd {
-                timescale: TIMESCALE,
-                duration: end,
-                language: "und".to_owned(),
-                ..Default::default()
-            },
-            hdlr: Hdlr { handler: b"vide".into(), name: "video".to_owned() },
+            mdhd: Mdhd { timescale, duration: end, language: "und".to_owned(), ..Default::default() },
+            hdlr: Hdlr { handler: b"vide".into(), name: track.to_owned() },
             minf: video_minf(stbl),
         },
         ..Default::default()
@@ -189,18 +197,33 @@ fn all_samples(chunks: &[Chunk]) -> impl Iterator<Item = &SampleInfo> {
     chunks.iter().flat_map(|chunk| &chunk.samples)
 }
 
+/// The times at which frames end: when the next one is decoded.
+fn ends(chunks: &[Chunk]) -> impl Iterator<Item = u64> {
+    let mut samples = all_samples(chunks).peekable();
+    std::iter::from_fn(move || {
+        let sample = samples.next()?;
+        let own = sample.dts_ns.saturating_add(sample.duration_ns);
+        Some(samples.peek().map_or(own, |next| next.dts_ns))
+    })
+}
+
+/// The finest timescale at which the longest frame's duration fits its field.
+fn timescale(chunks: &[Chunk]) -> u32 {
+    let frames = all_samples(chunks).zip(ends(chunks));
+    let longest = frames.map(|(sample, end)| end.saturating_sub(sample.dts_ns)).max().unwrap_or(0);
+    // Rounding adds a tick at most.
+    let most = |timescale: u32| u64::from(u32::MAX - timescale * NEGATIVE_S);
+    let fits = |timescale: &&u32| ticks_at(longest, **timescale) < most(**timescale);
+    TIMESCALES.iter().find(fits).copied().unwrap_or(1)
+}
+
 /// Decode durations, and their sum. A frame lasts at least one tick: players dislike two frames at the same
 /// time.
-fn times(chunks: &[Chunk]) -> Result<(Vec<SttsEntry>, u64), Error> {
+fn times(chunks: &[Chunk], timescale: u32) -> Result<(Vec<SttsEntry>, u64), Error> {
     let mut deltas = Vec::new();
     let mut total = 0;
-    let mut samples = all_samples(chunks).enumerate().peekable();
-    while let Some((index, sample)) = samples.next() {
-        let end = match samples.peek() {
-            Some((_, next)) => next.dts_ns,
-            None => sample.dts_ns.saturating_add(sample.duration_ns),
-        };
-        let delta = ticks(end).saturating_sub(total).max(1);
+    for (index, end) in ends(chunks).enumerate() {
+        let delta = ticks_at(end, timescale).saturating_sub(total).max(1);
         deltas.push(u32::try_from(delta).map_err(|_| Error::TimeRange { index })?);
         total += delta;
     }
@@ -211,12 +234,13 @@ fn times(chunks: &[Chunk]) -> Result<(Vec<SttsEntry>, u64), Error> {
 }
 
 /// Offsets from decoding to presentation, if any frames are reordered.
-fn shifts(chunks: &[Chunk]) -> Result<Option<Ctts>, Error> {
+fn shifts(chunks: &[Chunk], timescale: u32) -> Result<Option<Ctts>, Error> {
     if all_samples(chunks).all(|sample| sample.pts_ns == sample.dts_ns) {
         return Ok(None);
     }
     let shift = |(index, sample): (usize, &SampleInfo)| {
-        let shift = i128::from(ticks(sample.pts_ns)) - i128::from(ticks(sample.dts_ns));
+        let ticks = |ns| i128::from(ticks_at(ns, timescale));
+        let shift = ticks(sample.pts_ns) - ticks(sample.dts_ns);
         i32::try_from(shift).map_err(|_| Error::TimeRange { index })
     };
     let shifts = all_samples(chunks).enumerate().map(shift).collect::<Result<Vec<_>, _>>()?;

@@ -7,13 +7,19 @@
 /// and players know it from MPEG-TS.
 pub const TIMESCALE: u32 = 90_000;
 
+const SECOND_NS: u128 = 1_000_000_000;
 /// Nanoseconds per tick are 100 000 / 9.
 const NANOS: u128 = 100_000;
 const TICKS: u128 = 9;
 
 /// The tick nearest to a time.
 pub fn ticks(ns: u64) -> u64 {
-    let ticks = (u128::from(ns) * TICKS + NANOS / 2) / NANOS;
+    ticks_at(ns, TIMESCALE)
+}
+
+/// The tick nearest to a time, with this many ticks per second.
+pub fn ticks_at(ns: u64, timescale: u32) -> u64 {
+    let ticks = (u128::from(ns) * u128::from(timescale) + SECOND_NS / 2) / SECOND_NS;
     u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 

@@ -220,7 +220,8 @@ fn the_frames_of_a_progressive_file_are_where_its_tables_say_even_beyond_4_gib()
     };
     let edits = [Edit { from_ns: 0, duration_ns: 132_000_000 }];
     for (size, is_wide) in [(1000, false), (2 << 30, true)] {
-        let bytes = progressive_head(&configs, &[chunk(0, 0, size), chunk(1, 66, size)], &edits).unwrap();
+        let bytes =
+            progressive_head("video", &configs, &[chunk(0, 0, size), chunk(1, 66, size)], &edits).unwrap();
         let mut boxes = bytes.as_slice();
         Ftyp::read_from(&mut boxes).unwrap();
         let moov = Moov::read_from(&mut boxes).unwrap();

@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::Span;
 use crate::fields::Fields;
 use crate::quantity::{show_bit_rate, show_duration};
+use crate::value::Word;
 
 /// Checks the keys of `rate` against its mode.
 pub(crate) fn rate(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
@@ -50,6 +51,16 @@ pub(crate) fn gpu_gone(encoder: &Fields<'_>) -> Option<Diagnostic> {
     let span = encoder.span("gpu_gone").filter(|_| !encoder.is_written("gpu"))?;
     let problem = Diagnostic::error(Code::MissingKey, span, "`gpu_gone` needs `gpu`");
     Some(problem.help("name the GPU in `gpu`, or remove `gpu_gone`: without `gpu`, any GPU will do"))
+}
+
+/// Not every browser plays this codec or chroma, and the file uploads to a server, whose page people watch.
+pub(crate) fn playback(word: Word<'_>) -> Diagnostic {
+    let message = format!("not every browser plays `{}` on the server's page", word.text);
+    let help = match word.text {
+        "h265" => "all of them play `h264` and `av1`; others offer recordings to download only",
+        _ => "all of them play `4:2:0`; others offer recordings to download only",
+    };
+    Diagnostic::warning(Code::HardToPlay, word.span, message).help(help)
 }
 
 /// TLS needs both files, and plain HTTP neither.

@@ -38,10 +38,11 @@ pub enum Code {
     BadExpression = 30,
     BadPair = 31,
     ServerAndRecorder = 32,
+    HardToPlay = 33,
 }
 
 impl Code {
-    pub const ALL: [(Code, &str); 32] = [
+    pub const ALL: [(Code, &str); 33] = [
         (Code::Syntax, "the text is not valid TOML"),
         (Code::DuplicateKey, "a key or table is defined twice"),
         (Code::MissingVersion, "the file does not say which version of the format it is written in"),
@@ -74,6 +75,7 @@ impl Code {
         (Code::BadExpression, "an expression is invalid or uses an unknown name"),
         (Code::BadPair, "the value is not a key and a value with `=` between them"),
         (Code::ServerAndRecorder, "a section for recorders is in the file of a server"),
+        (Code::HardToPlay, "not every browser plays what is uploaded"),
     ];
 
     /// Explains the code in one line, without a file at hand.

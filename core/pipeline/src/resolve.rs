@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use deskreel_contract::Rate;
+use deskreel_contract::{Chroma, Codec, Rate};
 use deskreel_model::PolicyRules;
 use deskreel_model::worker::{GpuChoice, PluginSettings};
 
@@ -49,12 +49,17 @@ struct NamedNode<'d, T> {
     node: Option<T>,
 }
 
+/// The sink whose recordings the server's page plays.
+const UPLOAD: &str = "sink.upload";
+
 struct ResolvedEncoder<'d> {
     node: EncoderNode,
     /// Index of its source.
     source: usize,
     /// Place of its keyframe interval in the file.
     interval: Option<&'d Span>,
+    /// `codec` and `chroma`, if not every browser plays their values.
+    hard_to_play: [Option<Word<'d>>; 2],
 }
 
 impl<'d> Resolver<'_> {
@@ -87,6 +92,12 @@ impl<'d> Resolver<'_> {
             }));
         }
 
+        let is_upload = |sink: &Node| sink.plugin.plugin == UPLOAD;
+        if link.is_some() || sinks.iter().filter_map(|sink| sink.node.as_ref()).any(is_upload) {
+            let words = encoders.iter().filter_map(|encoder| encoder.node.as_ref());
+            let words = words.flat_map(|encoder| encoder.hard_to_play).flatten();
+            self.diagnostics.extend(words.map(clash::playback));
+        }
         let recording = self.recording(root, &sources, &encoders);
         // An encoder with a mistake may be the one that takes the source.
         let is_uncertain = encoders.iter().any(|encoder| encoder.node.is_none());
@@ -223,7 +234,10 @@ impl<'d> Resolver<'_> {
             gpu: gpu(&fields),
             frame_deadline: fields.duration("frame_deadline")?,
         };
-        Some(ResolvedEncoder { node, source: from?, interval: fields.span("keyframe_interval") })
+        let codec = fields.word("codec").filter(|_| node.codec == Codec::H265);
+        let chroma = fields.word("chroma").filter(|_| node.chroma == Chroma::Yuv444);
+        let interval = fields.span("keyframe_interval");
+        Some(ResolvedEncoder { node, source: from?, interval, hard_to_play: [codec, chroma] })
     }
 
     fn lookup_source(&mut self, from: Word<'d>, sources: &[Word<'d>]) -> Option<usize> {

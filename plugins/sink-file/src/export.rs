@@ -25,7 +25,7 @@ const MDAT_HEADER: u64 = 16;
 pub fn export(directory: &Path, recording: &Recording, path: &Path, overwrite: bool) -> Result<()> {
     let mut tracks = Vec::new();
     for track in &recording.tracks {
-        tracks.extend(media::read(directory, &track.parts)?);
+        tracks.extend(media::read(directory, track)?);
     }
     if tracks.is_empty() {
         return Err(PluginError::failed("the recording has no footage"));

@@ -20,6 +20,7 @@ pub struct Recording {
 
 #[derive(Debug, Deserialize)]
 pub struct Track {
+    pub name: String,
     pub parts: Vec<Part>,
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use deskreel_sdk::prelude::*;
 use mp4_atom::{Atom, Codec, Ftyp, Header, Mdat, Moof, Moov, ReadFrom, Traf, Trak, Trex};
 
-use crate::manifest::{File, Part};
+use crate::manifest::{File, Track};
 use crate::sample_entry::SampleEntry;
 
 /// Set in `sample_flags` of a frame that is not a keyframe (ISO/IEC 14496-12, 8.8.3.1).
@@ -56,13 +56,13 @@ pub struct Chunk {
 }
 
 /// Reads a track. Returns `None` if it has no footage.
-pub fn read(directory: &Path, parts: &[Part]) -> Result<Option<Media>> {
+pub fn read(directory: &Path, track: &Track) -> Result<Option<Media>> {
     let mut media: Option<Media> = None;
-    for part in parts.iter().filter(|part| !part.fragments.is_empty()) {
+    for part in track.parts.iter().filter(|part| !part.fragments.is_empty()) {
         let header = read_header(directory, &part.init)?;
         let timescale = header.trak.mdia.mdhd.timescale;
         let media = media.get_or_insert_with(|| Media {
-            template: header.trak.clone(),
+            template: named(header.trak.clone(), &track.name),
             timescale,
             entries: Vec::new(),
             samples: Vec::new(),
@@ -86,6 +86,12 @@ pub fn read(directory: &Path, parts: &[Part]) -> Result<Option<Media>> {
         media.entries.iter_mut().for_each(SampleEntry::make_one_of_many);
     }
     Ok(media)
+}
+
+/// With the track's name as that of its handler, which players show.
+fn named(mut trak: Trak, name: &str) -> Trak {
+    trak.mdia.hdlr.name = name.to_owned();
+    trak
 }
 
 struct PartHeader {

@@ -14,6 +14,11 @@ use crate::media::{Media, Sample};
 
 /// Ticks per second of the movie itself, the unit of edits.
 const TIMESCALE: u32 = 90_000;
+/// Ticks per second of a track with a frame that lasts longer than its own timescale can express: 13 hours at
+/// 90 kHz, 49 days and 136 years at these.
+const COARSER: [u32; 2] = [1000, 1];
+/// FFmpeg reads durations in the last seconds of the 32 bits as negative ones.
+const NEGATIVE_S: u32 = 10;
 
 /// `offsets` are those of each track's chunks in the file.
 pub fn moov(recording: &str, tracks: &[Media], offsets: &[Vec<u64>]) -> Result<Moov> {
@@ -46,7 +51,7 @@ fn trak(id: u32, media: &Media, offsets: &[u64]) -> Result<Trak> {
         ..template.tkhd.clone()
     };
     let mdhd = Mdhd {
-        timescale: media.timescale,
+        timescale: times.scale,
         duration: times.total,
         language: template.mdia.mdhd.language.clone(),
         ..Default::default()
@@ -65,6 +70,8 @@ fn trak(id: u32, media: &Media, offsets: &[u64]) -> Result<Trak> {
 
 /// Decode durations and their sum.
 struct Times {
+    /// Ticks per second: the media's own, or fewer.
+    scale: u32,
     deltas: Vec<u32>,
     total: u64,
 }
@@ -74,35 +81,54 @@ impl Times {
     /// the duration of that frame was an estimate and is cut. A frame lasts at least one tick: players
     /// dislike two frames at the same time.
     fn of(media: &Media) -> Result<Times> {
-        let mut deltas = Vec::with_capacity(media.samples.len());
-        let start = media.samples.first().map_or(0, |first| first.decode);
-        let mut total = 0u64;
-        for (index, sample) in media.samples.iter().enumerate() {
-            let end = match media.samples.get(index + 1) {
-                Some(next) => next.decode,
-                None => sample.decode + u64::from(sample.duration),
-            };
-            let delta = end.saturating_sub(start).saturating_sub(total).max(1);
-            deltas.push(
-                u32::try_from(delta).map_err(|_| PluginError::failed("a gap is longer than 13 hours"))?,
-            );
-            total += delta;
+        let scale = scale(media);
+        let start = media.samples.first().map_or(0, |first| rescaled(first.decode, media.timescale, scale));
+        let mut times = Times { scale, deltas: Vec::with_capacity(media.samples.len()), total: 0 };
+        for (_, end) in frames(media) {
+            let end = rescaled(end, media.timescale, scale);
+            let delta = end.saturating_sub(start).saturating_sub(times.total).max(1);
+            let beyond = |_| PluginError::failed("a frame lasts longer than 136 years");
+            times.deltas.push(u32::try_from(delta).map_err(beyond)?);
+            times.total += delta;
         }
-        Ok(Times { deltas, total })
+        Ok(times)
     }
+}
+
+/// Each frame's decode time and end, which is the next one's decode time.
+fn frames(media: &Media) -> impl Iterator<Item = (u64, u64)> {
+    let ends = media.samples.iter().skip(1).map(|next| Some(next.decode)).chain([None]);
+    media.samples.iter().zip(ends).map(|(sample, next)| {
+        let own = sample.decode.saturating_add(sample.duration.into());
+        (sample.decode, next.unwrap_or(own))
+    })
+}
+
+/// The finest timescale at which the longest frame's duration has 32 bits.
+fn scale(media: &Media) -> u32 {
+    let longest = frames(media).map(|(from, end)| end.saturating_sub(from)).max().unwrap_or(0);
+    // Rounding adds a tick at most.
+    let most = |scale: u32| u64::from(u32::MAX.saturating_sub(scale.saturating_mul(NEGATIVE_S)));
+    let fits = |scale: &u32| rescaled(longest, media.timescale, *scale) < most(*scale);
+    let coarser = COARSER.into_iter().filter(|scale| *scale < media.timescale);
+    std::iter::once(media.timescale).chain(coarser).find(fits).unwrap_or(1)
+}
+
+/// The nearest tick of another timescale.
+fn rescaled(ticks: u64, from: u32, to: u32) -> u64 {
+    let from = u128::from(from.max(1));
+    u64::try_from((u128::from(ticks) * u128::from(to) + from / 2) / from).unwrap_or(u64::MAX)
 }
 
 /// An empty edit until the first frame is shown, then one with all footage.
 fn edits(media: &Media, times: &Times) -> Vec<ElstEntry> {
-    let decode = media.samples.first().map_or(0, |first| first.decode);
-    let shown = |sample: &Sample| sample.decode.saturating_add_signed(sample.offset.into());
+    let scaled = |ticks: u64| rescaled(ticks, media.timescale, times.scale);
+    let shown = |sample: &Sample| scaled(sample.decode.saturating_add_signed(sample.offset.into()));
+    let decode = media.samples.first().map_or(0, |first| scaled(first.decode));
     let begin = media.samples.iter().map(shown).min().unwrap_or(0);
     let end_of = |(sample, delta): (&Sample, &u32)| shown(sample) + u64::from(*delta);
     let end = media.samples.iter().zip(&times.deltas).map(end_of).max().unwrap_or(0);
-    let movie = |ticks: u64| {
-        let scaled = u128::from(ticks) * u128::from(TIMESCALE) / u128::from(media.timescale.max(1));
-        u64::try_from(scaled).unwrap_or(u64::MAX)
-    };
+    let movie = |ticks: u64| rescaled(ticks, times.scale, TIMESCALE);
     let footage = ElstEntry {
         segment_duration: movie(end - begin),
         media_time: Some(begin.saturating_sub(decode)),
@@ -120,7 +146,14 @@ fn stbl(media: &Media, times: Times, offsets: &[u64]) -> Stbl {
     let reordered = samples.iter().any(|sample| sample.offset != 0);
     let stts =
         runs(times.deltas).map(|(sample_count, sample_delta)| SttsEntry { sample_count, sample_delta });
-    let ctts = runs(samples.iter().map(|sample| sample.offset.into()))
+    // In another timescale, the difference of two converted times.
+    let scaled = |ticks: u64| rescaled(ticks, media.timescale, times.scale);
+    let shift = |sample: &Sample| {
+        let shown = scaled(sample.decode.saturating_add_signed(sample.offset.into()));
+        let shift = i128::from(shown) - i128::from(scaled(sample.decode));
+        i32::try_from(shift).unwrap_or(sample.offset)
+    };
+    let ctts = runs(samples.iter().map(|sample| shift(sample).into()))
         .map(|(sample_count, sample_offset)| CttsEntry { sample_count, sample_offset });
     let sizes = media.chunks.iter().flat_map(|chunk| media.samples_of(chunk)).map(|(_, size)| size).collect();
     // More players read 32-bit offsets, which suffice for most recordings.

@@ -1,5 +1,6 @@
 //! Exports footage as one file: a recording, or what is shown of an interaction.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -12,19 +13,22 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::files::send;
-use super::input::{JsonBody, Path};
+use super::input::{JsonBody, Pairs, Path};
 use super::interactions::may_see;
 use super::media::{may_watch, reel};
 use super::openapi::{
-    BeyondTheEnd, BodyProblems, CallerProblems, InteractionPath, NoMovie, NoRoom, NotFound, RecordingPath,
-    Unprocessable,
+    BadRequest, BeyondTheEnd, BodyProblems, CallerProblems, InteractionPath, Lost, NoMovie, NoRoom, NotFound,
+    RecordingPath, Unprocessable,
 };
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::db::interactions::Segment;
-use crate::fragments::StoredFragment;
-use crate::manifest::TRACK;
-use crate::media::{ClipBuilder, Reel, ServedFile, Span, Take, TakeFragment, Turn, progressive, turns};
+use crate::fragments::{StoredFragment, TRACK};
+use crate::manifest::{Manifest, ManifestGap};
+use crate::media::{
+    ClipBuilder, Hole, Reel, ReelPart, ServedFile, Span, Take, TakeFragment, TakeHole, Turn, holes,
+    progressive, turns,
+};
 use crate::people::Person;
 use crate::schema::Text;
 use crate::time::now_ms;
@@ -41,12 +45,31 @@ struct Stretch {
     to_ns: u64,
 }
 
-/// A stretch with the footage that shows it.
+/// A stretch with the footage that shows it, of the whole track.
 struct ClipSource {
     recording: Arc<RecordingId>,
     reel: Reel,
+    gaps: Vec<ManifestGap>,
     from_ns: u64,
     to_ns: u64,
+}
+
+impl ClipSource {
+    /// `None`: the recording has no such track.
+    async fn open(app: &App, stretch: Stretch, track: Option<&str>) -> Answer<Option<(String, ClipSource)>> {
+        let Stretch { recording, from_ns, to_ns } = stretch;
+        let Some((track, reel)) = reel(app, &recording, track).await? else { return Ok(None) };
+        let manifest = app.db.documents(&recording).await?.manifest;
+        let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_str(&text).ok());
+        let tracks = manifest.map(|manifest| manifest.tracks).unwrap_or_default();
+        let gaps = tracks.into_iter().find(|one| one.name == track).map(|track| track.gaps);
+        let gaps = gaps.unwrap_or_default();
+        Ok(Some((track, ClipSource { recording: Arc::new(recording), reel, gaps, from_ns, to_ns })))
+    }
+
+    fn holes(&self) -> Vec<Hole> {
+        holes(&self.reel, &self.gaps, self.from_ns, self.to_ns)
+    }
 }
 
 /// Returns a recording as one MP4, with byte ranges.
@@ -57,30 +80,35 @@ struct ClipSource {
     tag = "media",
     params(
         RecordingPath,
+        ("track" = Option<String>, Query, description = "The first one if it is left out", example = "video"),
         ("Range" = Option<String>, Header, description = "RFC 9110; ignored if it cannot be read"),
     ),
     responses(
         (status = 200, description = "Footage", content_type = "video/mp4"),
         (status = 206, description = "A range of it", content_type = "video/mp4"),
-        CallerProblems, NotFound, BeyondTheEnd, Unprocessable, NoMovie, NoRoom,
+        BadRequest, CallerProblems, NotFound, Lost, BeyondTheEnd, Unprocessable, NoMovie, NoRoom,
     ),
 )]
 pub async fn recording(
     State(app): State<App>,
     person: Person,
     Path(id): Path<String>,
+    query: Pairs,
     headers: HeaderMap,
 ) -> Answer {
     let id = may_watch(&app, &person, &id).await?;
     app.audit_look(&person, "watched", id.as_str()).await?;
-    let reel = reel(&app, &id, TRACK).await?.ok_or_else(Problem::not_found)?;
-    let tag = format!("\"{}-{}\"", reel.parts.len(), reel.runs().map(|(_, run)| run.size()).sum::<u64>());
-    let recording = Arc::new(id);
-    let file = match progressive(&recording, &reel) {
+    let whole = Stretch { recording: id, from_ns: 0, to_ns: u64::MAX };
+    let opened = ClipSource::open(&app, whole, query.get("track")).await?;
+    let (track, source) = opened.ok_or_else(Problem::not_found)?;
+    let runs = source.reel.runs().map(|(_, run)| run.size()).sum::<u64>();
+    let holes = source.holes();
+    let tag = format!("\"{}-{runs}-{}\"", source.reel.parts.len(), holes.len());
+    let file = match progressive(&source.recording, &source.reel).filter(|_| holes.is_empty()) {
         Some(file) => file,
-        None => clip(&app, vec![ClipSource { recording, reel, from_ns: 0, to_ns: u64::MAX }]).await?,
+        None => clip(&app, &track, vec![source]).await?,
     };
-    send(&app, &file, &headers, &tag)
+    send(&app, &file, &headers, &tag).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -88,6 +116,10 @@ pub struct Export {
     #[serde(default)]
     #[schema(value_type = Option<Text>)]
     recording: Option<RecordingId>,
+    /// The track of each recording; the first one if it is left out, or if a recording has no such track.
+    #[serde(default)]
+    #[schema(value_type = Option<Text>)]
+    track: Option<String>,
     #[serde(default)]
     #[schema(default = 0, maximum = 18446744073709551615u64)]
     from_ms: u64,
@@ -100,6 +132,8 @@ pub struct Export {
 ///
 /// Exports one recording, with times from its media time zero; or the interaction,
 /// with times from its beginning, showing the screen of the agent who has the customer.
+/// In a gap, a slate has the reason and the time (UTC).
+/// H.265 and AV1 have no slates: the gap is left out.
 #[utoipa::path(
     post,
     path = "/interactions/{interaction}/export",
@@ -109,7 +143,7 @@ pub struct Export {
     request_body = Export,
     responses(
         (status = 200, description = "Footage", content_type = "video/mp4"),
-        CallerProblems, BodyProblems, NotFound, NoMovie, NoRoom,
+        CallerProblems, BodyProblems, NotFound, Lost, NoMovie, NoRoom,
     ),
 )]
 pub async fn interaction(
@@ -125,15 +159,18 @@ pub async fn interaction(
     let subject = interaction.as_str();
     app.db.audit(person.name.as_str(), "exported", subject, Some(&describe(&wanted))).await?;
     let mut sources = Vec::with_capacity(stretches.len());
-    for Stretch { recording, from_ns, to_ns } in stretches {
-        let recording = may_watch(&app, &person, recording.as_str()).await?;
-        // One of several recordings may be without this track.
-        let Some(reel) = reel(&app, &recording, TRACK).await? else { continue };
-        let (recording, reel) = (Arc::new(recording), reel.cut(from_ns, to_ns));
-        sources.push(ClipSource { recording, reel, from_ns, to_ns });
+    let mut name = wanted.track.clone();
+    for stretch in stretches {
+        may_watch(&app, &person, stretch.recording.as_str()).await?;
+        let tracks = app.db.tracks(&stretch.recording).await?;
+        let track = wanted.track.as_ref().filter(|track| tracks.contains(track)).or(tracks.first());
+        let opened = ClipSource::open(&app, stretch, track.map(String::as_str)).await?;
+        let Some((track, source)) = opened else { continue };
+        name.get_or_insert(track);
+        sources.push(source);
     }
-    let file = clip(&app, sources).await?;
-    let mut response = send(&app, &file, &HeaderMap::new(), "\"export\"")?;
+    let file = clip(&app, name.as_deref().unwrap_or(TRACK), sources).await?;
+    let mut response = send(&app, &file, &HeaderMap::new(), "\"export\"").await?;
     let name = wanted.recording.as_ref().map_or(interaction.as_str(), RecordingId::as_str);
     let name = name.replace(|one: char| !one.is_ascii_alphanumeric() && !"._-".contains(one), "_");
     if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{name}.mp4\"")) {
@@ -155,12 +192,10 @@ fn stretches(wanted: &Export, segments: &[Segment], started: i64) -> Answer<Vec<
 }
 
 /// The export, for the audit log.
-fn describe(Export { recording, from_ms, to_ms }: &Export) -> String {
+fn describe(Export { recording, track, from_ms, to_ms }: &Export) -> String {
     let times = format!("{from_ms}-{}", to_ms.map_or("end".to_owned(), |to| to.to_string()));
-    match recording {
-        Some(recording) => format!("{recording} {times}"),
-        None => times,
-    }
+    let track = track.iter().map(|track| format!("{track} "));
+    recording.iter().map(|recording| format!("{recording} ")).chain(track).chain([times]).collect()
 }
 
 /// The footage that is shown of an interaction, in milliseconds from its beginning.
@@ -192,36 +227,70 @@ fn shown(segments: &[Segment], started: i64, from: u64, to: Option<u64>) -> Vec<
 }
 
 /// Reads the tables of every fragment, and lays all of them out in sequence.
-async fn clip(app: &App, sources: Vec<ClipSource>) -> Answer<ServedFile> {
-    let unreadable = |_| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "The footage cannot be read");
+async fn clip(app: &App, track: &str, sources: Vec<ClipSource>) -> Answer<ServedFile> {
     let _turn = app.export_turn().await?;
     let mut clip = ClipBuilder::default();
-    // Headers come first: whether keyframes need their parameter sets depends on all of them.
-    let mut configs = Vec::new();
-    for ClipSource { recording, reel, .. } in &sources {
-        for part in &reel.parts {
-            let header = app.store.get_range(recording, &part.header.sha256, 0..part.header.size).await?;
-            let config = deskreel_fmp4::read_header(&header).map_err(unreadable)?.config;
-            let config = clip.add_config(config);
-            configs.push(config.map_err(|why| Problem::new(StatusCode::NOT_IMPLEMENTED, why))?);
-        }
+    // Headers and slates come first: whether keyframes need their parameter sets depends on all of them.
+    let mut described = Vec::with_capacity(sources.len());
+    for source in sources {
+        described.push(describe_source(app, &mut clip, source).await?);
     }
-    let mut configs = configs.into_iter();
-    let mut takes = Vec::with_capacity(sources.len());
-    for ClipSource { recording, reel, from_ns, to_ns } in sources {
-        let mut stored = Vec::new();
-        for (part, config) in reel.parts.into_iter().zip(configs.by_ref()) {
+    let mut takes = Vec::with_capacity(described.len());
+    for DescribedSource { source, configs, holes } in described {
+        let ClipSource { recording, reel, from_ns, to_ns, .. } = source;
+        let fragments = reel.cut(from_ns, to_ns).parts.into_iter().flat_map(|part| {
+            let config = configs.get(&part.number).copied();
             let fragments = part.runs.into_iter().flat_map(|run| run.fragments);
-            stored.extend(fragments.map(|(fragment, _)| (fragment, config)));
-        }
+            fragments.filter_map(move |(fragment, _)| Some((fragment, config?)))
+        });
         let read = |(fragment, config)| {
             read_fragment(app, &recording, fragment, config, clip.parameter_sets(config))
         };
-        let fragments = stream::iter(stored).map(read).buffered(AHEAD).try_collect().await?;
-        takes.push(Take { recording, from_ns, to_ns, fragments });
+        let fragments = stream::iter(fragments.collect::<Vec<_>>());
+        let fragments = fragments.map(read).buffered(AHEAD).try_collect().await?;
+        takes.push(Take { recording, from_ns, to_ns, fragments, holes });
     }
-    let file = clip.build(&takes).map_err(unreadable)?;
+    let file = clip.build(track, &takes).map_err(|_| unreadable())?;
     file.ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "There is no footage"))
+}
+
+/// A source with the configurations of its parts by their numbers, and its holes.
+struct DescribedSource {
+    source: ClipSource,
+    configs: BTreeMap<u32, usize>,
+    holes: Vec<TakeHole>,
+}
+
+async fn describe_source(app: &App, clip: &mut ClipBuilder, source: ClipSource) -> Answer<DescribedSource> {
+    let holes = source.holes();
+    let overlaps = |part: &ReelPart| {
+        let mut runs = part.runs.iter();
+        runs.any(|run| run.end_ns() > source.from_ns && run.start_ns() < source.to_ns)
+    };
+    let needed = source.reel.parts.iter().filter(|part| {
+        // A slate has the size of the pictures before it.
+        overlaps(part) || holes.iter().any(|hole| hole.part == part.number)
+    });
+    let mut configs = BTreeMap::new();
+    for part in needed {
+        let header = &part.header;
+        let header = app.store.get_range(&source.recording, &header.sha256, 0..header.size).await?;
+        let config = deskreel_fmp4::read_header(&header).map_err(|_| unreadable())?.config;
+        let config = clip.add_config(config).map_err(|why| Problem::new(StatusCode::NOT_IMPLEMENTED, why))?;
+        configs.insert(part.number, config);
+    }
+    let zero_ms = source.reel.zero_ms;
+    let slate = |hole: Hole| {
+        let config = configs.get(&hole.part);
+        let slate = config.and_then(|config| clip.slate(*config, &hole.lines(zero_ms)));
+        TakeHole { from_ns: hole.from_ns, to_ns: hole.to_ns, slate }
+    };
+    let holes = holes.into_iter().map(slate).collect();
+    Ok(DescribedSource { source, configs, holes })
+}
+
+fn unreadable() -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "The footage cannot be read")
 }
 
 /// Reads a fragment's tables, and the beginnings of its keyframes if parameter sets are to be inserted there.
@@ -239,8 +308,7 @@ async fn read_fragment(
         start = read(0..stored.size).await?;
         info = deskreel_fmp4::read_fragment_start(&start, stored.size);
     }
-    let info: FragmentInfo =
-        info.map_err(|_| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "The footage cannot be read"))?;
+    let info: FragmentInfo = info.map_err(|_| unreadable())?;
     let mut set_offsets = Vec::new();
     let mut at = info.payload;
     for sample in &info.samples {

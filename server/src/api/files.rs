@@ -1,18 +1,23 @@
 //! Sends files that are made of stored objects, as a whole or by range (RFC 9110, 14).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
+use deskreel_model::RecordingId;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::media::{FilePiece, ServedFile};
 
+/// Pieces of a file that are looked for before the answer begins. A recording of nine hours has 16,000.
+const CHECKED: usize = 256;
+
 /// Answers with the whole file, or with the range that the request asks for.
-pub fn send(app: &App, file: &ServedFile, headers: &HeaderMap, tag: &str) -> Answer {
+pub async fn send(app: &App, file: &ServedFile, headers: &HeaderMap, tag: &str) -> Answer {
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     let same = headers.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
     let (status, range) = match range.filter(|_| same).map(|text| byte_range(text, file.size)) {
@@ -26,7 +31,9 @@ pub fn send(app: &App, file: &ServedFile, headers: &HeaderMap, tag: &str) -> Ans
             return Ok(response);
         }
     };
-    let mut response = (status, stream_pieces(app, file.range(range.clone()))).into_response();
+    let pieces = file.range(range.clone());
+    check_stored(app, pieces.get(..pieces.len().min(CHECKED)).unwrap_or_default()).await?;
+    let mut response = (status, stream_pieces(app, pieces)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -66,6 +73,23 @@ fn byte_range(text: &str, size: u64) -> ByteRange {
         _ => return ByteRange::All,
     };
     if range.is_empty() { ByteRange::Beyond } else { ByteRange::Some(range) }
+}
+
+/// Objects that are looked for at once.
+const AHEAD: usize = 16;
+
+/// An error if one of these objects is not stored any more. Once a body has begun, it could only break off.
+pub async fn check_stored(app: &App, pieces: &[FilePiece]) -> Answer<()> {
+    let objects = pieces.iter().filter_map(|piece| match piece {
+        FilePiece::Object { recording, sha256, .. } => Some((recording.clone(), sha256.clone())),
+        FilePiece::Bytes(_) => None,
+    });
+    let look = |(recording, sha256): (Arc<RecordingId>, String)| async move {
+        app.store.contains(&recording, &sha256).await
+    };
+    let looks = stream::iter(objects.collect::<Vec<_>>()).map(look);
+    let found: Vec<bool> = looks.buffered(AHEAD).try_collect().await?;
+    if found.contains(&false) { Err(Problem::lost()) } else { Ok(()) }
 }
 
 /// A body of these pieces in sequence. At most two are in memory.

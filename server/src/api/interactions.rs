@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::db::annotations::Note;
 use crate::db::interactions::{Call, Filter, Outline, Segment, Summary};
 use crate::db::scope::Scope;
-use crate::manifest::{Manifest, TRACK};
+use crate::manifest::{Manifest, ManifestTrack};
 use crate::people::Person;
 use crate::schema::Time;
 use crate::time::{self, rfc3339};
@@ -170,6 +170,8 @@ pub struct FootageView {
     #[schema(value_type = Option<Time>)]
     ended: Option<String>,
     live: bool,
+    /// Tracks with stored footage, in the order in which players show them.
+    tracks: Vec<String>,
     withheld: Vec<WithheldView>,
     gaps: Vec<GapView>,
     /// Known once the recording is closed.
@@ -191,6 +193,7 @@ pub struct WithheldView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Gap)]
 pub struct GapView {
+    track: String,
     from_ms: f64,
     to_ms: f64,
     cause: String,
@@ -200,6 +203,7 @@ pub struct GapView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Still)]
 pub struct StillView {
+    track: String,
     from_ms: f64,
     to_ms: f64,
 }
@@ -278,6 +282,7 @@ async fn describe(app: &App, segment: &Segment, recording: &RecordingId) -> Answ
         started: rfc3339(zero),
         ended: None,
         live: segment.live,
+        tracks: app.db.tracks(recording).await?,
         withheld: Vec::new(),
         gaps: Vec::new(),
         still: Vec::new(),
@@ -292,30 +297,46 @@ async fn describe(app: &App, segment: &Segment, recording: &RecordingId) -> Answ
     Ok(view)
 }
 
+fn ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+impl GapView {
+    pub fn of(track: &ManifestTrack) -> impl Iterator<Item = GapView> {
+        track.gaps.iter().map(|gap| GapView {
+            track: track.name.clone(),
+            from_ms: ms(gap.from),
+            to_ms: ms(gap.to),
+            cause: gap.cause.clone(),
+        })
+    }
+}
+
+impl PartView {
+    pub fn of(track: &ManifestTrack) -> impl Iterator<Item = PartView> {
+        track.parts.iter().map(|part| PartView {
+            track: track.name.clone(),
+            number: part.number,
+            codec: part.codec.clone(),
+            width: part.width,
+            height: part.height,
+        })
+    }
+}
+
 impl FootageView {
     fn add(&mut self, manifest: Manifest) {
-        let ms = |ns: u64| ns as f64 / 1e6;
         for one in manifest.withheld {
             let (from_ms, to_ms) = (ms(one.from), one.to.map(ms));
             self.withheld.push(WithheldView { from_ms, to_ms, capture: one.capture, why: one.why });
         }
         for track in manifest.tracks {
-            if track.name == TRACK {
-                let still = track.still().into_iter();
-                self.still.extend(still.map(|(from, to)| StillView { from_ms: ms(from), to_ms: ms(to) }));
+            for (from, to) in track.still() {
+                let (from_ms, to_ms) = (ms(from), ms(to));
+                self.still.push(StillView { track: track.name.clone(), from_ms, to_ms });
             }
-            for gap in track.gaps {
-                self.gaps.push(GapView { from_ms: ms(gap.from), to_ms: ms(gap.to), cause: gap.cause });
-            }
-            for part in track.parts {
-                self.parts.push(PartView {
-                    track: track.name.clone(),
-                    number: part.number,
-                    codec: part.codec,
-                    width: part.width,
-                    height: part.height,
-                });
-            }
+            self.gaps.extend(GapView::of(&track));
+            self.parts.extend(PartView::of(&track));
         }
     }
 }

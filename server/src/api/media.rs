@@ -1,6 +1,5 @@
 //! Recordings and their fragments for players.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,11 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::caller::Caller;
-use super::files::stream_pieces;
+use super::files::{check_stored, stream_pieces};
 use super::input::{Pairs, Path};
+use super::interactions::{GapView, PartView};
 use super::openapi::{
-    BadRequest, CallerProblems, Deleted, NoRoom, NotFound, NumbersPath, PartPath, RecordingOrHeld,
+    BadRequest, CallerProblems, Deleted, Lost, NoRoom, NotFound, NumbersPath, PartPath, RecordingOrHeld,
     RecordingPath,
 };
 use super::problem::{Answer, Problem};
@@ -25,6 +25,8 @@ use super::uploads::{self, recording_id};
 use crate::app::App;
 use crate::db::interactions::SILENCE_MS;
 use crate::db::recordings::LiveRecording;
+use crate::fragments::shown_order;
+use crate::manifest::Manifest;
 use crate::media::{FilePiece, Reel, playlist};
 use crate::people::Person;
 use crate::schema::Time;
@@ -53,8 +55,10 @@ pub struct RecordingView {
     live: bool,
     #[schema(minimum = 0)]
     bytes: i64,
-    #[schema(value_type = Vec<String>)]
-    tracks: BTreeSet<String>,
+    /// In the order in which players show them.
+    tracks: Vec<String>,
+    gaps: Vec<GapView>,
+    parts: Vec<PartView>,
 }
 
 /// Returns a recording; to its recorder, what the server has of it.
@@ -76,8 +80,10 @@ pub async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<St
     };
     let id = may_watch(&app, &person, &id).await?;
     let recording = app.db.recording(&id).await?.ok_or_else(Problem::not_found)?;
-    let tracks = app.db.fragments(&id).await?.into_iter().map(|fragment| fragment.name.track).collect();
-    let view = RecordingView {
+    let tracks = app.db.tracks(&id).await?;
+    let manifest = app.db.documents(&id).await?.manifest;
+    let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_str(&text).ok());
+    let mut view = RecordingView {
         recording: id,
         live: recording.live(),
         agent: recording.agent,
@@ -87,7 +93,15 @@ pub async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<St
         closed: recording.closed,
         bytes: recording.bytes,
         tracks,
+        gaps: Vec::new(),
+        parts: Vec::new(),
     };
+    if let Some(manifest) = manifest {
+        for track in &manifest.tracks {
+            view.gaps.extend(GapView::of(track));
+            view.parts.extend(PartView::of(track));
+        }
+    }
     Ok(Json(view).into_response())
 }
 
@@ -102,7 +116,7 @@ pub async fn recording(State(app): State<App>, caller: Caller, Path(id): Path<St
     params(PartPath, NumbersPath),
     responses(
         (status = 200, description = "Footage", content_type = "video/mp4"),
-        CallerProblems, NotFound, Deleted,
+        CallerProblems, NotFound, Lost,
     ),
 )]
 pub async fn fragments(
@@ -137,7 +151,8 @@ pub async fn fragments(
     }
     let size = stored.iter().map(|fragment| fragment.size).sum::<u64>();
     let recording = Arc::new(id);
-    let pieces = stored.iter().map(|fragment| FilePiece::whole(&recording, fragment)).collect();
+    let pieces: Vec<_> = stored.iter().map(|fragment| FilePiece::whole(&recording, fragment)).collect();
+    check_stored(&app, &pieces).await?;
     let mut response = stream_pieces(&app, pieces).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
     response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
@@ -177,7 +192,7 @@ pub async fn hls(
     let mut left = 20;
     loop {
         progress.mark_unchanged();
-        let reel = reel(&app, &id, track).await?.ok_or_else(Problem::not_found)?;
+        let reel = reel(&app, &id, Some(track)).await?.ok_or_else(Problem::not_found)?.1;
         let (text, extent) = playlist(&reel);
         let is_there = match (run, part) {
             (None, _) => true,
@@ -199,14 +214,16 @@ fn number(query: &Pairs, name: &str) -> Answer<Option<usize>> {
     number.transpose().map_err(|_| Problem::bad_request(format!("`{name}` is not a number")))
 }
 
-/// `None`: the recording has no such track.
-pub async fn reel(app: &App, id: &RecordingId, track: &str) -> Answer<Option<Reel>> {
+/// A track of a recording with its name; `track`: `None` for the first one. `None`: there is no such track.
+pub async fn reel(app: &App, id: &RecordingId, track: Option<&str>) -> Answer<Option<(String, Reel)>> {
     let recording = app.db.recording(id).await?.ok_or_else(Problem::not_found)?;
     let fragments = app.db.fragments(id).await?;
-    if !fragments.iter().any(|fragment| fragment.name.track == track) {
-        return Ok(None);
-    }
-    Ok(Some(Reel::new(recording.started.unwrap_or(0), recording.live(), track, fragments)))
+    let names = fragments.iter().map(|fragment| fragment.name.track.clone()).collect();
+    let found = shown_order(names).into_iter().find(|name| track.is_none_or(|track| track == name));
+    Ok(found.map(|track| {
+        let reel = Reel::new(recording.started.unwrap_or(0), recording.live(), &track, fragments);
+        (track, reel)
+    }))
 }
 
 /// The recording of this name, if the person may watch it.

@@ -46,6 +46,7 @@ problems! {
     Slow 408 "The body took too long",
     Conflict 409 "Something else has this name, or something is missing",
     Deleted 410 "The recording was deleted here, and is not accepted again",
+    Lost 410 "This footage is not stored any more",
     LengthRequired 411 "`Content-Length` is missing",
     TooLarge 413 "The body is too large",
     NotJson 415 "The body is not `application/json`",

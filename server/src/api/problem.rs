@@ -45,6 +45,11 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "There is nothing here")
     }
 
+    /// The index has this footage, and the store does not.
+    pub fn lost() -> Problem {
+        Problem::new(StatusCode::GONE, "This footage is not stored any more")
+    }
+
     pub fn forbidden() -> Problem {
         Problem::new(StatusCode::FORBIDDEN, "Your role does not allow this")
     }
@@ -63,6 +68,9 @@ pub fn no_content(exists: bool) -> Answer<StatusCode> {
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
         tracing::error!(error = with_causes(&error), fault = %error.fault(), "request failed");
+        if error.is_lost() {
+            return Problem::lost();
+        }
         if error.is_full() {
             return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "The server's disk is full")
                 .retry_after(60);

@@ -9,7 +9,7 @@ use crate::db::interactions::SILENCE_MS;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
-use crate::fragments::{FragmentName, FragmentTimes, StoredFragment};
+use crate::fragments::{FragmentName, FragmentTimes, StoredFragment, shown_order};
 use crate::names::RecorderId;
 use crate::schema::{LiveCapture, Time};
 use crate::time::{self, now_ms};
@@ -235,6 +235,15 @@ impl Db {
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(StoredFragment::from).collect())
+    }
+
+    /// Names of the tracks with stored footage, in the order in which they are shown.
+    pub async fn tracks(&self, recording: &RecordingId) -> Result<Vec<String>> {
+        let tracks = sqlx::query_scalar("SELECT DISTINCT track FROM fragments WHERE recording = $1")
+            .bind(recording.as_str())
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(shown_order(tracks))
     }
 
     /// Fragments of one part, from `first` to the number `last`.

@@ -9,6 +9,7 @@
 // environment by tests/timed/player_server.rs.
 
 import * as connection from "./checks/connection.mjs";
+import * as gaps from "./checks/gaps.mjs";
 import * as page from "./checks/page.mjs";
 import * as playback from "./checks/playback.mjs";
 import * as realServer from "./checks/server.mjs";
@@ -25,6 +26,11 @@ const checks = {
   "still-stretches": playback.stillStretches,
   hour: playback.hour,
   live: playback.live,
+  gap: gaps.gap,
+  "gap-played": gaps.gapPlayed,
+  tracks: gaps.tracks,
+  lost: gaps.lost,
+  undecodable: gaps.undecodable,
   session: connection.session,
   network: connection.network,
   restart: connection.restart,

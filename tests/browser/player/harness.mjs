@@ -200,7 +200,8 @@ export const reaches = (ms, timeout = 30_000) =>
 
 export const openInteraction = async (id = "77", query = "") => {
   await page.goto(`${server.address}/#/interaction/${id}${query}`);
-  await page.waitForSelector(".screen.main video");
+  // In a gap it is hidden.
+  await page.waitForSelector(".screen.main video", { state: "attached" });
   await settled();
   await painted();
 };

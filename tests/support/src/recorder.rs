@@ -153,11 +153,35 @@ impl Recording {
         path
     }
 
-    /// Asserts that `deskreel verify`, which decodes everything, finds nothing.
+    /// Asserts that `deskreel verify`, which decodes everything, finds nothing, and that no frame is shown
+    /// before it is decoded.
     pub fn assert_verified(&self) {
         let output = deskreel().arg("verify").arg(&self.folder).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}");
+        for part in self.track().parts.iter().filter(|part| !part.fragments.is_empty()) {
+            let path = self.joined(part);
+            assert_shown_after_decoding(&path);
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+/// Asserts that each packet's presentation time is its decoding time or later, as FFmpeg reads them.
+fn assert_shown_after_decoding(path: &Path) {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "packet=pts,dts", "-of", "csv=p=0"])
+        .arg(path)
+        .output()
+        .expect("ffprobe runs (script/setup installs it)");
+    let packets = String::from_utf8(output.stdout).unwrap();
+    assert!(!packets.is_empty(), "{}: no packets", path.display());
+    for (number, packet) in packets.lines().enumerate() {
+        let mut times = packet.split(',').filter_map(|time| time.parse::<i64>().ok());
+        let (Some(shown), Some(decoded)) = (times.next(), times.next()) else {
+            panic!("{}: packet {number} has no times: {packet}", path.display())
+        };
+        assert!(shown >= decoded, "{}: frame {number}: shown {shown}, decoded {decoded}", path.display());
     }
 }
 

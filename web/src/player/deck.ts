@@ -6,7 +6,9 @@ import type HlsType from "hls.js";
 import type { ErrorData, HlsConfig } from "hls.js";
 import { checkConnection, currentConnection, renewSession, url, watchConnection } from "../api.ts";
 import { toMediaTime, toVideoTime, type Piece } from "./media-time.ts";
+import { undecodable, undecodableText } from "./decode.ts";
 import { frameTimes } from "./frame-times.ts";
+import type { Trouble } from "./trouble.ts";
 
 /** At normal speed, longer at higher ones. Screens need few bytes, so that seconds are the limit. */
 const BUFFER_S = 20;
@@ -14,11 +16,28 @@ const BACK_BUFFER_S = 60;
 /** How far a seek goes into a frame, so that rounding does not show the frame before. */
 const INTO_FRAME_MS = 1;
 const DEFAULT_FRAME_MS = 1000 / 30;
+/** Time after which loaded footage that shows no picture is taken to be undecodable. */
+const DECODE_LIMIT_MS = 8000;
+/** Failures in sequence after which only people try again, and the delay that each adds. */
+const MOST_FAILURES = 5;
+const FAILURE_DELAY_MS = 1000;
+
+/** The footage that a deck plays. */
+export interface Film {
+  recording: string;
+  track: string;
+  zeroUtcMs: number;
+  live: boolean;
+  /** By RFC 6381, as far as the server knows them. */
+  codecs: readonly string[];
+}
 
 export class Deck {
   readonly video = document.createElement("video");
-  /** Called with a text to show in place of the picture, and with null once the picture is back. */
-  onTrouble: (text: string | null) => void = () => {};
+  /** Called with what to show in place of the picture, and with null once the picture is back. */
+  onTrouble: (trouble: Trouble | null) => void = () => {};
+  /** Called with a stretch of media time whose footage the server has lost. */
+  onLost: (from: number, to: number) => void = () => {};
   private hls: HlsType | null = null;
   private pieces: readonly Piece[] = [];
   private frames = new Map<string, number[]>();
@@ -33,15 +52,18 @@ export class Deck {
   private isRepaired = false;
   private ended = false;
   private readonly unwatch: () => void;
-  private readonly recording: string;
-  private readonly zeroUtcMs: number;
-  private readonly live: boolean;
+  private readonly film: Film;
+  /** Whether loading has stopped at lost footage, until a seek goes past it. */
+  private isHalted = false;
+  /** Whether trouble is shown that only people can end. */
+  private isStuck = false;
+  /** Failures since footage was last loaded. */
+  private failures = 0;
+  private decodeTimer = 0;
 
   /** Starts at the media time `at`, or, if that is null, at the live edge. */
-  constructor(recording: string, zeroUtcMs: number, live: boolean, at: number | null) {
-    this.recording = recording;
-    this.zeroUtcMs = zeroUtcMs;
-    this.live = live;
+  constructor(film: Film, at: number | null) {
+    this.film = film;
     this.wanted = at;
     this.video.muted = true;
     this.video.playsInline = true;
@@ -61,9 +83,14 @@ export class Deck {
     const { default: Hls } = await import("hls.js/light");
     if (this.ended) return;
     if (!Hls.isSupported()) {
-      this.onTrouble(
-        "This browser cannot play recordings because it has no Media Source Extensions. Use a current browser.",
-      );
+      const text =
+        "This browser cannot play recordings because it has no Media Source Extensions. Use a current browser.";
+      this.stick({ text, download: this.file });
+      return;
+    }
+    const unknown = this.film.codecs.map(undecodable).find((name) => name !== null);
+    if (unknown) {
+      this.stick({ text: undecodableText(unknown), download: this.file });
       return;
     }
     const settings: Partial<HlsConfig> = {
@@ -71,7 +98,7 @@ export class Deck {
       // policy.
       enableWorker: false,
       autoStartLoad: false,
-      lowLatencyMode: this.live,
+      lowLatencyMode: this.film.live,
       maxBufferLength: BUFFER_S,
       maxMaxBufferLength: 8 * BUFFER_S,
       backBufferLength: BACK_BUFFER_S,
@@ -88,7 +115,7 @@ export class Deck {
       if (this.isLoaded) return;
       this.isLoaded = true;
       if (this.wanted !== null) {
-        const at = toVideoTime(this.pieces, this.zeroUtcMs, this.wanted + INTO_FRAME_MS);
+        const at = toVideoTime(this.pieces, this.film.zeroUtcMs, this.wanted + INTO_FRAME_MS);
         hls.startLoad(at);
         this.video.currentTime = at;
       }
@@ -103,8 +130,14 @@ export class Deck {
     hls.on(Events.FRAG_BUFFERED, () => {
       this.wanted = null;
       this.isRepaired = false;
-      this.onTrouble(null);
+      this.failures = 0;
+      this.watchDecoding();
+      if (!this.isStuck) this.onTrouble(null);
       if (this.isAhead) this.video.currentTime = this.video.currentTime;
+    });
+    hls.on(Events.BUFFER_CODECS, (_, { video }) => {
+      const name = undecodable(video?.codec);
+      if (name) this.stick({ text: undecodableText(name), download: this.file });
     });
     hls.on(Events.ERROR, (_, data) => void this.fail(data));
     hls.attachMedia(this.video);
@@ -123,7 +156,46 @@ export class Deck {
   }
 
   private get source(): string {
-    return url(`/recordings/${encodeURIComponent(this.recording)}/hls/video.m3u8`);
+    const { recording, track } = this.film;
+    return url(`/recordings/${encodeURIComponent(recording)}/hls/${encodeURIComponent(track)}.m3u8`);
+  }
+
+  private get file(): string {
+    const { recording, track } = this.film;
+    return url(`/recordings/${encodeURIComponent(recording)}/movie.mp4`, { track });
+  }
+
+  /** Shows trouble that does not end by itself. */
+  private stick(trouble: Trouble): void {
+    this.isStuck = true;
+    clearTimeout(this.decodeTimer);
+    this.hls?.stopLoad();
+    this.onTrouble(trouble);
+  }
+
+  private readonly retry = (): void => {
+    this.isStuck = false;
+    this.isRepaired = false;
+    this.failures = 0;
+    this.onTrouble(null);
+    if (this.hls) this.resume();
+    else void this.open();
+  };
+
+  /** Reports footage that is loaded at the current time and yields no picture. */
+  private watchDecoding(): void {
+    const hasPicture = (): boolean => this.video.readyState >= 2;
+    if (this.decodeTimer || hasPicture()) return;
+    this.decodeTimer = window.setTimeout(() => {
+      this.decodeTimer = 0;
+      const { buffered, currentTime } = this.video;
+      const isLoaded = [...Array(buffered.length).keys()].some(
+        (at) => buffered.start(at) <= currentTime && currentTime < buffered.end(at),
+      );
+      if (this.ended || hasPicture() || !isLoaded) return;
+      const text = "This browser shows no picture of this recording. Download it, or use another browser.";
+      this.stick({ text, download: this.file, retry: this.retry });
+    }, DECODE_LIMIT_MS);
   }
 
   private async fail(data: ErrorData): Promise<void> {
@@ -136,22 +208,44 @@ export class Deck {
     }
     // Before hls.js gives up: while the browser reports itself offline, hls.js never does.
     if (data.type === "networkError" && status === 0) void checkConnection();
-    if (!data.fatal) return;
+    const { retry, file: download } = this;
+    if (data.details === "bufferAddCodecError" && !this.isStuck)
+      this.stick({ text: undecodableText(data.mimeType ?? "this footage"), download });
+    if (!data.fatal || this.isStuck) return;
     if (data.type === "mediaError") {
-      if (this.isRepaired) this.onTrouble("The browser cannot decode this recording.");
+      if (this.isRepaired) this.stick({ text: "The browser cannot decode this recording.", download, retry });
       else this.hls?.recoverMediaError();
       this.isRepaired = true;
       return;
     }
-    if (status === 404 || status === 410) this.onTrouble("This recording is not stored on the server.");
-    else if (status === 403) this.onTrouble("You have no access to this recording.");
-    else if (data.type === "networkError") void checkConnection().then(() => this.resume());
-    else this.onTrouble(`Playback failed (${data.details}).`);
+    if (status === 404 || status === 410) {
+      const from = data.frag?.programDateTime;
+      if (!data.frag || data.frag.sn === "initSegment" || typeof from !== "number")
+        this.stick({ text: "This recording is not stored on the server.", retry });
+      else {
+        // The server has lost this piece alone. Loading goes on after it, once playback gets there.
+        this.isHalted = true;
+        const lost = from - this.film.zeroUtcMs;
+        this.onLost(lost, lost + data.frag.duration * 1000);
+      }
+    } else if (status === 403) this.stick({ text: "You have no access to this recording.", retry });
+    else if (data.type === "networkError") await this.reconnect();
+    else this.stick({ text: `Playback failed (${data.details}).`, download, retry });
+  }
+
+  /** Loads again once the server is there, and gives up if it is there and does not deliver. */
+  private async reconnect(): Promise<void> {
+    await checkConnection();
+    if (currentConnection() === "down") return;
+    this.failures++;
+    if (this.failures >= MOST_FAILURES)
+      this.stick({ text: "The server does not deliver this footage.", retry: this.retry });
+    else setTimeout(() => this.resume(), (this.failures - 1) * FAILURE_DELAY_MS);
   }
 
   /** Resumes loading after a stop, at the current time. */
   private resume(): void {
-    if (this.ended || !this.hls || currentConnection() === "down") return;
+    if (this.ended || this.isStuck || !this.hls || currentConnection() === "down") return;
     if (this.isLoaded) this.hls.startLoad(-1);
     else this.hls.loadSource(this.source);
   }
@@ -159,7 +253,7 @@ export class Deck {
   /** Media time of the picture that is shown. */
   get at(): number {
     if (this.wanted !== null && this.video.readyState < 2) return this.wanted;
-    return toMediaTime(this.pieces, this.zeroUtcMs, this.video.currentTime);
+    return toMediaTime(this.pieces, this.film.zeroUtcMs, this.video.currentTime);
   }
 
   /** Whether the picture of the time that was asked for is shown. */
@@ -167,10 +261,15 @@ export class Deck {
     return this.video.readyState >= 2 && !this.video.seeking && !this.isAhead;
   }
 
+  /** Whether playback waits for footage that the server has lost. */
+  get isStarved(): boolean {
+    return this.isHalted && this.video.readyState < 3;
+  }
+
   /** Media time of the newest footage that can be shown; null until hls.js knows it. */
   get edge(): number | null {
     const position = this.hls?.liveSyncPosition;
-    return position ? toMediaTime(this.pieces, this.zeroUtcMs, position) : null;
+    return position ? toMediaTime(this.pieces, this.film.zeroUtcMs, position) : null;
   }
 
   /** Seconds behind the newest footage that can be shown, beyond the delay that hls.js aims at. */
@@ -184,8 +283,12 @@ export class Deck {
       this.wanted = ms;
       return;
     }
-    this.sought = toVideoTime(this.pieces, this.zeroUtcMs, ms + INTO_FRAME_MS);
+    this.sought = toVideoTime(this.pieces, this.film.zeroUtcMs, ms + INTO_FRAME_MS);
     this.video.currentTime = this.sought;
+    if (this.isHalted) {
+      this.isHalted = false;
+      this.hls?.startLoad(this.sought);
+    }
   }
 
   set rate(rate: number) {
@@ -229,6 +332,7 @@ export class Deck {
 
   end(): void {
     this.ended = true;
+    clearTimeout(this.decodeTimer);
     this.unwatch();
     this.hls?.destroy();
     this.video.remove();

@@ -4,12 +4,19 @@
 //
 // All times are moments: milliseconds since the interaction began.
 
-import { h, icon, fill } from "../dom.ts";
+import { h, icon } from "../dom.ts";
+import { clock } from "../format.ts";
 import { Deck } from "./deck.ts";
 import { reelAt, nextTurn, turnAfter, type Span, type Stretch } from "./follow.ts";
+import { gapAt, gapBetween, jumpText, type Gap } from "./gaps.ts";
+import { drawTrouble } from "./trouble.ts";
 
 export interface Reel {
   recording: string;
+  track: string;
+  /** Index of the reel of this recording's first track, which follows the call. */
+  first: number;
+  codecs: string[];
   agent: string;
   name: string;
   zeroUtcMs: number;
@@ -17,7 +24,7 @@ export interface Reel {
   from: number;
   to: number;
   live: boolean;
-  gaps: Stretch[];
+  gaps: Gap[];
   still: Stretch[];
   withheld: (Stretch & { text: string })[];
 }
@@ -42,6 +49,12 @@ const OUT_OF_STEP_MS = 500;
 /** Above this lag a live picture plays faster; above the other one it jumps to the edge. */
 const BEHIND_S = 0.4;
 const FAR_BEHIND_S = 4;
+/** How long the reason for a gap is shown during playback; then it jumps over the rest. */
+const GAP_SHOWN_MS = 2000;
+/** How long before a gap playback stops, so that the browser shows nothing from after it. */
+const BEFORE_GAP_MS = 60;
+/** How long before lost footage a browser may stop, since it wants to have more. */
+const BEFORE_LOST_MS = 500;
 export const SPEEDS = [0.5, 1, 1.5, 2, 4, 8] as const;
 
 interface Tile {
@@ -69,6 +82,16 @@ export class Stage {
   private tiles = new Map<number, Tile>();
   /** Whether it was paused and the picture at which it stops is not known yet. */
   private isStopping = false;
+  /** The track that people chose of a recording, as a reel, by the recording's first reel. */
+  private chosen = new Map<number, number>();
+  /** Whether people chose what is beside the main screen; otherwise it is the recording's other track. */
+  private isSideChosen = false;
+  /** Stretches that the server has lost, by reel. */
+  private lost = new Map<number, Gap[]>();
+  /** Time for which the present gap was played, in real milliseconds. */
+  private gapPlayed = 0;
+  /** The time of the last animation frame. */
+  private ticked = 0;
   private uses = 0;
   private timer = 0;
   private readonly empty = h("p", { class: "no-footage" });
@@ -83,11 +106,47 @@ export class Stage {
     this.element.append(this.empty);
     this.main = this.chooseReel(this.moment);
     this.arrange();
-    const tick = (): void => {
+    const tick = (now: number): void => {
       this.timer = requestAnimationFrame(tick);
-      this.tick();
+      this.tick(Math.max(0, now - this.ticked));
+      this.ticked = now;
     };
-    tick();
+    this.ticked = performance.now();
+    tick(this.ticked);
+  }
+
+  /** The first reel of a reel's recording. */
+  base(reel: number | null): number | null {
+    return reel === null ? null : (this.reels[reel]?.first ?? reel);
+  }
+
+  /** The reel of a recording that is shown: its first one, or the one that people chose. */
+  private screenOf(base: number): number {
+    return this.chosen.get(base) ?? base;
+  }
+
+  /** The reels of a reel's recording, one for each track. */
+  tracksOf(reel: number | null): number[] {
+    const base = this.base(reel);
+    return [...this.reels.keys()].filter((index) => this.reels[index]!.first === base);
+  }
+
+  /** Shows another track of the recording that is shown. */
+  chooseTrack(reel: number): void {
+    if (this.main === null) return;
+    this.chosen.set(this.base(reel)!, reel);
+    if (this.side === reel) this.side = this.main;
+    this.main = reel;
+    this.refresh();
+  }
+
+  private gapOf(reel: number | null, at = this.moment): Gap | null {
+    const found = reel === null ? undefined : this.reels[reel];
+    return found ? gapAt(this.gapsOf(reel!), at) : null;
+  }
+
+  private gapsOf(reel: number): Gap[] {
+    return [...this.reels[reel]!.gaps, ...(this.lost.get(reel) ?? [])];
   }
 
   private reelHas(reel: number | null, at: number): boolean {
@@ -98,11 +157,11 @@ export class Stage {
   /** Returns the reel to show at a moment. */
   private chooseReel(at: number): number | null {
     if (!this.isFollowing && this.main !== null) return this.main;
-    const followed = reelAt(this.spans, at, this.main);
-    if (followed !== null) return followed;
+    const followed = reelAt(this.spans, at, this.base(this.main));
+    if (followed !== null) return this.screenOf(followed);
     if (this.reelHas(this.main, at)) return this.main;
     const any = this.reels.findIndex((_, index) => this.reelHas(index, at));
-    return any >= 0 ? any : (this.main ?? (this.reels.length ? 0 : null));
+    return any >= 0 ? this.screenOf(this.base(any)!) : (this.main ?? (this.reels.length ? 0 : null));
   }
 
   get deck(): Deck | null {
@@ -115,11 +174,13 @@ export class Stage {
     this.isStopping = false;
     this.moment = Math.min(Math.max(0, at), end);
     this.main = this.chooseReel(this.moment);
-    // If no screen was recorded at this moment, the nearest picture is shown, as during playback.
+    this.gapPlayed = 0;
     this.arrange();
     for (const [index, tile] of this.tiles) {
-      if (index === this.main || index === this.side)
-        tile.deck.seek(Math.max(0, this.moment - this.reels[index]!.from));
+      if (index !== this.main && index !== this.side) continue;
+      // In a gap, what follows it is loaded, and hidden.
+      const shown = this.gapOf(index)?.to ?? this.moment;
+      tile.deck.seek(Math.max(0, shown - this.reels[index]!.from));
     }
     this.events.moved();
   }
@@ -154,7 +215,8 @@ export class Stage {
   }
 
   /** Stays with this reel, even if another agent gets the customer. */
-  watch(reel: number): void {
+  watch(base: number): void {
+    const reel = this.screenOf(base);
     this.isFollowing = false;
     if (this.side === reel) this.side = this.main;
     this.main = reel;
@@ -168,6 +230,7 @@ export class Stage {
 
   pair(reel: number | null): void {
     this.side = reel === this.main ? null : reel;
+    this.isSideChosen = true;
     this.refresh();
   }
 
@@ -181,6 +244,11 @@ export class Stage {
   step(direction: 1 | -1): void {
     this.pause();
     const deck = this.deck;
+    const gap = this.gapOf(this.main);
+    if (gap) {
+      this.seek(direction > 0 ? gap.to : Math.max(0, gap.from - 1));
+      return;
+    }
     if (!deck || this.main === null || !deck.isShowing) return;
     this.seek(this.reels[this.main]!.from + deck.neighbor(direction));
   }
@@ -188,10 +256,15 @@ export class Stage {
   /**
    * Runs with every animation frame: updates the moment, turns to the next reel, keeps two screens in step.
    */
-  private tick(): void {
+  private tick(elapsed: number): void {
     const main = this.main === null ? null : this.tiles.get(this.main);
     if (!main || this.main === null) return;
     const reel = this.reels[this.main]!;
+    const gap = this.gapOf(this.main);
+    if (gap && !this.isPlaying) {
+      if (this.isStopping) this.events.changed();
+      this.isStopping = false;
+    }
     if (!this.isPlaying) {
       // The shown picture may be one ahead of the time at which the browser stopped; a seek aligns them.
       if (this.isStopping && main.deck.isShowing && main.deck.video.paused) {
@@ -202,8 +275,11 @@ export class Stage {
       return;
     }
     main.deck.rate = this.isAtEdge ? this.edgeRate(main.deck) : this.rate;
-    main.deck.play();
-    if (main.deck.isShowing) this.moment = Math.max(this.moment, reel.from + main.deck.at);
+    if (gap) this.cross(gap, elapsed);
+    else {
+      main.deck.play();
+      if (main.deck.isShowing) this.moveTo(Math.max(this.moment, reel.from + main.deck.at));
+    }
     this.reveal();
     this.keepInStep();
     this.preloadNext();
@@ -220,28 +296,56 @@ export class Stage {
     return deck.lag > BEHIND_S ? 1.15 : 1;
   }
 
+  /** Follows the picture of the main screen, up to the next gap. */
+  private moveTo(at: number): void {
+    const isStarved = !!this.deck?.isStarved;
+    const ahead = isStarved ? BEFORE_LOST_MS : this.isAtEdge ? 0 : BEFORE_GAP_MS * this.rate;
+    const gap = gapBetween(this.gapsOf(this.main!), this.moment, at + ahead);
+    this.moment = gap?.from ?? at;
+    this.gapPlayed = 0;
+    if (!gap) return;
+    this.deck?.pause();
+    this.deck?.seek(gap.to - this.reels[this.main!]!.from);
+  }
+
+  /** Lets the clock run in a gap, and jumps to its end once the reason was shown for long enough. */
+  private cross(gap: Gap, elapsed: number): void {
+    this.gapPlayed += elapsed;
+    this.moment += elapsed * this.rate;
+    if (this.moment < gap.to && this.gapPlayed >= GAP_SHOWN_MS) {
+      this.events.noticed(jumpText(gap));
+      this.moment = gap.to;
+    }
+    if (this.moment < gap.to) return;
+    this.moment = gap.to;
+    const reel = this.reels[this.main!]!;
+    if (Math.abs((this.deck?.at ?? 0) - (gap.to - reel.from)) > IN_STEP_MS)
+      this.deck?.seek(gap.to - reel.from);
+  }
+
   /** Turns to another reel, skips a stretch without footage or a still one, or stops at the end. */
   private advance(reel: Reel, deck: Deck): void {
     if (this.isFollowing) {
-      const next = reelAt(this.spans, this.moment, this.main);
-      if (next !== null && next !== this.main) {
+      const next = reelAt(this.spans, this.moment, this.base(this.main));
+      if (next !== null && next !== this.base(this.main)) {
         this.events.noticed(`Now showing ${this.reels[next]!.name}`);
-        this.show(next);
+        this.show(this.screenOf(next));
         return;
       }
     }
-    const isOver = !reel.live && (this.moment >= reel.to - 40 || deck.video.ended);
+    const isInGap = this.gapOf(this.main) !== null && this.moment < reel.to - 40;
+    const isOver = !reel.live && !isInGap && (this.moment >= reel.to - 40 || deck.video.ended);
     if (isOver) {
-      const next = this.isFollowing ? turnAfter(this.spans, reel.to, this.main!) : null;
+      const next = this.isFollowing ? turnAfter(this.spans, reel.to, this.base(this.main)!) : null;
       if (next && next.at - this.moment > 200)
         this.events.noticed(`${((next.at - this.moment) / 1000).toFixed(0)} s without footage skipped`);
       if (next && this.reels[next.reel]) {
         this.moment = next.at;
-        this.show(next.reel);
+        this.show(this.screenOf(next.reel));
       } else this.pause();
       return;
     }
-    if (!this.isSkipping || !deck.isShowing || this.isAtEdge) return;
+    if (!this.isSkipping || !deck.isShowing || this.isAtEdge || isInGap) return;
     const next = deck.changesAt;
     if (next === null) return;
     const to = reel.from + next - STILL_MARGIN_MS;
@@ -254,7 +358,7 @@ export class Stage {
     if (this.side === reel) this.side = null;
     this.arrange();
     const { deck } = this.tiles.get(reel)!;
-    const at = this.moment - this.reels[reel]!.from;
+    const at = (this.gapOf(reel)?.to ?? this.moment) - this.reels[reel]!.from;
     if (Math.abs(deck.at - at) > 20) deck.seek(Math.max(0, at));
     if (old && old !== deck) old.pause();
     this.events.changed();
@@ -262,9 +366,10 @@ export class Stage {
 
   private preloadNext(): void {
     if (!this.isFollowing) return;
-    const next = nextTurn(this.spans, this.moment, this.main);
-    if (!next || next.at - this.moment > PRELOAD_AHEAD_MS * this.rate || this.tiles.has(next.reel)) return;
-    this.tile(next.reel, next.at);
+    const next = nextTurn(this.spans, this.moment, this.base(this.main));
+    if (!next || next.at - this.moment > PRELOAD_AHEAD_MS * this.rate) return;
+    const reel = this.screenOf(next.reel);
+    if (!this.tiles.has(reel)) this.tile(reel, next.at);
   }
 
   private keepInStep(): void {
@@ -273,7 +378,7 @@ export class Stage {
     const reel = this.reels[this.side]!;
     const at = this.moment - reel.from;
     const off = tile.deck.at - at;
-    if (!this.reelHas(this.side, this.moment)) tile.deck.pause();
+    if (!this.reelHas(this.side, this.moment) || this.gapOf(this.side)) tile.deck.pause();
     else if (Math.abs(off) > OUT_OF_STEP_MS * Math.max(1, this.rate)) {
       if (!tile.deck.video.seeking) tile.deck.seek(at);
       tile.deck.play();
@@ -290,9 +395,11 @@ export class Stage {
       found.used = ++this.uses;
       return found;
     }
-    const { recording, zeroUtcMs, live, from, name } = this.reels[reel]!;
-    const deck = new Deck(recording, zeroUtcMs, live, this.isAtEdge && live ? null : Math.max(0, at - from));
-    deck.video.setAttribute("aria-label", `Screen of ${name}`);
+    const { live, from, name } = this.reels[reel]!;
+    const shown = this.gapOf(reel, at)?.to ?? at;
+    const deck = new Deck(this.reels[reel]!, this.isAtEdge && live ? null : Math.max(0, shown - from));
+    const title = this.tracksOf(reel).length > 1 ? `${name} · ${this.reels[reel]!.track}` : name;
+    deck.video.setAttribute("aria-label", `Screen of ${title}`);
     const note = h("p", { class: "withheld-note" });
     const trouble = h("p", { class: "trouble", role: "alert" });
     const element = h(
@@ -301,14 +408,28 @@ export class Stage {
       deck.video,
       note,
       trouble,
-      h("figcaption", {}, icon("screen"), name),
+      h("figcaption", {}, icon("screen"), title),
     );
-    deck.onTrouble = (now) => fill(trouble, now);
+    trouble.addEventListener("click", (event) => event.stopPropagation());
+    deck.onTrouble = (now) => {
+      element.classList.toggle("is-stuck", now !== null);
+      drawTrouble(trouble, now);
+    };
+    deck.onLost = (begin, end) => this.lose(reel, from + begin, from + end);
     const tile = { deck, element, note, trouble, used: ++this.uses };
     this.tiles.set(reel, tile);
     this.element.append(element);
     this.dropDecks();
     return tile;
+  }
+
+  /** Notes a stretch that the server has lost, which is then a gap like any other. */
+  private lose(reel: number, from: number, to: number): void {
+    const lost = this.lost.get(reel) ?? [];
+    if (lost.some((gap) => gap.from === from)) return;
+    this.lost.set(reel, [...lost, { from, to, why: "the server has lost it" }]);
+    // The picture waits for it, so that nothing else moves on.
+    if (this.gapOf(reel)) this.seek(this.moment);
   }
 
   /** Ends the decks that have been unused for longest. */
@@ -323,6 +444,7 @@ export class Stage {
   }
 
   private arrange(): void {
+    if (!this.isSideChosen) this.side = this.tracksOf(this.main).find((reel) => reel !== this.main) ?? null;
     for (const reel of [this.main, this.side]) if (reel !== null) this.tile(reel, this.moment);
     this.reveal();
   }
@@ -330,22 +452,27 @@ export class Stage {
   /** Shows a screen once it has a picture; until then the previous one stays. */
   private reveal(): void {
     const main = this.main === null ? undefined : this.tiles.get(this.main);
+    const isReady = !!main?.deck.isShowing || this.gapOf(this.main) !== null;
     const wasShown = this.element.querySelector(".screen.main");
     for (const [index, { deck, element, note }] of this.tiles) {
       const reel = this.reels[index]!;
       const isMain =
-        index === this.main
-          ? deck.isShowing || !wasShown || wasShown === element
-          : element === wasShown && !main?.deck.isShowing;
+        index === this.main ? isReady || !wasShown || wasShown === element : element === wasShown && !isReady;
+      const gap = this.gapOf(index);
       const isSide = !isMain && index === this.side;
       element.classList.toggle("main", isMain);
       element.classList.toggle("side", isSide);
-      element.classList.toggle("is-waiting", (isMain || isSide) && !deck.isShowing);
+      element.classList.toggle("is-waiting", (isMain || isSide) && !deck.isShowing && !gap);
       const has = this.reelHas(index, this.moment);
-      element.classList.toggle("is-away", (isMain || isSide) && !has);
+      element.classList.toggle("is-away", (isMain || isSide) && (!has || gap !== null));
       if (index !== this.main && index !== this.side) deck.pause();
       const withheld = reel.withheld.find(({ from, to }) => from <= this.moment && this.moment < to);
-      const text = has ? (withheld?.text ?? "") : `${reel.name} was not recorded at this moment`;
+      const now = clock(reel.zeroUtcMs - reel.from + this.moment);
+      const text = gap
+        ? `${now}: no footage, ${gap.why}`
+        : has
+          ? (withheld?.text ?? "")
+          : `${reel.name} was not recorded at this moment`;
       if (note.textContent !== text) note.textContent = text;
     }
     this.element.classList.toggle("is-pair", this.side !== null);

@@ -115,7 +115,7 @@ class InteractionView implements View, InteractionActions {
     drawHead(this.head, data, this.layout, !this.isLoneRecording, this);
     this.controls.draw();
     this.timeline.draw(this.layout.lanes, this.layout.marks, this.layout.length);
-    this.timeline.show(this.stage?.main ?? null, this.stage?.side ?? null);
+    this.showScreens();
     this.timeline.range(this.clipFrom, this.clipTo);
     this.sidePanel.draw(data, this.layout);
     if (data.live) this.timer = window.setTimeout(() => void this.load(), LIVE_REFRESH_MS);
@@ -155,8 +155,13 @@ class InteractionView implements View, InteractionActions {
 
   private changed(): void {
     this.controls.draw();
-    this.timeline.show(this.stage?.main ?? null, this.stage?.side ?? null);
+    this.showScreens();
     if (this.stage && !this.stage.isPlaying) this.rememberMoment();
+  }
+
+  private showScreens(): void {
+    const { stage } = this;
+    this.timeline.show(stage?.base(stage.main) ?? null, stage?.base(stage.side) ?? null);
   }
 
   /** Puts the link to what is shown into the address. */
@@ -197,6 +202,8 @@ class InteractionView implements View, InteractionActions {
     const others = stage.reels
       .map((reel, index) => ({ reel, index }))
       .filter(({ index }) => index !== stage.main);
+    const tracks = stage.tracksOf(stage.main);
+    others.sort((one, other) => Number(tracks.includes(other.index)) - Number(tracks.includes(one.index)));
     const beside = others.find(({ reel }) => reel.from < to && reel.to > from) ?? others[0];
     if (beside) stage.pair(beside.index);
     else notify("No other screen was recorded.");
@@ -247,9 +254,14 @@ class InteractionView implements View, InteractionActions {
     const whole = (at: number): number => Math.max(0, Math.round(at));
     // The call over all its agents, as the player shows it, or the one screen that the user chose.
     const wanted = stage.isFollowing
-      ? { from_ms: whole(this.clipFrom ?? 0), to_ms: this.clipTo === null ? null : whole(this.clipTo) }
+      ? {
+          track: reel.track,
+          from_ms: whole(this.clipFrom ?? 0),
+          to_ms: this.clipTo === null ? null : whole(this.clipTo),
+        }
       : {
           recording: reel.recording,
+          track: reel.track,
           from_ms: whole((this.clipFrom ?? reel.from) - reel.from),
           to_ms: whole(Math.min(reel.to, this.clipTo ?? reel.to) - reel.from),
         };

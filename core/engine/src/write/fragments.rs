@@ -70,12 +70,16 @@ impl<D: AsRef<[u8]>> Cutter<D> {
 
     /// Adds a frame to the open fragment. Returns the fragment if that completes it.
     pub fn push(&mut self, mut frame: CodedFrame<D>) -> Option<ClosedFragment<D>> {
-        // The first fragment's length was a guess. Decoding continues at that fragment's end; presentation
-        // times stay. If the guess was too long, this may shift several frames.
+        // The first fragment's length was a guess. Decoding continues at that fragment's end. If the guess
+        // was too long, this may shift several frames. None is shown before it is decoded.
+        let is_reordered = frame.pts_ns != frame.dts_ns;
         match (self.end_ns.take(), self.open.last()) {
             (Some(end), _) => frame.dts_ns = end,
             (None, Some(before)) => frame.dts_ns = frame.dts_ns.max(before.dts_ns + TICK_NS),
             (None, None) => {}
+        }
+        if !is_reordered {
+            frame.pts_ns = frame.pts_ns.max(frame.dts_ns);
         }
         self.open.push(frame);
         if self.number == 1 { self.close(self.period_ns) } else { None }
@@ -183,6 +187,17 @@ mod tests {
         let _ = [0, 30, 60, 200].map(|ms| cutter.push(frame(ms)));
         let times: Vec<u64> = cutter.open().iter().map(|frame| frame.dts_ns / 1000).collect();
         assert_eq!(times, [100_000, 100_011, 200_000]);
+        let shown: Vec<u64> = cutter.open().iter().map(|frame| frame.pts_ns / 1000).collect();
+        assert_eq!(shown, times, "a frame is not shown before it is decoded");
+    }
+
+    #[test]
+    fn reordered_frames_keep_the_times_at_which_they_are_shown() {
+        let mut cutter = Cutter::new(1000 * MS, 100 * MS);
+        let reordered = |pts: u64, dts: u64| CodedFrame { pts_ns: pts * MS, ..frame(dts) };
+        let _ = [reordered(40, 0), reordered(120, 90), reordered(80, 130)].map(|one| cutter.push(one));
+        let shown: Vec<u64> = cutter.open().iter().map(|frame| frame.pts_ns / MS).collect();
+        assert_eq!(shown, [120, 80]);
     }
 
     #[test]

@@ -110,6 +110,36 @@ fn a_gap_is_the_last_frame_before_it() {
 }
 
 #[test]
+fn a_gap_of_any_length_is_exported() {
+    // 13 hours and a quarter are all that 32 bits of ticks can express.
+    for hours in [13, 55, 30 * 24] {
+        let start = hours * 3600 * 30;
+        let footage = Footage::new(&[&[SMALL, Clip { start, ..SMALL }]]);
+        let out = export(&footage);
+        assert_decodes(&out, "0");
+        let times: Vec<f64> = probe(&out, "frame=pts_time")["frames"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|frame| frame["pts_time"].as_str().unwrap().parse().unwrap())
+            .collect();
+        let due = due(&SMALL).chain(start..start + 60).map(|frame| frame as f64 / 30.0);
+        assert_eq!(times.len(), 120);
+        for (time, due) in times.into_iter().zip(due) {
+            assert!((time - due).abs() <= 0.000_502, "{hours} h: {time} is not {due}");
+        }
+        let report: Value =
+            serde_json::from_slice(&tool("mediainfo", &["--Output=JSON"], &out).stdout).unwrap();
+        let video = &report["media"]["track"][1];
+        assert_eq!(video["FrameCount"], "120");
+        let duration: f64 = video["Duration"].as_str().unwrap().parse().unwrap();
+        let due = (start + 60) as f64 / 30.0;
+        // MediaInfo has it as a 32-bit number with a fraction.
+        assert!((duration / due - 1.0).abs() < f64::from(f32::EPSILON), "{hours} h: {duration}");
+    }
+}
+
+#[test]
 fn footage_that_begins_late_keeps_its_time() {
     let late = Clip { start: 45, ..SMALL };
     let footage = Footage::new(&[&[late]]);
@@ -162,6 +192,9 @@ fn tracks_share_one_timeline() {
     assert_decodes(&out, "0");
     assert_eq!(frames(&out, 0), due(&SMALL).collect::<Vec<_>>());
     assert_eq!(frames(&out, 1), due(&late).collect::<Vec<_>>());
+    let streams = probe(&out, "stream_tags=handler_name");
+    let name = |stream: usize| streams["streams"][stream]["tags"]["handler_name"].clone();
+    assert_eq!((name(0), name(1)), (json!("track1"), json!("track2")));
 }
 
 #[test]

@@ -46,6 +46,7 @@ export class Controls {
       ),
       this.position,
       speedChoice(stage),
+      trackChoice(stage),
       stage.reels.some((reel) => reel.live) && liveButton(stage),
       h(
         "div",
@@ -112,6 +113,23 @@ function speedChoice(stage: Stage): HTMLElement {
     speed.append(h("option", { value: String(rate), selected: rate === stage.rate }, `${rate}×`));
   }
   return speed;
+}
+
+/** Which track of the recording is shown; null if it has only one. */
+function trackChoice(stage: Stage): HTMLElement | null {
+  const tracks = stage.tracksOf(stage.main);
+  if (tracks.length < 2) return null;
+  const choice = h("select", {
+    class: "track",
+    ariaLabel: "Screen",
+    title: "Screen of this agent",
+    on: { change: () => stage.chooseTrack(Number(choice.value)) },
+  });
+  for (const reel of tracks) {
+    const { track } = stage.reels[reel]!;
+    choice.append(h("option", { value: String(reel), selected: reel === stage.main }, track));
+  }
+  return choice;
 }
 
 function liveButton(stage: Stage): HTMLElement {

@@ -3,6 +3,7 @@
 
 import { gapCause, SEGMENT_ROLES, stretchLength } from "../../format.ts";
 import type { Span } from "../../player/follow.ts";
+import { jumpText } from "../../player/gaps.ts";
 import type { Reel } from "../../player/stage.ts";
 import type { Bar, Lane, Mark } from "../../timeline.ts";
 import type { Footage, Interaction, Segment } from "../../types.ts";
@@ -25,10 +26,18 @@ export function layOut(data: Interaction, names: Map<string, string>, now: numbe
   const ends = [...data.segments.map((s) => s.to), ...data.footage.map((f) => f.ended), data.ended].map(
     (utc) => (utc ? moment(utc) : 0),
   );
-  const length = Math.max(1000, ...ends, data.live ? now - zero : 0);
-  const reels = data.footage
-    .filter((footage) => !footage.missing)
-    .map((footage) => reel(footage, zero, name, length));
+  // The length that the list shows, and never less than a segment.
+  const length =
+    data.duration_ms !== null && !data.live
+      ? Math.max(1, data.duration_ms, ...data.segments.map(({ to }) => (to ? moment(to) : 0)))
+      : Math.max(1000, ...ends, data.live ? now - zero : 0);
+  const reels: Reel[] = [];
+  for (const footage of data.footage.filter((footage) => !footage.missing)) {
+    const first = reels.length;
+    // Without a track there is no footage yet: the player says so.
+    for (const track of footage.tracks.length ? footage.tracks : ["video"])
+      reels.push(reel(footage, track, first, zero, name, length));
+  }
   const spans = data.segments.flatMap((segment) => span(segment, reels, moment, length));
   const agents = [
     ...new Set([...data.segments.map((s) => s.agent), ...data.footage.map((f) => f.agent), ...data.agents]),
@@ -50,7 +59,14 @@ export function layOut(data: Interaction, names: Map<string, string>, now: numbe
   };
 }
 
-function reel(footage: Footage, zero: number, name: (agent: string) => string, length: number): Reel {
+function reel(
+  footage: Footage,
+  track: string,
+  first: number,
+  zero: number,
+  name: (agent: string) => string,
+  length: number,
+): Reel {
   const zeroUtcMs = Date.parse(footage.started);
   const from = zeroUtcMs - zero;
   const shift = ({
@@ -65,14 +81,19 @@ function reel(footage: Footage, zero: number, name: (agent: string) => string, l
   });
   return {
     recording: footage.recording,
+    track,
+    first,
+    codecs: footage.parts.filter((part) => part.track === track).flatMap((part) => part.codec ?? []),
     agent: footage.agent,
     name: name(footage.agent),
     zeroUtcMs,
     from,
-    to: footage.ended ? Date.parse(footage.ended) - zero : length,
+    to: Math.min(length, footage.ended ? Date.parse(footage.ended) - zero : length),
     live: footage.live,
-    gaps: footage.gaps.map(shift),
-    still: footage.still.map(shift),
+    gaps: footage.gaps
+      .filter((gap) => gap.track === track)
+      .map((gap) => ({ ...shift(gap), why: gapCause(gap.cause) })),
+    still: footage.still.filter((still) => still.track === track).map(shift),
     withheld: footage.withheld.map((stretch) => ({
       ...shift(stretch),
       text: `${stretch.capture === "paused" ? "Paused" : "Masked"}: ${stretch.why}`,
@@ -114,14 +135,13 @@ function lane(
       ...found.still.map((stretch) =>
         inside("still", stretch, "Still", `nothing moved for ${stretchLength(stretch.to - stretch.from)}`),
       ),
-      ...found.gaps.map((gap, index) =>
-        inside(
-          "gap",
-          gap,
-          "Gap",
-          `${stretchLength(gap.to - gap.from)} without footage: ${gapCause(footage.gaps[index]!.cause)}`,
+      ...reels
+        .filter((reel) => reel.recording === footage.recording)
+        .flatMap(({ gaps, track }) =>
+          gaps.map((gap) =>
+            inside("gap", gap, track === found.track ? "Gap" : `Gap, ${track}`, jumpText(gap)),
+          ),
         ),
-      ),
       ...found.withheld.map((stretch, index) =>
         inside(
           footage.withheld[index]!.capture,

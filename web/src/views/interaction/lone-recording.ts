@@ -13,10 +13,11 @@ export function asInteraction(recording: Recording): Interaction {
     started,
     ended,
     live,
+    tracks: recording.tracks,
     withheld: [],
-    gaps: [],
+    gaps: recording.gaps,
     still: [],
-    parts: [],
+    parts: recording.parts,
     missing: null,
   };
   return {
