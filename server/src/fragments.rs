@@ -48,3 +48,9 @@ pub struct FragmentTimes {
     /// Set if the fragment begins with a keyframe.
     pub keyframe: bool,
 }
+
+impl FragmentTimes {
+    pub fn end_ns(&self) -> u64 {
+        self.start_ns.saturating_add(self.duration_ns)
+    }
+}

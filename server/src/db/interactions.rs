@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::db::Db;
+use crate::db::recordings::NewestFootage;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
 use crate::schema::Time;
 use crate::time::{now_ms, rfc3339};
 
-/// A recording that is not closed counts as live until none of it has arrived for this long. On a still
+/// A recording that is not closed counts as on its way until none of it has arrived for this long. On a still
 /// screen a fragment may last ten minutes.
 pub const SILENCE_MS: i64 = 11 * 60 * 1000;
 
@@ -145,7 +146,9 @@ row! {
         started: Option<i64>,
         closed: Option<i64>,
         deleted: Option<i64>,
-        touched: Option<i64>,
+        over: Option<i64>,
+        running: Option<i64>,
+        newest_ns: Option<i64>,
         bytes: Option<i64>,
         why_deleted: Option<String>,
         missing: Option<String>,
@@ -259,7 +262,7 @@ impl Db {
     pub async fn segments(&self, scope: &Scope, interactions: &[InteractionId]) -> Result<Vec<Segment>> {
         let mut sql = Sql::new(
             "SELECT s.interaction, s.agent, s.place, s.recording, s.call, s.role, s.from_ms, s.to_ms, s.why, \
-             r.started, r.closed, r.deleted, r.touched, r.bytes, r.why_deleted, f.missing \
+             r.started, r.closed, r.deleted, r.ended AS over, r.running, r.newest_ns, r.bytes, r.why_deleted, f.missing \
              FROM segments s LEFT JOIN recordings r ON r.recording = s.recording \
              LEFT JOIN footage f ON f.footage = s.footage WHERE s.interaction IN ",
         );
@@ -350,7 +353,7 @@ impl Filter {
 
 impl From<SegmentRow> for Segment {
     fn from(row: SegmentRow) -> Segment {
-        let is_fresh = row.touched.is_some_and(|touched| now_ms() - touched < SILENCE_MS);
+        let is_live = NewestFootage::new(row.running, row.started, row.newest_ns).is_live(now_ms());
         let has_footage = row.deleted.is_none() && row.bytes.unwrap_or(0) > 0;
         let nothing = || (!has_footage).then(|| "nothing of it has arrived".to_owned());
         Segment {
@@ -364,7 +367,7 @@ impl From<SegmentRow> for Segment {
             to: row.to_ms,
             why: row.why,
             zero: row.started,
-            live: has_footage && row.closed.is_none() && is_fresh,
+            live: has_footage && row.closed.is_none() && row.over.is_none() && is_live,
             has_footage,
             missing: row.why_deleted.filter(|_| row.deleted.is_some()).or(row.missing).or_else(nothing),
         }
