@@ -6,6 +6,7 @@ import { toMediaTime, toVideoTime } from "../../target/web-tests/player/media-ti
 import { reelAt, nextTurn, turnAfter } from "../../target/web-tests/player/follow.js";
 import { frameTimes } from "../../target/web-tests/player/frame-times.js";
 import { layOut } from "../../target/web-tests/views/interaction/layout.js";
+import { noteServerDate, serverNow } from "../../target/web-tests/server-clock.js";
 import { href, parse } from "../../target/web-tests/route.js";
 import { duration, parseDuration } from "../../target/web-tests/format.js";
 
@@ -238,4 +239,16 @@ test("durations are parsed and formatted", () => {
     assert.equal(parseDuration(text), ms);
   for (const text of ["", "1:", "a", "1:2:3:4"]) assert.equal(parseDuration(text), null);
   assert.equal(duration(3_662_999), "1:01:02");
+});
+
+test("the dates of a few answers tell the server's clock, and a clock that is set starts it over", () => {
+  const date = (ms) => new Date(Math.floor(ms / 1000) * 1000).toUTCString();
+  const offset = 600_000;
+  const begun = Date.now();
+  for (let at = begun; at < begun + 5000; at += 130) noteServerDate(date(at + 10 + offset), at, at + 20);
+  assert.ok(Math.abs(serverNow() - Date.now() - offset) < 150, `${serverNow() - Date.now()}`);
+  noteServerDate(date(begun), begun, begun + 20);
+  assert.ok(Math.abs(serverNow() - Date.now()) < 1100, `${serverNow() - Date.now()}`);
+  noteServerDate(null, begun, begun);
+  assert.ok(Math.abs(serverNow() - Date.now()) < 1100);
 });

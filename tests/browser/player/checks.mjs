@@ -9,6 +9,7 @@
 // environment by tests/timed/player_server.rs.
 
 import * as connection from "./checks/connection.mjs";
+import * as live from "./checks/live.mjs";
 import * as page from "./checks/page.mjs";
 import * as playback from "./checks/playback.mjs";
 import * as realServer from "./checks/server.mjs";
@@ -36,6 +37,7 @@ const checks = {
   own: page.own,
   server: realServer.watchTransfer,
   "server-live": realServer.watchLive,
+  "server-rest": live.watchStillness,
 };
 const LIMIT_MS = 180_000;
 
