@@ -28,6 +28,3 @@ CREATE INDEX hindrances_by_place ON hindrances (place, from_ms);
 
 -- Of a closed recording: its footage and the stretches without, from its manifest, in JSON.
 ALTER TABLE recordings ADD COLUMN coverage TEXT;
-
--- When the server last ran: one row.
-CREATE TABLE alive (id TEXT PRIMARY KEY, at_ms BIGINT NOT NULL);

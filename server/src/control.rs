@@ -10,6 +10,7 @@ mod commanded;
 mod links;
 mod past;
 mod reconcile;
+mod viewers;
 mod write_behind;
 
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ use deskreel_interaction::{Command as Wanted, Engine, Note, Output, Policy, Reco
 use deskreel_link::ServerEnd;
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::link::RecorderStatus;
-use deskreel_model::{Place, Utc};
+use deskreel_model::{Place, RecordingId, Utc};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,12 +31,13 @@ use crate::db::Db;
 use crate::db::events::{ReceivedEvent, StreamPosition, event_ids};
 use crate::db::recorders::Recorder;
 use crate::error::{Error, Result};
-use crate::names::RecorderId;
+use crate::names::{PersonName, RecorderId};
 use crate::time::to_ms;
 
 use calls::Calls;
 use commanded::CommandedFootage;
 use links::DesktopEvent;
+use viewers::Viewers;
 use write_behind::{BatchEffects, IndexUpdate, persist};
 
 /// Inputs that may wait; a sender of more waits too.
@@ -66,6 +68,11 @@ enum ControlInput {
     Disconnected {
         recorder: RecorderId,
         connection: u64,
+    },
+    Watched {
+        recording: RecordingId,
+        person: PersonName,
+        joins: bool,
     },
     Flush(oneshot::Sender<()>),
     /// Answered at once.
@@ -107,6 +114,13 @@ impl Control {
 
     pub async fn disconnected(&self, recorder: &RecorderId, connection: u64) {
         let _ = self.send(ControlInput::Disconnected { recorder: recorder.clone(), connection }).await;
+    }
+
+    /// Reports that somebody watches a running recording; `joins`: from now on. While too many inputs wait,
+    /// does nothing: viewers ask again.
+    pub fn watched(&self, recording: &RecordingId, person: &PersonName, joins: bool) {
+        let input = ControlInput::Watched { recording: recording.clone(), person: person.clone(), joins };
+        let _ = self.0.try_send(input);
     }
 
     /// Returns once all earlier inputs have their effect in the index.
@@ -159,6 +173,7 @@ struct Loop {
     own_events: Vec<Event>,
     /// When the index was last told that the server runs, in milliseconds.
     alive: i64,
+    viewers: Viewers,
     began: Instant,
     salt: u32,
 }
@@ -180,9 +195,12 @@ pub async fn start(config: &Config, db: &Db) -> Result<Control> {
         desktop_events: Vec::new(),
         own_events: Vec::new(),
         alive: 0,
+        viewers: Viewers::default(),
         began: Instant::now(),
         salt: std::process::id(),
     };
+    // Nobody is connected yet, whatever the run before could not note when it was killed.
+    db.forget_links().await?;
     control.take_up().await?;
     tokio::spawn(control.serve(inputs));
     Ok(Control(send))

@@ -50,7 +50,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "clocks", include_str!("../migrations/0002_clocks.sql")),
     (3, "files", include_str!("../migrations/0003_files.sql")),
     (4, "account", include_str!("../migrations/0004_account.sql")),
-    (7, "health", include_str!("../migrations/0007_health.sql")),
+    (5, "live", include_str!("../migrations/0005_live.sql")),
+    (6, "health", include_str!("../migrations/0006_health.sql")),
 ];
 
 /// Open connections. PostgreSQL accepts 100 by default.

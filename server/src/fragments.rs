@@ -49,6 +49,12 @@ pub struct FragmentTimes {
     pub keyframe: bool,
 }
 
+impl FragmentTimes {
+    pub fn end_ns(&self) -> u64 {
+        self.start_ns.saturating_add(self.duration_ns)
+    }
+}
+
 /// The track that our recorders name by default, and into which a finished file is cut.
 pub const TRACK: &str = "video";
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use deskreel_model::RecordingId;
 use object_store::PutPayload;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::account::coverage::Coverage;
 use crate::db::recorders::Recorder;
@@ -23,9 +23,12 @@ use crate::error::{Error, Result};
 use crate::fragments::{FragmentName, FragmentTimes, StoredFragment};
 use crate::manifest::{About, Manifest};
 use crate::store::Store;
+use crate::time;
 
 pub use finished_file::{FileOutcome, ReceivedFile, start_time};
 
+/// Batches that a request which waits for a fragment may not have looked at yet.
+const PROGRESS: usize = 256;
 /// Rows that one transaction takes, and that may wait.
 const BATCH: usize = 256;
 
@@ -39,8 +42,24 @@ pub struct Ingest {
     db: Db,
     store: Store,
     pending: mpsc::Sender<PendingFragment>,
-    /// Changes whenever fragments have arrived.
-    progress: watch::Receiver<u64>,
+    /// Recordings of which something has arrived.
+    progress: broadcast::Sender<Arc<HashSet<RecordingId>>>,
+}
+
+/// What has arrived since it was made.
+pub struct Progress(broadcast::Receiver<Arc<HashSet<RecordingId>>>);
+
+impl Progress {
+    /// Waits until something of the recording arrives.
+    pub async fn of(&mut self, recording: &RecordingId) {
+        loop {
+            match self.0.recv().await {
+                Ok(arrived) if !arrived.contains(recording) => {}
+                // Lagged: it may have arrived.
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
 }
 
 /// A body that agrees with its digest.
@@ -76,8 +95,8 @@ pub enum ManifestOutcome {
 impl Ingest {
     pub fn start(db: Db, store: Store) -> Ingest {
         let (pending, waiting) = mpsc::channel(BATCH);
-        let (arrived, progress) = watch::channel(0);
-        tokio::spawn(write_rows(db.clone(), waiting, arrived));
+        let (progress, _) = broadcast::channel(PROGRESS);
+        tokio::spawn(write_rows(db.clone(), waiting, progress.clone()));
         Ingest { db, store, pending, progress }
     }
 
@@ -86,9 +105,9 @@ impl Ingest {
         self.pending.is_closed()
     }
 
-    /// Lets requests wait for the next fragment of a running recording.
-    pub fn progress(&self) -> watch::Receiver<u64> {
-        self.progress.clone()
+    /// Lets requests wait for the next fragment of a running recording, or for its end.
+    pub fn progress(&self) -> Progress {
+        Progress(self.progress.subscribe())
     }
 
     /// Durable once this returns `New` or `Same`.
@@ -183,6 +202,7 @@ impl Ingest {
         let about = write.documents(recording).await?.about;
         describe(&mut write, recording, Some(manifest), about.as_deref()).await?;
         write.commit().await?;
+        let _ = self.progress.send(Arc::new(HashSet::from([recording.clone()])));
         Ok(ManifestOutcome::New)
     }
 
@@ -260,16 +280,22 @@ fn times(chunks: &[Bytes]) -> Option<FragmentTimes> {
 }
 
 /// The worker: writes all waiting rows in one transaction.
-async fn write_rows(db: Db, mut waiting: mpsc::Receiver<PendingFragment>, arrived: watch::Sender<u64>) {
+async fn write_rows(
+    db: Db,
+    mut waiting: mpsc::Receiver<PendingFragment>,
+    arrived: broadcast::Sender<Arc<HashSet<RecordingId>>>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         match write_batch(&db, &batch).await {
             Ok(outcomes) => {
+                let recordings = batch.iter().map(|pending| pending.fragment.recording.clone());
+                let recordings = Arc::new(recordings.collect());
                 for (PendingFragment { answer, .. }, outcome) in batch.drain(..).zip(outcomes) {
                     // A recorder that is gone will ask again.
                     let _ = answer.send(Ok(outcome));
                 }
-                arrived.send_modify(|count| *count += 1);
+                let _ = arrived.send(recordings);
             }
             Err(error) => {
                 let error = Arc::new(error);
@@ -305,6 +331,8 @@ async fn describe(
     let end = manifest
         .zip(zero)
         .and_then(|(manifest, zero)| Some(zero + i64::try_from(manifest.end_ns() / 1_000_000).ok()?));
-    write.describe(recording, agent, place, (zero, end)).await?;
+    // An `about` with an end says that nothing more is captured.
+    let over = about.to.as_deref().and_then(time::parse);
+    write.describe(recording, agent, place, (zero, end, over)).await?;
     write.apply_about(recording, &about).await
 }

@@ -137,10 +137,6 @@ impl Run {
         self.fragments.iter().map(|(fragment, _)| fragment.size).sum()
     }
 
-    fn first(&self) -> u32 {
-        self.fragments.first().map_or(0, |(fragment, _)| fragment.name.number)
-    }
-
     fn last(&self) -> u32 {
         self.fragments.last().map_or(0, |(fragment, _)| fragment.name.number)
     }

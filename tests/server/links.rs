@@ -312,6 +312,54 @@ fn a_restart_takes_no_stored_event_again() {
     assert_eq!(said[0]["heard"], 0);
 }
 
+/// Waits until what the server says is as wanted.
+fn until(site: &Site, path: &str, is_wanted: impl Fn(&Value) -> bool) {
+    let limit = std::time::Instant::now() + PATIENCE;
+    loop {
+        let found = site.get(path);
+        if is_wanted(&found) {
+            return;
+        }
+        assert!(std::time::Instant::now() < limit, "{path}: {found:#}");
+        std::thread::yield_now();
+    }
+}
+
+fn connected(recorders: &Value) -> usize {
+    recorders["recorders"].as_array().unwrap().iter().filter(|one| one["connected"] == true).count()
+}
+
+fn live(live: &Value) -> usize {
+    live["recordings"].as_array().unwrap().len()
+}
+
+/// The server closes a line that has fallen silent in the same way as one that says nonsense.
+#[test]
+fn a_recorder_whose_line_the_server_closed_is_away_and_gets_its_commands_when_it_returns() {
+    let site = Site::new();
+    let (mut line, _) = site.greet(&site.ann, records(&json!("20260105T090000Z-000008"), "ann"));
+    until(&site, "/live", |found| live(found) == 1);
+    assert_eq!(connected(&site.get("/recorders")), 1);
+    line.say_text("nonsense");
+    assert!(line.ends());
+    until(&site, "/recorders", |found| connected(found) == 0);
+    assert_eq!(live(&site.get("/live")), 0);
+    site.call("ann", "seat-12", "77");
+    let (mut line, said) = site.greet(&site.ann, idle());
+    let start = commands(&said).first().map(|start| (*start).clone()).unwrap_or_else(|| line.command());
+    assert_eq!((&start["kind"], &start["agent"]), (&json!("start"), &json!("ann")));
+    until(&site, "/recorders", |found| connected(found) == 1);
+}
+
+#[test]
+fn a_server_that_was_killed_knows_no_connected_recorder_when_it_starts() {
+    let site = Site::new();
+    let (_line, _) = site.greet(&site.ann, records(&json!("20260105T090000Z-000008"), "ann"));
+    until(&site, "/live", |found| live(found) == 1);
+    let site = Site { server: Server::in_folder(site.server.kill()), ..site };
+    assert_eq!((connected(&site.get("/recorders")), live(&site.get("/live"))), (0, 0));
+}
+
 #[test]
 fn an_invalid_message_closes_its_own_link_only() {
     let site = Site::new();
@@ -334,6 +382,7 @@ fn an_invalid_message_closes_its_own_link_only() {
     for name in ["../../etc", "..", "", "a/b", "a\u{7f}"] {
         line.say(with_type("status", records(&json!(name), "ann")));
     }
+    line.say(with_type("status", records(&json!(OLD), "ann")));
     line.say(json!({ "type": "probe", "probe": u32::MAX }));
     line.say(json!({ "type": "event", "number": u64::MAX, "first": u64::MAX, "event": {} }));
     line.settle();
@@ -341,7 +390,7 @@ fn an_invalid_message_closes_its_own_link_only() {
         let answer = site.server.get(&site.root, &format!("/api/v1{path}"));
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     }
-    assert_eq!(site.get("/live")["recordings"].as_array().unwrap().len(), 1, "{:#}", site.get("/live"));
+    until(&site, "/live", |found| live(found) == 1);
     site.call("bob", "seat-13", "78");
     assert_eq!(bob.command()["agent"], "bob");
 }

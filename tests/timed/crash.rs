@@ -110,6 +110,33 @@ fn killed_supervisor_and_worker_leave_a_recording_that_the_next_start_seals() {
 }
 
 #[test]
+fn a_crash_on_a_still_screen_costs_at_most_a_second() {
+    let source =
+        "plugin = \"source.synthetic\"\nmode = \"still\"\nwidth = 640\nheight = 480\nkeepalive = \"60s\"";
+    let desk = Desk::new(source, "plugin = \"encoder.x264\"");
+    let mut running = desk.record();
+    let folder = running.wait_for_event("began")["folder"].as_str().unwrap().to_owned();
+    let worker = running.wait_for_event("part")["worker"].as_u64().unwrap() as u32;
+    running.wait_for_event("recording");
+    running.run_for(Duration::from_secs(5));
+    let status = running.wait_for_event("status");
+    let heard = Instant::now();
+    send(running.program.child.id(), Signal::KILL);
+    send(worker, Signal::KILL);
+    let killed_at = status["at_ns"].as_u64().unwrap() + heard.elapsed().as_nanos() as u64;
+    drop(running);
+
+    desk.record_for(1);
+    let recovered = Recording::open(Path::new(&folder));
+    recovered.assert_verified();
+    let end = recovered.track().end().unwrap().0;
+    let short = killed_at.saturating_sub(end);
+    println!("{} ms are missing at the end", short / 1_000_000);
+    assert!(short <= LIMIT_NS, "{} ms are missing at the end", short / 1_000_000);
+    assert!(end <= killed_at + PERIOD_NS * 3, "it lasts {} ms too long", (end - killed_at) / 1_000_000);
+}
+
+#[test]
 fn orphaned_worker_writes_its_frames_and_ends() {
     let desk = counter();
     let mut running = desk.record();

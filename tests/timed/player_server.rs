@@ -9,12 +9,17 @@ use deskreel_test_support::server::{Server, Who};
 use serde_json::{Value, json};
 
 fn recorder(server: &Server, place: &str, source: u32) -> Daemon {
+    recorder_of(server, place, &format!("seed = {source}\nchanges_only = false"), "2s")
+}
+
+/// A recorder of a counter with these settings more.
+fn recorder_of(server: &Server, place: &str, source: &str, keyframes: &str) -> Daemon {
     let token = server.folder.path().join(format!("token-{place}"));
     fs::write(&token, server.enrol(place)).unwrap();
     let pipeline = format!(
-        "[source.screen]\nplugin = \"source.synthetic\"\nmode = \"counter\"\nseed = {source}\nwidth = 640\nheight = 360\n\
-         max_fps = 20\nchanges_only = false\n\
-         [encoder.video]\nfrom = \"screen\"\nplugin = \"encoder.x264\"\nkeyframe_interval = \"2s\"\n\
+        "[source.screen]\nplugin = \"source.synthetic\"\nmode = \"counter\"\n{source}\nwidth = 640\nheight = 360\n\
+         max_fps = 20\n\
+         [encoder.video]\nfrom = \"screen\"\nplugin = \"encoder.x264\"\nkeyframe_interval = {keyframes:?}\n\
          [link]\nserver = \"{url}\"\ntoken_file = {token:?}\n\
          [sink.archive]\nplugin = \"sink.upload\"\nserver = \"{url}\"\ntoken_file = {token:?}\ntimeout = \"5s\"\n",
         url = server.url
@@ -51,6 +56,7 @@ fn check(server: &Server, name: &str, began: jiff::Timestamp) {
         .args(["tests/browser/player/checks.mjs", name])
         .env("SERVER", &server.url)
         .env("BEGAN", began.as_millisecond().to_string())
+        .env("REST_S", rest_s().to_string())
         .env("NAME", "root")
         .env("PASSWORD", "correct horse")
         .output()
@@ -105,4 +111,25 @@ fn a_transfer_is_watched_live_and_later_on_the_real_server() {
         footage.len() == 2 && footage.iter().all(|one| one["live"] == false && one["missing"].is_null())
     });
     check(&server, "server", began);
+}
+
+/// Seconds for which the screen of the test below rests. The variable `REST_S` sets another number.
+fn rest_s() -> u64 {
+    std::env::var("REST_S").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(10)
+}
+
+#[test]
+fn a_screen_that_rests_is_watched_live() {
+    let server = Server::start_with("[policy]\nplugin = \"policy.voice-all-calls\"\nlate = \"1s\"\n");
+    server.add_user("root", &["--role", "administrator"]);
+    let root = server.log_in("root");
+    let (from, to) = (10, 10 + rest_s());
+    let source = format!("clock = \"day\"\nrests = [{from}, {to}]\nkeepalive = \"60s\"");
+    let mut desk = recorder_of(&server, "seat-1", &source, "4s");
+    wait_for(&server, &root, "/api/v1/recorders", |recorders| recorders["recorders"][0]["connected"] == true);
+    drop(desk.wait_for_log("ready"));
+    Ann::as_agent(&desk, "ann");
+    tell(&server, &root, &[json!({ "type": "call.established", "call": "77", "agent": "ann" })]);
+    desk.wait_for("a recording", |status| status["recording"]["phase"] == "recording");
+    check(&server, "server-rest", jiff::Timestamp::now());
 }

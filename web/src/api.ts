@@ -2,6 +2,7 @@
 // the server answers or the user has signed in, and its caller notices neither. A change is not sent again
 // after a lost connection, since it is unknown whether it arrived.
 
+import { noteServerDate } from "./server-clock.ts";
 import type { Session } from "./types.ts";
 
 /** An answer that is a problem (RFC 9457); status 0 without an answer. */
@@ -120,13 +121,16 @@ async function tryFetch(
   try {
     const limit = method === "GET" ? AbortSignal.timeout(ANSWER_TIMEOUT_MS) : undefined;
     const either = signal && limit ? AbortSignal.any([signal, limit]) : (signal ?? limit);
-    return await fetch(address, {
+    const sent = Date.now();
+    const response = await fetch(address, {
       method,
       headers,
       body: body === undefined ? null : JSON.stringify(body),
       signal: either ?? null,
       credentials: "same-origin",
     });
+    noteServerDate(response.headers.get("date"), sent, Date.now());
+    return response;
   } catch (error) {
     if (signal?.aborted) throw error;
     return null;

@@ -493,7 +493,7 @@ export interface paths {
         };
         /**
          * Returns the HLS playlist of a track, such as `video.m3u8`.
-         * @description With `_HLS_msn` and `_HLS_part`, waits for a run or fragment that is not there yet.
+         * @description With `_HLS_msn` and `_HLS_part`, waits for a segment or part that is not there yet.
          */
         get: operations["getPlaylist"];
         put?: never;
@@ -2259,6 +2259,8 @@ export interface operations {
             query?: {
                 _HLS_msn?: number;
                 _HLS_part?: number;
+                /** @description A viewer begins to watch, and wants a keyframe */
+                joins?: boolean;
             };
             header?: never;
             path: {

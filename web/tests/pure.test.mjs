@@ -7,6 +7,7 @@ import { toMediaTime, toVideoTime } from "../../target/web-tests/player/media-ti
 import { reelAt, nextTurn, turnAfter } from "../../target/web-tests/player/follow.js";
 import { frameTimes } from "../../target/web-tests/player/frame-times.js";
 import { layOut } from "../../target/web-tests/views/interaction/layout.js";
+import { noteServerDate, serverNow } from "../../target/web-tests/server-clock.js";
 import { href, parse } from "../../target/web-tests/route.js";
 import { codecName } from "../../target/web-tests/player/decode.js";
 import { gapAt, gapBetween, jumpText } from "../../target/web-tests/player/gaps.js";
@@ -364,4 +365,16 @@ test("a time that the clocks show twice has its zone, and no other one has", () 
     assert.notEqual(first, second, place);
     for (const other of once) assert.match(other, /^\d\d:\d\d:\d\d$/, place);
   }
+});
+
+test("the dates of a few answers tell the server's clock, and a clock that is set starts it over", () => {
+  const date = (ms) => new Date(Math.floor(ms / 1000) * 1000).toUTCString();
+  const offset = 600_000;
+  const begun = Date.now();
+  for (let at = begun; at < begun + 5000; at += 130) noteServerDate(date(at + 10 + offset), at, at + 20);
+  assert.ok(Math.abs(serverNow() - Date.now() - offset) < 150, `${serverNow() - Date.now()}`);
+  noteServerDate(date(begun), begun, begun + 20);
+  assert.ok(Math.abs(serverNow() - Date.now()) < 1100, `${serverNow() - Date.now()}`);
+  noteServerDate(null, begun, begun);
+  assert.ok(Math.abs(serverNow() - Date.now()) < 1100);
 });

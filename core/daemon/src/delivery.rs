@@ -235,7 +235,7 @@ impl State {
                 match rate.and_then(|rate| rate.take(size, now)) {
                     None => {
                         watch.call_begins(now);
-                        return Ok(Task::Deliver(item));
+                        return Ok(Task::Deliver(Box::new(item)));
                     }
                     Some(until) => until.min(check_at),
                 }
@@ -280,7 +280,7 @@ impl Shared {
 
 /// The next work of a sink's thread.
 enum Task {
-    Deliver(Item),
+    Deliver(Box<Item>),
     Check,
 }
 

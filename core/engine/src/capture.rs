@@ -18,7 +18,7 @@ use deskreel_contract::CaptureMode;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use crate::encode::bridge::{Bridge, FrameDemand};
+use crate::encode::bridge::{Bridge, FrameDemand, KeyframeNeed};
 
 /// Decides frame by frame what goes to the encoder. Pure: times in, verdicts out.
 pub struct FrameGate {
@@ -33,6 +33,12 @@ pub struct FrameGate {
     /// Set from when the screen is shown again until a frame passes: frames up to this time may still show
     /// what had to be withheld.
     withheld_until_ns: Option<u64>,
+    /// Somebody watches until this time.
+    watched_until_ns: u64,
+    /// A viewer has joined and wants a keyframe.
+    joins: bool,
+    /// Time of the first frame of the fragment that is open, as the cutter cuts.
+    open_since_ns: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,10 +56,14 @@ pub struct GateRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameVerdict {
     Pass,
-    /// The first frame after the screen was withheld: it passes as a keyframe.
-    Resume,
+    /// Passes although it shows the same as the previous one, since somebody watches.
+    Repeat,
+    /// The first frame after the screen was withheld, or after a viewer has joined: it passes as a keyframe.
+    Keyframe,
     /// The slate passes in place of this frame.
     Slate,
+    /// The slate passes in place of this frame, as a keyframe.
+    SlateKeyframe,
     /// Shows the same as the previous one.
     Skip,
     /// The source delivers more frames than wanted; this one does not count as captured.
@@ -70,6 +80,28 @@ impl FrameGate {
             last_was_new: false,
             mode,
             withheld_until_ns: None,
+            watched_until_ns: 0,
+            joins: false,
+            open_since_ns: 0,
+        }
+    }
+
+    /// Until this time a frame passes each fragment's length, whatever it shows. `joins`: the next frame
+    /// passes as a keyframe, as soon as a fragment may begin with it.
+    pub fn watch(&mut self, until_ns: u64, joins: bool) {
+        self.watched_until_ns = self.watched_until_ns.max(until_ns);
+        self.joins |= joins;
+    }
+
+    /// Returns whether a fragment begins with the frame that has just passed.
+    pub fn begins_fragment(&self) -> bool {
+        self.open_since_ns == self.last_passed_ns
+    }
+
+    /// Notes that the frame that has just passed was requested as a keyframe.
+    pub fn note_keyframe(&mut self) {
+        if self.last_passed_ns.saturating_sub(self.open_since_ns) >= self.rules.settle_ns / 2 {
+            self.open_since_ns = self.last_passed_ns;
         }
     }
 
@@ -99,9 +131,19 @@ impl FrameGate {
     }
 
     fn pass(&mut self, pts_ns: u64, is_new: bool) {
+        // The first frame is a fragment of its own.
+        if self.passed < 2 || self.fragment_is_full(pts_ns) {
+            self.open_since_ns = pts_ns;
+        }
         self.passed += 1;
         self.last_passed_ns = pts_ns;
         self.last_was_new = is_new;
+    }
+
+    /// Returns whether a frame of this time closes the open fragment.
+    fn fragment_is_full(&self, pts_ns: u64) -> bool {
+        let GateRules { settle_ns, period_ns, .. } = self.rules;
+        pts_ns.saturating_sub(self.open_since_ns) + period_ns / 4 >= settle_ns
     }
 
     /// Judges one frame. `unchanged` is called only if it matters, since it costs a comparison.
@@ -123,14 +165,20 @@ impl FrameGate {
         // slate shows nothing new.
         let is_new = self.passed < 2 || resumes || !withheld && (!changes_only || !unchanged());
         let quiet_ns = pts_ns.saturating_sub(self.last_passed_ns);
-        if !is_new && quiet_ns < keepalive_ns && !(self.last_was_new && quiet_ns >= settle_ns) {
+        let joins = self.joins && pts_ns.saturating_sub(self.open_since_ns) >= settle_ns / 2;
+        let is_due = quiet_ns >= keepalive_ns || self.last_was_new && quiet_ns >= settle_ns;
+        let is_watched = pts_ns < self.watched_until_ns && self.fragment_is_full(pts_ns);
+        if !is_new && !joins && !is_due && !is_watched {
             return FrameVerdict::Skip;
         }
         self.pass(pts_ns, is_new);
-        match (withheld, resumes) {
-            (true, _) => FrameVerdict::Slate,
-            (_, true) => FrameVerdict::Resume,
-            _ => FrameVerdict::Pass,
+        self.joins &= !joins;
+        match (withheld, resumes || joins) {
+            (true, true) => FrameVerdict::SlateKeyframe,
+            (true, false) => FrameVerdict::Slate,
+            (false, true) => FrameVerdict::Keyframe,
+            (false, false) if is_new || is_due => FrameVerdict::Pass,
+            (false, false) => FrameVerdict::Repeat,
         }
     }
 }
@@ -204,10 +252,16 @@ impl FrameFilter {
                 && let Some(slate) = state.slate()
             {
                 state.gate.pass_slate(at_ns);
-                self.bridge.take_frame(&slate, at_ns, true);
+                self.bridge.take_frame(&slate, at_ns, KeyframeNeed::Now);
             }
         }
         at_ns
+    }
+
+    /// Somebody watches for this long from now on. `base` is the pipeline's base time.
+    pub fn set_watched(&self, time_ns: u64, joins: bool, base: gst::ClockTime) {
+        let now_ns = gst::SystemClock::obtain().time().saturating_sub(base).nseconds();
+        self.lock().gate.watch(now_ns + time_ns, joins);
     }
 
     fn frame(&self, buffer: &gst::Buffer) {
@@ -223,17 +277,23 @@ impl FrameFilter {
         let running_ns = segment.to_running_time(buffer.pts()).map_or(0, gst::ClockTime::nseconds);
         let verdict =
             gate.judge(running_ns, || before.as_ref().is_some_and(|before| are_equal(before, buffer)));
-        match verdict {
-            FrameVerdict::TooSoon => {}
-            FrameVerdict::Skip => self.bridge.skip_frame(running_ns),
-            FrameVerdict::Pass | FrameVerdict::Resume => {
-                *before = gate.rules.changes_only.then(|| buffer.clone());
-                self.bridge.take_frame(buffer, running_ns, verdict == FrameVerdict::Resume);
-            }
-            FrameVerdict::Slate => match guard.slate() {
-                Some(slate) => self.bridge.take_frame(&slate, running_ns, false),
-                None => self.bridge.skip_frame(running_ns),
-            },
+        let need = match verdict {
+            FrameVerdict::TooSoon => return,
+            FrameVerdict::Skip => return self.bridge.skip_frame(running_ns),
+            FrameVerdict::Keyframe | FrameVerdict::SlateKeyframe => KeyframeNeed::Now,
+            FrameVerdict::Pass | FrameVerdict::Slate if gate.begins_fragment() => KeyframeNeed::IfDue,
+            FrameVerdict::Pass | FrameVerdict::Slate => KeyframeNeed::No,
+            FrameVerdict::Repeat => KeyframeNeed::Rare,
+        };
+        let is_keyframe = if matches!(verdict, FrameVerdict::Slate | FrameVerdict::SlateKeyframe) {
+            let Some(slate) = guard.slate() else { return self.bridge.skip_frame(running_ns) };
+            self.bridge.take_frame(&slate, running_ns, need)
+        } else {
+            *before = gate.rules.changes_only.then(|| buffer.clone());
+            self.bridge.take_frame(buffer, running_ns, need)
+        };
+        if is_keyframe {
+            guard.gate.note_keyframe();
         }
     }
 
@@ -326,6 +386,45 @@ mod tests {
         assert_eq!(passing(RULES, 100, 6000, &[3000, 3100]), [0, 100, 1100, 3000, 3100, 4100]);
     }
 
+    /// The frames that pass and their verdicts, one frame each 100 ms.
+    fn passed(gate: &mut FrameGate, from: u64, to: u64, changes: &[u64]) -> Vec<(u64, FrameVerdict)> {
+        let verdicts = (from..to).step_by(100).map(|ms| (ms, gate.judge(ms * MS, || !changes.contains(&ms))));
+        verdicts.filter(|(_, verdict)| *verdict != FrameVerdict::Skip).collect()
+    }
+
+    #[test]
+    fn a_still_screen_that_is_watched_passes_a_frame_each_second_and_keyframes_only_for_those_who_join() {
+        use FrameVerdict::{Keyframe, Pass, Repeat};
+        let mut gate = FrameGate::new(RULES, CaptureMode::Live);
+        assert_eq!(passed(&mut gate, 0, 4000, &[]), [(0, Pass), (100, Pass), (1100, Pass)]);
+        gate.watch(8000 * MS, true);
+        assert_eq!(
+            passed(&mut gate, 4000, 7500, &[]),
+            [(4000, Keyframe), (5000, Repeat), (6000, Repeat), (7000, Repeat)]
+        );
+        assert_eq!(passed(&mut gate, 7500, 13_500, &[]), [(12_000, Pass)]);
+    }
+
+    #[test]
+    fn no_fragment_that_is_watched_is_longer_than_a_second_whenever_the_screen_changes() {
+        let mut gate = FrameGate::new(RULES, CaptureMode::Live);
+        gate.watch(60_000 * MS, false);
+        let times: Vec<u64> =
+            passed(&mut gate, 0, 5000, &[600, 1500, 1900]).into_iter().map(|(ms, _)| ms).collect();
+        assert_eq!(times, [0, 100, 600, 1100, 1500, 1900, 2100, 3100, 4100]);
+    }
+
+    #[test]
+    fn a_viewer_who_joins_just_after_a_fragment_began_waits_until_one_may_begin() {
+        let mut gate = FrameGate::new(RULES, CaptureMode::Live);
+        assert_eq!(passed(&mut gate, 0, 1200, &[]).len(), 3);
+        gate.watch(10_000 * MS, true);
+        assert_eq!(
+            passed(&mut gate, 1200, 2000, &[1300]),
+            [(1300, FrameVerdict::Pass), (1600, FrameVerdict::Keyframe)]
+        );
+    }
+
     #[test]
     fn another_encoder_gets_two_frames_of_a_still_screen_at_once() {
         let mut gate = FrameGate::new(RULES, CaptureMode::Live);
@@ -390,7 +489,7 @@ mod tests {
         // Captured before, although they arrive now.
         assert_eq!(gate.judge(1300 * MS, || false), FrameVerdict::Skip);
         assert_eq!(gate.judge(1400 * MS, || false), FrameVerdict::Skip);
-        assert_eq!(gate.judge(1500 * MS, || true), FrameVerdict::Resume, "even if it looks the same");
+        assert_eq!(gate.judge(1500 * MS, || true), FrameVerdict::Keyframe, "even if it looks the same");
         assert_eq!(gate.judge(1600 * MS, || true), FrameVerdict::Skip);
         assert_eq!(gate.judge(1700 * MS, || false), FrameVerdict::Pass);
     }

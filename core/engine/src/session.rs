@@ -135,6 +135,11 @@ impl Session {
         self.on_recording(at.unwrap_or_default())
     }
 
+    /// Somebody watches for this long from now on.
+    pub fn watch(&self, time_ns: u64, joins: bool) {
+        self.tracks.iter().for_each(|track| track.watch(time_ns, joins));
+    }
+
     /// Turns a standby into a recording that begins with the newest keyframe before `look_back_ns` ago.
     /// Reports its beginning before anything is written.
     pub fn keep(&mut self, directory: &Path, look_back_ns: u64) {

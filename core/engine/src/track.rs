@@ -226,6 +226,11 @@ impl Track {
         MediaTime(self.filter.switch(mode, self.base_time.unwrap_or_default()) + self.offset_ns)
     }
 
+    /// Somebody watches for this long from now on.
+    pub fn watch(&self, time_ns: u64, joins: bool) {
+        self.filter.set_watched(time_ns, joins, self.base_time.unwrap_or_default());
+    }
+
     /// Passes the choice to a standby's writer; see
     /// [`WriterInput::Choose`](crate::write::link::WriterInput::Choose).
     pub fn choose_from(&self, from_ns: u64) -> Receiver<Option<u64>> {
@@ -407,6 +412,7 @@ fn bridge(index: usize, job: &TrackJob, context: &TrackContext, fps: u32) -> Res
         offset_ns: context.offset_ns,
         period_ns: period_ns(fps),
         keyframe_interval_ns: job.encode.keyframe_interval_ms * 1_000_000,
+        fragment_ns: context.job.fragment_ns,
         frame_deadline: Duration::from_millis(job.frame_deadline_ms),
     };
     Ok(Bridge::new(timing, part, counters, writer))

@@ -203,6 +203,10 @@ impl Worker {
                 }
                 false
             }
+            Command::Watch { time_ns, joins } => {
+                self.session().inspect(|session| session.watch(time_ns, joins));
+                false
+            }
             Command::Keep { directory, look_back_ns } => self.in_session(|session, _| {
                 session.keep(&directory, look_back_ns);
                 Ok(())

@@ -36,7 +36,7 @@ pub use header::header;
 pub use progressive::{Chunk, Edit, ParameterSets, progressive_head};
 pub use read::{FragmentInfo, HeaderInfo, read_fragment, read_fragment_start, read_header};
 pub use slate::{slate, slate_config};
-pub use tail::{Tail, read_tail, tail_head, tail_record};
+pub use tail::{Tail, read_tail, still_record, tail_head, tail_record};
 pub use time::{TIMESCALE, nanos, ticks};
 
 /// Why something cannot be written, or is not what this crate writes.

@@ -8,7 +8,11 @@
 //! ```text
 //! head    "dkrltail" | fragment number u32 | crc32 of the 12 bytes before
 //! record  "smpl" | size u32 | flags u32 | pts u64 | dts u64 | duration u64 | crc32 of all that and the data | data
+//! still   "stil" | until u64 | crc32 of the 12 bytes before
 //! ```
+//!
+//! On a still screen no sample comes for long. A still record says up to when the last sample's picture is
+//! known to have been shown.
 //!
 //! Big-endian; times in nanoseconds on the recording's timeline; bit 0 of the flags marks a keyframe. The
 //! head names the fragment that the tail will become, so that a tail left beside its complete fragment is
@@ -20,12 +24,15 @@ use crate::Sample;
 
 const MAGIC: [u8; 8] = *b"dkrltail";
 const RECORD_MAGIC: [u8; 4] = *b"smpl";
+const STILL_MAGIC: [u8; 4] = *b"stil";
 const KEYFRAME: u32 = 1;
 
 /// Length of the head, in bytes.
 pub const HEAD: usize = 16;
 /// Length of a record without its data, in bytes.
 pub const RECORD: usize = 40;
+/// Length of a still record, in bytes.
+pub const STILL: usize = 16;
 
 /// The readable part of a tail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +40,8 @@ pub struct Tail<'a> {
     /// The fragment that these samples would have become.
     pub fragment: u32,
     pub samples: Vec<Sample<'a>>,
+    /// The last sample lasts at least until then; 0 if that is unknown.
+    pub still_until_ns: u64,
     /// Bytes after the last whole record.
     pub torn: usize,
 }
@@ -62,6 +71,16 @@ pub fn tail_record(sample: &Sample<'_>) -> [u8; RECORD] {
     record
 }
 
+/// The record that the last sample's picture was shown until then.
+pub fn still_record(until_ns: u64) -> [u8; STILL] {
+    let mut record = [0; STILL];
+    record[..4].copy_from_slice(&STILL_MAGIC);
+    record[4..12].copy_from_slice(&until_ns.to_be_bytes());
+    let crc = crc32fast::hash(&record[..12]);
+    record[12..].copy_from_slice(&crc.to_be_bytes());
+    record
+}
+
 /// The whole records of a tail, up to the first torn one. `None` if even the head is not ours.
 pub fn read_tail(bytes: &[u8]) -> Option<Tail<'_>> {
     let (head, mut rest) = bytes.split_first_chunk::<HEAD>()?;
@@ -69,12 +88,24 @@ pub fn read_tail(bytes: &[u8]) -> Option<Tail<'_>> {
     if tail_head(fragment) != *head {
         return None;
     }
-    let mut samples = Vec::new();
-    while let Some((sample, behind)) = record(rest) {
-        samples.push(sample);
-        rest = behind;
+    let (mut samples, mut still_until_ns) = (Vec::new(), 0);
+    loop {
+        if let Some((sample, behind)) = record(rest) {
+            samples.push(sample);
+            rest = behind;
+        } else if let Some((until_ns, behind)) = still(rest) {
+            still_until_ns = until_ns;
+            rest = behind;
+        } else {
+            return Some(Tail { fragment, samples, still_until_ns, torn: rest.len() });
+        }
     }
-    Some(Tail { fragment, samples, torn: rest.len() })
+}
+
+fn still(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (record, behind) = bytes.split_first_chunk::<STILL>()?;
+    let until_ns = u64::from_be_bytes(*record.get(4..)?.first_chunk()?);
+    (still_record(until_ns) == *record).then_some((until_ns, behind))
 }
 
 fn record(bytes: &[u8]) -> Option<(Sample<'_>, &[u8])> {

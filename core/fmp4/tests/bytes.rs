@@ -3,8 +3,8 @@
 
 use deskreel_fmp4::{
     Chunk, Codec, Edit, Error, ParameterSets, Sample, SampleInfo, VideoConfig, codec_string, fragment,
-    fragment_header, header, nanos, progressive_head, read_fragment, read_header, read_tail, tail_head,
-    tail_record, ticks,
+    fragment_header, header, nanos, progressive_head, read_fragment, read_header, read_tail, still_record,
+    tail_head, tail_record, ticks,
 };
 use mp4_atom::{Ftyp, Moov, ReadFrom};
 use proptest::prelude::*;
@@ -153,6 +153,22 @@ fn a_tail_cut_anywhere_has_the_whole_records_before_the_cut() {
         }
     }
     assert_eq!(read_tail(&whole).unwrap().samples[2], sample(80, false, b"third"));
+}
+
+#[test]
+fn a_tail_says_how_long_its_last_sample_was_shown() {
+    let mut bytes = small_tail();
+    assert_eq!(read_tail(&bytes).unwrap().still_until_ns, 0);
+    for until_ns in [600, 1_100] {
+        bytes.extend(still_record(until_ns));
+        let tail = read_tail(&bytes).unwrap();
+        assert_eq!((tail.samples.len(), tail.still_until_ns, tail.torn), (3, until_ns, 0));
+    }
+    let torn = read_tail(&bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!((torn.samples.len(), torn.still_until_ns, torn.torn), (3, 600, 15));
+    bytes.extend(tail_record(&sample(120, false, b"next")));
+    bytes.extend(b"next");
+    assert_eq!(read_tail(&bytes).unwrap().samples.len(), 4, "a sample after it counts");
 }
 
 #[test]

@@ -198,6 +198,13 @@ pub enum CommandKind {
         name: String,
         value: String,
     },
+    /// Somebody watches the recording for this many seconds from now on: footage grows each second, though
+    /// the screen is still. `joins`: a viewer has come and wants a keyframe.
+    Watch {
+        recording: RecordingId,
+        seconds: u32,
+        joins: bool,
+    },
     /// A command of a newer server; refused as `unsupported`.
     #[serde(other)]
     Unknown,

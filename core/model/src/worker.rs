@@ -36,6 +36,9 @@ pub enum Command {
     /// Capture a slate instead of the screen, or the screen again. Answered by `ModeHolds` if a job runs.
     #[serde(rename = "capture")]
     SetMode(CaptureMode),
+    /// Somebody watches for this long from now on: capture a frame for each fragment, though the screen is
+    /// still. `joins`: begin a fragment with a keyframe now.
+    Watch { time_ns: u64, joins: bool },
     /// To a standby: continue as a recording in this folder that begins with this much of the past footage,
     /// as far as there is any. Answered by `Kept` before anything is written.
     Keep { directory: PathBuf, look_back_ns: u64 },

@@ -15,6 +15,9 @@ pub enum Control {
         /// The reason, for the manifest.
         why: String,
     },
+    /// Somebody watches for this long from now on: footage grows each second, though the screen is still.
+    /// `joins`: a viewer has come and wants a keyframe.
+    Watch { time: Duration, joins: bool },
     /// End the part and capture nothing until `GoOn`, which leaves a gap. `Notice::Resting` says when
     /// everything is on disk.
     Rest(Rest),

@@ -106,6 +106,8 @@ struct RecordingRun<'a, T> {
     wake: Option<(Instant, Event)>,
     /// When `max_duration` is over.
     deadline: Option<Instant>,
+    /// Somebody watches until then.
+    watched_until: Option<Instant>,
     /// When a stop was requested, or the source ended.
     stopped_at: Option<MediaTime>,
     /// Mode requests that the worker has not confirmed yet, oldest first.
@@ -175,6 +177,10 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         match control {
             Control::Stop => self.event(Event::StopAsked).await,
             Control::SetMode { capture, why } => self.set_mode(capture, why).await,
+            Control::Watch { time, joins } => {
+                self.watched_until = Some(Instant::now() + time);
+                self.send(&watch(time, joins)).await;
+            }
             Control::Keep(keep) => self.keep(keep).await,
             Control::Rest(Rest { cause, why }) => self.event(Event::RestAsked(cause, why)).await,
             Control::GoOn => self.event(Event::RestOver).await,
@@ -268,6 +274,10 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
     fn wake_after(&mut self, pause: Duration, event: Event) {
         self.wake = Some((Instant::now() + pause, event));
     }
+}
+
+fn watch(time: Duration, joins: bool) -> Command {
+    Command::Watch { time_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), joins }
 }
 
 async fn next_report(part: &mut Option<PartInProgress>) -> Option<Report> {

@@ -13,7 +13,7 @@ use crate::recording_dir::file_ref;
 
 /// Turns the tail in a part's folder into the part's next fragment, synced, if the tail carries that number.
 /// Any other tail is a leftover of a fragment that is already complete. Afterwards there is no tail. The
-/// fragment's last frame lasts at least until `still_until`.
+/// fragment's last frame lasts at least until `still_until`, and until the time that the tail names.
 ///
 /// Call it only when the worker is certainly gone. If this process dies between writing the fragment and
 /// removing the tail, recovery finds the fragment like any other and does not mark it as salvaged; its frames
@@ -32,9 +32,11 @@ pub(crate) fn salvage(
     };
     let last = part.fragments.last();
     let next = last.map_or(1, |last| last.number + 1);
-    let mut samples = match read_tail(&tail_bytes) {
-        Some(tail) if tail.fragment == next => tail.samples,
-        _ => Vec::new(),
+    let (mut samples, still_until) = match read_tail(&tail_bytes) {
+        Some(tail) if tail.fragment == next => {
+            (tail.samples, still_until.max(MediaTime(tail.still_until_ns)))
+        }
+        _ => (Vec::new(), still_until),
     };
     put_in_order(&mut samples, last.map(Fragment::end), still_until);
     let salvaged = match samples.first() {

@@ -25,6 +25,8 @@ export_plugin! { descriptor: "plugin.toml", source "source.synthetic" => Synthet
 struct Synthetic {
     settings: Settings,
     scene: Scene,
+    /// Number and shown time of the picture that stays the same.
+    resting: Option<(u64, u64)>,
 }
 
 impl Source for Synthetic {
@@ -32,12 +34,12 @@ impl Source for Synthetic {
 
     fn open(settings: Settings, _host: Host) -> Result<Self> {
         settings.check()?;
-        Ok(Synthetic { settings, scene: Scene::new(&settings, settings.fps) })
+        Ok(Synthetic { settings, scene: Scene::new(&settings, settings.fps), resting: None })
     }
 
     fn recipe(&mut self, request: &SourceRequest) -> Result<SourceRecipe> {
         self.scene = Scene::new(&self.settings, request.max_fps);
-        let changes_only = self.scene.changes_only();
+        let changes_only = self.scene.changes_only() || self.settings.rests != [0, 0];
         Ok(SourceRecipe { changes_only, ..SourceRecipe::frames(self.scene.format) })
     }
 
@@ -59,7 +61,11 @@ impl Source for Synthetic {
             Clock::Media => frame.time_ns,
             Clock::Day => time_of_day_ns(),
         };
-        self.scene.paint(frame.number, time_ns, frame.pixels);
+        let [from, to] = self.settings.rests.map(u64::from);
+        let rests = (from..to).contains(&(frame.time_ns / 1_000_000_000));
+        self.resting = rests.then(|| self.resting.unwrap_or((frame.number, time_ns)));
+        let (number, time_ns) = self.resting.unwrap_or((frame.number, time_ns));
+        self.scene.paint(number, time_ns, frame.pixels);
         Ok(FrameStatus::Painted)
     }
 }

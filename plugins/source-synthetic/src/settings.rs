@@ -14,6 +14,8 @@ pub struct Settings {
     pub fps: u32,
     pub seed: u16,
     pub clock: Clock,
+    /// Seconds since the source began between which the picture stays the same.
+    pub rests: [u32; 2],
 }
 
 /// The time that a counter shows.
@@ -28,7 +30,15 @@ pub enum Clock {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { mode: Mode::Counter, width: 1280, height: 720, fps: 30, seed: 1, clock: Clock::Media }
+        Settings {
+            mode: Mode::Counter,
+            width: 1280,
+            height: 720,
+            fps: 30,
+            seed: 1,
+            clock: Clock::Media,
+            rests: [0, 0],
+        }
     }
 }
 

@@ -100,6 +100,10 @@ fn cause_in_words(cause: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -112,11 +116,21 @@ mod tests {
 
     #[test]
     fn a_manifest_explains_its_gaps_and_pauses() {
-        let manifest = r#"{"recording":"20260105T090000Z-000007","withheld":[{"capture":"paused","from":4000000000,"to":5000000000,"why":"card"}],
-            "tracks":[{"name":"screen","gaps":[{"from":1000000000,"to":3000000000,"cause":"disk_full"}],"parts":[
-            {"number":1,"init":{"sha256":""},"fragments":[{"number":1,"sha256":"","start":0,"duration_ns":1000000000},
-            {"number":2,"sha256":"","start":3000000000,"duration_ns":1000000000}]}]}]}"#;
-        let coverage = Coverage::of_manifest(&serde_json::from_str(manifest).expect("a manifest"));
+        let fragment = |number: u32, start: u64| json!({ "number": number, "sha256": "", "start": start, "duration_ns": 1_000_000_000 });
+        let manifest = json!({
+            "recording": "20260105T090000Z-000007",
+            "withheld": [{ "capture": "paused", "from": 4_000_000_000_u64, "to": 5_000_000_000_u64, "why": "card" }],
+            "tracks": [{
+                "name": "screen",
+                "gaps": [{ "from": 1_000_000_000_u64, "to": 3_000_000_000_u64, "cause": "disk_full" }],
+                "parts": [{
+                    "number": 1,
+                    "init": { "sha256": "" },
+                    "fragments": [fragment(1, 0), fragment(2, 3_000_000_000)],
+                }],
+            }],
+        });
+        let coverage = Coverage::of_manifest(&serde_json::from_value(manifest).unwrap());
         assert_eq!(coverage.covered, [(0, 1000), (3000, 4000)]);
         let absences = [
             (4000, 5000, true, "paused: card".to_owned()),

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use deskreel_model::{AgentId, Place, RecordingId};
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
@@ -23,14 +23,13 @@ use super::openapi::{
 use super::problem::{Answer, Problem};
 use super::uploads::{self, recording_id};
 use crate::app::App;
-use crate::db::interactions::SILENCE_MS;
 use crate::db::recordings::LiveRecording;
 use crate::fragments::shown_order;
 use crate::manifest::Manifest;
 use crate::media::{FilePiece, Reel, playlist};
 use crate::people::Person;
 use crate::schema::Time;
-use crate::time::{now_ms, rfc3339};
+use crate::time::rfc3339;
 
 /// Time for which a playlist request waits for the next fragment; then the player asks again.
 const BLOCK: Duration = Duration::from_secs(6);
@@ -161,7 +160,7 @@ pub async fn fragments(
 
 /// Returns the HLS playlist of a track, such as `video.m3u8`.
 ///
-/// With `_HLS_msn` and `_HLS_part`, waits for a run or fragment that is not there yet.
+/// With `_HLS_msn` and `_HLS_part`, waits for a segment or part that is not there yet.
 #[utoipa::path(
     get,
     path = "/recordings/{recording}/hls/{playlist}",
@@ -172,6 +171,7 @@ pub async fn fragments(
         ("playlist" = String, Path, description = "The track, and `.m3u8`", example = "video.m3u8"),
         ("_HLS_msn" = Option<u32>, Query, maximum = 4294967295u32),
         ("_HLS_part" = Option<u32>, Query, maximum = 4294967295u32),
+        ("joins" = Option<bool>, Query, description = "A viewer begins to watch, and wants a keyframe"),
     ),
     responses(
         (status = 200, description = "The playlist", content_type = "application/vnd.apple.mpegurl"),
@@ -187,24 +187,24 @@ pub async fn hls(
     let track = name.strip_suffix(".m3u8").ok_or_else(Problem::not_found)?;
     let id = may_watch(&app, &person, &id).await?;
     app.audit_look(&person, "watched", id.as_str()).await?;
-    let (run, part) = (number(&query, "_HLS_msn")?, number(&query, "_HLS_part")?);
-    let mut progress = app.ingest.progress();
-    let mut left = 20;
+    let (segment, part) = (number(&query, "_HLS_msn")?, number(&query, "_HLS_part")?);
+    let mut joins = query.get("joins").is_some_and(|joins| joins == "true");
+    let end = Instant::now() + BLOCK;
     loop {
-        progress.mark_unchanged();
+        let mut progress = app.ingest.progress();
         let reel = reel(&app, &id, Some(track)).await?.ok_or_else(Problem::not_found)?.1;
         let (text, extent) = playlist(&reel);
-        let is_there = match (run, part) {
-            (None, _) => true,
-            (Some(run), None) => extent.runs > run,
-            (Some(run), Some(part)) => extent.runs > run || extent.runs == run && extent.parts > part,
+        let is_there = match (segment, part) {
+            // Players take no playlist without a segment.
+            (None, _) => extent.segments > 0,
+            (Some(segment), None) => extent.segments > segment,
+            (Some(segment), Some(part)) => (extent.segments, extent.parts) > (segment, part),
         };
-        left -= 1;
-        if is_there || !reel.live || left == 0 {
-            return Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response());
+        if reel.live {
+            app.control.watched(&id, &person.name, std::mem::take(&mut joins));
         }
-        if !matches!(timeout(BLOCK, progress.changed()).await, Ok(Ok(()))) {
-            left = 1;
+        if is_there || !reel.live || timeout_at(end, progress.of(&id)).await.is_err() {
+            return Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response());
         }
     }
 }
@@ -252,6 +252,6 @@ pub struct LiveList {
 )]
 pub async fn live(State(app): State<App>, person: Person) -> Answer<Json<LiveList>> {
     let scope = app.db.scope(&person).await?;
-    let recordings = app.db.live(&scope, now_ms() - SILENCE_MS).await?;
+    let recordings = app.db.live(&scope).await?;
     Ok(Json(LiveList { recordings }))
 }

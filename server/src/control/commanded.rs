@@ -214,7 +214,7 @@ impl Loop {
         of_agent.for_each(|one| one.is_over = true);
     }
 
-    fn order(&mut self, recorder: &RecorderId, kind: CommandKind) -> Result<CommandId> {
+    pub(super) fn order(&mut self, recorder: &RecorderId, kind: CommandKind) -> Result<CommandId> {
         let id = secret::id().map_err(|error| Error::Corrupt(error.to_string()))?;
         let id = CommandId(id.into());
         let command = Command { id: id.clone(), deadline: self.clock.now().plus(DEADLINE), kind };

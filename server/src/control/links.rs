@@ -2,11 +2,11 @@
 
 use deskreel_link::server::Effect;
 use deskreel_link::{ClockReading, ServerEnd};
-use deskreel_model::Place;
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::link::{
     EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus, RunningRecording, Welcome,
 };
+use deskreel_model::{Place, RecordingId};
 
 use super::write_behind::{IndexUpdate, persist};
 use super::{ControlInput, KnownRecorder, LinkConnection, Loop, NewEvent, presence, read};
@@ -14,7 +14,7 @@ use crate::account::hindrances::HindranceSource;
 use crate::db::events::StreamPosition;
 use crate::db::recorders::Recorder;
 use crate::error::Result;
-use crate::names::{RecorderId, has_nul, is_recording_name};
+use crate::names::{PersonName, RecorderId, has_nul, is_recording_name};
 use crate::time::to_ms;
 
 /// Recordings of one status that are taken; a recorder has one or two.
@@ -47,7 +47,26 @@ impl Loop {
             ControlInput::Message { recorder, connection, text } => {
                 self.message(&recorder, connection, &text).await
             }
-            ControlInput::Disconnected { recorder, connection } => self.disconnected(recorder, connection),
+            ControlInput::Disconnected { recorder, connection } => {
+                match self.on_connection(&recorder, connection) {
+                    Some(_) => self.lose_line(&recorder),
+                    None => Ok(()),
+                }
+            }
+            ControlInput::Watched { recording, person, joins } => self.watched(&recording, &person, joins),
+        }
+    }
+
+    fn watched(&mut self, recording: &RecordingId, person: &PersonName, joins: bool) -> Result<()> {
+        let runs = |known: &KnownRecorder| {
+            known.connection.is_some()
+                && known.status.recordings.iter().any(|one| one.recording == *recording)
+        };
+        let Some((recorder, _)) = self.recorders.iter().find(|(_, known)| runs(known)) else { return Ok(()) };
+        let recorder = recorder.clone();
+        match self.viewers.ask(recording, person, joins, self.began.elapsed()) {
+            Some(command) => self.order(&recorder, command).map(drop),
+            None => Ok(()),
         }
     }
 
@@ -90,12 +109,15 @@ impl Loop {
         self.perform(recorder, effects)
     }
 
-    fn disconnected(&mut self, recorder: RecorderId, connection: u64) -> Result<()> {
-        let Some(known) = self.on_connection(&recorder, connection) else { return Ok(()) };
+    /// The recorder's line has ended, or no longer answers. Closes the connection.
+    fn lose_line(&mut self, recorder: &RecorderId) -> Result<()> {
+        let Some(known) = self.recorders.get_mut(recorder).filter(|known| known.connection.is_some()) else {
+            return Ok(());
+        };
         known.end.disconnected();
         known.connection = None;
         let place = known.place.clone();
-        self.effects.write(IndexUpdate::Presence { recorder, program: None });
+        self.effects.write(IndexUpdate::Presence { recorder: recorder.clone(), program: None });
         self.hinder_by_line(&place, to_ms(self.clock.now()));
         self.own_events.push(presence(&place, false, self.clock.now())?);
         Ok(())
@@ -180,10 +202,7 @@ impl Loop {
                 Effect::Overdue { id } => tracing::warn!(%recorder, %id, "command not answered in time"),
                 Effect::Close { reason } => {
                     tracing::warn!(%recorder, reason, "link closed");
-                    if let Some(known) = self.recorders.get_mut(recorder) {
-                        known.end.disconnected();
-                        known.connection = None;
-                    }
+                    self.lose_line(recorder)?;
                 }
             }
         }

@@ -53,11 +53,14 @@ mod tests {
         let live = CaptureMode::Live;
         let ann = running(1, "ann", live);
         let wanted = |capture| [(7, AgentId::from("ann"), capture)];
-        assert_eq!(reconcile(&wanted(live), &[ann.clone()]), []);
+        assert_eq!(reconcile(&wanted(live), std::slice::from_ref(&ann)), []);
         assert_eq!(reconcile(&wanted(live), &[]), [Difference::Missing(7)]);
         let paused = Difference::Other(ann.recording.clone(), CaptureMode::Paused);
-        assert_eq!(reconcile(&wanted(CaptureMode::Paused), &[ann.clone()]), [paused]);
-        assert_eq!(reconcile::<i32>(&[], &[ann.clone()]), [Difference::Unwanted(ann.recording.clone())]);
+        assert_eq!(reconcile(&wanted(CaptureMode::Paused), std::slice::from_ref(&ann)), [paused]);
+        assert_eq!(
+            reconcile::<i32>(&[], std::slice::from_ref(&ann)),
+            [Difference::Unwanted(ann.recording.clone())]
+        );
         let bob = running(2, "bob", live);
         let changed = [Difference::Missing(7), Difference::Unwanted(bob.recording.clone())];
         assert_eq!(reconcile(&wanted(live), &[bob]), changed);

@@ -26,7 +26,7 @@ row! {
         why_deleted: Option<String>,
         coverage: Option<String>,
         manifest: Option<String>,
-        runs: i64,
+        running: Option<i64>,
     }
 }
 
@@ -82,8 +82,7 @@ impl Db {
         let mut sql = Sql::new(
             "SELECT r.recording, r.started, r.closed, r.deleted, r.why_deleted, r.coverage, \
              CASE WHEN r.coverage IS NULL THEN r.manifest END AS manifest, \
-             CASE WHEN c.connected IS NOT NULL AND c.doing LIKE '%' || r.recording || '%' THEN 1 ELSE 0 END AS runs \
-             FROM recordings r LEFT JOIN recorders c ON c.recorder = r.recorder WHERE r.recording IN ",
+             r.running FROM recordings r WHERE r.recording IN ",
         );
         sql.bind_all(recordings);
         let rows: Vec<FactsRow> = sql.rows(self).await?;
@@ -104,7 +103,7 @@ impl Db {
                 zero,
                 deleted: row.deleted.map(|_| row.why_deleted.unwrap_or_default()),
                 is_closed: row.closed.is_some(),
-                runs: row.runs == 1,
+                runs: row.running.is_some(),
                 covered: coverage.covered_at(zero),
                 absences: coverage.absences_at(zero),
             };
@@ -196,7 +195,9 @@ impl Db {
 
     /// When the server last ran, as far as the index knows.
     pub async fn last_alive(&self) -> Result<Option<i64>> {
-        Ok(sqlx::query_scalar("SELECT at_ms FROM alive").fetch_optional(&self.pool).await?)
+        Ok(sqlx::query_scalar("SELECT at FROM health WHERE name = 'control'")
+            .fetch_optional(&self.pool)
+            .await?)
     }
 }
 
@@ -219,7 +220,9 @@ impl Write {
 
     /// Stores that the server runs.
     pub async fn set_alive(&mut self, at: i64) -> Result<()> {
-        sqlx::query("INSERT INTO alive (id, at_ms) VALUES ('server', $1) ON CONFLICT (id) DO UPDATE SET at_ms = excluded.at_ms")
+        sqlx::query(
+            "INSERT INTO health (name, at) VALUES ('control', $1) ON CONFLICT (name) DO UPDATE SET at = excluded.at",
+        )
             .bind(at)
             .execute(&mut *self.tx)
             .await?;

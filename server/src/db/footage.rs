@@ -16,7 +16,7 @@ use crate::db::{Db, Write};
 use crate::error::Result;
 use crate::names::RecorderId;
 use crate::segments::{CallData, Stretch};
-use crate::time::to_ms;
+use crate::time::{now_ms, to_ms};
 
 /// Footage that is being commanded. Its id is that of the requested recording.
 pub struct NewFootage {
@@ -145,13 +145,15 @@ impl Write {
             return Ok(());
         }
         sqlx::query(
-            "UPDATE recordings SET agent = $1, started = $2, clock_offset_ms = $3, capture = $4 WHERE recording = $5",
+            "UPDATE recordings SET agent = $1, started = $2, clock_offset_ms = $3, capture = $4, running = $6 \
+             WHERE recording = $5",
         )
         .bind(running.agent.as_str())
         .bind(to_ms(running.since.shifted_ms(offset_ms.unwrap_or(0))))
         .bind(offset_ms)
         .bind(capture.as_str())
         .bind(recording.as_str())
+        .bind(now_ms())
         .execute(&mut *self.tx)
         .await?;
         Ok(())

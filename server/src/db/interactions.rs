@@ -9,15 +9,12 @@ use utoipa::ToSchema;
 use crate::account::{AccountStretch, FootageFigures, FootageState, WantedStretch, figures};
 use crate::db::Db;
 use crate::db::account::Wanted;
+use crate::db::recordings::NewestFootage;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
 use crate::schema::Time;
 use crate::time::{now_ms, rfc3339};
-
-/// A recording that is not closed counts as live until none of it has arrived for this long. On a still
-/// screen a fragment may last ten minutes.
-pub const SILENCE_MS: i64 = 11 * 60 * 1000;
 
 /// Conditions of a search; `None` restricts nothing.
 #[derive(Debug, Clone, Default)]
@@ -176,7 +173,9 @@ row! {
         started: Option<i64>,
         closed: Option<i64>,
         deleted: Option<i64>,
-        touched: Option<i64>,
+        over: Option<i64>,
+        running: Option<i64>,
+        newest_ns: Option<i64>,
         bytes: Option<i64>,
     }
 }
@@ -286,7 +285,7 @@ impl Db {
     pub async fn segments(&self, scope: &Scope, interactions: &[InteractionId]) -> Result<Vec<Segment>> {
         let mut sql = Sql::new(
             "SELECT s.interaction, s.agent, s.place, s.recording, s.call, s.role, s.from_ms, s.to_ms, s.why, \
-             r.started, r.closed, r.deleted, r.touched, r.bytes \
+             r.started, r.closed, r.deleted, r.ended AS over, r.running, r.newest_ns, r.bytes \
              FROM segments s LEFT JOIN recordings r ON r.recording = s.recording WHERE s.interaction IN ",
         );
         sql.bind_all(interactions).push(" AND ");
@@ -390,7 +389,7 @@ impl Filter {
 
 impl From<SegmentRow> for Segment {
     fn from(row: SegmentRow) -> Segment {
-        let is_fresh = row.touched.is_some_and(|touched| now_ms() - touched < SILENCE_MS);
+        let is_live = NewestFootage::new(row.running, row.started, row.newest_ns).is_live(now_ms());
         let has_footage = row.deleted.is_none() && row.bytes.unwrap_or(0) > 0;
         Segment {
             interaction: row.interaction,
@@ -403,7 +402,7 @@ impl From<SegmentRow> for Segment {
             to: row.to_ms,
             why: row.why,
             zero: row.started,
-            live: has_footage && row.closed.is_none() && is_fresh,
+            live: has_footage && row.closed.is_none() && row.over.is_none() && is_live,
             has_footage,
             account: Vec::new(),
         }

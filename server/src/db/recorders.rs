@@ -174,6 +174,17 @@ impl Db {
         Ok(rows.into_iter().map(RecorderOverview::from).collect())
     }
 
+    /// Stores that no recorder's link is up.
+    pub async fn forget_links(&self) -> Result<()> {
+        for text in [
+            "UPDATE recorders SET connected = NULL WHERE connected IS NOT NULL",
+            "UPDATE recordings SET running = NULL WHERE running IS NOT NULL",
+        ] {
+            sqlx::query(text).execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
     /// Places that have a recorder.
     pub async fn places_of_recorders(&self) -> Result<Vec<Place>> {
         let rows: Vec<PlaceRow> =
@@ -196,8 +207,28 @@ impl Db {
 }
 
 impl Write {
+    /// Stores that these recordings of a recorder run, and no others.
+    async fn set_running_alone(&mut self, recorder: &RecorderId, running: &[&str]) -> Result<()> {
+        sqlx::query("UPDATE recordings SET running = NULL WHERE recorder = $1 AND running IS NOT NULL")
+            .bind(recorder.as_str())
+            .execute(&mut *self.tx)
+            .await?;
+        for recording in running {
+            sqlx::query("UPDATE recordings SET running = $1 WHERE recorder = $2 AND recording = $3")
+                .bind(now_ms())
+                .bind(recorder.as_str())
+                .bind(*recording)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Stores that a recorder's link is up, with its program's version, or down.
     pub async fn set_presence(&mut self, recorder: &RecorderId, version: Option<&str>) -> Result<()> {
+        if version.is_none() {
+            self.set_running_alone(recorder, &[]).await?;
+        }
         sqlx::query(
             "UPDATE recorders SET connected = $1, seen = $2, version = COALESCE($3, version) WHERE recorder = $4",
         )
@@ -211,6 +242,8 @@ impl Write {
     }
 
     pub async fn set_status(&mut self, recorder: &RecorderId, status: &RecorderStatus) -> Result<()> {
+        let running: Vec<_> = status.recordings.iter().map(|one| one.recording.as_str()).collect();
+        self.set_running_alone(recorder, &running).await?;
         sqlx::query("UPDATE recorders SET doing = $1, clock_offset_ms = $2, seen = $3 WHERE recorder = $4")
             .bind(serde_json::to_string(status).unwrap_or_default())
             .bind(status.offset_ms)

@@ -5,7 +5,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::db::Db;
-use crate::db::interactions::SILENCE_MS;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
@@ -32,14 +31,38 @@ pub struct Recording {
     pub started: Option<i64>,
     pub ended: Option<i64>,
     pub closed: bool,
-    pub touched: i64,
     pub bytes: i64,
+    pub newest: NewestFootage,
 }
 
 impl Recording {
-    /// Returns whether more of it may still arrive.
     pub fn live(&self) -> bool {
-        !self.closed && now_ms() - self.touched < SILENCE_MS
+        !self.closed && self.ended.is_none() && self.newest.is_live(now_ms())
+    }
+}
+
+/// What tells whether an open recording runs.
+#[derive(Debug, Clone, Copy)]
+pub struct NewestFootage {
+    /// Its recorder's link says that it runs.
+    pub is_running: bool,
+    /// Time at which its newest fragment ends, by the server's clock.
+    pub end: Option<i64>,
+}
+
+/// Age of the newest footage up to which a recording counts as running without a word of its recorder: a
+/// still screen yields a fragment each few seconds.
+const LIVE_MS: i64 = 20_000;
+
+impl NewestFootage {
+    pub fn new(running: Option<i64>, started: Option<i64>, newest_ns: Option<i64>) -> NewestFootage {
+        let end = started.zip(newest_ns).map(|(started, ns)| started + ns / 1_000_000);
+        NewestFootage { is_running: running.is_some(), end }
+    }
+
+    /// Returns whether more is being captured. A backlog that arrives late is not.
+    pub fn is_live(self, now: i64) -> bool {
+        self.is_running || self.end.is_some_and(|end| (now - end).abs() < LIVE_MS)
     }
 }
 
@@ -138,8 +161,9 @@ row! {
         started: Option<i64>,
         ended: Option<i64>,
         closed: Option<i64>,
-        touched: i64,
         bytes: i64,
+        running: Option<i64>,
+        newest_ns: Option<i64>,
     }
 }
 
@@ -270,26 +294,30 @@ impl Db {
     /// `None`: the recording does not exist, or was deleted.
     pub async fn recording(&self, recording: &RecordingId) -> Result<Option<Recording>> {
         let row: Option<PersonsRow> = sqlx::query_as(
-            "SELECT agent, place, started, ended, closed, touched, bytes FROM recordings \
+            "SELECT agent, place, started, ended, closed, bytes, running, newest_ns FROM recordings \
              WHERE recording = $1 AND deleted IS NULL",
         )
         .bind(recording.as_str())
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(|row| {
-            let PersonsRow { agent, place, started, ended, closed, touched, bytes } = row;
-            Recording { agent, place, started, ended, closed: closed.is_some(), touched, bytes }
+            let PersonsRow { agent, place, started, ended, closed, bytes, running, newest_ns } = row;
+            let newest = NewestFootage::new(running, started, newest_ns);
+            Recording { agent, place, started, ended, closed: closed.is_some(), bytes, newest }
         }))
     }
 
-    /// Recordings that run: not closed, and something of them arrived after `since`.
-    pub async fn live(&self, scope: &Scope, since: i64) -> Result<Vec<LiveRecording>> {
+    /// Recordings that run.
+    pub async fn live(&self, scope: &Scope) -> Result<Vec<LiveRecording>> {
         let mut sql = Sql::new(
             "SELECT r.recording, COALESCE(r.agent, s.agent) AS agent, r.place, r.started, s.interaction, r.capture \
              FROM recordings r LEFT JOIN segments s ON s.recording = r.recording AND s.to_ms IS NULL \
-             WHERE r.closed IS NULL AND r.deleted IS NULL AND r.file IS NULL AND r.touched >= ",
+             WHERE r.closed IS NULL AND r.deleted IS NULL AND r.file IS NULL AND r.ended IS NULL \
+             AND (r.running IS NOT NULL OR r.started + r.newest_ns / 1000000 > ",
         );
-        sql.bind(since).push(" AND ");
+        let now = now_ms();
+        sql.bind(now - LIVE_MS).push(" AND r.started + r.newest_ns / 1000000 < ").bind(now + LIVE_MS);
+        sql.push(") AND ");
         scope.restrict(&mut sql, "COALESCE(r.agent, s.agent)");
         sql.push(" ORDER BY r.started DESC, r.recording");
         let mut found: Vec<LiveRecording> = Vec::new();

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use deskreel_contract::Role as SegmentRole;
-use deskreel_model::link::{EventStreamId, RecorderStatus};
+use deskreel_model::link::{EventStreamId, RecorderStatus, RunningRecording};
 use deskreel_model::segment::{Footage, Segment, Tag};
 use deskreel_model::{AgentId, InteractionId, RecordingId, Utc};
 
@@ -27,7 +27,7 @@ use crate::manifest::About;
 use crate::names::known_recording;
 use crate::people::{Person, Role};
 use crate::segments::{CallData, Stretch};
-use crate::time::to_ms;
+use crate::time::{now_ms, to_ms};
 
 async fn index(folder: &tempfile::TempDir) -> Db {
     Db::open(&format!("sqlite://{}/index.db", folder.path().display())).await.unwrap()
@@ -62,9 +62,72 @@ async fn upload(db: &Db, recorder: &Recorder, id: &RecordingId) {
     assert!(!write.set_about(id, about).await.unwrap());
     assert!(write.set_about(id, about).await.unwrap());
     let about: About = serde_json::from_str(about).unwrap();
-    write.describe(id, about.agent.as_ref(), None, (Some(1_000), Some(9_000))).await.unwrap();
+    write.describe(id, about.agent.as_ref(), None, (Some(1_000), Some(9_000), None)).await.unwrap();
     write.apply_about(id, &about).await.unwrap();
     write.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_recording_is_live_while_its_link_says_so_or_its_newest_footage_is_of_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = index(&folder).await;
+    let (recorder, _) = db.enrol(&"seat-12".into()).await.unwrap();
+    let started = now_ms() - 100_000;
+    let id = RecordingId::new(Utc(jiff::Timestamp::from_millisecond(started).unwrap()), 1);
+    let add = async |number: u32, end_ms: u64| {
+        let times = FragmentTimes { start_ns: 0, duration_ns: end_ms * 1_000_000, keyframe: true };
+        let fragment = StoredFragment { times: Some(times), ..fragment(number) };
+        let mut write = db.write().await.unwrap();
+        let new = NewFragment { recorder: recorder.clone(), recording: id.clone(), fragment, file: None };
+        write.add_fragment(&new).await.unwrap();
+        write.commit().await.unwrap();
+    };
+    let is_live = async || {
+        let listed = db.live(&Scope::All).await.unwrap().len() == 1;
+        assert_eq!(db.recording(&id).await.unwrap().unwrap().live(), listed);
+        listed
+    };
+    let report = async |recordings: &[RecordingId]| {
+        let running = |recording: &RecordingId| RunningRecording {
+            recording: recording.clone(),
+            agent: "ann".into(),
+            capture: Default::default(),
+            since: Utc(jiff::Timestamp::from_millisecond(started).unwrap()),
+        };
+        let status =
+            RecorderStatus { recordings: recordings.iter().map(running).collect(), ..Default::default() };
+        let mut write = db.write().await.unwrap();
+        write.set_status(&recorder.id, &status).await.unwrap();
+        write.commit().await.unwrap();
+    };
+
+    // A backlog that arrives now is not live, footage of now is.
+    add(1, 1000).await;
+    add(2, 50_000).await;
+    assert!(!is_live().await);
+    add(3, 99_000).await;
+    assert!(is_live().await);
+    add(4, 200_000).await;
+    assert!(!is_live().await, "footage of the future");
+
+    report(std::slice::from_ref(&id)).await;
+    assert!(is_live().await);
+    report(&[]).await;
+    assert!(!is_live().await);
+    report(std::slice::from_ref(&id)).await;
+    let mut write = db.write().await.unwrap();
+    write.set_presence(&recorder.id, None).await.unwrap();
+    write.commit().await.unwrap();
+    assert!(!is_live().await, "its line is lost");
+    report(std::slice::from_ref(&id)).await;
+    db.forget_links().await.unwrap();
+    assert!(!is_live().await, "the server has just started");
+
+    report(std::slice::from_ref(&id)).await;
+    let mut write = db.write().await.unwrap();
+    write.describe(&id, None, None, (None, None, Some(started + 90_000))).await.unwrap();
+    write.commit().await.unwrap();
+    assert!(!is_live().await, "its `about` has an end");
 }
 
 #[tokio::test]
@@ -172,14 +235,14 @@ async fn rows_of_recordings_and_interactions_are_read() {
     let outline = &found[0].outline;
     assert_eq!(
         (outline.has_footage, outline.duration_ms, outline.live),
-        (HasFootage::All, Some(8_000), true)
+        (HasFootage::All, Some(8_000), false)
     );
     assert_eq!(
         (&found[0].calls[..], &outline.agents[..]),
         (&["77".to_owned()][..], &[AgentId::from("ann")][..])
     );
     assert!(db.find(&Scope::Own("bob".into()), &filter).await.unwrap().is_empty());
-    assert_eq!(db.live(&scope, 0).await.unwrap()[0].capture, "live");
+    assert!(db.live(&scope).await.unwrap().is_empty(), "it has ended");
     assert_eq!(db.completeness(&Scope::All, 0, i64::MAX).await.unwrap().captured, 1);
 
     let (author, label) = ("root".to_owned().into(), "complaint");

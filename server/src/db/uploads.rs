@@ -134,7 +134,8 @@ impl Write {
         let NewFragment { recorder, recording, fragment, file } = new;
         // Locks the row, as `claim` does.
         let open = sqlx::query(
-            "UPDATE recordings SET touched = $1, bytes = bytes + $2 \
+            "UPDATE recordings SET touched = $1, bytes = bytes + $2, \
+             newest_ns = CASE WHEN $6 > COALESCE(newest_ns, 0) THEN $6 ELSE newest_ns END \
              WHERE recording = $3 AND recorder = $4 AND closed IS NULL AND deleted IS NULL AND COALESCE(file, '') = $5",
         )
         .bind(now_ms())
@@ -142,6 +143,7 @@ impl Write {
         .bind(recording.as_str())
         .bind(recorder.id.as_str())
         .bind(file.as_deref().unwrap_or_default())
+        .bind(fragment.times.map_or(0, |times| signed(times.end_ns())))
         .execute(&mut *self.tx)
         .await?;
         if open.rows_affected() == 0 {
@@ -288,24 +290,27 @@ impl Write {
         Ok(())
     }
 
-    /// Stores the known ones of a recording's agent, place and times by the recorder's clock.
+    /// Stores the known ones of a recording's agent, place and times by the recorder's clock: its start, its
+    /// end, and an end that counts until the other is known.
     pub async fn describe(
         &mut self,
         recording: &RecordingId,
         agent: Option<&AgentId>,
         place: Option<&Place>,
-        (started, ended): (Option<i64>, Option<i64>),
+        (started, ended, over): (Option<i64>, Option<i64>, Option<i64>),
     ) -> Result<()> {
         sqlx::query(
             "UPDATE recordings SET agent = COALESCE($1, agent), place = COALESCE($2, place), \
              started = COALESCE($3 + COALESCE(clock_offset_ms, 0), started), \
-             ended = COALESCE($4 + COALESCE(clock_offset_ms, 0), ended) WHERE recording = $5",
+             ended = COALESCE($4 + COALESCE(clock_offset_ms, 0), ended, $6 + COALESCE(clock_offset_ms, 0)) \
+             WHERE recording = $5",
         )
         .bind(agent.map(AgentId::as_str))
         .bind(place.map(Place::as_str))
         .bind(started)
         .bind(ended)
         .bind(recording.as_str())
+        .bind(over)
         .execute(&mut *self.tx)
         .await?;
         Ok(())

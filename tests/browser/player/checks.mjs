@@ -10,6 +10,7 @@
 
 import * as connection from "./checks/connection.mjs";
 import * as gaps from "./checks/gaps.mjs";
+import * as live from "./checks/live.mjs";
 import * as page from "./checks/page.mjs";
 import * as playback from "./checks/playback.mjs";
 import * as realServer from "./checks/server.mjs";
@@ -42,6 +43,7 @@ const checks = {
   own: page.own,
   server: realServer.watchTransfer,
   "server-live": realServer.watchLive,
+  "server-rest": live.watchStillness,
 };
 const LIMIT_MS = 180_000;
 

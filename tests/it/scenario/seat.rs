@@ -182,6 +182,11 @@ impl Seat {
             ["tag", id, name, value] => {
                 CommandKind::Tag { recording: recording_id(id), name: name.into(), value: value.into() }
             }
+            ["watch", id, seconds, joins] => CommandKind::Watch {
+                recording: recording_id(id),
+                seconds: seconds.parse().unwrap(),
+                joins: joins == "joins",
+            },
             ["unknown"] => CommandKind::Unknown,
             _ => panic!("no such order: {rest}"),
         };

@@ -8,11 +8,17 @@ import { checkConnection, currentConnection, renewSession, url, watchConnection 
 import { toMediaTime, toVideoTime, type Piece } from "./media-time.ts";
 import { undecodable, undecodableText } from "./decode.ts";
 import { frameTimes } from "./frame-times.ts";
+import { livePlaylistLoader } from "./playlist-loader.ts";
 import type { Trouble } from "./trouble.ts";
 
 /** At normal speed, longer at higher ones. Screens need few bytes, so that seconds are the limit. */
 const BUFFER_S = 20;
 const BACK_BUFFER_S = 60;
+/** Distance of a live picture from the end of what is loaded, when the newest fragment has just arrived. */
+const EDGE_S = 1.3;
+/** A video that stands for this long, with this much loaded ahead of it, does not go on by itself. */
+const STUCK_MS = 400;
+const STUCK_AHEAD_S = 0.3;
 /** How far a seek goes into a frame, so that rounding does not show the frame before. */
 const INTO_FRAME_MS = 1;
 const DEFAULT_FRAME_MS = 1000 / 30;
@@ -49,6 +55,12 @@ export class Deck {
   /** The video element's time of the last seek. */
   private sought = -1;
   private isLoaded = false;
+  /** End of what is loaded, and how far it was away just before it last moved on; seconds. */
+  private loadedEnd = 0;
+  private leastAhead = EDGE_S;
+  /** The time at which a playing video stands, and since when it does. */
+  private stuckAt = -1;
+  private stuckSince = 0;
   private isRepaired = false;
   private ended = false;
   private readonly unwatch: () => void;
@@ -99,6 +111,11 @@ export class Deck {
       enableWorker: false,
       autoStartLoad: false,
       lowLatencyMode: this.film.live,
+      ...(this.film.live && {
+        liveSyncDuration: EDGE_S,
+        liveSyncOnStallIncrease: 0,
+        pLoader: livePlaylistLoader(Hls),
+      }),
       maxBufferLength: BUFFER_S,
       maxMaxBufferLength: 8 * BUFFER_S,
       backBufferLength: BACK_BUFFER_S,
@@ -111,7 +128,18 @@ export class Deck {
     const { Events } = Hls;
     hls.on(Events.MANIFEST_PARSED, () => hls.startLoad(this.wanted === null ? -1 : this.wanted / 1000));
     hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
-      this.pieces = details.fragments;
+      // With the run that still grows: at the live edge, it is what is shown.
+      const { fragments, fragmentHint: growing, partEnd } = details;
+      this.pieces = growing
+        ? [
+            ...fragments,
+            {
+              start: growing.start,
+              duration: Math.max(0, partEnd - growing.start),
+              programDateTime: growing.programDateTime,
+            },
+          ]
+        : fragments;
       if (this.isLoaded) return;
       this.isLoaded = true;
       if (this.wanted !== null) {
@@ -266,16 +294,43 @@ export class Deck {
     return this.isHalted && this.video.readyState < 3;
   }
 
-  /** Media time of the newest footage that can be shown; null until hls.js knows it. */
+  /** Media time at the live edge: shortly before the end of what is loaded or listed. Null until known. */
   get edge(): number | null {
-    const position = this.hls?.liveSyncPosition;
-    return position ? toMediaTime(this.pieces, this.film.zeroUtcMs, position) : null;
+    const end = Math.max(this.endS, this.hls?.latestLevelDetails?.edge ?? 0);
+    // Never back.
+    const at = Math.max(Math.min(this.video.currentTime, end), end - EDGE_S);
+    return end > 0 ? toMediaTime(this.pieces, this.film.zeroUtcMs, at) : null;
   }
 
-  /** Seconds behind the newest footage that can be shown, beyond the delay that hls.js aims at. */
+  /**
+   * Whether the video stands although footage is loaded. Browsers stop where a moving picture comes to rest,
+   * since they wait for several frames, and now there is one a second. A seek gets them going. Call it with
+   * every animation frame.
+   */
+  get isStalled(): boolean {
+    const { currentTime, paused, seeking } = this.video;
+    const now = performance.now();
+    if (currentTime !== this.stuckAt || paused || seeking || this.endS - currentTime < STUCK_AHEAD_S)
+      [this.stuckAt, this.stuckSince] = [currentTime, now];
+    return now - this.stuckSince > STUCK_MS;
+  }
+
+  /** End of what is loaded, in seconds of the video element's time. */
+  private get endS(): number {
+    const { buffered } = this.video;
+    return buffered.length ? buffered.end(buffered.length - 1) : 0;
+  }
+
+  /**
+   * Seconds of footage that were still ahead of the picture when the last fragment arrived: what it could be
+   * nearer to the edge without a stop. Judged by what is loaded, since that is what can be shown. Call it
+   * with every animation frame.
+   */
   get lag(): number {
-    const { latency = 0, targetLatency = null } = this.hls ?? {};
-    return targetLatency === null ? 0 : latency - targetLatency;
+    const end = this.endS;
+    if (end > this.loadedEnd + 0.05) this.leastAhead = Math.max(0, this.loadedEnd - this.video.currentTime);
+    this.loadedEnd = end;
+    return Math.max(this.leastAhead, end - this.video.currentTime - 2 * EDGE_S);
   }
 
   seek(ms: number): void {
@@ -283,6 +338,7 @@ export class Deck {
       this.wanted = ms;
       return;
     }
+    this.leastAhead = 0;
     this.sought = toVideoTime(this.pieces, this.film.zeroUtcMs, ms + INTO_FRAME_MS);
     this.video.currentTime = this.sought;
     if (this.isHalted) {

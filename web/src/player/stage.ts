@@ -6,6 +6,7 @@
 
 import { h, icon } from "../dom.ts";
 import { clock } from "../format.ts";
+import { serverNow } from "../server-clock.ts";
 import { Deck } from "./deck.ts";
 import { reelAt, nextTurn, turnAfter, type Span, type Stretch } from "./follow.ts";
 import { gapAt, gapBetween, jumpText, type Gap } from "./gaps.ts";
@@ -48,13 +49,16 @@ const IN_STEP_MS = 50;
 const OUT_OF_STEP_MS = 500;
 /** Above this lag a live picture plays faster; above the other one it jumps to the edge. */
 const BEHIND_S = 0.4;
-const FAR_BEHIND_S = 4;
 /** How long the reason for a gap is shown during playback; then it jumps over the rest. */
 const GAP_SHOWN_MS = 2000;
 /** How long before a gap playback stops, so that the browser shows nothing from after it. */
 const BEFORE_GAP_MS = 60;
 /** How long before lost footage a browser may stop, since it wants to have more. */
 const BEFORE_LOST_MS = 500;
+const FAR_BEHIND_S = 1.2;
+/** Between two jumps to the edge: the buffer is empty after one. */
+const JUMP_EVERY_MS = 2000;
+const STUCK_EVERY_MS = 800;
 export const SPEEDS = [0.5, 1, 1.5, 2, 4, 8] as const;
 
 interface Tile {
@@ -93,6 +97,10 @@ export class Stage {
   /** The time of the last animation frame. */
   private ticked = 0;
   private uses = 0;
+  /** When it last went to the live edge. */
+  private jumped = 0;
+  /** When the picture that is shown at the live edge was captured, by the server's clock. */
+  private shownUtcMs: number | null = null;
   private timer = 0;
   private readonly empty = h("p", { class: "no-footage" });
   private readonly events: StageEvents;
@@ -188,6 +196,7 @@ export class Stage {
   toEdge(): void {
     const edge = this.deck?.edge;
     if (edge === null || edge === undefined || this.main === null) return;
+    this.jumped = performance.now();
     this.seek(this.reels[this.main]!.from + edge);
     this.isAtEdge = true;
     this.play();
@@ -287,13 +296,25 @@ export class Stage {
     this.events.moved();
   }
 
+  /** Age of the picture at the live edge in seconds; null elsewhere, and before the first picture. */
+  get age(): number | null {
+    const { deck } = this;
+    if (!this.isAtEdge || !deck || this.main === null) return null;
+    // While the video seeks, the picture from before stays.
+    if (deck.isShowing) this.shownUtcMs = this.reels[this.main]!.zeroUtcMs + deck.at;
+    return this.shownUtcMs === null ? null : Math.max(0, (serverNow() - this.shownUtcMs) / 1000);
+  }
+
   /**
    * Returns the speed at the live edge: a little faster if the picture lags behind. Jumps if it lags far
    * behind.
    */
   private edgeRate(deck: Deck): number {
-    if (deck.lag > FAR_BEHIND_S && deck.isShowing) this.toEdge();
-    return deck.lag > BEHIND_S ? 1.15 : 1;
+    const { lag, isStalled } = deck;
+    if (isStalled && performance.now() - this.jumped > STUCK_EVERY_MS) this.toEdge();
+    if (lag > FAR_BEHIND_S && deck.isShowing && performance.now() - this.jumped > JUMP_EVERY_MS)
+      this.toEdge();
+    return lag > BEHIND_S ? 1.1 : 1;
   }
 
   /** Follows the picture of the main screen, up to the next gap. */
@@ -355,6 +376,7 @@ export class Stage {
   private show(reel: number): void {
     const old = this.deck;
     this.main = reel;
+    this.shownUtcMs = null;
     if (this.side === reel) this.side = null;
     this.arrange();
     const { deck } = this.tiles.get(reel)!;

@@ -8,11 +8,12 @@ import { duration, moment, stretchLength } from "../format.ts";
 import { setKeys } from "../keys.ts";
 import { SPEEDS, Stage } from "../player/stage.ts";
 import { href, replace, type Route } from "../route.ts";
+import { serverNow } from "../server-clock.ts";
 import { notify } from "../shell.ts";
 import { Timeline } from "../timeline.ts";
 import type { Interaction, Recording } from "../types.ts";
 import type { InteractionActions } from "./interaction/actions.ts";
-import { Controls } from "./interaction/controls.ts";
+import { ageText, Controls } from "./interaction/controls.ts";
 import { drawHead } from "./interaction/head.ts";
 import { interactionKeys } from "./interaction/keys.ts";
 import { layOut, type Layout } from "./interaction/layout.ts";
@@ -21,6 +22,8 @@ import { SidePanel } from "./interaction/side-panel.ts";
 import type { View } from "./view.ts";
 
 const LIVE_REFRESH_MS = 2000;
+/** Seconds; a live picture that is older is no longer one. */
+const OLD_S = 5;
 
 export function open(main: HTMLElement, route: Route): View {
   const view = new InteractionView(main, route);
@@ -105,7 +108,7 @@ class InteractionView implements View, InteractionActions {
   private show(data: Interaction, names: Map<string, string>): void {
     const isFirst = !this.data;
     this.data = data;
-    this.layout = layOut(data, names, Date.now());
+    this.layout = layOut(data, names, serverNow());
     document.title = `${data.interaction} · Deskreel`;
     if (isFirst) this.openStage(data, this.layout);
     else if (this.stage) {
@@ -149,8 +152,18 @@ class InteractionView implements View, InteractionActions {
   private moved(): void {
     const at = this.stage?.moment ?? 0;
     this.timeline.move(at);
+    this.showAge(this.stage?.age ?? null);
     this.controls.setPosition(`${moment(at)} / ${duration(this.layout?.length ?? 0)}`);
     this.sidePanel.move(at);
+  }
+
+  /** Says how old the live picture is. An old one is not called live in red. */
+  private showAge(age: number | null): void {
+    const [text, isOld] = [ageText(age), age !== null && age > OLD_S];
+    for (const badge of this.main.querySelectorAll(".live-badge, .live-edge span")) {
+      if (badge.textContent !== text) badge.textContent = text;
+      badge.closest(".live-badge, .live-edge")?.classList.toggle("is-old", isOld);
+    }
   }
 
   private changed(): void {

@@ -90,7 +90,16 @@ impl State {
                 });
                 CommandResult::Done
             }
-            CommandKind::SetMode { recording, .. } | CommandKind::Tag { recording, .. } => {
+            CommandKind::Watch { recording, seconds, joins } if self.belongs_to(&recording) => {
+                if let Some(running) = self.current_id() {
+                    let time = Duration::from_secs(seconds.into());
+                    out.push(Effect::Control(running, Control::Watch { time, joins }));
+                }
+                CommandResult::Done
+            }
+            CommandKind::SetMode { recording, .. }
+            | CommandKind::Tag { recording, .. }
+            | CommandKind::Watch { recording, .. } => {
                 CommandResult::refused(CommandRefusal::Unknown, format!("no recording {recording} runs here"))
             }
             CommandKind::Unknown => {

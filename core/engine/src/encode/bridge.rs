@@ -29,6 +29,11 @@ const WAIT_BYTES: usize = 256 << 20;
 /// Time for the next encoder to start, beyond a frame's deadline; nothing is lost as long as frames wait.
 const SUCCESSION: Duration = Duration::from_secs(1);
 
+/// Time between keyframes while somebody watches a still screen. A keyframe of dense text takes half a
+/// megabyte, a frame that repeats the one before about a hundred bytes. A viewer who joins gets a keyframe at
+/// once.
+const STILL_INTERVAL_NS: u64 = 20_000_000_000;
+
 pub struct Bridge {
     state: Mutex<State>,
     timing: Timing,
@@ -43,6 +48,8 @@ pub struct Timing {
     pub period_ns: u64,
     /// Longest time from one keyframe to the next.
     pub keyframe_interval_ns: u64,
+    /// Length of a fragment.
+    pub fragment_ns: u64,
     /// How long an encoder may keep a frame that it does not need to hold.
     pub frame_deadline: Duration,
 }
@@ -81,6 +88,18 @@ pub enum FrameDemand {
     Change,
     /// Any frame.
     Picture,
+}
+
+/// Whether a frame is to be a keyframe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyframeNeed {
+    Now,
+    /// It begins no fragment, and only a keyframe that begins one is of use to a player.
+    No,
+    /// If the next fragment begins too late for the keyframe interval.
+    IfDue,
+    /// If the last one is older than [`STILL_INTERVAL_NS`]: the frame shows nothing new.
+    Rare,
 }
 
 /// The fate of an access unit.
@@ -145,18 +164,18 @@ impl Bridge {
         }
     }
 
-    /// Takes a frame to encode, as a keyframe if `as_keyframe`.
-    pub fn take_frame(&self, buffer: &gst::Buffer, running_ns: u64, as_keyframe: bool) {
+    /// Takes a frame to encode. Returns whether it is requested as a keyframe.
+    pub fn take_frame(&self, buffer: &gst::Buffer, running_ns: u64, need: KeyframeNeed) -> bool {
         let mut guard = self.lock();
         let state = &mut *guard;
         // A stop may have come while the frame was compared.
         if state.closed {
-            return;
+            return false;
         }
         let pts_ns = running_ns + self.timing.offset_ns;
         state.begin_part(pts_ns);
         state.counters.captured.fetch_add(1, Relaxed);
-        let keyframe = state.keyframe_is_due(pts_ns, &self.timing) || as_keyframe;
+        let keyframe = state.keyframe_is_needed(pts_ns, need, &self.timing);
         if keyframe {
             state.keyframe_at_ns = state.keyframe_at_ns.max(Some(pts_ns));
         }
@@ -174,6 +193,7 @@ impl Bridge {
         });
         state.counters.lost.fetch_add(dropped, Relaxed);
         state.pass_on();
+        keyframe
     }
 
     /// Takes an access unit from the encoder of this generation.
@@ -350,12 +370,18 @@ impl State {
     }
 
     /// Keyframes are requested by time: encoders count frames, and a still screen has few.
-    fn keyframe_is_due(&self, pts_ns: u64, timing: &Timing) -> bool {
-        // Half a period of grace, so that an encoder that counts frames itself is not asked one frame too
-        // early.
-        let longest = timing.keyframe_interval_ns + timing.period_ns / 2;
-        let due = self.keyframe_at_ns.is_some_and(|newest| pts_ns >= newest + longest);
-        self.counters.want_keyframe.swap(false, Relaxed) || due
+    fn keyframe_is_needed(&self, pts_ns: u64, need: KeyframeNeed, timing: &Timing) -> bool {
+        let longest_ns = match need {
+            KeyframeNeed::Now => Some(0),
+            KeyframeNeed::No => None,
+            KeyframeNeed::IfDue => Some(timing.keyframe_interval_ns),
+            KeyframeNeed::Rare => Some(timing.keyframe_interval_ns.max(STILL_INTERVAL_NS)),
+        };
+        // The next fragment begins a fragment's length later. An eighth of it of grace: the first fragment of
+        // a part is one frame, and sources jitter.
+        let next_ns = pts_ns + timing.fragment_ns - timing.fragment_ns / 8;
+        let is_due = longest_ns.zip(self.keyframe_at_ns).is_some_and(|(longest, at)| next_ns > at + longest);
+        self.counters.want_keyframe.swap(false, Relaxed) || is_due || need == KeyframeNeed::Now
     }
 
     fn finish(&mut self) {

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use deskreel_fmp4::{Sample, tail_head, tail_record};
+use deskreel_fmp4::{Sample, still_record, tail_head, tail_record};
 use deskreel_model::layout;
 use deskreel_model::manifest::FileRef;
 use deskreel_platform::files::sync_folder;
@@ -111,6 +111,15 @@ impl Tail {
         self.synced = false;
         // A short write leaves a torn record, and nothing after that counts.
         if !file.write_vectored(&slices).is_ok_and(|written| written == wanted) {
+            self.remove();
+        }
+    }
+
+    /// Appends that the last frame's picture is still shown at this time.
+    pub fn append_still(&mut self, until_ns: u64) {
+        let Some(file) = &mut self.file else { return };
+        self.synced = false;
+        if file.write_all(&still_record(until_ns)).is_err() {
             self.remove();
         }
     }

@@ -60,7 +60,8 @@ impl<D: AsRef<[u8]>> Cutter<D> {
     pub fn cut(&mut self, frame: &CodedFrame<D>) -> Option<ClosedFragment<D>> {
         let first = self.open.first()?;
         // Close early at a keyframe, so that a fragment begins with it.
-        let enough = if frame.keyframe { self.length_ns / 2 } else { self.length_ns };
+        // Otherwise close at the frame that is nearest to the target length: sources jitter.
+        let enough = if frame.keyframe { self.length_ns / 2 } else { self.length_ns - self.period_ns / 4 };
         if frame.dts_ns.saturating_sub(first.dts_ns) < enough {
             return None;
         }

@@ -3,8 +3,8 @@
 //! A fragment is written in this order: its frames are appended to the tail as they arrive; when the fragment
 //! is complete it is written as one file under a temporary name, synced, renamed, the folder is synced, and
 //! the fragment is reported; then the tail starts over. At whatever moment the process dies, each frame is in
-//! the tail or in a fragment. If a fragment stays open for long because the screen is still, the tail is
-//! synced instead. A part is finished before the next one's first fragment is written.
+//! the tail or in a fragment. If a fragment stays open for long because the screen is still, the tail says so
+//! twice a second, and is synced instead. A part is finished before the next one's first fragment is written.
 //!
 //! While the disk is full, complete fragments wait in memory up to a limit and the encoder keeps running.
 //! Beyond the limit the oldest are dropped, in whole runs from one keyframe to the next, and counted as lost.
@@ -30,6 +30,8 @@ use crate::write::link::{WriterInput, WriterSetup};
 
 /// Bytes of fragments that are held while the disk is full: half a minute of a busy screen at 8 Mbit/s.
 const HELD_LIMIT: usize = 32 << 20;
+/// On a still screen, how often the tail says that it still is. A kill may cost a second.
+const STILL_EVERY: Duration = Duration::from_millis(500);
 /// Pause between two attempts to write held fragments.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -132,11 +134,12 @@ impl<D: AsRef<[u8]>> Writer<D> {
 
     pub fn run(&mut self, inputs: &Receiver<WriterInput<D>>, backlog: &AtomicUsize) {
         let fragment = Duration::from_nanos(self.setup.fragment_ns);
-        let mut retry = Instant::now();
+        let (mut retry, mut last_input) = (Instant::now(), Instant::now());
         loop {
-            let input = inputs.recv_timeout(if self.full { RETRY } else { fragment });
+            let input = inputs.recv_timeout(if self.full { RETRY } else { fragment.min(STILL_EVERY) });
             if input.is_ok() {
                 backlog.fetch_sub(1, Relaxed);
+                last_input = Instant::now();
             }
             match input {
                 Ok(WriterInput::Configured(config, opened)) => self.queue_header(&config, opened),
@@ -145,7 +148,12 @@ impl<D: AsRef<[u8]>> Writer<D> {
                 // Only for a standby, and this is a recording by now.
                 Ok(WriterInput::Choose(..) | WriterInput::Keep { .. }) => {}
                 Ok(WriterInput::Finish) | Err(RecvTimeoutError::Disconnected) => return self.finish(),
-                Err(RecvTimeoutError::Timeout) if !self.full => self.tail.sync(),
+                Err(RecvTimeoutError::Timeout) if !self.full => {
+                    self.note_still();
+                    if last_input.elapsed() >= fragment {
+                        self.tail.sync();
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if !self.full || retry.elapsed() >= RETRY {
@@ -153,6 +161,19 @@ impl<D: AsRef<[u8]>> Writer<D> {
                 retry = Instant::now();
             }
         }
+    }
+
+    /// While the tail waits for a fragment that is to be written, its samples are not the newest.
+    fn note_still(&mut self) {
+        let Some(last) = self.cutter.open().last().filter(|_| self.held.is_empty()) else { return };
+        let until_ns = self.still_until_ns();
+        if until_ns > last.pts_ns {
+            self.tail.append_still(until_ns);
+        }
+    }
+
+    fn still_until_ns(&self) -> u64 {
+        self.part.counters.still_until_ns.load(Relaxed).saturating_sub(self.zero_ns)
     }
 
     fn queue_header(&mut self, config: &VideoConfig, mut opened: Box<OpenedPart>) {
@@ -229,8 +250,7 @@ impl<D: AsRef<[u8]>> Writer<D> {
 
     /// Completes the open fragment.
     fn close(&mut self) {
-        let still_until = self.part.counters.still_until_ns.load(Relaxed).saturating_sub(self.zero_ns);
-        if let Some(closed) = self.cutter.finish(still_until) {
+        if let Some(closed) = self.cutter.finish(self.still_until_ns()) {
             self.hold(WriteContent::Fragment(closed));
         }
     }

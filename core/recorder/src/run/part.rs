@@ -7,7 +7,7 @@ use deskreel_model::manifest::Cause;
 use deskreel_model::worker::{Command, Job};
 use deskreel_model::{Failure, PartNumber};
 
-use super::RecordingRun;
+use super::{RecordingRun, watch};
 use crate::clocks::clocks;
 use crate::notice::Notice;
 use crate::session::{Effect, Event, Phase, step};
@@ -83,6 +83,10 @@ impl<T: FnMut(Notice)> RecordingRun<'_, T> {
         match self.pool.take().await {
             Ok(mut worker) => {
                 worker.send(&Command::Start(self.job.clone())).await;
+                let watched = self.watched_until.map(|until| until.saturating_duration_since(Instant::now()));
+                if let Some(left) = watched.filter(|left| !left.is_zero()) {
+                    worker.send(&watch(left, false)).await;
+                }
                 (self.tell)(Notice::Part { part, cause, worker: worker.pid() });
                 self.part = Some(PartInProgress::new(worker, watchdog));
                 self.pool.prepare_for(&self.job.tracks, self.choice.fallback(&self.job.tracks));

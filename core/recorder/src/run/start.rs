@@ -118,6 +118,7 @@ impl<'a, T: FnMut(Notice)> RecordingRun<'a, T> {
             last_end: PartEnd::default(),
             wake: None,
             deadline: None,
+            watched_until: None,
             stopped_at: None,
             unconfirmed: VecDeque::new(),
             missing_because: None,

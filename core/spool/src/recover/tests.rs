@@ -150,6 +150,16 @@ fn the_last_tail_becomes_a_fragment_and_older_ones_go() {
 }
 
 #[test]
+fn the_last_frame_of_a_tail_lasts_as_long_as_the_screen_was_still() {
+    let fixture = Fixture::unsealed();
+    let still = deskreel_fmp4::still_record(62_700_000_000);
+    fs::write(fixture.path("video/part-0002/tail"), [tail(3, 3000, 1), still.to_vec()].concat()).unwrap();
+    let (_, manifest) = recovered(fixture.root.path());
+    let last = manifest.tracks[0].parts[1].fragments.last().unwrap();
+    assert_eq!((last.frames, last.end().to_string()), (1, "0:01:02.700".into()));
+}
+
+#[test]
 fn a_tail_that_begins_before_the_last_fragment_ends_goes_on_where_that_ended() {
     // The frames of the tail are shown from `begins` on, 100 ms each; the fragment before ends at 3.000.
     for (begins, frames, ends) in [(2950, 4, "0:00:03.350"), (2990, 1, "0:00:03.090")] {

@@ -141,6 +141,11 @@ function liveButton(stage: Stage): HTMLElement {
       aria: { pressed: String(stage.isAtEdge) },
       on: { click: () => stage.toEdge() },
     },
-    h("span", {}, "Live"),
+    h("span", {}, ageText(stage.age)),
   );
+}
+
+/** The live badge's text: the age of the picture, in whole seconds. */
+export function ageText(age: number | null): string {
+  return age === null ? "Live" : `Live, ${Math.round(age)} s ago`;
 }

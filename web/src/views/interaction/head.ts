@@ -5,6 +5,7 @@ import { fill, h, icon } from "../../dom.ts";
 import { clock, day, duration, words } from "../../format.ts";
 import type { Interaction } from "../../types.ts";
 import type { InteractionActions } from "./actions.ts";
+import { ageText } from "./controls.ts";
 import type { Layout } from "./layout.ts";
 
 export function drawHead(
@@ -28,7 +29,7 @@ export function drawHead(
   const facts = h(
     "p",
     { class: "facts" },
-    data.live && h("span", { class: "live-badge" }, "Live"),
+    data.live && h("span", { class: "live-badge" }, ageText(actions.stage?.age ?? null)),
     h("span", {}, `${day(data.started)}, ${clock(data.started)}`),
     h("span", {}, duration(layout.length)),
     h("span", {}, kind.join(" ")),
