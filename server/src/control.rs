@@ -45,8 +45,6 @@ const BACKLOG: usize = 4096;
 /// Inputs that are taken at once; their events are stored in one transaction.
 const BATCH: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
-/// Interval at which the index learns that the server runs: a later start knows since when it did not.
-const ALIVE_MS: i64 = 5000;
 /// The feed of the server's own events: its starts, and the links of recorders.
 const OWN_FEED: &str = "server";
 
@@ -171,8 +169,6 @@ struct Loop {
     desktop_events: Vec<DesktopEvent>,
     /// Events of the server itself that are not stored yet.
     own_events: Vec<Event>,
-    /// When the index was last told that the server runs, in milliseconds.
-    alive: i64,
     viewers: Viewers,
     began: Instant,
     salt: u32,
@@ -194,7 +190,6 @@ pub async fn start(config: &Config, db: &Db) -> Result<Control> {
         effects: BatchEffects::start(db),
         desktop_events: Vec::new(),
         own_events: Vec::new(),
-        alive: 0,
         viewers: Viewers::default(),
         began: Instant::now(),
         salt: std::process::id(),
@@ -332,11 +327,8 @@ impl Loop {
 
     /// Checks all links. There are thousands, so not with each input.
     fn tick(&mut self) -> Result<()> {
-        let now = to_ms(self.clock.now());
-        if now - self.alive >= ALIVE_MS {
-            self.alive = now;
-            self.effects.write(IndexUpdate::Alive(now));
-        }
+        // A later start knows since when the server did not run.
+        self.effects.write(IndexUpdate::Alive(to_ms(self.clock.now())));
         let moment = self.moment();
         let ids: Vec<RecorderId> = self.recorders.keys().cloned().collect();
         for id in ids {

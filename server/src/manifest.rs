@@ -100,6 +100,26 @@ pub struct ManifestWithheld {
     pub why: String,
 }
 
+/// The cause of a gap in words; the page has the same ones (`web/src/format.ts`).
+pub fn gap_reason(cause: &str) -> &str {
+    match cause {
+        "start" => "the recording started late",
+        "worker_died" => "the recording process died",
+        "worker_hung" => "the recording process hung",
+        "worker_failed" => "the recording process failed",
+        "encoder_failed" => "the encoder failed",
+        "encoder_hung" => "the encoder hung",
+        "source_changed" => "the screen size changed",
+        "source_failed" => "the display was gone",
+        "source_ended" => "the screen disappeared",
+        "backlog" => "the encoder was too slow",
+        "slept" => "the PC slept",
+        "locked" => "the session was locked",
+        "disk_full" => "the disk was full",
+        other => other,
+    }
+}
+
 /// A frame that lasts this long counts as a still screen. Players skip the same.
 const STILL_NS: u64 = 1_500_000_000;
 

@@ -223,7 +223,10 @@ fn a_search_finds_what_matches_page_by_page() {
     let detail = server.get(&who, "/api/v1/interactions/call-2").json();
     assert_eq!(detail["segments"][0]["offset_ms"], 0);
     assert_eq!(detail["segments"][0]["duration_ms"], 60_000);
-    assert_eq!(detail["footage"][0]["still"], json!([{ "from_ms": 0.0, "to_ms": 60_000.0 }]));
+    assert_eq!(
+        detail["footage"][0]["still"],
+        json!([{ "track": "video", "from_ms": 0.0, "to_ms": 60_000.0 }])
+    );
 }
 
 #[test]

@@ -199,3 +199,25 @@ fn a_missing_screen_is_reported_before_a_call_comes() {
     });
     assert!(status["recording"].is_null(), "{status:#}");
 }
+
+#[test]
+fn an_event_from_the_year_9999_ends_neither_the_daemon_nor_its_next_start() {
+    let daemon = Daemon::start_with(&calls(), &[], "max_duration = \"4h\"\n");
+    let ann = Ann::log_in(&daemon);
+    ann.tell("call.established", "77");
+    daemon.wait_for("a recording", |status| status["recording"]["phase"] == "recording");
+    let event =
+        json!({ "type": "interaction.accepted", "interaction": "c1", "at": "9999-12-30T21:00:00.000Z" });
+    let (status, answer) = ann.ask("POST", "/api/v1/events", event);
+    assert!(status < 300, "{status} {answer:#}");
+    let mut daemon = Daemon::in_folder(daemon.kill());
+    daemon.wait_for("another recording", |status| status["recording"]["phase"] == "recording");
+    Ann::log_in(&daemon).tell("call.cleared", "77");
+    let recordings = daemon.wait_for_recordings(2);
+    recordings.iter().for_each(Recording::assert_verified);
+    let now = jiff::Timestamp::now().as_millisecond();
+    for one in &recordings {
+        assert!(start_ms(&one.manifest) <= now, "footage of the future: {:?}", one.manifest.anchors);
+        assert_eq!(footage(one)["segments"][0]["call"], "77");
+    }
+}

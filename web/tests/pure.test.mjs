@@ -137,6 +137,10 @@ test("an interaction is laid out in moments, with missing footage and holds wher
           offset_ms: 0,
           duration_ms: 30_000,
           why: "",
+          account: [
+            { from: at(0), to: at(2), state: "missing", why: "the recorder was starting" },
+            { from: at(2), to: at(30), state: "stored", why: "" },
+          ],
         },
         {
           agent: "ann",
@@ -149,6 +153,7 @@ test("an interaction is laid out in moments, with missing footage and holds wher
           offset_ms: 0,
           duration_ms: 10_000,
           why: "",
+          account: [{ from: at(20), to: at(30), state: "stored", why: "" }],
         },
         {
           agent: "bob",
@@ -161,6 +166,7 @@ test("an interaction is laid out in moments, with missing footage and holds wher
           offset_ms: 0,
           duration_ms: 30_000,
           why: "",
+          account: [{ from: at(30), to: at(60), state: "missing", why: "the recorder was away" }],
         },
       ],
       calls: [
@@ -233,6 +239,10 @@ test("an interaction is laid out in moments, with missing footage and holds wher
       ["camera", 0, 1],
     ],
   );
+  assert.deepEqual(
+    ann.screen.filter(({ kind }) => kind === "missing").map(({ from, to, detail }) => [from, to, detail]),
+    [[0, 2000, "the recorder was starting"]],
+  );
   assert.equal(bob.reel, null);
   assert.equal(bob.screen[0].detail, "the recorder was away");
   assert.equal(
@@ -269,6 +279,7 @@ test("an interaction is as long in the player as in the list", () => {
     offset_ms: 2000,
     duration_ms: 60_000,
     why: "",
+    account: [],
   };
   const data = {
     interaction: "77",

@@ -224,8 +224,8 @@ impl Drop for Delivery {
 }
 
 impl State {
-    /// The next task of a sink, or when to ask again if there is none before.
-    fn next(&mut self, sink: &SinkName, now: Instant) -> Result<Task, Instant> {
+    /// The next call of a sink, or when to ask again if there is none before.
+    fn next(&mut self, sink: &SinkName, now: Instant) -> Result<NextCall, Instant> {
         let watch = self.watches.entry(sink.clone()).or_default();
         let check_at = watch.check_at(now);
         let until = match self.outbox.next(sink, now) {
@@ -235,7 +235,7 @@ impl State {
                 match rate.and_then(|rate| rate.take(size, now)) {
                     None => {
                         watch.call_begins(now);
-                        return Ok(Task::Deliver(Box::new(item)));
+                        return Ok(NextCall::Deliver(Box::new(item)));
                     }
                     Some(until) => until.min(check_at),
                 }
@@ -247,7 +247,7 @@ impl State {
             return Err(until);
         }
         watch.call_begins(now);
-        Ok(Task::Check)
+        Ok(NextCall::Check)
     }
 }
 
@@ -279,7 +279,7 @@ impl Shared {
 }
 
 /// The next work of a sink's thread.
-enum Task {
+enum NextCall {
     Deliver(Box<Item>),
     Check,
 }
@@ -295,10 +295,10 @@ struct Running {
 impl Running {
     fn run(mut self) {
         let mut instance = None;
-        while let Some(task) = self.wait_for_task() {
-            let goes_on = match task {
-                Task::Check => self.check(&mut instance),
-                Task::Deliver(item) => {
+        while let Some(call) = self.wait_for_call() {
+            let goes_on = match call {
+                NextCall::Check => self.check(&mut instance),
+                NextCall::Deliver(item) => {
                     let reply = self.ask(&mut instance, &item);
                     self.record(&item, reply)
                 }
@@ -310,7 +310,7 @@ impl Running {
     }
 
     /// Returns `None` when the thread has to stop.
-    fn wait_for_task(&self) -> Option<Task> {
+    fn wait_for_call(&self) -> Option<NextCall> {
         let mut state = self.shared.state();
         loop {
             if self.signal.stops.load(Ordering::Relaxed) {
@@ -318,7 +318,7 @@ impl Running {
             }
             let now = Instant::now();
             let until = match state.next(&self.sink, now) {
-                Ok(task) => return Some(task),
+                Ok(call) => return Some(call),
                 Err(until) => until,
             };
             let waited = self.shared.work.wait_timeout(state, until.saturating_duration_since(now));

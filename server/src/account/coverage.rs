@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Absence, FootageState};
-use crate::manifest::{Manifest, ManifestTrack};
+use crate::manifest::{Manifest, ManifestTrack, gap_reason};
 
 /// Fragments that are closer than this belong together: times are rounded to ticks.
 const TICK_MS: i64 = 50;
@@ -32,7 +32,7 @@ impl Coverage {
             (ms(one.from), to, true, why)
         });
         let gaps = manifest.tracks.iter().flat_map(|track| &track.gaps);
-        let gaps = gaps.map(|gap| (ms(gap.from), ms(gap.to), false, cause_in_words(&gap.cause)));
+        let gaps = gaps.map(|gap| (ms(gap.from), ms(gap.to), false, gap_reason(&gap.cause).to_owned()));
         Coverage {
             covered: on_all_tracks(manifest.tracks.iter().map(stored)),
             absences: withheld.chain(gaps).collect(),
@@ -79,25 +79,6 @@ pub fn on_all_tracks(tracks: impl IntoIterator<Item = Vec<(i64, i64)>>) -> Vec<(
     tracks.into_iter().reduce(both).unwrap_or_default()
 }
 
-/// The causes of docs/recording-format.md; another is passed on as it is.
-fn cause_in_words(cause: &str) -> String {
-    let words = match cause {
-        "start" => "the recorder was starting",
-        "worker_died" => "the recording process ended unexpectedly",
-        "worker_hung" => "the recording process hung",
-        "worker_failed" => "the recording process failed",
-        "encoder_failed" => "an encoder failed",
-        "encoder_hung" => "an encoder hung",
-        "source_changed" => "the screen changed its size or layout",
-        "source_ended" => "the source ended",
-        "disk_full" => "the disk of the PC was full",
-        "slept" => "the PC was asleep",
-        "locked" => "the session was locked",
-        other => return other.replace('_', " "),
-    };
-    words.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -134,7 +115,7 @@ mod tests {
         assert_eq!(coverage.covered, [(0, 1000), (3000, 4000)]);
         let absences = [
             (4000, 5000, true, "paused: card".to_owned()),
-            (1000, 3000, false, "the disk of the PC was full".to_owned()),
+            (1000, 3000, false, "the disk was full".to_owned()),
         ];
         assert_eq!(coverage.absences, absences);
     }

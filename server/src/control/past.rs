@@ -66,7 +66,8 @@ impl Loop {
 
     /// No recorder is connected now. Between the two runs, the server could command none.
     async fn restore_hindrances(&mut self, now: i64) -> Result<()> {
-        if let Some(last) = self.db.last_alive().await? {
+        let arrival = self.db.newest_arrival_before(now).await?;
+        if let Some(last) = self.db.last_alive().await?.max(arrival) {
             self.effects.write(IndexUpdate::Hindrance(HindranceRow {
                 id: format!("{last:012x}server"),
                 place: None,

@@ -11,8 +11,8 @@ use crate::db::sql::{Sql, row};
 use crate::db::{Db, Write};
 use crate::error::Result;
 
-/// Wanted footage, and the recording that it became.
-pub struct Wanted<'a> {
+/// AccountQuestion footage, and the recording that it became.
+pub struct AccountQuestion<'a> {
     pub stretch: WantedStretch<'a>,
     pub recording: Option<&'a RecordingId>,
 }
@@ -61,11 +61,11 @@ row! {
 
 impl Db {
     /// The account of each of these stretches.
-    pub async fn accounts(&self, wanted: &[Wanted<'_>]) -> Result<Vec<Vec<AccountStretch>>> {
+    pub async fn accounts(&self, wanted: &[AccountQuestion<'_>]) -> Result<Vec<Vec<AccountStretch>>> {
         let recordings: BTreeSet<&RecordingId> = wanted.iter().filter_map(|one| one.recording).collect();
         let facts = self.facts(&recordings.into_iter().cloned().collect::<Vec<_>>()).await?;
         let hindrances = self.hindrances(wanted).await?;
-        let account = |one: &Wanted<'_>| {
+        let account = |one: &AccountQuestion<'_>| {
             let recording = one.recording.and_then(|id| facts.get(id));
             account(one.stretch, recording, &hindrances)
         };
@@ -158,7 +158,7 @@ impl Db {
     }
 
     /// The hindrances within these stretches, those of the server first.
-    async fn hindrances(&self, wanted: &[Wanted<'_>]) -> Result<Vec<Hindrance>> {
+    async fn hindrances(&self, wanted: &[AccountQuestion<'_>]) -> Result<Vec<Hindrance>> {
         let Some(from) = wanted.iter().map(|one| one.stretch.from).min() else { return Ok(Vec::new()) };
         let to = wanted.iter().map(|one| one.stretch.to).max().unwrap_or(from);
         let rows: Vec<StoredHindranceRow> = sqlx::query_as(

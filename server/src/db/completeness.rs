@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::account::{AccountStretch, FootageFigures, FootageState, WantedStretch, figures};
 use crate::db::Db;
-use crate::db::account::Wanted;
+use crate::db::account::AccountQuestion;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
 use crate::error::Result;
@@ -87,12 +87,12 @@ impl Db {
     pub async fn completeness(&self, scope: &Scope, from: i64, to: i64) -> Result<Completeness> {
         let expected = self.expected(scope, from, to).await?;
         let now = now_ms();
-        let wanted: Vec<(usize, Wanted<'_>)> = expected
+        let wanted: Vec<(usize, AccountQuestion<'_>)> = expected
             .iter()
             .enumerate()
             .flat_map(|(index, one)| one.wanted(now).into_iter().map(move |wanted| (index, wanted)))
             .collect();
-        let (indexes, stretches): (Vec<usize>, Vec<Wanted<'_>>) = wanted.into_iter().unzip();
+        let (indexes, stretches): (Vec<usize>, Vec<AccountQuestion<'_>>) = wanted.into_iter().unzip();
         let mut accounts: BTreeMap<usize, Vec<AccountStretch>> = BTreeMap::new();
         for (index, account) in indexes.into_iter().zip(self.accounts(&stretches).await?) {
             accounts.entry(index).or_default().extend(account);
@@ -152,18 +152,19 @@ impl Db {
 
 impl Expected {
     /// Its stretches, one for each recording. A gap between two belongs to the earlier one.
-    fn wanted(&self, now: i64) -> Vec<Wanted<'_>> {
+    fn wanted(&self, now: i64) -> Vec<AccountQuestion<'_>> {
         let end = self.to.unwrap_or(now).max(self.from);
         let stretch =
             |from: i64, to: i64| WantedStretch { from, to: to.max(from), place: self.place.as_ref() };
         if self.recordings.is_empty() {
-            return vec![Wanted { stretch: stretch(self.from, end), recording: None }];
+            return vec![AccountQuestion { stretch: stretch(self.from, end), recording: None }];
         }
         let ends = self.recordings.iter().skip(1).map(|(_, since)| (*since).min(end));
         let ends = ends.chain([end]);
         let begins = [self.from].into_iter().chain(ends.clone());
         let each = self.recordings.iter().zip(begins.zip(ends));
-        each.map(|((id, _), (from, to))| Wanted { stretch: stretch(from, to), recording: Some(id) }).collect()
+        each.map(|((id, _), (from, to))| AccountQuestion { stretch: stretch(from, to), recording: Some(id) })
+            .collect()
     }
 }
 

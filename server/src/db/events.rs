@@ -90,6 +90,12 @@ impl Db {
         Ok(rows.into_iter().filter_map(event).collect())
     }
 
+    /// When the last event before this time arrived.
+    pub async fn newest_arrival_before(&self, ms: i64) -> Result<Option<i64>> {
+        let query = sqlx::query_scalar("SELECT MAX(received) FROM events WHERE received < $1");
+        Ok(query.bind(ms).fetch_one(&self.pool).await?)
+    }
+
     /// When the newest event arrived.
     pub async fn newest_arrival(&self) -> Result<Option<Utc>> {
         let newest: Option<i64> =

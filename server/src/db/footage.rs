@@ -132,7 +132,7 @@ impl Db {
 
 impl Write {
     /// Adds a recording that a recorder reports, before anything of it has arrived. Times are by the server's
-    /// clock.
+    /// clock. A recorder that has just connected does not know the offset of its own: the last one counts.
     pub async fn set_running(
         &mut self,
         recorder: &Recorder,
@@ -145,11 +145,11 @@ impl Write {
             return Ok(());
         }
         sqlx::query(
-            "UPDATE recordings SET agent = $1, started = $2, clock_offset_ms = $3, capture = $4, running = $6 \
-             WHERE recording = $5",
+            "UPDATE recordings SET agent = $1, started = $2 + COALESCE($3, clock_offset_ms, 0), \
+             clock_offset_ms = COALESCE($3, clock_offset_ms), capture = $4, running = $6 WHERE recording = $5",
         )
         .bind(running.agent.as_str())
-        .bind(to_ms(running.since.shifted_ms(offset_ms.unwrap_or(0))))
+        .bind(to_ms(running.since))
         .bind(offset_ms)
         .bind(capture.as_str())
         .bind(recording.as_str())

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::account::{AccountStretch, FootageFigures, FootageState, WantedStretch, figures};
 use crate::db::Db;
-use crate::db::account::Wanted;
+use crate::db::account::AccountQuestion;
 use crate::db::recordings::NewestFootage;
 use crate::db::scope::Scope;
 use crate::db::sql::{Sql, row};
@@ -294,7 +294,7 @@ impl Db {
         let rows: Vec<SegmentRow> = sql.rows(self).await?;
         let mut segments: Vec<Segment> = rows.into_iter().map(Segment::from).collect();
         let now = now_ms();
-        let wanted = segments.iter().map(|segment| Wanted {
+        let wanted = segments.iter().map(|segment| AccountQuestion {
             stretch: WantedStretch {
                 from: segment.from,
                 to: segment.to.unwrap_or(now).max(segment.from),

@@ -244,13 +244,16 @@ impl Write {
     pub async fn set_status(&mut self, recorder: &RecorderId, status: &RecorderStatus) -> Result<()> {
         let running: Vec<_> = status.recordings.iter().map(|one| one.recording.as_str()).collect();
         self.set_running_alone(recorder, &running).await?;
-        sqlx::query("UPDATE recorders SET doing = $1, clock_offset_ms = $2, seen = $3 WHERE recorder = $4")
-            .bind(serde_json::to_string(status).unwrap_or_default())
-            .bind(status.offset_ms)
-            .bind(now_ms())
-            .bind(recorder.as_str())
-            .execute(&mut *self.tx)
-            .await?;
+        sqlx::query(
+            "UPDATE recorders SET doing = $1, clock_offset_ms = COALESCE($2, clock_offset_ms), seen = $3 \
+             WHERE recorder = $4",
+        )
+        .bind(serde_json::to_string(status).unwrap_or_default())
+        .bind(status.offset_ms)
+        .bind(now_ms())
+        .bind(recorder.as_str())
+        .execute(&mut *self.tx)
+        .await?;
         Ok(())
     }
 }

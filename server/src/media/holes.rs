@@ -1,7 +1,7 @@
 //! Stretches of an export without footage, and what its slates say about them. Pure.
 
 use super::{Reel, ReelPart};
-use crate::manifest::ManifestGap;
+use crate::manifest::{ManifestGap, gap_reason};
 use crate::time::wall_clock;
 
 /// Shorter stretches get no slate: the last picture stands that long.
@@ -57,7 +57,7 @@ impl Hole {
     pub fn lines(&self, zero_ms: i64) -> Vec<String> {
         let at = |ns: u64| zero_ms.saturating_add(i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX));
         let length = length(self.to_ns - self.from_ns);
-        let why = self.cause.as_deref().map_or("it is not stored on the server", cause);
+        let why = self.cause.as_deref().map_or("it is not stored on the server", gap_reason);
         let (from, to) = (wall_clock(at(self.from_ns)), wall_clock(at(self.to_ns)));
         vec![format!("No footage for {length}: {why}"), format!("{from} - {to} UTC")]
     }
@@ -70,24 +70,6 @@ fn length(ns: u64) -> String {
         (0, 0, 0) => format!("0.{} s", ns / 100_000_000),
         (0, minutes, rest) if minutes < 2 => format!("{} s", minutes * 60 + rest),
         (hours, minutes, rest) => format!("{hours}:{minutes:02}:{rest:02}"),
-    }
-}
-
-/// A cause in words, as the page says it (web/src/format.ts).
-fn cause(name: &str) -> &str {
-    match name {
-        "start" => "the recording started late",
-        "worker_died" => "the recording process died",
-        "worker_hung" => "the recording process hung",
-        "worker_failed" => "the recording process failed",
-        "encoder_failed" => "the encoder failed",
-        "encoder_hung" => "the encoder hung",
-        "source_changed" => "the screen size changed",
-        "slept" => "the PC slept",
-        "locked" => "the session was locked",
-        "source_ended" => "the screen disappeared",
-        "disk_full" => "the disk was full",
-        other => other,
     }
 }
 

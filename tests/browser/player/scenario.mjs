@@ -34,6 +34,7 @@ export function transfer(ann, bob, { ask, over, end, wrap }) {
     offset_ms: Math.round(ann.zero + from * 1000 - recording.zero),
     duration_ms: (to - from) * 1000,
     why,
+    account: [],
   });
   return {
     interaction: "77",
@@ -95,6 +96,7 @@ export function call(interaction, recording, agent, { end = null, ...more } = {}
         offset_ms: 0,
         duration_ms: end === null ? null : end * 1000,
         why: `call ${interaction} is established`,
+        account: [],
       },
     ],
     footage: [recording.id],
@@ -128,6 +130,14 @@ export const lost = {
       offset_ms: 0,
       duration_ms: 180_000,
       why: "call 65 is established",
+      account: [
+        {
+          from: "2026-11-25T09:12:00.000Z",
+          to: "2026-11-25T09:15:00.000Z",
+          state: "missing",
+          why: "the recorder at seat-3 was away",
+        },
+      ],
     },
   ],
   footage: [

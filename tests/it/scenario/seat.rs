@@ -10,8 +10,8 @@
 //! Recording: `began | frame | holds <mode> | count <n> | rests | sealed | failed <why> | gone <why>`, of the
 //! newest
 //! Surroundings: `around [link <why> | room <why> | place <place> | sink <sink> <why> | failing <sink> <time>
-//! <why> | certificate <what>]`, all else being well; `ready | unready <why> | standby_ended [<why>] | lock | unlock | no_room <why> | room`,
-//! `full <why>`
+//! <why> | certificate <what>]`, all else being well; `ready | unready <why> | standby_ended [<why>] | lock |
+//! unlock | no_room <why> | room`, `full <why>`
 //! Others: `after <duration>`, `reloaded [<error>]`, `down`
 
 use std::cell::Cell;

@@ -2,8 +2,9 @@
 //! effects come out, and the phase after each event.
 //!
 //! start [unknown|locked] | stand by | selected | frame | failed <fault> <text> | encoder_failed <text> [->
-//! <part>] | source_changed <text> | source_failed <text> | slept | lock | unlock | source_ended | silent <text> | gone [<how>] |
-//! pause | mask | resume | captured | standing_by | keep | stop | drain_expired | retry_due | sealed
+//! <part>] | source_changed <text> | source_failed <text> | slept | lock | unlock | source_ended |
+//! silent <text> | gone [<how>] | pause | mask | resume | captured | standing_by | keep | stop |
+//! drain_expired | retry_due | sealed
 //!
 //! `start` begins with encoders that are known to work, `start unknown` has to select them, and `start
 //! locked` begins while the session is locked. `stand by` begins a standby, which `standing_by` and `keep`

@@ -126,11 +126,13 @@ impl Recording {
     /// Joins a part's header and fragments to one file.
     pub fn joined(&self, part: &Part) -> PathBuf {
         let path = self.folder.join(format!("joined-{}.mp4", part.number));
-        let files = std::iter::once(&part.init).chain(part.fragments.iter().map(|fragment| &fragment.file));
-        let bytes: Vec<u8> =
-            files.flat_map(|file| std::fs::read(self.folder.join(&file.file)).unwrap()).collect();
-        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(&path, self.bytes(part)).unwrap();
         path
+    }
+
+    fn bytes(&self, part: &Part) -> Vec<u8> {
+        let files = std::iter::once(&part.init).chain(part.fragments.iter().map(|fragment| &fragment.file));
+        files.flat_map(|file| std::fs::read(self.folder.join(&file.file)).unwrap()).collect()
     }
 
     /// The frames of each part, from the pixels that FFmpeg decodes.
@@ -160,9 +162,10 @@ impl Recording {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}");
         for part in self.track().parts.iter().filter(|part| !part.fragments.is_empty()) {
-            let path = self.joined(part);
-            assert_shown_after_decoding(&path);
-            std::fs::remove_file(path).unwrap();
+            // Not in its folder, whose disk may be full.
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), self.bytes(part)).unwrap();
+            assert_shown_after_decoding(file.path());
         }
     }
 }

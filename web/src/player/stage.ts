@@ -61,6 +61,14 @@ const JUMP_EVERY_MS = 2000;
 const STUCK_EVERY_MS = 800;
 export const SPEEDS = [0.5, 1, 1.5, 2, 4, 8] as const;
 
+/** Wanted footage of an agent that does not exist. */
+interface AbsentFootage {
+  agent: string;
+  from: number;
+  to: number;
+  why: string;
+}
+
 interface Tile {
   deck: Deck;
   element: HTMLElement;
@@ -73,6 +81,7 @@ export class Stage {
   readonly element = h("div", { class: "screens" });
   reels: Reel[];
   spans: Span[];
+  absences: AbsentFootage[] = [];
   moment: number;
   isPlaying = false;
   isFollowing = true;
@@ -490,15 +499,19 @@ export class Stage {
       if (index !== this.main && index !== this.side) deck.pause();
       const withheld = reel.withheld.find(({ from, to }) => from <= this.moment && this.moment < to);
       const now = clock(reel.zeroUtcMs - reel.from + this.moment);
-      const text = gap
-        ? `${now}: no footage, ${gap.why}`
-        : has
-          ? (withheld?.text ?? "")
-          : `${reel.name} was not recorded at this moment`;
+      const text = gap ? `${now}: no footage, ${gap.why}` : has ? (withheld?.text ?? "") : this.whyAway(reel);
       if (note.textContent !== text) note.textContent = text;
     }
     this.element.classList.toggle("is-pair", this.side !== null);
     this.empty.hidden = this.tiles.size > 0;
+  }
+
+  /** Why a reel has no picture at this moment. */
+  private whyAway(reel: Reel): string {
+    const covers = ({ agent, from, to }: AbsentFootage): boolean =>
+      agent === reel.agent && from <= this.moment && this.moment < to;
+    const why = this.absences.find(covers)?.why;
+    return `${reel.name} was not recorded at this moment${why ? `: ${why}` : ""}`;
   }
 
   end(): void {

@@ -114,6 +114,7 @@ class InteractionView implements View, InteractionActions {
     else if (this.stage) {
       this.stage.reels = this.layout.reels;
       this.stage.spans = this.layout.spans;
+      this.stage.absences = this.layout.absences;
     }
     drawHead(this.head, data, this.layout, !this.isLoneRecording, this);
     this.controls.draw();
@@ -126,7 +127,7 @@ class InteractionView implements View, InteractionActions {
 
   private openStage(data: Interaction, layout: Layout): void {
     if (!layout.reels.length) {
-      const why = data.footage.find((footage) => footage.missing)?.missing;
+      const why = layout.absences[0]?.why ?? data.footage.find((footage) => footage.missing)?.missing;
       const text = why ? `There is no footage: ${why}` : "No screen was recorded.";
       fill(this.screens, h("p", { class: "no-footage" }, icon("screen"), h("span", {}, text)));
       return;
@@ -141,6 +142,7 @@ class InteractionView implements View, InteractionActions {
       changed: () => this.changed(),
       noticed: notify,
     });
+    this.stage.absences = layout.absences;
     const reel = layout.reels.findIndex((reel) => reel.agent === query.get("agent"));
     if (reel >= 0) this.stage.watch(reel);
     if (isLive && at === null) this.stage.play();

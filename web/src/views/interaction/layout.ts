@@ -8,11 +8,20 @@ import type { Reel } from "../../player/stage.ts";
 import type { Bar, Lane, Mark } from "../../timeline.ts";
 import type { Footage, Interaction, Segment } from "../../types.ts";
 
+/** Wanted footage of an agent that does not exist, and why. */
+export interface Absence {
+  agent: string;
+  from: number;
+  to: number;
+  why: string;
+}
+
 export interface Layout {
   reels: Reel[];
   spans: Span[];
   lanes: Lane[];
   marks: Mark[];
+  absences: Absence[];
   /** Names of the agents in the order in which they joined. */
   agents: string[];
   length: number;
@@ -39,6 +48,7 @@ export function layOut(data: Interaction, names: Map<string, string>, now: numbe
       reels.push(reel(footage, track, first, zero, name, length));
   }
   const spans = data.segments.flatMap((segment) => span(segment, reels, moment, length));
+  const absences = data.segments.flatMap((segment) => absencesOf(segment, data.live, reels, moment));
   const agents = [
     ...new Set([...data.segments.map((s) => s.agent), ...data.footage.map((f) => f.agent), ...data.agents]),
   ];
@@ -47,8 +57,9 @@ export function layOut(data: Interaction, names: Map<string, string>, now: numbe
     spans,
     length,
     name,
+    absences,
     agents: agents.map(name),
-    lanes: agents.map((agent) => lane(agent, name(agent), data, reels, moment, length)),
+    lanes: agents.map((agent) => lane(agent, name(agent), data, { reels, absences }, moment, length)),
     marks: data.notes.map((note) => {
       const from = reels.find((reel) => reel.recording === note.recording)?.from ?? 0;
       return {
@@ -101,6 +112,29 @@ function reel(
   };
 }
 
+/**
+ * The stretches of a segment that no reel has. Within a reel they are gaps. While it is live, the last
+ * seconds are always on their way.
+ */
+function absencesOf(
+  segment: Segment,
+  isLive: boolean,
+  reels: Reel[],
+  moment: (utc: string) => number,
+): Absence[] {
+  const own = reels.filter((reel) => reel.recording === segment.recording);
+  return segment.account
+    .filter(({ state }) => state === "missing" || (state === "on_its_way" && !isLive))
+    .map(({ from, to, state, why }) => ({ from: moment(from), to: moment(to), state, why }))
+    .filter(({ from, to }) => !own.some((reel) => reel.from <= from && to <= reel.to))
+    .map(({ from, to, state, why }) => ({
+      agent: segment.agent,
+      from,
+      to,
+      why: state === "missing" ? why : `on its way: ${why}`,
+    }));
+}
+
 /** Returns the stretch of a segment that has footage, if any. */
 function span(segment: Segment, reels: Reel[], moment: (utc: string) => number, length: number): Span[] {
   const reel = reels.findIndex((reel) => reel.recording === segment.recording);
@@ -115,7 +149,7 @@ function lane(
   agent: string,
   name: string,
   data: Interaction,
-  reels: Reel[],
+  { reels, absences }: Pick<Layout, "reels" | "absences">,
   moment: (utc: string) => number,
   end: number,
 ): Lane {
@@ -152,18 +186,12 @@ function lane(
       ),
     ];
   });
-  const missing = own.filter((footage) => footage.missing);
-  for (const footage of missing) {
-    const wanted = segments
-      .filter((segment) => segment.recording === footage.recording)
-      .map((segment) => (segment.to ? moment(segment.to) : end));
-    screen.push({
-      from: moment(footage.started),
-      to: footage.ended ? moment(footage.ended) : Math.max(0, ...wanted),
-      kind: "missing",
-      text: "Missing",
-      detail: footage.missing!,
-    });
+  // Segments of one agent that overlap lack the same footage.
+  const seen = new Set<string>();
+  for (const { from, to, why } of absences.filter((absence) => absence.agent === agent)) {
+    const key = `${from} ${to} ${why}`;
+    if (!seen.has(key)) screen.push({ from, to, kind: "missing", text: "Missing", detail: why });
+    seen.add(key);
   }
   const bars = segments.map((segment): Bar & { call: string | null } => ({
     from: moment(segment.from),
