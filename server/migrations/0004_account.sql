@@ -26,5 +26,8 @@ CREATE TABLE hindrances (
 );
 CREATE INDEX hindrances_by_place ON hindrances (place, from_ms);
 
+-- When the server learned that the footage is wanted: its event may have come late.
+ALTER TABLE footage ADD COLUMN learned BIGINT;
+
 -- Of a closed recording: its footage and the stretches without, from its manifest, in JSON.
 ALTER TABLE recordings ADD COLUMN coverage TEXT;

@@ -69,6 +69,8 @@ pub struct WantedStretch<'a> {
     /// Now, if it is still wanted.
     pub to: i64,
     pub place: Option<&'a Place>,
+    /// When the server learned that it is wanted.
+    pub learned: Option<i64>,
 }
 
 /// What is known of a recording.
@@ -113,6 +115,7 @@ pub fn account(
     let own: Vec<&Hindrance> = hindrances.iter().filter(|one| one.hinders(wanted)).collect();
     let mut cuts = vec![wanted.from, wanted.to];
     cuts.extend(own.iter().flat_map(|one| [Some(one.from), one.to]).flatten());
+    cuts.extend(wanted.learned);
     if let Some(recording) = recording {
         cuts.push(recording.zero);
         cuts.extend(recording.covered.iter().flat_map(|(from, to)| [*from, *to]));
@@ -153,7 +156,12 @@ fn judge(
 ) -> (FootageState, String) {
     use FootageState::{Missing, OnItsWay, Stored};
     let hindrance = hindrances.iter().find(|one| one.from <= at && one.to.is_none_or(|to| at < to));
-    let reason = || hindrance.map(|one| one.cause.clone());
+    let is_unknown = wanted.learned.is_some_and(|learned| at < learned);
+    let reason = || match hindrance {
+        // Before the server knew, it does not matter that a recorder was away.
+        Some(one) if !is_unknown || one.place.is_none() => Some(one.cause.clone()),
+        _ => is_unknown.then(|| "its event came late".to_owned()),
+    };
     let Some(recording) = recording else {
         let why = match wanted.place {
             None => "it is unknown where the agent sits".to_owned(),
@@ -267,7 +275,7 @@ mod tests {
     }
 
     fn wanted(place: &Place) -> WantedStretch<'_> {
-        WantedStretch { from: 0, to: 60_000, place: Some(place) }
+        WantedStretch { from: 0, to: 60_000, place: Some(place), learned: Some(0) }
     }
 
     fn hindrance(from: i64, to: Option<i64>) -> Hindrance {
@@ -301,6 +309,12 @@ mod tests {
         };
         let late = account(wanted(&place), Some(&recording), &[hindrance(-5000, Some(7500))]);
         assert_eq!(show(&late), ["0..8 Missing: no recorder is connected at pc-1", "8..60 Stored"]);
+        let told = WantedStretch { learned: Some(7000), ..wanted(&place) };
+        let told = account(told, Some(&recording), &[hindrance(-5000, Some(500))]);
+        assert_eq!(
+            show(&told),
+            ["0..7 Missing: its event came late", "7..8 Missing: the recorder was starting", "8..60 Stored"]
+        );
         let starting = account(wanted(&place), Some(&recording), &[]);
         assert_eq!(show(&starting), ["0..8 Missing: the recorder was starting", "8..60 Stored"]);
     }

@@ -33,6 +33,7 @@ use crate::spool::SeatSpool;
 use crate::surroundings::SurroundingsReader;
 use crate::unsettled::Unsettled;
 use deskreel_deployment::DecisionClock;
+use deskreel_desk::status::{Health, HealthPart};
 
 use hands::Hands;
 
@@ -324,7 +325,7 @@ impl Supervisor {
         let status = link::RecorderStatus {
             agent: status.agent.as_ref().map(|seated| seated.agent.clone()),
             recordings: running.into_iter().collect(),
-            problems: status.health.texts(),
+            problems: problems_for_the_server(&status.health),
             waiting: status.spool.sinks.iter().map(|sink| sink.pending).sum(),
             offset_ms: None,
             uncertainty_ms: None,
@@ -334,6 +335,12 @@ impl Supervisor {
             self.sent_status = status;
         }
     }
+}
+
+/// The server knows by itself whether the line is up.
+fn problems_for_the_server(health: &Health) -> Vec<String> {
+    let others = health.problems.iter().filter(|problem| problem.part != HealthPart::Link);
+    others.map(|problem| problem.text.clone()).collect()
 }
 
 /// The next change of the lock; never completes if the lock is not watched.

@@ -127,6 +127,7 @@ impl Loop {
             place: place.clone(),
             from,
             why: why.clone(),
+            learned: self.clock.now(),
             missing: Some(missing),
         });
         self.commanded.push(CommandedFootage {

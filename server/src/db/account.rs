@@ -157,13 +157,13 @@ impl Db {
         Ok(tracks)
     }
 
-    /// The hindrances within these stretches, those of the server first.
+    /// The hindrances within these stretches, by their beginning: the earliest explains most.
     async fn hindrances(&self, wanted: &[AccountQuestion<'_>]) -> Result<Vec<Hindrance>> {
         let Some(from) = wanted.iter().map(|one| one.stretch.from).min() else { return Ok(Vec::new()) };
         let to = wanted.iter().map(|one| one.stretch.to).max().unwrap_or(from);
         let rows: Vec<StoredHindranceRow> = sqlx::query_as(
             "SELECT id, place, source, cause, from_ms, to_ms FROM hindrances \
-             WHERE from_ms < $1 AND (to_ms IS NULL OR to_ms > $2) ORDER BY place IS NOT NULL, source, from_ms",
+             WHERE from_ms < $1 AND (to_ms IS NULL OR to_ms > $2) ORDER BY from_ms, source",
         )
         .bind(to)
         .bind(from)

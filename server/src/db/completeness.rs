@@ -65,6 +65,7 @@ row! {
         closed: Option<i64>,
         deleted: Option<i64>,
         interaction: Option<InteractionId>,
+        learned: Option<i64>,
     }
 }
 
@@ -76,6 +77,7 @@ struct Expected {
     interaction: Option<InteractionId>,
     from: i64,
     to: Option<i64>,
+    learned: Option<i64>,
     /// Each with its beginning.
     recordings: Vec<(RecordingId, i64)>,
     are_closed: bool,
@@ -109,7 +111,7 @@ impl Db {
         let mut sql = Sql::new(
             "SELECT f.footage AS id, fr.recording, f.agent, f.place, f.from_ms, f.to_ms, fr.from_ms AS since, \
              r.closed, r.deleted, \
-             (SELECT MIN(interaction) FROM segments s WHERE s.footage = f.footage) AS interaction \
+             (SELECT MIN(interaction) FROM segments s WHERE s.footage = f.footage) AS interaction, f.learned \
              FROM footage f LEFT JOIN footage_recordings fr ON fr.footage = f.footage \
              LEFT JOIN recordings r ON r.recording = fr.recording WHERE f.from_ms >= ",
         );
@@ -118,7 +120,7 @@ impl Db {
         sql.push(
             " UNION ALL SELECT r.recording, r.recording, r.agent, r.place, r.started, COALESCE(r.ended, r.started), \
              r.started, r.closed, r.deleted, \
-             (SELECT MIN(interaction) FROM segments s WHERE s.recording = r.recording) FROM recordings r \
+             (SELECT MIN(interaction) FROM segments s WHERE s.recording = r.recording), NULL FROM recordings r \
              WHERE NOT EXISTS (SELECT 1 FROM footage_recordings fr WHERE fr.recording = r.recording) AND r.started >= ",
         );
         sql.bind(from).push(" AND r.started < ").bind(to).push(" AND ");
@@ -135,6 +137,7 @@ impl Db {
                     interaction: row.interaction,
                     from: row.from_ms,
                     to: row.to_ms,
+                    learned: row.learned,
                     recordings: Vec::new(),
                     are_closed: true,
                     was_deleted: false,
@@ -154,8 +157,12 @@ impl Expected {
     /// Its stretches, one for each recording. A gap between two belongs to the earlier one.
     fn wanted(&self, now: i64) -> Vec<AccountQuestion<'_>> {
         let end = self.to.unwrap_or(now).max(self.from);
-        let stretch =
-            |from: i64, to: i64| WantedStretch { from, to: to.max(from), place: self.place.as_ref() };
+        let stretch = |from: i64, to: i64| WantedStretch {
+            from,
+            to: to.max(from),
+            place: self.place.as_ref(),
+            learned: self.learned,
+        };
         if self.recordings.is_empty() {
             return vec![AccountQuestion { stretch: stretch(self.from, end), recording: None }];
         }

@@ -25,6 +25,8 @@ pub struct NewFootage {
     pub place: Option<Place>,
     pub from: Utc,
     pub why: String,
+    /// When it was learned that it is wanted.
+    pub learned: Utc,
     /// Why no recorder can be commanded; `None`: one is.
     pub missing: Option<String>,
 }
@@ -113,16 +115,17 @@ impl Db {
     pub async fn add_footage(&self, new: &[NewFootage]) -> Result<()> {
         let mut write = self.write().await?;
         for chunk in new.chunks(ROWS) {
-            let columns = "footage (footage, agent, place, from_ms, why, recording, missing)";
-            let mut query = sqlx::query(insert(columns, 7, chunk.len()));
-            for NewFootage { recording, agent, place, from, why, missing } in chunk {
+            let columns = "footage (footage, agent, place, from_ms, why, recording, missing, learned)";
+            let mut query = sqlx::query(insert(columns, 8, chunk.len()));
+            for NewFootage { recording, agent, place, from, why, missing, learned } in chunk {
                 let recording = recording.as_str();
                 query = query.bind(recording).bind(agent.as_str()).bind(place.as_ref().map(Place::as_str));
                 query = query
                     .bind(to_ms(*from))
                     .bind(why)
                     .bind(missing.is_none().then_some(recording))
-                    .bind(missing.as_deref());
+                    .bind(missing.as_deref())
+                    .bind(to_ms(*learned));
             }
             query.execute(&mut *write.tx).await?;
         }

@@ -111,6 +111,8 @@ pub struct Segment {
     /// More of its recording may still arrive.
     pub live: bool,
     pub has_footage: bool,
+    /// When the server learned that its footage is wanted.
+    learned: Option<i64>,
     /// For each moment, whether there is footage, and why not.
     pub account: Vec<AccountStretch>,
 }
@@ -177,6 +179,7 @@ row! {
         running: Option<i64>,
         newest_ns: Option<i64>,
         bytes: Option<i64>,
+        learned: Option<i64>,
     }
 }
 
@@ -285,8 +288,9 @@ impl Db {
     pub async fn segments(&self, scope: &Scope, interactions: &[InteractionId]) -> Result<Vec<Segment>> {
         let mut sql = Sql::new(
             "SELECT s.interaction, s.agent, s.place, s.recording, s.call, s.role, s.from_ms, s.to_ms, s.why, \
-             r.started, r.closed, r.deleted, r.ended AS over, r.running, r.newest_ns, r.bytes \
-             FROM segments s LEFT JOIN recordings r ON r.recording = s.recording WHERE s.interaction IN ",
+             r.started, r.closed, r.deleted, r.ended AS over, r.running, r.newest_ns, r.bytes, f.learned \
+             FROM segments s LEFT JOIN recordings r ON r.recording = s.recording \
+             LEFT JOIN footage f ON f.footage = s.footage WHERE s.interaction IN ",
         );
         sql.bind_all(interactions).push(" AND ");
         scope.restrict(&mut sql, "s.agent");
@@ -299,6 +303,7 @@ impl Db {
                 from: segment.from,
                 to: segment.to.unwrap_or(now).max(segment.from),
                 place: segment.place.as_ref(),
+                learned: segment.learned,
             },
             recording: segment.recording.as_ref(),
         });
@@ -404,6 +409,7 @@ impl From<SegmentRow> for Segment {
             zero: row.started,
             live: has_footage && row.closed.is_none() && row.over.is_none() && is_live,
             has_footage,
+            learned: row.learned,
             account: Vec::new(),
         }
     }

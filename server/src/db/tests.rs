@@ -286,6 +286,7 @@ async fn rows_of_footage_and_files_are_read() {
         place: Some(recorder.place.clone()),
         from,
         why: "a call".into(),
+        learned: from,
         missing: None,
     };
     db.add_footage(&[new]).await.unwrap();
