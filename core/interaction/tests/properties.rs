@@ -175,6 +175,25 @@ fn run(policies: Vec<Policy>, events: impl IntoIterator<Item = Event>) -> Outcom
     outcome
 }
 
+/// Runs events with their times of arrival, in milliseconds. Returns the footage of all.
+fn run_received(events: Vec<(Event, u32)>) -> Vec<Footage> {
+    let rules = PolicyRules { max_duration: Some(Duration::from_secs(20)), ..PolicyRules::default() };
+    let mut engine = Engine::new(vec![calls(), first()], rules);
+    let mut footage = Vec::new();
+    let mut take = |output| {
+        if let Output::Footage(one) = output {
+            footage.push(one);
+        }
+    };
+    for (event, received) in events {
+        engine.push(event, start().plus(Duration::from_millis(received.into())), &mut take);
+    }
+    engine.advance(start().plus(LATE), &mut take);
+    engine.finish(&mut take);
+    footage.sort_by(|a, b| (a.from, &a.agent).cmp(&(b.from, &b.agent)));
+    footage
+}
+
 /// Interleaves the feeds' events in another order; each feed keeps its own.
 fn interleaved(events: &[Event], picks: &[usize]) -> Vec<Event> {
     let mut feeds: Vec<std::collections::VecDeque<Event>> = FEEDS
@@ -225,6 +244,36 @@ proptest! {
         let once = run(vec![calls(), first()], events.clone());
         let twice = run(vec![calls(), first()], events.into_iter().flat_map(|event| [event.clone(), event]));
         prop_assert_eq!(once.footage, twice.footage);
+    }
+
+    #[test]
+    fn a_wrong_clock_moves_nobody_else(
+        events in log(),
+        wrong in prop::collection::vec((event(), 0..60_000u32, -4_000_000_000i64..4_000_000_000), 1..20),
+    ) {
+        // Another agent in other calls, whose clock is off by up to a century, and then by another.
+        let stranger = |(mut event, received, off): (Value, u32, i64)| {
+            for (_, value) in event.as_object_mut().unwrap().iter_mut().filter(|(key, _)| *key != "type") {
+                if let Some(text) = value.as_str() {
+                    *value = format!("other-{text}").into();
+                }
+            }
+            let at = start().plus(Duration::from_millis(received.into())).shifted_ms(off * 1000);
+            event["at"] = at.to_string().into();
+            event["feed"] = "wrong".into();
+            (Event::parse(&event.to_string()).unwrap(), received)
+        };
+        let own = events.into_iter().map(|event| {
+            let since = event.at.saturating_since(start()).as_millis();
+            (event, u32::try_from(since).unwrap())
+        });
+        let own: Vec<(Event, u32)> = own.collect();
+        let mut both: Vec<(Event, u32)> = own.iter().cloned().chain(wrong.into_iter().map(stranger)).collect();
+        both.sort_by_key(|(_, received)| *received);
+        let alone = run_received(own);
+        let beside = run_received(both);
+        let of_others = |footage: &Footage| !footage.agent.as_str().starts_with("other-");
+        prop_assert_eq!(alone, beside.into_iter().filter(of_others).collect::<Vec<_>>());
     }
 
     #[test]
