@@ -71,6 +71,8 @@ pub struct WantedStretch<'a> {
     pub place: Option<&'a Place>,
     /// When the server learned that it is wanted.
     pub learned: Option<i64>,
+    /// A recorder was commanded to make it.
+    pub is_commanded: bool,
 }
 
 /// What is known of a recording.
@@ -156,6 +158,7 @@ fn judge(
 ) -> (FootageState, String) {
     use FootageState::{Missing, OnItsWay, Stored};
     let hindrance = hindrances.iter().find(|one| one.from <= at && one.to.is_none_or(|to| at < to));
+    let silence = if wanted.is_commanded { "the recorder did not begin" } else { NO_REASON };
     let is_unknown = wanted.learned.is_some_and(|learned| at < learned);
     let reason = || match hindrance {
         // Before the server knew, it does not matter that a recorder was away.
@@ -165,10 +168,10 @@ fn judge(
     let Some(recording) = recording else {
         let why = match wanted.place {
             None => "it is unknown where the agent sits".to_owned(),
-            Some(_) if hindrance.is_none() && wanted.to - at < STARTING_MS => {
+            Some(_) if reason().is_none() && wanted.to - at < STARTING_MS => {
                 return (OnItsWay, "the recorder is starting".to_owned());
             }
-            Some(_) => reason().unwrap_or_else(|| NO_REASON.to_owned()),
+            Some(_) => reason().unwrap_or_else(|| silence.to_owned()),
         };
         return (Missing, why);
     };
@@ -186,7 +189,7 @@ fn judge(
         let starting = || "the recorder was starting".to_owned();
         let is_short = recording.zero - wanted.from <= STARTING_MS;
         let why = reason().or_else(|| is_short.then(starting));
-        return (Missing, why.unwrap_or_else(|| NO_REASON.to_owned()));
+        return (Missing, why.unwrap_or_else(|| silence.to_owned()));
     }
     match (recording.is_closed, recording.runs) {
         (true, _) => (Missing, reason().unwrap_or_else(|| "the recording ended early".to_owned())),
@@ -209,17 +212,28 @@ impl Hindrance {
     }
 }
 
-/// Joins equal neighbors, and slivers with what is before them or, at the beginning, after.
+/// Joins equal neighbors, and slivers with what is before them or, at the beginning, after. Slivers that
+/// follow each other are no sliver together.
 fn merge(judged: Vec<AccountStretch>) -> Vec<AccountStretch> {
     let mut merged: Vec<AccountStretch> = Vec::new();
+    let mut absorbed = 0;
     for next in judged {
+        let length = next.to - next.from;
         match merged.last_mut() {
-            Some(last) if (last.state, &last.why) == (next.state, &next.why) => last.to = next.to,
+            Some(last) if (last.state, &last.why) == (next.state, &next.why) => {
+                (last.to, absorbed) = (next.to, 0);
+            }
             Some(last) if last.to - last.from < SLIVER_MS && merged_is_first(last, &next) => {
                 *last = AccountStretch { from: last.from, ..next };
             }
-            Some(last) if next.to - next.from < SLIVER_MS => last.to = next.to,
-            _ => merged.push(next),
+            Some(last) if absorbed + length < SLIVER_MS => {
+                last.to = next.to;
+                absorbed += length;
+            }
+            _ => {
+                absorbed = 0;
+                merged.push(next);
+            }
         }
     }
     let mut joined: Vec<AccountStretch> = Vec::new();
@@ -275,7 +289,7 @@ mod tests {
     }
 
     fn wanted(place: &Place) -> WantedStretch<'_> {
-        WantedStretch { from: 0, to: 60_000, place: Some(place), learned: Some(0) }
+        WantedStretch { from: 0, to: 60_000, place: Some(place), learned: Some(0), is_commanded: false }
     }
 
     fn hindrance(from: i64, to: Option<i64>) -> Hindrance {
@@ -317,6 +331,8 @@ mod tests {
         );
         let starting = account(wanted(&place), Some(&recording), &[]);
         assert_eq!(show(&starting), ["0..8 Missing: the recorder was starting", "8..60 Stored"]);
+        let commanded = WantedStretch { is_commanded: true, ..wanted(&place) };
+        assert_eq!(show(&account(commanded, None, &[])), ["0..60 Missing: the recorder did not begin"]);
     }
 
     #[test]

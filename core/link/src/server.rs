@@ -130,6 +130,11 @@ impl ServerEnd {
         self.handshake == Handshake::Cut && self.commands.is_empty()
     }
 
+    /// When the recorder's last message came, on the clock of [`ClockReading::monotonic`].
+    pub fn last_message(&self) -> Duration {
+        self.last_message
+    }
+
     pub fn connected(&mut self, now: ClockReading) {
         self.handshake = Handshake::Waiting { since: now.monotonic };
         self.last_message = now.monotonic;

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
-use deskreel_model::link::{self, Command, CommandId, CommandKind, CommandRefusal, CommandResult};
+use deskreel_model::link::{
+    self, Command, CommandId, CommandKind, CommandRefusal, CommandResult, RunningRecording,
+};
 use deskreel_model::segment::Footage;
 use deskreel_model::{AgentId, Place, RecordingId, Utc};
 
@@ -40,6 +42,8 @@ pub struct CommandedFootage {
     /// The command that starts it, until it is answered.
     pub start: Option<CommandId>,
     pub is_over: bool,
+    /// Set once a recorder has reported its newest recording as running.
+    pub has_run: bool,
     /// Set if it has segments in the index.
     pub is_written: bool,
 }
@@ -66,6 +70,7 @@ impl CommandedFootage {
             why: "the agent is still to be recorded".to_owned(),
             start: None,
             is_over: false,
+            has_run: stored.has_run,
             is_written: true,
         }
     }
@@ -85,7 +90,24 @@ impl CommandedFootage {
     }
 
     pub(super) fn is_recording(&self, recording: &RecordingId) -> bool {
-        self.recording == *recording || self.continued.iter().any(|(next, _)| next == recording)
+        self.names().any(|name| name == recording)
+    }
+
+    /// All recordings that it became.
+    fn names(&self) -> impl Iterator<Item = &RecordingId> {
+        std::iter::once(&self.recording).chain(self.continued.iter().map(|(next, _)| next))
+    }
+
+    /// The recorder that was commanded to make it, and the recordings.
+    fn ordered(&self) -> Option<(RecorderId, Vec<RecordingId>)> {
+        Some((self.recorder.clone()?, self.names().cloned().collect()))
+    }
+
+    /// Returns whether a recording that nothing is known of may continue this footage: it is of the same
+    /// agent, and did not begin before the footage. Without the clock's offset, that is unknown.
+    fn may_continue_as(&self, running: &RunningRecording, offset_ms: Option<i64>) -> bool {
+        let begins = |offset| running.since.shifted_ms(offset).plus(SLACK) >= self.from;
+        self.agent == running.agent && offset_ms.is_none_or(begins)
     }
 }
 
@@ -141,21 +163,23 @@ impl Loop {
             why,
             start: None,
             is_over: false,
+            has_run: false,
             is_written: false,
         });
     }
 
     /// Commands a recorder to start this footage.
     fn start(&mut self, recorder: &RecorderId, at: usize) -> Result<()> {
+        let (next, now) = (self.new_recording(), self.clock.now());
         let Some(one) = self.commanded.get_mut(at) else { return Ok(()) };
         one.recorder = Some(recorder.clone());
+        if std::mem::take(&mut one.has_run) {
+            // That recording has ended. It may be here as a whole already, and takes nothing more.
+            one.continued.push((next, now));
+        }
+        let newest = one.names().last().unwrap_or(&one.recording).clone();
         let (recording, agent, why) = (one.recording.clone(), one.agent.clone(), one.why.clone());
-        let start = CommandKind::Start {
-            recording: recording.clone(),
-            agent: agent.clone(),
-            capture: one.capture,
-            why,
-        };
+        let start = CommandKind::Start { recording: newest, agent: agent.clone(), capture: one.capture, why };
         if !self.effects.assign(&recording) {
             // Its row exists already.
             self.update_footage(vec![agent]);
@@ -181,29 +205,31 @@ impl Loop {
     }
 
     pub(super) fn stop(&mut self, agent: &AgentId, why: String) -> Result<()> {
-        let current = self.current(agent).and_then(|current| {
-            let recorder = current.recorder.clone()?;
-            Some((recorder, current.recording.clone()))
-        });
+        let current = self.current(agent).and_then(|current| current.ordered());
         self.mark_over(agent);
-        match current {
-            Some((recorder, recording)) => {
-                self.order(&recorder, CommandKind::Stop { recording, why }).map(drop)
-            }
-            None => Ok(()),
-        }
+        self.order_by_names(current, |recording| CommandKind::Stop { recording, why: why.clone() })
     }
 
     pub(super) fn set_mode(&mut self, agent: &AgentId, capture: CaptureMode, why: String) -> Result<()> {
-        let Some(current) = self.current(agent) else { return Ok(()) };
-        current.capture = capture;
-        let recording = current.recording.clone();
-        match current.recorder.clone() {
-            Some(recorder) => {
-                self.order(&recorder, CommandKind::SetMode { recording, capture, why }).map(drop)
-            }
-            None => Ok(()),
-        }
+        let current = self.current(agent).and_then(|current| {
+            current.capture = capture;
+            current.ordered()
+        });
+        self.order_by_names(current, |recording| {
+            let why = why.clone();
+            CommandKind::SetMode { recording, capture, why }
+        })
+    }
+
+    /// Commands it under each of its names: the recorder knows it by that of the last start, and by one that
+    /// it chose itself.
+    fn order_by_names(
+        &mut self,
+        ordered: Option<(RecorderId, Vec<RecordingId>)>,
+        kind: impl Fn(RecordingId) -> CommandKind,
+    ) -> Result<()> {
+        let Some((recorder, names)) = ordered else { return Ok(()) };
+        names.into_iter().try_for_each(|name| self.order(&recorder, kind(name)).map(drop))
     }
 
     fn current(&mut self, agent: &AgentId) -> Option<&mut CommandedFootage> {
@@ -240,9 +266,20 @@ impl Loop {
         let wanted: Vec<usize> =
             (0..self.commanded.len()).filter(|at| is_here(&self.commanded[*at])).collect();
         let wanted = wanted.into_iter().filter(|at| !self.commanded[*at].is_over);
-        let wanted: Vec<(usize, AgentId, CaptureMode)> =
-            wanted.map(|at| (at, self.commanded[at].agent.clone(), self.commanded[at].capture)).collect();
-        for difference in reconcile(&wanted, &status.recordings) {
+        let wanted: Vec<(usize, CaptureMode)> = wanted.map(|at| (at, self.commanded[at].capture)).collect();
+        let is_of = |at: &usize, running: &RunningRecording| {
+            let mut known = self.commanded.iter().filter(|one| one.is_recording(&running.recording));
+            let one = &self.commanded[*at];
+            match known.next() {
+                Some(_) => one.is_recording(&running.recording),
+                None => one.may_continue_as(running, status.offset_ms),
+            }
+        };
+        let runs = |at: &usize| status.recordings.iter().any(|running| is_of(at, running));
+        let running: Vec<usize> = wanted.iter().map(|(at, _)| *at).filter(runs).collect();
+        let differences = reconcile(&wanted, &status.recordings, is_of);
+        running.into_iter().for_each(|at| self.commanded[at].recorder = Some(recorder.clone()));
+        for difference in differences {
             match difference {
                 Difference::Missing(at) => self.start(recorder, at)?,
                 Difference::Other(recording, capture) => {
@@ -286,15 +323,17 @@ impl Loop {
                 running: running.clone(),
                 offset_ms: status.offset_ms,
             });
-            if self.commanded.iter().any(|one| one.is_recording(&running.recording)) {
+            if let Some(one) = self.commanded.iter_mut().find(|one| one.is_recording(&running.recording)) {
+                one.has_run |= one.names().last() == Some(&running.recording);
                 continue;
             }
             let continues = |one: &&mut CommandedFootage| {
-                one.recorder.as_ref() == Some(recorder) && one.agent == running.agent
+                one.recorder.as_ref() == Some(recorder) && one.may_continue_as(running, status.offset_ms)
             };
             if let Some(one) = self.commanded.iter_mut().rev().find(continues) {
                 let since = running.since.shifted_ms(status.offset_ms.unwrap_or(0));
                 one.continued.push((running.recording.clone(), since));
+                one.has_run = true;
                 touched.push(running.agent.clone());
             }
         }

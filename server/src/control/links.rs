@@ -49,7 +49,7 @@ impl Loop {
             }
             ControlInput::Disconnected { recorder, connection } => {
                 match self.on_connection(&recorder, connection) {
-                    Some(_) => self.lose_line(&recorder),
+                    Some(_) => self.lose_line(&recorder, to_ms(self.clock.now())),
                     None => Ok(()),
                 }
             }
@@ -64,7 +64,7 @@ impl Loop {
         };
         let Some((recorder, _)) = self.recorders.iter().find(|(_, known)| runs(known)) else { return Ok(()) };
         let recorder = recorder.clone();
-        match self.viewers.ask(recording, person, joins, self.began.elapsed()) {
+        match self.viewers.ask(recording, person, joins, self.clock.elapsed()) {
             Some(command) => self.order(&recorder, command).map(drop),
             None => Ok(()),
         }
@@ -82,6 +82,10 @@ impl Loop {
                 status: RecorderStatus::default(),
             };
             self.recorders.insert(id.clone(), known);
+        }
+        // An earlier line seems open. It has died without a word.
+        if self.recorders.get(&id).is_some_and(|known| known.connection.is_some()) {
+            self.hinder_by_line(&place, self.last_heard(&id));
         }
         self.at_place.insert(place.clone(), id.clone());
         if let Some(known) = self.recorders.get_mut(&id) {
@@ -109,8 +113,8 @@ impl Loop {
         self.perform(recorder, effects)
     }
 
-    /// The recorder's line has ended, or no longer answers. Closes the connection.
-    fn lose_line(&mut self, recorder: &RecorderId) -> Result<()> {
+    /// The recorder's line has ended, or has not answered since then. Closes the connection.
+    fn lose_line(&mut self, recorder: &RecorderId, since: i64) -> Result<()> {
         let Some(known) = self.recorders.get_mut(recorder).filter(|known| known.connection.is_some()) else {
             return Ok(());
         };
@@ -118,9 +122,16 @@ impl Loop {
         known.connection = None;
         let place = known.place.clone();
         self.effects.write(IndexUpdate::Presence { recorder: recorder.clone(), program: None });
-        self.hinder_by_line(&place, to_ms(self.clock.now()));
+        self.hinder_by_line(&place, since);
         self.own_events.push(presence(&place, false, self.clock.now())?);
         Ok(())
+    }
+
+    /// When a message of this recorder last came, in milliseconds.
+    fn last_heard(&self, recorder: &RecorderId) -> i64 {
+        let ClockReading { monotonic, utc } = self.moment();
+        let heard = self.recorders.get(recorder).map_or(monotonic, |known| known.end.last_message());
+        to_ms(utc.minus(monotonic.saturating_sub(heard)))
     }
 
     /// No recorder is connected at this place since then.
@@ -159,7 +170,12 @@ impl Loop {
     async fn owns(&mut self, recorder: &RecorderId, running: &RunningRecording) -> Result<bool> {
         let recording = &running.recording;
         if let Some(commanded) = self.commanded.iter().find(|one| one.is_recording(recording)) {
-            return Ok(commanded.recorder.as_ref() == Some(recorder));
+            let place = self.recorders.get(recorder).map(|known| &known.place);
+            // The run before may not have noted which recorder it commanded.
+            return Ok(match &commanded.recorder {
+                Some(own) => own == recorder,
+                None => commanded.place.is_some() && commanded.place.as_ref() == place,
+            });
         }
         if !is_recording_name(recording.as_str()) {
             return Ok(false);
@@ -202,7 +218,7 @@ impl Loop {
                 Effect::Overdue { id } => tracing::warn!(%recorder, %id, "command not answered in time"),
                 Effect::Close { reason } => {
                     tracing::warn!(%recorder, reason, "link closed");
-                    self.lose_line(recorder)?;
+                    self.lose_line(recorder, self.last_heard(recorder))?;
                 }
             }
         }
@@ -268,7 +284,7 @@ impl Loop {
     }
 
     pub(super) fn moment(&self) -> ClockReading {
-        ClockReading { monotonic: self.began.elapsed(), utc: self.clock.now() }
+        ClockReading { monotonic: self.clock.elapsed(), utc: self.clock.now() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Compares what a recorder does with what is wanted of it. Pure.
 
 use deskreel_contract::CaptureMode;
+use deskreel_model::RecordingId;
 use deskreel_model::link::RunningRecording;
-use deskreel_model::{AgentId, RecordingId};
 
 /// A difference that a command ends.
 #[derive(Debug, PartialEq)]
@@ -15,15 +15,18 @@ pub enum Difference<T> {
     Unwanted(RecordingId),
 }
 
-/// `wanted` is footage with its agent and mode. A recording of the same agent is that footage, whatever its
-/// id: a recorder that was interrupted continues under another.
+/// `wanted` is footage with its mode; `is_of` tells whether a recording is of that footage. What is not
+/// wanted comes first: a recorder makes one recording at a time.
 pub fn reconcile<T: Copy>(
-    wanted: &[(T, AgentId, CaptureMode)],
+    wanted: &[(T, CaptureMode)],
     running: &[RunningRecording],
+    is_of: impl Fn(&T, &RunningRecording) -> bool,
 ) -> Vec<Difference<T>> {
-    let mut differences = Vec::new();
-    for (footage, agent, capture) in wanted {
-        match running.iter().find(|one| one.agent == *agent) {
+    let is_wanted = |one: &RunningRecording| wanted.iter().any(|(footage, _)| is_of(footage, one));
+    let unwanted = running.iter().filter(|one| !is_wanted(one));
+    let mut differences: Vec<_> = unwanted.map(|one| Difference::Unwanted(one.recording.clone())).collect();
+    for (footage, capture) in wanted {
+        match running.iter().find(|one| is_of(footage, one)) {
             None => differences.push(Difference::Missing(*footage)),
             Some(one) if one.capture != *capture => {
                 differences.push(Difference::Other(one.recording.clone(), *capture));
@@ -31,9 +34,6 @@ pub fn reconcile<T: Copy>(
             Some(_) => {}
         }
     }
-    let is_wanted = |one: &RunningRecording| wanted.iter().any(|(_, agent, _)| *agent == one.agent);
-    let unwanted = running.iter().filter(|one| !is_wanted(one));
-    differences.extend(unwanted.map(|one| Difference::Unwanted(one.recording.clone())));
     differences
 }
 
@@ -52,17 +52,16 @@ mod tests {
     fn a_recorder_is_brought_to_what_is_wanted() {
         let live = CaptureMode::Live;
         let ann = running(1, "ann", live);
-        let wanted = |capture| [(7, AgentId::from("ann"), capture)];
-        assert_eq!(reconcile(&wanted(live), std::slice::from_ref(&ann)), []);
-        assert_eq!(reconcile(&wanted(live), &[]), [Difference::Missing(7)]);
+        let is_anns = |_: &i32, one: &RunningRecording| *one.agent.0 == *"ann";
+        let brought =
+            |wanted: &[(i32, CaptureMode)], running: &[RunningRecording]| reconcile(wanted, running, is_anns);
+        assert_eq!(brought(&[(7, live)], std::slice::from_ref(&ann)), []);
+        assert_eq!(brought(&[(7, live)], &[]), [Difference::Missing(7)]);
         let paused = Difference::Other(ann.recording.clone(), CaptureMode::Paused);
-        assert_eq!(reconcile(&wanted(CaptureMode::Paused), std::slice::from_ref(&ann)), [paused]);
-        assert_eq!(
-            reconcile::<i32>(&[], std::slice::from_ref(&ann)),
-            [Difference::Unwanted(ann.recording.clone())]
-        );
+        assert_eq!(brought(&[(7, CaptureMode::Paused)], std::slice::from_ref(&ann)), [paused]);
+        assert_eq!(brought(&[], std::slice::from_ref(&ann)), [Difference::Unwanted(ann.recording.clone())]);
         let bob = running(2, "bob", live);
-        let changed = [Difference::Missing(7), Difference::Unwanted(bob.recording.clone())];
-        assert_eq!(reconcile(&wanted(live), &[bob]), changed);
+        let changed = [Difference::Unwanted(bob.recording.clone()), Difference::Missing(7)];
+        assert_eq!(brought(&[(7, live)], &[bob]), changed);
     }
 }

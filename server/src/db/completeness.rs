@@ -162,6 +162,7 @@ impl Expected {
             to: to.max(from),
             place: self.place.as_ref(),
             learned: self.learned,
+            is_commanded: !self.recordings.is_empty(),
         };
         if self.recordings.is_empty() {
             return vec![AccountQuestion { stretch: stretch(self.from, end), recording: None }];

@@ -39,6 +39,8 @@ pub struct StoredFootage {
     pub to: Option<i64>,
     /// The commanded recorder.
     pub recorder: Option<RecorderId>,
+    /// Something of its newest recording is here.
+    pub has_run: bool,
     /// Recordings that continued it, each with its beginning.
     pub continued: Vec<(RecordingId, i64)>,
 }
@@ -74,7 +76,9 @@ impl Db {
         let mut all = Vec::new();
         for FootageRow { footage: id, agent, from_ms: from, to_ms: to, recorder } in rows {
             let continued = self.continued(&id).await?;
-            all.push(StoredFootage { id, agent, from, to, recorder, continued });
+            let newest = continued.last().map_or(&id, |(recording, _)| recording);
+            let has_run = to.is_none() && self.state(newest).await?.is_some();
+            all.push(StoredFootage { id, agent, from, to, recorder, has_run, continued });
         }
         Ok(all)
     }

@@ -286,6 +286,16 @@ impl Db {
 
     /// Segments of these interactions that the scope sees, by their beginning.
     pub async fn segments(&self, scope: &Scope, interactions: &[InteractionId]) -> Result<Vec<Segment>> {
+        self.segments_at(scope, interactions, now_ms()).await
+    }
+
+    /// `now` is the end of segments that still run.
+    pub async fn segments_at(
+        &self,
+        scope: &Scope,
+        interactions: &[InteractionId],
+        now: i64,
+    ) -> Result<Vec<Segment>> {
         let mut sql = Sql::new(
             "SELECT s.interaction, s.agent, s.place, s.recording, s.call, s.role, s.from_ms, s.to_ms, s.why, \
              r.started, r.closed, r.deleted, r.ended AS over, r.running, r.newest_ns, r.bytes, f.learned \
@@ -297,13 +307,13 @@ impl Db {
         sql.push(" ORDER BY s.from_ms, s.id");
         let rows: Vec<SegmentRow> = sql.rows(self).await?;
         let mut segments: Vec<Segment> = rows.into_iter().map(Segment::from).collect();
-        let now = now_ms();
         let wanted = segments.iter().map(|segment| AccountQuestion {
             stretch: WantedStretch {
                 from: segment.from,
                 to: segment.to.unwrap_or(now).max(segment.from),
                 place: segment.place.as_ref(),
                 learned: segment.learned,
+                is_commanded: segment.recording.is_some(),
             },
             recording: segment.recording.as_ref(),
         });
