@@ -7,6 +7,8 @@
 
 mod calls;
 mod commanded;
+#[cfg(test)]
+mod day;
 mod links;
 mod past;
 mod reconcile;
@@ -14,7 +16,7 @@ mod viewers;
 mod write_behind;
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deskreel_deployment::DecisionClock;
 use deskreel_interaction::{Command as Wanted, Engine, Note, Output, Policy, RecorderCommand};
@@ -170,7 +172,6 @@ struct Loop {
     /// Events of the server itself that are not stored yet.
     own_events: Vec<Event>,
     viewers: Viewers,
-    began: Instant,
     salt: u32,
 }
 
@@ -178,25 +179,8 @@ struct Loop {
 pub async fn start(config: &Config, db: &Db) -> Result<Control> {
     let (send, inputs) = mpsc::channel(BACKLOG);
     let engine = Engine::new(policies(config)?, config.graph.deciders.rules.clone());
-    let mut control = Loop {
-        db: db.clone(),
-        engine,
-        clock: DecisionClock::start(db.newest_arrival().await?),
-        calls: Calls::default(),
-        recorders: HashMap::new(),
-        at_place: HashMap::new(),
-        commanded: Vec::new(),
-        hindrances: Hindrances::default(),
-        effects: BatchEffects::start(db),
-        desktop_events: Vec::new(),
-        own_events: Vec::new(),
-        viewers: Viewers::default(),
-        began: Instant::now(),
-        salt: std::process::id(),
-    };
-    // Nobody is connected yet, whatever the run before could not note when it was killed.
-    db.forget_links().await?;
-    control.take_up().await?;
+    let clock = DecisionClock::start(db.newest_arrival().await?);
+    let control = Loop::open(db, engine, clock).await?;
     tokio::spawn(control.serve(inputs));
     Ok(Control(send))
 }
@@ -214,26 +198,58 @@ fn policies(config: &Config) -> Result<Vec<Policy>> {
 }
 
 impl Loop {
+    /// Takes up the earlier run that the index has.
+    async fn open(db: &Db, engine: Engine, clock: DecisionClock) -> Result<Loop> {
+        let mut control = Loop {
+            db: db.clone(),
+            engine,
+            clock,
+            calls: Calls::default(),
+            recorders: HashMap::new(),
+            at_place: HashMap::new(),
+            commanded: Vec::new(),
+            hindrances: Hindrances::default(),
+            effects: BatchEffects::start(db),
+            desktop_events: Vec::new(),
+            own_events: Vec::new(),
+            viewers: Viewers::default(),
+            salt: std::process::id(),
+        };
+        // Nobody is connected yet, whatever the run before could not note when it was killed.
+        db.forget_links().await?;
+        control.take_up().await?;
+        Ok(control)
+    }
+
     async fn serve(mut self, mut inputs: mpsc::Receiver<ControlInput>) {
         let mut tick = tokio::time::interval(TICK);
         let mut batch = Vec::new();
         loop {
-            let result = tokio::select! {
+            let inputs = tokio::select! {
                 count = inputs.recv_many(&mut batch, BATCH) => match count {
                     0 => return,
-                    _ => self.take(std::mem::take(&mut batch)).await,
+                    _ => Some(std::mem::take(&mut batch)),
                 },
-                _ = tick.tick() => self.tick(),
+                _ = tick.tick() => None,
             };
-            if let Err(error) = result.and_then(|()| self.advance()) {
-                tracing::error!(%error, "inputs dropped: could not process this batch");
-            }
-            if let Err(error) = self.take_own_events().await {
-                tracing::error!(%error, "events of the server were not stored");
-            }
-            for (recorder, message) in self.effects.finish(&self.db).await {
-                self.send(&recorder, &message);
-            }
+            self.turn(inputs).await;
+        }
+    }
+
+    /// Takes inputs; without any, checks what is due by time alone.
+    async fn turn(&mut self, inputs: Option<Vec<ControlInput>>) {
+        let result = match inputs {
+            Some(inputs) => self.take(inputs).await,
+            None => self.tick(),
+        };
+        if let Err(error) = result.and_then(|()| self.advance()) {
+            tracing::error!(%error, "inputs dropped: could not process this batch");
+        }
+        if let Err(error) = self.take_own_events().await {
+            tracing::error!(%error, "events of the server were not stored");
+        }
+        for (recorder, message) in self.effects.finish(&self.db).await {
+            self.send(&recorder, &message);
         }
     }
 

@@ -80,6 +80,12 @@ impl BatchEffects {
         BatchEffects { new_footage: Vec::new(), updates: Vec::new(), messages: Vec::new(), behind }
     }
 
+    /// Loses all later updates, as a kill does before they are written.
+    #[cfg(test)]
+    pub fn lose_updates(&mut self) {
+        self.behind = mpsc::unbounded_channel().0;
+    }
+
     pub fn add_footage(&mut self, footage: NewFootage) {
         self.new_footage.push(footage);
     }
