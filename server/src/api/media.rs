@@ -188,7 +188,7 @@ pub async fn hls(
     let id = may_watch(&app, &person, &id).await?;
     app.audit_look(&person, "watched", id.as_str()).await?;
     let (segment, part) = (number(&query, "_HLS_msn")?, number(&query, "_HLS_part")?);
-    let mut joins = query.get("joins").is_some_and(|joins| joins == "true");
+    let mut joins = flag(&query, "joins")?;
     let end = Instant::now() + BLOCK;
     loop {
         let mut progress = app.ingest.progress();
@@ -207,6 +207,11 @@ pub async fn hls(
             return Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response());
         }
     }
+}
+
+fn flag(query: &Pairs, name: &str) -> Answer<bool> {
+    let flag = query.get(name).map_or(Ok(false), |text| text.parse());
+    flag.map_err(|_| Problem::bad_request(format!("`{name}` is neither true nor false")))
 }
 
 fn number(query: &Pairs, name: &str) -> Answer<Option<usize>> {
