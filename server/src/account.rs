@@ -130,7 +130,13 @@ pub fn account(
         let (state, why) = judge(pair[0], wanted, recording, &own);
         AccountStretch { from: pair[0], to: pair[1], state, why }
     });
-    merge(judged.collect())
+    let mut judged: Vec<AccountStretch> = judged.collect();
+    if wanted.to - wanted.from < SLIVER_MS {
+        // All of it is a sliver: what holds now counts.
+        let last = judged.pop();
+        return last.map(|last| AccountStretch { from: wanted.from, ..last }).into_iter().collect();
+    }
+    merge(judged)
 }
 
 /// The figures of several stretches.
@@ -159,7 +165,9 @@ fn judge(
     use FootageState::{Missing, OnItsWay, Stored};
     let hindrance = hindrances.iter().find(|one| one.from <= at && one.to.is_none_or(|to| at < to));
     let silence = if wanted.is_commanded { "the recorder did not begin" } else { NO_REASON };
-    let is_unknown = wanted.learned.is_some_and(|learned| at < learned);
+    // Every event takes some milliseconds.
+    let is_late = |learned: &i64| learned - wanted.from >= SLIVER_MS;
+    let is_unknown = wanted.learned.filter(is_late).is_some_and(|learned| at < learned);
     let reason = || match hindrance {
         // Before the server knew, it does not matter that a recorder was away.
         Some(one) if !is_unknown || one.place.is_none() => Some(one.cause.clone()),
