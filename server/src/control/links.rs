@@ -235,7 +235,10 @@ impl Loop {
         self.resume(recorder, &hello.status)
     }
 
-    fn take_status(&mut self, recorder: &RecorderId, status: RecorderStatus) -> Result<()> {
+    fn take_status(&mut self, recorder: &RecorderId, mut status: RecorderStatus) -> Result<()> {
+        // A recorder that has just connected does not know the offset of its clock yet: the last one counts.
+        let before = self.recorders.get(recorder).and_then(|known| known.status.offset_ms);
+        status.offset_ms = status.offset_ms.or(before);
         self.effects.write(IndexUpdate::Status { recorder: recorder.clone(), status: status.clone() });
         if let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) {
             let now = to_ms(self.clock.now());
