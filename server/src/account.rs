@@ -231,7 +231,8 @@ fn merge(judged: Vec<AccountStretch>) -> Vec<AccountStretch> {
             Some(last) if (last.state, &last.why) == (next.state, &next.why) => {
                 (last.to, absorbed) = (next.to, 0);
             }
-            Some(last) if last.to - last.from < SLIVER_MS && merged_is_first(last, &next) => {
+            // A sliver at the beginning takes the state of what follows, if that is longer.
+            Some(last) if last.to - last.from < SLIVER_MS && length >= last.to - last.from => {
                 *last = AccountStretch { from: last.from, ..next };
             }
             Some(last) if absorbed + length < SLIVER_MS => {
@@ -252,11 +253,6 @@ fn merge(judged: Vec<AccountStretch>) -> Vec<AccountStretch> {
         }
     }
     joined
-}
-
-/// A sliver at the beginning takes the state of what follows, if that is longer.
-fn merged_is_first(last: &AccountStretch, next: &AccountStretch) -> bool {
-    next.to - next.from >= last.to - last.from
 }
 
 /// An [`AccountStretch`] in an answer.

@@ -155,8 +155,8 @@ impl Db {
     }
 }
 
-/// Makes SQLite's file, if there is none, so that only its owner can read it: it has the hashes of passwords
-/// and what customers said. SQLite gives its other files the same mode.
+/// Creates the file of SQLite if it does not exist, readable by its owner alone: it contains password hashes
+/// and customers' data. SQLite gives its other files the same mode.
 fn create_file(file: &Path) -> Result<()> {
     let read = |source| Error::Read { what: file.display().to_string(), source };
     if let Some(folder) = file.parent() {

@@ -229,8 +229,8 @@ fn every_track_is_played_described_and_exported_whatever_its_name() {
             assert_eq!((&stream["width"], &stream["tags"]["handler_name"]), (&json!(width), &json!(track)));
         }
     }
-    // The first one unless another is asked for; a track that nobody recorded is none in one recording, and
-    // the first one in a call.
+    // Without `track`, the server returns the first one. A track that does not exist is 404 for a recording;
+    // an interaction falls back to the first one.
     let file = server.folder.path().join("first.mp4");
     fs::write(&file, server.get(&who, "/api/v1/recordings/r-1/movie.mp4").body).unwrap();
     assert_eq!(probe(&file, "stream=width")["streams"][0]["width"], 320);

@@ -224,7 +224,7 @@ impl Drop for Delivery {
 }
 
 impl State {
-    /// The next call of a sink, or when to ask again if there is none before.
+    /// Returns the next call to a sink, or the time at which to ask again.
     fn next(&mut self, sink: &SinkName, now: Instant) -> Result<NextCall, Instant> {
         let watch = self.watches.entry(sink.clone()).or_default();
         let check_at = watch.check_at(now);

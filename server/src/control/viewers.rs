@@ -1,8 +1,8 @@
 //! Viewers of running recordings, as far as recorders need to know: a recorder whose recording is watched
 //! sends a fragment each second, though the screen is still. Pure.
 //!
-//! Nobody reports that a viewer has gone. A recorder is told again while somebody watches, and each time for
-//! a few seconds only.
+//! The page does not report that a viewer leaves. So the server repeats the command while somebody watches,
+//! and each command holds for a few seconds only.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use deskreel_model::link::CommandKind;
 
 use crate::names::PersonName;
 
-/// For how long a recorder is told that somebody watches, in seconds.
+/// Time for which one command holds, in seconds.
 const SECONDS: u32 = 20;
-/// Time after which it is told again: twice within that time, since a message may come late.
+/// Interval between two commands. Two fit into that time, so one may come late.
 const TELL_EVERY: Duration = Duration::from_secs(8);
 /// Time between two keyframes for viewers who join.
 const JOIN_EVERY: Duration = Duration::from_secs(1);
@@ -76,8 +76,8 @@ mod tests {
                 told.push((ms, joins));
             }
         };
-        // One who asks each half a second, with a second window at 6 s and a pause from 20 s to 45 s; two
-        // more who join at 3 s.
+        // Sue asks every half second, opens a second window at 6 s, and pauses from 20 s to 45 s. Two more
+        // people join at 3 s.
         for ms in (0..50_000).step_by(500).filter(|ms| !(20_000..45_000).contains(ms)) {
             ask("sue", ms == 6000, ms);
             if (3000..10_000).contains(&ms) {
