@@ -7,6 +7,7 @@
 pub mod event;
 pub mod fault;
 pub mod gpu;
+pub mod identities;
 pub mod ids;
 pub mod layout;
 pub mod link;
@@ -17,6 +18,7 @@ pub mod time;
 pub mod worker;
 
 pub use fault::{Failure, Fault};
+pub use identities::Identities;
 pub use ids::{AgentId, CallId, FeedName, InteractionId, PartNumber, Place, RecordingId, SinkName};
 pub use manifest::Manifest;
 pub use rules::{Pause, PolicyRules};
