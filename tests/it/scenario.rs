@@ -3,6 +3,7 @@
 //! outcome before you commit it.
 
 mod interaction;
+mod logs;
 mod seat;
 mod session;
 
@@ -11,6 +12,11 @@ use deskreel_test_support::scenario_file::check;
 #[test]
 fn interaction() {
     check("interaction", interaction::run);
+}
+
+#[test]
+fn logs() {
+    logs::check();
 }
 
 #[test]

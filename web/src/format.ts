@@ -65,6 +65,9 @@ export const SEGMENT_ROLES: Record<string, string> = {
   primary: "Call",
   consult: "Consult",
   conference: "Conference",
+  monitor: "Monitoring",
+  coach: "Whisper",
+  barge: "Barge-in",
   after_call_work: "Wrap-up",
   digital: "Digital",
 };

@@ -20,7 +20,15 @@ export type Recorder = Schemas["Recorder"];
 export type Completeness = Schemas["Completeness"];
 export type Page = Schemas["InteractionPage"];
 
-export type SegmentRole = "primary" | "consult" | "conference" | "after_call_work" | "digital";
+export type SegmentRole = 
+  | "primary"
+  | "consult"
+  | "conference"
+  | "monitor"
+  | "coach"
+  | "barge"
+  | "after_call_work"
+  | "digital";
 export type Segment = Schemas["Segment"] & { role: SegmentRole };
 
 export type Call = Omit<Schemas["Call"], "held"> & { held: { from: Utc; to: Utc | null; agent?: string }[] };

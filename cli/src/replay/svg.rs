@@ -111,6 +111,9 @@ fn color(role: Role) -> &'static str {
         Role::Primary => "#0072b2",
         Role::Consult => "#e69f00",
         Role::Conference => "#009e73",
+        Role::Monitor => "#f0e442",
+        Role::Coach => "#d55e00",
+        Role::Barge => "#999999",
         Role::AfterCallWork => "#cc79a7",
         Role::Digital => "#56b4e9",
     }

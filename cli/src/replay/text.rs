@@ -29,6 +29,9 @@ pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
             Note::TooLate { at, .. } => {
                 writeln!(out, "{} an event came too late to be put in order", clock(*at))
             }
+            Note::Unresolved { at, event } => {
+                writeln!(out, "{} an event names nobody who is known: {event}", clock(*at))
+            }
             Note::Early { at, received, .. } => {
                 writeln!(out, "{} an event came with a time of the future, {at}", clock(*received))
             }

@@ -38,7 +38,8 @@ pub fn draw(footage: &[Footage], width: usize) -> String {
             Role::Primary => 1,
             Role::AfterCallWork => 2,
             Role::Conference => 3,
-            Role::Consult => 4,
+            Role::Monitor | Role::Coach | Role::Barge => 4,
+            Role::Consult => 5,
         });
         segments.iter().for_each(|segment| fill(segment.from, segment.to, letter(segment.role)));
         recording.withheld.iter().for_each(|stretch| fill(stretch.from, stretch.to, 'x'));
@@ -51,7 +52,7 @@ pub fn draw(footage: &[Footage], width: usize) -> String {
         let lane: String = lane.into_iter().collect();
         let _ = writeln!(drawn, "{:margin$} |{lane}|", agent.as_str());
     }
-    drawn += "C call, c consult, + conference, w wrap-up, d digital, - footage alone, x paused or masked\n";
+    drawn += "C call, c consult, + conference, s supervisor, w wrap-up, d digital, - footage alone, x paused or masked\n";
     drawn
 }
 
@@ -60,6 +61,7 @@ fn letter(role: Role) -> char {
         Role::Primary => 'C',
         Role::Consult => 'c',
         Role::Conference => '+',
+        Role::Monitor | Role::Coach | Role::Barge => 's',
         Role::AfterCallWork => 'w',
         Role::Digital => 'd',
     }

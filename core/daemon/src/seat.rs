@@ -356,7 +356,7 @@ impl State {
                 self.status.agent = Some(Seated { agent: agent.clone(), since: at });
                 out.push(Effect::Publish(What::LoggedIn { agent: agent.clone() }));
             }
-            Kind::LoggedOut { agent } if self.seated() == Some(agent) => {
+            Kind::LoggedOut { agent, .. } if self.seated() == Some(agent) => {
                 self.status.agent = None;
                 out.push(Effect::Publish(What::LoggedOut { agent: agent.clone() }));
             }

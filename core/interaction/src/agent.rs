@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use deskreel_contract::{ConnectionState, Role, Voice};
+use deskreel_model::event::Seat;
 use deskreel_model::{AgentId, CallId, FeedName, InteractionId, Place, Utc};
 
 use crate::footage::OpenFootage;
@@ -14,10 +15,18 @@ use crate::wishes::{Mapping, Wishes};
 pub struct Agent {
     pub id: AgentId,
     pub presence: Presence,
+    /// The log-ins that last, the newest last. The best of them says where the agent sits.
+    pub(crate) log_ins: Arc<Vec<LogIn>>,
+    /// What the log-ins have said of devices, groups and skills.
+    pub(crate) seat: Arc<Seat>,
+    /// The sender's time of the last log-in or log-out.
+    pub(crate) presence_told: Utc,
     pub media: Arc<Vec<Medium>>,
     /// Connections, in the order in which they began.
     pub connections: Vec<Connection>,
     pub digital: Vec<DigitalInteraction>,
+    /// Digital interactions that the agent has finished, the newest last.
+    pub(crate) completed: Arc<Vec<(InteractionId, Utc)>>,
     /// One for each policy, in their order, then the wishes inherited from retired policies.
     pub(crate) wishes: Vec<Arc<Wishes>>,
     /// Requests of the agent desktop.
@@ -45,11 +54,27 @@ pub enum Presence {
     },
 }
 
+/// A log-in that lasts: who says so, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LogIn {
+    pub feed: Option<FeedName>,
+    pub place: Option<Place>,
+}
+
+impl LogIn {
+    /// An agent desktop runs on the PC that it names. Other feeds may only know the agent's usual place.
+    pub fn is_of_desktop(&self) -> bool {
+        self.feed.as_ref().is_some_and(FeedName::is_desktop)
+    }
+}
+
 /// The agent's state in one medium.
 #[derive(Debug, Clone)]
 pub struct Medium {
     pub media: Arc<str>,
     pub json: Arc<str>,
+    /// The sender's time of it.
+    pub(crate) told: Utc,
 }
 
 /// CSTA's connection: this agent and one call.
@@ -60,7 +85,18 @@ pub struct Connection {
     pub role: Role,
     pub state: ConnectionState,
     pub since: Utc,
+    /// The devices that take part, if events name them.
+    pub(crate) devices: Arc<Vec<Device>>,
+    /// Since when the agent holds the call.
+    pub(crate) held: Option<Utc>,
+    /// It rang at this agent: somebody else has called.
+    pub(crate) was_rung: bool,
+    /// Only the voice recorder has spoken of it.
+    pub(crate) is_of_recorder: bool,
     pub voice: Voice,
+    pub(crate) recordings: Arc<Vec<VoiceRecording>>,
+    /// The sender's time of the last event about them.
+    pub(crate) voice_told: Utc,
     /// Since when the voice recorder has paused.
     pub voice_paused: Option<Utc>,
     /// Since when the attached data forbid showing the screen.
@@ -69,8 +105,25 @@ pub struct Connection {
     pub feed: Option<FeedName>,
     /// Set when events were lost: the connection's end may be among them.
     pub is_doubtful: bool,
+    /// The sender's time of the last event about it.
+    pub(crate) told: Utc,
     /// Its entry in a fact, as JSON.
     pub(crate) json: Arc<str>,
+}
+
+/// A device's part in a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Device {
+    pub name: Box<str>,
+    /// It is in the call, not only ringing.
+    pub is_up: bool,
+}
+
+/// A recording of the voice in a call. Two recorders may record the same call.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct VoiceRecording {
+    pub id: Option<Box<str>>,
+    pub state: Voice,
 }
 
 /// Details of a call from its events, for one agent.
@@ -90,9 +143,11 @@ pub struct DigitalInteraction {
     pub(crate) json: Arc<str>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct DesktopRequests {
     pub footage: bool,
+    /// The sender's time of the last request.
+    pub told: Utc,
     pub hold: Option<crate::wishes::Hold>,
 }
 
@@ -101,11 +156,15 @@ impl Agent {
         let mut agent = Agent {
             id,
             presence: Presence::Unknown,
+            log_ins: Arc::default(),
+            seat: Arc::default(),
+            presence_told: Utc::MIN,
             media: Arc::default(),
             connections: Vec::new(),
             digital: Vec::new(),
+            completed: Arc::default(),
             wishes: vec![Arc::default(); policies],
-            requested: DesktopRequests::default(),
+            requested: DesktopRequests { footage: false, told: Utc::MIN, hold: None },
             mappings: Arc::default(),
             open: None,
             split: None,
@@ -113,8 +172,38 @@ impl Agent {
             serial: 0,
             json: "".into(),
         };
-        agent.json = crate::facts::agent_json(&agent, &Default::default());
+        agent.json = crate::facts::agent_json(&agent);
         agent
+    }
+
+    /// Sits down where the best of the lasting log-ins says: the newest of a desktop, else the newest that
+    /// names a place.
+    pub(crate) fn sit(&mut self) {
+        let with_place = self.log_ins.iter().filter(|log_in| log_in.place.is_some());
+        let best = with_place.rev().max_by_key(|log_in| log_in.is_of_desktop());
+        self.presence = Presence::In(best.and_then(|log_in| log_in.place.clone()));
+    }
+
+    /// A list that a log-in leaves out stays as it was.
+    pub(crate) fn update_seat(&mut self, new: &Seat) {
+        let seat = Arc::make_mut(&mut self.seat);
+        for (known, new) in [
+            (&mut seat.devices, &new.devices),
+            (&mut seat.groups, &new.groups),
+            (&mut seat.skills, &new.skills),
+        ] {
+            if !new.is_empty() {
+                known.clone_from(new);
+            }
+        }
+    }
+
+    /// Forgets what belongs to an earlier working day.
+    pub(crate) fn forget_day(&mut self) {
+        self.digital.clear();
+        self.media = Arc::default();
+        self.end_mappings(|mapping| mapping.call.is_none());
+        (self.requested.footage, self.requested.hold) = (false, None);
     }
 
     pub fn place(&self) -> Option<&Place> {
@@ -153,12 +242,19 @@ impl Connection {
             role,
             state,
             since,
+            devices: Arc::default(),
+            held: None,
+            was_rung: false,
+            is_of_recorder: false,
             voice: Voice::Off,
+            recordings: Arc::default(),
+            voice_told: Utc::MIN,
             voice_paused: None,
             hidden: None,
             details: Arc::default(),
             feed,
             is_doubtful: false,
+            told: since,
             json: "".into(),
         }
     }

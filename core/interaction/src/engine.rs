@@ -50,22 +50,26 @@ use std::time::Duration;
 use deskreel_contract::CaptureMode;
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::segment::Footage;
-use deskreel_model::{AgentId, Place, Utc};
+use deskreel_model::{AgentId, CallId, Identities, Place, Utc};
 use serde::Serialize;
 
 use crate::answer::Answer;
-use crate::calls::{EventFold, Touch};
+use crate::calls::{EventFold, Folded, Touch};
 use crate::facts;
 use crate::footage::{DecisionRecord, Note};
 use crate::hash::HashMap;
-use crate::order::{Counts, Effects, Order, PendingOutput, Step, StepKey};
+use crate::memory::EventMemory;
+use crate::order::{Arrived, Counts, Effects, Order, PendingOutput, Step, StepKey};
 use crate::policy::Policy;
 use crate::wishes::DueWake;
 use crate::world::World;
 use deskreel_model::PolicyRules;
 
-/// Time for which a call without agents is remembered: it may wait in a queue for its next agent.
-const IDLE_CALL: Duration = Duration::from_secs(3600);
+/// Time for which a call that nobody is in is remembered: it may wait in a queue for its next agent, and an
+/// event about it may come once more.
+const PAST_CALL: Duration = Duration::from_secs(24 * 3600);
+/// Time between two cleanings.
+const CLEANING: Duration = Duration::from_secs(600);
 /// Time after a start of the host in which events of its absence still take their place, as a multiple of
 /// the lateness of events. With the usual ten seconds that is a minute, within which feeds and recorders have
 /// connected again.
@@ -141,6 +145,8 @@ struct FinalityHold {
 /// The time at which an event counts.
 struct Placement {
     at: Utc,
+    /// The time that its sender gave it, by our clock.
+    told: Utc,
     /// It is too late for its place.
     is_too_late: bool,
 }
@@ -150,6 +156,7 @@ pub struct Engine {
     rules: PolicyRules,
     world: World,
     order: Order,
+    memory: EventMemory,
     /// When something is due for an agent, in the order of time; `due_of` has the same by agent.
     due: BTreeSet<(Utc, AgentId)>,
     due_of: HashMap<AgentId, Utc>,
@@ -172,6 +179,7 @@ impl Engine {
             policies,
             rules,
             order: Order::default(),
+            memory: EventMemory::default(),
             due: BTreeSet::new(),
             due_of: HashMap::default(),
             commanded: HashMap::default(),
@@ -196,9 +204,10 @@ impl Engine {
             self.hold = has_past.then(|| FinalityHold { oldest: self.final_before(), until });
             return self.advance(now, out);
         }
-        let Placement { at, is_too_late } = self.place_event(&event, now, out);
+        let Placement { at, told, is_too_late } = self.place_event(&event, now, out);
         let mut key = self.order.key(&event, at);
-        if self.order.is_duplicate(&event, &key) {
+        let is_known = self.memory.note(&event.json, now) && is_too_late;
+        if is_known || self.order.is_duplicate(&event, &key) {
             self.counts.doubled += 1;
             return;
         }
@@ -210,7 +219,7 @@ impl Engine {
         }
         let (mut touched, mut timers) = (Vec::new(), TIMERS);
         let undone = self.undo_after(&key, &mut touched);
-        let new = (key, Arc::new(event));
+        let new = (key, Arc::new(Arrived { event, told }));
         for (key, event) in std::iter::once(new).chain(undone.into_iter().rev()) {
             self.fire_timers(key.at, &mut timers, &mut touched, out);
             self.now = self.now.max(key.at);
@@ -229,6 +238,16 @@ impl Engine {
         self.now = self.now.max(now);
         self.command_recorders(touched, out);
         self.emit_final(out);
+    }
+
+    /// Finds agents by these names from now on. Past events are not read again.
+    pub fn set_identities(&mut self, identities: Arc<Identities>) {
+        self.world.set_identities(identities);
+    }
+
+    /// The beginning of the call that has this id now, which tells it from others that had it before.
+    pub fn call_began(&self, id: &CallId) -> Option<Utc> {
+        self.world.call(id).map(|call| call.began)
     }
 
     /// Asks other policies from now on, by other rules. A wish for a call lasts until its agent leaves the
@@ -301,8 +320,8 @@ impl Engine {
             self.counts.early += 1;
             out(Output::Note(Note::Early { at: event.at, received: now, event: event.json.clone() }));
         }
-        let (at, oldest) = (at.min(now), self.oldest(now));
-        Placement { at: at.max(oldest), is_too_late: at < oldest }
+        let (told, oldest) = (at.min(now), self.oldest(now));
+        Placement { at: told.max(oldest), told, is_too_late: told < oldest }
     }
 
     /// The oldest time that an event may have at `now` to take its place.
@@ -314,7 +333,7 @@ impl Engine {
 
     /// Undoes every step that belongs after `key`. Returns their events, the latest first; mostly there are
     /// none.
-    fn undo_after(&mut self, key: &StepKey, touched: &mut Vec<AgentId>) -> Vec<(StepKey, Arc<Event>)> {
+    fn undo_after(&mut self, key: &StepKey, touched: &mut Vec<AgentId>) -> Vec<(StepKey, Arc<Arrived>)> {
         let mut undone = Vec::new();
         while let Some(step) = self.order.pop_after(key) {
             // Counted again when the step is applied again.
@@ -329,26 +348,41 @@ impl Engine {
         undone
     }
 
-    fn apply_event(&mut self, key: StepKey, event: Arc<Event>, touched: &mut Vec<AgentId>) {
+    fn apply_event(&mut self, key: StepKey, arrived: Arc<Arrived>, touched: &mut Vec<AgentId>) {
         let (at, mut effects) = (key.at, Effects::default());
-        let mut fold = EventFold::new(&mut self.world, &self.rules, at, &mut effects.undo);
-        if let (Some(feed), Some(seq)) = (&event.feed, event.seq) {
+        let Arrived { event, told } = &*arrived;
+        let is_in_time = *told == at;
+        let mut fold = EventFold::new(&mut self.world, &self.rules, (at, *told), &mut effects.undo);
+        if let (Some(feed), Some(seq), true) = (&event.feed, event.seq, is_in_time) {
             let missing = fold.world.note_sequence(feed, seq, fold.undo);
             if missing > 0 {
                 self.counts.missing += missing;
-                fold.doubt_connections(feed);
+                fold.doubt_connections(feed, None);
                 let note = Note::Missing { at, feed: feed.clone(), events: missing };
                 effects.outputs.push(PendingOutput::Note(note));
             }
         }
-        let touches = fold.apply_event(&event);
-        let is_asked = |policy: &Policy| policy.wants_event(event.kind.name());
+        let Folded { touches, is_unresolved } = fold.apply_event(event);
+        if is_unresolved {
+            let note = Note::Unresolved { at, event: event.json.clone() };
+            effects.outputs.push(PendingOutput::Note(note));
+        }
         for touch in &touches {
-            self.ask_policies(&Question { touch, event: &event.json, at }, is_asked, &mut effects);
+            match touch.concluded {
+                Some(kind) => {
+                    let event = facts::event_json(kind, at, &touch.agent);
+                    let is_asked = |policy: &Policy| policy.wants_event(kind);
+                    self.ask_policies(&Question { touch, event: &event, at }, is_asked, &mut effects);
+                }
+                None => {
+                    let is_asked = |policy: &Policy| policy.wants_event(event.kind.name());
+                    self.ask_policies(&Question { touch, event: &event.json, at }, is_asked, &mut effects);
+                }
+            }
         }
         let agents = touched.len();
         touched.extend(touches.into_iter().map(|touch| touch.agent));
-        self.finish_step(key, Some(event), effects, &touched[agents..]);
+        self.finish_step(key, Some(arrived.clone()), effects, &touched[agents..]);
     }
 
     /// Does everything that is due by `until`, in the order of time. Recorders are commanded at once, unless
@@ -365,7 +399,7 @@ impl Engine {
             let at = if *left > 0 { at } else { until };
             *left = left.saturating_sub(1);
             let mut effects = Effects::default();
-            let fold = EventFold::new(&mut self.world, &self.rules, at, &mut effects.undo);
+            let fold = EventFold::new(&mut self.world, &self.rules, (at, at), &mut effects.undo);
             let touches = fold.end_overlong_connections(&agent);
             let known = self.world.agent_mut(&agent, &mut effects.undo);
             known.expire(at);
@@ -445,7 +479,7 @@ impl Engine {
         outputs.extend(agent.update_footage(&self.rules, at).into_iter().map(PendingOutput::Footage));
     }
 
-    fn finish_step(&mut self, key: StepKey, event: Option<Arc<Event>>, effects: Effects, agents: &[AgentId]) {
+    fn finish_step(&mut self, key: StepKey, event: Option<Arc<Arrived>>, effects: Effects, agents: &[AgentId]) {
         agents.iter().for_each(|agent| self.reschedule(agent, key.at));
         self.order.push(Step { key, event, effects });
     }
@@ -529,8 +563,8 @@ impl Engine {
             step.effects.outputs.into_iter().for_each(|output| out(output.into()));
         }
         if self.now >= self.next_cleaning {
-            self.world.forget_idle_calls(self.now.minus(IDLE_CALL));
-            self.next_cleaning = self.now.plus(IDLE_CALL / 6);
+            self.world.forget_idle_calls(self.now.minus(PAST_CALL));
+            self.next_cleaning = self.now.plus(CLEANING);
         }
     }
 

@@ -6,7 +6,6 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use deskreel_contract::{AgentFacts, MediaFacts};
-use deskreel_model::event::Seat;
 use deskreel_model::{InteractionId, Utc};
 use serde::Serialize;
 
@@ -57,16 +56,16 @@ pub(crate) fn event_json(kind: &str, at: Utc, agent: &deskreel_model::AgentId) -
     text
 }
 
-pub(crate) fn agent_json(agent: &Agent, seat: &Seat) -> Arc<str> {
+pub(crate) fn agent_json(agent: &Agent) -> Arc<str> {
     fn texts(list: &[Box<str>]) -> Vec<Cow<'_, str>> {
         list.iter().map(|text| (&**text).into()).collect()
     }
     to_json(&AgentFacts {
         id: agent.id.as_str().into(),
-        place: seat.place.as_ref().map(|place| place.as_str().into()),
-        devices: texts(&seat.devices),
-        groups: texts(&seat.groups),
-        skills: texts(&seat.skills),
+        place: agent.place().map(|place| place.as_str().into()),
+        devices: texts(&agent.seat.devices),
+        groups: texts(&agent.seat.groups),
+        skills: texts(&agent.seat.skills),
     })
 }
 

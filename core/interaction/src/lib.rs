@@ -48,8 +48,10 @@
 
 // The state.
 mod agent;
+mod call;
 mod calls;
 mod hash;
+mod names;
 mod world;
 
 // The policies, and the consequences of their answers.
@@ -63,6 +65,7 @@ mod wishes;
 mod engine;
 mod host_clock;
 mod log_clock;
+mod memory;
 mod order;
 
 pub use engine::{Command, Engine, Output, RecorderCommand};

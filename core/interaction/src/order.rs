@@ -27,12 +27,19 @@ enum Rank {
     Event(Option<FeedName>, u64),
 }
 
+/// An event, with the time that its sender gave it, by our clock.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub event: Event,
+    pub told: Utc,
+}
+
 /// One event or timer that was applied.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub key: StepKey,
     /// `None` for a timer, which fires again by itself.
-    pub event: Option<Arc<Event>>,
+    pub event: Option<Arc<Arrived>>,
     pub effects: Effects,
 }
 
@@ -107,7 +114,7 @@ impl Order {
         self.steps.iter().skip(first).take_while(|step| step.key.at == key.at).any(|step| {
             step.event.as_ref().is_some_and(|known| match event.seq {
                 Some(_) => step.key == *key,
-                None => known.json == event.json,
+                None => known.event.json == event.json,
             })
         })
     }

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use deskreel_model::{AgentId, CallId, FeedName, InteractionId, Place, Utc};
+use deskreel_model::{AgentId, CallId, FeedName, Identities, Place, Utc};
 
 use crate::agent::Agent;
+use crate::call::Call;
 use crate::hash::HashMap;
+use crate::names::{NameIndex, SavedEntries};
 
 /// All agents and calls. The maps are never iterated without sorting the result, so nothing depends on their
 /// order.
@@ -18,20 +20,14 @@ pub(crate) struct World {
     feeds: HashMap<FeedName, u64>,
     /// Agents who may be logged in at each place; may include some who have left.
     seats: HashMap<Place, BTreeSet<AgentId>>,
+    /// Agents who have logged in.
+    names: NameIndex,
+    /// Devices, each of the agent who last logged in with it.
+    devices: NameIndex,
+    /// What the directory says.
+    identities: Arc<Identities>,
     /// Number of policies.
     policies: usize,
-}
-
-/// The part of a call's state that concerns all its agents.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    pub interaction: InteractionId,
-    /// Agents who are connected to the call, or whose phone rings.
-    pub agents: Vec<AgentId>,
-    /// Agents who were added to a conference and are not connected yet.
-    pub invited: Vec<AgentId>,
-    /// Time of the last event about it.
-    pub touched: Utc,
 }
 
 /// The previous state of everything that a step has changed; agents and calls at most once each.
@@ -40,6 +36,8 @@ pub(crate) struct Undo {
     agents: Vec<(AgentId, Option<Arc<Agent>>)>,
     calls: Vec<(CallId, Option<Arc<Call>>)>,
     feeds: Vec<(FeedName, Option<u64>)>,
+    names: Vec<SavedEntries>,
+    devices: Vec<SavedEntries>,
 }
 
 impl World {
@@ -74,25 +72,32 @@ impl World {
         self.agents.values_mut().for_each(|agent| Arc::make_mut(agent).change_policies(policies));
     }
 
+    pub fn set_identities(&mut self, identities: Arc<Identities>) {
+        self.identities = identities;
+    }
+
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
     pub fn call(&self, id: &CallId) -> Option<&Call> {
         self.calls.get(id).map(|call| &**call)
     }
 
-    /// Returns the call for a change, and saves it in `undo`; creates it if it does not exist.
+    /// Returns the call for a change, and saves it in `undo`; begins it if it does not exist.
     pub fn call_mut(&mut self, id: &CallId, at: Utc, undo: &mut Undo) -> &mut Call {
         self.save_call(id, undo);
-        let call = self.calls.entry(id.clone()).or_insert_with(|| {
-            let interaction = InteractionId(id.0.clone());
-            Arc::new(Call { interaction, agents: Vec::new(), invited: Vec::new(), touched: at })
-        });
+        let call = self.calls.entry(id.clone()).or_insert_with(|| Arc::new(Call::new(id, at, None)));
         let call = Arc::make_mut(call);
         call.touched = call.touched.max(at);
         call
     }
 
-    pub fn forget_call(&mut self, id: &CallId, undo: &mut Undo) {
+    /// Begins a call whose id an earlier one may have had.
+    pub fn begin_call(&mut self, id: &CallId, at: Utc, undo: &mut Undo) {
         self.save_call(id, undo);
-        self.calls.remove(id);
+        let call = Call::new(id, at, self.call(id));
+        self.calls.insert(id.clone(), Arc::new(call));
     }
 
     fn save_call(&mut self, id: &CallId, undo: &mut Undo) {
@@ -104,12 +109,41 @@ impl World {
     /// Notes the sequence number of a feed's event. Returns how many events before it are missing.
     pub fn note_sequence(&mut self, feed: &FeedName, seq: u64, undo: &mut Undo) -> u64 {
         let last = self.feeds.get(feed).copied();
-        if last.is_some_and(|last| seq <= last) {
-            return 0;
-        }
+        let missing = match last {
+            None => 0,
+            Some(last) if seq > last => seq - last - 1,
+            Some(last) if is_restart(last, seq) => seq.saturating_sub(1),
+            Some(_) => return 0,
+        };
         undo.feeds.push((feed.clone(), last));
         self.feeds.insert(feed.clone(), seq);
-        last.map_or(0, |last| seq - last - 1)
+        missing
+    }
+
+    /// An agent has logged in, with these devices.
+    pub fn note_names<'a>(
+        &mut self,
+        agent: &AgentId,
+        devices: impl Iterator<Item = &'a str>,
+        undo: &mut Undo,
+    ) {
+        undo.names.extend(self.names.assign(agent.as_str(), agent));
+        for device in devices {
+            undo.devices.extend(self.devices.assign(device, agent));
+        }
+    }
+
+    /// The agent that this name means, by log-ins. An agent that has appeared under the name is that one.
+    pub fn agent_named(&self, name: &str) -> Option<&AgentId> {
+        match self.agents.get_key_value(name) {
+            Some((id, _)) => Some(id),
+            None => self.names.find(name).or_else(|| self.devices.find(name)),
+        }
+    }
+
+    /// The agent who last logged in with this device.
+    pub fn agent_with(&self, device: &str) -> Option<&AgentId> {
+        self.devices.find(device)
     }
 
     pub fn seat_agent(&mut self, agent: &AgentId, place: &Place) {
@@ -131,12 +165,14 @@ impl World {
                 None => drop(self.calls.remove(&id)),
             }
         }
-        for (feed, seq) in undo.feeds {
+        for (feed, seq) in undo.feeds.into_iter().rev() {
             match seq {
                 Some(seq) => drop(self.feeds.insert(feed, seq)),
                 None => drop(self.feeds.remove(&feed)),
             }
         }
+        undo.names.into_iter().rev().for_each(|saved| self.names.restore(saved));
+        undo.devices.into_iter().rev().for_each(|saved| self.devices.restore(saved));
         let mut touched = Vec::new();
         for (id, agent) in undo.agents {
             match agent {
@@ -153,8 +189,15 @@ impl World {
         touched
     }
 
-    /// Forgets calls without connected agents and without an event since `before`.
+    /// Forgets calls that nobody is in, if no event was about them since `before`.
     pub fn forget_idle_calls(&mut self, before: Utc) {
         self.calls.retain(|_, call| !call.agents.is_empty() || call.touched >= before);
     }
+}
+
+/// Returns whether a feed that had come to `last` numbers its events anew. Numbers of events of the same
+/// moment may be out of order by a few.
+fn is_restart(last: u64, seq: u64) -> bool {
+    const OUT_OF_ORDER: u64 = 16;
+    seq + OUT_OF_ORDER < last || (seq <= 1 && seq < last)
 }

@@ -10,7 +10,7 @@ mod types;
 
 use std::fmt;
 
-use deskreel_contract::Voice;
+use deskreel_contract::{Role, Voice};
 
 use crate::ids::{AgentId, CallId, FeedName, InteractionId, Place};
 use crate::time::Utc;
@@ -40,6 +40,8 @@ pub enum Kind {
     },
     LoggedOut {
         agent: AgentId,
+        /// Without it, everywhere.
+        place: Option<Place>,
     },
     State {
         agent: AgentId,
@@ -48,6 +50,8 @@ pub enum Kind {
         work_mode: Option<Box<str>>,
         reason: Option<Box<str>>,
     },
+    /// Without an agent, the device says whose connection it is. A cleared call without either is over for
+    /// everyone.
     Call {
         change: CallChange,
         call: CallId,
@@ -60,7 +64,10 @@ pub enum Kind {
     Voice {
         change: VoiceChange,
         call: CallId,
-        agent: AgentId,
+        /// Without it, the device says whose.
+        agent: Option<AgentId>,
+        device: Option<Box<str>>,
+        recording: Option<Box<str>>,
     },
     Accepted {
         interaction: InteractionId,
@@ -85,6 +92,8 @@ pub enum Kind {
     /// Events of this feed are missing.
     FeedGap {
         feed: FeedName,
+        /// Set if only events about this agent were lost.
+        agent: Option<AgentId>,
     },
     /// The clock of this feed differs from ours.
     FeedClock {
@@ -145,8 +154,34 @@ pub struct CallFields {
     pub call_type: Option<Box<str>>,
     /// The call that waits while the agent consults in this one.
     pub parent_call: Option<CallId>,
+    /// The agent's part in the call, if it is not that of somebody who serves the customer.
+    pub role: Option<Supervision>,
     /// A JSON object, as written.
     pub attached: Option<Box<str>>,
+}
+
+/// The part of a supervisor who joins the call of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervision {
+    /// Hears the call; nobody hears the supervisor.
+    Monitor,
+    /// Only the agent hears the supervisor: whisper.
+    Coach,
+    /// Everybody hears the supervisor.
+    Barge,
+}
+
+impl Supervision {
+    pub const ALL: [(Supervision, &str); 3] =
+        [(Supervision::Monitor, "monitor"), (Supervision::Coach, "coach"), (Supervision::Barge, "barge")];
+
+    pub fn role(self) -> Role {
+        match self {
+            Supervision::Monitor => Role::Monitor,
+            Supervision::Coach => Role::Coach,
+            Supervision::Barge => Role::Barge,
+        }
+    }
 }
 
 /// CSTA's Transferred and Conferenced.
@@ -237,14 +272,37 @@ impl Kind {
     pub fn agents(&self) -> impl Iterator<Item = &AgentId> {
         let (first, second) = match self {
             Kind::LoggedIn { agent, .. }
-            | Kind::LoggedOut { agent }
+            | Kind::LoggedOut { agent, .. }
             | Kind::State { agent, .. }
-            | Kind::Voice { agent, .. }
             | Kind::Accepted { agent, .. }
             | Kind::Completed { agent, .. }
             | Kind::Request { agent, .. } => (Some(agent), None),
-            Kind::Call { agent, .. } | Kind::Other { agent, .. } => (agent.as_ref(), None),
+            Kind::Call { agent, .. } | Kind::Voice { agent, .. } | Kind::Other { agent, .. } => {
+                (agent.as_ref(), None)
+            }
             Kind::Joined(joined) => (Some(&joined.from), joined.to.as_ref()),
+            Kind::Recorder { .. } | Kind::HostStarted | Kind::FeedGap { .. } | Kind::FeedClock { .. } => {
+                (None, None)
+            }
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+impl Kind {
+    /// The same as [`Kind::agents`], for a change.
+    pub fn agents_mut(&mut self) -> impl Iterator<Item = &mut AgentId> {
+        let (first, second) = match self {
+            Kind::LoggedIn { agent, .. }
+            | Kind::LoggedOut { agent, .. }
+            | Kind::State { agent, .. }
+            | Kind::Accepted { agent, .. }
+            | Kind::Completed { agent, .. }
+            | Kind::Request { agent, .. } => (Some(agent), None),
+            Kind::Call { agent, .. } | Kind::Voice { agent, .. } | Kind::Other { agent, .. } => {
+                (agent.as_mut(), None)
+            }
+            Kind::Joined(joined) => (Some(&mut joined.from), joined.to.as_mut()),
             Kind::Recorder { .. } | Kind::HostStarted | Kind::FeedGap { .. } | Kind::FeedClock { .. } => {
                 (None, None)
             }

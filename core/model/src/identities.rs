@@ -88,6 +88,10 @@ impl Identities {
         Identities { ids: exact, agents, devices: device_names, conflicts }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
     /// The agent with this id or alias.
     pub fn agent(&self, name: &str) -> Option<&AgentId> {
         self.ids.get(name).or_else(|| self.agents.find(name))

@@ -81,6 +81,14 @@ name! {
     SinkName,
 }
 
+impl FeedName {
+    /// The feed of an agent desktop's events: `desktop` on its PC, `desktop-` and the recorder's id on a
+    /// server.
+    pub fn is_desktop(&self) -> bool {
+        self.0.strip_prefix("desktop").is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+}
+
 /// Number of a part of a track, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -211,20 +211,42 @@ pub enum Role {
     Consult,
     /// The agent was added to a call that already had an agent.
     Conference,
+    /// A supervisor hears another agent's call.
+    Monitor,
+    /// A supervisor whispers: only the agent hears it.
+    Coach,
+    /// A supervisor speaks in another agent's call.
+    Barge,
     AfterCallWork,
     /// Chats, mails and the like.
     Digital,
 }
 
 impl Role {
-    pub const ALL: [Role; 5] =
-        [Role::Primary, Role::Consult, Role::Conference, Role::AfterCallWork, Role::Digital];
+    pub const ALL: [Role; 8] = [
+        Role::Primary,
+        Role::Consult,
+        Role::Conference,
+        Role::Monitor,
+        Role::Coach,
+        Role::Barge,
+        Role::AfterCallWork,
+        Role::Digital,
+    ];
+
+    /// The part of somebody who serves no customer in this call but listens, whispers or joins.
+    pub fn is_of_supervisor(self) -> bool {
+        matches!(self, Role::Monitor | Role::Coach | Role::Barge)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
             Role::Primary => "primary",
             Role::Consult => "consult",
             Role::Conference => "conference",
+            Role::Monitor => "monitor",
+            Role::Coach => "coach",
+            Role::Barge => "barge",
             Role::AfterCallWork => "after_call_work",
             Role::Digital => "digital",
         }

@@ -364,6 +364,9 @@ fn role(role: Role) -> &'static str {
         Role::Primary => "primary",
         Role::Consult => "consult",
         Role::Conference => "conference",
+        Role::Monitor => "monitor",
+        Role::Coach => "coach",
+        Role::Barge => "barge",
         Role::AfterCallWork => "after_call_work",
         Role::Digital => "digital",
     }

@@ -56,9 +56,35 @@ struct Scenario {
 
 /// The policies and rules of a `[policy]` table.
 #[derive(Clone)]
-struct Opened {
-    policies: Vec<Policy>,
-    rules: PolicyRules,
+pub(super) struct Opened {
+    pub policies: Vec<Policy>,
+    pub rules: PolicyRules,
+}
+
+impl Opened {
+    /// Reads the keys of `[recording]` and the table `[policy]`, and writes their mistakes to `out`.
+    pub fn read(tables: &str, out: &mut String) -> Option<Opened> {
+        let text = format!(
+            "version = 1\nname = \"scenario\"\n[source.s]\nplugin = \"source.synthetic\"\n[encoder.e]\nfrom = \"s\"\n\
+             plugin = \"encoder.x264\"\n[recording]\ntracks = [\"e\"]\n{tables}",
+        );
+        let listed = catalog().libraries.iter().filter_map(|found| found.descriptor.clone().ok());
+        let (deployment, diagnostics) =
+            deskreel_pipeline::check(&text, &deskreel_pipeline::Catalog::new(listed));
+        for diagnostic in &diagnostics {
+            let help = diagnostic.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+            let place = &text[diagnostic.span()];
+            writeln!(out, "{}: {} at `{place}`{help}", diagnostic.code, diagnostic.message).unwrap();
+        }
+        let Some(Deployment::Recorder(RecorderGraph { deciders, .. })) = deployment else { return None };
+        match open_policies(&deciders, catalog()) {
+            Ok(policies) => Some(Opened { policies, rules: deciders.rules }),
+            Err(error) => {
+                writeln!(out, "{error:#}").unwrap();
+                None
+            }
+        }
+    }
 }
 
 /// Input of the engine.
@@ -89,31 +115,8 @@ impl Scenario {
 
     /// Checks the file like any other, and shows its mistakes.
     fn change(&mut self, policy: &str, out: &mut String) {
-        let text = format!(
-            "version = 1\nname = \"scenario\"\n[source.s]\nplugin = \"source.synthetic\"\n[encoder.e]\nfrom = \"s\"\n\
-             plugin = \"encoder.x264\"\n[recording]\ntracks = [\"e\"]\n{}[policy]\n{policy}",
-            self.recording
-        );
-        let listed = catalog().libraries.iter().filter_map(|found| found.descriptor.clone().ok());
-        let (deployment, diagnostics) =
-            deskreel_pipeline::check(&text, &deskreel_pipeline::Catalog::new(listed));
-        for diagnostic in &diagnostics {
-            let help = diagnostic.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
-            writeln!(
-                out,
-                "{}: {} at `{}`{help}",
-                diagnostic.code,
-                diagnostic.message,
-                &text[diagnostic.span()]
-            )
-            .unwrap();
-        }
-        let Some(Deployment::Recorder(RecorderGraph { deciders, .. })) = deployment else { return };
-        let policies = match open_policies(&deciders, catalog()) {
-            Ok(policies) => policies,
-            Err(error) => return writeln!(out, "{error:#}").unwrap(),
-        };
-        let rules = deciders.rules;
+        let opened = Opened::read(&format!("{}[policy]\n{policy}", self.recording), out);
+        let Some(Opened { policies, rules }) = opened else { return };
         self.step(Step::Policies(Opened { policies: policies.clone(), rules: rules.clone() }));
         self.engine = Some(match self.engine.take() {
             None => Engine::new(policies, rules),
@@ -187,6 +190,7 @@ impl Scenario {
                     format!("{} {feed}: {events} events are missing", seconds(at))
                 }
                 Note::TooLate { at, .. } => format!("an event of {} is too late", seconds(at)),
+                Note::Unresolved { at, .. } => format!("an event of {} names nobody", seconds(at)),
                 Note::Early { at, received, .. } => {
                     format!("an event of {} came at {}", seconds(at), seconds(received))
                 }

@@ -18,10 +18,13 @@ export interface Span {
  * The agent who has the customer ranks first; wrap-up last, since another agent may have the call by then.
  */
 const RANK: Record<SegmentRole, number> = {
-  primary: 4,
-  digital: 3,
-  conference: 2,
-  consult: 1,
+  primary: 7,
+  digital: 6,
+  conference: 5,
+  consult: 4,
+  barge: 3,
+  coach: 2,
+  monitor: 1,
   after_call_work: 0,
 };
 

@@ -6,10 +6,10 @@ use deskreel_model::{AgentId, CallId, InteractionId};
 
 use super::EventFold;
 use crate::agent::Connection;
-use crate::world::Call;
+use crate::call::{Call, Ending, EndingKind, Rename};
 
 impl EventFold<'_> {
-    /// Sets the interaction of a call and, if given, the role of everyone in it.
+    /// Sets the interaction of a call and, if given, the role of everyone in it who serves the customer.
     pub(super) fn assign_call(&mut self, id: &CallId, interaction: &InteractionId, role: Option<Role>) {
         let at = self.at;
         let call = self.world.call_mut(id, at, self.undo);
@@ -18,7 +18,7 @@ impl EventFold<'_> {
             let known = self.agent_mut(&agent);
             let Some(index) = known.connection(id) else { continue };
             let connection = &mut known.connections[index];
-            let role = role.unwrap_or(connection.role);
+            let role = role.filter(|_| !connection.role.is_of_supervisor()).unwrap_or(connection.role);
             if (connection.role, &connection.interaction) == (role, interaction) {
                 continue;
             }
@@ -30,45 +30,54 @@ impl EventFold<'_> {
     }
 
     /// Applies a transfer or a conference. The agents of the secondary call, who were asked for advice, move
-    /// to the customer's call, even if that has the consultation's id from now on.
+    /// to the customer's call, even if that has the consultation's id from now on. If the primary call is a
+    /// consultation itself, they are consulted in it.
     pub(super) fn join_calls(&mut self, join: &CallJoin) {
         let CallJoin { conference, primary, secondary, resulting, from, to } = join;
         let at = self.at;
-        let before = self.world.call_mut(primary, at, self.undo).clone();
+        let primary = &self.current_id(primary, from);
+        let secondary = secondary.as_ref().map(|secondary| self.current_id(secondary, from));
         let secondary = secondary.as_ref().filter(|secondary| *secondary != primary);
+        let resulting = if join.primary == *resulting { primary } else { resulting };
+        let before = self.world.call_mut(primary, at, self.undo).clone();
         let moved = secondary.map(|secondary| self.end_consultation(secondary, from)).unwrap_or_default();
         if !conference {
-            self.end_connection(from, primary);
+            self.end_connection(from, primary, EndingKind::Waiting);
         }
         if resulting != primary {
             self.rename_call(primary, resulting, &before);
         }
         let was_moved = !moved.is_empty();
-        let role = if *conference { Role::Conference } else { Role::Primary };
+        let role = match (*conference, &before.parent) {
+            (true, _) => Role::Conference,
+            (false, Some(_)) => Role::Consult,
+            (false, None) => Role::Primary,
+        };
         for (agent, connection) in moved {
-            self.move_into(
-                resulting,
-                agent,
-                Connection { role, interaction: before.interaction.clone(), ..connection },
-            );
+            let role = if connection.role.is_of_supervisor() { connection.role } else { role };
+            let interaction = before.interaction.clone();
+            self.move_into(resulting, agent, Connection { role, interaction, ..connection });
         }
+        self.trust_connections(resulting);
         if *conference && let Some(index) = self.agent_mut(from).connection(resulting) {
-            self.agent_mut(from).connections[index].state = ConnectionState::Up;
+            self.agent_mut(from).connections[index].resume();
             self.mark_changed(from, index);
         }
         // In a single step, `to` is connected to the call already, or will be.
-        if let Some(to) = to.as_ref().filter(|to| !was_moved && *to != from) {
+        if let Some(to) = to.as_ref().filter(|to| *conference && !was_moved && *to != from) {
             match self.agent_mut(to).connection(resulting) {
-                Some(index) if *conference => {
+                Some(index) => {
                     let known = self.agent_mut(to);
                     known.connections[index].role = Role::Conference;
                     known.correct_mappings(resulting, &before.interaction, Role::Conference);
                     self.mark_changed(to, index);
                 }
-                Some(_) => {}
-                None if *conference => self.world.call_mut(resulting, at, self.undo).invited.push(to.clone()),
-                None => {}
+                None => self.world.call_mut(resulting, at, self.undo).invited.push(to.clone()),
             }
+        }
+        let call = self.world.call_mut(resulting, at, self.undo);
+        if call.agents.is_empty() && call.ending.is_none() {
+            call.ending = Some(Ending { at, kind: EndingKind::Waiting });
         }
     }
 
@@ -77,36 +86,50 @@ impl EventFold<'_> {
     fn end_consultation(&mut self, id: &CallId, from: &AgentId) -> Vec<(AgentId, Connection)> {
         let mut moved = Vec::new();
         for agent in self.world.call(id).map(|call| call.agents.clone()).unwrap_or_default() {
-            if let Some(connection) = self.end_connection(&agent, id)
+            if let Some(connection) = self.end_connection(&agent, id, EndingKind::Over)
                 && agent != *from
             {
                 moved.push((agent, connection));
             }
         }
-        self.world.forget_call(id, self.undo);
+        let at = self.at;
+        self.world.call_mut(id, at, self.undo).end(at);
         moved
     }
 
-    /// Renames a call to its new id: everyone in it stays. `before` is the call before the event.
+    /// Renames a call to its new id: everyone in it stays, and the old id means the new one for a while.
+    /// `before` is the call before the event.
     fn rename_call(&mut self, old: &CallId, new: &CallId, before: &Call) {
         let agents = self.world.call(old).map(|call| call.agents.clone()).unwrap_or_default();
         for agent in &agents {
             let known = self.agent_mut(agent);
             let Some(index) = known.connection(old) else { continue };
             if known.connection(new).is_some() {
-                self.end_connection(agent, old);
+                self.end_connection(agent, old, EndingKind::Waiting);
                 continue;
             }
             known.connections[index].call = new.clone();
             known.rename_call(old, new);
             self.mark_changed(agent, index);
         }
-        self.world.forget_call(old, self.undo);
         let at = self.at;
+        let renamed = self.world.call_mut(old, at, self.undo);
+        let departures = std::mem::take(&mut renamed.departures);
+        (renamed.agents, renamed.invited) = (Vec::new(), Vec::new());
+        renamed.ending = None;
+        renamed.rename = Some(Rename { to: new.clone(), at });
+        // The id may be that of an earlier call, or of the consultation.
+        if self.world.call(new).is_some_and(|call| call.agents.is_empty()) {
+            self.world.begin_call(new, at, self.undo);
+        }
         let call = self.world.call_mut(new, at, self.undo);
-        let fresh: Vec<_> = agents.into_iter().filter(|agent| !call.agents.contains(agent)).collect();
-        call.agents.extend(fresh);
+        agents.iter().for_each(|agent| call.join(agent));
         call.invited.extend(before.invited.iter().cloned());
+        let known = departures.into_iter().filter(|departure| !call.agents.contains(&departure.agent));
+        call.departures.extend(known);
+        call.began = call.began.min(before.began);
+        call.parent = before.parent.clone();
+        call.attached = call.attached.take().or_else(|| before.attached.clone());
         self.assign_call(new, &before.interaction, None);
     }
 
@@ -117,10 +140,11 @@ impl EventFold<'_> {
         if call.agents.contains(&agent) {
             return;
         }
-        call.agents.push(agent.clone());
+        call.join(&agent);
         let known = self.agent_mut(&agent);
         let state = if connection.is_up() { ConnectionState::Up } else { ConnectionState::Ringing };
-        known.connections.push(Connection { call: id.clone(), since: at, state, ..connection });
+        let held = None;
+        known.connections.push(Connection { call: id.clone(), since: at, told: at, state, held, ..connection });
         let index = known.connections.len() - 1;
         self.mark_changed(&agent, index);
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{CallChange, CallFields, CallJoin, Event, EventError, Kind, Request, Seat, VoiceChange};
+use super::{CallChange, CallFields, CallJoin, Event, EventError, Kind, Request, Seat, Supervision, VoiceChange};
 use crate::ids::{AgentId, CallId};
 use crate::time::Utc;
 
@@ -50,6 +50,10 @@ struct RawEvent<'a> {
     call_type: Option<Box<str>>,
     #[serde(borrow, default)]
     parent_call: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    role: Option<Cow<'a, str>>,
+    #[serde(default)]
+    voice_recording: Option<Box<str>>,
     #[serde(borrow, default)]
     attached: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -100,13 +104,16 @@ impl RawEvent<'_> {
             "agent.logged_in" => Ok(Kind::LoggedIn {
                 agent: self.agent()?,
                 seat: Seat {
-                    place: self.place.as_deref().map(Into::into),
+                    place: self.place.as_deref().filter(|place| !place.is_empty()).map(Into::into),
                     devices: self.devices,
                     groups: self.groups,
                     skills: self.skills,
                 },
             }),
-            "agent.logged_out" => Ok(Kind::LoggedOut { agent: self.agent()? }),
+            "agent.logged_out" => {
+                let place = self.place.as_deref().filter(|place| !place.is_empty()).map(Into::into);
+                Ok(Kind::LoggedOut { agent: self.agent()?, place })
+            }
             "agent.state" => Ok(Kind::State {
                 agent: self.agent()?,
                 media: self.media.as_deref().unwrap_or("voice").into(),
@@ -153,7 +160,10 @@ impl RawEvent<'_> {
                 Ok(Kind::Recorder { place, online: kind == "recorder.connected" })
             }
             "host.started" => Ok(Kind::HostStarted),
-            "feed.gap" => Ok(Kind::FeedGap { feed: self.need("feed", &self.feed)?.into() }),
+            "feed.gap" => Ok(Kind::FeedGap {
+                feed: self.need("feed", &self.feed)?.into(),
+                agent: self.agent.as_deref().filter(|agent| !agent.is_empty()).map(Into::into),
+            }),
             "feed.clock" => {
                 let offset_ms = self.offset_ms.ok_or_else(|| self.missing("offset_ms"))?;
                 Ok(Kind::FeedClock { feed: self.need("feed", &self.feed)?.into(), offset_ms })
@@ -172,10 +182,9 @@ impl RawEvent<'_> {
 
     fn call(self, change: CallChange) -> Result<Kind, EventError> {
         let call = self.need("call", &self.call)?.into();
-        // Without an agent, a call is over for everyone; no other change makes sense without one.
         let agent = match (&self.agent, change) {
             (None, CallChange::Cleared) => None,
-            _ => Some(self.agent()?),
+            _ => self.agent_or_device()?,
         };
         let attached = self.attached.map(|attached| attached.get().trim());
         if attached.is_some_and(|attached| !attached.starts_with('{')) {
@@ -186,6 +195,7 @@ impl RawEvent<'_> {
             call,
             agent,
             about: CallFields {
+                role: supervision(self.role.as_deref(), self.call_type.as_deref()),
                 device: self.device,
                 direction: self.direction,
                 call_type: self.call_type,
@@ -196,11 +206,27 @@ impl RawEvent<'_> {
     }
 
     fn voice(self, change: VoiceChange) -> Result<Kind, EventError> {
-        Ok(Kind::Voice { change, call: self.need("call", &self.call)?.into(), agent: self.agent()? })
+        Ok(Kind::Voice {
+            change,
+            call: self.need("call", &self.call)?.into(),
+            agent: self.agent_or_device()?,
+            device: self.device,
+            recording: self.voice_recording,
+        })
     }
 
     fn request(&self, request: Request) -> Result<Kind, EventError> {
         Ok(Kind::Request { agent: self.agent()?, request })
+    }
+
+    /// The agent, unless only a device says whose call it is.
+    fn agent_or_device(&self) -> Result<Option<AgentId>, EventError> {
+        let has_device = self.device.as_ref().is_some_and(|device| !device.is_empty());
+        match self.agent() {
+            Ok(agent) => Ok(Some(agent)),
+            Err(_) if has_device => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn agent(&self) -> Result<AgentId, EventError> {
@@ -214,4 +240,13 @@ impl RawEvent<'_> {
     fn missing(&self, field: &'static str) -> EventError {
         EventError::Missing { kind: self.kind.to_string(), field }
     }
+}
+
+/// The supervisor's part that an event states, by its own field or as the type of the call.
+fn supervision(role: Option<&str>, call_type: Option<&str>) -> Option<Supervision> {
+    let named = |text: &str| {
+        let known = Supervision::ALL.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
+        known.map(|(supervision, _)| *supervision)
+    };
+    role.and_then(named).or_else(|| call_type.and_then(named))
 }

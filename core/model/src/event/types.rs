@@ -54,11 +54,12 @@ const SEAT: &[Field] = &[
 ];
 const CALL: &[Field] = &[
     required("call"),
-    required("agent"),
+    optional("agent"),
     optional("device"),
     optional("direction"),
     optional("call_type"),
     optional("parent_call"),
+    optional("role"),
     typed(FieldKind::Object, optional("attached")),
 ];
 const CLEARED: &[Field] = &[required("call"), optional("agent"), optional("device")];
@@ -69,7 +70,8 @@ const JOINED: &[Field] = &[
     required("from_agent"),
     optional("to_agent"),
 ];
-const VOICE: &[Field] = &[required("call"), required("agent"), optional("voice_recording")];
+const VOICE: &[Field] =
+    &[required("call"), optional("agent"), optional("device"), optional("voice_recording")];
 const REQUEST: &[Field] = &[required("agent"), optional("reason")];
 const REQUEST_WITH_LIMIT: &[Field] =
     &[required("agent"), optional("reason"), typed(FieldKind::Number, optional("limit_ms"))];
@@ -85,18 +87,23 @@ const INTERACTION: &[Field] = &[required("interaction"), required("agent"), opti
 const TAG: &[Field] = &[required("agent"), required("name"), optional("value")];
 const RECORDER: &[Field] = &[required("place")];
 const STARTED: &[Field] = &[];
-const GAP: &[Field] = &[required("feed"), optional("reason")];
+const GAP: &[Field] = &[required("feed"), optional("agent"), optional("reason")];
 const FEED_STATE: &[Field] =
     &[required("feed"), required("state"), optional("device"), optional("agent"), optional("reason")];
 const CLOCK: &[Field] = &[required("feed"), typed(FieldKind::Offset, required("offset_ms"))];
 
 /// All event types, in the order of the documentation.
 pub const TYPES: &[EventType] = &[
-    event("agent.logged_in", SEAT, "The agent has logged in at a place, with these devices."),
+    event(
+        "agent.logged_in",
+        SEAT,
+        "The agent has logged in at a place, with these devices. Without `place`, it moves nobody.",
+    ),
     event(
         "agent.logged_out",
         LOGGED_OUT,
-        "The agent has logged out: from now on, nothing on the screen is the agent's.",
+        "The agent has logged out at this place, or everywhere: from now on, nothing on the screen there is the \
+         agent's.",
     ),
     event(
         "agent.state",
@@ -108,11 +115,16 @@ pub const TYPES: &[EventType] = &[
     event(
         "call.established",
         CALL,
-        "The agent is in the call. `parent_call`, or `call_type` `consult`, makes it a consultation.",
+        "The agent is in the call. `parent_call`, or `call_type` `consult`, makes it a consultation; `role` is \
+         `monitor`, `coach` or `barge` for a supervisor.",
     ),
     event("call.held", CALL, "The agent has put the call on hold."),
     event("call.retrieved", CALL, "The agent has taken the call off hold."),
-    event("call.cleared", CLEARED, "The agent has left the call; without `agent`, everyone has."),
+    event(
+        "call.cleared",
+        CLEARED,
+        "The agent has left the call; with `device`, that device has. Without either, everyone has.",
+    ),
     event(
         "call.transferred",
         JOINED,
@@ -155,7 +167,11 @@ pub const TYPES: &[EventType] = &[
         STARTED,
         "From the host: it has started again. Events of its absence follow, each late by as much.",
     ),
-    event("feed.gap", GAP, "Events of this feed were lost: the known state of its calls is in doubt."),
+    event(
+        "feed.gap",
+        GAP,
+        "Events of this feed were lost, with `agent` only that agent's: the known state of these calls is in doubt.",
+    ),
     event(
         "feed.state",
         FEED_STATE,
