@@ -5,7 +5,6 @@
 //! messages of recorders, and time. Events are stored with their time of arrival before they are interpreted.
 //! A start replays them (`past.rs`), so that a restart changes nothing.
 
-mod calls;
 mod commanded;
 #[cfg(test)]
 mod day;
@@ -36,7 +35,6 @@ use crate::error::{Error, Result};
 use crate::names::{PersonName, RecorderId};
 use crate::time::to_ms;
 
-use calls::Calls;
 use commanded::CommandedFootage;
 use links::DesktopEvent;
 use viewers::Viewers;
@@ -160,7 +158,6 @@ struct Loop {
     db: Db,
     engine: Engine,
     clock: DecisionClock,
-    calls: Calls,
     recorders: HashMap<RecorderId, KnownRecorder>,
     /// The recorder that connected last at each place. Searching thousands would cost each start a tenth of a
     /// millisecond.
@@ -204,7 +201,6 @@ impl Loop {
             db: db.clone(),
             engine,
             clock,
-            calls: Calls::default(),
             recorders: HashMap::new(),
             at_place: HashMap::new(),
             commanded: Vec::new(),
@@ -328,7 +324,6 @@ impl Loop {
     }
 
     fn push(&mut self, event: Event, received: Utc) -> Result<()> {
-        self.calls.take(&event);
         let mut outputs = Vec::new();
         self.engine.push(event, received, &mut |output| outputs.push(output));
         self.obey(outputs)

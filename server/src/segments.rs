@@ -1,19 +1,13 @@
 //! The contents of a segment in the index besides the engine's `Segment`: data of its call, and the recording
 //! below it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use deskreel_model::{RecordingId, Utc};
+use deskreel_interaction::CallSummary;
+use deskreel_model::{CallId, InteractionId, RecordingId};
 
-/// Data of a call, gathered from its events.
-#[derive(Debug, Clone, Default)]
-pub struct CallData {
-    pub direction: Option<String>,
-    pub call_type: Option<String>,
-    pub attached: BTreeMap<String, String>,
-    /// Stretches on hold by any of its agents; the end is `None` while it lasts.
-    pub held: Vec<(Utc, Option<Utc>)>,
-}
+/// The calls of some segments. The same id may be that of two calls, of different interactions.
+pub type CallSummaries = HashMap<(InteractionId, CallId), CallSummary>;
 
 /// The part of some footage that one recording covers, in milliseconds since 1970. `None` is unbounded.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,6 +20,11 @@ fn logs() {
 }
 
 #[test]
+fn variations_of_logs() {
+    logs::check_variations();
+}
+
+#[test]
 fn seat() {
     check("seat", seat::run);
 }

@@ -180,7 +180,7 @@ impl Agent {
     /// names a place.
     pub(crate) fn sit(&mut self) {
         let with_place = self.log_ins.iter().filter(|log_in| log_in.place.is_some());
-        let best = with_place.rev().max_by_key(|log_in| log_in.is_of_desktop());
+        let best = with_place.max_by_key(|log_in| log_in.is_of_desktop());
         self.presence = Presence::In(best.and_then(|log_in| log_in.place.clone()));
     }
 

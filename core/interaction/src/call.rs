@@ -4,8 +4,11 @@
 //! beginning. After its end it is remembered for a day, so that an event that comes late, or once more,
 //! begins nothing.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use deskreel_model::event::CallFields;
 use deskreel_model::{AgentId, CallId, InteractionId, Utc};
 
 /// Time after an agent has left a call within which the same id still means this call: the customer is put
@@ -38,12 +41,26 @@ pub(crate) struct Call {
     pub rename: Option<Rename>,
     /// The attached data that came last, as JSON.
     pub attached: Option<Box<str>>,
+    pub summary: Arc<CallSummary>,
+    /// The last call with this id.
+    previous: Option<Arc<Call>>,
     /// An earlier call with this id has given its name to an interaction.
     is_name_taken: bool,
     /// When the last call with this id had its last event.
     before: Option<Utc>,
     /// Time of the last event about it.
     pub touched: Utc,
+}
+
+/// What people look up a call by, and its times on hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CallSummary {
+    pub direction: Option<String>,
+    pub call_type: Option<String>,
+    /// All attached data that came, each key with its last value.
+    pub attached: BTreeMap<String, String>,
+    /// Stretches on hold by any of its agents; the end is `None` while it lasts.
+    pub held: Vec<(Utc, Option<Utc>)>,
 }
 
 /// The call that waits while agents consult.
@@ -98,7 +115,7 @@ pub(crate) enum IdMeaning {
 
 impl Call {
     /// Begins a call. `before` is the last call with this id, which may be long over.
-    pub fn new(id: &CallId, at: Utc, before: Option<&Call>) -> Call {
+    pub fn new(id: &CallId, at: Utc, before: Option<&Arc<Call>>) -> Call {
         let is_named = |interaction: &InteractionId| {
             let rest = interaction.as_str().strip_prefix(id.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
@@ -118,9 +135,66 @@ impl Call {
             departures: Vec::new(),
             rename: None,
             attached: None,
+            summary: Arc::default(),
+            previous: before.map(|call| Arc::new(Call { previous: None, ..(**call).clone() })),
             is_name_taken,
             before: before.map(|call| call.touched),
             touched: at,
+        }
+    }
+
+    /// The call of this interaction that has, or last had, this call's id.
+    pub fn of_interaction(&self, interaction: &InteractionId) -> Option<&Call> {
+        let previous = self.previous.as_deref();
+        [Some(self), previous].into_iter().flatten().find(|call| call.interaction == *interaction)
+    }
+
+    /// Keeps what an event says of the call.
+    pub fn note_fields(&mut self, fields: &CallFields) {
+        if fields.attached.is_some() && fields.attached != self.attached {
+            self.attached.clone_from(&fields.attached);
+            let attached = self.attached.as_deref().and_then(read_object).unwrap_or_default();
+            let known = &mut Arc::make_mut(&mut self.summary).attached;
+            known.extend(attached.into_iter().map(|(key, value)| match value {
+                serde_json::Value::String(text) => (key, text),
+                other => (key, other.to_string()),
+            }));
+        }
+        let is_new = |known: &Option<String>, new: &Option<Box<str>>| known.is_none() && new.is_some();
+        if is_new(&self.summary.direction, &fields.direction)
+            || is_new(&self.summary.call_type, &fields.call_type)
+        {
+            let known = Arc::make_mut(&mut self.summary);
+            let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+            known.direction = known.direction.take().or_else(|| text(&fields.direction));
+            known.call_type = known.call_type.take().or_else(|| text(&fields.call_type));
+        }
+    }
+
+    /// It is another call under a new id: what is known of that one holds for it, too.
+    pub fn continue_summary(&mut self, before: &Arc<CallSummary>) {
+        if *self.summary == CallSummary::default() {
+            self.summary = before.clone();
+            return;
+        }
+        let summary = Arc::make_mut(&mut self.summary);
+        summary.direction = before.direction.clone().or(summary.direction.take());
+        summary.call_type = before.call_type.clone().or(summary.call_type.take());
+        let newer = std::mem::replace(&mut summary.attached, before.attached.clone());
+        summary.attached.extend(newer);
+        summary.held.splice(..0, before.held.iter().copied());
+    }
+
+    /// An agent has put it on hold, or has taken it off.
+    pub fn note_hold(&mut self, is_held: bool, at: Utc) {
+        let is_open = self.summary.held.last().is_some_and(|(_, to)| to.is_none());
+        if is_open == is_held {
+            return;
+        }
+        let held = &mut Arc::make_mut(&mut self.summary).held;
+        match held.last_mut().filter(|_| !is_held) {
+            Some((_, to)) => *to = Some(at),
+            None => held.push((at, None)),
         }
     }
 
@@ -200,11 +274,14 @@ impl Call {
 
     /// Returns whether these attached data are another customer's: a key has another value.
     fn contradicts(&self, attached: Option<&str>) -> bool {
-        let read = |json: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json).ok();
-        let (Some(known), Some(new)) = (self.attached.as_deref().and_then(read), attached.and_then(read))
-        else {
+        let known = self.attached.as_deref().and_then(read_object);
+        let (Some(known), Some(new)) = (known, attached.and_then(read_object)) else {
             return false;
         };
         known.iter().any(|(key, value)| new.get(key).is_some_and(|other| other != value))
     }
+}
+
+fn read_object(json: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+    serde_json::from_str(json).ok()
 }

@@ -138,11 +138,12 @@ impl<'w> EventFold<'w> {
             Kind::State { agent, media, .. } => known(agent).and_then(|known| {
                 known.media.iter().find(|medium| *medium.media == **media).map(|medium| medium.told)
             }),
-            Kind::Accepted { interaction, agent, .. } | Kind::Completed { interaction, agent } => known(agent)
-                .and_then(|known| {
+            Kind::Accepted { interaction, agent, .. } | Kind::Completed { interaction, agent } => {
+                known(agent).and_then(|known| {
                     let completed = known.completed.iter().rev().find(|(id, _)| id == interaction);
                     completed.map(|(_, at)| *at)
-                }),
+                })
+            }
             Kind::Request { agent, .. } => known(agent).map(|known| known.requested.told),
             _ => None,
         };

@@ -43,17 +43,19 @@
 //! (`order.rs`). Policies are asked in a fixed order, but nothing depends on it: `footage.rs` combines their
 //! wishes.
 
+mod arrival;
+mod commands;
+mod questions;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deskreel_contract::CaptureMode;
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::segment::Footage;
-use deskreel_model::{AgentId, CallId, Identities, Place, Utc};
-use serde::Serialize;
+use deskreel_model::{AgentId, CallId, Identities, InteractionId, PolicyRules, Utc};
 
-use crate::answer::Answer;
+use crate::call::CallSummary;
 use crate::calls::{EventFold, Folded, Touch};
 use crate::facts;
 use crate::footage::{DecisionRecord, Note};
@@ -61,21 +63,18 @@ use crate::hash::HashMap;
 use crate::memory::EventMemory;
 use crate::order::{Arrived, Counts, Effects, Order, PendingOutput, Step, StepKey};
 use crate::policy::Policy;
-use crate::wishes::DueWake;
 use crate::world::World;
-use deskreel_model::PolicyRules;
+use arrival::{FinalityHold, Placement};
+use commands::CommandedFootage;
+use questions::Question;
+
+pub use commands::{Command, RecorderCommand};
 
 /// Time for which a call that nobody is in is remembered: it may wait in a queue for its next agent, and an
 /// event about it may come once more.
 const PAST_CALL: Duration = Duration::from_secs(24 * 3600);
 /// Time between two cleanings.
 const CLEANING: Duration = Duration::from_secs(600);
-/// Time after a start of the host in which events of its absence still take their place, as a multiple of
-/// the lateness of events. With the usual ten seconds that is a minute, within which feeds and recorders have
-/// connected again.
-const AFTER_START: u32 = 6;
-/// Clocks of well-kept machines differ by less. An event that is further ahead is noted.
-const EARLY: Duration = Duration::from_secs(1);
 /// Timers that one call fires at their own times. Work is bounded by it, whatever the times are; the rest
 /// fires at the end.
 const TIMERS: usize = 10_000;
@@ -93,62 +92,6 @@ pub enum Output {
     /// Final: a decision that changed something.
     Decision(DecisionRecord),
     Note(Note),
-}
-
-/// A command to the recorder of one agent.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RecorderCommand {
-    pub agent: AgentId,
-    pub place: Option<Place>,
-    pub at: Utc,
-    /// Milliseconds by which the command comes later than it should have.
-    pub late_ms: u64,
-    #[serde(flatten)]
-    pub command: Command,
-    pub why: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "command", rename_all = "snake_case")]
-pub enum Command {
-    Start {
-        capture: CaptureMode,
-    },
-    Stop,
-    #[serde(rename = "capture")]
-    SetMode {
-        capture: CaptureMode,
-    },
-}
-
-/// The footage that an agent's recorder makes, by the last commands to it.
-struct CommandedFootage {
-    serial: u32,
-    from: Utc,
-    place: Option<Place>,
-    capture: CaptureMode,
-}
-
-/// One question to the policies: about which agent, and because of which event (JSON).
-struct Question<'a> {
-    touch: &'a Touch,
-    event: &'a str,
-    at: Utc,
-}
-
-/// A time up to which nothing older than `oldest` becomes final than was already.
-struct FinalityHold {
-    oldest: Utc,
-    until: Utc,
-}
-
-/// The time at which an event counts.
-struct Placement {
-    at: Utc,
-    /// The time that its sender gave it, by our clock.
-    told: Utc,
-    /// It is too late for its place.
-    is_too_late: bool,
 }
 
 pub struct Engine {
@@ -198,15 +141,12 @@ impl Engine {
         self.counts.events += 1;
         let now = self.now.max(received);
         if event.kind == Kind::HostStarted {
-            // The first start of all has missed nothing.
-            let has_past = self.counts.events > 1;
-            let until = now.plus(self.rules.late * AFTER_START);
-            self.hold = has_past.then(|| FinalityHold { oldest: self.final_before(), until });
+            self.hold_finality(now);
             return self.advance(now, out);
         }
         let Placement { at, told, is_too_late } = self.place_event(&event, now, out);
         let mut key = self.order.key(&event, at);
-        let is_known = self.memory.note(&event.json, now) && is_too_late;
+        let is_known = self.memory.note(&event.json, now) && is_too_late && !self.world.doubts(&event.kind);
         if is_known || self.order.is_duplicate(&event, &key) {
             self.counts.doubled += 1;
             return;
@@ -245,9 +185,9 @@ impl Engine {
         self.world.set_identities(identities);
     }
 
-    /// The beginning of the call that has this id now, which tells it from others that had it before.
-    pub fn call_began(&self, id: &CallId) -> Option<Utc> {
-        self.world.call(id).map(|call| call.began)
+    /// What is known of the call with this id that belongs, or belonged, to this interaction.
+    pub fn call_summary(&self, id: &CallId, interaction: &InteractionId) -> Option<&CallSummary> {
+        Some(&self.world.call(id)?.of_interaction(interaction)?.summary)
     }
 
     /// Asks other policies from now on, by other rules. A wish for a call lasts until its agent leaves the
@@ -306,29 +246,6 @@ impl Engine {
     /// When [`Engine::advance`] next has something to do.
     pub fn next_due(&self) -> Option<Utc> {
         self.due.first().map(|(at, _)| *at)
-    }
-
-    /// Places an event that was received at `now` by our clock: neither later than that, nor earlier than
-    /// what is final.
-    fn place_event(&mut self, event: &Event, now: Utc, out: &mut impl FnMut(Output)) -> Placement {
-        let offset = event.feed.as_ref().and_then(|feed| self.offsets.get(feed)).copied().unwrap_or(0);
-        if let Kind::FeedClock { feed, offset_ms } = &event.kind {
-            self.offsets.insert(feed.clone(), *offset_ms);
-        }
-        let at = if offset == 0 { event.at } else { event.at.shifted_ms(offset) };
-        if at > now.plus(EARLY) {
-            self.counts.early += 1;
-            out(Output::Note(Note::Early { at: event.at, received: now, event: event.json.clone() }));
-        }
-        let (told, oldest) = (at.min(now), self.oldest(now));
-        Placement { at: told.max(oldest), told, is_too_late: told < oldest }
-    }
-
-    /// The oldest time that an event may have at `now` to take its place.
-    fn oldest(&self, now: Utc) -> Utc {
-        let oldest = now.minus(self.rules.late);
-        let hold = self.hold.as_ref().filter(|hold| now < hold.until);
-        hold.map_or(oldest, |hold| hold.oldest.min(oldest))
     }
 
     /// Undoes every step that belongs after `key`. Returns their events, the latest first; mostly there are
@@ -418,68 +335,13 @@ impl Engine {
         }
     }
 
-    /// Asks each policy whose wake is due, and all policies if the agent's call was ended for its length.
-    fn ask_about_timers(&mut self, touch: &Touch, wakes: &[DueWake], at: Utc, effects: &mut Effects) {
-        for wake in wakes {
-            let asked = self.policies[wake.policy].id().clone();
-            let event = facts::timer_json(at, &wake.name);
-            self.ask_policies(
-                &Question { touch, event: &event, at },
-                |policy| *policy.id() == asked,
-                effects,
-            );
-        }
-        if !touch.ended.is_empty() {
-            let event = facts::event_json("call.cleared", at, &touch.agent);
-            let is_asked = |policy: &Policy| policy.wants_event("call.cleared");
-            self.ask_policies(&Question { touch, event: &event, at }, is_asked, effects);
-        } else if wakes.is_empty() {
-            self.ask_policies(&Question { touch, event: "null", at }, |_| false, effects);
-        }
-    }
-
-    /// Asks the policies about one agent, and turns their wishes into footage and segments.
-    fn ask_policies(
+    fn finish_step(
         &mut self,
-        question: &Question<'_>,
-        is_asked: impl Fn(&Policy) -> bool,
-        effects: &mut Effects,
+        key: StepKey,
+        event: Option<Arc<Arrived>>,
+        effects: Effects,
+        agents: &[AgentId],
     ) {
-        let Question { touch, event, at } = *question;
-        let Effects { undo, outputs } = effects;
-        let agent = self.world.agent_mut(&touch.agent, undo);
-        let mut prefix = None;
-        for (index, policy) in self.policies.iter_mut().enumerate().filter(|(_, policy)| is_asked(policy)) {
-            let length = *prefix.get_or_insert_with(|| {
-                facts::write_fact(&mut self.fact, at, event, agent, touch);
-                self.fact.len()
-            });
-            self.fact.truncate(length);
-            self.fact.push_str(&agent.wishes[index].state);
-            self.fact.push('}');
-            let outcome = policy.decide(&self.fact).and_then(|answer| {
-                let answer = Answer::read(&answer)?;
-                let state = answer.state.get();
-                if *state != *agent.wishes[index].state {
-                    Arc::make_mut(&mut agent.wishes[index]).state = state.into();
-                }
-                let mut record = |decision| outputs.push(PendingOutput::Decision(decision));
-                let who = (index, policy.id());
-                let mut decisions = answer.decisions.iter();
-                decisions.try_for_each(|decision| agent.apply_decision(who, decision, at, &mut record))
-            });
-            if let Err(message) = outcome {
-                let (policy, agent) = (policy.id().clone(), touch.agent.clone());
-                outputs.push(PendingOutput::Note(Note::PolicyFailed { at, policy, agent, message }));
-            }
-        }
-        if let Some((name, value)) = &touch.tag {
-            agent.tag(name, value);
-        }
-        outputs.extend(agent.update_footage(&self.rules, at).into_iter().map(PendingOutput::Footage));
-    }
-
-    fn finish_step(&mut self, key: StepKey, event: Option<Arc<Arrived>>, effects: Effects, agents: &[AgentId]) {
         agents.iter().for_each(|agent| self.reschedule(agent, key.at));
         self.order.push(Step { key, event, effects });
     }
@@ -498,62 +360,6 @@ impl Engine {
             self.due.remove(&(before, agent.clone()));
         }
         self.due.extend(next.map(|next| (next, agent.clone())));
-    }
-
-    /// Sends each of these agents' recorders the differences from its last commands.
-    fn command_recorders(&mut self, mut touched: Vec<AgentId>, out: &mut impl FnMut(Output)) {
-        touched.sort();
-        touched.dedup();
-        for id in touched {
-            self.command_recorder(&id, out);
-            out(Output::Touched(id));
-        }
-    }
-
-    fn command_recorder(&mut self, id: &AgentId, out: &mut impl FnMut(Output)) {
-        let open = self.world.agent(id).and_then(|agent| agent.open.as_ref());
-        let mut send = |place: &Option<Place>, command, since: Utc, why: &str| {
-            let late_ms = u64::try_from(self.now.saturating_since(since).as_millis()).unwrap_or(u64::MAX);
-            out(Output::Command(RecorderCommand {
-                agent: id.clone(),
-                place: place.clone(),
-                at: self.now,
-                late_ms,
-                command,
-                why: why.to_owned(),
-            }));
-        };
-        if let Some(commanded) = self.commanded.get(id) {
-            let goes_on = open.is_some_and(|open| {
-                commanded.place == open.footage.place
-                    && (commanded.serial == open.serial || open.footage.from <= commanded.from)
-            });
-            if !goes_on {
-                send(&commanded.place, Command::Stop, self.now, "");
-                self.commanded.remove(id);
-            }
-        }
-        let Some(open) = open else { return };
-        let (footage, capture) = (&open.footage, open.capture);
-        let new = || {
-            let (from, place) = (footage.from, footage.place.clone());
-            CommandedFootage { serial: open.serial, from, place, capture }
-        };
-        match self.commanded.get_mut(id) {
-            None => {
-                send(&footage.place, Command::Start { capture }, footage.from, &footage.why);
-                self.commanded.insert(id.clone(), new());
-            }
-            Some(commanded) => {
-                if commanded.capture != capture {
-                    let withheld = footage.withheld.last().filter(|_| capture != CaptureMode::Live);
-                    let (since, why) =
-                        withheld.map_or((self.now, ""), |withheld| (withheld.from, &withheld.why));
-                    send(&footage.place, Command::SetMode { capture }, since, why);
-                }
-                *commanded = new();
-            }
-        }
     }
 
     /// Yields the outputs of steps that can no longer change.

@@ -337,6 +337,13 @@ impl OpenFootage {
         origin.is_some_and(has_all)
     }
 
+    pub(crate) fn drop_segment(&mut self, mapping: &Mapping) {
+        while let Some(index) = self.origins.iter().position(|origin| origin.mapping == mapping.serial) {
+            self.origins.remove(index);
+            self.footage.segments.remove(index);
+        }
+    }
+
     /// Copies the mapping's interaction and role to its segment.
     pub(crate) fn correct(&mut self, mapping: &Mapping) {
         for (segment, origin) in self.footage.segments.iter_mut().zip(&self.origins) {

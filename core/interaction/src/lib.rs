@@ -68,6 +68,7 @@ mod log_clock;
 mod memory;
 mod order;
 
+pub use call::CallSummary;
 pub use engine::{Command, Engine, Output, RecorderCommand};
 pub use footage::{DecisionRecord, Note};
 pub use host_clock::HostClock;

@@ -4,7 +4,9 @@
 //! `sip:4711@pbx` are the device `4711`. Case never matters. A qualified name and a plain one may be the
 //! same; two names that are qualified differently never are.
 
-use deskreel_model::AgentId;
+use std::borrow::Cow;
+
+use deskreel_model::{AgentId, loosened};
 
 use crate::hash::HashMap;
 
@@ -29,7 +31,7 @@ impl NameIndex {
     pub fn find(&self, name: &str) -> Option<&AgentId> {
         let name = name.trim().to_lowercase();
         let plain = plain_form(&name);
-        let entries = self.by_plain_form.get(plain)?;
+        let entries = self.by_plain_form.get(&*plain)?;
         if let Some(entry) = entries.iter().find(|entry| *entry.name == *name) {
             return Some(&entry.agent);
         }
@@ -43,7 +45,7 @@ impl NameIndex {
     pub fn assign(&mut self, name: &str, agent: &AgentId) -> Option<SavedEntries> {
         let name = name.trim().to_lowercase();
         let plain = plain_form(&name);
-        let entries = self.by_plain_form.entry(plain.into()).or_default();
+        let entries = self.by_plain_form.entry(plain.as_ref().into()).or_default();
         let known = entries.iter().position(|entry| *entry.name == *name);
         if known.is_some_and(|known| entries[known].agent == *agent) {
             return None;
@@ -53,7 +55,7 @@ impl NameIndex {
             Some(known) => entries[known].agent = agent.clone(),
             None => entries.push(NameEntry { name: name.as_str().into(), agent: agent.clone() }),
         }
-        Some((plain.into(), before))
+        Some((plain.as_ref().into(), before))
     }
 
     pub fn restore(&mut self, (plain, entries): SavedEntries) {
@@ -64,15 +66,14 @@ impl NameIndex {
     }
 }
 
-/// The name without scheme, domain and path: `sip:4711@pbx` and `PJSIP/4711` are `4711`.
-fn plain_form(name: &str) -> &str {
-    let name = name.strip_prefix("sip:").or_else(|| name.strip_prefix("tel:")).unwrap_or(name);
-    let name = name.split_once('@').map_or(name, |(user, _)| user);
-    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    match name.is_empty() {
-        true => "?",
-        false => name,
-    }
+/// Returns whether an agent's two devices are the same, however they are qualified.
+pub(crate) fn is_same_device(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || plain_form(one) == plain_form(other)
+}
+
+/// The name without scheme, domain and path, in lower case.
+fn plain_form(name: &str) -> Cow<'_, str> {
+    loosened(name).last().unwrap_or_default()
 }
 
 #[cfg(test)]

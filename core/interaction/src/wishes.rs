@@ -381,6 +381,20 @@ impl Agent {
         }
     }
 
+    /// Drops the mappings of a call, and their segments, as if they had never been: it was another call under a
+    /// new id.
+    pub(crate) fn drop_mappings(&mut self, call: &CallId) {
+        let is_of_call =
+            |mapping: &Mapping| mapping.call.as_ref() == Some(call) && mapping.role != Role::AfterCallWork;
+        if !self.mappings.iter().any(is_of_call) {
+            return;
+        }
+        let dropped: Vec<_> = Arc::make_mut(&mut self.mappings).extract_if(.., |m| is_of_call(m)).collect();
+        if let Some(open) = self.open.as_mut().map(Arc::make_mut) {
+            dropped.iter().for_each(|mapping| open.drop_segment(mapping));
+        }
+    }
+
     /// Corrects the interaction and role of a call's mappings, and of their segments.
     pub(crate) fn correct_mappings(&mut self, call: &CallId, interaction: &InteractionId, role: Role) {
         let of_call = |mapping: &&mut Mapping| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use deskreel_model::event::Kind;
 use deskreel_model::{AgentId, CallId, FeedName, Identities, Place, Utc};
 
 use crate::agent::Agent;
@@ -96,7 +97,7 @@ impl World {
     /// Begins a call whose id an earlier one may have had.
     pub fn begin_call(&mut self, id: &CallId, at: Utc, undo: &mut Undo) {
         self.save_call(id, undo);
-        let call = Call::new(id, at, self.call(id));
+        let call = Call::new(id, at, self.calls.get(id));
         self.calls.insert(id.clone(), Arc::new(call));
     }
 
@@ -131,6 +132,19 @@ impl World {
         for device in devices {
             undo.devices.extend(self.devices.assign(device, agent));
         }
+    }
+
+    /// Returns whether the event is about a connection that is in doubt, and so proves it even if it comes once
+    /// more.
+    pub fn doubts(&self, kind: &Kind) -> bool {
+        let (Kind::Call { call, agent: Some(agent), .. } | Kind::Voice { call, agent: Some(agent), .. }) =
+            kind
+        else {
+            return false;
+        };
+        let connection =
+            self.agent(agent).and_then(|agent| Some(&agent.connections[agent.connection(call)?]));
+        connection.is_some_and(|connection| connection.is_doubtful)
     }
 
     /// The agent that this name means, by log-ins. An agent that has appeared under the name is that one.

@@ -179,6 +179,16 @@ fn ranges(name: &str) -> (Vec<Range<usize>>, usize) {
     if let Some(domain) = domain.filter(|_| has_local) {
         ranges.push(local_begin..domain);
     }
+    // Asterisk names a channel by its device and eight hexadecimal digits.
+    let local = &name[local_begin..domain.unwrap_or(name.len())];
+    if let Some((device, channel)) = local.rsplit_once('-')
+        && local_begin > begin
+        && channel.len() == 8
+        && channel.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && !device.is_empty()
+    {
+        ranges.push(local_begin..local_begin + device.len());
+    }
     (ranges, whole)
 }
 

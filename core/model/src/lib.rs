@@ -18,7 +18,7 @@ pub mod time;
 pub mod worker;
 
 pub use fault::{Failure, Fault};
-pub use identities::{Identities, are_alike};
+pub use identities::{Identities, loosened};
 pub use ids::{AgentId, CallId, FeedName, InteractionId, PartNumber, Place, RecordingId, SinkName};
 pub use manifest::Manifest;
 pub use rules::{Pause, PolicyRules};

@@ -171,10 +171,21 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Returns whether the work mode, or the state itself, is one of after-call work. An agent who is ready has
+/// ended it, even if the sender repeats the old work mode.
 fn is_wrapping_up(fact: &Fact<()>) -> bool {
-    let mode = fact.media.get("voice").and_then(|voice| voice.work_mode.as_deref());
-    // The spelling of CSTA's normalized events, and that of the Genesys desktop API.
-    mode.is_some_and(|mode| ["after_call_work", "AfterCallWork"].contains(&mode))
+    let Some(voice) = fact.media.get("voice") else { return false };
+    let words = [voice.work_mode.as_deref(), Some(&*voice.state)];
+    plain(&voice.state) != "ready" && words.into_iter().flatten().any(|word| WORDS.contains(&&*plain(word)))
+}
+
+/// Words for after-call work, without case and separators: of CSTA's normalized events, of CSTA's agent
+/// states, and of agent desktops.
+const WORDS: [&str; 6] =
+    ["aftercallwork", "workingaftercall", "aftercall", "acw", "wrapup", "postprocessing"];
+
+fn plain(word: &str) -> String {
+    word.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 fn is_gone(fact: &Fact<()>) -> bool {

@@ -18,7 +18,7 @@ use crate::db::recorders::Recorder;
 use crate::error::{Error, Result};
 use crate::names::RecorderId;
 use crate::secret;
-use crate::segments::Stretch;
+use crate::segments::{CallSummaries, Stretch};
 use crate::time::to_ms;
 
 /// Time within which a recorder has to obey; afterwards it must refuse the command.
@@ -353,7 +353,7 @@ impl Loop {
                 let one = &mut self.commanded[at];
                 one.is_written = true;
                 let (id, stretches) = (one.recording.clone(), one.stretches());
-                let (footage, calls) = (footage.clone(), self.calls.of(footage));
+                let (footage, calls) = (footage.clone(), self.calls_of(footage));
                 self.effects.write(IndexUpdate::Footage { id, stretches, footage, calls, is_final: false });
             }
             for (at, one) in self.commanded.iter_mut().enumerate() {
@@ -364,6 +364,16 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// The calls of this footage's segments.
+    fn calls_of(&self, footage: &Footage) -> CallSummaries {
+        let calls = footage.segments.iter().filter_map(|segment| {
+            let (interaction, call) = (&segment.interaction, segment.call.as_ref()?);
+            let known = self.engine.call_summary(call, interaction)?;
+            Some(((interaction.clone(), call.clone()), known.clone()))
+        });
+        calls.collect()
     }
 
     /// Drops footage that is final and already in the index.
@@ -382,7 +392,7 @@ impl Loop {
             }
             None => (self.new_recording(), vec![Stretch { recording: None, from: None, to: None }]),
         };
-        let calls = self.calls.of(&footage);
+        let calls = self.calls_of(&footage);
         self.effects.write(IndexUpdate::Footage { id, stretches, footage, calls, is_final: true });
     }
 }

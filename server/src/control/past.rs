@@ -47,7 +47,6 @@ impl Loop {
         let mut replayed = Replayed::default();
         for (event, received) in self.db.events_since(since, to_ms(now)).await? {
             replayed.newest = Some(received);
-            self.calls.take(&event);
             let mut outputs = Vec::new();
             self.engine.push(event, received, &mut |output| outputs.push(output));
             self.recall(outputs, &mut stored, &mut replayed);

@@ -5,13 +5,13 @@
 //! On the measured machine a transaction costs a millisecond, a statement a tenth of that. The starts of a
 //! hundred agents are one statement, and nothing waits for what follows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use deskreel_model::RecordingId;
 use deskreel_model::link::{FromServer, RecorderStatus, RunningRecording};
 use deskreel_model::segment::Footage;
-use deskreel_model::{CallId, RecordingId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::hindrances::HindranceRow;
@@ -20,7 +20,7 @@ use crate::db::footage::NewFootage;
 use crate::db::recorders::Recorder;
 use crate::error::Result;
 use crate::names::RecorderId;
-use crate::segments::{CallData, Stretch};
+use crate::segments::{CallSummaries, Stretch};
 
 /// Time for which a temporary failure is retried: the database restarts, or ended one of two transactions in
 /// a deadlock.
@@ -44,7 +44,7 @@ pub(super) enum IndexUpdate {
         stretches: Vec<Stretch>,
         footage: Footage,
         /// The calls of its segments.
-        calls: HashMap<CallId, CallData>,
+        calls: CallSummaries,
         is_final: bool,
     },
     FootageRemoved {

@@ -1,9 +1,8 @@
 //! Footage that this server decided on, and its segments: written when it begins, corrected with each event,
 //! final shortly after its end.
 
-use std::collections::HashMap;
-
 use deskreel_contract::Role;
+use deskreel_interaction::CallSummary;
 use deskreel_model::link::RunningRecording;
 use deskreel_model::segment::{Footage, Segment};
 use deskreel_model::{AgentId, CallId, InteractionId, Place, RecordingId, Utc};
@@ -15,7 +14,7 @@ use crate::db::sql::{InteractionRow, ROWS, insert, row};
 use crate::db::{Db, Write};
 use crate::error::Result;
 use crate::names::RecorderId;
-use crate::segments::{CallData, Stretch};
+use crate::segments::{CallSummaries, Stretch};
 use crate::time::{now_ms, to_ms};
 
 /// Footage that is being commanded. Its id is that of the requested recording.
@@ -173,14 +172,14 @@ impl Write {
         id: &RecordingId,
         stretches: &[Stretch],
         footage: &Footage,
-        calls: &HashMap<CallId, CallData>,
+        calls: &CallSummaries,
     ) -> Result<()> {
         self.upsert_footage(id, footage).await?;
         self.write_recordings(id, stretches, footage).await?;
         let before = self.clear_segments(id, stretches).await?;
         let mut deleted = 0;
         for segment in &footage.segments {
-            let call = segment.call.as_ref().and_then(|call| calls.get(call));
+            let call = segment.call.clone().and_then(|call| calls.get(&(segment.interaction.clone(), call)));
             if !self.write_segment(id, stretches, footage, segment, call).await? {
                 deleted += 1;
             }
@@ -292,7 +291,7 @@ impl Write {
         stretches: &[Stretch],
         footage: &Footage,
         segment: &Segment,
-        call: Option<&CallData>,
+        call: Option<&CallSummary>,
     ) -> Result<bool> {
         let interaction = &segment.interaction;
         let media = if segment.role == Role::Digital { "digital" } else { "voice" };
@@ -326,7 +325,12 @@ impl Write {
         Ok(true)
     }
 
-    async fn write_call(&mut self, interaction: &InteractionId, id: &CallId, call: &CallData) -> Result<()> {
+    async fn write_call(
+        &mut self,
+        interaction: &InteractionId,
+        id: &CallId,
+        call: &CallSummary,
+    ) -> Result<()> {
         let held: Vec<_> = call
             .held
             .iter()

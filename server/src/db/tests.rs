@@ -26,8 +26,9 @@ use crate::fragments::{FragmentName, FragmentTimes, StoredFragment};
 use crate::manifest::About;
 use crate::names::known_recording;
 use crate::people::{Person, Role};
-use crate::segments::{CallData, Stretch};
+use crate::segments::Stretch;
 use crate::time::{now_ms, to_ms};
+use deskreel_interaction::CallSummary;
 
 async fn index(folder: &tempfile::TempDir) -> Db {
     Db::open(&format!("sqlite://{}/index.db", folder.path().display())).await.unwrap()
@@ -314,17 +315,22 @@ async fn rows_of_footage_and_files_are_read() {
         tags: vec![Tag { name: "queue".into(), value: "loans".into() }],
         segments: vec![segment],
     };
-    let data = CallData {
+    let data = CallSummary {
         direction: Some("inbound".into()),
         attached: [("a".into(), "b".into())].into(),
         held: vec![(from, None)],
-        ..CallData::default()
+        ..CallSummary::default()
     };
     let stretch = Stretch { recording: Some(id.clone()), from: None, to: None };
     let mut write = db.write().await.unwrap();
     write.claim(&id, &recorder).await.unwrap();
     write
-        .write_footage(&id, std::slice::from_ref(&stretch), &footage, &HashMap::from([("77".into(), data)]))
+        .write_footage(
+            &id,
+            std::slice::from_ref(&stretch),
+            &footage,
+            &HashMap::from([(("i-1".into(), "77".into()), data)]),
+        )
         .await
         .unwrap();
     write.commit().await.unwrap();

@@ -1,6 +1,6 @@
-//! Runs `tests/scenario/logs/*.jsonl` through the engine and real policies, and compares the segments with
-//! those that `*.expect.json` demands. The logs were written from the documents, without the code at hand;
-//! `INDEX.md` says what each is about.
+//! Runs the logs in `tests/scenario/logs` through the engine and real policies, and compares the segments with
+//! those that they demand. The logs were written from the documents, without the code at hand; a file has
+//! several of one kind.
 //!
 //! An expected segment has `agent`, `id` (its call or its interaction), `role`, `from` and `to` (null: any
 //! end is right), and may have `call`, `interaction`, `interaction_not`, the `place` of its footage, and
@@ -10,13 +10,15 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use deskreel_contract::Role;
 use deskreel_interaction::{Engine, LogClock, Output};
-use deskreel_model::event::LoggedEvent;
+use deskreel_model::event::{Event, Kind, LoggedEvent};
 use deskreel_model::segment::{Footage, Segment, WithheldPeriod};
-use deskreel_model::{PolicyRules, Utc};
+use deskreel_model::{CallId, InteractionId, Place, Utc};
 use deskreel_test_support::paths::root;
+use deskreel_test_support::random::Random;
 use serde::Deserialize;
 
 use super::interaction::Opened;
@@ -44,57 +46,78 @@ struct ExpectedSegment {
     withheld: Option<Vec<(String, String)>>,
 }
 
+/// One log with its segments.
+struct Case {
+    name: String,
+    events: Vec<LoggedEvent>,
+    expected: Vec<ExpectedSegment>,
+}
+
 /// Runs all logs. Panics with a list of those that are mapped otherwise.
 pub fn check() {
-    let mut mistakes = String::new();
-    let opened = Opened::read(POLICY, &mut mistakes).unwrap_or_else(|| panic!("{mistakes}"));
+    let opened = opened();
     let only = std::env::var("ONLY").ok();
     let mut failures = String::new();
-    let mut count = 0;
-    for log in logs() {
-        let name = log.file_stem().unwrap().to_string_lossy().into_owned();
-        if only.as_ref().is_some_and(|only| *only != name) {
-            continue;
-        }
-        count += 1;
-        let footage = map(&log, &opened.policies, &opened.rules);
-        let expected = fs::read_to_string(log.with_extension("expect.json")).unwrap();
-        let expected: Vec<ExpectedSegment> =
-            serde_json::from_str(&expected).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let differences = differences(&expected, &footage);
+    let mut cases = cases();
+    cases.retain(|case| only.as_ref().is_none_or(|only| *only == case.name));
+    for case in &cases {
+        let footage = map(&case.events, &opened);
+        let differences = differences(&case.expected, &footage);
         if !differences.is_empty() {
-            writeln!(failures, "{name}:\n{differences}").unwrap();
+            writeln!(failures, "{}:\n{differences}", case.name).unwrap();
         }
         if only.is_some() {
             writeln!(failures, "{footage:#?}").unwrap();
         }
     }
-    assert!(count > 0, "there are no logs");
-    assert!(failures.is_empty(), "of {count} logs these are mapped otherwise:\n{failures}");
+    assert!(!cases.is_empty(), "there are no logs");
+    assert!(failures.is_empty(), "of {} logs these are mapped otherwise:\n{failures}", cases.len());
 }
 
-fn logs() -> Vec<PathBuf> {
+fn opened() -> Opened {
+    let mut mistakes = String::new();
+    Opened::read(POLICY, &mut mistakes).unwrap_or_else(|| panic!("{mistakes}"))
+}
+
+/// Reads all logs: a comment with the name and the reason, the events, and after `----` the segments.
+fn cases() -> Vec<Case> {
     let folder = fs::read_dir(root().join("tests/scenario/logs")).unwrap();
-    let mut logs: Vec<_> = folder.map(|file| file.unwrap().path()).collect();
-    logs.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    logs.sort();
-    logs
+    let mut files: Vec<_> = folder.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+    texts.flat_map(|text| text.split("\n\n").map(case).collect::<Vec<_>>()).collect()
+}
+
+fn case(text: &str) -> Case {
+    let name = text.trim_start_matches("# ").split([':', '\n']).next().unwrap().to_owned();
+    let (events, expected) = text.split_once("\n----").unwrap_or_else(|| panic!("{name} has no `----`"));
+    let events = events.lines().filter(|line| !line.starts_with('#'));
+    let events =
+        events.map(|line| LoggedEvent::parse(line).unwrap_or_else(|e| panic!("{name}: {line}: {e}")));
+    let expected = expected
+        .trim()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{name}: {line}: {error}")));
+    Case { events: events.collect(), expected: expected.collect(), name }
 }
 
 /// The footage of a log, as `deskreel replay` yields it.
-fn map(log: &Path, policies: &[deskreel_interaction::Policy], rules: &PolicyRules) -> Vec<Footage> {
-    let mut engine = Engine::new(policies.to_vec(), rules.clone());
+fn map(events: &[LoggedEvent], opened: &Opened) -> Vec<Footage> {
+    let mut clock = LogClock::default();
+    let mut arrived: Vec<_> = events.iter().cloned().filter_map(|event| clock.push(event)).collect();
+    arrived.extend(std::iter::from_fn(|| clock.pop()));
+    run(arrived, opened)
+}
+
+fn run(events: Vec<(Event, Utc)>, opened: &Opened) -> Vec<Footage> {
+    let mut engine = Engine::new(opened.policies.clone(), opened.rules.clone());
     let mut all = Vec::new();
     let mut take = |output| {
         if let Output::Footage(footage) = output {
             all.push(footage);
         }
     };
-    let mut clock = LogClock::default();
-    let text = fs::read_to_string(log).unwrap();
-    let events = text.lines().map(|line| LoggedEvent::parse(line).unwrap_or_else(|e| panic!("{line}: {e}")));
-    let arrived = events.filter_map(|event| clock.push(event)).collect::<Vec<_>>();
-    for (event, received) in arrived.into_iter().chain(std::iter::from_fn(|| clock.pop())) {
+    for (event, received) in events {
         engine.push(event, received, &mut take);
     }
     engine.finish(&mut take);
@@ -136,9 +159,10 @@ impl ExpectedSegment {
             && self.call.as_deref().is_none_or(|wanted| Some(wanted) == call)
             && self.interaction.as_deref().is_none_or(is_named)
             && self.interaction_not.as_deref() != Some(interaction)
-            && self.place.as_deref().is_none_or(|wanted| {
-                footage.place.as_ref().is_some_and(|place| place.as_str() == wanted)
-            })
+            && self
+                .place
+                .as_deref()
+                .is_none_or(|wanted| footage.place.as_ref().is_some_and(|place| place.as_str() == wanted))
             && is_close(&self.from, segment.from)
             && self.to.as_deref().is_none_or(|to| segment.to.is_some_and(|found| is_close(to, found)))
             && self.withheld.as_ref().is_none_or(|wanted| are_withheld(wanted, footage, segment))
@@ -161,4 +185,86 @@ fn is_close(wanted: &str, found: Utc) -> bool {
     let wanted = Utc::parse(wanted).unwrap_or_else(|| panic!("not a time: {wanted}"));
     let apart = wanted.saturating_since(found).max(found.saturating_since(wanted));
     apart.as_millis() <= u128::from(TOLERANCE_MS)
+}
+
+/// Runs variations of all logs: with events up to nine seconds late, and with events that come once more, at
+/// any later time. Neither changes a segment. Segments of one agent and call never overlap.
+pub fn check_variations() {
+    let (opened, random) = (opened(), Random::new());
+    for case in cases() {
+        let arrived: Vec<_> =
+            case.events.iter().map(|logged| (logged.event.clone(), logged.event.at)).collect();
+        let is_ordered = arrived.is_sorted_by_key(|(_, at)| *at);
+        if !is_ordered || case.events.iter().any(|logged| logged.received.is_some()) {
+            continue;
+        }
+        let rows = segments(&run(arrived.clone(), &opened));
+        assert_no_overlap(&case.name, &rows);
+        for _ in 0..VARIATIONS {
+            let late = segments(&run(with_delays(&arrived, &random), &opened));
+            assert_eq!(late, rows, "{}: events come late", case.name);
+            // After a gap, an event that comes once more proves that its call lasts.
+            if !case.events.iter().any(|logged| matches!(logged.event.kind, Kind::FeedGap { .. })) {
+                let (doubled, repeated) = with_repetitions(&arrived, &random);
+                let doubled = segments(&run(doubled, &opened));
+                assert_eq!(doubled, rows, "{}: these come once more: {repeated:#?}", case.name);
+            }
+        }
+    }
+}
+
+const VARIATIONS: usize = 4;
+
+/// Events of the same moment stay in order: nothing else says which came first.
+fn with_delays(events: &[(Event, Utc)], random: &Random) -> Vec<(Event, Utc)> {
+    let mut delay = (Utc::MIN, Duration::ZERO);
+    let delayed = events.iter().map(|(event, at)| {
+        if delay.0 != *at {
+            delay = (*at, Duration::from_millis(random.below(9000)));
+        }
+        (event.clone(), at.plus(delay.1))
+    });
+    let mut delayed: Vec<_> = delayed.collect();
+    delayed.sort_by_key(|(_, received)| *received);
+    delayed
+}
+
+fn with_repetitions(events: &[(Event, Utc)], random: &Random) -> (Vec<(Event, Utc)>, Vec<String>) {
+    let mut all = events.to_vec();
+    let mut repeated = Vec::new();
+    for _ in 0..3 {
+        let count = events.len() as u64;
+        let (from, to) = (random.below(count), random.below(count));
+        let event = events[from.min(to) as usize].0.clone();
+        // Just before or after another event.
+        let received = events[from.max(to) as usize].1.plus(Duration::from_millis(random.below(3) * 400));
+        let place = all.partition_point(|(_, other)| *other <= received);
+        repeated.push(format!("{event} at {received}"));
+        all.insert(place, (event, received));
+    }
+    (all, repeated)
+}
+
+type Row = (String, Option<Place>, InteractionId, Option<CallId>, Role, Utc, Option<Utc>);
+
+fn segments(footage: &[Footage]) -> Vec<Row> {
+    let rows = footage.iter().flat_map(|footage| {
+        footage.segments.iter().map(|segment| {
+            let Segment { interaction, call, role, from, to, .. } = segment.clone();
+            (footage.agent.to_string(), footage.place.clone(), interaction, call, role, from, to)
+        })
+    });
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort();
+    rows
+}
+
+fn assert_no_overlap(name: &str, rows: &[Row]) {
+    for (index, one) in rows.iter().enumerate() {
+        for other in &rows[index + 1..] {
+            let is_same = one.0 == other.0 && one.3.is_some() && (&one.2, &one.3) == (&other.2, &other.3);
+            let overlaps = other.6.is_none_or(|to| one.5 < to) && one.6.is_none_or(|to| other.5 < to);
+            assert!(!(is_same && overlaps), "{name}: {one:?} and {other:?}");
+        }
+    }
 }

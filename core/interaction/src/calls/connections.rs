@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use deskreel_contract::ConnectionState;
 use deskreel_model::event::{CallChange, CallFields};
-use deskreel_model::{AgentId, CallId, FeedName, PolicyRules, are_alike};
+use deskreel_model::{AgentId, CallId, FeedName, PolicyRules};
 
 use super::EventFold;
 use crate::agent::{CallDetails, Connection, Device};
 use crate::call::{EndingKind, IdMeaning};
+use crate::names::is_same_device;
 
 impl EventFold<'_> {
     /// Applies a call event to the agent's connection, and makes the connection if it does not exist.
@@ -34,8 +35,9 @@ impl EventFold<'_> {
         let (at, told) = (self.at, self.told);
         let call = self.world.call_mut(id, at, self.undo);
         call.join(agent);
-        if about.attached.is_some() {
-            call.attached.clone_from(&about.attached);
+        call.note_fields(about);
+        if matches!(change, CallChange::Held | CallChange::Retrieved) {
+            call.note_hold(change == CallChange::Held, at);
         }
         let hidden = pauses_by_attached_data(self.rules, about.attached.as_deref());
         let known = self.agent_mut(agent);
@@ -182,7 +184,7 @@ impl EventFold<'_> {
         let has_device = |agent: &AgentId| {
             let connection = self.connection_to(id, agent);
             connection.is_some_and(|connection| {
-                connection.devices.iter().any(|known| are_alike(&known.name, device))
+                connection.devices.iter().any(|known| is_same_device(&known.name, device))
             })
         };
         let agent = agents.iter().find(|agent| has_device(agent)).cloned();
@@ -219,7 +221,9 @@ impl EventFold<'_> {
     ) -> Option<Connection> {
         let at = self.at;
         if self.world.call(id).is_some_and(|call| call.agents.contains(agent)) {
-            self.world.call_mut(id, at, self.undo).depart(agent, at, kind);
+            let call = self.world.call_mut(id, at, self.undo);
+            call.depart(agent, at, kind);
+            call.note_hold(false, at);
         }
         self.world.agent(agent)?.connection(id)?;
         let known = self.agent_mut(agent);
@@ -292,7 +296,7 @@ impl Connection {
     }
 
     fn note_device(&mut self, name: &str, is_up: bool) {
-        let known = self.devices.iter().position(|device| are_alike(&device.name, name));
+        let known = self.devices.iter().position(|device| is_same_device(&device.name, name));
         match known {
             Some(known) if self.devices[known].is_up || !is_up => {}
             Some(known) => Arc::make_mut(&mut self.devices)[known].is_up = true,
@@ -301,7 +305,7 @@ impl Connection {
     }
 
     fn remove_device(&mut self, name: &str) -> DeviceEnd {
-        let Some(known) = self.devices.iter().position(|device| are_alike(&device.name, name)) else {
+        let Some(known) = self.devices.iter().position(|device| is_same_device(&device.name, name)) else {
             return DeviceEnd::Unknown;
         };
         let removed = Arc::make_mut(&mut self.devices).remove(known);

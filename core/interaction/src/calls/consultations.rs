@@ -20,8 +20,7 @@ impl EventFold<'_> {
         if let Some(supervision) = about.role {
             return supervision.role();
         }
-        let is_consult =
-            is_consultation(about) || self.parent(id, agent, about).is_some_and(|parent| parent.1);
+        let is_consult = is_consultation(about) || self.parent(id, about).is_some_and(|parent| parent.1);
         let known = self.connection_to(id, agent).map(|connection| connection.role);
         let call = self.world.call(id);
         match known {
@@ -45,10 +44,10 @@ impl EventFold<'_> {
     ) -> InteractionId {
         let at = self.at;
         let known = self.world.call_mut(id, at, self.undo).clone();
-        let parent = match (self.parent(id, agent, about), role) {
+        let parent = match (self.parent(id, about), role) {
             (Some((parent, _)), _) => Some(ParentCall { id: parent, is_stated: true }),
             (None, Role::Consult) if !known.parent.as_ref().is_some_and(|parent| parent.is_stated) => {
-                let waiting = self.waiting_call(id, agent, change);
+                let waiting = self.waiting_call(id, agent, change, about);
                 waiting.map(|id| ParentCall { id, is_stated: false })
             }
             _ => None,
@@ -69,7 +68,7 @@ impl EventFold<'_> {
 
     /// The call that an event names as this one's parent, and whether it waits for this one. Otherwise this
     /// call continues it: it was picked up, parked or put through, and has got another id.
-    fn parent(&self, id: &CallId, agent: &AgentId, about: &CallFields) -> Option<(CallId, bool)> {
+    fn parent(&self, id: &CallId, about: &CallFields) -> Option<(CallId, bool)> {
         let parent = about.parent_call.as_ref()?;
         let mut parent = parent.clone();
         if let Some(rename) = self.world.call(&parent).and_then(|call| call.rename.as_ref()) {
@@ -82,30 +81,41 @@ impl EventFold<'_> {
         let is_consult = is_consultation(about) || this.is_some_and(|call| call.parent.is_some());
         let Some(call) = self.world.call(&parent) else { return Some((parent, true)) };
         // A call of its own interaction that has taken over another one's: it continues that one.
-        let continues = this.is_some_and(|this| {
-            this.parent.is_none() && this.interaction == call.interaction
-        });
+        let continues =
+            this.is_some_and(|this| this.parent.is_none() && this.interaction == call.interaction);
         let waits = call.agents.iter().any(|other| {
             let connection = self.connection_to(&parent, other);
             connection.is_some_and(|connection| connection.is_up() && !connection.role.is_of_supervisor())
         });
         let is_unseen = call.agents.is_empty() && call.ending.is_none();
-        let _ = agent;
         Some((parent, is_consult || is_unseen || (waits && !continues)))
     }
 
     /// The call that waits for this consultation, by what its agents hold: the call that was put on hold
     /// last, by an agent at whom the consultation did not ring.
-    fn waiting_call(&self, id: &CallId, agent: &AgentId, change: CallChange) -> Option<CallId> {
+    fn waiting_call(
+        &self,
+        id: &CallId,
+        agent: &AgentId,
+        change: CallChange,
+        about: &CallFields,
+    ) -> Option<CallId> {
         let in_it = self.world.call(id).map(|call| call.agents.clone()).unwrap_or_default();
         let agents = in_it.iter().chain(Some(agent).filter(|agent| !in_it.contains(agent)));
-        let was_rung = |agent: &AgentId| {
-            let connection = self.connection_to(id, agent);
-            connection.map_or(change == CallChange::Delivered, |connection| connection.was_rung)
+        let was_rung = |other: &AgentId| {
+            let is_told = other == agent && (change == CallChange::Delivered || is_inbound(&about.direction));
+            let connection = self.connection_to(id, other);
+            is_told
+                || connection.is_some_and(|connection| {
+                    connection.was_rung || is_inbound(&connection.details.direction)
+                })
         };
         let others = agents.filter(|agent| !was_rung(agent)).flat_map(|agent| {
             let connections = self.world.agent(agent).map(|agent| &agent.connections);
-            connections.into_iter().flatten().filter(|connection| connection.call != *id && connection.is_up())
+            connections
+                .into_iter()
+                .flatten()
+                .filter(|connection| connection.call != *id && connection.is_up())
         });
         let order = |connection: &&Connection| {
             let is_held = connection.state == ConnectionState::Held;
@@ -113,4 +123,8 @@ impl EventFold<'_> {
         };
         others.max_by_key(order).map(|connection| connection.call.clone())
     }
+}
+
+fn is_inbound(direction: &Option<Box<str>>) -> bool {
+    direction.as_deref().is_some_and(|direction| direction.eq_ignore_ascii_case("inbound"))
 }

@@ -92,9 +92,10 @@ impl EventFold<'_> {
         let others: Vec<_> = self.world.agents_at(place).into_iter().filter(|other| other != agent).collect();
         let sits_by_desktop = |other: &AgentId| {
             let log_ins = self.world.agent(other).map(|other| &other.log_ins);
-            log_ins.into_iter().flat_map(|all| all.iter()).any(|known| {
-                known.is_of_desktop() && known.place.as_ref() == Some(place)
-            })
+            log_ins
+                .into_iter()
+                .flat_map(|all| all.iter())
+                .any(|known| known.is_of_desktop() && known.place.as_ref() == Some(place))
         };
         if !new.is_of_desktop() && others.iter().any(sits_by_desktop) {
             return false;

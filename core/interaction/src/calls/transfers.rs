@@ -75,7 +75,9 @@ impl EventFold<'_> {
                 None => self.world.call_mut(resulting, at, self.undo).invited.push(to.clone()),
             }
         }
+        // A party on hold is now connected with the agent it was handed to.
         let call = self.world.call_mut(resulting, at, self.undo);
+        call.note_hold(false, at);
         if call.agents.is_empty() && call.ending.is_none() {
             call.ending = Some(Ending { at, kind: EndingKind::Waiting });
         }
@@ -104,12 +106,23 @@ impl EventFold<'_> {
         for agent in &agents {
             let known = self.agent_mut(agent);
             let Some(index) = known.connection(old) else { continue };
-            if known.connection(new).is_some() {
-                self.end_connection(agent, old, EndingKind::Waiting);
-                continue;
-            }
-            known.connections[index].call = new.clone();
+            let connection = known.connections.remove(index);
+            known.drop_mappings(new);
             known.rename_call(old, new);
+            let index = match known.connection(new) {
+                // It was told under the new id before the event that gives it.
+                Some(index) => {
+                    let under_new_id = &mut known.connections[index];
+                    under_new_id.since = under_new_id.since.min(connection.since);
+                    under_new_id.role = connection.role;
+                    index
+                }
+                None => {
+                    known.connections.insert(index, Connection { call: new.clone(), ..connection });
+                    index
+                }
+            };
+            known.connections[index].is_of_recorder = false;
             self.mark_changed(agent, index);
         }
         let at = self.at;
@@ -129,7 +142,10 @@ impl EventFold<'_> {
         call.departures.extend(known);
         call.began = call.began.min(before.began);
         call.parent = before.parent.clone();
-        call.attached = call.attached.take().or_else(|| before.attached.clone());
+        if call.attached.is_none() {
+            call.attached.clone_from(&before.attached);
+        }
+        call.continue_summary(&before.summary);
         self.assign_call(new, &before.interaction, None);
     }
 
@@ -137,14 +153,26 @@ impl EventFold<'_> {
     fn move_into(&mut self, id: &CallId, agent: AgentId, connection: Connection) {
         let at = self.at;
         let call = self.world.call_mut(id, at, self.undo);
-        if call.agents.contains(&agent) {
-            return;
-        }
         call.join(&agent);
         let known = self.agent_mut(&agent);
+        if let Some(index) = known.connection(id) {
+            let under_new_id = &mut known.connections[index];
+            (under_new_id.role, under_new_id.is_of_recorder) = (connection.role, false);
+            under_new_id.interaction = connection.interaction.clone();
+            known.correct_mappings(id, &connection.interaction, connection.role);
+            self.mark_changed(&agent, index);
+            return;
+        }
         let state = if connection.is_up() { ConnectionState::Up } else { ConnectionState::Ringing };
         let held = None;
-        known.connections.push(Connection { call: id.clone(), since: at, told: at, state, held, ..connection });
+        known.connections.push(Connection {
+            call: id.clone(),
+            since: at,
+            told: at,
+            state,
+            held,
+            ..connection
+        });
         let index = known.connections.len() - 1;
         self.mark_changed(&agent, index);
     }

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{CallChange, CallFields, CallJoin, Event, EventError, Kind, Request, Seat, Supervision, VoiceChange};
+use super::{
+    CallChange, CallFields, CallJoin, Event, EventError, Kind, Request, Seat, Supervision, VoiceChange,
+};
 use crate::ids::{AgentId, CallId};
 use crate::time::Utc;
 
