@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deskreel_contract::{ConnectionState, Role, Voice};
 use deskreel_model::event::Seat;
-use deskreel_model::{AgentId, CallId, FeedName, InteractionId, Place, Utc};
+use deskreel_model::{AgentId, CallId, FeedName, InteractionId, Place, PolicyRules, TwoSeats, Utc};
 
 use crate::footage::OpenFootage;
 use crate::wishes::{Mapping, Wishes};
@@ -32,8 +32,8 @@ pub struct Agent {
     /// Requests of the agent desktop.
     pub(crate) requested: DesktopRequests,
     pub(crate) mappings: Arc<Vec<Mapping>>,
-    /// Running footage.
-    pub(crate) open: Option<Arc<OpenFootage>>,
+    /// Running footage, one for each place.
+    pub(crate) open: Vec<Arc<OpenFootage>>,
     /// Within one step: why the footage is to be split.
     pub(crate) split: Option<Arc<str>>,
     /// Within one step: why the last wish for the footage ended.
@@ -166,7 +166,7 @@ impl Agent {
             wishes: vec![Arc::default(); policies],
             requested: DesktopRequests { footage: false, told: Utc::MIN, hold: None },
             mappings: Arc::default(),
-            open: None,
+            open: Vec::new(),
             split: None,
             reason: None,
             serial: 0,
@@ -196,6 +196,26 @@ impl Agent {
                 known.clone_from(new);
             }
         }
+    }
+
+    /// The places at which the agent is recorded: the seat or, if the rules say so, all seats; `None` is one
+    /// that nobody knows.
+    pub(crate) fn recorded_places(&self, rules: &PolicyRules) -> Vec<Option<Place>> {
+        let Presence::In(seat) = &self.presence else {
+            return if self.is_out() { Vec::new() } else { vec![None] };
+        };
+        let mut places = vec![seat.clone()];
+        if rules.two_seats == TwoSeats::All {
+            // Beside a desktop, other feeds only know an agent's usual place.
+            let has_desktop = self.log_ins.iter().any(LogIn::is_of_desktop);
+            let lasting = self.log_ins.iter().filter(|log_in| !has_desktop || log_in.is_of_desktop());
+            for place in lasting.filter_map(|log_in| log_in.place.clone()) {
+                if !places.contains(&Some(place.clone())) {
+                    places.push(Some(place));
+                }
+            }
+        }
+        places
     }
 
     /// Forgets what belongs to an earlier working day.

@@ -103,7 +103,7 @@ pub struct Engine {
     /// When something is due for an agent, in the order of time; `due_of` has the same by agent.
     due: BTreeSet<(Utc, AgentId)>,
     due_of: HashMap<AgentId, Utc>,
-    commanded: HashMap<AgentId, CommandedFootage>,
+    commanded: HashMap<AgentId, Vec<CommandedFootage>>,
     /// Clock offsets of the feeds, in milliseconds.
     offsets: HashMap<deskreel_model::FeedName, i64>,
     now: Utc,
@@ -217,8 +217,7 @@ impl Engine {
     /// Ends the input: everything becomes final, and footage that still runs is yielded unchanged.
     pub fn finish(&mut self, out: &mut impl FnMut(Output)) {
         self.emit_all(out);
-        let mut running: Vec<_> =
-            self.world.agents().into_iter().filter_map(|agent| agent.open.as_ref()).collect();
+        let mut running: Vec<_> = self.world.agents().into_iter().flat_map(|agent| &agent.open).collect();
         running.sort_by(|a, b| (a.footage.from, &a.footage.agent).cmp(&(b.footage.from, &b.footage.agent)));
         running.into_iter().for_each(|open| out(Output::Footage(open.footage.clone())));
     }
@@ -230,7 +229,7 @@ impl Engine {
             PendingOutput::Footage(footage) if footage.agent == *agent => Some(footage),
             _ => None,
         });
-        let open = self.world.agent(agent).and_then(|known| known.open.as_ref());
+        let open = self.world.agent(agent).into_iter().flat_map(|known| &known.open);
         ended.chain(open.map(|open| &open.footage))
     }
 

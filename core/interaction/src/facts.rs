@@ -30,7 +30,7 @@ pub(crate) fn write_fact(into: &mut String, at: Utc, event: &str, agent: &Agent,
     into.push_str("],\"changed\":[");
     write_list(into, touch.changed.iter(), |into, id| write_quoted(into, id));
     into.push_str("],\"recording\":");
-    match &agent.open {
+    match agent.open.first() {
         Some(open) => {
             let (since, capture) = (open.footage.from, open.capture.name());
             let _ = write!(into, r#"{{"since":"{since}","capture":"{capture}"}}"#);

@@ -1,21 +1,22 @@
-//! Footage and segments, made from all wishes of one agent together.
+//! Footage, made from all wishes of one agent together.
 //!
 //! - Footage runs while some policy wants it, none forbids it, and the agent is not logged out. Whether a
 //!   recorder is there to make it does not matter: footage that is wanted and does not exist is missing.
 //! - If several policies or pauses hold the capture back, the most private one wins.
-//! - Footage ends when the agent logs in at another place, and when it reaches its maximum length. New
-//!   footage begins if it is still wanted.
-//! - A segment is the overlap of a mapping and footage.
+//! - Footage ends when the agent moves to another place, and when it reaches its maximum length. New footage
+//!   begins if it is still wanted. If the rules say so, an agent with two seats has footage at both.
+//! - A segment is the overlap of a mapping and footage (`segments.rs`).
 
 use std::sync::Arc;
 
 use deskreel_contract::{CaptureMode, Voice};
-use deskreel_model::segment::{Footage, Segment, Tag, WithheldPeriod};
-use deskreel_model::{AgentId, CallId, FeedName, Utc};
+use deskreel_model::segment::{Footage, Tag, WithheldPeriod};
+use deskreel_model::{AgentId, CallId, FeedName, Place, Utc};
 use serde::Serialize;
 
 use crate::agent::Agent;
-use crate::wishes::{Mapping, MappingEnd, Reach};
+use crate::segments::{SegmentOrigin, merge_overlaps};
+use crate::wishes::MappingEnd;
 use deskreel_model::{Pause, PolicyRules};
 
 /// Running footage.
@@ -24,17 +25,7 @@ pub(crate) struct OpenFootage {
     pub serial: u32,
     pub footage: Footage,
     pub capture: CaptureMode,
-    origins: Vec<SegmentOrigin>,
-}
-
-/// The mapping that a segment of running footage comes from, and how far the segment reaches.
-#[derive(Debug, Clone, PartialEq)]
-struct SegmentOrigin {
-    /// Serial number of the mapping.
-    mapping: u32,
-    /// The footage's first mapping, for policies that want only that one.
-    is_first: bool,
-    reach: Reach,
+    pub(crate) origins: Vec<SegmentOrigin>,
 }
 
 /// A policy's decision that changed something.
@@ -74,28 +65,33 @@ impl Agent {
         let reason = self.reason.take();
         self.end_segments(at);
         let wanted = self.why_wanted();
-        if let Some(open) = &self.open {
+        let places = self.recorded_places(rules);
+        let moved: Arc<str> = "the agent has moved to another place".into();
+        for open in std::mem::take(&mut self.open) {
             let ran = at.saturating_since(open.footage.from);
             let why_ended: Option<Arc<str>> = if self.is_out() {
                 Some("the agent has logged out".into())
-            } else if open.footage.place.as_ref() != self.place() {
-                Some("the agent has moved to another place".into())
+            } else if !places.contains(&open.footage.place) {
+                Some(moved.clone())
             } else if wanted.is_none() {
-                Some(self.why_forbidden().or(reason).unwrap_or_else(|| "nothing wants it any longer".into()))
+                let why = self.why_forbidden().or_else(|| reason.clone());
+                Some(why.unwrap_or_else(|| "nothing wants it any longer".into()))
             } else if rules.max_duration.is_some_and(|max| ran >= max) {
                 Some("it has reached its maximum length".into())
             } else {
-                split
+                split.clone()
             };
-            if let Some(why) = why_ended {
-                finished.extend(self.end_footage(at, &why));
+            match why_ended {
+                Some(why) => finished.extend(end_footage(open, at, &why)),
+                None => self.open.push(open),
             }
         }
-        if self.open.is_none()
-            && !self.is_out()
-            && let Some(why) = wanted
-        {
-            self.begin_footage(at, &why);
+        if let Some(why) = wanted {
+            for place in places {
+                if self.open.iter().all(|open| open.footage.place != place) {
+                    self.begin_footage(at, place, &why);
+                }
+            }
         }
         self.update_capture(rules, at);
         self.begin_segments(at);
@@ -107,14 +103,16 @@ impl Agent {
 
     /// When something next happens by itself, after `done`.
     pub(crate) fn next_due(&self, rules: &PolicyRules, done: Utc) -> Option<Utc> {
-        let longest =
-            self.open.as_ref().zip(rules.max_duration).map(|(open, max)| open.footage.from.plus(max));
+        let longest = rules.max_duration.map(|max| {
+            let running = self.open.iter();
+            running.map(move |open| open.footage.from.plus(max))
+        });
         let pauses = self.connections.iter().flat_map(|c| [c.voice_paused, c.hidden]).flatten();
         let resumes = rules.pause_limit.map(|limit| pauses.map(move |since| since.plus(limit)));
-        let is_held = self.open.as_ref().is_some_and(|open| open.capture != CaptureMode::Live);
+        let is_held = self.open.iter().any(|open| open.capture != CaptureMode::Live);
         let resumes = resumes.into_iter().flatten().filter(|_| is_held);
         let calls = self.connections.iter().map(|c| c.since.plus(rules.longest_call));
-        let times = longest.into_iter().chain(resumes).chain(calls).chain(self.due_times());
+        let times = longest.into_iter().flatten().chain(resumes).chain(calls).chain(self.due_times());
         times.filter(|time| *time > done).min()
     }
 
@@ -139,10 +137,10 @@ impl Agent {
         forbids.next().map(|forbid| forbid.why.clone())
     }
 
-    fn begin_footage(&mut self, at: Utc, why: &str) {
+    fn begin_footage(&mut self, at: Utc, place: Option<Place>, why: &str) {
         let footage = Footage {
             agent: self.id.clone(),
-            place: self.place().cloned(),
+            place,
             from: at,
             to: None,
             why: why.to_owned(),
@@ -152,40 +150,24 @@ impl Agent {
             segments: Vec::new(),
         };
         let serial = self.next_serial();
-        self.open =
-            Some(OpenFootage { serial, footage, capture: CaptureMode::Live, origins: Vec::new() }.into());
-    }
-
-    fn end_footage(&mut self, at: Utc, why: &str) -> Option<Footage> {
-        let open = self.open.take()?;
-        let mut footage = Arc::unwrap_or_clone(open).footage;
-        for segment in &mut footage.segments {
-            segment.to = Some(segment.to.unwrap_or(at).min(at));
-        }
-        footage.segments.retain(|segment| segment.to > Some(segment.from));
-        footage.segments = merge_overlaps(footage.segments);
-        for withheld in &mut footage.withheld {
-            withheld.to.get_or_insert(at);
-        }
-        footage.withheld.retain(|withheld| withheld.to > Some(withheld.from));
-        footage.to = Some(at);
-        footage.why_ended = Some(why.to_owned());
-        (footage.from < at).then_some(footage)
+        let open = OpenFootage { serial, footage, capture: CaptureMode::Live, origins: Vec::new() };
+        self.open.push(open.into());
     }
 
     fn update_capture(&mut self, rules: &PolicyRules, at: Utc) {
-        let Some(open) = &self.open else { return };
-        let (capture, why) = self.strictest_hold(rules, at).unwrap_or((CaptureMode::Live, "".into()));
-        if capture == open.capture {
+        if self.open.is_empty() {
             return;
         }
-        let Some(open) = self.open.as_mut().map(Arc::make_mut) else { return };
-        open.capture = capture;
-        if let Some(last) = open.footage.withheld.last_mut() {
-            last.to.get_or_insert(at);
-        }
-        if capture != CaptureMode::Live {
-            open.footage.withheld.push(WithheldPeriod { capture, from: at, to: None, why: why.to_string() });
+        let (capture, why) = self.strictest_hold(rules, at).unwrap_or((CaptureMode::Live, "".into()));
+        for open in self.open.iter_mut().filter(|open| open.capture != capture).map(Arc::make_mut) {
+            open.capture = capture;
+            if let Some(last) = open.footage.withheld.last_mut() {
+                last.to.get_or_insert(at);
+            }
+            if capture != CaptureMode::Live {
+                let why = why.to_string();
+                open.footage.withheld.push(WithheldPeriod { capture, from: at, to: None, why });
+            }
         }
     }
 
@@ -216,141 +198,28 @@ impl Agent {
 
     pub(crate) fn tag(&mut self, name: &str, value: &str) -> bool {
         let tag = Tag { name: name.to_owned(), value: value.to_owned() };
-        let Some(open) = self.open.as_mut().map(Arc::make_mut) else { return false };
-        let is_new = !open.footage.tags.contains(&tag);
-        if is_new {
-            open.footage.tags.push(tag);
+        let mut is_new = false;
+        for open in self.open.iter_mut().filter(|open| !open.footage.tags.contains(&tag)) {
+            Arc::make_mut(open).footage.tags.push(tag.clone());
+            is_new = true;
         }
         is_new
     }
-
-    /// Ends the segments of mappings that have ended.
-    fn end_segments(&mut self, at: Utc) {
-        if self.mappings.iter().all(|mapping| mapping.end == MappingEnd::No) {
-            return;
-        }
-        let Some(open) = self.open.as_mut().map(Arc::make_mut) else { return };
-        for mapping in self.mappings.iter() {
-            let to = match mapping.end {
-                MappingEnd::No => continue,
-                MappingEnd::Now => at,
-                MappingEnd::At(to) => to.min(at),
-            };
-            for (segment, origin) in open.footage.segments.iter_mut().zip(&open.origins) {
-                if origin.mapping == mapping.serial && origin.reach == Reach::Participation {
-                    segment.to.get_or_insert(to.max(segment.from));
-                }
-            }
-        }
-    }
-
-    /// Begins a segment for each mapping that has none yet in this footage, and extends the reach of a
-    /// segment whose mapping wants more than before.
-    fn begin_segments(&mut self, at: Utc) {
-        let Some(open) = &self.open else { return };
-        let lasting = self.mappings.iter().filter(|mapping| mapping.end == MappingEnd::No);
-        if lasting.clone().all(|mapping| open.is_settled(mapping)) {
-            return;
-        }
-        // The first mapping is the one that began first, not the one that was decided first.
-        let mut lasting: Vec<_> = lasting.collect();
-        lasting.sort_by(|a, b| (a.from, &a.call, &a.interaction).cmp(&(b.from, &b.call, &b.interaction)));
-        let mut origins = open.origins.clone();
-        let mut fresh = Vec::new();
-        for mapping in lasting {
-            // An agent who returns to a call needs no new segment if the old one reaches to the end of the
-            // footage.
-            let goes_on = |segment: &Segment| {
-                segment.to.is_none()
-                    && (&segment.interaction, &segment.call, segment.role)
-                        == (&mapping.interaction, &mapping.call, mapping.role)
-            };
-            let known = origins.iter().position(|origin| origin.mapping == mapping.serial);
-            let known = known.or_else(|| open.footage.segments.iter().position(goes_on));
-            let is_first = mapping.first.is_some()
-                && origins.iter().enumerate().all(|(index, origin)| !origin.is_first || Some(index) == known);
-            let Some(reach) = mapping.always.max(mapping.first.filter(|_| is_first)) else { continue };
-            let origin = SegmentOrigin { mapping: mapping.serial, is_first, reach };
-            match known {
-                Some(index) => origins[index] = origin,
-                None => {
-                    origins.push(origin);
-                    fresh.push(new_segment(mapping, open.footage.from, at));
-                }
-            }
-        }
-        if origins != open.origins
-            && let Some(open) = self.open.as_mut().map(Arc::make_mut)
-        {
-            open.origins = origins;
-            open.footage.segments.extend(fresh);
-        }
-    }
 }
 
-/// Merges overlapping segments of the same call, interaction and role: a call may have had several ids
-/// meanwhile.
-fn merge_overlaps(segments: Vec<Segment>) -> Vec<Segment> {
-    let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
-    for segment in segments {
-        let same = |known: &&mut Segment| {
-            (&known.interaction, &known.call, known.role)
-                == (&segment.interaction, &segment.call, segment.role)
-                && known.to > Some(segment.from)
-                && segment.to > Some(known.from)
-        };
-        match joined.iter_mut().find(same) {
-            Some(known) => {
-                known.to = known.to.max(segment.to);
-                if segment.from < known.from {
-                    (known.from, known.offset_ms) = (segment.from, segment.offset_ms);
-                }
-            }
-            None => joined.push(segment),
-        }
+/// Ends footage and its segments; `None` if nothing of it remains.
+fn end_footage(open: Arc<OpenFootage>, at: Utc, why: &str) -> Option<Footage> {
+    let mut footage = Arc::unwrap_or_clone(open).footage;
+    for segment in &mut footage.segments {
+        segment.to = Some(segment.to.unwrap_or(at).min(at));
     }
-    joined
-}
-
-fn new_segment(mapping: &Mapping, start: Utc, at: Utc) -> Segment {
-    let from = mapping.from.max(start).min(at);
-    Segment {
-        interaction: mapping.interaction.clone(),
-        call: mapping.call.clone(),
-        role: mapping.role,
-        from,
-        to: None,
-        offset_ms: u64::try_from(from.saturating_since(start).as_millis()).unwrap_or(u64::MAX),
-        why: mapping.why.to_string(),
+    footage.segments.retain(|segment| segment.to > Some(segment.from));
+    footage.segments = merge_overlaps(footage.segments);
+    for withheld in &mut footage.withheld {
+        withheld.to.get_or_insert(at);
     }
-}
-
-impl OpenFootage {
-    /// Returns whether the mapping's segment has everything that it wants; if so, no other mapping can change
-    /// that.
-    fn is_settled(&self, mapping: &Mapping) -> bool {
-        let origin = self.origins.iter().find(|origin| origin.mapping == mapping.serial);
-        let has_all = |origin: &SegmentOrigin| {
-            origin.is_first == mapping.first.is_some()
-                && Some(origin.reach) == mapping.always.max(mapping.first)
-        };
-        origin.is_some_and(has_all)
-    }
-
-    pub(crate) fn drop_segment(&mut self, mapping: &Mapping) {
-        while let Some(index) = self.origins.iter().position(|origin| origin.mapping == mapping.serial) {
-            self.origins.remove(index);
-            self.footage.segments.remove(index);
-        }
-    }
-
-    /// Copies the mapping's interaction and role to its segment.
-    pub(crate) fn correct(&mut self, mapping: &Mapping) {
-        for (segment, origin) in self.footage.segments.iter_mut().zip(&self.origins) {
-            if origin.mapping == mapping.serial {
-                segment.interaction = mapping.interaction.clone();
-                segment.role = mapping.role;
-            }
-        }
-    }
+    footage.withheld.retain(|withheld| withheld.to > Some(withheld.from));
+    footage.to = Some(at);
+    footage.why_ended = Some(why.to_owned());
+    (footage.from < at).then_some(footage)
 }

@@ -254,7 +254,7 @@ impl Agent {
         let changed = match &*decision.action {
             "split" => {
                 self.split.get_or_insert_with(|| why.clone());
-                self.open.is_some()
+                !self.open.is_empty()
             }
             "tag" => self.tag(decision.required_text("name")?, decision.text("value").unwrap_or_default()),
             "map" => self.map_footage(decision, &call, &why, at)?,
@@ -390,7 +390,7 @@ impl Agent {
             return;
         }
         let dropped: Vec<_> = Arc::make_mut(&mut self.mappings).extract_if(.., |m| is_of_call(m)).collect();
-        if let Some(open) = self.open.as_mut().map(Arc::make_mut) {
+        for open in self.open.iter_mut().map(Arc::make_mut) {
             dropped.iter().for_each(|mapping| open.drop_segment(mapping));
         }
     }
@@ -405,9 +405,7 @@ impl Agent {
         for mapping in Arc::make_mut(&mut self.mappings).iter_mut().filter(of_call) {
             mapping.interaction = interaction.clone();
             mapping.role = role;
-            if let Some(open) = self.open.as_mut().map(Arc::make_mut) {
-                open.correct(mapping);
-            }
+            self.open.iter_mut().for_each(|open| Arc::make_mut(open).correct(mapping));
         }
     }
 

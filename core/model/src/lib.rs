@@ -21,5 +21,5 @@ pub use fault::{Failure, Fault};
 pub use identities::{Identities, loosened};
 pub use ids::{AgentId, CallId, FeedName, InteractionId, PartNumber, Place, RecordingId, SinkName};
 pub use manifest::Manifest;
-pub use rules::{Pause, PolicyRules};
+pub use rules::{Pause, PolicyRules, TwoSeats};
 pub use time::{MediaTime, Utc};

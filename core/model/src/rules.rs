@@ -18,6 +18,8 @@ pub struct PolicyRules {
     pub pause_attached: Option<(String, String)>,
     /// Longest footage. It ends then, and new footage begins if it is still wanted.
     pub max_duration: Option<Duration>,
+    /// Where an agent is recorded who is logged in at two places.
+    pub two_seats: TwoSeats,
     /// Longest connection to a call; beyond that, its end was lost.
     pub longest_call: Duration,
 }
@@ -32,6 +34,15 @@ pub enum Pause {
     Ignore,
 }
 
+/// The seats of an agent who is logged in at two places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TwoSeats {
+    /// The agent sits where the newest log-in says.
+    Newest,
+    /// Both screens are recorded.
+    All,
+}
+
 /// The rules of an empty `[policy]`.
 impl Default for PolicyRules {
     fn default() -> Self {
@@ -42,6 +53,7 @@ impl Default for PolicyRules {
             pause_limit: None,
             pause_attached: None,
             max_duration: None,
+            two_seats: TwoSeats::Newest,
             longest_call: Duration::from_secs(12 * 3600),
         }
     }

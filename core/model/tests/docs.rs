@@ -41,7 +41,12 @@ fn table() -> String {
             let needed = if field.required { "**" } else { "" };
             format!("{needed}`{}`{needed}{kind}", field.name)
         };
-        let fields: Vec<_> = event.fields.iter().map(field).collect();
+        let is_single = |field: &&deskreel_model::event::Field| !event.one_of.contains(&field.name);
+        let mut fields: Vec<_> = event.fields.iter().filter(is_single).map(field).collect();
+        if !event.one_of.is_empty() {
+            let one_of: Vec<_> = event.one_of.iter().map(|name| format!("`{name}`")).collect();
+            fields.insert(1, format!("**{}**", one_of.join(" or ")));
+        }
         table += &format!("| `{}` | {} | {} |\n", event.name, fields.join(", "), event.about);
     }
     table
@@ -60,6 +65,15 @@ fn the_table_is_what_the_parser_reads() {
         let mut whole = json!({ "type": event.name, "at": "2026-01-05T09:00:00.000Z" });
         for field in event.fields.iter().filter(|field| field.required) {
             whole[field.name] = value(field.kind);
+        }
+        if let Some(first) = event.one_of.first() {
+            let error = Event::parse(&whole.to_string()).unwrap_err().to_string();
+            assert_eq!(error, format!("`{}` needs the field `{first}`", event.name));
+        }
+        for alternative in event.one_of {
+            whole.as_object_mut().unwrap().retain(|name, _| !event.one_of.contains(&name.as_str()));
+            whole[*alternative] = json!("x");
+            assert!(Event::parse(&whole.to_string()).is_ok(), "{whole}");
         }
         let read = Event::parse(&whole.to_string()).unwrap_or_else(|error| panic!("{}: {error}", event.name));
         assert_eq!(read.kind.name(), event.name);

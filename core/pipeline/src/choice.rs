@@ -2,8 +2,8 @@
 //! here and nowhere else: everything after it works with the value.
 
 use deskreel_contract::{CaptureMode, Chroma, Codec, Content, Latency, Speed};
-use deskreel_model::Pause;
 use deskreel_model::worker::MissingGpu;
+use deskreel_model::{Pause, TwoSeats};
 
 /// The words of a key in the order of the documentation.
 pub type Words = &'static [(&'static str, Choice)];
@@ -42,6 +42,7 @@ choices!(
     Locked,
     WhenFull,
     Pause,
+    TwoSeats,
     CaptureMode,
     Scheme
 );
@@ -123,6 +124,9 @@ pub(crate) const PAUSE_AS: Words = &[
     ("pause", Choice::CaptureMode(CaptureMode::Paused)),
     ("mask", Choice::CaptureMode(CaptureMode::Masked)),
 ];
+
+pub(crate) const TWO_SEATS: Words =
+    &[("newest", Choice::TwoSeats(TwoSeats::Newest)), ("all", Choice::TwoSeats(TwoSeats::All))];
 
 pub(crate) const SCHEME: Words =
     &[("https", Choice::Scheme(Scheme::Https)), ("http", Choice::Scheme(Scheme::Http))];

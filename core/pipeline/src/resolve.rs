@@ -414,6 +414,7 @@ fn policy_rules(policy: &Fields<'_>) -> Option<PolicyRules> {
         pause_limit: policy.duration("pause_limit"),
         pause_attached: policy.pair("pause_attached").map(|(key, value)| (key.to_owned(), value.to_owned())),
         late: policy.duration("late")?,
+        two_seats: policy.choice("two_seats")?,
         ..PolicyRules::default()
     })
 }

@@ -52,7 +52,8 @@ impl Engine {
     }
 
     pub(super) fn command_recorder(&mut self, id: &AgentId, out: &mut impl FnMut(Output)) {
-        let open = self.world.agent(id).and_then(|agent| agent.open.as_ref());
+        let running = self.world.agent(id).map(|agent| &agent.open[..]).unwrap_or_default();
+        let mut commanded = self.commanded.remove(id).unwrap_or_default();
         let mut send = |place: &Option<Place>, command, since: Utc, why: &str| {
             let late_ms = u64::try_from(self.now.saturating_since(since).as_millis()).unwrap_or(u64::MAX);
             out(Output::Command(RecorderCommand {
@@ -64,36 +65,38 @@ impl Engine {
                 why: why.to_owned(),
             }));
         };
-        if let Some(commanded) = self.commanded.get(id) {
-            let goes_on = open.is_some_and(|open| {
+        commanded.retain(|commanded| {
+            let goes_on = running.iter().any(|open| {
                 commanded.place == open.footage.place
                     && (commanded.serial == open.serial || open.footage.from <= commanded.from)
             });
             if !goes_on {
                 send(&commanded.place, Command::Stop, self.now, "");
-                self.commanded.remove(id);
+            }
+            goes_on
+        });
+        for open in running {
+            let (footage, capture) = (&open.footage, open.capture);
+            let (from, place) = (footage.from, footage.place.clone());
+            let new = CommandedFootage { serial: open.serial, from, place, capture };
+            match commanded.iter_mut().find(|commanded| commanded.place == footage.place) {
+                None => {
+                    send(&footage.place, Command::Start { capture }, footage.from, &footage.why);
+                    commanded.push(new);
+                }
+                Some(commanded) => {
+                    if commanded.capture != capture {
+                        let withheld = footage.withheld.last().filter(|_| capture != CaptureMode::Live);
+                        let (since, why) =
+                            withheld.map_or((self.now, ""), |withheld| (withheld.from, &withheld.why));
+                        send(&footage.place, Command::SetMode { capture }, since, why);
+                    }
+                    *commanded = new;
+                }
             }
         }
-        let Some(open) = open else { return };
-        let (footage, capture) = (&open.footage, open.capture);
-        let new = || {
-            let (from, place) = (footage.from, footage.place.clone());
-            CommandedFootage { serial: open.serial, from, place, capture }
-        };
-        match self.commanded.get_mut(id) {
-            None => {
-                send(&footage.place, Command::Start { capture }, footage.from, &footage.why);
-                self.commanded.insert(id.clone(), new());
-            }
-            Some(commanded) => {
-                if commanded.capture != capture {
-                    let withheld = footage.withheld.last().filter(|_| capture != CaptureMode::Live);
-                    let (since, why) =
-                        withheld.map_or((self.now, ""), |withheld| (withheld.from, &withheld.why));
-                    send(&footage.place, Command::SetMode { capture }, since, why);
-                }
-                *commanded = new();
-            }
+        if !commanded.is_empty() {
+            self.commanded.insert(id.clone(), commanded);
         }
     }
 }

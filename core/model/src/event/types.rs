@@ -8,6 +8,8 @@ pub struct EventType {
     pub name: &'static str,
     pub about: &'static str,
     pub fields: &'static [Field],
+    /// Fields of which it needs at least one.
+    pub one_of: &'static [&'static str],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,7 +79,12 @@ const REQUEST_WITH_LIMIT: &[Field] =
     &[required("agent"), optional("reason"), typed(FieldKind::Number, optional("limit_ms"))];
 
 const fn event(name: &'static str, fields: &'static [Field], about: &'static str) -> EventType {
-    EventType { name, about, fields }
+    EventType { name, about, fields, one_of: &[] }
+}
+
+/// An event of one agent's call. The device says whose it is if the agent is not given.
+const fn of_connection(name: &'static str, fields: &'static [Field], about: &'static str) -> EventType {
+    EventType { name, about, fields, one_of: &["agent", "device"] }
 }
 
 const LOGGED_OUT: &[Field] = &[required("agent"), optional("place")];
@@ -111,15 +118,15 @@ pub const TYPES: &[EventType] = &[
         "The agent's state in one medium (`voice` if none is given); `work_mode` is `after_call_work` during \
          wrap-up.",
     ),
-    event("call.delivered", CALL, "The call rings at the agent."),
-    event(
+    of_connection("call.delivered", CALL, "The call rings at the agent."),
+    of_connection(
         "call.established",
         CALL,
         "The agent is in the call. `parent_call`, or `call_type` `consult`, makes it a consultation; `role` is \
          `monitor`, `coach` or `barge` for a supervisor.",
     ),
-    event("call.held", CALL, "The agent has put the call on hold."),
-    event("call.retrieved", CALL, "The agent has taken the call off hold."),
+    of_connection("call.held", CALL, "The agent has put the call on hold."),
+    of_connection("call.retrieved", CALL, "The agent has taken the call off hold."),
     event(
         "call.cleared",
         CLEARED,
@@ -136,10 +143,14 @@ pub const TYPES: &[EventType] = &[
         JOINED,
         "`from_agent` has added `to_agent` to the primary call, and stays in it.",
     ),
-    event("recording.started", VOICE, "The voice recorder records this agent in this call."),
-    event("recording.paused", VOICE, "The voice recording has paused, for example for a card number."),
-    event("recording.resumed", VOICE, "The voice recording continues."),
-    event("recording.stopped", VOICE, "The voice recording has ended."),
+    of_connection("recording.started", VOICE, "The voice recorder records this agent in this call."),
+    of_connection(
+        "recording.paused",
+        VOICE,
+        "The voice recording has paused, for example for a card number.",
+    ),
+    of_connection("recording.resumed", VOICE, "The voice recording continues."),
+    of_connection("recording.stopped", VOICE, "The voice recording has ended."),
     event("interaction.accepted", INTERACTION, "The agent has accepted a chat, a mail or the like."),
     event("interaction.completed", INTERACTION, "The agent has finished it."),
     event(
@@ -205,9 +216,13 @@ pub fn json_schema() -> Value {
     let branch = |event: &EventType| {
         let required: Vec<_> =
             event.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+        let mut then = json!({ "description": event.about, "required": required, "properties": properties(event.fields) });
+        if !event.one_of.is_empty() {
+            then["anyOf"] = event.one_of.iter().map(|field| json!({ "required": [field] })).collect();
+        }
         json!({
             "if": { "properties": { "type": { "const": event.name } } },
-            "then": { "description": event.about, "required": required, "properties": properties(event.fields) },
+            "then": then,
         })
     };
     let mut common = properties(COMMON);
