@@ -1,7 +1,7 @@
 //! Gets a session for a password: first a token from the authentication service, then a workspace, identified
 //! by a cookie.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::http::{Cookies, LIMIT, Site, Trouble};
 use crate::users::User;
@@ -61,27 +61,3 @@ pub const CHANNELS: [&str; 4] = [
     // Each kind of media has a channel of its own.
     "/workspace/v3/media/*",
 ];
-
-/// The current session as messages about calls, interactions and states.
-pub fn as_messages(user: &Value) -> Vec<Value> {
-    let active = &user["activeSession"];
-    let mut messages = Vec::new();
-    if active["dn"].is_object() {
-        let data = json!({ "messageType": "DnStateChanged", "dn": active["dn"] });
-        messages.push(data);
-    }
-    for call in active["calls"].as_array().into_iter().flatten() {
-        messages.push(json!({ "messageType": "CallStateChanged", "call": call }));
-    }
-    if active["media"].is_object() {
-        let data = json!({ "messageType": "ChannelStateChanged", "media": active["media"] });
-        messages.push(data);
-    }
-    for channel in active["media"]["channels"].as_array().into_iter().flatten() {
-        for interaction in channel["interactions"].as_array().into_iter().flatten() {
-            let data = json!({ "messageType": "InteractionStateChanged", "interaction": interaction });
-            messages.push(data);
-        }
-    }
-    messages
-}

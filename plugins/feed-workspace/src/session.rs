@@ -4,7 +4,7 @@
 //! log-in, while the session requests the current state and compares it with the known one; `live` while
 //! polls bring news; `lost` from a failure until the next `catching_up`. If the server counts its messages, a
 //! failed poll is repeated and loses none; otherwise the session starts again. Events between `lost` and the
-//! next `catching_up` may be missing: a `feed.gap` says so.
+//! next `catching_up` may be missing: a `feed.gap` says so, and all that is going on is reported again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,7 +109,7 @@ impl Session {
             WorkspaceWait::Ended(reason) => return Ok(reason),
         };
         let user = login::current(&site, cookies).await?;
-        let events = self.agent.catch_up(&user, &now());
+        let events = self.agent.catch_up(&user, &now(), self.was_live);
         self.emit_all(&events);
         self.emit_state("live", None);
         self.was_live = true;

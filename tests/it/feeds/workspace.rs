@@ -223,6 +223,7 @@ fn a_forgotten_session_is_begun_again_and_missed_changes_are_reported() {
         "feed.gap  ann",
         "call.cleared u1 ann",
         "call.delivered u2 ann",
+        "agent.state ready ann",
         "feed.state live ann",
     ]);
     workspace.call("ann", json!({ "id": "u2", "state": "Established" }));
