@@ -1,8 +1,9 @@
 //! `feed.workspace`: the Genesys Workspace API, version 3.
 //!
 //! The API has one session for each user, so the feed has one for each agent (`session.rs`). A session logs
-//! in (`login.rs`) and listens over CometD (`bayeux.rs`); `agent.rs` makes events of its messages (pure). All
-//! sessions run on one thread with a runtime of its own.
+//! in (`login.rs`) and listens over CometD (`bayeux.rs`, whose
+//! `client.rs` is pure); `agent.rs` makes events of its messages (pure). All sessions run on one thread with
+//! a runtime of its own.
 
 mod agent;
 mod bayeux;
@@ -42,10 +43,18 @@ struct Settings {
     ca_file: Option<PathBuf>,
     #[serde(default)]
     plain_http: bool,
+    #[serde(default = "default_check")]
+    check_s: u64,
+    #[serde(default)]
+    wait_for_desktop: bool,
 }
 
 fn default_client() -> String {
     "deskreel".to_owned()
+}
+
+fn default_check() -> u64 {
+    50
 }
 
 struct WorkspaceFeed {

@@ -1,5 +1,7 @@
 //! Gets a session for a password: first a token from the authentication service, then a workspace, identified
 //! by a cookie.
+//!
+//! A session activates no channel, so it changes nothing of the agent.
 
 use serde_json::Value;
 
@@ -7,7 +9,7 @@ use crate::http::{Cookies, LIMIT, Site, Trouble};
 use crate::users::User;
 
 /// Logs in. Afterwards `cookies` identify the session.
-pub async fn log_in(site: &Site, user: &User, cookies: &mut Cookies) -> Result<(), Trouble> {
+pub async fn log_in(site: &Site, user: &User, cookies: &Cookies) -> Result<(), Trouble> {
     let form = [("grant_type", "password"), ("username", &user.name), ("password", &user.password)];
     let form: Vec<String> = form.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
     let body = format!("{}&client_id={}&scope=*", form.join("&"), encoded(&site.client_id));
@@ -30,7 +32,7 @@ pub async fn log_in(site: &Site, user: &User, cookies: &mut Cookies) -> Result<(
 }
 
 /// Fetches the current session: the user, with calls and interactions.
-pub async fn current(site: &Site, cookies: &mut Cookies) -> Result<Value, Trouble> {
+pub async fn current(site: &Site, cookies: &Cookies) -> Result<Value, Trouble> {
     let request = site.http.get(format!("{}/workspace/v3/current-session", site.server));
     let mut answer = cookies.send(request, LIMIT).await?;
     match answer.pointer_mut("/data/user").map(Value::take) {

@@ -1,10 +1,12 @@
 //! The current session, as the API reports it on request.
 
+use std::collections::BTreeMap;
+
 use deskreel_sdk::prelude::*;
 use serde_json::{Value, json};
 
-use super::calls::{CallState, state_of};
-use super::{Agent, is_logged_in, text};
+use super::calls::{CallState, KnownCall, state_of};
+use super::{Agent, is_logged_in, snake_case, text};
 
 impl Agent {
     /// The events since the last message. With `again`, what has not changed is reported as well.
@@ -69,6 +71,26 @@ impl Agent {
             events.into_iter().partition(|event| event.kind == "agent.state");
         states.extend(own);
         out.extend(other);
+    }
+
+    /// Whether the current session shows other calls, or another state in voice, than the messages so far.
+    /// Details are left out: a server may send them here in another form.
+    pub fn differs_from(&self, user: &Value) -> bool {
+        let active = &user["activeSession"];
+        // A server may leave out the calls that a supervisor listens to.
+        let is_supervised = |id: &str| self.calls.get(id).is_some_and(KnownCall::is_supervised);
+        let is_compared = |(id, state): &(&str, CallState)| *state != CallState::None && !is_supervised(id);
+        let now = list(&active["calls"]).filter_map(|call| {
+            let id = text(call, "id").or_else(|| text(call, "connId"))?;
+            Some((id, state_of(call)?))
+        });
+        let now: BTreeMap<&str, CallState> = now.filter(is_compared).collect();
+        let known = self.calls.iter().map(|(id, call)| (&**id, call.state));
+        let known: BTreeMap<&str, CallState> = known.filter(is_compared).collect();
+        let has_other_calls = active["calls"].is_array() && now != known;
+        let state = text(&active["dn"], "agentState").map(snake_case);
+        let known = self.states.get("voice").and_then(|[state, ..]| state.as_ref());
+        has_other_calls || known.is_some_and(|known| state.is_some_and(|state| state != *known))
     }
 }
 

@@ -385,6 +385,32 @@ fn all_that_goes_on_is_reported_again_after_a_gap() {
 }
 
 #[test]
+fn a_session_that_shows_other_calls_or_states_than_the_messages_differs() {
+    let mut api = Api::ann();
+    api.call(json!({ "id": "u1", "state": "Established", "userData": [{ "key": "a", "value": "b" }] }));
+    api.call(json!({ "id": "u2", "state": "Dialing" }));
+    let user = |calls: Value, state: &str| json!({ "activeSession": { "dn": { "number": "4711", "agentState": state }, "calls": calls } });
+    let up = json!([{ "connId": "u1", "state": "Established" }, { "id": "u9", "state": "Released" }]);
+    for (user, differs) in [
+        (user(up.clone(), "Ready"), false),
+        (user(up, "NotReady"), true),
+        (user(json!([]), "Ready"), true),
+        (user(json!([{ "id": "u1", "state": "Held" }]), "Ready"), true),
+        (
+            user(
+                json!([{ "id": "u1", "state": "Established" }, { "id": "u3", "state": "Ringing" }]),
+                "Ready",
+            ),
+            true,
+        ),
+        (user(Value::Null, "Ready"), false),
+        (json!({}), false),
+    ] {
+        assert_eq!(api.0.differs_from(&user), differs, "{user}");
+    }
+}
+
+#[test]
 fn an_agent_who_is_added_to_a_call_makes_it_a_conference() {
     let devices = Devices::default();
     let (mut ann, mut bob) = (Api::new("ann", "1", &devices), Api::new("bob", "2", &devices));
@@ -447,6 +473,8 @@ fn a_supervisor_monitors_coaches_and_barges_in() {
     assert_eq!(eve.call(call("Established", "Coach")), event("established", "coach"));
     assert_eq!(eve.call(call("Established", "connect")), event("established", "barge"));
     assert!(eve.call(call("Established", "connect")).is_empty());
+    let silent = json!({ "activeSession": { "dn": { "number": "3", "agentState": "Ready" }, "calls": [] } });
+    assert!(!eve.0.differs_from(&silent), "a server that leaves out supervised calls");
     assert_eq!(
         eve.call(json!({ "id": "u1", "state": "Released" })),
         ["call.cleared agent=eve call=u1 device=3"]
@@ -480,5 +508,6 @@ fn nothing_that_the_api_may_say_makes_it_panic() {
         api.0.catch_up(&json!("x"), "now", again);
         let odd = json!({ "activeSession": { "dn": {}, "calls": [7, {}, { "id": 7 }], "media": { "channels": ["x", {}] } } });
         api.0.catch_up(&odd, "now", again);
+        api.0.differs_from(&odd);
     }
 }
