@@ -13,6 +13,8 @@ use reqwest::{Certificate, Client, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
 use crate::Settings;
+use crate::folder::TokenFolder;
+use crate::login::CodeUse;
 
 /// Limit for every request except a long poll.
 pub const LIMIT: Duration = Duration::from_secs(15);
@@ -25,6 +27,10 @@ pub struct Site {
     pub server: String,
     pub client_id: String,
     pub client_secret: String,
+    /// Codes and refresh tokens of users without a password.
+    pub tokens: Option<TokenFolder>,
+    pub redirect_uri: String,
+    pub code_use: CodeUse,
     /// Time between two questions whether a session still exists.
     pub check: Duration,
     pub waits_for_desktop: bool,
@@ -39,12 +45,16 @@ pub enum Trouble {
     Failed(String),
     /// The server answers with another status than 200, 401 and 403.
     Answered(StatusCode),
+    /// The user has no proof with which a token could be requested.
+    NoProof(String),
 }
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Trouble::LoggedOut(reason) | Trouble::Failed(reason) => f.write_str(reason),
+            Trouble::LoggedOut(reason) | Trouble::Failed(reason) | Trouble::NoProof(reason) => {
+                f.write_str(reason)
+            }
             Trouble::Answered(status) => write!(f, "the server answers {status}"),
         }
     }
@@ -96,6 +106,10 @@ impl Site {
             builder = builder.tls_certs_merge(own);
         }
         let http = builder.build().map_err(|error| PluginError::unavailable(error.to_string()))?;
+        let open = |folder: &Path| {
+            TokenFolder::open(folder)
+                .map_err(|error| PluginError::unavailable(format!("{}: {error}", folder.display())))
+        };
         Ok(Site {
             http,
             server: settings.server.trim_end_matches('/').to_owned(),
@@ -106,6 +120,9 @@ impl Site {
                 .map(secret)
                 .transpose()?
                 .unwrap_or_default(),
+            tokens: settings.tokens_folder.as_deref().map(open).transpose()?,
+            redirect_uri: settings.redirect_uri.clone(),
+            code_use: settings.code_use,
             check: Duration::from_secs(settings.check_s),
             waits_for_desktop: settings.wait_for_desktop,
         })

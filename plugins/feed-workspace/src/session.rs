@@ -22,13 +22,15 @@ use tokio::sync::watch;
 use crate::agent::Agent;
 use crate::bayeux::{Bayeux, Line, PollOutcome};
 use crate::http::{Cookies, Site, Trouble};
-use crate::login;
+use crate::login::{self, RefusedToken};
 use crate::users::User;
 
 use check::Check;
 
 /// Pauses before the first, second, ... try after a failure, in seconds; the last one repeats.
 const PAUSES_S: [u64; 6] = [1, 2, 5, 10, 30, 60];
+/// Pause before looking for a code again, which is valid for minutes.
+const PAUSE_FOR_CODE: Duration = Duration::from_secs(1);
 /// Times that a failed poll is repeated, one second apart, before the session is given up.
 const POLL_RETRIES: u32 = 5;
 /// After this time the session continues with a workspace that has not reported that it is ready.
@@ -49,6 +51,9 @@ struct Session {
     was_live: bool,
     failures: usize,
     line: Line,
+    refused: Option<RefusedToken>,
+    /// The last `lost` that was reported since the session was live.
+    lost: Option<String>,
 }
 
 /// Why a session ended that had begun.
@@ -66,7 +71,8 @@ pub async fn run(
     mut stopped: watch::Receiver<bool>,
 ) {
     let line = Line::default();
-    let mut session = Session { user, agent, site, outlet, was_live: false, failures: 0, line };
+    let (was_live, failures, refused, lost) = (false, 0, None, None);
+    let mut session = Session { user, agent, site, outlet, was_live, failures, line, refused, lost };
     loop {
         let cookies = Cookies::default();
         let mut client = None;
@@ -95,10 +101,18 @@ impl Session {
     /// Reports that there is no session, and returns the time until the next try.
     fn report(&mut self, trouble: &Trouble) -> Duration {
         let reason = trouble.to_string();
+        if let Trouble::NoProof(_) = trouble {
+            // Looks often, but reports once.
+            if self.lost.as_ref() != Some(&reason) {
+                tracing::warn!(user = self.user.name, "no session: {reason}");
+                self.emit_lost(reason);
+            }
+            return PAUSE_FOR_CODE;
+        }
         let pause = PAUSES_S[self.failures.min(PAUSES_S.len() - 1)];
         self.failures += 1;
         tracing::warn!(user = self.user.name, "no session: {reason}; next try in {pause} s");
-        self.emit_state("lost", Some(&reason));
+        self.emit_lost(reason);
         Duration::from_secs(pause)
     }
 
@@ -123,7 +137,7 @@ impl Session {
             match ended {
                 Ok(Ended::Forgotten(reason)) if got_live && !is_early => {
                     tracing::info!(user = self.user.name, reason, "the server has forgotten the client");
-                    self.emit_state("lost", Some(&reason));
+                    self.emit_lost(reason);
                     last_handshake = Some(Instant::now());
                     has_workspace = true;
                 }
@@ -137,12 +151,12 @@ impl Session {
 
     async fn get_workspace(&mut self, cookies: &Cookies) -> Result<(), Trouble> {
         let site = self.site.clone();
-        login::log_in(&site, &self.user, cookies).await?;
+        login::log_in(&site, &self.user, cookies, &mut self.refused).await?;
         let mut logged_in = Instant::now();
         while !self.has_desktop(cookies).await? {
             if logged_in.elapsed() > WORKSPACE_LASTS {
                 cookies.clear();
-                login::log_in(&site, &self.user, cookies).await?;
+                login::log_in(&site, &self.user, cookies, &mut self.refused).await?;
                 logged_in = Instant::now();
             }
             tokio::time::sleep(DESKTOP.min(site.check)).await;
@@ -193,7 +207,7 @@ impl Session {
         let events = self.agent.catch_up(&user, &now(), self.was_live);
         self.emit_all(&events);
         self.emit_state("live", None);
-        (self.was_live, self.failures, *got_live) = (true, 0, true);
+        (self.was_live, self.failures, self.lost, *got_live) = (true, 0, None, true);
         self.poll_on(bayeux, cookies).await
     }
 
@@ -279,6 +293,11 @@ impl Session {
         for event in events {
             self.outlet.emit(event);
         }
+    }
+
+    fn emit_lost(&mut self, reason: String) {
+        self.emit_state("lost", Some(&reason));
+        self.lost = Some(reason);
     }
 
     fn emit_state(&self, state: &str, reason: Option<&str>) {

@@ -3,6 +3,7 @@
 
 mod cometd;
 mod sessions;
+mod tokens;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -353,7 +354,10 @@ fn contradictory_settings_are_refused() {
     };
     let near = "http://127.0.0.1:1";
     assert!(error(json!({ "server": "http://far.example", "users_file": users })).contains("plain_http"));
-    assert!(error(json!({ "server": near, "users_file": users })).contains("line 1 is not `name:password`"));
+    assert!(
+        error(json!({ "server": near, "users_file": users }))
+            .contains("line 1 is not `name:password`; without a password, set `tokens_folder`")
+    );
     assert!(error(json!({ "server": near, "users_file": "/none" })).contains("/none"));
     assert!(
         error(json!({ "server": near, "users_file": users, "agent": "shoe_size" })).contains("shoe_size")
