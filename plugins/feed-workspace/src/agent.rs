@@ -1,17 +1,22 @@
 //! Makes events of the API's reports about one agent. Pure: time comes with each message.
 //!
 //! The API reports the current state, so each message is compared with the known state. The current session,
-//! which is requested after a gap, is treated like messages: changes missed in between become events then.
+//! which is requested after a gap, is treated like messages: changes missed in between become events then. So
+//! does all that has not changed, since the gap has put it in doubt.
+//!
+//! The agent is logged in from the first medium's log-in until the current session has none, nor a device.
+//! Logging out of voice ends voice alone. The default place comes with the first `agent.logged_in`: it is a
+//! matter of configuration and does not say where the agent sits.
 
 mod calls;
+mod roles;
+mod snapshot;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deskreel_sdk::prelude::*;
 use serde_json::Value;
-
-use crate::login;
 
 use calls::KnownCall;
 
@@ -27,17 +32,38 @@ pub enum AgentName {
     Login,
 }
 
-/// The agent at each device, according to the sessions of this feed.
+/// Facts that the sessions of this feed share.
 #[derive(Debug, Default, Clone)]
-pub struct Devices(Arc<Mutex<HashMap<String, String>>>);
+pub struct Devices(Arc<Mutex<Shared>>);
+
+#[derive(Debug, Default, Clone)]
+struct Shared {
+    /// The agent at each device.
+    agents: HashMap<String, String>,
+    /// Call and agent of each conference that was reported.
+    conferences: HashSet<(String, String)>,
+}
 
 impl Devices {
     fn agent_at(&self, device: &str) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(device).cloned()
+        self.lock().agents.get(device).cloned()
     }
 
     fn set(&self, device: &str, agent: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(device.to_owned(), agent.to_owned());
+        self.lock().agents.insert(device.to_owned(), agent.to_owned());
+    }
+
+    /// Notes that `agent` was added to the call; returns whether this is new.
+    fn add_to_conference(&self, call: &str, agent: &str) -> bool {
+        self.lock().conferences.insert((call.to_owned(), agent.to_owned()))
+    }
+
+    fn leave_conference(&self, call: &str, agent: &str) {
+        self.lock().conferences.remove(&(call.to_owned(), agent.to_owned()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,9 +71,12 @@ impl Devices {
 pub struct Agent {
     id: String,
     name: AgentName,
+    /// The number with which the agent logs in to voice; in many sites it is the device's.
+    login: Option<String>,
     place: Option<String>,
     devices: Devices,
     device: Option<Device>,
+    log_in: Option<LogIn>,
     /// State, work mode and reason of each medium.
     states: BTreeMap<String, [Option<String>; 3]>,
     calls: BTreeMap<String, KnownCall>,
@@ -60,7 +89,12 @@ pub struct Agent {
 struct Device {
     number: String,
     is_registered: bool,
-    is_logged_in: bool,
+}
+
+/// An `agent.logged_in` that was reported, with its device.
+#[derive(Debug)]
+struct LogIn {
+    device: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +109,11 @@ impl Agent {
         Agent {
             id: user.to_owned(),
             name,
+            login: None,
             place: None,
             devices,
             device: None,
+            log_in: None,
             states: BTreeMap::new(),
             calls: BTreeMap::new(),
             interactions: BTreeMap::new(),
@@ -116,7 +152,7 @@ impl Agent {
             "ChannelStateChanged" => {
                 for channel in data["media"]["channels"].as_array().into_iter().flatten() {
                     if let Some(media) = text(channel, "name") {
-                        self.state(media, channel, "state", at, &mut out);
+                        self.channel(media, channel, at, &mut out);
                     }
                 }
             }
@@ -130,33 +166,6 @@ impl Agent {
         out
     }
 
-    /// The events since the last message, from the current session, after messages may have been missed.
-    pub fn catch_up(&mut self, user: &Value, at: &str) -> Vec<Event> {
-        self.learn(user);
-        let mut out = Vec::new();
-        let active = &user["activeSession"];
-        let ids = |list: &Value| -> Vec<String> {
-            list.as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|one| text(one, "id"))
-                .map(str::to_owned)
-                .collect()
-        };
-        let calls = ids(&active["calls"]);
-        let over: Vec<String> = self.calls.keys().filter(|id| !calls.contains(id)).cloned().collect();
-        over.iter().for_each(|id| self.end_call(id, at, &mut out));
-        let channels = active["media"]["channels"].as_array().into_iter().flatten();
-        let interactions: Vec<String> = channels.flat_map(|channel| ids(&channel["interactions"])).collect();
-        let over: Vec<String> =
-            self.interactions.keys().filter(|id| !interactions.contains(id)).cloned().collect();
-        over.iter().for_each(|id| self.complete(id, at, &mut out));
-        for data in login::as_messages(user) {
-            out.extend(self.take(&data, at));
-        }
-        out
-    }
-
     fn learn(&mut self, user: &Value) {
         let name = match self.name {
             AgentName::User => "userName",
@@ -165,6 +174,9 @@ impl Agent {
         };
         if let Some(agent) = text(user, name) {
             self.id = agent.to_owned();
+        }
+        if let Some(login) = text(user, "agentLogin") {
+            self.login = Some(login.to_owned());
         }
         if let Some(place) = text(user, "defaultPlace") {
             self.place = Some(place.to_owned());
@@ -179,31 +191,46 @@ impl Agent {
         let Some(number) = text(dn, "number") else { return };
         let state = text(dn, "agentState").unwrap_or_default();
         let is_registered = state != "OutOfService";
-        let is_logged_in = !["", "LoggedOut", "OutOfService", "Unknown"].contains(&state);
         let old = self.device.take().filter(|device| device.number == number);
         if old.as_ref().is_none_or(|old| old.is_registered != is_registered) {
             let state = if is_registered { "registered" } else { "lost" };
             out.push(self.event("feed.state", at).with("state", state).with("device", number));
         }
-        let was_logged_in = old.as_ref().is_some_and(|old| old.is_logged_in);
         self.devices.set(number, &self.id);
+        self.device = Some(Device { number: number.to_owned(), is_registered });
         // A device out of service says nothing about its agent.
-        let is_logged_in = is_logged_in || (was_logged_in && !is_registered);
-        self.device = Some(Device { number: number.to_owned(), is_registered, is_logged_in });
-        if is_logged_in && !was_logged_in {
-            let event = self.event("agent.logged_in", at).with("devices", vec![number]);
-            out.push(match &self.place {
-                Some(place) => event.with("place", place.as_str()),
-                None => event,
-            });
+        if is_registered && is_logged_in(state) {
+            self.log_in_with(Some(number), at, out);
         }
-        if is_registered && is_logged_in {
+        if is_registered {
             self.state("voice", dn, "agentState", at, out);
         }
-        if was_logged_in && !is_logged_in {
-            self.states.remove("voice");
-            out.push(self.event("agent.logged_out", at));
+    }
+
+    fn channel(&mut self, media: &str, channel: &Value, at: &str, out: &mut Vec<Event>) {
+        if is_logged_in(text(channel, "state").unwrap_or_default()) {
+            self.log_in_with(None, at, out);
         }
+        self.state(media, channel, "state", at, out);
+    }
+
+    /// Reports the log-in, and again if the device is another one.
+    fn log_in_with(&mut self, device: Option<&str>, at: &str, out: &mut Vec<Event>) {
+        let is_first = self.log_in.is_none();
+        let log_in = self.log_in.get_or_insert(LogIn { device: None });
+        let is_new_device = device.is_some() && log_in.device.as_deref() != device;
+        if !is_first && !is_new_device {
+            return;
+        }
+        log_in.device = device.map(str::to_owned);
+        let mut event = self.event("agent.logged_in", at);
+        if let Some(device) = device {
+            event = event.with("devices", vec![device]);
+        }
+        if let Some(place) = self.place.as_deref().filter(|_| is_first) {
+            event = event.with("place", place);
+        }
+        out.push(event);
     }
 
     /// The agent's state in voice, which is a device's, or in another medium.
@@ -211,7 +238,11 @@ impl Agent {
         let words = |key| text(about, key).filter(|word| *word != "Unknown").map(snake_case);
         let reasons = about["reasons"].as_array().into_iter().flatten();
         let reason = reasons.filter_map(|reason| text(reason, "value")).next().map(str::to_owned);
-        let now = [words(key), words("agentWorkMode"), reason];
+        let state = words(key);
+        // The API may repeat the work mode of before.
+        let is_over = |mode: &String| state.as_deref() == Some("ready") && mode == "after_call_work";
+        let work_mode = words("agentWorkMode").filter(|mode| !is_over(mode));
+        let now = [state, work_mode, reason];
         if now[0].is_none() || self.states.get(media) == Some(&now) {
             return;
         }
@@ -247,6 +278,11 @@ impl Agent {
     }
 }
 
+/// Whether a state of a device or a channel is one of a user who is logged in there.
+fn is_logged_in(state: &str) -> bool {
+    !["", "LoggedOut", "LoggedOff", "OutOfService", "Unknown"].contains(&state)
+}
+
 fn text<'a>(about: &'a Value, key: &str) -> Option<&'a str> {
     about[key].as_str().filter(|text| !text.is_empty())
 }
@@ -264,4 +300,5 @@ fn snake_case(name: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

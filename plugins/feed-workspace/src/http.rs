@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deskreel_sdk::prelude::*;
@@ -12,6 +13,8 @@ use reqwest::{Certificate, Client, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
 use crate::Settings;
+use crate::folder::TokenFolder;
+use crate::login::CodeUse;
 
 /// Limit for every request except a long poll.
 pub const LIMIT: Duration = Duration::from_secs(15);
@@ -24,6 +27,13 @@ pub struct Site {
     pub server: String,
     pub client_id: String,
     pub client_secret: String,
+    /// Codes and refresh tokens of users without a password.
+    pub tokens: Option<TokenFolder>,
+    pub redirect_uri: String,
+    pub code_use: CodeUse,
+    /// Time between two questions whether a session still exists.
+    pub check: Duration,
+    pub waits_for_desktop: bool,
 }
 
 /// Why a request failed.
@@ -33,12 +43,19 @@ pub enum Trouble {
     LoggedOut(String),
     /// The line or the server failed: try again.
     Failed(String),
+    /// The server answers with another status than 200, 401 and 403.
+    Answered(StatusCode),
+    /// The user has no proof with which a token could be requested.
+    NoProof(String),
 }
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Trouble::LoggedOut(reason) | Trouble::Failed(reason) => f.write_str(reason),
+            Trouble::LoggedOut(reason) | Trouble::Failed(reason) | Trouble::NoProof(reason) => {
+                f.write_str(reason)
+            }
+            Trouble::Answered(status) => write!(f, "the server answers {status}"),
         }
     }
 }
@@ -89,6 +106,10 @@ impl Site {
             builder = builder.tls_certs_merge(own);
         }
         let http = builder.build().map_err(|error| PluginError::unavailable(error.to_string()))?;
+        let open = |folder: &Path| {
+            TokenFolder::open(folder)
+                .map_err(|error| PluginError::unavailable(format!("{}: {error}", folder.display())))
+        };
         Ok(Site {
             http,
             server: settings.server.trim_end_matches('/').to_owned(),
@@ -99,31 +120,45 @@ impl Site {
                 .map(secret)
                 .transpose()?
                 .unwrap_or_default(),
+            tokens: settings.tokens_folder.as_deref().map(open).transpose()?,
+            redirect_uri: settings.redirect_uri.clone(),
+            code_use: settings.code_use,
+            check: Duration::from_secs(settings.check_s),
+            waits_for_desktop: settings.wait_for_desktop,
         })
     }
 }
 
 /// The cookies of one session. They go to one server, so their paths and ages do not matter.
 #[derive(Debug, Default)]
-pub struct Cookies(BTreeMap<String, String>);
+pub struct Cookies(Mutex<BTreeMap<String, String>>);
 
 impl Cookies {
     fn header(&self) -> Option<HeaderValue> {
-        let all: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let all: Vec<String> = self.lock().iter().map(|(name, value)| format!("{name}={value}")).collect();
         if all.is_empty() { None } else { HeaderValue::from_str(&all.join("; ")).ok() }
     }
 
-    fn keep(&mut self, headers: &HeaderMap) {
+    /// Forgets the session.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, headers: &HeaderMap) {
         for cookie in headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok()) {
             let pair = cookie.split(';').next().and_then(|pair| pair.split_once('='));
             if let Some((name, value)) = pair {
-                self.0.insert(name.trim().to_owned(), value.trim().to_owned());
+                self.lock().insert(name.trim().to_owned(), value.trim().to_owned());
             }
         }
     }
 
     /// Sends a request and returns the JSON of a 200.
-    pub async fn send(&mut self, request: RequestBuilder, limit: Duration) -> Result<Value, Trouble> {
+    pub async fn send(&self, request: RequestBuilder, limit: Duration) -> Result<Value, Trouble> {
         let request = match self.header() {
             Some(cookies) => request.header(COOKIE, cookies),
             None => request,
@@ -136,7 +171,7 @@ impl Cookies {
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 return Err(Trouble::LoggedOut(format!("the server answers {status}")));
             }
-            status => return Err(Trouble::Failed(format!("the server answers {status}"))),
+            status => return Err(Trouble::Answered(status)),
         }
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(failed)? {

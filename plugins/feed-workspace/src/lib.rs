@@ -1,14 +1,17 @@
 //! `feed.workspace`: the Genesys Workspace API, version 3.
 //!
 //! The API has one session for each user, so the feed has one for each agent (`session.rs`). A session logs
-//! in (`login.rs`) and listens over CometD (`bayeux.rs`); `agent.rs` makes events of its messages (pure). All
-//! sessions run on one thread with a runtime of its own.
+//! in (`login.rs`, with tokens of `token.rs` and `folder.rs`) and listens over CometD (`bayeux.rs`, whose
+//! `client.rs` is pure); `agent.rs` makes events of its messages (pure). All sessions run on one thread with
+//! a runtime of its own.
 
 mod agent;
 mod bayeux;
+mod folder;
 mod http;
 mod login;
 mod session;
+mod token;
 mod users;
 
 use std::path::PathBuf;
@@ -36,16 +39,33 @@ struct Settings {
     #[serde(default = "default_client")]
     client_id: String,
     client_secret_file: Option<PathBuf>,
+    tokens_folder: Option<PathBuf>,
+    #[serde(default = "default_redirect")]
+    redirect_uri: String,
+    #[serde(default)]
+    code_use: login::CodeUse,
     api_key_file: Option<PathBuf>,
     #[serde(default)]
     agent: AgentName,
     ca_file: Option<PathBuf>,
     #[serde(default)]
     plain_http: bool,
+    #[serde(default = "default_check")]
+    check_s: u64,
+    #[serde(default)]
+    wait_for_desktop: bool,
 }
 
 fn default_client() -> String {
     "deskreel".to_owned()
+}
+
+fn default_redirect() -> String {
+    "http://localhost/".to_owned()
+}
+
+fn default_check() -> u64 {
+    50
 }
 
 struct WorkspaceFeed {
@@ -63,7 +83,8 @@ impl Feed for WorkspaceFeed {
     }
 
     fn start(&mut self) -> Result<()> {
-        let users = users::read(&self.settings.users_file).map_err(PluginError::unavailable)?;
+        let users = users::read(&self.settings.users_file, self.settings.tokens_folder.is_some());
+        let users = users.map_err(PluginError::unavailable)?;
         let site = Arc::new(Site::new(&self.settings)?);
         let name = self.settings.agent;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -12,15 +12,22 @@ use super::{Agent, snake_case, text};
 /// The state of a call as last reported by the API.
 #[derive(Debug, Default)]
 pub struct KnownCall {
-    state: State,
+    pub(super) state: CallState,
     voice: Voice,
     /// Fields that each event of the call carries.
     fields: Map<String, Value>,
 }
 
+impl KnownCall {
+    /// The agent is the supervisor of somebody else's call.
+    pub(super) fn is_supervised(&self) -> bool {
+        self.fields.contains_key("role")
+    }
+}
+
 /// The agent's connection to the call.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub enum CallState {
     /// Not connected yet: dialing, or unknown.
     #[default]
     None,
@@ -52,42 +59,87 @@ impl Agent {
         let Some(id) = text(about, "id").or_else(|| text(about, "connId")) else { return };
         let before = text(about, "previousConnId").filter(|before| *before != id);
         let moved = before.and_then(|before| Some((before.to_owned(), self.calls.remove(before)?)));
-        let state = match text(about, "state").unwrap_or_default() {
-            "Ringing" => State::Ringing,
-            "Established" => State::Established,
-            "Held" => State::Held,
-            "Released" | "Completed" => {
-                if let Some((before, call)) = moved {
-                    self.calls.insert(before.clone(), call);
-                    self.end_call(&before, at, out);
-                }
-                return self.end_call(id, at, out);
+        let Some(state) = state_of(about) else {
+            if let Some((before, call)) = moved {
+                self.calls.insert(before.clone(), call);
+                self.end_call(&before, at, out);
             }
-            _ => State::None,
+            return self.end_call(id, at, out);
         };
-        let message = Message { id, about, fields: fields(about), at };
+        let known_role = self.calls.get(id).and_then(|call| call.fields.get("role").cloned());
+        let role = self.supervision(about).map(Value::from).or(known_role);
+        let mut fields = fields(about);
+        if let Some(role) = role {
+            fields.insert("role".to_owned(), role);
+        }
+        let message = Message { id, about, fields, at };
         match moved {
             Some((before, call)) => self.move_call(&before, call, &message, out),
             None => drop(self.calls.entry(id.to_owned()).or_default()),
         }
         let kind = {
             let Some(call) = self.calls.get_mut(id) else { return };
-            let has_new_data = call.fields.get("attached") != message.fields.get("attached");
+            let is_new = |field: &str| call.fields.get(field) != message.fields.get(field);
+            let has_new_data = is_new("attached") || is_new("role");
             call.fields = message.fields;
             let old = std::mem::replace(&mut call.state, state);
             match (old, state) {
-                (_, State::None) => None,
-                (State::Held, State::Established) => Some("call.retrieved"),
+                (_, CallState::None) => None,
+                (CallState::Held, CallState::Established) => Some("call.retrieved"),
                 (old, new) if old == new && !has_new_data => None,
-                (_, State::Ringing) => Some("call.delivered"),
-                (_, State::Established) => Some("call.established"),
-                (_, State::Held) => Some("call.held"),
+                (_, CallState::Ringing) => Some("call.delivered"),
+                (_, CallState::Established) => Some("call.established"),
+                (_, CallState::Held) => Some("call.held"),
             }
         };
         if let Some(kind) = kind {
             out.push(self.call_event(kind, id, at));
         }
         self.voice(id, voice(about), at, out);
+        let call = self.calls.get(id);
+        let is_connected =
+            call.is_some_and(|call| matches!(call.state, CallState::Established | CallState::Held));
+        // A supervisor sees the supervised agent as a new party.
+        if is_connected && call.is_some_and(|call| !call.is_supervised()) {
+            self.report_conference(id, about, at, out);
+        }
+    }
+
+    /// Takes a call of the current session. With `again`, what has not changed is reported as well.
+    pub(super) fn call_again(&mut self, about: &Value, again: bool, at: &str, out: &mut Vec<Event>) {
+        let mut events = Vec::new();
+        self.call(about, at, &mut events);
+        let id = text(about, "id").or_else(|| text(about, "connId")).unwrap_or_default();
+        if let Some((state, voice)) =
+            self.calls.get(id).filter(|_| again).map(|call| (call.state, call.voice))
+        {
+            let has = |events: &[Event], prefix: &str| {
+                events.iter().any(|event| event.kind.starts_with(prefix) && event.text("call") == Some(id))
+            };
+            let kind = match state {
+                CallState::None => None,
+                CallState::Ringing => Some("call.delivered"),
+                CallState::Established => Some("call.established"),
+                CallState::Held => Some("call.held"),
+            };
+            if let Some(kind) = kind.filter(|_| !has(&events, "call.")) {
+                events.insert(0, self.call_event(kind, id, at));
+            }
+            let kind = match voice {
+                Voice::Off => None,
+                Voice::On => Some("recording.started"),
+                Voice::Paused => Some("recording.paused"),
+            };
+            if let Some(kind) = kind.filter(|_| !has(&events, "recording.")) {
+                events.push(self.voice_event(kind, id, at));
+            }
+        }
+        out.append(&mut events);
+    }
+
+    /// The call for whose sake this consultation is held.
+    pub(super) fn parent_of(&self, consultation: &str) -> Option<&str> {
+        self.calls.get(consultation)?.fields.get("parent_call")?.as_str()
     }
 
     /// The consultation `before` continues as another call: conferenced if the agent who consulted is still
@@ -106,6 +158,7 @@ impl Agent {
         known.fields = fields.clone();
         match colleague {
             Some(colleague) => {
+                self.devices.add_to_conference(id, &self.id);
                 // The call continues: it neither ends nor begins.
                 (known.state, known.voice) = (call.state, call.voice);
                 let event = Event::new("call.conferenced", at).with("primary_call", id);
@@ -114,7 +167,7 @@ impl Agent {
             }
             None => {
                 // This precedes the old call's end, so that the agent is in a call throughout.
-                known.state = State::Established;
+                known.state = CallState::Established;
                 out.push(self.call_event("call.established", id, at));
                 self.calls.insert(before.to_owned(), call);
                 self.end_call(before, at, out);
@@ -124,7 +177,7 @@ impl Agent {
 
     pub(super) fn end_call(&mut self, id: &str, at: &str, out: &mut Vec<Event>) {
         let Some(call) = self.calls.get(id) else { return };
-        let was_reported = call.state != State::None;
+        let was_reported = call.state != CallState::None;
         self.voice(id, Voice::Off, at, out);
         if was_reported {
             let event = self.event("call.cleared", at).with("call", id);
@@ -134,6 +187,7 @@ impl Agent {
             });
         }
         self.calls.remove(id);
+        self.devices.leave_conference(id, &self.id);
     }
 
     fn call_event(&self, kind: &str, id: &str, at: &str) -> Event {
@@ -157,12 +211,26 @@ impl Agent {
             (_, Voice::Paused) => "recording.paused",
             (_, Voice::Off) => "recording.stopped",
         };
-        let recording = call.fields.get("call_uuid").cloned();
+        out.push(self.voice_event(kind, id, at));
+    }
+
+    fn voice_event(&self, kind: &str, id: &str, at: &str) -> Event {
         let event = self.event(kind, at).with("call", id);
-        out.push(match recording {
-            Some(recording) => event.with("voice_recording", recording),
+        match self.calls.get(id).and_then(|call| call.fields.get("call_uuid")) {
+            Some(recording) => event.with("voice_recording", recording.clone()),
             None => event,
-        });
+        }
+    }
+}
+
+/// The state of a call in a message; `None` if the call is over.
+pub fn state_of(about: &Value) -> Option<CallState> {
+    match text(about, "state").unwrap_or_default() {
+        "Ringing" => Some(CallState::Ringing),
+        "Established" => Some(CallState::Established),
+        "Held" => Some(CallState::Held),
+        "Released" | "Completed" => None,
+        _ => Some(CallState::None),
     }
 }
 
