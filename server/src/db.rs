@@ -13,6 +13,7 @@ pub mod uploads;
 pub mod account;
 pub mod events;
 pub mod footage;
+mod reused_ids;
 mod segments;
 
 // Data that people see and change.

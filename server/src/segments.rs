@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn a_segment_is_cut_when_one_recording_follows_another() {
-        let id = |salt| Some(RecordingId::new(Utc::MIN, salt));
+        let id = |salt| Some(RecordingId::new(deskreel_model::Utc::MIN, salt));
         let first = Stretch { recording: id(1), from: None, to: Some(100) };
         let second = Stretch { recording: id(2), from: Some(100), to: None };
         assert_eq!(first.cut(10, Some(50)), Some((10, Some(50))));

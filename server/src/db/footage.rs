@@ -177,19 +177,21 @@ impl Write {
         self.upsert_footage(id, footage).await?;
         self.write_recordings(id, stretches, footage).await?;
         let before = self.clear_segments(id, stretches).await?;
-        let mut deleted = 0;
+        let (mut deleted, mut current) = (0, Vec::new());
         for segment in &footage.segments {
             let call = segment.call.clone().and_then(|call| calls.get(&(segment.interaction.clone(), call)));
-            if !self.write_segment(id, stretches, footage, segment, call).await? {
+            let from = to_ms(segment.from);
+            let interaction = self.interaction_meant(&segment.interaction, media(segment), from).await?;
+            let segment = Segment { interaction, ..segment.clone() };
+            if !self.write_segment(id, stretches, footage, &segment, call).await? {
                 deleted += 1;
             }
+            current.push(segment.interaction);
         }
-        let current: Vec<&InteractionId> =
-            footage.segments.iter().map(|segment| &segment.interaction).collect();
         for interaction in &current {
             self.measure(interaction).await?;
         }
-        self.leave(before.iter().filter(|before| !current.contains(before))).await?;
+        self.leave(before.iter().filter(|before| !current.contains(*before))).await?;
         for recording in stretches.iter().filter_map(|stretch| stretch.recording.as_ref()) {
             if footage.segments.is_empty() {
                 // Then the recorder's `about` is the only source.
@@ -294,7 +296,7 @@ impl Write {
         call: Option<&CallSummary>,
     ) -> Result<bool> {
         let interaction = &segment.interaction;
-        let media = if segment.role == Role::Digital { "digital" } else { "voice" };
+        let media = media(segment);
         let direction = call.and_then(|call| call.direction.as_deref());
         if !self.ensure_interaction(interaction, media, direction, to_ms(segment.from)).await? {
             return Ok(false);
@@ -361,6 +363,10 @@ impl Write {
         }
         Ok(())
     }
+}
+
+fn media(segment: &Segment) -> &'static str {
+    if segment.role == Role::Digital { "digital" } else { "voice" }
 }
 
 fn role(role: Role) -> &'static str {

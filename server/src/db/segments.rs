@@ -89,7 +89,8 @@ impl Write {
         .await?;
         let started = started.unwrap_or_else(time::now_ms);
         let footage = Footage { agent, started, ended, clock_offset_ms: clock_offset_ms.unwrap_or(0) };
-        let segments = AboutSegments::new(recording, about, &footage);
+        let mut segments = AboutSegments::new(recording, about, &footage);
+        self.name_interactions(&mut segments).await?;
         let deleted = self.write_about_segments(recording, place.as_ref(), about, &segments).await?;
 
         let current = || segments.interactions.iter().map(|(interaction, _)| interaction);
