@@ -2,8 +2,8 @@
 //! in the file that caused it.
 //!
 //! Beyond JSON Schema: the formats `duration`, `size` and `rate` are strings with units (quantity.rs), the
-//! format `cel` is an expression (expression.rs), `time-zone` the name of a time zone, `x-form` says in words what a `pattern` means, and a
-//! property with `"x-secret": true` must not be in the file.
+//! format `cel` is an expression (expression.rs), `time-zone` the name of a time zone, `x-form` says in words
+//! what a `pattern` means, and a property with `"x-secret": true` must not be in the file.
 
 use std::sync::LazyLock;
 

@@ -1,11 +1,12 @@
 //! Rules in CEL, over the facts of one event.
 //!
-//! A rule about calls is evaluated whenever something in it changes, with the time at which the call began for
-//! this agent, so that no call is cut off when an hour is over. A ringing call is judged as soon as its voice is
-//! recorded: from then on a policy may want its footage. A rule about agents that names `time` is evaluated
-//! again when that part of the time changes.
+//! A rule about calls is evaluated whenever something in it changes, with the time at which the call began
+//! for this agent, so that no call is cut off when an hour is over. A ringing call is judged as soon as its
+//! voice is recorded: from then on a policy may want its footage. A rule about agents that names `time` is
+//! evaluated again when that part of the time changes.
 //!
-//! If a rule cannot be evaluated (`call.attached.x` without an `x`), `on_error` decides, and a `problem` says so.
+//! If a rule cannot be evaluated (`call.attached.x` without an `x`), `on_error` decides, and a `problem` says
+//! so.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
