@@ -7,6 +7,7 @@ pub mod diff;
 pub mod svg;
 pub mod text;
 pub mod timeline;
+pub mod voice;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, stderr, stdin};

@@ -106,6 +106,14 @@ pub trait RawHost: Send + Sync + Clone {
     /// Emits an event of a feed or a notice of a source.
     #[sabi(last_prefix_field)]
     fn emit(&self, json: RStr<'_>);
+
+    /// Emits events of a feed, a JSON list, and returns once the host has stored them: a JSON list with null
+    /// for each stored event, and with a text for each that it does not take. After an error, none may be
+    /// stored. Older hosts do not have this.
+    fn submit(&self, _json: RStr<'_>) -> RResult<RString, RawError> {
+        let kind = crate::ErrorKind::Unsupported as u32;
+        RErr(RawError { kind, message: RString::from("the host has no method `submit`") })
+    }
 }
 
 pub type HostArc = RawHost_TO<'static, RArc<()>>;

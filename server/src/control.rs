@@ -52,7 +52,7 @@ enum ControlInput {
     Events {
         feed: String,
         events: Vec<Value>,
-        stored: Option<oneshot::Sender<Result<Vec<String>>>>,
+        stored: Option<oneshot::Sender<Result<Vec<Refusal>>>>,
     },
     Connected {
         recorder: Recorder,
@@ -77,6 +77,9 @@ enum ControlInput {
     Ping(oneshot::Sender<()>),
 }
 
+/// An event that was not taken: its position among those that came with it, and why.
+type Refusal = (usize, String);
+
 /// A connection of a recorder's link. It is closed when this is dropped.
 pub struct LinkConnection {
     pub number: u64,
@@ -93,7 +96,21 @@ impl Control {
     pub async fn events(&self, feed: &str, events: Vec<Value>) -> Result<Vec<String>> {
         let (stored, answer) = oneshot::channel();
         self.send(ControlInput::Events { feed: feed.to_owned(), events, stored: Some(stored) }).await?;
-        answer.await.map_err(|_| Error::GoingDown)?
+        let refused = answer.await.map_err(|_| Error::GoingDown)??;
+        Ok(refused.into_iter().map(|(index, reason)| format!("event {index}: {reason}")).collect())
+    }
+
+    /// Takes events in this order, and blocks the thread until they are stored. Returns for each nothing, or
+    /// the reason why it is not an event.
+    pub fn submit(&self, feed: &str, events: Vec<Value>) -> Result<Vec<Option<String>>> {
+        let (stored, answer) = oneshot::channel();
+        let mut reasons = vec![None; events.len()];
+        let input = ControlInput::Events { feed: feed.to_owned(), events, stored: Some(stored) };
+        self.0.blocking_send(input).map_err(|_| Error::GoingDown)?;
+        for (index, reason) in answer.blocking_recv().map_err(|_| Error::GoingDown)?? {
+            reasons[index] = Some(reason);
+        }
+        Ok(reasons)
     }
 
     /// Takes an event without reporting whether it was stored. Blocks the thread while too many inputs wait.
@@ -260,7 +277,7 @@ impl Loop {
                     for (index, event) in received.into_iter().enumerate() {
                         match read(&feed, event) {
                             Ok(event) => events.push((feed.clone(), event)),
-                            Err(reason) => wrong.push(format!("event {index}: {reason}")),
+                            Err(reason) => wrong.push((index, reason)),
                         }
                     }
                     answers.extend(stored.map(|stored| (stored, wrong)));
@@ -361,8 +378,8 @@ impl Loop {
                     let detail = serde_json::to_string(&decided).unwrap_or_default();
                     tracing::info!(%detail, "decided");
                 }
-                Output::Note(Note::PolicyFailed { policy, message, .. }) => {
-                    tracing::warn!(%policy, message, "policy failed; its earlier decisions remain in force");
+                Output::Note(Note::PolicyFailed { policy, agent, message, .. }) => {
+                    tracing::warn!(%policy, %agent, message, "a policy failed, or reports a problem");
                 }
                 Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
             }

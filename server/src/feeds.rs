@@ -22,10 +22,14 @@ impl Feeds {
             let library = deskreel_host::load_with_deadline(found, deskreel_host::LOAD_LIMIT)
                 .map_err(|error| refused(error.to_string()))?;
             let (name, control) = (node.name.clone(), control.clone());
-            // Called on a thread of the feed, which may block.
+            // Both are called on a thread of the feed, which may block.
+            let (submitter, submitted) = (name.clone(), control.clone());
             let on_emit = Arc::new(move |event| control.emit(&name, event));
+            let on_submit =
+                move |events| submitted.submit(&submitter, events).map_err(|error| error.to_string());
+            let callbacks = HostCallbacks { on_emit, on_submit: Some(Arc::new(on_submit)) };
             let mut plugin = library
-                .create(id, &node.plugin.settings, HostCallbacks { on_emit })
+                .create(id, &node.plugin.settings, callbacks)
                 .map_err(|error| refused(error.to_string()))?;
             plugin.start_feed().map_err(|error| refused(error.to_string()))?;
             feeds.0.push((node.name.clone(), plugin));

@@ -32,11 +32,12 @@ tracks = ["video"]
 "#;
 
 /// Name and content of each pipeline file and each log of events.
-fn files() -> [(&'static str, String); 8] {
+fn files() -> [(&'static str, String); 10] {
     let mistakes = GOOD.replace("\"screen\"", "\"sceen\"").replace("width = 320", "widht = 320");
     let warning = GOOD.replace("[encoder", "[source.camera]\nplugin = \"source.synthetic\"\n\n[encoder");
     let policy = |plugin: &str| format!("{GOOD}\n[policy]\nplugin = \"policy.{plugin}\"\n");
     let day = include_str!("../../examples/events/transfer-two-step.jsonl").to_owned();
+    let linger = policy("voice-first-call") + "linger = \"2s\"\n";
     let broken = day.replacen("\"call\"", "\"cal\"", 1) + "no event\n";
     [
         ("desk.toml", GOOD.to_owned()),
@@ -44,11 +45,32 @@ fn files() -> [(&'static str, String); 8] {
         ("warning.toml", warning),
         ("calls.toml", policy("voice-all-calls")),
         ("first.toml", policy("voice-first-call")),
+        ("linger.toml", linger),
         ("server.toml", include_str!("../../pipelines/server.toml").to_owned()),
         ("day.jsonl", day),
         ("broken.jsonl", broken),
+        ("voice.jsonl", VOICE.to_owned()),
     ]
 }
+
+/// Ann's call goes on for nine minutes after its voice recording has stopped, Eve's still does; Bob's ends with
+/// it, and Cid's is recorded at the end of the log.
+const VOICE: &str = r#"{"type":"agent.logged_in","at":"2026-01-05T09:00:00.000Z","agent":"ann","place":"PC-1"}
+{"type":"call.established","at":"2026-01-05T09:00:10.000Z","call":"77","agent":"ann"}
+{"type":"recording.started","at":"2026-01-05T09:00:10.200Z","call":"77","agent":"ann"}
+{"type":"call.established","at":"2026-01-05T09:00:20.000Z","call":"78","agent":"bob"}
+{"type":"recording.started","at":"2026-01-05T09:00:20.100Z","call":"78","agent":"bob"}
+{"type":"recording.stopped","at":"2026-01-05T09:00:40.000Z","call":"78","agent":"bob"}
+{"type":"call.cleared","at":"2026-01-05T09:00:40.900Z","call":"78","agent":"bob"}
+{"type":"recording.stopped","at":"2026-01-05T09:01:10.000Z","call":"77","agent":"ann"}
+{"type":"call.held","at":"2026-01-05T09:02:00.000Z","call":"77","agent":"ann"}
+{"type":"call.retrieved","at":"2026-01-05T09:03:00.000Z","call":"77","agent":"ann"}
+{"type":"call.cleared","at":"2026-01-05T09:10:10.000Z","call":"77","agent":"ann"}
+{"type":"call.established","at":"2026-01-05T09:11:00.000Z","call":"79","agent":"eve"}
+{"type":"recording.started","at":"2026-01-05T09:11:00.000Z","call":"79","agent":"eve"}
+{"type":"recording.stopped","at":"2026-01-05T09:12:00.000Z","call":"79","agent":"eve"}
+{"type":"recording.started","at":"2026-01-05T09:13:00.000Z","call":"80","agent":"cid"}
+"#;
 
 struct Desk {
     folder: TempDir,

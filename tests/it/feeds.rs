@@ -27,9 +27,25 @@ fn open(what: &str, settings: Value) -> Result<Running, PluginFailure> {
     let file = plugin(&format!("feed_{what}"));
     let library = load_with_deadline(&examine(&file), LOAD_LIMIT).unwrap_or_else(|wrong| panic!("{wrong}"));
     let (tell, heard) = mpsc::channel();
+    let submitted = tell.clone();
     let on_emit = Arc::new(move |event| drop(tell.send(event)));
-    let plugin = library.create(&format!("feed.{what}"), &settings, HostCallbacks { on_emit })?;
+    let on_submit = move |events: Vec<Value>| {
+        let each = events.into_iter().map(|event| match read(&event) {
+            Ok(_) => submitted.send(event).map(|()| None).map_err(|_| "the test is over".to_owned()),
+            Err(reason) => Ok(Some(reason)),
+        });
+        each.collect()
+    };
+    let callbacks = HostCallbacks { on_emit, on_submit: Some(Arc::new(on_submit)) };
+    let plugin = library.create(&format!("feed.{what}"), &settings, callbacks)?;
     Ok(Running { plugin, heard })
+}
+
+/// Reads an event as a host does.
+fn read(event: &Value) -> Result<Event, String> {
+    let mut event = event.clone();
+    event.as_object_mut().ok_or("not an object")?.insert("feed".to_owned(), json!("tested"));
+    Event::parse(&event.to_string()).map_err(|wrong| wrong.to_string())
 }
 
 fn start(what: &str, settings: Value) -> Running {
@@ -41,10 +57,8 @@ fn start(what: &str, settings: Value) -> Running {
 impl Running {
     /// The next emitted event, which must be valid by docs/events.md.
     fn next(&self) -> Value {
-        let mut event = self.heard.recv_timeout(Duration::from_secs(20)).expect("an event within 20 s");
-        // The host does the same.
-        event["feed"] = json!("tested");
-        Event::parse(&event.to_string()).unwrap_or_else(|wrong| panic!("{wrong}: {event}"));
+        let event = self.heard.recv_timeout(Duration::from_secs(20)).expect("an event within 20 s");
+        read(&event).unwrap_or_else(|wrong| panic!("{wrong}: {event}"));
         event
     }
 

@@ -22,3 +22,4 @@ mod links;
 mod people;
 mod postgres;
 mod s3;
+mod webhook;

@@ -9,8 +9,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::args::ReplayOptions;
 use crate::exit;
+use crate::replay::voice::{self, Sorted, Stretches};
 use crate::replay::{self, EventLog, diff, svg, text, timeline};
-use deskreel_deployment::{policy_engine, read_recorder};
+use deskreel_deployment::{open_policies, policy_engine, read_recorder};
+use deskreel_interaction::Engine;
 
 pub fn run(options: &ReplayOptions) -> Result<ExitCode> {
     let mut out = BufWriter::new(stdout().lock());
@@ -35,8 +37,12 @@ fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result
     let Some((graph, catalog)) = read_recorder(pipeline)? else {
         return Ok(exit::invalid_file());
     };
-    let mut engine = policy_engine(&graph.deciders, &catalog)?;
     let mut log = EventLog::open(&options.events)?;
+    let mut policies = open_policies(&graph.deciders, &catalog)?;
+    if !options.timeline && options.svg.is_none() {
+        policies.push(voice::observer());
+    }
+    let mut engine = Engine::new(policies, graph.deciders.rules.clone());
     if options.timeline || options.svg.is_some() {
         let footage = replay::footage(&mut engine, &mut log)?;
         if let Some(file) = &options.svg {
@@ -48,20 +54,24 @@ fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result
         }
     } else {
         let mut failed = None;
-        replay::run(&mut engine, &mut log, |output| {
-            let written = match (options.summary, options.json) {
-                (true, _) => Ok(()),
-                (false, true) => text::json(out, &output),
-                (false, false) => text::lines(out, &output),
-            };
-            match written {
-                Ok(()) => true,
-                Err(error) => {
-                    failed = Some(error);
-                    false
-                }
+        let mut stretches = Stretches::default();
+        let mut write = |sorted: &Sorted| match (sorted, options.summary, options.json) {
+            (_, true, _) | (Sorted::Observed, ..) => Ok(()),
+            (Sorted::Output(output), _, true) => text::json(out, output),
+            (Sorted::Output(output), ..) => text::lines(out, output),
+            (Sorted::WithoutVoice(stretch), _, true) => text::without_voice_json(out, stretch),
+            (Sorted::WithoutVoice(stretch), ..) => text::without_voice(out, stretch),
+        };
+        replay::run(&mut engine, &mut log, |output| match write(&stretches.sort(output)) {
+            Ok(()) => true,
+            Err(error) => {
+                failed = Some(error);
+                false
             }
         })?;
+        let lasting = stretches.lasting().into_iter().map(Sorted::WithoutVoice);
+        let written = lasting.filter(|_| failed.is_none()).try_for_each(|stretch| write(&stretch));
+        failed = failed.or(written.err());
         if let Some(error) = failed {
             return Err(error.into());
         }

@@ -9,6 +9,7 @@ use deskreel_model::segment::{Footage, Segment};
 use serde_json::{Value, json};
 
 use super::EventLog;
+use super::voice::WithoutVoice;
 
 /// Writes an output for people. Commands are left out: in simulated time, they repeat what the footage says.
 pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
@@ -57,6 +58,22 @@ fn table(out: &mut impl Write, footage: &Footage) -> io::Result<()> {
         writeln!(out, "    {} {}", span(segment.from, segment.to), name(segment))?;
     }
     Ok(())
+}
+
+/// Writes for people that a call went on without voice recording.
+pub fn without_voice(out: &mut impl Write, stretch: &WithoutVoice) -> io::Result<()> {
+    let WithoutVoice { agent, call, from, to, .. } = stretch;
+    let until = to.map_or_else(|| "continues".to_owned(), |to| format!("to {}", clock(to)));
+    writeln!(out, "{} {agent}: call {call} went on without voice recording, {until}", clock(*from))
+}
+
+/// The same as one line of JSON.
+pub fn without_voice_json(out: &mut impl Write, stretch: &WithoutVoice) -> io::Result<()> {
+    let WithoutVoice { agent, call, interaction, from, to } = stretch;
+    let row = json!({
+        "row": "without_voice", "agent": agent, "call": call, "interaction": interaction, "from": from, "to": to,
+    });
+    writeln!(out, "{row}")
 }
 
 /// A segment's name, such as `consult of 77 (call 78)`.

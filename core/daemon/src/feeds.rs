@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 /// The id of the feed that the daemon serves itself.
 pub const DESKTOP: &str = "feed.desktop";
+const STOPPING: &str = "the recorder is stopping";
 /// Events that wait for the supervisor. A faster feed is made to wait too.
 const BACKLOG: usize = 1024;
 
@@ -46,14 +47,21 @@ fn start(node: &Node, catalog: &Catalog, tell: mpsc::Sender<Event>) -> Result<Pl
     let (found, _) = catalog.find(id).with_context(|| format!("there is no plugin `{id}`"))?;
     let library = deskreel_host::load_with_deadline(found, deskreel_host::LOAD_LIMIT)
         .with_context(|| format!("{} cannot be used", found.path.display()))?;
-    let name = node.name.clone();
+    let (name, submitter, told) = (node.name.clone(), node.name.clone(), tell.clone());
     let on_emit = move |emitted: Value| match read(&name, emitted) {
         // On a thread of the feed's: it may wait here.
         Ok(event) => drop(tell.blocking_send(event)),
         Err(error) => tracing::warn!(feed = name, %error, "an event is skipped"),
     };
-    let mut plugin =
-        library.create(id, &node.plugin.settings, HostCallbacks { on_emit: Arc::new(on_emit) })?;
+    let on_submit = move |submitted: Vec<Value>| {
+        let each = submitted.into_iter().map(|event| match read(&submitter, event) {
+            Ok(event) => told.blocking_send(event).map(|()| None).map_err(|_| STOPPING.to_owned()),
+            Err(error) => Ok(Some(error.to_string())),
+        });
+        each.collect()
+    };
+    let callbacks = HostCallbacks { on_emit: Arc::new(on_emit), on_submit: Some(Arc::new(on_submit)) };
+    let mut plugin = library.create(id, &node.plugin.settings, callbacks)?;
     plugin.start_feed()?;
     Ok(plugin)
 }

@@ -66,7 +66,8 @@ impl Plugins {
             Ok(notice) => noticed(notice),
             Err(error) => tracing::warn!(%error, "a source has sent a notice that is unknown here"),
         };
-        let (plugin, used) = self.create(wanted, HostCallbacks { on_emit: Arc::new(on_emit) })?;
+        let (plugin, used) =
+            self.create(wanted, HostCallbacks { on_emit: Arc::new(on_emit), on_submit: None })?;
         Ok(SourcePlugin { plugin, used })
     }
 

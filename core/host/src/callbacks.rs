@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deskreel_sdk::abi::{HostArc, RArc, RStr, RawHost, RawHost_TO, TD_Opaque};
+use deskreel_sdk::ErrorKind;
+use deskreel_sdk::abi::{
+    HostArc, RArc, RErr, ROk, RResult, RStr, RString, RawError, RawHost, RawHost_TO, TD_Opaque,
+};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
@@ -12,12 +15,19 @@ use tracing::level_filters::LevelFilter;
 pub struct HostCallbacks {
     /// Receives a feed's event or a source's notice, on any thread of the plugin.
     pub on_emit: Arc<dyn Fn(Value) + Send + Sync>,
+    /// Receives events of a feed whose sender waits until they are stored, on any thread of the plugin.
+    /// Without it, plugins emit them.
+    pub on_submit: Option<Arc<OnSubmit>>,
 }
+
+/// Returns for each event nothing, if it is stored, or the reason why it is not taken. An error: none may be
+/// stored.
+pub type OnSubmit = dyn Fn(Vec<Value>) -> Result<Vec<Option<String>>, String> + Send + Sync;
 
 impl Default for HostCallbacks {
     /// Ignores everything.
     fn default() -> Self {
-        HostCallbacks { on_emit: Arc::new(|_| {}) }
+        HostCallbacks { on_emit: Arc::new(|_| {}), on_submit: None }
     }
 }
 
@@ -84,6 +94,25 @@ impl RawHost for Callbacks {
             }
         }
     }
+
+    fn submit(&self, json: RStr<'_>) -> RResult<RString, RawError> {
+        let refuse = |kind: ErrorKind, message: String| {
+            RErr(RawError { kind: kind as u32, message: RString::from(message) })
+        };
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(listener) = listener else {
+            return refuse(ErrorKind::Unavailable, "the plugin is closed".to_owned());
+        };
+        let Some(on_submit) = listener.on_submit else {
+            return refuse(ErrorKind::Unsupported, "this host has no method `submit`".to_owned());
+        };
+        let taken = serde_json::from_str(json.as_str()).map_err(|error| error.to_string());
+        let taken = taken.and_then(|events| on_submit(events));
+        match taken.and_then(|taken| serde_json::to_string(&taken).map_err(|error| error.to_string())) {
+            Ok(answer) => ROk(answer.into()),
+            Err(message) => refuse(ErrorKind::Unavailable, message),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +129,7 @@ mod tests {
     fn dropped_instance_is_not_listened_to() {
         let (sender, heard) = mpsc::channel();
         let on_emit = Arc::new(move |value| sender.send(value).unwrap());
-        let (host, listening) = host_for("feed.test", HostCallbacks { on_emit });
+        let (host, listening) = host_for("feed.test", HostCallbacks { on_emit, on_submit: None });
         let kept_by_a_thread = host.clone();
         kept_by_a_thread.emit(RStr::from_str("1"));
         drop((host, listening));
@@ -111,5 +140,22 @@ mod tests {
             Err(TryRecvError::Disconnected),
             "whatever `on_emit` holds is free, too"
         );
+    }
+
+    #[test]
+    fn submitted_events_are_answered_one_by_one() {
+        let on_submit = Arc::new(|events: Vec<Value>| {
+            Ok(events.into_iter().map(|event| event.as_str().map(str::to_owned)).collect())
+        });
+        let callbacks = HostCallbacks { on_submit: Some(on_submit), ..HostCallbacks::default() };
+        let (host, listening) = host_for("feed.test", callbacks);
+        let answer = host.submit(RStr::from_str(r#"[1, "no", 2]"#)).into_result().unwrap();
+        assert_eq!(answer.as_str(), r#"[null,"no",null]"#);
+        drop(listening);
+        let closed = host.submit(RStr::from_str("[1]")).into_result().unwrap_err();
+        assert_eq!(closed.kind, ErrorKind::Unavailable as u32);
+        let (host, _listening) = host_for("feed.test", HostCallbacks::default());
+        let unsupported = host.submit(RStr::from_str("[1]")).into_result().unwrap_err();
+        assert_eq!(unsupported.kind, ErrorKind::Unsupported as u32);
     }
 }

@@ -22,7 +22,7 @@ mod recipe_only;
 mod search;
 
 pub use allow::AllowList;
-pub use callbacks::HostCallbacks;
+pub use callbacks::{HostCallbacks, OnSubmit};
 pub use catalog::{Catalog, Duplicate};
 pub use descriptor::EntryPoint;
 pub use error::{PluginFailure, Refusal};

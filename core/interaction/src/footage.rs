@@ -45,7 +45,8 @@ pub struct DecisionRecord {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "note", rename_all = "snake_case")]
 pub enum Note {
-    /// The policy failed or returned an invalid answer; its earlier wishes stand.
+    /// The policy failed or returned an invalid answer, and its earlier wishes stand; or it reports a problem
+    /// of its own, beside its decisions.
     PolicyFailed { at: Utc, policy: Arc<str>, agent: AgentId, message: String },
     /// Events of a feed are missing before this time.
     Missing { at: Utc, feed: FeedName, events: u64 },

@@ -1,15 +1,22 @@
 //! Settings that are expressions in CEL (`format = "cel"` in a plugin's schema), checked without running the
 //! plugin.
 //!
-//! The schema may list in `x-names` the names that the plugin provides to the expression: each with a list of
-//! its fields, with `true` if any field may exist, or with `"function"`. CEL's standard functions always
-//! exist.
+//! The schema lists in `x-names` the names that the plugin provides to the expression, with their types
+//! (`shape.rs`), and in `x-result` the type that the expression must have. Names and types are checked as far
+//! as they are known: a value whose type is not listed may have any. CEL's standard functions always exist.
+
+mod functions;
+mod place;
+mod shape;
+mod typing;
 
 use cel::{Env, ParseErrors};
 use serde_json::{Map, Value as Json};
 
-use crate::diagnostic::{did_you_mean, quoted};
 use crate::document::Span;
+use place::SourceText;
+use shape::{Names, Type};
+use typing::Typing;
 
 /// A mistake in an expression, and its place in the text.
 #[derive(Debug, PartialEq)]
@@ -19,58 +26,24 @@ pub(crate) struct Mistake {
     pub help: Option<String>,
 }
 
-/// CEL's standard functions, which every expression may call.
-const STANDARD: [&str; 22] = [
-    "all",
-    "bool",
-    "bytes",
-    "contains",
-    "double",
-    "duration",
-    "dyn",
-    "endsWith",
-    "exists",
-    "exists_one",
-    "filter",
-    "has",
-    "int",
-    "map",
-    "matches",
-    "max",
-    "min",
-    "size",
-    "startsWith",
-    "string",
-    "timestamp",
-    "uint",
-];
-
-/// Functions whose first argument defines a name.
-const BINDING: [&str; 5] = ["all", "exists", "exists_one", "filter", "map"];
-
-const WORDS: [&str; 4] = ["true", "false", "null", "in"];
-
 /// Returns the first mistake; further errors of the parser are mostly its consequences.
-pub(crate) fn check(text: &str, names: Option<&Map<String, Json>>) -> Option<Mistake> {
-    if let Err(errors) = Env::stdlib().compile(text) {
-        return Some(syntax(text, &errors));
-    }
-    let names = names?;
-    let tokens = tokens(text);
-    let bound: Vec<&str> = tokens.windows(3).filter_map(|window| bound(text, window)).collect();
-    tokens.iter().enumerate().find_map(|(index, token)| {
-        let Token::Name(span) = token else { return None };
-        let name = &text[span.clone()];
-        let after_dot = index > 0 && tokens[index - 1] == Token::Sign('.');
-        let is_called = tokens.get(index + 1) == Some(&Token::Sign('('));
-        if after_dot {
-            return unknown_field(text, &tokens, index, names);
-        }
-        let is_known = names.contains_key(name)
-            || bound.contains(&name)
-            || WORDS.contains(&name)
-            || (is_called && STANDARD.contains(&name));
-        (!is_known).then(|| unknown_name(name, span, is_called, names))
+pub(crate) fn check(text: &str, names: Option<&Map<String, Json>>, result: Option<&str>) -> Option<Mistake> {
+    let program = match Env::stdlib().compile(text) {
+        Ok(program) => program,
+        Err(errors) => return Some(syntax(text, &errors)),
+    };
+    let source = SourceText::new(text, program.source_info());
+    let names = names.map(Names::read);
+    let whole = program.expression();
+    let found = match Typing::new(&source, names.as_ref()).infer(whole) {
+        Ok(found) => found,
+        Err(mistake) => return Some(mistake),
+    };
+    let wanted = Type::read(result?);
+    (!wanted.takes(&found)).then(|| Mistake {
+        span: source.span(whole),
+        message: format!("the rule results in {}, not in {}", found.word(), wanted.word()),
+        help: (wanted == Type::Bool).then(|| typing::comparison(&found)),
     })
 }
 
@@ -96,89 +69,6 @@ fn offset(text: &str, line: isize, column: isize) -> usize {
     text[start..].char_indices().nth(columns).map_or(text.len(), |(index, _)| start + index)
 }
 
-fn unknown_name(name: &str, span: &Span, is_called: bool, names: &Map<String, Json>) -> Mistake {
-    let known =
-        names.iter().filter(|(_, what)| (**what == "function") == is_called).map(|(name, _)| name.as_str());
-    let known: Vec<_> = known.collect();
-    let thing = if is_called { "function" } else { "name" };
-    let help = did_you_mean(name, known.iter().copied());
-    let help = help.unwrap_or_else(|| format!("the {thing}s are {}", quoted(known)));
-    Mistake { span: span.clone(), message: format!("there is no {thing} `{name}`"), help: Some(help) }
-}
-
-/// `call.queeu`: a field of a name that lists its fields.
-fn unknown_field(text: &str, tokens: &[Token], index: usize, names: &Map<String, Json>) -> Option<Mistake> {
-    let (Token::Name(owner), Token::Name(span)) = (tokens.get(index.checked_sub(2)?)?, &tokens[index]) else {
-        return None;
-    };
-    // The fields of a field are not listed.
-    if index >= 3 && tokens[index - 3] == Token::Sign('.') {
-        return None;
-    }
-    let (owner, field) = (&text[owner.clone()], &text[span.clone()]);
-    let fields: Vec<&str> = names.get(owner)?.as_array()?.iter().filter_map(Json::as_str).collect();
-    if fields.contains(&field) {
-        return None;
-    }
-    let help = did_you_mean(field, fields.iter().copied());
-    let help = help.unwrap_or_else(|| format!("its fields are {}", quoted(fields)));
-    Some(Mistake {
-        span: span.clone(),
-        message: format!("`{owner}` has no field `{field}`"),
-        help: Some(help),
-    })
-}
-
-/// The name that a function defines: `x` in `exists(x`.
-fn bound<'t>(text: &'t str, window: &[Token]) -> Option<&'t str> {
-    let [Token::Name(function), Token::Sign('('), Token::Name(name)] = window else { return None };
-    BINDING.contains(&&text[function.clone()]).then(|| &text[name.clone()])
-}
-
-#[derive(Debug, PartialEq)]
-enum Token {
-    Name(Span),
-    Sign(char),
-}
-
-/// Names and signs, without quoted texts and comments. The text is known to be an expression.
-fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut letters = text.char_indices().peekable();
-    while let Some((start, letter)) = letters.next() {
-        match letter {
-            '\'' | '"' => {
-                while let Some((_, inner)) = letters.next() {
-                    match inner {
-                        '\\' => drop(letters.next()),
-                        inner if inner == letter => break,
-                        _ => {}
-                    }
-                }
-            }
-            '/' if text[start..].starts_with("//") => {
-                while letters.next_if(|(_, inner)| *inner != '\n').is_some() {}
-            }
-            // A number, with letters that may follow its digits.
-            '0'..='9' => while letters.next_if(|(_, inner)| inner.is_ascii_alphanumeric()).is_some() {},
-            letter if letter.is_ascii_alphabetic() || letter == '_' => {
-                let mut end = start + 1;
-                while let Some((index, _)) = letters.next_if(|(_, c)| c.is_ascii_alphanumeric() || *c == '_')
-                {
-                    end = index + 1;
-                }
-                // r'raw' and b'bytes'.
-                if !matches!(letters.peek(), Some((_, '\'' | '"'))) {
-                    tokens.push(Token::Name(start..end));
-                }
-            }
-            letter if letter.is_whitespace() => {}
-            letter => tokens.push(Token::Sign(letter)),
-        }
-    }
-    tokens
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -188,19 +78,39 @@ mod tests {
     use super::*;
 
     fn mistake(text: &str) -> Option<(String, String)> {
-        let names = json!({ "call": ["queue", "attached"], "media": true, "sample": "function" });
-        let found = check(text, names.as_object())?;
+        let names = json!({
+            "call": { "queue": "string", "attached": "map(any)" },
+            "agent": ["id", "skills"],
+            "skills": "list(string)",
+            "media": { "*": { "state": "string" } },
+            "interactions": [{ "media": "string" }],
+            "time": { "hour": "int" },
+            "share": "number",
+            "loose": true,
+            "sample": { "function": ["number"], "returns": "bool" },
+            "odd": "function",
+        });
+        let found = check(text, names.as_object(), Some("bool"))?;
         Some((text[found.span].to_owned(), found.message))
     }
 
     #[test]
-    fn known_names_are_accepted() {
+    fn right_rules_are_accepted() {
         for right in [
-            "call.queue == 'call.foo' && sample(37)",
-            "call.attached.consent == \"yes\"",
+            "call.queue == 'call.foo' && sample(37) && sample(2.5)",
+            "call.attached.consent == \"yes\" || call.attached.age > 17 || call.attached.vip",
             "media.exists(m, m == 'chat' && media[m].state == 'ready')",
-            "call.queue in ['a', 'b'] || !has(call.attached.x)",
-            "size(call.queue) > 1u && call.queue.startsWith(r'x')",
+            "call.queue in ['a', 'b'] || !has(call.attached.x) || 'a' in skills || 'chat' in media",
+            "size(call.queue) > 1 && call.queue.startsWith(r'x') && call.queue.size() < 9",
+            "has(media.chat) && media.chat.state == 'ready'",
+            "interactions.all(i, i.media != 'mail') && interactions.size() < 3",
+            "skills.map(s, s + 'x').filter(s, s != 'x').exists_one(s, s == 'yx')",
+            "time.hour < 18 && time.hour <= 17.5 && time.hour + 1 > 2u && (time.hour - 1) % 2 == 0",
+            "loose.any.thing || loose[3] == null || agent.id == 'x' || agent.skills[0] == 'y'",
+            "odd() && odd('x', 2) == 3",
+            "call.queue.matches('^[a-z]+$') ? true : sample(share)",
+            "{'a': 1}['a'] == 1 && int('3') == 3 && string(3) == '3' && dyn('x') == 3 && bool('true')",
+            "'öäü' == call.queue && .call.queue == '' && [1, 2u, 2.5].exists(n, n > 1)",
         ] {
             assert_eq!(mistake(right), None, "{right}");
         }
@@ -213,15 +123,95 @@ mod tests {
         };
         wrong("cal.queue == 'x'", "cal", "there is no name `cal`");
         wrong("true && call.queeu == 'x'", "queeu", "`call` has no field `queeu`");
+        wrong("has(call.queeu)", "queeu", "`call` has no field `queeu`");
+        wrong("agent.name == 'x'", "name", "`agent` has no field `name`");
+        wrong("media['x'].stat == 'x'", "stat", "`media['x']` has no field `stat`");
+        wrong("interactions.all(i, i.call == '')", "call", "`i` has no field `call`");
+        wrong("'ö' == 'ö' && call.queue.x == 1", "x", "`call.queue` is a text and has no fields");
         wrong("smaple(5)", "smaple", "there is no function `smaple`");
+        wrong("sample == 3", "sample", "there is no name `sample`");
+        wrong("call.queue.lower() == 'x'", "lower", "there is no function `lower`");
+        // Without the crate's clock, they do not exist.
+        wrong("duration('5s') == duration('5s')", "duration", "there is no function `duration`");
         let (place, message) = mistake("call.queue == == 'x'").unwrap();
         assert_eq!(place, "=");
         assert!(message.starts_with("invalid expression: "), "{message}");
     }
 
     #[test]
+    fn wrong_types_are_marked_in_the_expression() {
+        let wrong = |text: &str, place: &str, message: &str| {
+            assert_eq!(mistake(text), Some((place.to_owned(), message.to_owned())), "{text}");
+        };
+        wrong("sample(\"37\")", "\"37\"", "`sample` takes a number, not a text");
+        wrong("sample()", "sample", "`sample` takes 1 value, not 0");
+        wrong("true && sample(37, 1)", "sample", "`sample` takes 1 value, not 2");
+        wrong("time.hour < \"18\"", "\"18\"", "a whole number cannot be compared with a text");
+        wrong("'18' > time.hour", "'18'", "a text cannot be compared with a whole number");
+        wrong("time.hour == '18'", "'18'", "a whole number never equals a text");
+        wrong("call.queue != null", "null", "a text never equals null");
+        wrong("time.hour in ['8', '9']", "time.hour", "a list of texts never has a whole number in it");
+        wrong("call.queue in 'sales'", "'sales'", "`in` searches a list or a map, not a text");
+        wrong("call.queue", "call.queue", "the rule results in a text, not in a boolean");
+        wrong("time.hour + 1", "time.hour + 1", "the rule results in a whole number, not in a boolean");
+        wrong("time.hour + 1.5 > 2", "time.hour + 1.5", "`+` does not combine a whole number and a number");
+        wrong("call.queue - 'x' == ''", "call.queue - 'x'", "`-` does not combine a text and a text");
+        wrong("true && call.queue", "call.queue", "`&&` takes a boolean, not a text");
+        wrong("!time.hour", "time.hour", "`!` takes a boolean, not a whole number");
+        wrong("time.hour ? true : false", "time.hour", "`?` takes a boolean, not a whole number");
+        wrong("true ? 'a' : 'b'", "true ? 'a' : 'b'", "the rule results in a text, not in a boolean");
+        wrong("skills.exists(s, s)", "s", "`||` takes a boolean, not a text");
+        wrong("call.queue.exists(s, s == 'x')", "call.queue", "a text has no elements");
+        wrong("size(3) == 1", "3", "`size` takes a text, a list or a map, not a whole number");
+        wrong("call.queue.contains(3)", "3", "`contains` takes a text, not a whole number");
+        wrong("time.hour.startsWith('1')", "time.hour", "`startsWith` takes a text, not a whole number");
+        wrong("skills['x'] == 'y'", "'x'", "a list is indexed with a whole number, not with a text");
+        wrong("media[3].state == 'y'", "3", "a map is indexed with a text, not with a whole number");
+        wrong("call['queeu'] == 'x'", "'queeu'", "`call` has no field `queeu`");
+        wrong("exists(skills, s == 'x')", "exists", "there is no function `exists`");
+    }
+
+    #[test]
+    fn bad_regular_expressions_are_marked() {
+        for text in ["call.queue.matches('[')", "matches(call.queue, '[')"] {
+            let (place, message) = mistake(text).unwrap();
+            assert_eq!(place, "'['");
+            assert_eq!(message, "this is not a regular expression: unclosed character class");
+        }
+    }
+
+    #[test]
+    fn without_names_only_types_are_checked() {
+        assert_eq!(check("any.thing(3) || other", None, Some("bool")), None);
+        assert!(check("1 < 'x'", None, None).is_some());
+        assert_eq!(check("1 + 1", None, None), None);
+    }
+
+    #[test]
     fn odd_texts_do_not_panic() {
-        for odd in ["", "'", "((((", "ä.ö", "1.2.3", "a.b.c.d(", "\u{1F600}", "x\n.y", "r'", "/**/", "//"] {
+        for odd in [
+            "",
+            "'",
+            "((((",
+            "ä.ö",
+            "1.2.3",
+            "a.b.c.d(",
+            "\u{1F600}",
+            "x\n.y",
+            "r'",
+            "/**/",
+            "//",
+            "a.?b",
+            "a[?1]",
+            "Foo{a: 1}",
+            "-'x'",
+            "[][0]",
+            "{}",
+            "has(a.b)",
+            "a.b.c()",
+            "[1].map(x, x, x)",
+            "{1: 2, 'a': []}.x",
+        ] {
             let _ = mistake(odd);
         }
     }

@@ -2,9 +2,12 @@
 //! in the file that caused it.
 //!
 //! Beyond JSON Schema: the formats `duration`, `size` and `rate` are strings with units (quantity.rs), the
-//! format `cel` is an expression (expression.rs), `x-form` says in words what a `pattern` means, and a
-//! property with `"x-secret": true` must not be in the file.
+//! format `cel` is an expression (expression.rs), `time-zone` the name of a time zone, `x-form` says in words
+//! what a `pattern` means, and a property with `"x-secret": true` must not be in the file.
 
+use std::sync::LazyLock;
+
+use jiff::tz::TimeZoneDatabase;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value as Json;
@@ -52,8 +55,15 @@ pub(crate) fn validator(schema: &Json) -> Result<Validator, ValidationError<'sta
         .with_format("duration", |text: &str| quantity::parse_duration(text).is_some())
         .with_format("size", |text: &str| quantity::parse_size(text).is_some())
         .with_format("rate", |text: &str| quantity::parse_bit_rate(text).is_some())
+        .with_format("time-zone", |text: &str| time_zones().get(text).is_ok())
         .should_validate_formats(true)
         .build(schema)
+}
+
+/// Those of the program itself, so that a file is right or wrong on every machine.
+fn time_zones() -> &'static TimeZoneDatabase {
+    static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+    &ZONES
 }
 
 /// The mistake in a setting that is an expression, if it has one.
@@ -62,7 +72,8 @@ fn expression(plugin: &ListedPlugin, entry: &KeyValue) -> Option<Diagnostic> {
     schema.get("format").filter(|format| *format == "cel")?;
     let text = entry.value.text()?;
     let names = schema.get("x-names").and_then(Json::as_object);
-    let mistake = expression::check(text, names)?;
+    let result = schema.get("x-result").and_then(Json::as_str);
+    let mistake = expression::check(text, names, result)?;
     // The span includes the quotes: one, three, or three and a line break. With escapes, offsets do not
     // match.
     let whole = &entry.value.span;
@@ -176,7 +187,7 @@ impl PluginTable<'_> {
                 let about = || Some(format!("{name}: {}", self.about(error.schema_path().as_str())?));
                 vec![
                     Diagnostic::error(Code::SettingValue, span, message)
-                        .maybe_help(unit_help(kind).or_else(about)),
+                        .maybe_help(format_help(kind, error.instance()).or_else(about)),
                 ]
             }
         }
@@ -276,7 +287,7 @@ fn bound(kind: &ValidationErrorKind, keyword: &Json, error: &ValidationError<'_>
         K::UniqueItems => "must not have the same element twice".to_owned(),
         K::Pattern { pattern } => format!("must match `{pattern}`"),
         K::Constant { .. } => format!("must be {keyword}"),
-        K::Format { format } => format!("must be a {format}, not {}", error.instance()),
+        K::Format { format } => format!("must be a {}, not {}", format.replace('-', " "), error.instance()),
         K::AnyOf { .. } | K::OneOfNotValid { .. } => {
             let types: Vec<_> =
                 keyword.as_array().into_iter().flatten().filter_map(|form| form.get("type")).collect();
@@ -292,8 +303,14 @@ fn count(number: &Json, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-fn unit_help(kind: &ValidationErrorKind) -> Option<String> {
+fn format_help(kind: &ValidationErrorKind, value: &Json) -> Option<String> {
     let ValidationErrorKind::Format { format } = kind else { return None };
+    if format == "time-zone" {
+        let names: Vec<_> = time_zones().available().map(|name| name.to_string()).collect();
+        let near = did_you_mean(value.as_str()?, names.iter().map(String::as_str));
+        return near
+            .or_else(|| Some("write its name in the IANA database, as in \"Europe/Berlin\"".to_owned()));
+    }
     let how = match format.as_str() {
         "duration" => "ms, s, m or h, as in \"500ms\" or \"4s\"",
         "rate" => "k or M bits per second, as in \"800k\" or \"2M\"",

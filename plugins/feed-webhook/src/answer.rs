@@ -21,15 +21,27 @@ impl Answer {
         Answer { status, body: json!({ "title": title, "status": status }) }
     }
 
-    /// The body has no event that can be taken.
+    /// Some events of the body are not taken. No success, or nobody would learn of it: senders report what
+    /// keeps failing. Those that are taken count once, so the body may come again.
     pub fn refused(counts: Value) -> Answer {
-        let mut body = json!({ "title": "the body has no event that can be taken", "status": 422 });
-        body["refused"] = counts["refused"].clone();
+        let mut body = counts;
+        body["title"] = "some events were not taken; the others are stored".into();
+        body["status"] = 422.into();
         Answer { status: 422, body }
     }
 
     pub fn later(title: &str) -> Answer {
         Answer::problem(503, title)
+    }
+
+    #[cfg(test)]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    #[cfg(test)]
+    pub fn field(&self, name: &str) -> Value {
+        self.body[name].clone()
     }
 
     pub fn response(self) -> Response<Full<Bytes>> {

@@ -40,9 +40,13 @@ pub fn judge(
     now: i64,
     window_s: u64,
 ) -> Result<(), Refusal> {
-    if let (Some(authorization), Some(token)) = (headers.authorization, &keys.token) {
-        let given = authorization.strip_prefix("Bearer ").ok_or(Refusal::Unknown)?;
-        return if are_equal(given.trim(), token) { Ok(()) } else { Err(Refusal::Unknown) };
+    // Anything else in this header may be meant for a gateway in between.
+    let given = headers.authorization.and_then(|header| header.split_once(' '));
+    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if let (Some((_, given)), Some(token)) = (given, &keys.token)
+        && are_equal(given.trim(), token)
+    {
+        return Ok(());
     }
     let (Some(id), Some(timestamp), Some(signature), Some(secret)) =
         (headers.id, headers.timestamp, headers.signature, &keys.secret)
@@ -143,12 +147,24 @@ mod tests {
     fn a_token_is_accepted_if_one_is_set_and_only_that_one() {
         let with =
             |authorization| SenderHeaders { authorization: Some(authorization), ..SenderHeaders::default() };
-        assert_eq!(judge(with("Bearer a-token"), BODY, &keys(), AT, 300), Ok(()));
+        for right in ["Bearer a-token", "bearer a-token", "BEARER  a-token"] {
+            assert_eq!(judge(with(right), BODY, &keys(), AT, 300), Ok(()), "{right}");
+        }
         for wrong in ["Bearer a-toke", "Bearer a-token2", "Bearer ", "a-token", "Basic a-token", ""] {
             assert_eq!(judge(with(wrong), BODY, &keys(), AT, 300), Err(Refusal::Unknown), "{wrong}");
         }
         let no_token = SenderKeys { token: None, ..keys() };
         assert_eq!(judge(with("Bearer a-token"), BODY, &no_token, AT, 300), Err(Refusal::Unknown));
+    }
+
+    /// A gateway adds its own header.
+    #[test]
+    fn a_right_signature_is_accepted_beside_any_authorization() {
+        for authorization in ["Basic Z2F0ZTp3YXk=", "Bearer of-the-gateway", "Bearer", ""] {
+            let headers = SenderHeaders { authorization: Some(authorization), ..example() };
+            assert_eq!(judge(headers, BODY, &keys(), AT, 300), Ok(()), "{authorization}");
+            assert_eq!(judge(headers, b"{}", &keys(), AT, 300), Err(Refusal::Unknown), "{authorization}");
+        }
     }
 
     #[test]

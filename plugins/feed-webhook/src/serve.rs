@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use deskreel_sdk::prelude::*;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::AUTHORIZATION;
 use hyper::server::conn::http1;
@@ -19,13 +19,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer::Answer;
-use crate::intake;
-use crate::seen_ids::SeenIds;
+use crate::intake::Intake;
 use crate::sender::{self, Refusal, SenderHeaders, SenderKeys};
 
 /// Most connections at once: a few systems post events, each over some of them.
@@ -33,6 +32,8 @@ const CONNECTIONS: usize = 256;
 /// Limit for a handshake, for the headers, and for the body: a slower client occupies a connection that
 /// others need.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
+/// Bytes beyond `max_body` that are read for the sake of the answer.
+const DRAINED: usize = 32 << 20;
 
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
@@ -88,7 +89,7 @@ pub fn start(config: EndpointConfig, outlet: Arc<Outlet>) -> Result<Server> {
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
-    let endpoint = Arc::new(Endpoint { config, outlet, seen: Mutex::default() });
+    let endpoint = Arc::new(Endpoint { config, outlet, intake: Intake::default() });
     let thread = thread::Builder::new().name("feed.webhook".to_owned()).spawn(move || {
         runtime.block_on(async {
             tokio::select! {
@@ -120,8 +121,7 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
 struct Endpoint {
     config: EndpointConfig,
     outlet: Arc<Outlet>,
-    /// Locked while events are taken, so that those of one body stay together and none is taken twice.
-    seen: Mutex<SeenIds>,
+    intake: Intake,
 }
 
 fn emit_state(outlet: &Outlet, state: &str, reason: Option<&str>) {
@@ -190,13 +190,9 @@ async fn answer(request: Request<Incoming>, endpoint: Arc<Endpoint>) -> Response
         return Answer::problem(405, "send events with POST").response();
     }
     let (head, body) = request.into_parts();
-    let body = match timeout(STEP_LIMIT, Limited::new(body, endpoint.config.max_body).collect()).await {
-        Err(_) => return Answer::problem(408, "the body did not arrive in time").response(),
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Answer::problem(413, "the body is too long").response();
-        }
-        Ok(Err(_)) => return Answer::problem(400, "the body is incomplete").response(),
+    let body = match read(body, endpoint.config.max_body).await {
+        Ok(body) => body,
+        Err(answer) => return answer.response(),
     };
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let headers = SenderHeaders {
@@ -228,13 +224,37 @@ async fn answer(request: Request<Incoming>, endpoint: Arc<Endpoint>) -> Response
         }
     }
     let message = headers.id.map(str::to_owned);
-    // The host may make an event wait, which must not block the thread that serves all connections.
+    // It waits until the host has stored the events, which must not block the thread of all connections.
     let taken = tokio::task::spawn_blocking(move || {
-        let mut seen = endpoint.seen.blocking_lock();
-        intake::take(&body, message.as_deref(), &mut seen, &endpoint.outlet)
+        endpoint.intake.take(&body, message.as_deref(), &*endpoint.outlet)
     });
     match taken.await {
         Ok(answer) => answer.response(),
         Err(_) => Answer::later("the feed is stopping").response(),
+    }
+}
+
+/// Reads a body. The rest of one that is too long is read and dropped, since a client that still writes would
+/// see its connection break instead of the answer.
+async fn read(mut body: Incoming, max: usize) -> Result<Bytes, Answer> {
+    let (mut read, mut length) = (Vec::new(), 0);
+    let whole = async {
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(drop)?.into_data() else { continue };
+            length += data.len();
+            if length <= max {
+                read.extend_from_slice(&data);
+            } else if length > max.saturating_add(DRAINED) {
+                break;
+            }
+        }
+        Ok::<(), ()>(())
+    };
+    let end = timeout(STEP_LIMIT, whole).await;
+    match end {
+        _ if length > max => Err(Answer::problem(413, &format!("the body is longer than {max} bytes"))),
+        Ok(Ok(())) => Ok(read.into()),
+        Ok(Err(())) => Err(Answer::problem(400, "the body is incomplete")),
+        Err(_) => Err(Answer::problem(408, "the body did not arrive in time")),
     }
 }

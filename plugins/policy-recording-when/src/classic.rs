@@ -3,13 +3,13 @@
 //! Its documentation says: calls are always recorded, unless it is `off`; without calls, an agent is recorded
 //! while all conditions hold; of an agent with voice, only calls are recorded. It does not say the following,
 //! which we decided: `random` decides once for each stretch of a state, by agent and begin; states are
-//! compared without regard to case.
+//! compared as `words.rs` does, with the state of a medium and with its work mode.
 
 mod parse;
 
 use deskreel_sdk::prelude::*;
 
-use crate::{map_digital, sample};
+use crate::{map_digital, sample, words};
 pub use parse::{Classic, Condition};
 
 impl Classic {
@@ -21,7 +21,11 @@ impl Classic {
         let has_voice = !fact.agent.devices.is_empty() || fact.media.get("voice").is_some();
         let held = fact.media.iter().find(|(_, medium)| {
             conditions.iter().all(|condition| match condition {
-                Condition::UserState(state) => medium.state.eq_ignore_ascii_case(state),
+                Condition::UserState(state) => {
+                    let mode = medium.work_mode.as_deref();
+                    words::are_equal(&medium.state, state)
+                        || mode.is_some_and(|mode| words::are_equal(mode, state))
+                }
                 Condition::Random(percent) => {
                     let key = format!("{}/{}", fact.agent.id, medium.since);
                     sample::percent(&key) < f64::from(*percent)

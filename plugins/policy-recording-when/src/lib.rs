@@ -8,13 +8,14 @@ mod classic;
 mod names;
 mod rules;
 mod sample;
+mod words;
 
 use std::collections::BTreeMap;
 
 use deskreel_sdk::prelude::*;
 
 use classic::Classic;
-use rules::Rules;
+use rules::{OnError, Rules};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +26,8 @@ struct Settings {
     recording_when_of: BTreeMap<String, String>,
     record_calls: Option<String>,
     record_agents: Option<String>,
+    #[serde(default)]
+    on_error: OnError,
     #[serde(default = "utc")]
     timezone: String,
 }
@@ -51,7 +54,12 @@ impl Policy for RecordingWhen {
         Ok(RecordingWhen {
             classic: settings.recording_when.map(|text| classic("recordingWhen", &text)).transpose()?,
             of: of.map(|(agent, text)| Ok((agent.clone(), classic(agent, text)?))).collect::<Result<_>>()?,
-            rules: Rules::new(settings.record_calls, settings.record_agents, &settings.timezone)?,
+            rules: Rules::new(
+                settings.record_calls,
+                settings.record_agents,
+                &settings.timezone,
+                settings.on_error,
+            )?,
         })
     }
 

@@ -373,6 +373,12 @@ impl Decision {
         Decision::new("map", why).with("interaction", interaction).with("role", role.name())
     }
 
+    /// Tells people that the policy could not decide as its settings demand. Changes nothing by itself: add
+    /// the decisions that hold instead.
+    pub fn problem(why: impl Into<String>) -> Self {
+        Decision::new("problem", why)
+    }
+
     /// Asks for a `timer` event after this time. Asking again under the same name replaces it.
     pub fn wake_after(why: impl Into<String>, name: &str, after_ms: u64) -> Self {
         Decision::new("wake_at", why).with("name", name).with("after_ms", after_ms)

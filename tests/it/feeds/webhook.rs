@@ -204,16 +204,32 @@ fn concurrent_copies_of_a_request_are_taken_once() {
 #[test]
 fn invalid_events_are_reported_and_the_others_are_taken() {
     let webhook = Webhook::start();
-    let (status, counts) =
-        webhook.post(Sender::Token(TOKEN), &json!([call(1), 7, { "type": "x", "at": "noon" }, call(2)]));
-    assert_eq!((status, counts["taken"].as_u64()), (200, Some(2)), "{counts}");
-    assert_eq!(
-        (counts["refused"][0]["index"].as_u64(), counts["refused"][1]["index"].as_u64()),
-        (Some(1), Some(2))
-    );
-    assert!(counts["refused"][1]["title"].as_str().unwrap().contains("`noon`"), "{counts}");
-    let (status, problem) = webhook.post(Sender::Token(TOKEN), &json!({ "type": "x" }));
-    assert_eq!((status, problem["refused"][0]["index"].as_u64()), (422, Some(0)), "{problem}");
+    let held = json!({ "type": "call.held", "at": "2026-01-05T09:00:00.000Z", "agent": "ann" });
+    let with = |field: &str, value: Value| {
+        let mut event = call(3);
+        event[field] = value;
+        event
+    };
+    let wrong = [
+        (json!(7), "not an object"),
+        (json!({ "type": "x", "at": "noon" }), "noon"),
+        (json!({ "type": "x" }), "at"),
+        (held, "call"),
+        (with("attached", json!([1])), "attached"),
+        (with("agent", json!(3)), "integer"),
+        (with("type", json!("timer")), "timer"),
+    ];
+    let mut batch = vec![call(1)];
+    batch.extend(wrong.iter().map(|(event, _)| event.clone()));
+    batch.push(call(2));
+    let (status, counts) = webhook.post(Sender::Token(TOKEN), &json!(batch));
+    assert_eq!((status, counts["taken"].as_u64()), (422, Some(2)), "{counts}");
+    for (index, (event, reason)) in wrong.iter().enumerate() {
+        let refused = &counts["refused"][index];
+        assert_eq!(refused["index"], json!(index + 1), "{counts}");
+        assert!(refused["title"].as_str().unwrap().contains(reason), "{event}: {refused}");
+        assert_eq!(webhook.post(Sender::Token(TOKEN), event).0, 422, "{event}");
+    }
     assert_eq!(webhook.post(Sender::Token(TOKEN), &json!([])), (200, taken(0)));
     assert_eq!(webhook.send(&request("POST", "/events", Sender::Token(TOKEN), "{")).0, 400);
     webhook.feed.expect_calls(1..=2);
@@ -229,6 +245,11 @@ fn limits_hold() {
         "POST /events HTTP/1.1\r\nHost: feed\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nbb8\r\n{long}\r\n0\r\n\r\n"
     );
     assert_eq!(webhook.send(&chunked).0, 413);
+    // A client that writes all of it before it reads gets the answer.
+    let huge = request("POST", "/events", Sender::Token(TOKEN), &"x".repeat(10 << 20));
+    let mut stream = webhook.connect();
+    stream.write_all(huge.as_bytes()).unwrap();
+    assert_eq!(exchange(stream, "").0, 413);
     assert_eq!(webhook.send(&request("POST", "/", Sender::Token(TOKEN), "{}")).0, 404);
     assert_eq!(webhook.send(&request("POST", "/events/../events", Sender::Token(TOKEN), "{}")).0, 404);
     assert_eq!(webhook.send(&request("GET", "/events", Sender::Token(TOKEN), "")).0, 405);

@@ -119,7 +119,8 @@ fn a_feed_emits_from_a_thread_of_its_own() {
     fs::write(&file, r#"{"type":"call.established","at":"2026-01-05T09:00:00.000Z","call":"77"}"#).unwrap();
     let (sender, events) = mpsc::channel();
     let sender = Mutex::new(sender);
-    let host = HostCallbacks { on_emit: Arc::new(move |event| drop(sender.lock().unwrap().send(event))) };
+    let on_emit = Arc::new(move |event| drop(sender.lock().unwrap().send(event)));
+    let host = HostCallbacks { on_emit, on_submit: None };
 
     let library = load(&built("example_feed_minimal"));
     let mut feed = library.create("example.feed.minimal", &json!({ "file": file }), host).unwrap();

@@ -137,8 +137,8 @@ impl Hands {
                 tracing::info!(agent = %decided.agent, policy = %decided.policy, action = %decided.action,
                     why = %decided.why, "decided");
             }
-            Output::Note(Note::PolicyFailed { policy, message, .. }) => {
-                tracing::warn!(%policy, message, "a policy failed; its earlier decisions remain in force");
+            Output::Note(Note::PolicyFailed { policy, agent, message, .. }) => {
+                tracing::warn!(%policy, %agent, message, "a policy failed, or reports a problem");
             }
             Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
         }

@@ -72,10 +72,17 @@ impl Engine {
                 if *state != *agent.wishes[index].state {
                     Arc::make_mut(&mut agent.wishes[index]).state = state.into();
                 }
-                let mut record = |decision| outputs.push(PendingOutput::Decision(decision));
                 let who = (index, policy.id());
-                let mut decisions = answer.decisions.iter();
-                decisions.try_for_each(|decision| agent.apply_decision(who, decision, at, &mut record))
+                answer.decisions.iter().try_for_each(|decision| {
+                    if &*decision.action == "problem" {
+                        let (policy, agent) = (policy.id().clone(), touch.agent.clone());
+                        let message = decision.why.to_string();
+                        outputs.push(PendingOutput::Note(Note::PolicyFailed { at, policy, agent, message }));
+                        return Ok(());
+                    }
+                    let mut record = |decision| outputs.push(PendingOutput::Decision(decision));
+                    agent.apply_decision(who, decision, at, &mut record)
+                })
             });
             if let Err(message) = outcome {
                 let (policy, agent) = (policy.id().clone(), touch.agent.clone());
