@@ -94,6 +94,18 @@ pub enum Output {
     Note(Note),
 }
 
+/// Numbers of things that an engine keeps in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered {
+    pub agents: usize,
+    /// Calls that last, and those of the last day.
+    pub calls: usize,
+    /// Events of the last one or two days, of which only the hashes are kept.
+    pub events: usize,
+    /// Events and timers that a late event may still undo.
+    pub steps: usize,
+}
+
 pub struct Engine {
     policies: Vec<Policy>,
     rules: PolicyRules,
@@ -236,6 +248,16 @@ impl Engine {
     /// Everything before this time is final.
     pub fn final_before(&self) -> Utc {
         self.oldest(self.now)
+    }
+
+    /// How much the engine keeps in memory.
+    pub fn remembered(&self) -> Remembered {
+        Remembered {
+            agents: self.world.agents().len(),
+            calls: self.world.calls(),
+            events: self.memory.len(),
+            steps: self.order.steps(),
+        }
     }
 
     pub fn counts(&self) -> Counts {

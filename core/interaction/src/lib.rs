@@ -70,7 +70,7 @@ mod memory;
 mod order;
 
 pub use call::CallSummary;
-pub use engine::{Command, Engine, Output, RecorderCommand};
+pub use engine::{Command, Engine, Output, RecorderCommand, Remembered};
 pub use footage::{DecisionRecord, Note};
 pub use host_clock::HostClock;
 pub use log_clock::LogClock;

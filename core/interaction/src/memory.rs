@@ -22,6 +22,10 @@ pub(crate) struct EventMemory {
 }
 
 impl EventMemory {
+    pub fn len(&self) -> usize {
+        self.current.len() + self.before.len()
+    }
+
     /// Notes an event. Returns whether the same text has come already.
     pub fn note(&mut self, text: &str, now: Utc) -> bool {
         if self.until.is_none_or(|until| now >= until) {

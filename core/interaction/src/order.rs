@@ -133,6 +133,10 @@ impl Order {
         self.steps.pop_front_if(|step| step.key.at < limit)
     }
 
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
     /// The outputs of all steps, in order.
     pub fn outputs(&self) -> impl Iterator<Item = &PendingOutput> {
         self.steps.iter().flat_map(|step| &step.effects.outputs)

@@ -73,6 +73,11 @@ impl World {
         self.agents.values_mut().for_each(|agent| Arc::make_mut(agent).change_policies(policies));
     }
 
+    /// The number of calls that are known.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
     pub fn set_identities(&mut self, identities: Arc<Identities>) {
         self.identities = identities;
     }
