@@ -10,11 +10,13 @@ mod commanded;
 mod day;
 mod links;
 mod past;
+mod places;
 mod reconcile;
 mod viewers;
 mod write_behind;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deskreel_deployment::DecisionClock;
@@ -22,7 +24,7 @@ use deskreel_interaction::{Command as Wanted, Engine, Note, Output, Policy, Reco
 use deskreel_link::ServerEnd;
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::link::RecorderStatus;
-use deskreel_model::{Place, RecordingId, Utc};
+use deskreel_model::{Identities, Place, RecordingId, Utc};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,6 +39,7 @@ use crate::time::to_ms;
 
 use commanded::CommandedFootage;
 use links::DesktopEvent;
+use places::Places;
 use viewers::Viewers;
 use write_behind::{BatchEffects, IndexUpdate, persist};
 
@@ -166,6 +169,8 @@ impl Control {
 /// A recorder that has connected since the server started.
 struct KnownRecorder {
     place: Place,
+    /// Its name for people.
+    name: String,
     end: ServerEnd,
     connection: Option<LinkConnection>,
     status: RecorderStatus,
@@ -176,9 +181,9 @@ struct Loop {
     engine: Engine,
     clock: DecisionClock,
     recorders: HashMap<RecorderId, KnownRecorder>,
-    /// The recorder that connected last at each place. Searching thousands would cost each start a tenth of a
-    /// millisecond.
-    at_place: HashMap<Place, RecorderId>,
+    places: Places,
+    /// The agents' other names.
+    identities: Arc<Identities>,
     commanded: Vec<CommandedFootage>,
     hindrances: Hindrances,
     effects: BatchEffects,
@@ -219,7 +224,8 @@ impl Loop {
             engine,
             clock,
             recorders: HashMap::new(),
-            at_place: HashMap::new(),
+            places: Places::default(),
+            identities: Arc::default(),
             commanded: Vec::new(),
             hindrances: Hindrances::default(),
             effects: BatchEffects::start(db),
@@ -364,7 +370,7 @@ impl Loop {
             let effects = known.end.tick(moment);
             self.perform(&id, effects)?;
         }
-        Ok(())
+        self.offer_free_places()
     }
 
     fn obey(&mut self, outputs: Vec<Output>) -> Result<()> {

@@ -53,6 +53,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "account", include_str!("../migrations/0004_account.sql")),
     (5, "live", include_str!("../migrations/0005_live.sql")),
     (6, "health", include_str!("../migrations/0006_health.sql")),
+    (7, "identities", include_str!("../migrations/0007_identities.sql")),
 ];
 
 /// Open connections. PostgreSQL accepts 100 by default.

@@ -23,3 +23,4 @@ mod people;
 mod postgres;
 mod s3;
 mod webhook;
+mod seats;

@@ -1030,6 +1030,8 @@ export interface components {
             connected: boolean;
             /** @description The `status` of its link, as JSON. */
             doing: string | null;
+            /** @description Another recorder that is connected at the same place. While it is, this one is not commanded. */
+            occupied_by: string | null;
             place: string;
             recorder: string;
             revoked: boolean;

@@ -66,7 +66,8 @@ impl Db {
     pub async fn unsettled_footage(&self, since: i64) -> Result<Vec<StoredFootage>> {
         let rows: Vec<FootageRow> = sqlx::query_as(
             "SELECT f.footage, f.agent, f.from_ms, f.to_ms, CASE WHEN f.recording IS NOT NULL THEN \
-             (SELECT recorder FROM recorders r WHERE r.place = f.place AND revoked IS NULL ORDER BY created DESC LIMIT 1) \
+             COALESCE((SELECT recorder FROM recordings r WHERE r.recording = f.recording), \
+             (SELECT recorder FROM recorders r WHERE r.place = f.place AND revoked IS NULL ORDER BY created DESC LIMIT 1)) \
              END AS recorder FROM footage f WHERE f.from_ms >= $1 OR f.to_ms IS NULL ORDER BY f.from_ms",
         )
         .bind(since)
@@ -200,6 +201,30 @@ impl Write {
                 self.mark_deleted(recording, "its interaction was deleted before it came").await?;
             }
         }
+        Ok(())
+    }
+
+    /// Stores that a recorder refused to make the footage as this recording, and why.
+    pub async fn refuse_footage(
+        &mut self,
+        id: &RecordingId,
+        recording: &RecordingId,
+        why: &str,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE footage SET not_made = $1, recording = CASE WHEN recording = $2 THEN NULL ELSE recording END \
+             WHERE footage = $3",
+        )
+        .bind(why)
+        .bind(recording.as_str())
+        .bind(id.as_str())
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query("DELETE FROM footage_recordings WHERE footage = $1 AND recording = $2")
+            .bind(id.as_str())
+            .bind(recording.as_str())
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 

@@ -128,6 +128,7 @@ function nullIfForbidden(error: unknown): null {
 
 function recorderRow(recorder: Recorder): HTMLElement {
   const offset = recorder.clock_offset_ms;
+  const isUsed = recorder.connected && !recorder.occupied_by;
   const seen = recorder.seen ? `, last seen on ${day(recorder.seen)}, ${clock(recorder.seen)}` : "";
   return h(
     "tr",
@@ -139,9 +140,13 @@ function recorderRow(recorder: Recorder): HTMLElement {
       {},
       h(
         "span",
-        { class: recorder.connected ? "state-good" : "state-bad" },
-        !recorder.connected && icon("warning"),
-        recorder.connected ? "Connected" : `Disconnected${seen}`,
+        { class: isUsed ? "state-good" : "state-bad" },
+        !isUsed && icon("warning"),
+        !recorder.connected
+          ? `Disconnected${seen}`
+          : isUsed
+            ? "Connected"
+            : `Not used: ${recorder.occupied_by} is connected at this place. Enrol one of them at its own place.`,
       ),
     ),
     h("td", {}, recorder.doing ?? "–"),
