@@ -12,6 +12,8 @@ mod links;
 mod past;
 mod places;
 mod reconcile;
+pub mod rerun;
+mod unresolved;
 mod viewers;
 mod write_behind;
 
@@ -40,6 +42,7 @@ use crate::time::to_ms;
 use commanded::CommandedFootage;
 use links::DesktopEvent;
 use places::Places;
+use unresolved::Unresolved;
 use viewers::Viewers;
 use write_behind::{BatchEffects, IndexUpdate, persist};
 
@@ -75,6 +78,7 @@ enum ControlInput {
         person: PersonName,
         joins: bool,
     },
+    Identities(Arc<Identities>),
     Flush(oneshot::Sender<()>),
     /// Answered at once.
     Ping(oneshot::Sender<()>),
@@ -120,6 +124,16 @@ impl Control {
     pub fn emit(&self, feed: &str, event: Value) {
         let input = ControlInput::Events { feed: feed.to_owned(), events: vec![event], stored: None };
         let _ = self.0.blocking_send(input);
+    }
+
+    /// Takes events of the server itself, as [`Control::events`] does.
+    pub async fn own_events(&self, events: Vec<Value>) -> Result<Vec<String>> {
+        self.events(OWN_FEED, events).await
+    }
+
+    /// Finds agents by these names from now on.
+    pub async fn set_identities(&self, identities: Arc<Identities>) -> Result<()> {
+        self.send(ControlInput::Identities(identities)).await
     }
 
     pub async fn connected(&self, recorder: Recorder, connection: LinkConnection) -> Result<()> {
@@ -184,6 +198,7 @@ struct Loop {
     places: Places,
     /// The agents' other names.
     identities: Arc<Identities>,
+    unresolved: Unresolved,
     commanded: Vec<CommandedFootage>,
     hindrances: Hindrances,
     effects: BatchEffects,
@@ -226,6 +241,7 @@ impl Loop {
             recorders: HashMap::new(),
             places: Places::default(),
             identities: Arc::default(),
+            unresolved: Unresolved::default(),
             commanded: Vec::new(),
             hindrances: Hindrances::default(),
             effects: BatchEffects::start(db),
@@ -234,6 +250,7 @@ impl Loop {
             viewers: Viewers::default(),
             salt: std::process::id(),
         };
+        control.set_identities(Arc::new(db.identities().await?));
         // Nobody is connected yet, whatever the run before could not note when it was killed.
         db.forget_links().await?;
         control.take_up().await?;
@@ -363,6 +380,7 @@ impl Loop {
     fn tick(&mut self) -> Result<()> {
         // A later start knows since when the server did not run.
         self.effects.write(IndexUpdate::Alive(to_ms(self.clock.now())));
+        self.write_unresolved();
         let moment = self.moment();
         let ids: Vec<RecorderId> = self.recorders.keys().cloned().collect();
         for id in ids {
@@ -371,6 +389,19 @@ impl Loop {
             self.perform(&id, effects)?;
         }
         self.offer_free_places()
+    }
+
+    fn set_identities(&mut self, identities: Arc<Identities>) {
+        if *identities != *self.identities {
+            self.engine.set_identities(identities.clone());
+            self.identities = identities;
+        }
+    }
+
+    fn write_unresolved(&mut self) {
+        for (name, events) in self.unresolved.take() {
+            self.effects.write(IndexUpdate::Unresolved(name, events));
+        }
     }
 
     fn obey(&mut self, outputs: Vec<Output>) -> Result<()> {
@@ -387,6 +418,7 @@ impl Loop {
                 Output::Note(Note::PolicyFailed { policy, agent, message, .. }) => {
                     tracing::warn!(%policy, %agent, message, "a policy failed, or reports a problem");
                 }
+                Output::Note(Note::Unresolved { at, event }) => self.unresolved.count(&event, to_ms(at)),
                 Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
             }
         }

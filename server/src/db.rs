@@ -13,6 +13,7 @@ pub mod uploads;
 pub mod account;
 pub mod events;
 pub mod footage;
+pub mod redo;
 mod reused_ids;
 mod segments;
 
@@ -22,6 +23,7 @@ pub mod audit;
 pub mod completeness;
 pub mod deletion;
 pub mod directory;
+pub mod identities;
 pub mod interactions;
 pub mod people;
 pub mod retention;

@@ -16,6 +16,7 @@ mod finished_attacked;
 mod gaps;
 mod health;
 mod hostile;
+mod identities;
 mod ingest;
 mod judges;
 mod links;

@@ -35,7 +35,12 @@ impl Loop {
     pub(super) async fn take_link(&mut self, input: ControlInput) -> Result<()> {
         match input {
             ControlInput::Events { .. } => Ok(()),
+            ControlInput::Identities(identities) => {
+                self.set_identities(identities);
+                Ok(())
+            }
             ControlInput::Flush(answer) => {
+                self.write_unresolved();
                 self.effects.write(IndexUpdate::Flush(answer));
                 Ok(())
             }

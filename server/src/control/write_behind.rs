@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::account::hindrances::HindranceRow;
 use crate::db::Db;
 use crate::db::footage::NewFootage;
+use crate::db::identities::{UnresolvedEvents, UnresolvedName};
 use crate::db::recorders::Recorder;
 use crate::error::Result;
 use crate::names::RecorderId;
@@ -73,6 +74,7 @@ pub(super) enum IndexUpdate {
         status: RecorderStatus,
     },
     Hindrance(HindranceRow),
+    Unresolved(UnresolvedName, UnresolvedEvents),
     /// The server runs at this time.
     Alive(i64),
     /// Answered once everything before it is written.
@@ -230,6 +232,7 @@ async fn write_all(db: &Db, updates: &[IndexUpdate]) -> Result<()> {
             }
             IndexUpdate::Refused { id, recording, why } => write.refuse_footage(id, recording, why).await?,
             IndexUpdate::Status { recorder, status } => write.set_status(recorder, status).await?,
+            IndexUpdate::Unresolved(name, events) => write.count_unresolved(name, events).await?,
             IndexUpdate::Hindrance(row) => write.set_hindrance(row).await?,
             IndexUpdate::Alive(at) => write.set_alive(*at).await?,
             IndexUpdate::Flush(_) => {}

@@ -205,6 +205,7 @@ async fn rows_of_recordings_and_interactions_are_read() {
             agent: "ann".into(),
             name: None,
             group: Some("loans".into()),
+            aliases: vec!["a.lee@x".into()],
             devices: vec!["1".into()],
         }],
         groups: vec![DirectoryGroup { group: "loans".into(), parent: Some("sales".into()) }],
