@@ -73,6 +73,8 @@ pub struct WantedStretch<'a> {
     pub learned: Option<i64>,
     /// A recorder was commanded to make it.
     pub is_commanded: bool,
+    /// Why it was not made, if no hindrance says so.
+    pub not_made: Option<&'a str>,
 }
 
 /// What is known of a recording.
@@ -165,6 +167,7 @@ fn judge(
     use FootageState::{Missing, OnItsWay, Stored};
     let hindrance = hindrances.iter().find(|one| one.from <= at && one.to.is_none_or(|to| at < to));
     let silence = if wanted.is_commanded { "the recorder did not begin" } else { NO_REASON };
+    let silence = wanted.not_made.unwrap_or(silence);
     // Every event takes some milliseconds.
     let is_late = |learned: &i64| learned - wanted.from >= SLIVER_MS;
     let is_unknown = wanted.learned.filter(is_late).is_some_and(|learned| at < learned);
@@ -176,7 +179,7 @@ fn judge(
     let Some(recording) = recording else {
         let why = match wanted.place {
             None => "it is unknown where the agent sits".to_owned(),
-            Some(_) if reason().is_none() && wanted.to - at < STARTING_MS => {
+            Some(_) if reason().is_none() && wanted.not_made.is_none() && wanted.to - at < STARTING_MS => {
                 return (OnItsWay, "the recorder is starting".to_owned());
             }
             Some(_) => reason().unwrap_or_else(|| silence.to_owned()),
@@ -195,7 +198,7 @@ fn judge(
     }
     if at < recording.zero {
         let starting = || "the recorder was starting".to_owned();
-        let is_short = recording.zero - wanted.from <= STARTING_MS;
+        let is_short = wanted.not_made.is_none() && recording.zero - wanted.from <= STARTING_MS;
         let why = reason().or_else(|| is_short.then(starting));
         return (Missing, why.unwrap_or_else(|| silence.to_owned()));
     }
@@ -293,7 +296,14 @@ mod tests {
     }
 
     fn wanted(place: &Place) -> WantedStretch<'_> {
-        WantedStretch { from: 0, to: 60_000, place: Some(place), learned: Some(0), is_commanded: false }
+        WantedStretch {
+            from: 0,
+            to: 60_000,
+            place: Some(place),
+            learned: Some(0),
+            is_commanded: false,
+            not_made: None,
+        }
     }
 
     fn hindrance(from: i64, to: Option<i64>) -> Hindrance {
@@ -337,6 +347,13 @@ mod tests {
         assert_eq!(show(&starting), ["0..8 Missing: the recorder was starting", "8..60 Stored"]);
         let commanded = WantedStretch { is_commanded: true, ..wanted(&place) };
         assert_eq!(show(&account(commanded, None, &[])), ["0..60 Missing: the recorder did not begin"]);
+        let refused = WantedStretch { not_made: Some("bob is logged in at pc-1, not ann"), ..wanted(&place) };
+        let bob = "Missing: bob is logged in at pc-1, not ann";
+        assert_eq!(show(&account(refused, None, &[])), [format!("0..60 {bob}")]);
+        assert_eq!(
+            show(&account(refused, Some(&recording), &[])),
+            [format!("0..8 {bob}"), "8..60 Stored".into()]
+        );
     }
 
     #[test]

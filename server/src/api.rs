@@ -20,6 +20,7 @@ mod player;
 mod session;
 
 mod caller;
+mod identities;
 mod input;
 mod openapi;
 mod problem;

@@ -46,6 +46,8 @@ pub struct Shared {
     password_checks: Semaphore,
     /// Two exports are laid out at once: the tables of a day of footage are tens of megabytes.
     exports: Semaphore,
+    /// The mapping is redone once at a time.
+    redo_turn: Semaphore,
     /// Looks by person and subject, with the time of the last entry in the audit log.
     looks: Mutex<HashMap<(PersonName, String), i64>>,
 }
@@ -78,6 +80,7 @@ impl App {
             login_attempts: LoginAttempts::default(),
             password_checks: Semaphore::new(2),
             exports: Semaphore::new(2),
+            redo_turn: Semaphore::new(1),
             looks: Mutex::default(),
         };
         Ok(App(Arc::new(shared)))
@@ -86,6 +89,11 @@ impl App {
     /// Waits for the turn to lay out an export, which lasts until the permit is dropped.
     pub async fn export_turn(&self) -> Result<SemaphorePermit<'_>> {
         self.exports.acquire().await.map_err(|_| Error::GoingDown)
+    }
+
+    /// Waits for the turn to redo the mapping.
+    pub async fn redo_turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.redo_turn.acquire().await.map_err(|_| Error::GoingDown)
     }
 
     /// Waits for the turn to check a password.
@@ -105,6 +113,9 @@ impl App {
         self.metrics.recordings_closed.set(counts.closed);
         self.metrics.footage_bytes.set(counts.bytes);
         self.metrics.recorders_connected.set(counts.connected);
+        let (names, events) = self.db.unresolved_counts().await?;
+        self.metrics.unresolved_names.set(names);
+        self.metrics.unresolved_events.set(events);
         Ok(self.metrics.text())
     }
 

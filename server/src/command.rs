@@ -47,8 +47,8 @@ enum Command {
     /// Manage enrolled recorders.
     #[command(subcommand)]
     Recorder(RecorderCommand),
-    /// Import agents, groups and places from TOML, or agents from CSV with the columns agent, name, group and
-    /// devices.
+    /// Import agents, groups and places from TOML, or agents from CSV with the columns agent, name, group,
+    /// aliases and devices. Names that several agents have are reported.
     Import { file: PathBuf, directory: PathBuf },
     /// Manage people who may log in.
     #[command(subcommand)]
@@ -208,7 +208,11 @@ async fn import_directory(file: &Path, directory: &Path) -> Result<(), Failure> 
     let read = |source| Error::Read { what: directory.display().to_string(), source };
     let text = std::fs::read_to_string(directory).map_err(read)?;
     let found = import::read(directory, &text).map_err(Failure::Usage)?;
-    open(file).await?.import(&found).await?;
+    let db = open(file).await?;
+    db.import(&found).await?;
+    for conflict in db.identities().await?.conflicts() {
+        eprintln!("warning: {conflict}");
+    }
     let (agents, groups, places) = (found.agents.len(), found.groups.len(), found.places.len());
     println!("{agents} agents, {groups} groups, {places} places");
     Ok(())

@@ -10,11 +10,15 @@ mod commanded;
 mod day;
 mod links;
 mod past;
+mod places;
 mod reconcile;
+pub mod rerun;
+mod unresolved;
 mod viewers;
 mod write_behind;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deskreel_deployment::DecisionClock;
@@ -22,7 +26,7 @@ use deskreel_interaction::{Command as Wanted, Engine, Note, Output, Policy, Reco
 use deskreel_link::ServerEnd;
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::link::RecorderStatus;
-use deskreel_model::{Place, RecordingId, Utc};
+use deskreel_model::{Identities, Place, RecordingId, Utc};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,6 +41,8 @@ use crate::time::to_ms;
 
 use commanded::CommandedFootage;
 use links::DesktopEvent;
+use places::Places;
+use unresolved::Unresolved;
 use viewers::Viewers;
 use write_behind::{BatchEffects, IndexUpdate, persist};
 
@@ -72,6 +78,7 @@ enum ControlInput {
         person: PersonName,
         joins: bool,
     },
+    Identities(Arc<Identities>),
     Flush(oneshot::Sender<()>),
     /// Answered at once.
     Ping(oneshot::Sender<()>),
@@ -117,6 +124,16 @@ impl Control {
     pub fn emit(&self, feed: &str, event: Value) {
         let input = ControlInput::Events { feed: feed.to_owned(), events: vec![event], stored: None };
         let _ = self.0.blocking_send(input);
+    }
+
+    /// Takes events of the server itself, as [`Control::events`] does.
+    pub async fn own_events(&self, events: Vec<Value>) -> Result<Vec<String>> {
+        self.events(OWN_FEED, events).await
+    }
+
+    /// Finds agents by these names from now on.
+    pub async fn set_identities(&self, identities: Arc<Identities>) -> Result<()> {
+        self.send(ControlInput::Identities(identities)).await
     }
 
     pub async fn connected(&self, recorder: Recorder, connection: LinkConnection) -> Result<()> {
@@ -166,6 +183,8 @@ impl Control {
 /// A recorder that has connected since the server started.
 struct KnownRecorder {
     place: Place,
+    /// Its name for people.
+    name: String,
     end: ServerEnd,
     connection: Option<LinkConnection>,
     status: RecorderStatus,
@@ -176,9 +195,10 @@ struct Loop {
     engine: Engine,
     clock: DecisionClock,
     recorders: HashMap<RecorderId, KnownRecorder>,
-    /// The recorder that connected last at each place. Searching thousands would cost each start a tenth of a
-    /// millisecond.
-    at_place: HashMap<Place, RecorderId>,
+    places: Places,
+    /// The agents' other names.
+    identities: Arc<Identities>,
+    unresolved: Unresolved,
     commanded: Vec<CommandedFootage>,
     hindrances: Hindrances,
     effects: BatchEffects,
@@ -219,7 +239,9 @@ impl Loop {
             engine,
             clock,
             recorders: HashMap::new(),
-            at_place: HashMap::new(),
+            places: Places::default(),
+            identities: Arc::default(),
+            unresolved: Unresolved::default(),
             commanded: Vec::new(),
             hindrances: Hindrances::default(),
             effects: BatchEffects::start(db),
@@ -228,6 +250,7 @@ impl Loop {
             viewers: Viewers::default(),
             salt: std::process::id(),
         };
+        control.set_identities(Arc::new(db.identities().await?));
         // Nobody is connected yet, whatever the run before could not note when it was killed.
         db.forget_links().await?;
         control.take_up().await?;
@@ -357,6 +380,7 @@ impl Loop {
     fn tick(&mut self) -> Result<()> {
         // A later start knows since when the server did not run.
         self.effects.write(IndexUpdate::Alive(to_ms(self.clock.now())));
+        self.write_unresolved();
         let moment = self.moment();
         let ids: Vec<RecorderId> = self.recorders.keys().cloned().collect();
         for id in ids {
@@ -364,7 +388,20 @@ impl Loop {
             let effects = known.end.tick(moment);
             self.perform(&id, effects)?;
         }
-        Ok(())
+        self.offer_free_places()
+    }
+
+    fn set_identities(&mut self, identities: Arc<Identities>) {
+        if *identities != *self.identities {
+            self.engine.set_identities(identities.clone());
+            self.identities = identities;
+        }
+    }
+
+    fn write_unresolved(&mut self) {
+        for (name, events) in self.unresolved.take() {
+            self.effects.write(IndexUpdate::Unresolved(name, events));
+        }
     }
 
     fn obey(&mut self, outputs: Vec<Output>) -> Result<()> {
@@ -381,6 +418,7 @@ impl Loop {
                 Output::Note(Note::PolicyFailed { policy, agent, message, .. }) => {
                     tracing::warn!(%policy, %agent, message, "a policy failed, or reports a problem");
                 }
+                Output::Note(Note::Unresolved { at, event }) => self.unresolved.count(&event, to_ms(at)),
                 Output::Note(note) => tracing::warn!(?note, "events are missing or late"),
             }
         }

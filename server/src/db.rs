@@ -13,6 +13,7 @@ pub mod uploads;
 pub mod account;
 pub mod events;
 pub mod footage;
+pub mod redo;
 mod reused_ids;
 mod segments;
 
@@ -22,6 +23,7 @@ pub mod audit;
 pub mod completeness;
 pub mod deletion;
 pub mod directory;
+pub mod identities;
 pub mod interactions;
 pub mod people;
 pub mod retention;
@@ -53,6 +55,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "account", include_str!("../migrations/0004_account.sql")),
     (5, "live", include_str!("../migrations/0005_live.sql")),
     (6, "health", include_str!("../migrations/0006_health.sql")),
+    (7, "identities", include_str!("../migrations/0007_identities.sql")),
 ];
 
 /// Open connections. PostgreSQL accepts 100 by default.

@@ -13,15 +13,17 @@ pub fn read(path: &Path, text: &str) -> Result<Directory, String> {
     }
 }
 
-/// CSV whose first line names the columns, in any order. Devices are separated by `;`.
+const COLUMNS: [&str; 5] = ["agent", "name", "group", "aliases", "devices"];
+
+/// CSV whose first line names the columns, in any order. Aliases and devices are separated by `;`.
 fn csv(text: &str) -> Result<Directory, String> {
     let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     let (head, _) = lines.next().ok_or("the file is empty")?;
     let columns = fields(head);
-    if let Some(unknown) =
-        columns.iter().find(|name| !["agent", "name", "group", "devices"].contains(&name.as_str()))
-    {
-        return Err(format!("line 1: unknown column `{unknown}`; use agent, name, group and devices"));
+    if let Some(unknown) = columns.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
+        return Err(format!(
+            "line 1: unknown column `{unknown}`; use agent, name, group, aliases and devices"
+        ));
     }
     let mut directory = Directory::default();
     for (line, number) in lines {
@@ -34,13 +36,17 @@ fn csv(text: &str) -> Result<Directory, String> {
             values.get(at).filter(|value| !value.is_empty()).cloned()
         };
         let agent = value("agent").ok_or_else(|| format!("line {number} names no agent"))?;
-        let devices = value("devices").unwrap_or_default();
-        let devices = devices.split(';').map(str::trim).filter(|device| !device.is_empty());
+        let list = |name: &str| {
+            let list = value(name).unwrap_or_default();
+            let names = list.split(';').map(str::trim).filter(|name| !name.is_empty());
+            names.map(str::to_owned).collect()
+        };
         directory.agents.push(DirectoryAgent {
             agent: agent.as_str().into(),
             name: value("name"),
             group: value("group"),
-            devices: devices.map(str::to_owned).collect(),
+            aliases: list("aliases"),
+            devices: list("devices"),
         });
     }
     Ok(directory)
@@ -73,8 +79,8 @@ mod tests {
 
     #[test]
     fn csv_and_toml_are_read_alike() {
-        let csv = "agent,group,name,devices\nann,sales,\"Ann \"\"A\"\" Lee, Ms\",1001; 1002\n\nbob,,,\n";
-        let toml = "[[agents]]\nagent = \"ann\"\nname = 'Ann \"A\" Lee, Ms'\ngroup = \"sales\"\ndevices = [\"1001\", \"1002\"]\n\
+        let csv = "agent,group,name,devices,aliases\nann,sales,\"Ann \"\"A\"\" Lee, Ms\",1001; 1002,a.lee@x\n\nbob,,,,\n";
+        let toml = "[[agents]]\nagent = \"ann\"\nname = 'Ann \"A\" Lee, Ms'\ngroup = \"sales\"\ndevices = [\"1001\", \"1002\"]\naliases = [\"a.lee@x\"]\n\
                     [[agents]]\nagent = \"bob\"\n";
         let (one, other) = (read(Path::new("a.csv"), csv), read(Path::new("a.toml"), toml));
         assert_eq!(one.unwrap(), other.unwrap());

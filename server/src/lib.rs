@@ -18,6 +18,7 @@ mod serve;
 mod api;
 mod app;
 mod health_rounds;
+mod identities;
 mod retention;
 
 // Processing of events and uploads.
@@ -32,6 +33,7 @@ mod store;
 // Pure decisions about footage.
 mod about_segments;
 mod account;
+mod additions;
 mod manifest;
 mod media;
 

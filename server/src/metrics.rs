@@ -18,6 +18,8 @@ pub struct Metrics {
     pub recordings_closed: Gauge,
     pub footage_bytes: Gauge,
     pub recorders_connected: Gauge,
+    pub unresolved_names: Gauge,
+    pub unresolved_events: Gauge,
     healthy: Gauge,
     problems: Family<[(&'static str, &'static str); 1], Gauge>,
 }
@@ -35,6 +37,10 @@ impl Metrics {
         registry.register("recordings_closed", "Recordings that are closed", recordings_closed.clone());
         registry.register_with_unit("footage", "Footage that is kept", Unit::Bytes, footage_bytes.clone());
         registry.register("recorders_connected", "Recorders with a link", recorders_connected.clone());
+        let (unresolved_names, unresolved_events) = (Gauge::default(), Gauge::default());
+        let names = "Names in events that mean no agent, and that nobody has assigned";
+        registry.register("unresolved_names", names, unresolved_names.clone());
+        registry.register("unresolved_events", "Events with such a name", unresolved_events.clone());
         let (healthy, problems) = (Gauge::default(), Family::default());
         registry.register("healthy", "1 if footage and rows can be stored and decided on", healthy.clone());
         registry.register("problem", "1 if this part keeps the server from being healthy", problems.clone());
@@ -48,6 +54,8 @@ impl Metrics {
             recordings_closed,
             footage_bytes,
             recorders_connected,
+            unresolved_names,
+            unresolved_events,
         }
     }
 

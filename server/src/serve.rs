@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::feeds::Feeds;
 use crate::health_rounds;
+use crate::identities;
 use crate::limits::connections::ConnectionLimit;
 use crate::retention;
 
@@ -54,6 +55,7 @@ pub async fn run(config: Config) -> Result<()> {
     tracing::info!(%address, tls = tls.is_some(), "the server listens");
     tokio::spawn(health_rounds::run(app.clone(), retention));
     tokio::spawn(health_rounds::feed_watchdog(app.clone()));
+    tokio::spawn(identities::run(app.clone()));
     let patience = (server.head_patience, server.answer_patience);
     let served = listen(listener, tls, api::router(app.clone()), handle, patience).await;
     drop(feeds);

@@ -16,10 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const OLD: &str = "20260105T090000Z-000007";
 
 /// One connection of a recorder: a WebSocket of texts, masked with zeros.
-struct Line(TcpStream);
+pub struct Line(TcpStream);
 
 impl Line {
-    fn open(server: &Server, token: &str) -> Line {
+    pub fn open(server: &Server, token: &str) -> Line {
         let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(
@@ -39,7 +39,7 @@ impl Line {
     }
 
     /// Opens a link with this status. Also returns the server's messages.
-    fn greet(server: &Server, token: &str, stream: &str, status: Value) -> (Line, Vec<Value>) {
+    pub fn greet(server: &Server, token: &str, stream: &str, status: Value) -> (Line, Vec<Value>) {
         let mut line = Line::open(server, token);
         line.say(json!({
             "type": "hello", "version": 1, "program": "0", "recorder": "pc", "place": "ignored", "stream": stream, "first": 1,
@@ -50,7 +50,7 @@ impl Line {
         (line, said)
     }
 
-    fn say(&mut self, message: Value) {
+    pub fn say(&mut self, message: Value) {
         self.say_text(&message.to_string());
     }
 
@@ -86,7 +86,7 @@ impl Line {
 
     /// Everything that the server sends in answer to earlier messages: it answers in order, and to this probe
     /// last.
-    fn settle(&mut self) -> Vec<Value> {
+    pub fn settle(&mut self) -> Vec<Value> {
         self.say(json!({ "type": "probe", "probe": 7 }));
         let mut said = Vec::new();
         loop {
@@ -97,7 +97,7 @@ impl Line {
         }
     }
 
-    fn command(&mut self) -> Value {
+    pub fn command(&mut self) -> Value {
         loop {
             let message = self.hear().expect("a command");
             if message["type"] == "command" {
@@ -116,52 +116,52 @@ impl Line {
         assert!(more.iter().all(|message| message["number"].as_u64().unwrap_or(0) <= number), "{more:?}");
     }
 
-    fn ends(mut self) -> bool {
+    pub fn ends(mut self) -> bool {
         while self.hear().is_some() {}
         true
     }
 }
 
-fn commands(said: &[Value]) -> Vec<&Value> {
+pub fn commands(said: &[Value]) -> Vec<&Value> {
     said.iter().filter(|message| message["type"] == "command").collect()
 }
 
-fn idle() -> Value {
+pub fn idle() -> Value {
     json!({ "agent": null, "recordings": [], "offset_ms": null, "uncertainty_ms": null })
 }
 
-fn records(recording: &Value, agent: &str) -> Value {
+pub fn records(recording: &Value, agent: &str) -> Value {
     let running =
         json!({ "recording": recording, "agent": agent, "capture": "live", "since": "2026-01-05T09:00:00Z" });
     json!({ "agent": agent, "recordings": [running], "offset_ms": 0, "uncertainty_ms": 1 })
 }
 
-fn with_type(kind: &str, mut status: Value) -> Value {
+pub fn with_type(kind: &str, mut status: Value) -> Value {
     status["type"] = json!(kind);
     status
 }
 
 /// Ann at seat-12 and Bob at seat-13, each in a recorded call.
-struct Site {
-    server: Server,
-    root: Who,
-    ann: String,
-    bob: String,
+pub struct Site {
+    pub server: Server,
+    pub root: Who,
+    pub ann: String,
+    pub bob: String,
 }
 
 impl Site {
-    fn new() -> Site {
+    pub fn new() -> Site {
         let server = Server::start_with("[policy]\nplugin = \"policy.voice-all-calls\"\nlate = \"1s\"\n");
         let (ann, bob) = (server.enrol("seat-12"), server.enrol("seat-13"));
         let root = admin(&server);
         Site { server, root, ann, bob }
     }
 
-    fn greet(&self, token: &str, status: Value) -> (Line, Vec<Value>) {
+    pub fn greet(&self, token: &str, status: Value) -> (Line, Vec<Value>) {
         Line::greet(&self.server, token, "stream", status)
     }
 
-    fn tell(&self, events: &[Value]) {
+    pub fn tell(&self, events: &[Value]) {
         let now = jiff::Timestamp::now().to_string();
         let events: Vec<Value> = events
             .iter()
@@ -175,14 +175,14 @@ impl Site {
         assert_eq!(answer.status, 202, "{}", answer.text());
     }
 
-    fn call(&self, agent: &str, place: &str, call: &str) {
+    pub fn call(&self, agent: &str, place: &str, call: &str) {
         self.tell(&[
             json!({ "type": "agent.logged_in", "agent": agent, "place": place }),
             json!({ "type": "call.established", "agent": agent, "call": call }),
         ]);
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub fn get(&self, path: &str) -> Value {
         self.server.get(&self.root, &format!("/api/v1{path}")).json()
     }
 
@@ -313,7 +313,7 @@ fn a_restart_takes_no_stored_event_again() {
 }
 
 /// Waits until what the server says is as wanted.
-fn until(site: &Site, path: &str, is_wanted: impl Fn(&Value) -> bool) {
+pub fn until(site: &Site, path: &str, is_wanted: impl Fn(&Value) -> bool) {
     let limit = std::time::Instant::now() + PATIENCE;
     loop {
         let found = site.get(path);

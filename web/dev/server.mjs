@@ -202,6 +202,7 @@ const routes = [
   ["GET", /^\/groups$/, () => ({ groups: scenario.groups ?? [] })],
   ["GET", /^\/live$/, async () => ({ recordings: await live() })],
   ["GET", /^\/recorders$/, () => ({ recorders: scenario.recorders ?? [] })],
+  ["GET", /^\/identities$/, () => scenario.identities ?? { conflicts: [], unresolved: [] }],
   [
     "GET",
     /^\/completeness$/,

@@ -151,6 +151,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/identities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists names in events that mean no agent, and names that several agents have. */
+        get: operations["listIdentities"];
+        put?: never;
+        /**
+         * Assigns a name to an agent, for whom earlier events with it are then mapped.
+         * @description Calls that go on are recorded from now on. The past gets its interactions and segments in the background:
+         *     on footage that exists; the rest is missing. Nothing is removed.
+         */
+        post: operations["assignIdentity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/interactions": {
         parameters: {
             query?: never;
@@ -704,6 +726,8 @@ export interface components {
         };
         Agent: {
             agent: components["schemas"]["Word"];
+            /** @description Other ids of the agent, as feeds write them. */
+            aliases?: components["schemas"]["Text"][];
             devices?: components["schemas"]["Text"][];
             group?: components["schemas"]["Text"] | null;
             name?: components["schemas"]["Text"] | null;
@@ -712,6 +736,11 @@ export interface components {
             agents: components["schemas"]["Agent"][];
         };
         Agents: components["schemas"]["Agent"] | components["schemas"]["Agent"][];
+        Assignment: {
+            agent?: components["schemas"]["Word"] | null;
+            kind: components["schemas"]["UnresolvedKind"];
+            name: components["schemas"]["Word"];
+        };
         AuditEntry: {
             at: components["schemas"]["Time"];
             detail: string | null;
@@ -768,6 +797,10 @@ export interface components {
         };
         /** @description SHA-256 of the content (RFC 9530). */
         Digest: string;
+        DirectoryConflicts: {
+            /** @description Names that mean nobody until one agent has them alone. */
+            conflicts: components["schemas"]["NameConflict"][];
+        };
         /** @description An interaction that its rule deletes now. */
         Due: {
             ended: components["schemas"]["Time"];
@@ -883,6 +916,12 @@ export interface components {
         Hold: {
             reason: string;
         };
+        Identification: {
+            /** @description Names that several agents have; they mean none of them. */
+            conflicts: components["schemas"]["NameConflict"][];
+            /** @description Names in events that mean no agent, the last seen first. */
+            unresolved: components["schemas"]["UnresolvedName"][];
+        };
         /** @description An interaction with everything that belongs to it. */
         Interaction: components["schemas"]["Outline"] & {
             calls: components["schemas"]["Call"][];
@@ -932,6 +971,14 @@ export interface components {
         /** @description The problem of a manifest that names fragments which the server does not have. */
         MissingFragments: components["schemas"]["Problem"] & {
             missing?: components["schemas"]["FragmentName"][];
+        };
+        /** @description A name that several agents have. */
+        NameConflict: {
+            agents: string[];
+            kind: components["schemas"]["UnresolvedKind"];
+            name: string;
+            /** @description The same as a sentence, with the cure. */
+            text: string;
         };
         NewNote: {
             /** Format: int64 */
@@ -1030,6 +1077,8 @@ export interface components {
             connected: boolean;
             /** @description The `status` of its link, as JSON. */
             doing: string | null;
+            /** @description Another recorder that is connected at the same place. While it is, this one is not commanded. */
+            occupied_by: string | null;
             place: string;
             recorder: string;
             revoked: boolean;
@@ -1122,6 +1171,20 @@ export interface components {
          * @description UTC, with milliseconds.
          */
         Time: string;
+        /**
+         * @description Whether a name is an agent's or a device's.
+         * @enum {string}
+         */
+        UnresolvedKind: "agent" | "device";
+        /** @description A name in events that means no agent, with the number of these events. */
+        UnresolvedName: {
+            events: number;
+            feed: string;
+            first: components["schemas"]["Time"];
+            kind: components["schemas"]["UnresolvedKind"];
+            last: components["schemas"]["Time"];
+            name: string;
+        };
         UserList: {
             users: components["schemas"]["Person"][];
         };
@@ -1348,6 +1411,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Done, but several agents have the same name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryConflicts"];
+                };
+            };
             /** @description Done */
             204: {
                 headers: {
@@ -1601,6 +1673,61 @@ export interface operations {
                 };
             };
             503: components["responses"]["Unavailable"];
+        };
+    };
+    listIdentities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is to be mended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Identification"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    assignIdentity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Assignment"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Slow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["NoRoom"];
         };
     };
     findInteractions: {

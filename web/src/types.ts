@@ -17,10 +17,12 @@ export type Note = Schemas["Note"];
 export type Recording = Schemas["Recording"];
 export type LiveRecording = Schemas["Live"];
 export type Recorder = Schemas["Recorder"];
+export type Identification = Schemas["Identification"];
+export type UnresolvedName = Schemas["UnresolvedName"];
 export type Completeness = Schemas["Completeness"];
 export type Page = Schemas["InteractionPage"];
 
-export type SegmentRole = 
+export type SegmentRole =
   | "primary"
   | "consult"
   | "conference"

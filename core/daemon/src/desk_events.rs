@@ -18,8 +18,9 @@ pub fn logged_in(agent: &AgentId, seat: &Seat, place: &Place, at: Utc) -> Result
     )
 }
 
-pub fn logged_out(agent: &AgentId, at: Utc) -> Result<Event, EventError> {
-    event(json!({ "type": "agent.logged_out", "agent": agent }), at)
+/// The place says where: the agent may sit elsewhere by now.
+pub fn logged_out(agent: &AgentId, place: &Place, at: Utc) -> Result<Event, EventError> {
+    event(json!({ "type": "agent.logged_out", "agent": agent, "place": place }), at)
 }
 
 /// This daemon has started; what it logged before is the past.

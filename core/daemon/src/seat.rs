@@ -76,6 +76,16 @@ struct WantedFootage {
     /// footage gets an id of its own.
     assigned: Option<RecordingId>,
     is_assigned_taken: bool,
+    seating: Seating,
+}
+
+/// Whether the agent of some footage sits here. Only a server commands footage of others.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Seating {
+    /// The name under which the agent is logged in here, if the server knows it by another.
+    known_as: Option<AgentId>,
+    /// The agent was logged in here since it was commanded.
+    sat_here: bool,
 }
 
 /// The times at which something is due, as uptime.
@@ -355,6 +365,7 @@ impl State {
             Kind::LoggedIn { agent, .. } if self.seated() != Some(agent) => {
                 self.status.agent = Some(Seated { agent: agent.clone(), since: at });
                 out.push(Effect::Publish(What::LoggedIn { agent: agent.clone() }));
+                self.end_footage_of_predecessor(out);
             }
             Kind::LoggedOut { agent, .. } if self.seated() == Some(agent) => {
                 self.status.agent = None;
@@ -371,7 +382,7 @@ impl State {
         }
         if self.deadlines.desktop_return.take_if(is_over).is_some()
             && let Some(agent) = self.seated().cloned()
-            && let Ok(event) = desk_events::logged_out(&agent, now.utc)
+            && let Ok(event) = desk_events::logged_out(&agent, self.place(), now.utc)
         {
             out.push(Effect::Warn(Warning::DesktopGone { agent }));
             out.push(Effect::Then(Box::new(Event::Entered(Box::new(event)))));

@@ -47,6 +47,7 @@ impl SurroundingsReader {
             place_at_server: known
                 .filter(|known| own.is_some_and(|own| own != *known))
                 .map(ToString::to_string),
+            occupied_by: state.as_ref().and_then(|state| state.occupied_by.clone()),
             link: state.and_then(|state| self.link_problem(state)),
             room: spool.no_room(),
             sinks: spool.sink_problems(),

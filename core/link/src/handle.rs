@@ -49,6 +49,8 @@ pub struct LinkState {
     pub lost: u64,
     /// This recorder's place as the server has it, once the server has said so.
     pub place: Option<Place>,
+    /// The name of another recorder that is connected at this place and is commanded instead.
+    pub occupied_by: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,7 +73,7 @@ pub enum LinkPhase {
 
 impl LinkState {
     pub(crate) const FIRST: LinkState =
-        LinkState { phase: LinkPhase::Connecting, waiting: 0, lost: 0, place: None };
+        LinkState { phase: LinkPhase::Connecting, waiting: 0, lost: 0, place: None, occupied_by: None };
 
     pub fn is_open(&self) -> bool {
         matches!(self.phase, LinkPhase::Open { .. })

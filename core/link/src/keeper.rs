@@ -231,10 +231,12 @@ impl Keeper {
 
     fn update_counts(&self) {
         let (waiting, lost) = self.end.waiting();
-        let place = self.end.place_at_server();
+        let (place, other) = (self.end.place_at_server(), self.end.occupied_by());
         self.state.send_if_modified(|state| {
-            let is_new = (state.waiting, state.lost) != (waiting, lost) || state.place.as_ref() != place;
+            let is_new = (state.waiting, state.lost) != (waiting, lost)
+                || (state.place.as_ref(), state.occupied_by.as_deref()) != (place, other);
             (state.waiting, state.lost, state.place) = (waiting, lost, place.cloned());
+            state.occupied_by = other.map(str::to_owned);
             is_new
         });
     }

@@ -72,6 +72,8 @@ pub struct RecorderEnd {
     last_message: Duration,
     /// This recorder's place, by the server's last welcome.
     place_at_server: Option<Place>,
+    /// Another recorder at this place, by the server's last welcome.
+    occupied_by: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +101,7 @@ impl RecorderEnd {
             probes: ClockProbes::default(),
             last_message: Duration::ZERO,
             place_at_server: None,
+            occupied_by: None,
         }
     }
 
@@ -180,6 +183,12 @@ impl RecorderEnd {
         self.place_at_server.as_ref()
     }
 
+    /// The name of another recorder that is connected at this place and is commanded instead, by the server's
+    /// last welcome.
+    pub fn occupied_by(&self) -> Option<&str> {
+        self.occupied_by.as_deref()
+    }
+
     pub fn receive(&mut self, message: FromServer, now: ClockReading) -> Vec<Effect> {
         self.last_message = now.monotonic;
         match (self.handshake, message) {
@@ -212,6 +221,7 @@ impl RecorderEnd {
         }
         self.handshake = Handshake::Open;
         self.place_at_server = welcome.place;
+        self.occupied_by = welcome.occupied_by;
         self.clock.sample(since, welcome.now, welcome.now, now.monotonic);
         self.backlog.acknowledge(welcome.heard, now.monotonic);
         self.due(now)

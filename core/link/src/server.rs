@@ -205,7 +205,8 @@ impl ServerEnd {
         self.handshake = Handshake::Open;
         let events = self.events.take().filter(|events| events.stream == hello.stream);
         let events = events.unwrap_or(EventProgress { stream: hello.stream.clone(), stored: 0, taken: 0 });
-        let welcome = Welcome { version: VERSION, now: now.utc, heard: events.stored, place: None };
+        let welcome =
+            Welcome { version: VERSION, now: now.utc, heard: events.stored, place: None, occupied_by: None };
         self.events = Some(events);
         // Nothing has been sent on this connection yet.
         self.commands.values_mut().for_each(|pending| pending.sent = None);

@@ -33,6 +33,15 @@ pub enum NameKind {
     Device,
 }
 
+impl NameKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NameKind::Agent => "agent",
+            NameKind::Device => "device",
+        }
+    }
+}
+
 /// A name that several agents have. It resolves to none of them, unless it is the id of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {

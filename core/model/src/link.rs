@@ -103,6 +103,9 @@ pub struct Welcome {
     /// The place of this recorder, as the server has it. Servers before this field send none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// The name of another recorder that is connected at this place. While it is, this one is not commanded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupied_by: Option<String>,
 }
 
 /// The owner of credentials, if they are right.
@@ -182,6 +185,9 @@ pub enum CommandKind {
         agent: AgentId,
         capture: CaptureMode,
         why: String,
+        /// The name under which this agent is logged in there, if it is another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seated: Option<AgentId>,
     },
     Stop {
         recording: RecordingId,
@@ -217,7 +223,13 @@ pub enum CommandResult {
     /// The command is carried out; for a start, the recording is being made.
     Done,
     /// It was not tried.
-    Refused { refusal: CommandRefusal, message: String },
+    Refused {
+        refusal: CommandRefusal,
+        message: String,
+        /// The agent who sits there instead of the one to be recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seated: Option<AgentId>,
+    },
     /// It was tried and failed.
     Failed { failure: Failure },
 }
@@ -233,7 +245,8 @@ pub enum CommandRefusal {
     Busy,
     /// There is no such recording, or it is not this recorder's.
     Unknown,
-    /// Anything else; the message says what.
+    /// Anything else, or a newer reason; the message says what.
+    #[serde(other)]
     Other,
 }
 
@@ -269,7 +282,13 @@ impl FromServer {
 
 impl CommandResult {
     pub fn refused(refusal: CommandRefusal, message: impl Into<String>) -> Self {
-        CommandResult::Refused { refusal, message: message.into() }
+        CommandResult::Refused { refusal, message: message.into(), seated: None }
+    }
+
+    /// A start was refused because somebody else is logged in there.
+    pub fn refused_for(seated: &AgentId, place: &Place, agent: &AgentId) -> Self {
+        let message = format!("{seated} is logged in at {place}, not {agent}");
+        CommandResult::Refused { refusal: CommandRefusal::Other, message, seated: Some(seated.clone()) }
     }
 }
 
@@ -299,6 +318,7 @@ mod tests {
                 agent: "ann".into(),
                 capture: CaptureMode::Live,
                 why: "call 77".to_owned(),
+                seated: None,
             },
         };
         both_ways(
@@ -312,6 +332,12 @@ mod tests {
         both_ways(
             &FromRecorder::Answer { id: CommandId("c-1".into()), result: refused },
             json!({ "type": "answer", "id": "c-1", "result": "refused", "refusal": "late", "message": "2 s late" }),
+        );
+        let seated = CommandResult::refused_for(&"bob".into(), &"seat-12".into(), &"ann".into());
+        both_ways(
+            &FromRecorder::Answer { id: CommandId("c-1".into()), result: seated },
+            json!({ "type": "answer", "id": "c-1", "result": "refused", "refusal": "other",
+                "message": "bob is logged in at seat-12, not ann", "seated": "bob" }),
         );
         both_ways(
             &FromRecorder::Answer { id: CommandId("c-1".into()), result: CommandResult::Done },
@@ -349,6 +375,12 @@ mod tests {
         let command = r#"{ "type": "command", "id": "1", "deadline": "2026-01-05T09:00:05Z", "kind": "dance", "how": 1 }"#;
         let FromServer::Command(command) = FromServer::parse(command).unwrap() else { panic!("no command") };
         assert_eq!(command.kind, CommandKind::Unknown);
+        let answer =
+            r#"{ "type": "answer", "id": "1", "result": "refused", "refusal": "mood", "message": "no" }"#;
+        let FromRecorder::Answer { result, .. } = FromRecorder::parse(answer).unwrap() else {
+            panic!("no answer")
+        };
+        assert_eq!(result, CommandResult::refused(CommandRefusal::Other, "no"));
         let probe = r#"{ "type": "probe", "probe": 3, "mood": "good" }"#;
         assert_eq!(FromRecorder::parse(probe).unwrap(), FromRecorder::ClockProbe { probe: 3 });
     }

@@ -3,14 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::identities::{NameConflict, conflicts};
 use super::input::{OneOrMany, trimmed};
 use super::openapi::{Agents, BodyProblems, CallerProblems, Groups, NoRoom, Places};
 use super::problem::Answer;
 use crate::app::App;
 use crate::db::directory::{Directory, DirectoryAgent, DirectoryGroup, DirectoryPlace};
+use crate::identities;
 use crate::people::{Person, Role};
 
 #[derive(Serialize, ToSchema)]
@@ -26,6 +29,12 @@ pub struct GroupList {
 #[derive(Serialize, ToSchema)]
 pub struct PlaceList {
     places: Vec<DirectoryPlace>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct DirectoryConflicts {
+    /// Names that mean nobody until one agent has them alone.
+    conflicts: Vec<NameConflict>,
 }
 
 /// Lists agents.
@@ -82,14 +91,26 @@ pub async fn places(State(app): State<App>, person: Person) -> Answer<Json<Place
     operation_id = "setAgents",
     tag = "directory",
     request_body = Agents,
-    responses((status = 204, description = "Done"), CallerProblems, BodyProblems, NoRoom),
+    responses(
+        (status = 200, description = "Done, but several agents have the same name", body = DirectoryConflicts),
+        (status = 204, description = "Done"),
+        CallerProblems, BodyProblems, NoRoom,
+    ),
 )]
 pub async fn set_agents(
     State(app): State<App>,
     person: Person,
     OneOrMany(agents): OneOrMany<DirectoryAgent>,
-) -> Answer<StatusCode> {
-    import(&app, &person, Directory { agents, ..Directory::default() }).await
+) -> Answer<Response> {
+    let done = import(&app, &person, Directory { agents, ..Directory::default() }).await?;
+    let changed = app.clone();
+    tokio::spawn(async move { identities::refresh(&changed).await });
+    let conflicts = conflicts(&app).await?;
+    Ok(if conflicts.is_empty() {
+        done.into_response()
+    } else {
+        Json(DirectoryConflicts { conflicts }).into_response()
+    })
 }
 
 /// Adds or changes groups.

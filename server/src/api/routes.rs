@@ -15,7 +15,8 @@ use utoipa::ToSchema;
 use super::openapi::{Document, Unavailable};
 use super::problem::{Answer, Problem};
 use super::{
-    admin, annotations, directory, export, finished_file, interactions, link, media, player, session, uploads,
+    admin, annotations, directory, export, finished_file, identities, interactions, link, media, player,
+    session, uploads,
 };
 use crate::app::App;
 use crate::health::texts;
@@ -58,6 +59,7 @@ pub fn router(app: App) -> Router {
         .route("/recorders/{recorder}", delete(admin::revoke_recorder))
         .route("/retention", get(admin::get_retention).post(admin::set_retention))
         .route("/retention/sweep", post(admin::sweep))
+        .route("/identities", get(identities::list).post(identities::assign))
         .route("/audit", get(admin::audit))
         .route("/metrics", get(admin::metrics));
     let public = Router::new()

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
+use deskreel_model::identities::are_alike;
 use deskreel_model::link::{
     self, Command, CommandId, CommandKind, CommandRefusal, CommandResult, RunningRecording,
 };
@@ -41,6 +42,8 @@ pub struct CommandedFootage {
     pub why: String,
     /// The command that starts it, until it is answered.
     pub start: Option<CommandId>,
+    /// Who sits there, if the recorder refused for that reason.
+    pub refused_for: Option<AgentId>,
     pub is_over: bool,
     /// Set once a recorder has reported its newest recording as running.
     pub has_run: bool,
@@ -69,6 +72,7 @@ impl CommandedFootage {
             capture,
             why: "the agent is still to be recorded".to_owned(),
             start: None,
+            refused_for: None,
             is_over: false,
             has_run: stored.has_run,
             is_written: true,
@@ -91,6 +95,11 @@ impl CommandedFootage {
 
     pub(super) fn is_recording(&self, recording: &RecordingId) -> bool {
         self.names().any(|name| name == recording)
+    }
+
+    /// Returns whether a recorder at this place makes this footage, and it is still wanted.
+    pub(super) fn is_running_as(&self, running: &RunningRecording, place: &Place) -> bool {
+        !self.is_over && self.place.as_ref() == Some(place) && self.is_recording(&running.recording)
     }
 
     /// All recordings that it became.
@@ -124,7 +133,7 @@ impl Loop {
         let recorder = place.as_ref().and_then(|place| self.recorder_at(place));
         self.want(agent, place, from, capture, why);
         match (recorder, self.commanded.len().checked_sub(1)) {
-            (Some(recorder), Some(newest)) => self.start(&recorder, newest),
+            (Some(recorder), Some(newest)) => self.start(&recorder, newest, None),
             _ => Ok(()),
         }
     }
@@ -162,15 +171,22 @@ impl Loop {
             capture,
             why,
             start: None,
+            refused_for: None,
             is_over: false,
             has_run: false,
             is_written: false,
         });
     }
 
-    /// Commands a recorder to start this footage.
-    fn start(&mut self, recorder: &RecorderId, at: usize) -> Result<()> {
+    /// Commands a recorder to start this footage. `seated` is the name under which the agent is logged in
+    /// there, if another than the last status named.
+    fn start(&mut self, recorder: &RecorderId, at: usize, seated: Option<AgentId>) -> Result<()> {
         let (next, now) = (self.new_recording(), self.clock.now());
+        let known = self.recorders.get(recorder).and_then(|known| known.status.agent.clone());
+        let seated = seated.or(known);
+        let seated = seated.filter(|name| {
+            self.commanded.get(at).is_some_and(|one| one.agent != *name && self.is_same(name, &one.agent))
+        });
         let Some(one) = self.commanded.get_mut(at) else { return Ok(()) };
         one.recorder = Some(recorder.clone());
         if std::mem::take(&mut one.has_run) {
@@ -179,7 +195,8 @@ impl Loop {
         }
         let newest = one.names().last().unwrap_or(&one.recording).clone();
         let (recording, agent, why) = (one.recording.clone(), one.agent.clone(), one.why.clone());
-        let start = CommandKind::Start { recording: newest, agent: agent.clone(), capture: one.capture, why };
+        let (agent_there, capture) = (agent.clone(), one.capture);
+        let start = CommandKind::Start { recording: newest, agent: agent_there, capture, why, seated };
         if !self.effects.assign(&recording) {
             // Its row exists already.
             self.update_footage(vec![agent]);
@@ -191,12 +208,28 @@ impl Loop {
         Ok(())
     }
 
-    /// The connected recorder at a place; of several, the one that connected last.
+    /// The connected recorder that is commanded at a place.
     fn recorder_at(&self, place: &Place) -> Option<RecorderId> {
-        let newest = self.at_place.get(place).and_then(|id| self.recorders.get_key_value(id));
+        let holder = self.places.holder(place).and_then(|id| self.recorders.get_key_value(id));
         let is_there =
             |(_, known): &(&RecorderId, &KnownRecorder)| known.place == *place && known.connection.is_some();
-        newest.filter(is_there).or_else(|| self.recorders.iter().find(is_there)).map(|(id, _)| id.clone())
+        holder.filter(is_there).map(|(id, _)| id.clone())
+    }
+
+    /// Returns whether a name that somebody is logged in under means this agent.
+    fn is_same(&self, name: &AgentId, agent: &AgentId) -> bool {
+        match self.identities.agent(name.as_str()) {
+            Some(known) => known == agent,
+            None => are_alike(name.as_str(), agent.as_str()),
+        }
+    }
+
+    /// The place now has this recorder, which makes from now on what another one was commanded to make.
+    pub(super) fn hand_over(&mut self, recorder: &RecorderId, place: &Place) {
+        let of_others = self.commanded.iter_mut().filter(|one| {
+            !one.is_over && one.place.as_ref() == Some(place) && one.recorder.as_ref() != Some(recorder)
+        });
+        of_others.for_each(|one| one.recorder = None);
     }
 
     fn new_recording(&mut self) -> RecordingId {
@@ -281,7 +314,7 @@ impl Loop {
         running.into_iter().for_each(|at| self.commanded[at].recorder = Some(recorder.clone()));
         for difference in differences {
             match difference {
-                Difference::Missing(at) => self.start(recorder, at)?,
+                Difference::Missing(at) => self.start(recorder, at, None)?,
                 Difference::Other(recording, capture) => {
                     let why = "the recorder is back".to_owned();
                     self.order(recorder, CommandKind::SetMode { recording, capture, why })?;
@@ -305,11 +338,57 @@ impl Loop {
         let started = self.commanded.iter().position(|one| one.start.as_ref() == Some(id));
         let Some(at) = started else { return Ok(()) };
         self.commanded[at].start = None;
+        if let CommandResult::Refused { seated: Some(other), message, .. } = result {
+            return self.take_refusal(recorder, at, other, message);
+        }
         let is_untried = matches!(
             result,
             CommandResult::Refused { refusal: CommandRefusal::Late | CommandRefusal::Busy, .. }
         );
-        if is_untried && !self.commanded[at].is_over { self.start(recorder, at) } else { Ok(()) }
+        if is_untried && !self.commanded[at].is_over { self.start(recorder, at, None) } else { Ok(()) }
+    }
+
+    /// Somebody else is logged in at the recorder, or the agent is under another name.
+    fn take_refusal(&mut self, recorder: &RecorderId, at: usize, other: &AgentId, why: &str) -> Result<()> {
+        let one = &mut self.commanded[at];
+        let is_new = one.refused_for.replace(other.clone()).as_ref() != Some(other);
+        let agent = one.agent.clone();
+        // The footage is not this recording.
+        let recording = match one.continued.pop() {
+            Some((recording, _)) => {
+                one.has_run = true;
+                recording
+            }
+            None => {
+                one.recorder = None;
+                one.recording.clone()
+            }
+        };
+        let id = one.recording.clone();
+        if is_new && !one.is_over && self.is_same(other, &agent) {
+            return self.start(recorder, at, Some(other.clone()));
+        }
+        tracing::warn!(%recorder, why, "the recorder refused to record an agent who does not sit there");
+        self.effects.write(IndexUpdate::Refused { id, recording, why: why.to_owned() });
+        self.update_footage(vec![agent]);
+        Ok(())
+    }
+
+    /// Starts what this recorder refused because somebody else sat there, who does not any more.
+    pub(super) fn start_refused(&mut self, recorder: &RecorderId, seated: Option<&AgentId>) -> Result<()> {
+        let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) else {
+            return Ok(());
+        };
+        for at in 0..self.commanded.len() {
+            let one = &self.commanded[at];
+            let is_refused = !one.is_over && one.start.is_none() && one.place.as_ref() == Some(&place);
+            let Some(other) = one.refused_for.as_ref().filter(|_| is_refused) else { continue };
+            if seated != Some(other) && seated.is_none_or(|name| self.is_same(name, &one.agent)) {
+                self.commanded[at].refused_for = None;
+                self.start(recorder, at, None)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes the recordings that a recorder reports as running.

@@ -4,11 +4,11 @@ use deskreel_link::server::Effect;
 use deskreel_link::{ClockReading, ServerEnd};
 use deskreel_model::event::{Event, Kind};
 use deskreel_model::link::{
-    EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus, RunningRecording, Welcome,
+    CommandKind, EventStreamId, FromRecorder, FromServer, Hello, RecorderStatus, RunningRecording, Welcome,
 };
 use deskreel_model::{Place, RecordingId};
 
-use super::write_behind::{IndexUpdate, persist};
+use super::write_behind::{IndexUpdate, Presence, persist};
 use super::{ControlInput, KnownRecorder, LinkConnection, Loop, NewEvent, presence, read};
 use crate::account::hindrances::HindranceSource;
 use crate::db::events::StreamPosition;
@@ -35,7 +35,12 @@ impl Loop {
     pub(super) async fn take_link(&mut self, input: ControlInput) -> Result<()> {
         match input {
             ControlInput::Events { .. } => Ok(()),
+            ControlInput::Identities(identities) => {
+                self.set_identities(identities);
+                Ok(())
+            }
             ControlInput::Flush(answer) => {
+                self.write_unresolved();
                 self.effects.write(IndexUpdate::Flush(answer));
                 Ok(())
             }
@@ -77,6 +82,7 @@ impl Loop {
             let stored = persist(|| self.db.stored_stream(&id)).await?;
             let known = KnownRecorder {
                 place: place.clone(),
+                name: String::new(),
                 end: ServerEnd::new(stored),
                 connection: None,
                 status: RecorderStatus::default(),
@@ -84,10 +90,10 @@ impl Loop {
             self.recorders.insert(id.clone(), known);
         }
         // An earlier line seems open. It has died without a word.
-        if self.recorders.get(&id).is_some_and(|known| known.connection.is_some()) {
+        let is_open = self.recorders.get(&id).is_some_and(|known| known.connection.is_some());
+        if is_open && self.places.holds(&place, &id) {
             self.hinder_by_line(&place, self.last_heard(&id));
         }
-        self.at_place.insert(place.clone(), id.clone());
         if let Some(known) = self.recorders.get_mut(&id) {
             known.place = place;
             known.end.connected(moment);
@@ -105,6 +111,9 @@ impl Loop {
             Ok(message) => Ok(self.without_foreign(recorder, message).await?),
             Err(error) => Err(format!("not a message of the link: {error}")),
         };
+        if let Ok(FromRecorder::Hello(hello)) = &message {
+            self.claim_place(recorder, hello)?;
+        }
         let Some(known) = self.on_connection(recorder, connection) else { return Ok(()) };
         let effects = match message {
             Ok(message) => known.end.receive(message, moment),
@@ -121,9 +130,59 @@ impl Loop {
         known.end.disconnected();
         known.connection = None;
         let place = known.place.clone();
-        self.effects.write(IndexUpdate::Presence { recorder: recorder.clone(), program: None });
-        self.hinder_by_line(&place, since);
-        self.own_events.push(presence(&place, false, self.clock.now())?);
+        self.effects.write(IndexUpdate::Presence { recorder: recorder.clone(), presence: None });
+        if self.places.holds(&place, recorder) {
+            self.places.lose(&place, recorder, self.clock.elapsed());
+            self.hinder_by_line(&place, since);
+            self.own_events.push(presence(&place, false, self.clock.now())?);
+        }
+        Ok(())
+    }
+
+    /// Gives a recorder that has said hello its place, unless another one has it.
+    fn claim_place(&mut self, recorder: &RecorderId, hello: &Hello) -> Result<()> {
+        let Some(known) = self.recorders.get_mut(recorder) else { return Ok(()) };
+        known.name.clone_from(&hello.recorder);
+        let place = known.place.clone();
+        let Some(holder) = self.places.connect(&place, recorder, self.clock.elapsed()) else {
+            return Ok(());
+        };
+        let is_wanted =
+            |one: &RunningRecording| self.commanded.iter().any(|wanted| wanted.is_running_as(one, &place));
+        let is_idle = self.recorders.get(&holder).is_none_or(|known| known.status.recordings.is_empty());
+        if is_idle && hello.status.recordings.iter().any(is_wanted) {
+            tracing::warn!(%place, %recorder, %holder, "the other recorder of the place is recording; it is commanded");
+            self.places.take(&place, recorder);
+            // It connects again and is told.
+            return self.lose_line(&holder, to_ms(self.clock.now()));
+        }
+        tracing::warn!(%place, %recorder, %holder, "two recorders are connected at one place; only the first is commanded");
+        Ok(())
+    }
+
+    /// The recorder that is commanded at this place instead of this one, as people know it.
+    fn occupant(&self, recorder: &RecorderId) -> Option<String> {
+        let place = &self.recorders.get(recorder)?.place;
+        let holder = self.places.holder(place).filter(|holder| *holder != recorder)?;
+        let name = self.recorders.get(holder).map_or("", |known| known.name.as_str());
+        Some(if name.is_empty() { holder.to_string() } else { format!("{name} ({holder})") })
+    }
+
+    /// Closes the links of recorders whose place has become free: they connect again and get it.
+    pub(super) fn offer_free_places(&mut self) -> Result<()> {
+        let now = self.clock.elapsed();
+        let waits = |(id, known): &(&RecorderId, &KnownRecorder)| {
+            known.connection.is_some()
+                && known.end.is_open()
+                && !self.places.holds(&known.place, id)
+                && self.places.is_free(&known.place, now)
+        };
+        let waiting: Vec<RecorderId> =
+            self.recorders.iter().filter(waits).map(|(id, _)| id.clone()).collect();
+        for recorder in waiting {
+            tracing::info!(%recorder, "the other recorder of its place is gone; this one gets the place");
+            self.lose_line(&recorder, to_ms(self.clock.now()))?;
+        }
         Ok(())
     }
 
@@ -171,11 +230,14 @@ impl Loop {
         let recording = &running.recording;
         if let Some(commanded) = self.commanded.iter().find(|one| one.is_recording(recording)) {
             let place = self.recorders.get(recorder).map(|known| &known.place);
-            // The run before may not have noted which recorder it commanded.
-            return Ok(match &commanded.recorder {
-                Some(own) => own == recorder,
-                None => commanded.place.is_some() && commanded.place.as_ref() == place,
-            });
+            if commanded.recorder.as_ref() == Some(recorder) {
+                return Ok(true);
+            }
+            // The run before may not have noted which recorder it commanded, and of two recorders at one
+            // place either may have made it.
+            if commanded.place.is_none() || commanded.place.as_ref() != place {
+                return Ok(false);
+            }
         }
         if !is_recording_name(recording.as_str()) {
             return Ok(false);
@@ -195,7 +257,7 @@ impl Loop {
             match effect {
                 Effect::Send(FromServer::Welcome(welcome)) => {
                     let place = self.recorders.get(recorder).map(|known| known.place.clone());
-                    let welcome = Welcome { place, ..welcome };
+                    let welcome = Welcome { place, occupied_by: self.occupant(recorder), ..welcome };
                     self.effects.send(recorder, FromServer::Welcome(welcome));
                 }
                 Effect::Send(message) => self.effects.send(recorder, message),
@@ -226,12 +288,16 @@ impl Loop {
     }
 
     fn present(&mut self, recorder: &RecorderId, hello: &Hello) -> Result<()> {
-        let program = Some(hello.program.clone());
-        self.effects.write(IndexUpdate::Presence { recorder: recorder.clone(), program });
-        if let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) {
-            self.set_hindrances(&place, HindranceSource::Line, &[], to_ms(self.clock.now()));
-            self.own_events.push(presence(&place, true, self.clock.now())?);
-        }
+        let occupied_by = self.occupant(recorder);
+        let is_commanded = occupied_by.is_none();
+        let presence_now = Presence { program: hello.program.clone(), occupied_by };
+        self.effects
+            .write(IndexUpdate::Presence { recorder: recorder.clone(), presence: Some(presence_now) });
+        let place = self.recorders.get(recorder).map(|known| known.place.clone());
+        let Some(place) = place.filter(|_| is_commanded) else { return Ok(()) };
+        self.set_hindrances(&place, HindranceSource::Line, &[], to_ms(self.clock.now()));
+        self.own_events.push(presence(&place, true, self.clock.now())?);
+        self.hand_over(recorder, &place);
         self.resume(recorder, &hello.status)
     }
 
@@ -240,13 +306,23 @@ impl Loop {
         let before = self.recorders.get(recorder).and_then(|known| known.status.offset_ms);
         status.offset_ms = status.offset_ms.or(before);
         self.effects.write(IndexUpdate::Status { recorder: recorder.clone(), status: status.clone() });
-        if let Some(place) = self.recorders.get(recorder).map(|known| known.place.clone()) {
+        let place = self.recorders.get(recorder).map(|known| known.place.clone());
+        let is_commanded = place.as_ref().is_some_and(|place| self.places.holds(place, recorder));
+        if let Some(place) = place.filter(|_| is_commanded) {
             let now = to_ms(self.clock.now());
             self.set_hindrances(&place, HindranceSource::Recorder, &status.problems, now);
         }
         self.take_running(recorder, &status);
         if let Some(known) = self.recorders.get_mut(recorder) {
-            known.status = status;
+            known.status = status.clone();
+        }
+        if is_commanded {
+            return self.start_refused(recorder, status.agent.as_ref());
+        }
+        // It may have been the place's only recorder when these began.
+        for RunningRecording { recording, .. } in status.recordings {
+            let why = "another recorder is connected at this place".to_owned();
+            self.order(recorder, CommandKind::Stop { recording, why })?;
         }
         Ok(())
     }

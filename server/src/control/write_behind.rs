@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::account::hindrances::HindranceRow;
 use crate::db::Db;
 use crate::db::footage::NewFootage;
+use crate::db::identities::{UnresolvedEvents, UnresolvedName};
 use crate::db::recorders::Recorder;
 use crate::error::Result;
 use crate::names::RecorderId;
@@ -57,20 +58,35 @@ pub(super) enum IndexUpdate {
         running: RunningRecording,
         offset_ms: Option<i64>,
     },
-    /// A recorder's link is up, with a program of this version, or down.
+    /// A recorder's link is up, or down.
     Presence {
         recorder: RecorderId,
-        program: Option<String>,
+        presence: Option<Presence>,
+    },
+    /// A recorder refused to make the footage under this name.
+    Refused {
+        id: RecordingId,
+        recording: RecordingId,
+        why: String,
     },
     Status {
         recorder: RecorderId,
         status: RecorderStatus,
     },
     Hindrance(HindranceRow),
+    Unresolved(UnresolvedName, UnresolvedEvents),
     /// The server runs at this time.
     Alive(i64),
     /// Answered once everything before it is written.
     Flush(oneshot::Sender<()>),
+}
+
+/// A recorder whose link is up.
+pub(crate) struct Presence {
+    /// The version of its program.
+    pub program: String,
+    /// Another recorder that is commanded at its place.
+    pub occupied_by: Option<String>,
 }
 
 impl BatchEffects {
@@ -209,10 +225,14 @@ async fn write_all(db: &Db, updates: &[IndexUpdate]) -> Result<()> {
             IndexUpdate::Running { recorder, running, offset_ms } => {
                 write.set_running(recorder, running, *offset_ms).await?;
             }
-            IndexUpdate::Presence { recorder, program } => {
-                write.set_presence(recorder, program.as_deref()).await?;
+            IndexUpdate::Presence { recorder, presence } => {
+                let program = presence.as_ref().map(|presence| presence.program.as_str());
+                let occupied_by = presence.as_ref().and_then(|presence| presence.occupied_by.as_deref());
+                write.set_presence(recorder, program, occupied_by).await?;
             }
+            IndexUpdate::Refused { id, recording, why } => write.refuse_footage(id, recording, why).await?,
             IndexUpdate::Status { recorder, status } => write.set_status(recorder, status).await?,
+            IndexUpdate::Unresolved(name, events) => write.count_unresolved(name, events).await?,
             IndexUpdate::Hindrance(row) => write.set_hindrance(row).await?,
             IndexUpdate::Alive(at) => write.set_alive(*at).await?,
             IndexUpdate::Flush(_) => {}

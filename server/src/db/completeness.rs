@@ -66,6 +66,7 @@ row! {
         deleted: Option<i64>,
         interaction: Option<InteractionId>,
         learned: Option<i64>,
+        not_made: Option<String>,
     }
 }
 
@@ -78,6 +79,7 @@ struct Expected {
     from: i64,
     to: Option<i64>,
     learned: Option<i64>,
+    not_made: Option<String>,
     /// Each with its beginning.
     recordings: Vec<(RecordingId, i64)>,
     are_closed: bool,
@@ -111,7 +113,7 @@ impl Db {
         let mut sql = Sql::new(
             "SELECT f.footage AS id, fr.recording, f.agent, f.place, f.from_ms, f.to_ms, fr.from_ms AS since, \
              r.closed, r.deleted, \
-             (SELECT MIN(interaction) FROM segments s WHERE s.footage = f.footage) AS interaction, f.learned \
+             (SELECT MIN(interaction) FROM segments s WHERE s.footage = f.footage) AS interaction, f.learned, f.not_made \
              FROM footage f LEFT JOIN footage_recordings fr ON fr.footage = f.footage \
              LEFT JOIN recordings r ON r.recording = fr.recording WHERE f.from_ms >= ",
         );
@@ -120,7 +122,7 @@ impl Db {
         sql.push(
             " UNION ALL SELECT r.recording, r.recording, r.agent, r.place, r.started, COALESCE(r.ended, r.started), \
              r.started, r.closed, r.deleted, \
-             (SELECT MIN(interaction) FROM segments s WHERE s.recording = r.recording), NULL FROM recordings r \
+             (SELECT MIN(interaction) FROM segments s WHERE s.recording = r.recording), NULL, NULL FROM recordings r \
              WHERE NOT EXISTS (SELECT 1 FROM footage_recordings fr WHERE fr.recording = r.recording) AND r.started >= ",
         );
         sql.bind(from).push(" AND r.started < ").bind(to).push(" AND ");
@@ -138,6 +140,7 @@ impl Db {
                     from: row.from_ms,
                     to: row.to_ms,
                     learned: row.learned,
+                    not_made: row.not_made,
                     recordings: Vec::new(),
                     are_closed: true,
                     was_deleted: false,
@@ -163,6 +166,7 @@ impl Expected {
             place: self.place.as_ref(),
             learned: self.learned,
             is_commanded: !self.recordings.is_empty(),
+            not_made: self.not_made.as_deref(),
         };
         if self.recordings.is_empty() {
             return vec![AccountQuestion { stretch: stretch(self.from, end), recording: None }];

@@ -22,6 +22,10 @@ pub struct DirectoryAgent {
     #[serde(default)]
     #[schema(value_type = Option<Text>)]
     pub group: Option<String>,
+    /// Other ids of the agent, as feeds write them.
+    #[serde(default)]
+    #[schema(value_type = Vec<Text>)]
+    pub aliases: Vec<String>,
     #[serde(default)]
     #[schema(value_type = Vec<Text>)]
     pub devices: Vec<String>,
@@ -67,6 +71,7 @@ row! {
         agent: AgentId,
         name: Option<String>,
         grp: Option<String>,
+        aliases: String,
         devices: String,
     }
 }
@@ -100,15 +105,17 @@ impl Db {
             .execute(&mut *write.tx)
             .await?;
         }
-        for DirectoryAgent { agent, name, group, devices } in &directory.agents {
+        for DirectoryAgent { agent, name, group, aliases, devices } in &directory.agents {
             sqlx::query(
-                "INSERT INTO agents (agent, name, grp, devices) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (agent) DO UPDATE SET name = excluded.name, grp = excluded.grp, devices = excluded.devices",
+                "INSERT INTO agents (agent, name, grp, devices, aliases) VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT (agent) DO UPDATE SET name = excluded.name, grp = excluded.grp, \
+                 devices = excluded.devices, aliases = excluded.aliases",
             )
             .bind(agent.as_str())
             .bind(name.as_deref())
             .bind(group.as_deref())
             .bind(serde_json::json!(devices).to_string())
+            .bind(serde_json::json!(aliases).to_string())
             .execute(&mut *write.tx)
             .await?;
         }
@@ -126,14 +133,19 @@ impl Db {
         write.commit().await
     }
 
+    /// Agents, with the names that administrators have assigned.
     pub async fn agents(&self, scope: &Scope) -> Result<Vec<DirectoryAgent>> {
-        let mut sql = Sql::new("SELECT agent, name, grp, devices FROM agents WHERE ");
+        let mut sql = Sql::new("SELECT agent, name, grp, aliases, devices FROM agents WHERE ");
         scope.restrict(&mut sql, "agent");
         sql.push(" ORDER BY agent");
-        let agent = |AgentRow { agent, name, grp, devices }| {
-            Ok(DirectoryAgent { agent, name, group: grp, devices: read_list(&devices)? })
+        let agent = |AgentRow { agent, name, grp, aliases, devices }| {
+            let (aliases, devices) = (read_list(&aliases)?, read_list(&devices)?);
+            Ok(DirectoryAgent { agent, name, group: grp, aliases, devices })
         };
-        sql.rows(self).await?.into_iter().map(agent).collect()
+        let agents: Result<Vec<DirectoryAgent>> = sql.rows(self).await?.into_iter().map(agent).collect();
+        let mut agents = agents?;
+        self.add_assigned(&mut agents).await?;
+        Ok(agents)
     }
 
     pub async fn groups(&self) -> Result<Vec<DirectoryGroup>> {
@@ -153,6 +165,6 @@ impl Db {
     }
 }
 
-fn read_list(json: &str) -> Result<Vec<String>> {
+pub(super) fn read_list(json: &str) -> Result<Vec<String>> {
     serde_json::from_str(json).map_err(|error| Error::Corrupt(format!("cannot read a list: {error}")))
 }

@@ -74,10 +74,16 @@ impl Db {
     /// The events that arrived from `since` to `until`, with their times of arrival, in that order. A later
     /// arrival was noted under a wrong clock.
     pub async fn events_since(&self, since: i64, until: i64) -> Result<Vec<(Event, Utc)>> {
+        self.events_between(since, i64::MAX >> 16, until).await
+    }
+
+    /// The same of those that arrived before `before`.
+    pub async fn events_between(&self, since: i64, before: i64, until: i64) -> Result<Vec<(Event, Utc)>> {
         let rows: Vec<EventRow> = sqlx::query_as(
-            "SELECT received, at, body FROM events WHERE id >= $1 AND received <= $2 ORDER BY id",
+            "SELECT received, at, body FROM events WHERE id >= $1 AND id < $2 AND received <= $3 ORDER BY id",
         )
         .bind(time_prefix(since))
+        .bind(time_prefix(before))
         .bind(until)
         .fetch_all(&self.pool)
         .await?;

@@ -66,7 +66,8 @@ impl Db {
     pub async fn unsettled_footage(&self, since: i64) -> Result<Vec<StoredFootage>> {
         let rows: Vec<FootageRow> = sqlx::query_as(
             "SELECT f.footage, f.agent, f.from_ms, f.to_ms, CASE WHEN f.recording IS NOT NULL THEN \
-             (SELECT recorder FROM recorders r WHERE r.place = f.place AND revoked IS NULL ORDER BY created DESC LIMIT 1) \
+             COALESCE((SELECT recorder FROM recordings r WHERE r.recording = f.recording), \
+             (SELECT recorder FROM recorders r WHERE r.place = f.place AND revoked IS NULL ORDER BY created DESC LIMIT 1)) \
              END AS recorder FROM footage f WHERE f.from_ms >= $1 OR f.to_ms IS NULL ORDER BY f.from_ms",
         )
         .bind(since)
@@ -176,14 +177,15 @@ impl Write {
     ) -> Result<()> {
         self.upsert_footage(id, footage).await?;
         self.write_recordings(id, stretches, footage).await?;
-        let before = self.clear_segments(id, stretches).await?;
+        let before = self.clear_segments(id, stretches, &footage.segments).await?;
         let (mut deleted, mut current) = (0, Vec::new());
         for segment in &footage.segments {
             let call = segment.call.clone().and_then(|call| calls.get(&(segment.interaction.clone(), call)));
             let from = to_ms(segment.from);
             let interaction = self.interaction_meant(&segment.interaction, media(segment), from).await?;
             let segment = Segment { interaction, ..segment.clone() };
-            if !self.write_segment(id, stretches, footage, &segment, call).await? {
+            let origin = SegmentOrigin::Server;
+            if !self.write_segment(id, stretches, footage, &segment, (call, origin)).await? {
                 deleted += 1;
             }
             current.push(segment.interaction);
@@ -203,13 +205,37 @@ impl Write {
         Ok(())
     }
 
+    /// Stores that a recorder refused to make the footage as this recording, and why.
+    pub async fn refuse_footage(
+        &mut self,
+        id: &RecordingId,
+        recording: &RecordingId,
+        why: &str,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE footage SET not_made = $1, recording = CASE WHEN recording = $2 THEN NULL ELSE recording END \
+             WHERE footage = $3",
+        )
+        .bind(why)
+        .bind(recording.as_str())
+        .bind(id.as_str())
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query("DELETE FROM footage_recordings WHERE footage = $1 AND recording = $2")
+            .bind(id.as_str())
+            .bind(recording.as_str())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
     /// Removes the segments of footage that a late event took back.
     pub async fn remove_footage(&mut self, id: &RecordingId, stretches: &[Stretch]) -> Result<()> {
-        let before = self.clear_segments(id, stretches).await?;
+        let before = self.clear_segments(id, stretches, &[]).await?;
         self.leave(before.iter()).await
     }
 
-    async fn upsert_footage(&mut self, id: &RecordingId, footage: &Footage) -> Result<()> {
+    pub(super) async fn upsert_footage(&mut self, id: &RecordingId, footage: &Footage) -> Result<()> {
         sqlx::query(
             "INSERT INTO footage (footage, agent, place, from_ms, to_ms, why, why_ended) VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (footage) DO UPDATE SET from_ms = excluded.from_ms, to_ms = excluded.to_ms, why_ended = excluded.why_ended",
@@ -254,25 +280,54 @@ impl Write {
         Ok(())
     }
 
-    /// Returns the interactions that the removed segments belonged to.
+    /// Removes the segments of footage, so that `next` can be written. What a redo has added stays, unless
+    /// the calls of `next` replace it. Returns the interactions that the removed segments belonged to.
     async fn clear_segments(
         &mut self,
         id: &RecordingId,
         stretches: &[Stretch],
+        next: &[Segment],
     ) -> Result<Vec<InteractionId>> {
         let recordings = stretches.iter().filter_map(|stretch| stretch.recording.as_ref());
         let mut interactions = Vec::new();
         for id in std::iter::once(id).chain(recordings.filter(|recording| *recording != id)) {
             let rows: Vec<InteractionRow> = sqlx::query_as(
-                "DELETE FROM segments WHERE footage = $1 OR recording = $1 RETURNING interaction",
+                "DELETE FROM segments WHERE (footage = $1 OR recording = $1) AND origin <> 'redone' \
+                 RETURNING interaction",
             )
             .bind(id.as_str())
             .fetch_all(&mut *self.tx)
             .await?;
             interactions.extend(rows.into_iter().map(|row| row.interaction));
         }
+        interactions.extend(self.clear_redone(id, next).await?);
         interactions.sort();
         interactions.dedup();
+        Ok(interactions)
+    }
+
+    /// Removes the segments that a redo has added to this footage for the same calls.
+    async fn clear_redone(&mut self, id: &RecordingId, next: &[Segment]) -> Result<Vec<InteractionId>> {
+        let mut interactions = Vec::new();
+        let redone: i64 = match next {
+            [] => 0,
+            _ => {
+                sqlx::query_scalar("SELECT COUNT(*) FROM segments WHERE footage = $1 AND origin = 'redone'")
+                    .bind(id.as_str())
+                    .fetch_one(&mut *self.tx)
+                    .await?
+            }
+        };
+        for call in next.iter().filter_map(|segment| segment.call.as_ref()).filter(|_| redone > 0) {
+            let rows: Vec<InteractionRow> = sqlx::query_as(
+                "DELETE FROM segments WHERE footage = $1 AND origin = 'redone' AND call = $2 RETURNING interaction",
+            )
+            .bind(id.as_str())
+            .bind(call.as_str())
+            .fetch_all(&mut *self.tx)
+            .await?;
+            interactions.extend(rows.into_iter().map(|row| row.interaction));
+        }
         Ok(interactions)
     }
 
@@ -287,13 +342,13 @@ impl Write {
 
     /// Writes a segment with its interaction, call and tags. False: the interaction was deleted, and the
     /// segment is not wanted.
-    async fn write_segment(
+    pub(super) async fn write_segment(
         &mut self,
         id: &RecordingId,
         stretches: &[Stretch],
         footage: &Footage,
         segment: &Segment,
-        call: Option<&CallSummary>,
+        (call, origin): (Option<&CallSummary>, SegmentOrigin),
     ) -> Result<bool> {
         let interaction = &segment.interaction;
         let media = media(segment);
@@ -314,7 +369,7 @@ impl Write {
                 from,
                 to,
                 why: &segment.why,
-                origin: SegmentOrigin::Server,
+                origin,
             })
             .await?;
         }
@@ -365,7 +420,7 @@ impl Write {
     }
 }
 
-fn media(segment: &Segment) -> &'static str {
+pub(super) fn media(segment: &Segment) -> &'static str {
     if segment.role == Role::Digital { "digital" } else { "voice" }
 }
 

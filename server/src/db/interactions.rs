@@ -113,6 +113,8 @@ pub struct Segment {
     pub has_footage: bool,
     /// When the server learned that its footage is wanted.
     learned: Option<i64>,
+    /// Why it was not made, if no hindrance says so.
+    not_made: Option<String>,
     /// For each moment, whether there is footage, and why not.
     pub account: Vec<AccountStretch>,
 }
@@ -180,6 +182,7 @@ row! {
         newest_ns: Option<i64>,
         bytes: Option<i64>,
         learned: Option<i64>,
+        not_made: Option<String>,
     }
 }
 
@@ -298,7 +301,7 @@ impl Db {
     ) -> Result<Vec<Segment>> {
         let mut sql = Sql::new(
             "SELECT s.interaction, s.agent, s.place, s.recording, s.call, s.role, s.from_ms, s.to_ms, s.why, \
-             r.started, r.closed, r.deleted, r.ended AS over, r.running, r.newest_ns, r.bytes, f.learned \
+             r.started, r.closed, r.deleted, r.ended AS over, r.running, r.newest_ns, r.bytes, f.learned, f.not_made \
              FROM segments s LEFT JOIN recordings r ON r.recording = s.recording \
              LEFT JOIN footage f ON f.footage = s.footage WHERE s.interaction IN ",
         );
@@ -314,6 +317,7 @@ impl Db {
                 place: segment.place.as_ref(),
                 learned: segment.learned,
                 is_commanded: segment.recording.is_some(),
+                not_made: segment.not_made.as_deref(),
             },
             recording: segment.recording.as_ref(),
         });
@@ -420,6 +424,7 @@ impl From<SegmentRow> for Segment {
             live: has_footage && row.closed.is_none() && row.over.is_none() && is_live,
             has_footage,
             learned: row.learned,
+            not_made: row.not_made,
             account: Vec::new(),
         }
     }

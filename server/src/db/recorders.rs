@@ -36,6 +36,8 @@ pub struct RecorderOverview {
     pub clock_offset_ms: Option<i64>,
     /// The `status` of its link, as JSON.
     pub doing: Option<String>,
+    /// Another recorder that is connected at the same place. While it is, this one is not commanded.
+    pub occupied_by: Option<String>,
 }
 
 row! {
@@ -61,6 +63,7 @@ row! {
         version: Option<String>,
         clock_offset_ms: Option<i64>,
         doing: Option<String>,
+        occupied_by: Option<String>,
     }
 }
 
@@ -82,6 +85,7 @@ impl From<RecorderRow> for RecorderOverview {
             version: row.version,
             clock_offset_ms: row.clock_offset_ms,
             doing: row.doing,
+            occupied_by: row.occupied_by,
         }
     }
 }
@@ -166,8 +170,8 @@ impl Db {
 
     pub async fn recorders(&self) -> Result<Vec<RecorderOverview>> {
         let rows: Vec<RecorderRow> = sqlx::query_as(
-            "SELECT recorder, place, revoked, connected, seen, version, clock_offset_ms, doing FROM recorders \
-             ORDER BY place, recorder",
+            "SELECT recorder, place, revoked, connected, seen, version, clock_offset_ms, doing, occupied_by \
+             FROM recorders ORDER BY place, recorder",
         )
         .fetch_all(&self.pool)
         .await?;
@@ -177,7 +181,7 @@ impl Db {
     /// Stores that no recorder's link is up.
     pub async fn forget_links(&self) -> Result<()> {
         for text in [
-            "UPDATE recorders SET connected = NULL WHERE connected IS NOT NULL",
+            "UPDATE recorders SET connected = NULL, occupied_by = NULL WHERE connected IS NOT NULL",
             "UPDATE recordings SET running = NULL WHERE running IS NOT NULL",
         ] {
             sqlx::query(text).execute(&self.pool).await?;
@@ -225,17 +229,24 @@ impl Write {
     }
 
     /// Stores that a recorder's link is up, with its program's version, or down.
-    pub async fn set_presence(&mut self, recorder: &RecorderId, version: Option<&str>) -> Result<()> {
+    pub async fn set_presence(
+        &mut self,
+        recorder: &RecorderId,
+        version: Option<&str>,
+        occupied_by: Option<&str>,
+    ) -> Result<()> {
         if version.is_none() {
             self.set_running_alone(recorder, &[]).await?;
         }
         sqlx::query(
-            "UPDATE recorders SET connected = $1, seen = $2, version = COALESCE($3, version) WHERE recorder = $4",
+            "UPDATE recorders SET connected = $1, seen = $2, version = COALESCE($3, version), occupied_by = $5 \
+             WHERE recorder = $4",
         )
         .bind(version.map(|_| now_ms()))
         .bind(now_ms())
         .bind(version)
         .bind(recorder.as_str())
+        .bind(occupied_by)
         .execute(&mut *self.tx)
         .await?;
         Ok(())

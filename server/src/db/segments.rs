@@ -21,6 +21,8 @@ pub(super) enum SegmentOrigin {
     Server,
     /// A recorder that decides by itself.
     About,
+    /// This server, later, once it knew whose events they were.
+    Redone,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Write {
     /// the recording.
     pub async fn apply_about(&mut self, recording: &RecordingId, about: &About) -> Result<()> {
         let decided: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM segments WHERE recording = $1 AND origin = 'server'")
+            sqlx::query_scalar("SELECT COUNT(*) FROM segments WHERE recording = $1 AND origin <> 'about'")
                 .bind(recording.as_str())
                 .fetch_one(&mut *self.tx)
                 .await?;
@@ -211,6 +213,7 @@ impl Write {
         .bind(match segment.origin {
             SegmentOrigin::Server => "server",
             SegmentOrigin::About => "about",
+            SegmentOrigin::Redone => "redone",
         })
         .execute(&mut *self.tx)
         .await?;

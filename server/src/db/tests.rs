@@ -117,7 +117,7 @@ async fn a_recording_is_live_while_its_link_says_so_or_its_newest_footage_is_of_
     assert!(!is_live().await);
     report(std::slice::from_ref(&id)).await;
     let mut write = db.write().await.unwrap();
-    write.set_presence(&recorder.id, None).await.unwrap();
+    write.set_presence(&recorder.id, None, None).await.unwrap();
     write.commit().await.unwrap();
     assert!(!is_live().await, "its line is lost");
     report(std::slice::from_ref(&id)).await;
@@ -155,7 +155,7 @@ async fn rows_of_recorders_and_people_are_read() {
     assert_eq!(db.events_since(5, 5).await.unwrap(), [], "from the future");
 
     let mut write = db.write().await.unwrap();
-    write.set_presence(&recorder.id, Some("1.0")).await.unwrap();
+    write.set_presence(&recorder.id, Some("1.0"), None).await.unwrap();
     write.set_status(&recorder.id, &RecorderStatus::default()).await.unwrap();
     write.commit().await.unwrap();
     let listed = db.recorders().await.unwrap();
@@ -205,6 +205,7 @@ async fn rows_of_recordings_and_interactions_are_read() {
             agent: "ann".into(),
             name: None,
             group: Some("loans".into()),
+            aliases: vec!["a.lee@x".into()],
             devices: vec!["1".into()],
         }],
         groups: vec![DirectoryGroup { group: "loans".into(), parent: Some("sales".into()) }],

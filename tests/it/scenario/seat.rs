@@ -5,11 +5,11 @@
 //! `started [<patience>]`.
 //! Events: `event <type> <key>=<value> ...`
 //! Policies: `start | stop | mode <agent> [live | masked | paused] because <why>`
-//! Server: `order start <id> <agent> | stop <id> | mode <id> <mode> | tag <id> <name> <value> | unknown`
+//! Server: `order start <id> <agent> [as <name>] | stop <id> | mode <id> <mode> | tag <id> <name> <value> | unknown`
 //! Desktop: `ask login | logout | start | stop | pause [<ms>] | mask | resume <agent>`, `gave_up <client>`
 //! Recording: `began | frame | holds <mode> | count <n> | rests | sealed | failed <why> | gone <why>`, of the
 //! newest
-//! Surroundings: `around [link <why> | room <why> | place <place> | sink <sink> <why> | failing <sink> <time>
+//! Surroundings: `around [link <why> | room <why> | place <place> | occupied <recorder> | sink <sink> <why> | failing <sink> <time>
 //! <why> | certificate <what>]`, all else being well; `ready | unready <why> | standby_ended [<why>] | lock |
 //! unlock | no_room <why> | room`, `full <why>`
 //! Others: `after <duration>`, `reloaded [<error>]`, `down`
@@ -142,6 +142,7 @@ impl Seat {
             "link" => around.link = text(),
             "room" => around.room = text(),
             "place" => around.place_at_server = text(),
+            "occupied" => around.occupied_by = text(),
             "certificate" => around.certificate = text(),
             "sink" => {
                 let (sink, why) = rest.split_once(' ').unwrap();
@@ -169,11 +170,12 @@ impl Seat {
         let (text, why) = because(rest);
         let words: Vec<&str> = text.split(' ').collect();
         let kind = match words[..] {
-            ["start", id, agent] => CommandKind::Start {
+            ["start", id, agent, ref name @ ..] => CommandKind::Start {
                 recording: recording_id(id),
                 agent: agent.into(),
                 capture: CaptureMode::Live,
                 why,
+                seated: name.last().map(|name| (*name).into()),
             },
             ["stop", id] => CommandKind::Stop { recording: recording_id(id), why },
             ["mode", id, word] => {
@@ -233,7 +235,8 @@ fn perform(
         }
         Effect::PushEvent(event) => {
             let json: serde_json::Value = serde_json::from_str(&event.json).unwrap();
-            format!("ask the policies about {}", json["type"].as_str().unwrap())
+            let place = json["place"].as_str().map_or_else(String::new, |place| format!(" at {place}"));
+            format!("ask the policies about {}{place}", json["type"].as_str().unwrap())
         }
         Effect::Begin(order) => format!("begin {} {:?}", short(&order.recording), order.capture),
         Effect::Control(recording, control) => format!("tell {}: {control:?}", short(&recording)),

@@ -6,7 +6,8 @@ import { fill, h, icon } from "../dom.ts";
 import { capital, clock, day, duration } from "../format.ts";
 import { setKeys } from "../keys.ts";
 import { href } from "../route.ts";
-import type { Completeness, Recorder } from "../types.ts";
+import type { Completeness, Identification, Recorder } from "../types.ts";
+import { names as namesTable } from "./operations/names.ts";
 import type { View } from "./view.ts";
 
 const REFRESH_MS = 5000;
@@ -38,21 +39,33 @@ export function open(main: HTMLElement): View {
       ),
     );
   const panel = table("Recorders", ["Recorder", "Place", "State", "Activity", "Version", "Clock"], recorders);
+  const unknown = namesTable(() => {
+    clearTimeout(timer);
+    void refresh();
+  });
+  const unknownPanel = table(
+    "Names that mean no agent",
+    ["Name", "Kind", "Feed", "Events", "First and last", "Belongs to"],
+    unknown.rows,
+  );
   main.append(
     h("div", { class: "page-head" }, h("div", { class: "page-title" }, h("h1", {}, "Operations"))),
     health,
+    unknown.conflicts,
     figures,
     table("Missing recordings", ["When", "Agent", "Interaction", "Why"], missing),
+    unknownPanel,
     panel,
   );
   setKeys([{ group: "Page", keys: ["?"], does: "Show this help", run: () => {} }]);
 
   const refresh = async (): Promise<void> => {
     try {
-      const [problems, names, found, complete] = await Promise.all([
+      const [problems, names, found, identification, complete] = await Promise.all([
         serverProblems(ended.signal),
         agentNames(),
         get<{ recorders: Recorder[] }>("/recorders", {}, ended.signal).catch(nullIfForbidden),
+        get<Identification>("/identities", {}, ended.signal).catch(nullIfForbidden),
         get<Completeness>("/completeness", {}, ended.signal),
       ]);
       health.hidden = problems.length === 0;
@@ -62,6 +75,8 @@ export function open(main: HTMLElement): View {
         ...problems.map((text) => h("p", {}, capital(text))),
       );
       panel.hidden = found === null;
+      unknownPanel.hidden = identification === null;
+      unknown.show(identification, names);
       const list = (found?.recorders ?? []).filter((recorder) => !recorder.revoked);
       const away = list.filter((recorder) => !recorder.connected);
       const figure = (value: number, text: string, bad = false): HTMLElement =>
@@ -79,6 +94,8 @@ export function open(main: HTMLElement): View {
         figure(complete.captured, "captured"),
         figure(complete.uploaded, "stored"),
         figure(complete.on_its_way, "on their way"),
+        identification &&
+          figure(identification.unresolved.length, "unknown names", identification.unresolved.length > 0),
         figure(complete.missing.length, "missing", complete.missing.length > 0),
       );
       fill(recorders, ...[...away, ...list.filter((recorder) => recorder.connected)].map(recorderRow));
@@ -128,6 +145,7 @@ function nullIfForbidden(error: unknown): null {
 
 function recorderRow(recorder: Recorder): HTMLElement {
   const offset = recorder.clock_offset_ms;
+  const isUsed = recorder.connected && !recorder.occupied_by;
   const seen = recorder.seen ? `, last seen on ${day(recorder.seen)}, ${clock(recorder.seen)}` : "";
   return h(
     "tr",
@@ -139,9 +157,13 @@ function recorderRow(recorder: Recorder): HTMLElement {
       {},
       h(
         "span",
-        { class: recorder.connected ? "state-good" : "state-bad" },
-        !recorder.connected && icon("warning"),
-        recorder.connected ? "Connected" : `Disconnected${seen}`,
+        { class: isUsed ? "state-good" : "state-bad" },
+        !isUsed && icon("warning"),
+        !recorder.connected
+          ? `Disconnected${seen}`
+          : isUsed
+            ? "Connected"
+            : `Not used: ${recorder.occupied_by} is connected at this place. Enrol one of them at its own place.`,
       ),
     ),
     h("td", {}, recorder.doing ?? "–"),

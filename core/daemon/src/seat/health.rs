@@ -41,6 +41,8 @@ pub struct Surroundings {
     pub link: Option<String>,
     /// The place of this recorder at the server, if it is another than its own.
     pub place_at_server: Option<String>,
+    /// The name of another recorder that is connected at this place, which the server commands instead.
+    pub occupied_by: Option<String>,
     /// Why a recording would find no room.
     pub room: Option<String>,
     /// Sinks that could not deliver, with the reason.
@@ -114,6 +116,13 @@ impl Surroundings {
         if let Some(place) = &self.place_at_server {
             let text =
                 format!("the server has this recorder at place `{place}`; set `place` to it, or enrol again");
+            add(HealthPart::Place, text);
+        }
+        if let Some(other) = &self.occupied_by {
+            let text = format!(
+                "another recorder, `{other}`, is connected at this place and is commanded instead; \
+                 enrol one of them at its own place, or revoke it"
+            );
             add(HealthPart::Place, text);
         }
         for (sink, why) in &self.sinks {

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use deskreel_contract::CaptureMode;
 use deskreel_model::event::Request;
+use deskreel_model::identities::are_alike;
 use deskreel_model::link::{Command, CommandId, CommandKind, CommandRefusal, CommandResult};
-use deskreel_model::{Failure, Fault, RecordingId};
+use deskreel_model::{AgentId, Failure, Fault, RecordingId};
 use deskreel_recorder::Control;
 
 use super::pending::{Condition, Waiter};
-use super::{Effect, Event, Now, ReplyId, State, WantedFootage};
+use super::{Effect, Event, Now, ReplyId, Seating, State, WantedFootage};
 
 /// The wishes of a server and of the desktop for the recording.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -53,9 +54,14 @@ impl State {
     pub(super) fn ordered(&mut self, command: Command, is_known: bool, out: &mut Vec<Effect>) {
         let Command { id, kind, .. } = command;
         let result = match kind {
-            CommandKind::Start { recording, agent, capture, why } => {
-                let capture = self.set_server_mode(capture);
+            CommandKind::Start { recording, agent, capture, why, seated } => {
                 let is_wanted = self.wanted.as_ref().is_some_and(|w| w.assigned.as_ref() == Some(&recording));
+                let seating = Seating { known_as: seated, sat_here: self.seated().is_some() };
+                if let Some(other) = self.other_agent(&agent, &seating).filter(|_| !is_wanted) {
+                    let result = CommandResult::refused_for(other, self.place(), &agent);
+                    return out.push(Effect::Answer(id, result));
+                }
+                let capture = self.set_server_mode(capture);
                 if !is_wanted {
                     self.wanted = Some(WantedFootage {
                         agent,
@@ -64,6 +70,7 @@ impl State {
                         why,
                         assigned: Some(recording),
                         is_assigned_taken: is_known,
+                        seating,
                     });
                     self.replace(out);
                 }
@@ -107,6 +114,33 @@ impl State {
             }
         };
         out.push(Effect::Answer(id, result));
+    }
+
+    /// Who is logged in here, if it is somebody else than the agent of this footage. Nobody is on a PC whose
+    /// desktop does not log in.
+    pub(super) fn other_agent(&self, agent: &AgentId, seating: &Seating) -> Option<&AgentId> {
+        let is_agent = |seated: &AgentId| {
+            seating.known_as.as_ref() == Some(seated) || are_alike(seated.as_str(), agent.as_str())
+        };
+        self.seated().filter(|seated| !is_agent(seated))
+    }
+
+    /// Another agent has logged in after the one who is recorded: the screen shows the new agent's work,
+    /// whatever the server knows of it.
+    pub(super) fn end_footage_of_predecessor(&mut self, out: &mut Vec<Effect>) {
+        let Some(mut wanted) = self.wanted.take_if(|_| self.server.is_some()) else { return };
+        let Some(other) = self.other_agent(&wanted.agent, &wanted.seating).cloned() else {
+            wanted.seating.sat_here = true;
+            self.wanted = Some(wanted);
+            return;
+        };
+        if !wanted.seating.sat_here {
+            self.wanted = Some(wanted);
+            return;
+        }
+        if let Some(running) = self.current_id() {
+            self.stop(&running, &format!("{other} has logged in here"), out);
+        }
     }
 
     /// Returns the mode that holds with it: a pause of the desktop also covers what begins now.

@@ -10,7 +10,7 @@ use deskreel_model::manifest::Outcome;
 use deskreel_model::{AgentId, MediaTime, RecordingId};
 use deskreel_recorder::{Control, Notice};
 
-use super::{Effect, Ending, Now, State, WantedFootage, Warning};
+use super::{Effect, Ending, Now, Seating, State, WantedFootage, Warning};
 use crate::recording_slots::StartOrder;
 
 /// Pauses before a failed recording is tried again, in seconds: before the first, second, ... retry. The last
@@ -35,6 +35,7 @@ impl State {
                     capture_why: why.clone(),
                     assigned: None,
                     is_assigned_taken: false,
+                    seating: Seating::default(),
                 });
             }
             Command::Stop => drop(self.wanted.take_if(|wanted| wanted.agent == *agent)),
@@ -75,6 +76,11 @@ impl State {
     /// Begins the wanted footage if it does not run yet.
     pub(super) fn strive(&mut self, out: &mut Vec<Effect>) {
         let Some(wanted) = self.wanted.as_ref().filter(|_| self.current().is_none()) else { return };
+        if self.server.is_some() && self.other_agent(&wanted.agent, &wanted.seating).is_some() {
+            // The screen shows somebody else's work by now.
+            self.wanted = None;
+            return;
+        }
         let assigned = wanted.assigned.clone().filter(|_| !wanted.is_assigned_taken);
         out.push(Effect::Admit { assigned, agent: wanted.agent.clone(), why: wanted.why.clone() });
     }

@@ -18,7 +18,7 @@ impl State {
             Act::LogIn { agent, seat } => {
                 self.deadlines.desktop_return = None;
                 if let Some(other) = seated.filter(|seated| seated != agent)
-                    && let Ok(event) = desk_events::logged_out(&other, at)
+                    && let Ok(event) = desk_events::logged_out(&other, self.place(), at)
                 {
                     out.push(Effect::Then(Box::new(Event::Entered(Box::new(event)))));
                 }
@@ -31,7 +31,7 @@ impl State {
             Act::LogOut { agent } if seated.as_ref() != Some(agent) => {
                 return out.push(Effect::Reply(reply, Ok(Done::default())));
             }
-            Act::LogOut { agent } => desk_events::logged_out(agent, at),
+            Act::LogOut { agent } => desk_events::logged_out(agent, self.place(), at),
             Act::Tell(event) => Ok((**event).clone()),
             Act::Request { agent, request } => desk_events::requested(agent, request, at),
         };

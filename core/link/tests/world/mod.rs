@@ -164,6 +164,7 @@ impl World {
         let id = CommandId(format!("c{:03}", self.commands.len()).into());
         let deadline = self.now_ms + deadline_ms;
         let kind = CommandKind::Start {
+            seated: None,
             recording: RecordingId::new(Self::utc(0), self.commands.len() as u32),
             agent: "ann".into(),
             capture: CaptureMode::Live,

@@ -15,7 +15,8 @@ use utoipa::openapi::{Content, ResponseBuilder};
 
 use super::*;
 use crate::api::{
-    admin, annotations, directory, export, finished_file, interactions, link, media, routes, session, uploads,
+    admin, annotations, directory, export, finished_file, identities, interactions, link, media, routes,
+    session, uploads,
 };
 
 #[derive(OpenApi)]
@@ -53,6 +54,8 @@ use crate::api::{
         media::fragments,
         media::hls,
         media::live,
+        identities::list,
+        identities::assign,
         directory::agents,
         directory::set_agents,
         directory::groups,
