@@ -53,8 +53,8 @@ fn files() -> [(&'static str, String); 10] {
     ]
 }
 
-/// Ann's call goes on for nine minutes after its voice recording has stopped, Eve's still does; Bob's ends with
-/// it, and Cid's is recorded at the end of the log.
+/// Ann's call goes on for nine minutes after its voice recording has stopped, Eve's still does; Bob's ends
+/// with it, and Cid's is recorded at the end of the log.
 const VOICE: &str = r#"{"type":"agent.logged_in","at":"2026-01-05T09:00:00.000Z","agent":"ann","place":"PC-1"}
 {"type":"call.established","at":"2026-01-05T09:00:10.000Z","call":"77","agent":"ann"}
 {"type":"recording.started","at":"2026-01-05T09:00:10.200Z","call":"77","agent":"ann"}

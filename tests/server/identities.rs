@@ -40,10 +40,7 @@ fn a_device_that_nobody_knows_is_counted_and_assigned_and_its_calls_are_mapped_a
     site.tell(&[device("call.established", "76", "PJSIP/4711")]);
     // An event is final, and so counted, after a second: long enough for a segment.
     wait_for_unresolved(&site, 1);
-    site.tell(&[
-        device("call.cleared", "76", "PJSIP/4711"),
-        device("call.established", "77", "PJSIP/4711"),
-    ]);
+    site.tell(&[device("call.cleared", "76", "PJSIP/4711"), device("call.established", "77", "PJSIP/4711")]);
     wait_for_unresolved(&site, 3);
     let found = site.get("/identities");
     let one = &found["unresolved"][0];

@@ -23,5 +23,5 @@ mod links;
 mod people;
 mod postgres;
 mod s3;
-mod webhook;
 mod seats;
+mod webhook;

@@ -1,5 +1,5 @@
-//! `feed.webhook` on the server: each event that was answered 200 is in the index, though the server is killed
-//! under load.
+//! `feed.webhook` on the server: each event that was answered 200 is in the index, though the server is
+//! killed under load.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -21,13 +21,13 @@
 //!    duplicate. If it is late, what followed it is undone first and applied again after it.
 //! 2. `calls.rs` folds it into the state of calls and agents (`agent.rs`, `call.rs`, `world.rs`): who sits
 //!    where, and who is connected to which call, in what role, since when. Its folder has a file for each
-//!    topic. Duplicates change nothing (`memory.rs`), and lost events are made up for when a later one reveals
-//!    them. The old state is kept for the undo.
+//!    topic. Duplicates change nothing (`memory.rs`), and lost events are made up for when a later one
+//!    reveals them. The old state is kept for the undo.
 //! 3. `facts.rs` writes the fact for each agent concerned, and each policy that wants such events is asked
 //!    (`policy.rs`).
 //! 4. `answer.rs` reads the answer, and `wishes.rs` keeps the wishes of each policy.
-//! 5. `footage.rs` and `segments.rs` make footage and segments of all wishes together. Footage runs while some policy wants it
-//!    and none forbids it, and the most private capture wins.
+//! 5. `footage.rs` and `segments.rs` make footage and segments of all wishes together. Footage runs while
+//!    some policy wants it and none forbids it, and the most private capture wins.
 //! 6. `engine/commands.rs` sends recorders the differences from their last commands, and yields final output.
 //!
 //! # One aggregate
@@ -35,8 +35,8 @@
 //! An [`Agent`](agent::Agent) is the unit of change and of undo: connections, wishes, mappings and running
 //! footage of one person, cloned as a whole before a step touches it. Its `impl` is therefore spread by topic
 //! over four files: `agent.rs` has the fields, `wishes.rs` changes wishes and mappings, `footage.rs` and
-//! `segments.rs` derive the footage from them. Other files change these only through its methods, except a policy's
-//! state, which `engine.rs` stores.
+//! `segments.rs` derive the footage from them. Other files change these only through its methods, except a
+//! policy's state, which `engine.rs` stores.
 //!
 //! # Facts are pieces of JSON
 //!

@@ -381,8 +381,8 @@ impl Agent {
         }
     }
 
-    /// Drops the mappings of a call, and their segments, as if they had never been: it was another call under a
-    /// new id.
+    /// Drops the mappings of a call, and their segments, as if they had never been: it was another call under
+    /// a new id.
     pub(crate) fn drop_mappings(&mut self, call: &CallId) {
         let is_of_call =
             |mapping: &Mapping| mapping.call.as_ref() == Some(call) && mapping.role != Role::AfterCallWork;

@@ -139,8 +139,8 @@ impl World {
         }
     }
 
-    /// Returns whether the event is about a connection that is in doubt, and so proves it even if it comes once
-    /// more.
+    /// Returns whether the event is about a connection that is in doubt, and so proves it even if it comes
+    /// once more.
     pub fn doubts(&self, kind: &Kind) -> bool {
         let (Kind::Call { call, agent: Some(agent), .. } | Kind::Voice { call, agent: Some(agent), .. }) =
             kind

@@ -125,7 +125,7 @@ impl Identities {
 }
 
 /// The forms of a name from the exact to the loosest, in lower case: `sip:PJSIP/4711@pbx` is also
-/// `pjsip/4711@pbx`, `4711@pbx` and `4711`.
+/// `pjsip/4711@pbx`, `4711@pbx`, `pjsip/4711` and `4711`.
 pub fn loosened(name: &str) -> impl Iterator<Item = Cow<'_, str>> {
     Forms::new(name).all.into_iter()
 }
@@ -184,6 +184,7 @@ fn ranges(name: &str) -> (Vec<Range<usize>>, usize) {
     let has_local = local_begin < domain.unwrap_or(name.len());
     if has_local && local_begin > begin {
         ranges.push(local_begin..name.len());
+        ranges.extend(domain.map(|domain| begin..domain));
     }
     if let Some(domain) = domain.filter(|_| has_local) {
         ranges.push(local_begin..domain);
@@ -299,7 +300,7 @@ mod tests {
         let arn = "arn:aws:connect:eu:1:instance/i/agent/ann";
         assert_eq!(forms(arn), [arn, "ann"]);
         assert_eq!(forms("arn:aws:connect:eu:1:agent:ann"), ["arn:aws:connect:eu:1:agent:ann", "ann"]);
-        assert_eq!(forms("Local/4711@office"), ["local/4711@office", "4711@office", "4711"]);
+        assert_eq!(forms("Local/4711@office"), ["local/4711@office", "4711@office", "local/4711", "4711"]);
         assert_eq!(forms("ann@x/phone"), ["ann@x/phone", "ann"]);
         // Nothing is left without these.
         for whole in ["", "@x", "a/", "sip:", "\u{130}"] {

@@ -1,8 +1,8 @@
 //! `feed.webhook`: events that other systems post.
 //!
 //! `serve.rs` has the connections, on a thread and a runtime of its own; `sender.rs` decides who may post
-//! (pure); `intake.rs` takes the events out of a body and waits until they are stored; `seen_ids.rs` remembers
-//! those that were taken before.
+//! (pure); `intake.rs` takes the events out of a body and waits until they are stored; `seen_ids.rs`
+//! remembers those that were taken before.
 
 mod answer;
 mod intake;

@@ -1,5 +1,5 @@
-//! Interactions whose id comes again on another day. The engine remembers the ids of a day and tells two calls
-//! with the same id apart by itself; beyond that only the index knows which ids were there.
+//! Interactions whose id comes again on another day. The engine remembers the ids of a day and tells two
+//! calls with the same id apart by itself; beyond that only the index knows which ids were there.
 
 use deskreel_model::InteractionId;
 

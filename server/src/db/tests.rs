@@ -362,8 +362,8 @@ async fn rows_of_footage_and_files_are_read() {
     assert_eq!(write.documents(&file).await.unwrap().manifest.as_deref(), Some("{}"));
 }
 
-/// The engine remembers ids for a day. A call of another day with the same id is another interaction, and what
-/// is written of it later goes there, too.
+/// The engine remembers ids for a day. A call of another day with the same id is another interaction, and
+/// what is written of it later goes there, too.
 #[tokio::test]
 async fn an_id_that_comes_again_another_day_is_another_interaction() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
-//! Runs the logs in `tests/scenario/logs` through the engine and real policies, and compares the segments with
-//! those that they demand. The logs were written from the documents, without the code at hand; a file has
-//! several of one kind.
+//! Runs the logs in `tests/scenario/logs` through the engine and real policies, and compares the segments
+//! with those that they demand. The logs were written from the documents, without the code at hand; a file
+//! has several of one kind.
 //!
 //! An expected segment has `agent`, `id` (its call or its interaction), `role`, `from` and `to` (null: any
 //! end is right), and may have `call`, `interaction`, `interaction_not`, the `place` of its footage, and

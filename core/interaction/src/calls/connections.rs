@@ -104,8 +104,8 @@ impl EventFold<'_> {
         }
     }
 
-    /// The present id of a call: the one that it has got since, if the agent is in it under that one, or if it
-    /// has only just got it.
+    /// The present id of a call: the one that it has got since, if the agent is in it under that one, or if
+    /// it has only just got it.
     pub(super) fn current_id(&self, id: &CallId, agent: &AgentId) -> CallId {
         let mut current = id.clone();
         // A call that is renamed more often is not followed further.
