@@ -57,38 +57,54 @@ pub fn compare(old: &[Footage], new: &[Footage]) -> Difference {
     Difference { rows, old: total(old), new: total(new) }
 }
 
-/// Pairs rows that have moved. Both lists are in the order of agent and time.
+/// Pairs rows that have moved: first those that overlap, then those that are near. Both lists are in the
+/// order of agent and time.
 fn pair(removed: Vec<TableRow>, added: Vec<TableRow>) -> Vec<(TableRow, Change)> {
     let mut rows = Vec::with_capacity(removed.len() + added.len());
+    let mut removed: Vec<Option<TableRow>> = removed.into_iter().map(Some).collect();
     let mut added: Vec<Option<TableRow>> = added.into_iter().map(Some).collect();
+    for near in [Duration::ZERO, NEAR] {
+        pair_within(near, &mut removed, &mut added, &mut rows);
+    }
+    rows.extend(removed.into_iter().flatten().map(|row| (row, Change::Old)));
+    rows.extend(added.into_iter().flatten().map(|row| (row, Change::New)));
+    rows
+}
+
+/// Pairs rows that are at most `near` apart.
+fn pair_within(
+    near: Duration,
+    removed: &mut [Option<TableRow>],
+    added: &mut [Option<TableRow>],
+    rows: &mut Vec<(TableRow, Change)>,
+) {
     let mut first = 0;
-    for row in removed {
+    for old in removed {
+        let Some(row) = &*old else { continue };
         let is_past = |other: &TableRow| {
-            (&other.agent, other.span.1.map(|to| to.plus(NEAR))) < (&row.agent, Some(row.span.0))
+            (&other.agent, other.span.1.map(|to| to.plus(near))) < (&row.agent, Some(row.span.0))
                 && other.span.1.is_some()
         };
         while added.get(first).is_some_and(|other| other.as_ref().is_none_or(is_past)) {
             first += 1;
         }
-        let candidates = added[first..].iter_mut();
-        let reach = row.span.1.map(|to| to.plus(NEAR));
-        let mut candidates = candidates.take_while(|other| {
+        let reach = row.span.1.map(|to| to.plus(near));
+        let mut candidates = added[first..].iter_mut().take_while(|other| {
             let Some(other) = other else { return true };
             other.agent < row.agent
                 || (other.agent == row.agent && reach.is_none_or(|reach| other.span.0 <= reach))
         });
-        let moved = candidates.find(|other| other.as_ref().is_some_and(|other| is_near(&row, other)));
-        match moved.and_then(Option::take) {
-            Some(moved) => rows.push((moved, Change::Moved(row.span))),
-            None => rows.push((row, Change::Old)),
+        let moved = candidates.find(|other| other.as_ref().is_some_and(|other| is_near(row, other, near)));
+        if let Some(moved) = moved.and_then(Option::take)
+            && let Some(row) = old.take()
+        {
+            rows.push((moved, Change::Moved(row.span)));
         }
     }
-    rows.extend(added.into_iter().flatten().map(|row| (row, Change::New)));
-    rows
 }
 
-fn is_near(one: &TableRow, other: &TableRow) -> bool {
-    let reaches = |(_, to): Span, (from, _): Span| to.is_none_or(|to| to.plus(NEAR) >= from);
+fn is_near(one: &TableRow, other: &TableRow, near: Duration) -> bool {
+    let reaches = |(_, to): Span, (from, _): Span| to.is_none_or(|to| to.plus(near) >= from);
     (&one.agent, &one.what) == (&other.agent, &other.what)
         && reaches(one.span, other.span)
         && reaches(other.span, one.span)

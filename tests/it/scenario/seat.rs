@@ -5,14 +5,15 @@
 //! `started [<patience>]`.
 //! Events: `event <type> <key>=<value> ...`
 //! Policies: `start | stop | mode <agent> [live | masked | paused] because <why>`
-//! Server: `order start <id> <agent> [as <name>] | stop <id> | mode <id> <mode> | tag <id> <name> <value> | unknown`
+//! Server: `order start <id> <agent> [as <name>] | stop <id> | mode <id> <mode> | tag <id> <name> <value> |
+//! unknown`
 //! Desktop: `ask login | logout | start | stop | pause [<ms>] | mask | resume <agent>`, `gave_up <client>`
 //! Recording: `began | frame | holds <mode> | count <n> | rests | sealed | failed <why> | gone <why>`, of the
 //! newest
-//! Surroundings: `around [link <why> | room <why> | place <place> | occupied <recorder> | sink <sink> <why> | failing <sink> <time>
-//! <why> | certificate <what>]`, all else being well; `ready | unready <why> | standby_ended [<why>] | lock |
-//! unlock | no_room <why> | room`, `full <why>`
-//! Others: `after <duration>`, `reloaded [<error>]`, `down`
+//! Surroundings: `around [link <why> | room <why> | place <place> | occupied <recorder> | sink <sink> <why> |
+//! failing <sink> <time> <why> | certificate <what>]`, all else being well; `ready | unready <why> |
+//! standby_ended [<why>] | lock | unlock | no_room <why> | room`, `full <why>` Others: `after <duration>`,
+//! `reloaded [<error>]`, `down`
 
 use std::cell::Cell;
 use std::fmt::Write;
