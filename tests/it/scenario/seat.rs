@@ -12,8 +12,8 @@
 //! newest
 //! Surroundings: `around [link <why> | room <why> | place <place> | occupied <recorder> | sink <sink> <why> |
 //! failing <sink> <time> <why> | certificate <what>]`, all else being well; `ready | unready <why> |
-//! standby_ended [<why>] | lock | unlock | no_room <why> | room`, `full <why>` Others: `after <duration>`,
-//! `reloaded [<error>]`, `down`
+//! standby_ended [<why>] | lock | unlock | no_room <why> | room`, `full <why>`
+//! Others: `after <duration>`, `reloaded [<error>]`, `down`
 
 use std::cell::Cell;
 use std::fmt::Write;
