@@ -39,7 +39,7 @@ fn one(pipeline: &Path, options: &ReplayOptions, out: &mut impl Write) -> Result
     };
     let mut log = EventLog::open(&options.events)?;
     let mut policies = open_policies(&graph.deciders, &catalog)?;
-    if !options.timeline && options.svg.is_none() {
+    if !options.timeline && options.svg.is_none() && !options.summary {
         policies.push(voice::observer());
     }
     let mut engine = Engine::new(policies, graph.deciders.rules.clone());

@@ -15,18 +15,14 @@ use crate::wishes::{Mapping, Wishes};
 pub struct Agent {
     pub id: AgentId,
     pub presence: Presence,
-    /// The log-ins that last, the newest last. The best of them says where the agent sits.
-    pub(crate) log_ins: Arc<Vec<LogIn>>,
-    /// What the log-ins have said of devices, groups and skills.
-    pub(crate) seat: Arc<Seat>,
+    /// What changes seldom. It is shared, since each event clones the agent.
+    pub(crate) profile: Arc<AgentProfile>,
     /// The sender's time of the last log-in or log-out.
     pub(crate) presence_told: Utc,
     pub media: Arc<Vec<Medium>>,
     /// Connections, in the order in which they began.
-    pub connections: Vec<Connection>,
+    pub connections: Vec<Arc<Connection>>,
     pub digital: Vec<DigitalInteraction>,
-    /// Digital interactions that the agent has finished, the newest last.
-    pub(crate) completed: Arc<Vec<(InteractionId, Utc)>>,
     /// One for each policy, in their order, then the wishes inherited from retired policies.
     pub(crate) wishes: Vec<Arc<Wishes>>,
     /// Requests of the agent desktop.
@@ -52,6 +48,16 @@ pub enum Presence {
     Out {
         since: Utc,
     },
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AgentProfile {
+    /// The log-ins that last, the newest last. The best of them says where the agent sits.
+    pub log_ins: Vec<LogIn>,
+    /// What the log-ins have said of devices, groups and skills.
+    pub seat: Seat,
+    /// Digital interactions that the agent has finished, the newest last.
+    pub completed: Vec<(InteractionId, Utc)>,
 }
 
 /// A log-in that lasts: who says so, and where.
@@ -156,13 +162,11 @@ impl Agent {
         let mut agent = Agent {
             id,
             presence: Presence::Unknown,
-            log_ins: Arc::default(),
-            seat: Arc::default(),
+            profile: Arc::default(),
             presence_told: Utc::MIN,
             media: Arc::default(),
             connections: Vec::new(),
             digital: Vec::new(),
-            completed: Arc::default(),
             wishes: vec![Arc::default(); policies],
             requested: DesktopRequests { footage: false, told: Utc::MIN, hold: None },
             mappings: Arc::default(),
@@ -179,14 +183,14 @@ impl Agent {
     /// Sits down where the best of the lasting log-ins says: the newest of a desktop, else the newest that
     /// names a place.
     pub(crate) fn sit(&mut self) {
-        let with_place = self.log_ins.iter().filter(|log_in| log_in.place.is_some());
+        let with_place = self.profile.log_ins.iter().filter(|log_in| log_in.place.is_some());
         let best = with_place.max_by_key(|log_in| log_in.is_of_desktop());
         self.presence = Presence::In(best.and_then(|log_in| log_in.place.clone()));
     }
 
     /// A list that a log-in leaves out stays as it was.
     pub(crate) fn update_seat(&mut self, new: &Seat) {
-        let seat = Arc::make_mut(&mut self.seat);
+        let seat = &mut Arc::make_mut(&mut self.profile).seat;
         for (known, new) in [
             (&mut seat.devices, &new.devices),
             (&mut seat.groups, &new.groups),
@@ -207,8 +211,8 @@ impl Agent {
         let mut places = vec![seat.clone()];
         if rules.two_seats == TwoSeats::All {
             // Beside a desktop, other feeds only know an agent's usual place.
-            let has_desktop = self.log_ins.iter().any(LogIn::is_of_desktop);
-            let lasting = self.log_ins.iter().filter(|log_in| !has_desktop || log_in.is_of_desktop());
+            let has_desktop = self.profile.log_ins.iter().any(LogIn::is_of_desktop);
+            let lasting = self.profile.log_ins.iter().filter(|log_in| !has_desktop || log_in.is_of_desktop());
             for place in lasting.filter_map(|log_in| log_in.place.clone()) {
                 if !places.contains(&Some(place.clone())) {
                     places.push(Some(place));
@@ -235,6 +239,10 @@ impl Agent {
 
     pub fn is_out(&self) -> bool {
         matches!(self.presence, Presence::Out { .. })
+    }
+
+    pub(crate) fn connection_mut(&mut self, index: usize) -> &mut Connection {
+        Arc::make_mut(&mut self.connections[index])
     }
 
     pub(crate) fn connection(&self, call: &CallId) -> Option<usize> {

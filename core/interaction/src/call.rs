@@ -40,7 +40,7 @@ pub(crate) struct Call {
     /// The call has got another id.
     pub rename: Option<Rename>,
     /// The attached data that came last, as JSON.
-    pub attached: Option<Box<str>>,
+    pub attached: Option<Arc<str>>,
     pub summary: Arc<CallSummary>,
     /// The last call with this id.
     previous: Option<Arc<Call>>,
@@ -151,9 +151,9 @@ impl Call {
 
     /// Keeps what an event says of the call.
     pub fn note_fields(&mut self, fields: &CallFields) {
-        if fields.attached.is_some() && fields.attached != self.attached {
-            self.attached.clone_from(&fields.attached);
-            let attached = self.attached.as_deref().and_then(read_object).unwrap_or_default();
+        if let Some(new) = fields.attached.as_deref().filter(|new| self.attached.as_deref() != Some(*new)) {
+            self.attached = Some(new.into());
+            let attached = read_object(new).unwrap_or_default();
             let known = &mut Arc::make_mut(&mut self.summary).attached;
             known.extend(attached.into_iter().map(|(key, value)| match value {
                 serde_json::Value::String(text) => (key, text),

@@ -36,7 +36,7 @@ pub(crate) struct Touch {
     pub agent: AgentId,
     /// Calls and interactions that are new or have changed.
     pub changed: Vec<Arc<str>>,
-    pub ended: Vec<Connection>,
+    pub ended: Vec<Arc<Connection>>,
     /// A tag that the desktop requests for the footage.
     pub tag: Option<(Box<str>, Box<str>)>,
     /// For this agent, the event means another one, of this type.
@@ -140,7 +140,7 @@ impl<'w> EventFold<'w> {
             }),
             Kind::Accepted { interaction, agent, .. } | Kind::Completed { interaction, agent } => {
                 known(agent).and_then(|known| {
-                    let completed = known.completed.iter().rev().find(|(id, _)| id == interaction);
+                    let completed = known.profile.completed.iter().rev().find(|(id, _)| id == interaction);
                     completed.map(|(_, at)| *at)
                 })
             }
@@ -164,7 +164,7 @@ impl<'w> EventFold<'w> {
         let known = self.agent_mut(agent);
         known.digital.retain(|digital| digital.interaction != *interaction);
         known.end_mappings(|mapping| mapping.call.is_none() && mapping.interaction == *interaction);
-        let completed = Arc::make_mut(&mut known.completed);
+        let completed = &mut Arc::make_mut(&mut known.profile).completed;
         completed.retain(|(id, _)| id != interaction);
         completed.push((interaction.clone(), told));
         completed.drain(..completed.len().saturating_sub(COMPLETED));
@@ -202,6 +202,7 @@ impl<'w> EventFold<'w> {
     /// Writes the connection's JSON again, and lists its call as changed.
     fn mark_changed(&mut self, agent: &AgentId, index: usize) {
         let Some(connection) = self.agent_mut(agent).connections.get_mut(index) else { return };
+        let connection = Arc::make_mut(connection);
         connection.json = facts::connection_json(connection);
         let call = connection.call.0.clone();
         let touch = self.touch(agent);
@@ -253,12 +254,12 @@ impl<'w> EventFold<'w> {
         let concerned: Vec<_> = agents
             .iter()
             .filter(|known| agent.is_none_or(|agent| known.id == *agent))
-            .filter(|known| known.connections.iter().any(is_theirs))
+            .filter(|known| known.connections.iter().any(|c| is_theirs(c)))
             .map(|known| known.id.clone())
             .collect();
         for agent in concerned {
             let connections = self.agent_mut(&agent).connections.iter_mut();
-            connections.filter(|c| is_theirs(c)).for_each(|c| c.is_doubtful = true);
+            connections.filter(|c| is_theirs(c)).for_each(|c| Arc::make_mut(c).is_doubtful = true);
         }
     }
 

@@ -73,8 +73,8 @@ pub use commands::{Command, RecorderCommand};
 /// Time for which a call that nobody is in is remembered: it may wait in a queue for its next agent, and an
 /// event about it may come once more.
 const PAST_CALL: Duration = Duration::from_secs(24 * 3600);
-/// Time between two cleanings.
-const CLEANING: Duration = Duration::from_secs(600);
+/// Time between two cleanings, which look at every call of a day.
+const CLEANING: Duration = Duration::from_secs(3600);
 /// Timers that one call fires at their own times. Work is bounded by it, whatever the times are; the rest
 /// fires at the end.
 const TIMERS: usize = 10_000;

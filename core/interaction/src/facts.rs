@@ -63,9 +63,9 @@ pub(crate) fn agent_json(agent: &Agent) -> Arc<str> {
     to_json(&AgentFacts {
         id: agent.id.as_str().into(),
         place: agent.place().map(|place| place.as_str().into()),
-        devices: texts(&agent.seat.devices),
-        groups: texts(&agent.seat.groups),
-        skills: texts(&agent.seat.skills),
+        devices: texts(&agent.profile.seat.devices),
+        groups: texts(&agent.profile.seat.groups),
+        skills: texts(&agent.profile.seat.skills),
     })
 }
 

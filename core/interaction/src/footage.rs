@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::agent::Agent;
 use crate::segments::{SegmentOrigin, merge_overlaps};
 use crate::wishes::MappingEnd;
-use deskreel_model::{Pause, PolicyRules};
+use deskreel_model::{Pause, PolicyRules, TwoSeats};
 
 /// Running footage.
 #[derive(Debug, Clone)]
@@ -66,14 +66,44 @@ impl Agent {
         let reason = self.reason.take();
         self.end_segments(at);
         let wanted = self.why_wanted();
+        // Most events change nothing here.
+        let goes_on = match (&self.open[..], &wanted) {
+            ([], None) => true,
+            ([open], Some(_)) => {
+                let is_at_seat = !self.is_out() && open.footage.place.as_ref() == self.place();
+                let has_limit = rules.max_duration.is_some() || split.is_some();
+                is_at_seat && !has_limit && rules.two_seats == TwoSeats::Newest
+            }
+            _ => false,
+        };
+        if !goes_on {
+            finished = self.change_footage(rules, at, wanted, (split, reason));
+        }
+        self.update_capture(rules, at);
+        self.begin_segments(at);
+        if self.mappings.iter().any(|mapping| mapping.end != MappingEnd::No) {
+            Arc::make_mut(&mut self.mappings).retain(|mapping| mapping.end == MappingEnd::No);
+        }
+        finished
+    }
+
+    /// Ends footage that is no longer to go on, and begins what is wanted. `split` and `reason` say why it is
+    /// to be split, and why the last wish for it ended.
+    fn change_footage(
+        &mut self,
+        rules: &PolicyRules,
+        at: Utc,
+        wanted: Option<Arc<str>>,
+        (split, reason): (Option<Arc<str>>, Option<Arc<str>>),
+    ) -> Vec<Footage> {
         let places = self.recorded_places(rules);
-        let moved: Arc<str> = "the agent has moved to another place".into();
+        let mut finished = Vec::new();
         for open in std::mem::take(&mut self.open) {
             let ran = at.saturating_since(open.footage.from);
             let why_ended: Option<Arc<str>> = if self.is_out() {
                 Some("the agent has logged out".into())
             } else if !places.contains(&open.footage.place) {
-                Some(moved.clone())
+                Some("the agent has moved to another place".into())
             } else if wanted.is_none() {
                 let why = self.why_forbidden().or_else(|| reason.clone());
                 Some(why.unwrap_or_else(|| "nothing wants it any longer".into()))
@@ -93,11 +123,6 @@ impl Agent {
                     self.begin_footage(at, place, &why);
                 }
             }
-        }
-        self.update_capture(rules, at);
-        self.begin_segments(at);
-        if self.mappings.iter().any(|mapping| mapping.end != MappingEnd::No) {
-            Arc::make_mut(&mut self.mappings).retain(|mapping| mapping.end == MappingEnd::No);
         }
         finished
     }

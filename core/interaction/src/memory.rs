@@ -2,7 +2,7 @@
 //! later at worst; then it changes nothing.
 
 use std::collections::HashSet;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use deskreel_model::Utc;
@@ -16,8 +16,8 @@ const PERIOD: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Default)]
 pub(crate) struct EventMemory {
     hasher: RandomState,
-    current: HashSet<u64, RandomState>,
-    before: HashSet<u64, RandomState>,
+    current: HashSet<u64, BuildHasherDefault<Identity>>,
+    before: HashSet<u64, BuildHasherDefault<Identity>>,
     until: Option<Utc>,
 }
 
@@ -34,5 +34,23 @@ impl EventMemory {
         }
         let hash = self.hasher.hash_one(text);
         !self.current.insert(hash) || self.before.contains(&hash)
+    }
+}
+
+/// The hash of a hash: itself.
+#[derive(Debug, Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0 << 8 | u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }

@@ -47,11 +47,11 @@ impl EventFold<'_> {
                 let feed = feed.cloned();
                 let new =
                     Connection::new(id.clone(), interaction.clone(), role, state_after(change), at, feed);
-                known.connections.push(new);
+                known.connections.push(new.into());
                 known.connections.len() - 1
             }
         };
-        let connection = &mut known.connections[index];
+        let connection = known.connection_mut(index);
         // An event that is older than what is known of the connection only adds details.
         if told >= connection.told {
             connection.advance(change, at);
@@ -145,7 +145,7 @@ impl EventFold<'_> {
         for agent in self.world.call(id).map(|call| call.agents.clone()).unwrap_or_default() {
             let known = self.agent_mut(&agent);
             if let Some(index) = known.connection(id) {
-                known.connections[index].is_doubtful = false;
+                known.connection_mut(index).is_doubtful = false;
             }
         }
     }
@@ -165,7 +165,7 @@ impl EventFold<'_> {
         if let Some(device) = device.filter(|_| !connection.devices.is_empty()) {
             let known = self.agent_mut(agent);
             let Some(index) = known.connection(id) else { return };
-            let connection = &mut known.connections[index];
+            let connection = known.connection_mut(index);
             match connection.remove_device(device) {
                 DeviceEnd::Last => {}
                 DeviceEnd::Other => return,
@@ -198,7 +198,7 @@ impl EventFold<'_> {
                 for agent in agents {
                     let known = self.agent_mut(&agent);
                     if let Some(index) = known.connection(id) {
-                        known.connections[index].is_doubtful = true;
+                        known.connection_mut(index).is_doubtful = true;
                     }
                 }
             }
@@ -218,7 +218,7 @@ impl EventFold<'_> {
         agent: &AgentId,
         id: &CallId,
         kind: EndingKind,
-    ) -> Option<Connection> {
+    ) -> Option<Arc<Connection>> {
         let at = self.at;
         if self.world.call(id).is_some_and(|call| call.agents.contains(agent)) {
             let call = self.world.call_mut(id, at, self.undo);

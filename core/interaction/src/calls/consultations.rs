@@ -4,6 +4,8 @@
 //! the one that the consulting agent put on hold last. The consulting agent is the one at whom the
 //! consultation did not ring.
 
+use std::sync::Arc;
+
 use deskreel_contract::{ConnectionState, Role};
 use deskreel_model::event::{CallChange, CallFields};
 use deskreel_model::{AgentId, CallId, InteractionId};
@@ -42,17 +44,21 @@ impl EventFold<'_> {
         about: &CallFields,
         role: Role,
     ) -> InteractionId {
-        let at = self.at;
-        let known = self.world.call_mut(id, at, self.undo).clone();
+        let known = self.world.call(id);
+        let is_stated = known.is_some_and(|call| call.parent.as_ref().is_some_and(|parent| parent.is_stated));
+        let known = known.map(|call| call.interaction.clone());
         let parent = match (self.parent(id, about), role) {
             (Some((parent, _)), _) => Some(ParentCall { id: parent, is_stated: true }),
-            (None, Role::Consult) if !known.parent.as_ref().is_some_and(|parent| parent.is_stated) => {
+            (None, Role::Consult) if !is_stated => {
                 let waiting = self.waiting_call(id, agent, change, about);
                 waiting.map(|id| ParentCall { id, is_stated: false })
             }
             _ => None,
         };
-        let Some(parent) = parent else { return known.interaction };
+        let at = self.at;
+        let Some(parent) = parent else {
+            return known.unwrap_or_else(|| self.world.call_mut(id, at, self.undo).interaction.clone());
+        };
         let interaction = self
             .world
             .call(&parent.id)
@@ -60,7 +66,7 @@ impl EventFold<'_> {
         if role == Role::Consult {
             self.world.call_mut(id, at, self.undo).parent = Some(parent);
         }
-        if known.interaction != interaction {
+        if known.as_ref() != Some(&interaction) {
             self.assign_call(id, &interaction, (role == Role::Consult).then_some(Role::Consult));
         }
         interaction
@@ -117,7 +123,7 @@ impl EventFold<'_> {
                 .flatten()
                 .filter(|connection| connection.call != *id && connection.is_up())
         });
-        let order = |connection: &&Connection| {
+        let order = |connection: &&Arc<Connection>| {
             let is_held = connection.state == ConnectionState::Held;
             (is_held, connection.held.unwrap_or(connection.since), connection.call.clone())
         };

@@ -37,7 +37,7 @@ impl EventFold<'_> {
         }
         let told = self.told;
         let known = self.agent_mut(agent);
-        let log_ins = Arc::make_mut(&mut known.log_ins);
+        let log_ins = &mut Arc::make_mut(&mut known.profile).log_ins;
         let is_repeated = log_in.place.is_none() && log_ins.iter().any(|known| known.feed == log_in.feed);
         if !is_repeated {
             log_ins.retain(|known| known.feed != log_in.feed || known.place.is_some());
@@ -62,11 +62,11 @@ impl EventFold<'_> {
         let left: Vec<_> = match place {
             Some(place) => vec![place.clone()],
             None => {
-                let own = known.log_ins.iter().filter(|log_in| log_in.feed.as_ref() == feed);
+                let own = known.profile.log_ins.iter().filter(|log_in| log_in.feed.as_ref() == feed);
                 own.filter_map(|log_in| log_in.place.clone()).collect()
             }
         };
-        Arc::make_mut(&mut known.log_ins).retain(|log_in| {
+        Arc::make_mut(&mut known.profile).log_ins.retain(|log_in| {
             let ends = match (is_of_desktop, place) {
                 // The telephone says nothing about who sits at the PC.
                 (false, _) if log_in.is_of_desktop() => false,
@@ -79,7 +79,7 @@ impl EventFold<'_> {
             !ends
         });
         known.presence_told = told;
-        match known.log_ins.is_empty() {
+        match known.profile.log_ins.is_empty() {
             true if !known.is_out() => known.presence = Presence::Out { since: at },
             true => {}
             false => known.sit(),
@@ -91,7 +91,7 @@ impl EventFold<'_> {
     fn unseat_others(&mut self, agent: &AgentId, place: &Place, new: &LogIn) -> bool {
         let others: Vec<_> = self.world.agents_at(place).into_iter().filter(|other| other != agent).collect();
         let sits_by_desktop = |other: &AgentId| {
-            let log_ins = self.world.agent(other).map(|other| &other.log_ins);
+            let log_ins = self.world.agent(other).map(|other| &other.profile.log_ins);
             log_ins
                 .into_iter()
                 .flat_map(|all| all.iter())
@@ -103,8 +103,8 @@ impl EventFold<'_> {
         let at = self.at;
         for other in others {
             let known = self.agent_mut(&other);
-            Arc::make_mut(&mut known.log_ins).retain(|log_in| log_in.place.as_ref() != Some(place));
-            match known.log_ins.is_empty() {
+            Arc::make_mut(&mut known.profile).log_ins.retain(|log_in| log_in.place.as_ref() != Some(place));
+            match known.profile.log_ins.is_empty() {
                 true => known.presence = Presence::Out { since: at },
                 false => known.sit(),
             }

@@ -1,5 +1,7 @@
 //! Transfers and conferences: two calls become one, or a call continues with another agent.
 
+use std::sync::Arc;
+
 use deskreel_contract::{ConnectionState, Role};
 use deskreel_model::event::CallJoin;
 use deskreel_model::{AgentId, CallId, InteractionId};
@@ -17,7 +19,7 @@ impl EventFold<'_> {
         for agent in call.agents.clone() {
             let known = self.agent_mut(&agent);
             let Some(index) = known.connection(id) else { continue };
-            let connection = &mut known.connections[index];
+            let connection = known.connection_mut(index);
             let role = role.filter(|_| !connection.role.is_of_supervisor()).unwrap_or(connection.role);
             if (connection.role, &connection.interaction) == (role, interaction) {
                 continue;
@@ -60,7 +62,7 @@ impl EventFold<'_> {
         }
         self.trust_connections(resulting);
         if *conference && let Some(index) = self.agent_mut(from).connection(resulting) {
-            self.agent_mut(from).connections[index].resume();
+            self.agent_mut(from).connection_mut(index).resume();
             self.mark_changed(from, index);
         }
         // In a single step, `to` is connected to the call already, or will be.
@@ -68,7 +70,7 @@ impl EventFold<'_> {
             match self.agent_mut(to).connection(resulting) {
                 Some(index) => {
                     let known = self.agent_mut(to);
-                    known.connections[index].role = Role::Conference;
+                    known.connection_mut(index).role = Role::Conference;
                     known.correct_mappings(resulting, &before.interaction, Role::Conference);
                     self.mark_changed(to, index);
                 }
@@ -91,7 +93,7 @@ impl EventFold<'_> {
             if let Some(connection) = self.end_connection(&agent, id, EndingKind::Over)
                 && agent != *from
             {
-                moved.push((agent, connection));
+                moved.push((agent, Arc::unwrap_or_clone(connection)));
             }
         }
         let at = self.at;
@@ -106,23 +108,24 @@ impl EventFold<'_> {
         for agent in &agents {
             let known = self.agent_mut(agent);
             let Some(index) = known.connection(old) else { continue };
-            let connection = known.connections.remove(index);
+            let connection = Arc::unwrap_or_clone(known.connections.remove(index));
             known.drop_mappings(new);
             known.rename_call(old, new);
             let index = match known.connection(new) {
                 // It was told under the new id before the event that gives it.
                 Some(index) => {
-                    let under_new_id = &mut known.connections[index];
+                    let under_new_id = known.connection_mut(index);
                     under_new_id.since = under_new_id.since.min(connection.since);
                     under_new_id.role = connection.role;
                     index
                 }
                 None => {
-                    known.connections.insert(index, Connection { call: new.clone(), ..connection });
+                    let renamed = Connection { call: new.clone(), ..connection };
+                    known.connections.insert(index, renamed.into());
                     index
                 }
             };
-            known.connections[index].is_of_recorder = false;
+            known.connection_mut(index).is_of_recorder = false;
             self.mark_changed(agent, index);
         }
         let at = self.at;
@@ -156,7 +159,7 @@ impl EventFold<'_> {
         call.join(&agent);
         let known = self.agent_mut(&agent);
         if let Some(index) = known.connection(id) {
-            let under_new_id = &mut known.connections[index];
+            let under_new_id = known.connection_mut(index);
             (under_new_id.role, under_new_id.is_of_recorder) = (connection.role, false);
             under_new_id.interaction = connection.interaction.clone();
             known.correct_mappings(id, &connection.interaction, connection.role);
@@ -165,14 +168,8 @@ impl EventFold<'_> {
         }
         let state = if connection.is_up() { ConnectionState::Up } else { ConnectionState::Ringing };
         let held = None;
-        known.connections.push(Connection {
-            call: id.clone(),
-            since: at,
-            told: at,
-            state,
-            held,
-            ..connection
-        });
+        let moved = Connection { call: id.clone(), since: at, told: at, state, held, ..connection };
+        known.connections.push(moved.into());
         let index = known.connections.len() - 1;
         self.mark_changed(&agent, index);
     }

@@ -32,12 +32,12 @@ impl EventFold<'_> {
             self.update_connection(CallChange::Established, call, agent, &CallFields::default(), None);
             let known = self.agent_mut(agent);
             let Some(index) = known.connection(call) else { return };
-            known.connections[index].is_of_recorder = true;
+            known.connection_mut(index).is_of_recorder = true;
         }
         let (at, told) = (self.at, self.told);
         let known = self.agent_mut(agent);
         let Some(index) = known.connection(call) else { return };
-        let connection = &mut known.connections[index];
+        let connection = known.connection_mut(index);
         if told < connection.voice_told {
             return;
         }
