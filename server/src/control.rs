@@ -433,8 +433,8 @@ impl Loop {
                 let from = at.minus(Duration::from_millis(late_ms));
                 self.begin(agent, place, from, capture, why)
             }
-            Wanted::Stop => self.stop(&agent, why),
-            Wanted::SetMode { capture } => self.set_mode(&agent, capture, why),
+            Wanted::Stop => self.stop(&agent, place.as_ref(), why),
+            Wanted::SetMode { capture } => self.set_mode(&agent, place.as_ref(), capture, why),
         }
     }
 }

@@ -3,21 +3,38 @@
 //!
 //! ```text
 //! | plugin = "policy.voice-all-calls"        the [policy] table of the server's file
-//! ann at seat-1                              a recorder at which ann has logged in; clock=-90: its clock is 90 s slow
+//! | [feed.switch]                            more of that file; $FOLDER is its folder
+//! ann at seat-1                              a recorder at which ann has logged in; clock=-90: its clock is 90 s slow;
+//!                                            session=3s: a silent desktop is logged out after that time
+//! nobody at seat-2                           a recorder where nobody has logged in
 //! 2.5 call.established call=77 agent=ann     an event of telephony: seconds from the first one, type, fields
 //! 3 kill seat-1                              its recorder is killed and started again
 //! 3 away seat-1                              its recorder is killed; `back` starts it again
 //! 3 restart                                  the server ends and starts again; `restart 2`: 2 s later
 //! 3 crash                                    the same, but it is killed
+//! 3 log-in ann seat-2                        ann logs in at that PC
+//! 3 log-out ann seat-2                       and out
+//! 3 empty seat-1                             somebody still sits there, and is waited for to be logged out
+//! 3 feed-dies                                from now on, nothing is written to the file that `feed.switch` reads
+//! 5 feed-returns                             the file begins anew, and the feed has reported the gap
 //! look                                       prints the present interactions
 //! end                                        prints everything, once it is final
+//! find attached.customer=1001                prints which interactions a search finds
+//! delete 77                                  deletes that interaction, and prints and proves what is left
 //! ```
+//!
+//! With `[feed.switch]`, events reach the server through its file. A scenario in which somebody logs in or
+//! out shows places: the agent of a picture is whoever sits there. An interaction that has a time in its id
+//! is shown as `77@3`.
 //!
 //! `end` also downloads each interaction as one file, and prints which agents it shows and until when. It
 //! proves that each picture of each recording is its agent's and lies where the index says, by the time of
 //! day painted in it, and that there are pictures exactly where the account of the index says so.
 //!
 //! With `DESKREEL_TEST_RESTARTS` the server is killed soon after each event, and the outcomes are the same.
+
+mod judges;
+mod moves;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,21 +45,15 @@ use deskreel_model::Utc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use deskreel_test_support::counter;
 use deskreel_test_support::daemon::{Ann, Daemon};
 use deskreel_test_support::scenario_file::{check, event};
-use deskreel_test_support::server::{Answer, Server, Who};
+use deskreel_test_support::server::{Server, Who};
+
+use moves::{FeedFile, Moves};
 
 const FPS: u32 = 20;
 /// The most that a picture may be off from its time in the index, in milliseconds: two frames.
 const EXACT_MS: i64 = 100;
-/// The most time from an event until a recorder begins or ends. The actual time is printed, not judged.
-const BEGINS_MS: i64 = 2000;
-/// The most that a kill may cost: the fragment that is being written, and the recorder's start.
-const LOST_MS: i64 = 3000;
-/// The account tells no shorter stretches apart.
-const SLIVER_MS: i64 = 1000;
-const DAY_MS: i64 = 24 * 3600 * 1000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -72,7 +83,11 @@ fn run_block(site: &mut Option<Site>, block: &str) -> String {
 
 struct Desk {
     place: String,
-    agent: String,
+    /// Whoever logs in when it starts.
+    agent: Option<String>,
+    session: Option<Ann>,
+    /// It has started, and its first agent is there.
+    is_ready: bool,
     source: u16,
     clock_ms: i64,
     recorder: Option<Daemon>,
@@ -89,20 +104,45 @@ struct Site {
     began: Option<Utc>,
     /// When the last event was sent.
     last_sent: Instant,
+    moves: Moves,
+    /// The file of `feed.switch`.
+    feed: Option<FeedFile>,
 }
 
 impl Site {
     fn new(policy: String) -> Site {
+        let (feed, policy) = FeedFile::of(policy);
         let server = Server::start_with(&format!("[policy]\nlate = \"1s\"\n{policy}"));
         server.add_user("root", &["--role", "administrator"]);
         let root = server.log_in("root");
-        Site { server: Some(server), root, desks: Vec::new(), began: None, last_sent: Instant::now() }
+        Site {
+            server: Some(server),
+            root,
+            desks: Vec::new(),
+            began: None,
+            last_sent: Instant::now(),
+            moves: Moves::default(),
+            feed,
+        }
     }
 
     fn line(&mut self, line: &str, out: &mut String) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
-            [agent, "at", place, ref more @ ..] => self.seat(agent, place, more.first().copied()),
+            [agent, "at", place, ref more @ ..] => self.seat(agent, place, more),
+            [at, "log-in", agent, place] => self.log_in_at(at, agent, place),
+            [at, "log-out", agent, place] => self.log_out_at(at, agent, place),
+            [at, "empty", place] => self.wait_for_empty(at, place),
+            [at, "feed-dies"] => {
+                self.wait_until(at);
+                self.feed().is_dead = true;
+            }
+            [at, "feed-returns"] => {
+                self.wait_until(at);
+                self.feed().begin_anew();
+                let reported = "events may be missing reason=\"the file was truncated\"";
+                self.server.as_mut().unwrap().wait_for_log(reported);
+            }
             [at, "kill", place] => {
                 self.wait_until(at);
                 self.kill(place);
@@ -125,16 +165,19 @@ impl Site {
             }
             ["look"] => self.interactions().iter().for_each(|found| self.table(found, out)),
             ["end"] => self.end(out),
+            ["find", query] => self.find(query, out),
+            ["delete", id] => self.delete(id, out),
             [at, _, ..] => {
                 self.wait_until(at);
+                self.moves.told(at);
                 self.tell(event(self.at(at), line.split_once(' ').unwrap().1));
             }
             _ => panic!("`{line}` is no command"),
         }
     }
 
-    /// Starts a recorder and waits until it could record.
-    fn seat(&mut self, agent: &str, place: &str, clock: Option<&str>) {
+    /// Starts a recorder.
+    fn seat(&mut self, agent: &str, place: &str, more: &[&str]) {
         let token = self.server().folder.path().join(format!("token-{place}"));
         fs::write(&token, self.server().enrol(place)).unwrap();
         let source = self.desks.len() as u16 + 11;
@@ -148,32 +191,36 @@ impl Site {
              [sink.archive]\nplugin = \"sink.upload\"\nserver = \"{url}\"\ntoken_file = {token:?}\ntimeout = \"5s\"\n",
             url = self.server().url
         );
-        let off = clock.map_or(0, |clock| clock.strip_prefix("clock=").unwrap().parse().unwrap());
-        let recorder = Daemon::with_clock(&pipeline, &[("place", &format!("{place:?}"))], "", off);
-        let (place, agent) = (place.to_owned(), agent.to_owned());
+        let value = |name: &str| more.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let off = value("clock").map_or(0, |clock| clock.parse().unwrap());
+        let mut feed = vec![("place", format!("{place:?}"))];
+        feed.extend(value("session").map(|session| ("session", format!("{session:?}"))));
+        let feed: Vec<(&str, &str)> = feed.iter().map(|(key, value)| (*key, &**value)).collect();
+        let recorder = Daemon::with_clock(&pipeline, &feed, "", off);
         self.desks.push(Desk {
-            place,
-            agent,
+            place: place.to_owned(),
+            agent: Some(agent).filter(|agent| *agent != "nobody").map(str::to_owned),
+            session: None,
+            is_ready: false,
             source,
             clock_ms: off * 1000,
             recorder: Some(recorder),
             folder: None,
         });
-        self.log_in(self.desks.len() - 1);
     }
 
-    fn log_in(&mut self, desk: usize) {
-        let Desk { place, agent, recorder, .. } = &mut self.desks[desk];
-        let recorder = recorder.as_mut().unwrap();
-        recorder.wait_for_log("ready");
-        Ann::as_agent(recorder, agent);
-        let (place, agent) = (place.clone(), agent.clone());
-        self.wait_for("a recorder whose agent is there", "/api/v1/recorders", |answer| {
-            answer["recorders"].as_array().unwrap().iter().any(|one| {
-                let doing: Value = serde_json::from_str(one["doing"].as_str().unwrap_or("null")).unwrap();
-                one["place"] == *place && one["connected"] == true && doing["agent"] == *agent
-            })
-        });
+    /// Waits until each recorder could record, and logs its agent in.
+    fn make_ready(&mut self) {
+        let new: Vec<usize> = (0..self.desks.len()).filter(|desk| !self.desks[*desk].is_ready).collect();
+        for desk in new {
+            let desk = &mut self.desks[desk];
+            let recorder = desk.recorder.as_mut().unwrap();
+            recorder.wait_for_log("ready");
+            desk.session = desk.agent.as_ref().map(|agent| Ann::as_agent(recorder, agent));
+            desk.is_ready = true;
+            let (place, agent) = (desk.place.clone(), desk.agent.clone());
+            self.wait_for_agent(&place, agent.as_deref());
+        }
     }
 
     fn kill(&mut self, place: &str) {
@@ -182,12 +229,15 @@ impl Site {
         self.desks[desk].recorder = Some(Daemon::in_folder(folder));
     }
 
-    /// With `DESKREEL_TEST_RESTARTS`, kills the server after an event, unless the next one follows at once:
-    /// its footage would begin late, and say so.
+    /// With `DESKREEL_TEST_RESTARTS`, kills the server after an event, unless the next one follows at once or
+    /// is a log-in or log-out, whose recorder has to connect again first: its footage would begin late, and
+    /// say so.
     fn disturb(&mut self, line: &str, next: &str) {
         let time = |line: &str| line.split(' ').next().and_then(|at| at.parse::<f64>().ok());
         let Some(at) = time(line).filter(|_| line.contains('.') && line.contains("agent")) else { return };
-        let is_alone = time(next).is_none_or(|next| next - at >= 1.0);
+        let is_dead = self.feed.as_ref().is_some_and(|feed| feed.is_dead);
+        let is_move = next.contains(" log-in ") || next.contains(" log-out ");
+        let is_alone = !is_dead && !is_move && time(next).is_none_or(|next| next - at >= 1.0);
         if is_alone && std::env::var_os("DESKREEL_TEST_RESTARTS").is_some() {
             // The command is carried out by then.
             self.wait(Duration::from_millis(700));
@@ -217,6 +267,7 @@ impl Site {
     }
 
     fn wait_until(&mut self, seconds: &str) {
+        self.make_ready();
         self.began.get_or_insert_with(now);
         self.wait(self.at(seconds).saturating_since(now()));
     }
@@ -227,9 +278,12 @@ impl Site {
     }
 
     fn tell(&mut self, event: Value) {
+        self.last_sent = Instant::now();
+        if let Some(feed) = &self.feed {
+            return feed.write(&event);
+        }
         let answer = self.server().ask(&self.root, "POST", "/api/v1/events", Some(json!([event])));
         assert_eq!(answer.status, 202, "{}", answer.text());
-        self.last_sent = Instant::now();
     }
 
     fn wait_for(&self, what: &str, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
@@ -258,7 +312,8 @@ impl Site {
         let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
         let direction =
             found["direction"].as_str().map_or_else(String::new, |direction| format!(", {direction}"));
-        writeln!(out, "{} ({}{direction})", text(&found["interaction"]), text(&found["media"])).unwrap();
+        let name = self.name(found["interaction"].as_str().unwrap());
+        writeln!(out, "{name} ({}{direction}){}", text(&found["media"]), attached(found)).unwrap();
         let mut lines = Vec::new();
         let segments = found["segments"].as_array().unwrap();
         for segment in segments {
@@ -271,6 +326,8 @@ impl Site {
                 to = "?".to_owned();
             }
             let call = segment["call"].as_str().map_or_else(String::new, |call| format!(" call={call}"));
+            let place = segment["place"].as_str().filter(|_| self.moves.any());
+            let place = place.map_or_else(String::new, |place| format!(" at {place}"));
             let without = segment["account"].as_array().unwrap().iter();
             let without: Vec<String> = without
                 // While it lasts, the last seconds are on their way.
@@ -280,7 +337,7 @@ impl Site {
                 .map(|one| format!("; {}: {}", text(&one["state"]).replace('_', " "), text(&one["why"])))
                 .collect();
             lines.push(format!(
-                "  {} {} {from}..{to}{call}{}",
+                "  {} {} {from}..{to}{call}{place}{}",
                 text(&segment["agent"]),
                 text(&segment["role"]),
                 without.concat()
@@ -293,8 +350,7 @@ impl Site {
     /// Seconds since the first event. Empty if it still lasts.
     fn seconds(&self, at: &Value) -> String {
         let Some(at) = at.as_str() else { return String::new() };
-        let ms = ms_of(at) - ms_of(&self.began.unwrap().to_string());
-        format!("{}", ms as f64 / 1e3)
+        self.moves.shown(ms_of(at) - ms_of(&self.began.unwrap().to_string()))
     }
 
     fn end(&mut self, out: &mut String) {
@@ -325,146 +381,33 @@ impl Site {
         found.iter().for_each(|found| self.table(found, out));
         assert_eq!(shown, *out, "the final state is shown at once");
         self.pictures(&found, playable);
-        for found in &found {
-            let id = found["interaction"].as_str().unwrap();
+        self.films(&found, out);
+    }
+
+    fn films(&self, found: &[Value], out: &mut String) {
+        for found in found {
+            let name = self.name(found["interaction"].as_str().unwrap());
             if found["has_footage"] == "none" {
-                writeln!(out, "{id} has no footage").unwrap();
+                writeln!(out, "{name} has no footage").unwrap();
                 continue;
             }
             let shown = self.film(found);
-            writeln!(out, "{id} as one file: {}", shown.join(", ")).unwrap();
+            writeln!(out, "{name} as one file: {}", shown.join(", ")).unwrap();
         }
     }
+}
 
-    /// Asserts that each picture of each recording lies where the index says, and that each segment has its
-    /// pictures from beginning to end.
-    fn pictures(&self, found: &[Value], playable: Duration) {
-        let mut worst = 0;
-        let mut begins = 0;
-        let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-        let footage = found.iter().flat_map(|found| found["footage"].as_array().unwrap());
-        for one in footage {
-            let recording = one["recording"].as_str().unwrap().to_owned();
-            if seen.contains_key(&recording) {
-                continue;
-            }
-            let desk = self.desks.iter().find(|desk| desk.agent == one["agent"].as_str().unwrap()).unwrap();
-            let zero = ms_of(one["started"].as_str().unwrap());
-            let mut times = Vec::new();
-            for (at, picture) in self.read(&recording) {
-                assert_eq!(picture.source, desk.source, "{} sees another's screen", desk.agent);
-                let painted = i64::from(picture.time_ms) - desk.clock_ms;
-                let off = (zero + at - painted + DAY_MS / 2).rem_euclid(DAY_MS) - DAY_MS / 2;
-                worst = worst.max(off.abs());
-                assert!(off.abs() <= EXACT_MS, "{recording}: the picture at {at} ms is {off} ms off");
-                times.push(zero + at);
-            }
-            seen.insert(recording, times);
-        }
-        let segments = || found.iter().flat_map(|found| found["segments"].as_array().unwrap());
-        for segment in segments() {
-            let times = segment["recording"].as_str().and_then(|recording| seen.get(recording));
-            let times = times.map_or(&[][..], Vec::as_slice);
-            let is_cut = segments().any(|next| is_followed(segment, next));
-            for stretch in segment["account"].as_array().unwrap() {
-                let begin = self.judge(stretch, times, is_cut, segment);
-                begins = begins.max(begin);
-            }
-        }
-        eprintln!(
-            "pictures at most {worst} ms off, the first one {begins} ms after its event, playable {} ms after the last event",
-            playable.as_millis()
-        );
-    }
-
-    /// Asserts that a stretch of the account has pictures from its beginning to its end, or none. Returns how
-    /// late the first one is, in milliseconds.
-    fn judge(&self, stretch: &Value, times: &[i64], is_cut: bool, segment: &Value) -> i64 {
-        let (from, to) = (ms_of(stretch["from"].as_str().unwrap()), ms_of(stretch["to"].as_str().unwrap()));
-        if stretch["state"] != "stored" {
-            let inside = (from + SLIVER_MS)..(to - SLIVER_MS);
-            let shown: Vec<_> = times.iter().filter(|at| inside.contains(at)).collect();
-            assert!(shown.is_empty(), "{stretch} has pictures at {shown:?}: {segment:#}");
-            return 0;
-        }
-        let within: Vec<i64> = times.iter().copied().filter(|at| (from..to).contains(at)).collect();
-        let (Some(first), Some(last)) = (within.first(), within.last()) else {
-            panic!("no picture of {stretch}: {segment:#}")
-        };
-        assert!(
-            first - from <= BEGINS_MS,
-            "{stretch} has its first picture after {} ms: {segment:#}",
-            first - from
-        );
-        let late = if is_cut { LOST_MS } else { SLIVER_MS };
-        assert!(
-            to - last <= late,
-            "{stretch} has its last picture {} ms before its end: {segment:#}",
-            to - last
-        );
-        first - from
-    }
-
-    /// The agents that the interaction's file shows, in order, and until when, by the time of day in its
-    /// pictures.
-    fn film(&self, found: &Value) -> Vec<String> {
-        let id = found["interaction"].as_str().unwrap();
-        let path = format!("/api/v1/interactions/{id}/export");
-        let pictures = self.pictures_of(&self.server().ask(&self.root, "POST", &path, Some(json!({}))), id);
-        assert_eq!(pictures[0].0, 0, "it begins at once");
-        let since =
-            |(at, picture): &(i64, counter::Reading)| self.of_day(picture, self.desk_of(picture)) - at;
-        let mut turns: Vec<Vec<_>> = Vec::new();
-        for two in pictures.windows(2) {
-            let [one, next] = two else { continue };
-            let goes_on = one.1.source == next.1.source && (since(one) - since(next)).abs() <= EXACT_MS;
-            match turns.last_mut() {
-                Some(turn) if goes_on => turn.push(next),
-                _ => turns.push(vec![next]),
-            }
-        }
-        let mut shown = Vec::new();
-        for (turn, next) in turns.iter().zip(turns.iter().skip(1).map(|next| next.first()).chain([None])) {
-            let [_, .., last] = turn[..] else { panic!("a turn of a picture or two: {turn:?}") };
-            let agent = &self.desk_of(&last.1).agent;
-            // Not the first, of which only the end may be shown.
-            let end = next.map_or(last.0 + 1000 / i64::from(FPS), |next| next.0) + since(last);
-            // The times at which a recorder died and was back are not judged.
-            let is_cut = next.is_some_and(|next| next.1.source == last.1.source);
-            let end = if is_cut { "?".to_owned() } else { ((end as f64 / 100.0).round() / 10.0).to_string() };
-            shown.push(format!("{agent} ..{end}"));
-        }
-        shown
-    }
-
-    fn desk_of(&self, picture: &counter::Reading) -> &Desk {
-        self.desks.iter().find(|desk| desk.source == picture.source).unwrap()
-    }
-
-    /// When a picture was painted, in milliseconds since the first event.
-    fn of_day(&self, picture: &counter::Reading, desk: &Desk) -> i64 {
-        let ms = i64::from(picture.time_ms) - desk.clock_ms;
-        (ms - ms_of(&self.began.unwrap().to_string()) + DAY_MS / 2).rem_euclid(DAY_MS) - DAY_MS / 2
-    }
-
-    /// The reading of each picture of a recording, with its media time in milliseconds.
-    fn read(&self, recording: &str) -> Vec<(i64, counter::Reading)> {
-        let movie = self.server().get(&self.root, &format!("/api/v1/recordings/{recording}/movie.mp4"));
-        self.pictures_of(&movie, recording)
-    }
-
-    fn pictures_of(&self, movie: &Answer, name: &str) -> Vec<(i64, counter::Reading)> {
-        assert_eq!(movie.status, 200, "{name}: {}", movie.text());
-        let file = self.server().folder.path().join(format!("{name}.mp4"));
-        fs::write(&file, &movie.body).unwrap();
-        let frames = counter::read_file(&file).into_iter();
-        frames.filter_map(|frame| Some(((frame.pts_ns / 1_000_000) as i64, frame.reading?))).collect()
-    }
+/// The attached data of an interaction's calls.
+fn attached(found: &Value) -> String {
+    let calls = found["calls"].as_array().unwrap().iter();
+    let data = calls.flat_map(|call| call["attached"].as_object().unwrap());
+    data.map(|(key, value)| format!(" {key}={}", value.as_str().unwrap())).collect()
 }
 
 /// Returns whether another recording continues one whose recorder was killed.
 fn is_followed(segment: &Value, next: &Value) -> bool {
     next["agent"] == segment["agent"]
+        && next["place"] == segment["place"]
         && next["from"] == segment["to"]
         && next["recording"] != segment["recording"]
 }

@@ -230,6 +230,11 @@ pub enum Warning {
     DesktopGone {
         agent: AgentId,
     },
+    /// Footage is wanted of an agent who sits at another place.
+    Elsewhere {
+        agent: AgentId,
+        place: Place,
+    },
 }
 
 impl State {
@@ -307,7 +312,9 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
             return effects;
         }
         Event::RememberedCommand(commanded) => {
-            state.want(&commanded);
+            if state.is_here(&commanded) {
+                state.want(&commanded);
+            }
             return effects;
         }
         Event::Started { patience } => {
@@ -319,10 +326,11 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
             state.note_agent(&event.kind, event.at, out);
             out.push(Effect::PushEvent(event));
         }
-        Event::Commanded(commanded) => {
+        Event::Commanded(commanded) if state.is_here(&commanded) => {
             state.want(&commanded);
             state.follow(commanded, out);
         }
+        Event::Commanded(commanded) => state.leave_to_others(commanded, out),
         Event::Ordered { command, is_known } => state.ordered(*command, is_known, out),
         Event::OrderDue(command) => state.answer_start(command, out),
         Event::Asked { act, reply } => state.asked(act, reply, now, out),

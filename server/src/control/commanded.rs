@@ -53,18 +53,13 @@ pub struct CommandedFootage {
 
 impl CommandedFootage {
     /// Footage from before this start. It continues, unless its recorder reports otherwise.
-    pub(super) fn restored(
-        place: Option<Place>,
-        from: Utc,
-        capture: CaptureMode,
-        stored: StoredFootage,
-    ) -> Self {
+    pub(super) fn restored(from: Utc, capture: CaptureMode, stored: StoredFootage) -> Self {
         let continued = stored.continued.into_iter().filter_map(|(recording, since)| {
             Some((recording, Utc(jiff::Timestamp::from_millisecond(since).ok()?)))
         });
         CommandedFootage {
             agent: stored.agent,
-            place,
+            place: stored.place,
             from,
             recording: stored.id,
             continued: continued.collect(),
@@ -100,6 +95,11 @@ impl CommandedFootage {
     /// Returns whether a recorder at this place makes this footage, and it is still wanted.
     pub(super) fn is_running_as(&self, running: &RunningRecording, place: &Place) -> bool {
         !self.is_over && self.place.as_ref() == Some(place) && self.is_recording(&running.recording)
+    }
+
+    /// An agent has at most one running footage at each place.
+    pub(super) fn is_of(&self, agent: &AgentId, place: Option<&Place>) -> bool {
+        self.agent == *agent && self.place.as_ref() == place
     }
 
     /// All recordings that it became.
@@ -237,14 +237,20 @@ impl Loop {
         RecordingId::new(self.clock.now(), self.salt)
     }
 
-    pub(super) fn stop(&mut self, agent: &AgentId, why: String) -> Result<()> {
-        let current = self.current(agent).and_then(|current| current.ordered());
-        self.mark_over(agent);
+    pub(super) fn stop(&mut self, agent: &AgentId, place: Option<&Place>, why: String) -> Result<()> {
+        let current = self.current(agent, place).and_then(|current| current.ordered());
+        self.mark_over(agent, place);
         self.order_by_names(current, |recording| CommandKind::Stop { recording, why: why.clone() })
     }
 
-    pub(super) fn set_mode(&mut self, agent: &AgentId, capture: CaptureMode, why: String) -> Result<()> {
-        let current = self.current(agent).and_then(|current| {
+    pub(super) fn set_mode(
+        &mut self,
+        agent: &AgentId,
+        place: Option<&Place>,
+        capture: CaptureMode,
+        why: String,
+    ) -> Result<()> {
+        let current = self.current(agent, place).and_then(|current| {
             current.capture = capture;
             current.ordered()
         });
@@ -265,13 +271,13 @@ impl Loop {
         names.into_iter().try_for_each(|name| self.order(&recorder, kind(name)).map(drop))
     }
 
-    fn current(&mut self, agent: &AgentId) -> Option<&mut CommandedFootage> {
-        self.commanded.iter_mut().rev().find(|one| one.agent == *agent && !one.is_over)
+    fn current(&mut self, agent: &AgentId, place: Option<&Place>) -> Option<&mut CommandedFootage> {
+        self.commanded.iter_mut().rev().find(|one| one.is_of(agent, place) && !one.is_over)
     }
 
-    pub(super) fn mark_over(&mut self, agent: &AgentId) {
-        let of_agent = self.commanded.iter_mut().filter(|one| one.agent == *agent);
-        of_agent.for_each(|one| one.is_over = true);
+    pub(super) fn mark_over(&mut self, agent: &AgentId, place: Option<&Place>) {
+        let theirs = self.commanded.iter_mut().filter(|one| one.is_of(agent, place));
+        theirs.for_each(|one| one.is_over = true);
     }
 
     pub(super) fn order(&mut self, recorder: &RecorderId, kind: CommandKind) -> Result<CommandId> {
@@ -479,7 +485,7 @@ impl Loop {
 /// Index of the commands for this footage, whose start late events may have moved since.
 fn nearest(commanded: &[CommandedFootage], footage: &Footage, seen: &[usize]) -> Option<usize> {
     let fits = |one: &CommandedFootage| {
-        one.agent == footage.agent
+        one.is_of(&footage.agent, footage.place.as_ref())
             && one.from.plus(SLACK) >= footage.from
             && footage.to.is_none_or(|to| one.from <= to)
     };

@@ -107,21 +107,22 @@ impl Loop {
             Wanted::Start { capture } => {
                 let from = at.minus(Duration::from_millis(late_ms));
                 let off = |row: &StoredFootage| to_ms(from).abs_diff(row.from);
-                let rows = stored.iter().enumerate().filter(|(_, row)| row.agent == agent);
+                let is_theirs = |row: &StoredFootage| row.agent == agent && row.place == place;
+                let rows = stored.iter().enumerate().filter(|(_, row)| is_theirs(row));
                 let nearest = rows.min_by_key(|(_, row)| off(row)).filter(|(_, row)| off(row) <= SLACK_MS);
                 match nearest.map(|(at, _)| at) {
                     Some(at) => {
                         let row = stored.remove(at);
-                        self.commanded.push(CommandedFootage::restored(place, from, capture, row));
+                        self.commanded.push(CommandedFootage::restored(from, capture, row));
                     }
                     // The run before ended between the event and the command.
                     None => self.want(agent, place, from, capture, why),
                 }
             }
-            Wanted::Stop => self.mark_over(&agent),
+            Wanted::Stop => self.mark_over(&agent, place.as_ref()),
             Wanted::SetMode { capture } => {
-                let of_agent = self.commanded.iter_mut().filter(|one| one.agent == agent);
-                of_agent.for_each(|one| one.capture = capture);
+                let theirs = self.commanded.iter_mut().filter(|one| one.is_of(&agent, place.as_ref()));
+                theirs.for_each(|one| one.capture = capture);
             }
         }
     }

@@ -34,6 +34,7 @@ pub struct NewFootage {
 pub struct StoredFootage {
     pub id: RecordingId,
     pub agent: AgentId,
+    pub place: Option<Place>,
     pub from: i64,
     pub to: Option<i64>,
     /// The commanded recorder.
@@ -48,6 +49,7 @@ row! {
     struct FootageRow {
         footage: RecordingId,
         agent: AgentId,
+        place: Option<Place>,
         from_ms: i64,
         to_ms: Option<i64>,
         recorder: Option<RecorderId>,
@@ -65,7 +67,8 @@ impl Db {
     /// Footage that began at `since` or later, or still runs.
     pub async fn unsettled_footage(&self, since: i64) -> Result<Vec<StoredFootage>> {
         let rows: Vec<FootageRow> = sqlx::query_as(
-            "SELECT f.footage, f.agent, f.from_ms, f.to_ms, CASE WHEN f.recording IS NOT NULL THEN \
+            "SELECT f.footage, f.agent, f.place, f.from_ms, f.to_ms, \
+             CASE WHEN f.recording IS NOT NULL THEN \
              COALESCE((SELECT recorder FROM recordings r WHERE r.recording = f.recording), \
              (SELECT recorder FROM recorders r WHERE r.place = f.place AND revoked IS NULL ORDER BY created DESC LIMIT 1)) \
              END AS recorder FROM footage f WHERE f.from_ms >= $1 OR f.to_ms IS NULL ORDER BY f.from_ms",
@@ -74,11 +77,11 @@ impl Db {
         .fetch_all(&self.pool)
         .await?;
         let mut all = Vec::new();
-        for FootageRow { footage: id, agent, from_ms: from, to_ms: to, recorder } in rows {
+        for FootageRow { footage: id, agent, place, from_ms: from, to_ms: to, recorder } in rows {
             let continued = self.continued(&id).await?;
             let newest = continued.last().map_or(&id, |(recording, _)| recording);
             let has_run = to.is_none() && self.state(newest).await?.is_some();
-            all.push(StoredFootage { id, agent, from, to, recorder, has_run, continued });
+            all.push(StoredFootage { id, agent, place, from, to, recorder, has_run, continued });
         }
         Ok(all)
     }

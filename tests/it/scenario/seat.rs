@@ -4,7 +4,7 @@
 //! Beginning: `seat` (policies decide) or `seat served` (a server decides); `remember ...` before
 //! `started [<patience>]`.
 //! Events: `event <type> <key>=<value> ...`
-//! Policies: `start | stop | mode <agent> [live | masked | paused] because <why>`
+//! Policies: `start | stop | mode <agent> [live | masked | paused] [at <place>] because <why>`
 //! Server: `order start <id> <agent> [as <name>] | stop <id> | mode <id> <mode> | tag <id> <name> <value> |
 //! unknown`
 //! Desktop: `ask login | logout | start | stop | pause [<ms>] | mask | resume <agent>`, `gave_up <client>`
@@ -29,7 +29,7 @@ use deskreel_interaction::{Command, RecorderCommand};
 use deskreel_model::event::{Event as InteractionEvent, Request};
 use deskreel_model::link::{self, CommandId, CommandKind};
 use deskreel_model::manifest::{Cause, FrameCounts, Outcome};
-use deskreel_model::{AgentId, Failure, Fault, MediaTime, PartNumber, RecordingId, Utc};
+use deskreel_model::{AgentId, Failure, Fault, MediaTime, PartNumber, Place, RecordingId, Utc};
 use deskreel_platform::session_lock::LockState;
 use deskreel_recorder::{Notice, RecordingProgress as Count};
 
@@ -258,6 +258,7 @@ fn perform(
         Effect::StopAll => "stop everything".to_owned(),
         Effect::Warn(Warning::NotStarted { agent, why }) => format!("warn: not started for {agent}: {why}"),
         Effect::Warn(Warning::DesktopGone { agent }) => format!("warn: {agent}'s desktop is gone"),
+        Effect::Warn(Warning::Elsewhere { agent, place }) => format!("warn: {agent} sits at {place}"),
         Effect::Then(_) => unreachable!("`carry_out` takes it in"),
     };
     writeln!(out, "{line}").unwrap();
@@ -266,6 +267,7 @@ fn perform(
 
 fn commanded(word: &str, rest: &str) -> RecorderCommand {
     let (text, why) = because(rest);
+    let (text, place) = text.split_once(" at ").map_or((text, None), |(text, place)| (text, Some(place)));
     let (agent, word_of_mode) = text.split_once(' ').unwrap_or((text, "live"));
     let capture = mode(word_of_mode);
     let command = match word {
@@ -274,7 +276,7 @@ fn commanded(word: &str, rest: &str) -> RecorderCommand {
         _ => Command::SetMode { capture },
     };
     let at = Utc::parse(START).unwrap();
-    RecorderCommand { agent: agent.into(), place: None, at, late_ms: 0, command, why }
+    RecorderCommand { agent: agent.into(), place: place.map(Place::from), at, late_ms: 0, command, why }
 }
 
 fn act(rest: &str) -> Act {

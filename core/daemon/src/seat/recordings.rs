@@ -24,6 +24,18 @@ pub(super) const PREPARE_PAUSE: Duration = Duration::from_secs(15);
 impl State {
     // Wanted footage.
 
+    /// A command without a place is about an agent who has not logged in.
+    pub(super) fn is_here(&self, commanded: &RecorderCommand) -> bool {
+        commanded.place.as_ref().is_none_or(|place| place == self.place())
+    }
+
+    /// A command for another place is for the recorder there.
+    pub(super) fn leave_to_others(&self, commanded: RecorderCommand, out: &mut Vec<Effect>) {
+        if let (Command::Start { .. }, Some(place)) = (commanded.command, commanded.place) {
+            out.push(Effect::Warn(Warning::Elsewhere { agent: commanded.agent, place }));
+        }
+    }
+
     pub(super) fn want(&mut self, commanded: &RecorderCommand) {
         let RecorderCommand { agent, command, why, .. } = commanded;
         match command {
@@ -50,7 +62,8 @@ impl State {
 
     /// Brings the recording in line with a policy's command.
     pub(super) fn follow(&mut self, commanded: RecorderCommand, out: &mut Vec<Effect>) {
-        match (commanded.command, self.current_id()) {
+        let running = self.current().filter(|running| running.agent == commanded.agent);
+        match (commanded.command, running.map(|running| running.recording.clone())) {
             (Command::Start { .. }, _) => self.replace(out),
             (Command::Stop, Some(recording)) => self.stop(&recording, "nothing wants it any longer", out),
             (Command::SetMode { capture }, Some(recording)) => {

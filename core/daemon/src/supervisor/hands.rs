@@ -75,6 +75,9 @@ impl Hands {
             Effect::Warn(Warning::DesktopGone { agent }) => {
                 tracing::warn!(%agent, "logged out: the desktop has not returned since the recorder started");
             }
+            Effect::Warn(Warning::Elsewhere { agent, place }) => {
+                tracing::warn!(%agent, %place, "not recorded here: the agent sits at another place");
+            }
             Effect::Then(event) => return vec![*event],
         }
         Vec::new()
