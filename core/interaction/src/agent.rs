@@ -92,7 +92,7 @@ pub struct Connection {
     pub state: ConnectionState,
     pub since: Utc,
     /// The devices that take part, if events name them.
-    pub(crate) devices: Arc<Vec<Device>>,
+    pub(crate) devices: Arc<[Device]>,
     /// Since when the agent holds the call.
     pub(crate) held: Option<Utc>,
     /// It rang at this agent: somebody else has called.
@@ -100,7 +100,7 @@ pub struct Connection {
     /// Only the voice recorder has spoken of it.
     pub(crate) is_of_recorder: bool,
     pub voice: Voice,
-    pub(crate) recordings: Arc<Vec<VoiceRecording>>,
+    pub(crate) recordings: Arc<[VoiceRecording]>,
     /// The sender's time of the last event about them.
     pub(crate) voice_told: Utc,
     /// Since when the voice recorder has paused.

@@ -73,8 +73,11 @@ pub use commands::{Command, RecorderCommand};
 /// Time for which a call that nobody is in is remembered: it may wait in a queue for its next agent, and an
 /// event about it may come once more.
 const PAST_CALL: Duration = Duration::from_secs(24 * 3600);
+/// Time for which everything is known of a call after its last event. Footage is final by then, or has been
+/// written.
+const RECENT_CALL: Duration = Duration::from_secs(1800);
 /// Time between two cleanings, which look at every call of a day.
-const CLEANING: Duration = Duration::from_secs(3600);
+const CLEANING: Duration = Duration::from_secs(1800);
 /// Timers that one call fires at their own times. Work is bounded by it, whatever the times are; the rest
 /// fires at the end.
 const TIMERS: usize = 10_000;
@@ -158,7 +161,9 @@ impl Engine {
         }
         let Placement { at, told, is_too_late } = self.place_event(&event, now, out);
         let mut key = self.order.key(&event, at);
-        let is_known = self.memory.note(&event.json, now) && is_too_late && !self.world.doubts(&event.kind);
+        let is_known =
+            is_too_late && self.memory.contains(&event.json, event.at) && !self.world.doubts(&event.kind);
+        self.memory.note(&event.json, event.at, now);
         if is_known || self.order.is_duplicate(&event, &key) {
             self.counts.doubled += 1;
             return;
@@ -198,8 +203,9 @@ impl Engine {
     }
 
     /// What is known of the call with this id that belongs, or belonged, to this interaction.
-    pub fn call_summary(&self, id: &CallId, interaction: &InteractionId) -> Option<&CallSummary> {
-        Some(&self.world.call(id)?.of_interaction(interaction)?.summary)
+    pub fn call_summary(&self, id: &CallId, interaction: &InteractionId) -> Option<CallSummary> {
+        let call = self.world.call(id)?.of_interaction(interaction)?;
+        (!call.history.is_compact).then(|| call.history.summary())
     }
 
     /// Asks other policies from now on, by other rules. A wish for a call lasts until its agent leaves the
@@ -390,7 +396,7 @@ impl Engine {
             step.effects.outputs.into_iter().for_each(|output| out(output.into()));
         }
         if self.now >= self.next_cleaning {
-            self.world.forget_idle_calls(self.now.minus(PAST_CALL));
+            self.world.forget_past_calls(self.now.minus(PAST_CALL), self.now.minus(RECENT_CALL));
             self.next_cleaning = self.now.plus(CLEANING);
         }
     }

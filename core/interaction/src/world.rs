@@ -208,9 +208,16 @@ impl World {
         touched
     }
 
-    /// Forgets calls that nobody is in, if no event was about them since `before`.
-    pub fn forget_idle_calls(&mut self, before: Utc) {
-        self.calls.retain(|_, call| !call.agents.is_empty() || call.touched >= before);
+    /// Forgets calls that nobody is in, if no event was about them since `before`. Of those without an event
+    /// since `recent` it keeps only what a late event may ask for.
+    pub fn forget_past_calls(&mut self, before: Utc, recent: Utc) {
+        self.calls.retain(|_, call| {
+            let is_past = call.agents.is_empty() && call.touched < recent;
+            if is_past && !call.history.is_compact {
+                Arc::make_mut(call).compact();
+            }
+            !is_past || call.touched >= before
+        });
     }
 }
 

@@ -158,7 +158,7 @@ impl Rerun {
         let calls = footage.segments.iter().filter_map(|segment| {
             let (interaction, call) = (&segment.interaction, segment.call.as_ref()?);
             let known = self.engine.call_summary(call, interaction)?;
-            Some(((interaction.clone(), call.clone()), known.clone()))
+            Some(((interaction.clone(), call.clone()), known))
         });
         MappedFootage { calls: calls.collect(), footage }
     }

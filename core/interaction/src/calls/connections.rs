@@ -114,7 +114,7 @@ impl EventFold<'_> {
             if call.agents.contains(agent) {
                 break;
             }
-            let Some(rename) = &call.rename else { break };
+            let Some(rename) = &call.history.rename else { break };
             let is_in_it = self.world.call(&rename.to).is_some_and(|call| call.agents.contains(agent));
             if !is_in_it && call.alias(self.told).is_none() {
                 break;
@@ -236,7 +236,7 @@ impl EventFold<'_> {
     /// The call is over for everyone.
     pub(super) fn clear_call(&mut self, id: &CallId) {
         let (at, told) = (self.at, self.told);
-        let id = &match self.world.call(id).and_then(|call| call.rename.as_ref()) {
+        let id = &match self.world.call(id).and_then(|call| call.history.rename.as_ref()) {
             Some(rename) => rename.to.clone(),
             None => id.clone(),
         };
@@ -297,18 +297,24 @@ impl Connection {
 
     fn note_device(&mut self, name: &str, is_up: bool) {
         let known = self.devices.iter().position(|device| is_same_device(&device.name, name));
-        match known {
-            Some(known) if self.devices[known].is_up || !is_up => {}
-            Some(known) => Arc::make_mut(&mut self.devices)[known].is_up = true,
-            None => Arc::make_mut(&mut self.devices).push(Device { name: name.into(), is_up }),
+        if known.is_some_and(|known| self.devices[known].is_up || !is_up) {
+            return;
         }
+        let mut devices = self.devices.to_vec();
+        match known {
+            Some(known) => devices[known].is_up = true,
+            None => devices.push(Device { name: name.into(), is_up }),
+        }
+        self.devices = devices.into();
     }
 
     fn remove_device(&mut self, name: &str) -> DeviceEnd {
         let Some(known) = self.devices.iter().position(|device| is_same_device(&device.name, name)) else {
             return DeviceEnd::Unknown;
         };
-        let removed = Arc::make_mut(&mut self.devices).remove(known);
+        let mut devices = self.devices.to_vec();
+        let removed = devices.remove(known);
+        self.devices = devices.into();
         let goes_on = match self.is_up() {
             // It is up at a device of which no event has told.
             true if !removed.is_up => true,

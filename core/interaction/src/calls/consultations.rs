@@ -28,8 +28,8 @@ impl EventFold<'_> {
         match known {
             Some(Role::Primary) if is_consult => Role::Consult,
             Some(role) => role,
-            None if is_consult || call.is_some_and(|call| call.parent.is_some()) => Role::Consult,
-            None if call.is_some_and(|call| call.invited.contains(agent)) => Role::Conference,
+            None if is_consult || call.is_some_and(|call| call.history.parent.is_some()) => Role::Consult,
+            None if call.is_some_and(|call| call.history.invited.contains(agent)) => Role::Conference,
             None => Role::Primary,
         }
     }
@@ -45,7 +45,8 @@ impl EventFold<'_> {
         role: Role,
     ) -> InteractionId {
         let known = self.world.call(id);
-        let is_stated = known.is_some_and(|call| call.parent.as_ref().is_some_and(|parent| parent.is_stated));
+        let is_stated =
+            known.is_some_and(|call| call.history.parent.as_ref().is_some_and(|parent| parent.is_stated));
         let known = known.map(|call| call.interaction.clone());
         let parent = match (self.parent(id, about), role) {
             (Some((parent, _)), _) => Some(ParentCall { id: parent, is_stated: true }),
@@ -64,7 +65,7 @@ impl EventFold<'_> {
             .call(&parent.id)
             .map_or_else(|| InteractionId(parent.id.0.clone()), |call| call.interaction.clone());
         if role == Role::Consult {
-            self.world.call_mut(id, at, self.undo).parent = Some(parent);
+            self.world.call_mut(id, at, self.undo).history_mut().parent = Some(parent);
         }
         if known.as_ref() != Some(&interaction) {
             self.assign_call(id, &interaction, (role == Role::Consult).then_some(Role::Consult));
@@ -77,18 +78,18 @@ impl EventFold<'_> {
     fn parent(&self, id: &CallId, about: &CallFields) -> Option<(CallId, bool)> {
         let parent = about.parent_call.as_ref()?;
         let mut parent = parent.clone();
-        if let Some(rename) = self.world.call(&parent).and_then(|call| call.rename.as_ref()) {
+        if let Some(rename) = self.world.call(&parent).and_then(|call| call.history.rename.as_ref()) {
             parent = rename.to.clone();
         }
         if parent == *id {
             return None;
         }
         let this = self.world.call(id);
-        let is_consult = is_consultation(about) || this.is_some_and(|call| call.parent.is_some());
+        let is_consult = is_consultation(about) || this.is_some_and(|call| call.history.parent.is_some());
         let Some(call) = self.world.call(&parent) else { return Some((parent, true)) };
         // A call of its own interaction that has taken over another one's: it continues that one.
         let continues =
-            this.is_some_and(|this| this.parent.is_none() && this.interaction == call.interaction);
+            this.is_some_and(|this| this.history.parent.is_none() && this.interaction == call.interaction);
         let waits = call.agents.iter().any(|other| {
             let connection = self.connection_to(&parent, other);
             connection.is_some_and(|connection| connection.is_up() && !connection.role.is_of_supervisor())

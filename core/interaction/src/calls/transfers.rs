@@ -50,7 +50,7 @@ impl EventFold<'_> {
             self.rename_call(primary, resulting, &before);
         }
         let was_moved = !moved.is_empty();
-        let role = match (*conference, &before.parent) {
+        let role = match (*conference, &before.history.parent) {
             (true, _) => Role::Conference,
             (false, Some(_)) => Role::Consult,
             (false, None) => Role::Primary,
@@ -74,7 +74,7 @@ impl EventFold<'_> {
                     known.correct_mappings(resulting, &before.interaction, Role::Conference);
                     self.mark_changed(to, index);
                 }
-                None => self.world.call_mut(resulting, at, self.undo).invited.push(to.clone()),
+                None => self.world.call_mut(resulting, at, self.undo).history_mut().invited.push(to.clone()),
             }
         }
         // A party on hold is now connected with the agent it was handed to.
@@ -130,25 +130,22 @@ impl EventFold<'_> {
         }
         let at = self.at;
         let renamed = self.world.call_mut(old, at, self.undo);
-        let departures = std::mem::take(&mut renamed.departures);
-        (renamed.agents, renamed.invited) = (Vec::new(), Vec::new());
-        renamed.ending = None;
-        renamed.rename = Some(Rename { to: new.clone(), at });
+        (renamed.agents, renamed.ending) = (Vec::new(), None);
+        let history = renamed.history_mut();
+        let departures = std::mem::take(&mut history.departures);
+        history.invited = Vec::new();
+        history.rename = Some(Rename { to: new.clone(), at });
         // The id may be that of an earlier call, or of the consultation.
         if self.world.call(new).is_some_and(|call| call.agents.is_empty()) {
             self.world.begin_call(new, at, self.undo);
         }
         let call = self.world.call_mut(new, at, self.undo);
         agents.iter().for_each(|agent| call.join(agent));
-        call.invited.extend(before.invited.iter().cloned());
-        let known = departures.into_iter().filter(|departure| !call.agents.contains(&departure.agent));
-        call.departures.extend(known);
+        let agents = call.agents.clone();
+        let known = departures.into_iter().filter(|departure| !agents.contains(&departure.agent));
+        call.history_mut().departures.extend(known);
         call.began = call.began.min(before.began);
-        call.parent = before.parent.clone();
-        if call.attached.is_none() {
-            call.attached.clone_from(&before.attached);
-        }
-        call.continue_summary(&before.summary);
+        call.continue_history(&before.history);
         self.assign_call(new, &before.interaction, None);
     }
 

@@ -1,7 +1,5 @@
 //! Follows the voice recorder.
 
-use std::sync::Arc;
-
 use deskreel_contract::Voice;
 use deskreel_model::event::{CallChange, CallFields, VoiceChange};
 use deskreel_model::{AgentId, CallId};
@@ -42,7 +40,9 @@ impl EventFold<'_> {
             return;
         }
         connection.voice_told = told;
-        apply_change(Arc::make_mut(&mut connection.recordings), change, recording);
+        let mut recordings = connection.recordings.to_vec();
+        apply_change(&mut recordings, change, recording);
+        connection.recordings = recordings.into();
         let now = state_of_all(&connection.recordings);
         if now == Voice::Paused && connection.voice != Voice::Paused {
             connection.voice_paused = Some(at);
