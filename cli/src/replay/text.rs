@@ -31,7 +31,7 @@ pub fn lines(out: &mut impl Write, output: &Output) -> io::Result<()> {
                 writeln!(out, "{} an event came too late to be put in order", clock(*at))
             }
             Note::Unresolved { at, event } => {
-                writeln!(out, "{} an event names nobody who is known: {event}", clock(*at))
+                writeln!(out, "{} an event names no known agent: {event}", clock(*at))
             }
             Note::Early { at, received, .. } => {
                 writeln!(out, "{} an event came with a time of the future, {at}", clock(*received))

@@ -60,7 +60,7 @@ pub(crate) struct AgentProfile {
     pub completed: Vec<(InteractionId, Utc)>,
 }
 
-/// A log-in that lasts: who says so, and where.
+/// A log-in that lasts: the feed that reported it, and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LogIn {
     pub feed: Option<FeedName>,

@@ -248,7 +248,7 @@ impl Call {
         }
     }
 
-    /// Returns whether the voice recorder's word about an agent who has left is still about this call.
+    /// Returns whether the agent left this call so recently that the voice recorder may still report on it.
     pub fn is_settling(&self, agent: &AgentId, at: Utc) -> bool {
         let of_agent = self.history.departures.iter().filter(|departure| departure.agent == *agent);
         let ends = of_agent.map(|departure| (departure.at, departure.kind));

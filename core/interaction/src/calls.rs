@@ -67,7 +67,7 @@ pub(crate) struct EventFold<'w> {
 pub(crate) struct Folded {
     /// The agents concerned, in an order that the event alone determines.
     pub touches: Vec<Touch>,
-    /// It does not say whose it is, or names somebody whom nobody knows.
+    /// It names no agent and no device, or an unknown one.
     pub is_unresolved: bool,
 }
 

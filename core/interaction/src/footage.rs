@@ -52,7 +52,7 @@ pub enum Note {
     Missing { at: Utc, feed: FeedName, events: u64 },
     /// An event was too late for the past to be corrected: it counts as of now.
     TooLate { at: Utc, event: Box<str> },
-    /// An event does not say whose it is, or names an agent or a device whom nobody knows.
+    /// An event names no agent and no device, or an unknown one.
     Unresolved { at: Utc, event: Box<str> },
     /// An event came from the future: it counts as of its arrival.
     Early { at: Utc, received: Utc, event: Box<str> },

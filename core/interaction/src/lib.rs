@@ -19,8 +19,8 @@
 //!
 //! 1. `engine.rs` corrects its time by the clock of its feed. `order.rs` finds its place by time, and drops a
 //!    duplicate. If it is late, what followed it is undone first and applied again after it.
-//! 2. `calls.rs` folds it into the state of calls and agents (`agent.rs`, `call.rs`, `world.rs`): who sits
-//!    where, and who is connected to which call, in what role, since when. Its folder has a file for each
+//! 2. `calls.rs` folds it into the state of calls and agents (`agent.rs`, `call.rs`, `world.rs`): the seat
+//!    of each agent, and each connection with its role and its beginning. Its folder has a file for each
 //!    topic. Duplicates change nothing (`memory.rs`), and lost events are made up for when a later one
 //!    reveals them. The old state is kept for the undo.
 //! 3. `facts.rs` writes the fact for each agent concerned, and each policy that wants such events is asked

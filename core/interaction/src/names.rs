@@ -40,7 +40,7 @@ impl NameIndex {
         meant.all(|entry| entry.agent == *first).then_some(first)
     }
 
-    /// Gives a name to an agent, who may not be the one that had it. Returns the entries before, if that
+    /// Gives a name to an agent, and takes it from the previous one. Returns the entries before, if that
     /// changes anything.
     pub fn assign(&mut self, name: &str, agent: &AgentId) -> Option<SavedEntries> {
         let name = name.trim().to_lowercase();

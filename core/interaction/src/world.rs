@@ -221,8 +221,8 @@ impl World {
     }
 }
 
-/// Returns whether a feed that had come to `last` numbers its events anew. Numbers of events of the same
-/// moment may be out of order by a few.
+/// Returns whether `seq` after `last` means that the feed counts from the beginning again. Events of the same
+/// moment may be out of order by a few numbers, which is no restart.
 fn is_restart(last: u64, seq: u64) -> bool {
     const OUT_OF_ORDER: u64 = 16;
     seq + OUT_OF_ORDER < last || (seq <= 1 && seq < last)

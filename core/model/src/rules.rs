@@ -18,7 +18,7 @@ pub struct PolicyRules {
     pub pause_attached: Option<(String, String)>,
     /// Longest footage. It ends then, and new footage begins if it is still wanted.
     pub max_duration: Option<Duration>,
-    /// Where an agent is recorded who is logged in at two places.
+    /// The places at which an agent with two log-ins is recorded.
     pub two_seats: TwoSeats,
     /// Longest connection to a call; beyond that, its end was lost.
     pub longest_call: Duration,
@@ -34,7 +34,7 @@ pub enum Pause {
     Ignore,
 }
 
-/// The seats of an agent who is logged in at two places.
+/// The places at which an agent with two log-ins is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TwoSeats {
     /// The agent sits where the newest log-in says.

@@ -146,7 +146,7 @@ pub const KEYS: &[Key] = &[
     key(Section::Policy, "pause_as", Choice(choice::PAUSE_AS), Default("pause"), "What is shown instead of the screen meanwhile: a slate that says so, or a blank one."),
     key(Section::Policy, "pause_limit", Duration("1s", "24h"), Optional, "Capture resumes by itself after this time; absent: never."),
     key(Section::Policy, "pause_attached", Takes::Pair, Optional, "Key and value of attached data; footage is paused while the call has them, as in `card=entry`."),
-    key(Section::Policy, "two_seats", Choice(choice::TWO_SEATS), Default("newest"), "Where an agent is recorded who is logged in at two places: at the newest, or at all."),
+    key(Section::Policy, "two_seats", Choice(choice::TWO_SEATS), Default("newest"), "The places at which an agent with two log-ins is recorded: the newest, or all."),
     key(Section::Policy, "late", Duration("1s", "10m"), Default("10s"), "How late an event may arrive and still be put in its place."),
 
     key(Section::Server, "listen", Text, Default("0.0.0.0:8443"), "Address and port that the server listens on."),

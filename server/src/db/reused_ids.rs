@@ -1,5 +1,6 @@
-//! Interactions whose id comes again on another day. The engine remembers the ids of a day and tells two
-//! calls with the same id apart by itself; beyond that only the index knows which ids were there.
+//! Interactions whose id comes again after the engine has forgotten it. An engine tells two calls with the
+//! same id apart by itself as long as it remembers the first (`77@` and the time); beyond that only the index
+//! knows which ids were there (`77~` and the time).
 
 use deskreel_model::InteractionId;
 
@@ -9,8 +10,9 @@ use crate::db::sql::row;
 use crate::error::Result;
 use crate::time::rfc3339;
 
-/// As long as the engine remembers a call.
-const DAY_MS: i64 = 24 * 3600 * 1000;
+/// An engine remembers the calls of this time at least: it replays the events of as much when it starts
+/// (`control/past.rs`). No call lasts or waits longer.
+const REMEMBERED_MS: i64 = 12 * 3600 * 1000;
 
 row! {
     struct KnownInteraction {
@@ -36,7 +38,7 @@ impl Write {
                 .fetch_optional(&mut *self.tx)
                 .await?;
         let is_past = |known: KnownInteraction| {
-            known.media == "voice" && known.ended.unwrap_or(known.started) < from - DAY_MS
+            known.media == "voice" && known.ended.unwrap_or(known.started) < from - REMEMBERED_MS
         };
         if media != "voice" || !known.is_some_and(is_past) {
             return Ok(id.clone());
@@ -45,15 +47,15 @@ impl Write {
             "SELECT interaction FROM interactions WHERE started BETWEEN $1 AND $2 \
              AND substr(interaction, 1, $3) = $4 ORDER BY started DESC LIMIT 1",
         )
-        .bind(from - DAY_MS)
-        .bind(from + DAY_MS)
+        .bind(from - REMEMBERED_MS)
+        .bind(from + REMEMBERED_MS)
         .bind(i32::try_from(id.as_str().chars().count() + 1).unwrap_or(i32::MAX))
-        .bind(format!("{id}@"))
+        .bind(format!("{id}~"))
         .fetch_optional(&mut *self.tx)
         .await?;
         Ok(match again {
             Some((interaction,)) => InteractionId(interaction.into()),
-            None => InteractionId(format!("{id}@{}", rfc3339(from)).into()),
+            None => InteractionId(format!("{id}~{}", rfc3339(from)).into()),
         })
     }
 

@@ -362,17 +362,18 @@ async fn rows_of_footage_and_files_are_read() {
     assert_eq!(write.documents(&file).await.unwrap().manifest.as_deref(), Some("{}"));
 }
 
-/// The engine remembers ids for a day. A call of another day with the same id is another interaction, and
-/// what is written of it later goes there, too.
+/// An engine that has started remembers the ids of half a day. A later call with the same id is another
+/// interaction, and what is written of it afterwards goes there, too, even if the engine has given the id to a
+/// third customer meanwhile.
 #[tokio::test]
-async fn an_id_that_comes_again_another_day_is_another_interaction() {
+async fn an_id_that_the_engine_has_forgotten_is_another_interaction() {
     let folder = tempfile::tempdir().unwrap();
     let db = index(&folder).await;
-    let write = async |id: &str, day: u32, hour: u32, attached: &str| {
+    let write = async |id: &str, interaction: &str, day: u32, hour: u32, attached: &str| {
         let at = |minute| Utc::parse(&format!("2026-01-{day:02}T{hour:02}:{minute:02}:00Z")).unwrap();
         let (from, to) = (at(0), at(5));
         let segment = Segment {
-            interaction: "77".into(),
+            interaction: interaction.into(),
             call: Some("77".into()),
             role: SegmentRole::Primary,
             from,
@@ -393,24 +394,25 @@ async fn an_id_that_comes_again_another_day_is_another_interaction() {
         };
         let attached = [("customer".to_owned(), attached.to_owned())].into();
         let data = CallSummary { attached, ..CallSummary::default() };
-        let calls = HashMap::from([(("77".into(), "77".into()), data)]);
+        let calls = HashMap::from([((interaction.into(), "77".into()), data)]);
         let stretch = Stretch { recording: None, from: None, to: None };
         let mut write = db.write().await.unwrap();
         write.write_footage(&recording(id), &[stretch], &footage, &calls).await.unwrap();
         write.commit().await.unwrap();
     };
-    write("20260105T090000Z-000001", 5, 9, "Meier").await;
-    write("20260105T230000Z-000002", 5, 23, "Meier").await;
-    write("20260107T090000Z-000003", 7, 9, "Schulz").await;
-    write("20260107T100000Z-000004", 7, 10, "Schulz").await;
-    let segments =
-        db.segments(&Scope::All, &["77".into(), "77@2026-01-07T09:00:00.000Z".into()]).await.unwrap();
-    let found: Vec<_> = segments.iter().map(|one| one.interaction.as_str()).collect();
-    assert_eq!(found, ["77", "77", "77@2026-01-07T09:00:00.000Z", "77@2026-01-07T09:00:00.000Z"]);
-    let attached = async |interaction: &str| {
+    write("20260105T090000Z-000001", "77", 5, 9, "Meier").await;
+    write("20260105T200000Z-000002", "77", 5, 20, "Meier").await;
+    write("20260107T090000Z-000003", "77", 7, 9, "Schulz").await;
+    write("20260107T100000Z-000004", "77@2026-01-07T10:00:00.000Z", 7, 10, "Huber").await;
+    write("20260107T110000Z-000005", "77", 7, 11, "Schulz").await;
+    write("20260107T220000Z-000006", "77", 7, 22, "Weber").await;
+    let found = async |interaction: &str| {
+        let segments = db.segments(&Scope::All, &[interaction.into()]).await.unwrap().len();
         let calls = serde_json::to_value(db.calls(&interaction.into()).await.unwrap()).unwrap();
-        calls[0]["attached"]["customer"].clone()
+        (segments, calls[0]["attached"]["customer"].as_str().unwrap().to_owned())
     };
-    assert_eq!(attached("77").await, "Meier");
-    assert_eq!(attached("77@2026-01-07T09:00:00.000Z").await, "Schulz");
+    assert_eq!(found("77").await, (2, "Meier".to_owned()));
+    assert_eq!(found("77~2026-01-07T09:00:00.000Z").await, (2, "Schulz".to_owned()));
+    assert_eq!(found("77@2026-01-07T10:00:00.000Z").await, (1, "Huber".to_owned()));
+    assert_eq!(found("77~2026-01-07T22:00:00.000Z").await, (1, "Weber".to_owned()));
 }
