@@ -363,8 +363,8 @@ async fn rows_of_footage_and_files_are_read() {
 }
 
 /// An engine that has started remembers the ids of half a day. A later call with the same id is another
-/// interaction, and what is written of it afterwards goes there, too, even if the engine has given the id to a
-/// third customer meanwhile.
+/// interaction, and what is written of it afterwards goes there, too, even if the engine has given the id to
+/// a third customer meanwhile.
 #[tokio::test]
 async fn an_id_that_the_engine_has_forgotten_is_another_interaction() {
     let folder = tempfile::tempdir().unwrap();

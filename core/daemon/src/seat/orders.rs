@@ -116,8 +116,8 @@ impl State {
         out.push(Effect::Answer(id, result));
     }
 
-    /// The agent who is logged in here, unless it is the agent of this footage. If the desktop of this PC does
-    /// not log agents in, there is none.
+    /// The agent who is logged in here, unless it is the agent of this footage. If the desktop of this PC
+    /// does not log agents in, there is none.
     pub(super) fn other_agent(&self, agent: &AgentId, seating: &Seating) -> Option<&AgentId> {
         let is_agent = |seated: &AgentId| {
             seating.known_as.as_ref() == Some(seated) || are_alike(seated.as_str(), agent.as_str())
@@ -125,8 +125,8 @@ impl State {
         self.seated().filter(|seated| !is_agent(seated))
     }
 
-    /// Ends the footage of an agent if another one has logged in since. The screen shows the new agent's work,
-    /// even if the server does not know that yet.
+    /// Ends the footage of an agent if another one has logged in since. The screen shows the new agent's
+    /// work, even if the server does not know that yet.
     pub(super) fn end_footage_of_predecessor(&mut self, out: &mut Vec<Effect>) {
         let Some(mut wanted) = self.wanted.take_if(|_| self.server.is_some()) else { return };
         let Some(other) = self.other_agent(&wanted.agent, &wanted.seating).cloned() else {

@@ -24,8 +24,8 @@ pub(super) const PREPARE_PAUSE: Duration = Duration::from_secs(15);
 impl State {
     // Wanted footage.
 
-    /// Returns whether the command is for this recorder. Without a place it is, since the agent has not logged
-    /// in anywhere.
+    /// Returns whether the command is for this recorder. Without a place it is, since the agent has not
+    /// logged in anywhere.
     pub(super) fn is_here(&self, commanded: &RecorderCommand) -> bool {
         commanded.place.as_ref().is_none_or(|place| place == self.place())
     }

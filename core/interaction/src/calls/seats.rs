@@ -86,8 +86,8 @@ impl EventFold<'_> {
         }
     }
 
-    /// Ends the log-ins of others at this place. Returns false if this log-in must not do so: another agent sits
-    /// there according to a desktop, and this log-in comes from another kind of feed.
+    /// Ends the log-ins of others at this place. Returns false if this log-in must not do so: another agent
+    /// sits there according to a desktop, and this log-in comes from another kind of feed.
     fn unseat_others(&mut self, agent: &AgentId, place: &Place, new: &LogIn) -> bool {
         let others: Vec<_> = self.world.agents_at(place).into_iter().filter(|other| other != agent).collect();
         let sits_by_desktop = |other: &AgentId| {
